@@ -1,0 +1,69 @@
+# Every target has a help line; `make` alone prints them.
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+# One set of flags for every build, so that they share one build cache: ko
+# builds with -trimpath and without cgo, and a build that differs in either
+# compiles Kubernetes again.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+CACHE := $(or $(REVET_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/revet)
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.13.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+CLUSTER := cd test && go run ./cmd/cluster
+BENCHTIME ?= 300x
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build receiver, controller, step and kubectl-revet into bin/
+	go build -ldflags='-s -w' -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## vet and test everything that needs neither root nor a node (a real API server included)
+	go vet ./...
+	go test ./...
+	cd test && go vet ./... && go test ./...
+
+.PHONY: e2e
+e2e: ## test on a real single-node cluster, all as Pods (Linux, root)
+	cd test && go vet -tags e2e ./e2e/... ./cluster/node/... && go test -tags e2e -count=1 -timeout 40m -v ./e2e/...
+
+.PHONY: demo
+demo: ## bring a cluster up, push a good and a bad image, show both verified, take it down
+	@$(CLUSTER) demo
+
+.PHONY: up
+up: ## bring the local cluster up with Knative, Tekton and Revet, and leave it running
+	@$(CLUSTER) up
+
+.PHONY: down
+down: ## take the local cluster down
+	@$(CLUSTER) down
+
+.PHONY: bench
+bench: ## measure push-to-run beside the plain way, and the receiver's cost of ignored events
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
+
+.PHONY: fuzz
+fuzz: ## fuzz each decoder for FUZZTIME (default 30s)
+	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' pkg); do for t in $$(grep -oE '^func Fuzz[A-Za-z]+' $$f | cut -c6-); do \
+	  echo "== $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; done; done
+
+.PHONY: lint
+lint: ## golangci-lint, go vet, govulncheck and module tidiness
+	cd test && go run $(GOLANGCI_LINT) run --config ../.golangci.yml ./... 
+	go run $(GOLANGCI_LINT) run ./...
+	go run $(GOVULNCHECK) ./...
+	go mod tidy -diff && cd test && go mod tidy -diff
+
+.PHONY: generate
+generate: ## generate deep copies and CustomResourceDefinitions from the Go types
+	cd test && go build -o ../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
+	bin/controller-gen object crd:maxDescLen=300 paths=./pkg/apis/... output:crd:dir=bin/crds
+	mv bin/crds/revet.dev_imagetriggers.yaml config/300-imagetrigger.yaml
+	mv bin/crds/revet.dev_imageverifications.yaml config/300-imageverification.yaml

@@ -1,0 +1,251 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ImageTrigger declares which pushed images are verified, by which pipeline and
+// in which sandbox. Creating one means using its service account: whoever may
+// create ImageTriggers in a namespace sees what that account may see.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=itr,categories=revet
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Sink",type=string,JSONPath=`.spec.sink.ref.name`
+// +kubebuilder:printcolumn:name="Sandbox",type=string,JSONPath=`.spec.sandbox.runtimeClassName`
+// +kubebuilder:printcolumn:name="Swept",type=date,JSONPath=`.status.lastSweep.finishedAt`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must be at most 63 characters, as it becomes a label value"
+type ImageTrigger struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec ImageTriggerSpec `json:"spec"`
+	// +optional
+	Status ImageTriggerStatus `json:"status,omitempty"`
+}
+
+// ImageTriggerList is a list of ImageTriggers.
+//
+// +kubebuilder:object:root=true
+type ImageTriggerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ImageTrigger `json:"items"`
+}
+
+// ExistingPolicy says what happens to images that were there before the trigger.
+//
+// +kubebuilder:validation:Enum=Ignore;Verify
+type ExistingPolicy string
+
+// The policies for images older than the trigger.
+const (
+	ExistingIgnore ExistingPolicy = "Ignore"
+	ExistingVerify ExistingPolicy = "Verify"
+)
+
+// ImageTriggerSpec is the user's declaration.
+type ImageTriggerSpec struct {
+	// Images selects repositories and tags; a push is admitted if any entry matches.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	Images []ImageSelector `json:"images"`
+
+	// Filter is a CEL expression over the enriched push, for example
+	// "image.labels['tier'] == 'prod'". A push for which it is false ends as
+	// Skipped. Variables: image {repository, digest, tags, mediaType, labels,
+	// platforms, created, size}.
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Filter string `json:"filter,omitempty"`
+
+	// Sink is the EventListener, or other Addressable, that starts the run.
+	Sink Sink `json:"sink"`
+
+	// Sandbox says where the run's Pods execute.
+	// +optional
+	Sandbox Sandbox `json:"sandbox,omitempty"`
+
+	// Freshness is how long a verdict covers further pushes of the same digest.
+	// 0s means that every push runs.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="freshness must not be negative; 0s means that every push runs"
+	// +optional
+	Freshness *metav1.Duration `json:"freshness,omitempty"`
+
+	// Existing says what happens to images that were there before the trigger.
+	// +kubebuilder:default=Ignore
+	// +optional
+	Existing ExistingPolicy `json:"existing,omitempty"`
+
+	// MaxConcurrent bounds the runs of this trigger that are under way at once.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:default=10
+	// +optional
+	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
+
+	// ServiceAccountName is the account in the trigger's namespace whose rights
+	// bound what the trigger sees: only ImageStreams that it may get, and
+	// registries that its pull secrets open.
+	// +kubebuilder:default=default
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+}
+
+// ImageSelector admits pushes to some repositories and tags. Exactly one of
+// imageStreams and repository is set.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.imageStreams) != has(self.repository)",message="set exactly one of imageStreams and repository"
+type ImageSelector struct {
+	// ImageStreams selects OpenShift ImageStreams.
+	// +optional
+	ImageStreams *ImageStreamSelector `json:"imageStreams,omitempty"`
+
+	// Repository is a pattern for repositories of registries without
+	// ImageStreams: host/path, where * matches within a path segment and **
+	// matches any number of segments, for example registry.example.com/team/**.
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._*?-]+)+$`
+	// +optional
+	Repository string `json:"repository,omitempty"`
+
+	// Tags admits and excludes tags by name.
+	// +optional
+	Tags TagSelector `json:"tags,omitempty"`
+}
+
+// ImageStreamSelector selects ImageStreams. What is empty does not restrict;
+// without namespaceSelector only the trigger's own namespace is selected.
+type ImageStreamSelector struct {
+	// NamespaceSelector selects namespaces by label. Absent: the trigger's own
+	// namespace. Empty ({}): every namespace.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// Names are patterns for stream names, where * matches any characters.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9*?][a-z0-9.*?-]*$`
+	// +listType=atomic
+	// +optional
+	Names []string `json:"names,omitempty"`
+
+	// Selector selects streams by label.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// TagSelector admits tags by patterns, where * matches any characters.
+type TagSelector struct {
+	// Include admits tags; empty admits all.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9_.*?-]+$`
+	// +listType=atomic
+	// +optional
+	Include []string `json:"include,omitempty"`
+
+	// Exclude refuses tags that include admits.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9_.*?-]+$`
+	// +listType=atomic
+	// +optional
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// Sink names what a run request is sent to. Exactly one of ref and uri is set.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.ref) != has(self.uri)",message="set exactly one of ref and uri"
+type Sink struct {
+	// Ref is an Addressable in the trigger's own namespace.
+	// +optional
+	Ref *SinkRef `json:"ref,omitempty"`
+
+	// URI is an absolute http or https URL. It is used only if the operator's
+	// config-sinks ConfigMap lists its host for the trigger's namespace.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+`
+	// +optional
+	URI string `json:"uri,omitempty"`
+}
+
+// SinkRef names an object in the trigger's namespace.
+type SinkRef struct {
+	// +kubebuilder:default="triggers.tekton.dev/v1beta1"
+	// +kubebuilder:validation:MinLength=1
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+	// +kubebuilder:default=EventListener
+	// +kubebuilder:validation:MinLength=1
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Sandbox says where the Pods of a run execute.
+type Sandbox struct {
+	// RuntimeClassName is the RuntimeClass of the run's Pods, for example kata.
+	// A pass from a Pod that did not have it is an Error, never a pass. Empty
+	// requests none.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$`
+	// +optional
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+}
+
+// ImageTriggerStatus is what Revet observed of a trigger.
+type ImageTriggerStatus struct {
+	// ObservedGeneration is the generation that the status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions are Ready, SinkResolved, TemplateAccepted, Authorized and Swept.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// SinkURI is the address that requests are sent to.
+	// +optional
+	SinkURI string `json:"sinkURI,omitempty"`
+
+	// Confirmable is true if the sink's template was found to use the run's
+	// name, so that an unconfirmed request may be sent again.
+	// +optional
+	Confirmable bool `json:"confirmable,omitempty"`
+
+	// LastSweep tells of the latest comparison of the streams with the ledger.
+	// +optional
+	LastSweep *SweepStatus `json:"lastSweep,omitempty"`
+
+	// HistoryHorizon is the time before which sweeps ignore the history of a
+	// tag (never its head), as entries that covered it were removed.
+	// +optional
+	HistoryHorizon *metav1.Time `json:"historyHorizon,omitempty"`
+}
+
+// SweepStatus tells of one sweep.
+type SweepStatus struct {
+	StartedAt  metav1.Time `json:"startedAt"`
+	FinishedAt metav1.Time `json:"finishedAt"`
+	// Repositories is how many repositories the selectors admitted.
+	Repositories int32 `json:"repositories"`
+	// Recovered is how many pushes the sweep recorded that no event had brought.
+	Recovered int32 `json:"recovered"`
+}

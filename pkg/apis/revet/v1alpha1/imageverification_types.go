@@ -1,0 +1,347 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ImageVerification is one entry of the ledger: one trigger, one repository,
+// one digest. Its creation is the intent of run 1; nothing else is needed for
+// that run to happen. Only Revet's accounts write it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=iv,categories=revet
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Repository",type=string,JSONPath=`.spec.repository.name`
+// +kubebuilder:printcolumn:name="Tags",type=string,JSONPath=`.status.tagNames`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Runs",type=integer,JSONPath=`.status.runCount`
+// +kubebuilder:printcolumn:name="Pushed",type=date,JSONPath=`.status.lastPushedAt`
+// +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.spec.digest`
+// +kubebuilder:printcolumn:name="Trigger",type=string,priority=1,JSONPath=`.spec.trigger.name`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ImageVerification struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec ImageVerificationSpec `json:"spec"`
+	// +optional
+	Status ImageVerificationStatus `json:"status,omitempty"`
+}
+
+// ImageVerificationList is a list of ImageVerifications.
+//
+// +kubebuilder:object:root=true
+type ImageVerificationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ImageVerification `json:"items"`
+}
+
+// ImageVerificationSpec identifies the entry. All but requests is immutable.
+//
+// +kubebuilder:validation:XValidation:rule="self.trigger == oldSelf.trigger && self.repository == oldSelf.repository && self.digest == oldSelf.digest && self.firstPush == oldSelf.firstPush",message="trigger, repository, digest and firstPush are immutable"
+type ImageVerificationSpec struct {
+	Trigger    TriggerReference    `json:"trigger"`
+	Repository RepositoryReference `json:"repository"`
+	// Digest is the digest that was pushed: of a manifest or of an index.
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	Digest string `json:"digest"`
+	// FirstPush is the push that created the entry.
+	FirstPush PushRecord `json:"firstPush"`
+	// Requests are the ids of the latest manual requests for another run.
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=atomic
+	// +optional
+	Requests []string `json:"requests,omitempty"`
+}
+
+// TriggerReference names the trigger that admitted the push.
+type TriggerReference struct {
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	UID string `json:"uid"`
+}
+
+// RepositoryKind says what shows a repository's pushes.
+//
+// +kubebuilder:validation:Enum=ImageStream;Registry
+type RepositoryKind string
+
+// The kinds of repository.
+const (
+	// RepositoryImageStream is an OpenShift ImageStream, read from the API server.
+	RepositoryImageStream RepositoryKind = "ImageStream"
+	// RepositoryRegistry is a repository read from its registry.
+	RepositoryRegistry RepositoryKind = "Registry"
+)
+
+// RepositoryReference names one incarnation of a repository.
+type RepositoryReference struct {
+	Kind RepositoryKind `json:"kind"`
+	// Name is namespace/name of an ImageStream, or host/path of a repository.
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+	// UID is the ImageStream's UID. Empty for a repository of a registry.
+	// +optional
+	UID string `json:"uid,omitempty"`
+	// Pull is host/path to pull the digest from.
+	// +kubebuilder:validation:MinLength=1
+	Pull string `json:"pull"`
+}
+
+// PushSource says how a push was seen.
+//
+// +kubebuilder:validation:Enum=event;webhook;sweep;replay
+type PushSource string
+
+// The ways a push is seen.
+const (
+	SourceEvent   PushSource = "event"
+	SourceWebhook PushSource = "webhook"
+	SourceSweep   PushSource = "sweep"
+)
+
+// PushRecord is one push of the entry's digest to one tag.
+type PushRecord struct {
+	// Tag is the tag as it stands in the repository.
+	// +kubebuilder:validation:MaxLength=128
+	Tag string `json:"tag"`
+	// PushedAt is the time that the repository shows for the push, to the
+	// second. For a registry that shows none it is the time of observation.
+	PushedAt metav1.Time `json:"pushedAt"`
+	// ObservedAt is when Revet re-read and recorded the push.
+	ObservedAt metav1.MicroTime `json:"observedAt"`
+	// Source is how the push came to be seen.
+	Source PushSource `json:"source"`
+	// Sequence orders pushes of a tag where the repository shows no times.
+	// +optional
+	Sequence int64 `json:"sequence,omitempty"`
+}
+
+// TagStatus is the newest push of one tag to the entry's digest.
+type TagStatus struct {
+	PushRecord `json:",inline"`
+	// Run is the number of the run that covers this push; 0 while undecided.
+	// +optional
+	Run int32 `json:"run,omitempty"`
+}
+
+// Phase is where an entry stands.
+//
+// +kubebuilder:validation:Enum=Pending;Requested;Running;Passed;Failed;Error;Skipped
+type Phase string
+
+// The phases of an entry.
+const (
+	// PhasePending: recorded; no request was sent yet.
+	PhasePending Phase = "Pending"
+	// PhaseRequested: a request was sent, the run is not confirmed yet.
+	PhaseRequested Phase = "Requested"
+	// PhaseRunning: the run exists.
+	PhaseRunning Phase = "Running"
+	// PhasePassed: the latest run's verdict is pass.
+	PhasePassed Phase = "Passed"
+	// PhaseFailed: the latest run's verdict is fail.
+	PhaseFailed Phase = "Failed"
+	// PhaseError: no verdict could be had; the reason says why.
+	PhaseError Phase = "Error"
+	// PhaseSkipped: nothing to verify; the reason says why.
+	PhaseSkipped Phase = "Skipped"
+)
+
+// CauseType says why a run was started.
+//
+// +kubebuilder:validation:Enum=Push;Manual;Retry;Vanished;Recreated
+type CauseType string
+
+// The causes of a run. One cause gives one run.
+const (
+	CausePush      CauseType = "Push"
+	CauseManual    CauseType = "Manual"
+	CauseRetry     CauseType = "Retry"
+	CauseVanished  CauseType = "Vanished"
+	CauseRecreated CauseType = "Recreated"
+)
+
+// Cause identifies what a run answers.
+type Cause struct {
+	Type CauseType `json:"type"`
+	// Key tells causes of one type apart: the push's tag and time, the request's
+	// id, or the earlier run's name.
+	// +optional
+	Key string `json:"key,omitempty"`
+}
+
+// Outcome is how a run ended.
+//
+// +kubebuilder:validation:Enum=pass;fail;error
+type Outcome string
+
+// The outcomes of a run.
+const (
+	OutcomePass  Outcome = "pass"
+	OutcomeFail  Outcome = "fail"
+	OutcomeError Outcome = "error"
+)
+
+// RunStatus is one run of the entry.
+type RunStatus struct {
+	// Number counts the entry's runs from 1.
+	Number int32 `json:"number"`
+	// Name is the PipelineRun's name.
+	Name  string `json:"name"`
+	Cause Cause  `json:"cause"`
+	// TriggerGeneration is the trigger's generation that the run was decided under.
+	// +optional
+	TriggerGeneration int64 `json:"triggerGeneration,omitempty"`
+	// RequestedAt is when the intent of the run was written.
+	RequestedAt metav1.MicroTime `json:"requestedAt"`
+	// FiredAt is when the latest request was sent, about to be sent.
+	// +optional
+	FiredAt *metav1.MicroTime `json:"firedAt,omitempty"`
+	// Attempts is how many requests were sent.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// ConfirmedAt is when the PipelineRun was first read.
+	// +optional
+	ConfirmedAt *metav1.MicroTime `json:"confirmedAt,omitempty"`
+	// UID is the PipelineRun's.
+	// +optional
+	UID string `json:"uid,omitempty"`
+	// StartedAt is the PipelineRun's start time.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// FinishedAt is the PipelineRun's completion time.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+	// +optional
+	Outcome Outcome `json:"outcome,omitempty"`
+	// Reason is why the run ended as it did, or what it waits for.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Sandbox is the class that was requested and the one that Pods had.
+	// +optional
+	Sandbox SandboxStatus `json:"sandbox,omitempty"`
+	// Digest is what the pipeline says it scanned.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+	// Summary is the pipeline's summary, JSON of at most 2 KB.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Summary string `json:"summary,omitempty"`
+	// Report is an OCI reference of the full report.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Report string `json:"report,omitempty"`
+}
+
+// SandboxStatus tells where a run's Pods really executed.
+type SandboxStatus struct {
+	// Requested is the RuntimeClass that the trigger asked for.
+	// +optional
+	Requested string `json:"requested,omitempty"`
+	// Observed are the RuntimeClasses of the run's Pods; "" stands for none.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	// +optional
+	Observed []string `json:"observed,omitempty"`
+	// Pods are the names of the Pods that were looked at.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	// +optional
+	Pods []string `json:"pods,omitempty"`
+	// Node is where the first Pod ran.
+	// +optional
+	Node string `json:"node,omitempty"`
+}
+
+// ImageFacts is what is known of the digest.
+type ImageFacts struct {
+	// +optional
+	MediaType string `json:"mediaType,omitempty"`
+	// Platforms are os/architecture[/variant].
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Platforms []string `json:"platforms,omitempty"`
+	// Labels are those that the trigger's filter names, 1 KB each.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// Layers is the number of layers; of an index, of all its children.
+	// +optional
+	Layers int32 `json:"layers,omitempty"`
+	// Size is in bytes, compressed; of an index, of all its children.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+	// Created is the image's own claim of when it was built.
+	// +optional
+	Created *metav1.Time `json:"created,omitempty"`
+	// Base is the image's own claim of its base image.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Base string `json:"base,omitempty"`
+	// Source is where the facts were read: Image or Registry.
+	// +optional
+	Source string `json:"source,omitempty"`
+}
+
+// ImageVerificationStatus is the entry's state.
+type ImageVerificationStatus struct {
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// Reason is the typed reason of the phase, in CamelCase.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// Message says the reason in words, with the cure where there is one.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Message string `json:"message,omitempty"`
+	// ValidUntil is how long the verdict covers further pushes of the digest.
+	// +optional
+	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
+	// Tags are the newest pushes of each tag to this digest.
+	// +listType=map
+	// +listMapKey=tag
+	// +optional
+	Tags []TagStatus `json:"tags,omitempty"`
+	// TagNames are the names in tags, for the table.
+	// +optional
+	TagNames string `json:"tagNames,omitempty"`
+	// LastPushedAt is the newest of the pushes in tags.
+	// +optional
+	LastPushedAt *metav1.Time `json:"lastPushedAt,omitempty"`
+	// Runs are the latest runs, oldest first.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	Runs []RunStatus `json:"runs,omitempty"`
+	// RunCount is the number of the latest run; it never goes back.
+	// +optional
+	RunCount int32 `json:"runCount,omitempty"`
+	// HandledRequests are the requests of spec.requests that have their run.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	HandledRequests []string `json:"handledRequests,omitempty"`
+	// Image is what is known of the digest.
+	// +optional
+	Image *ImageFacts `json:"image,omitempty"`
+	// Emitted are the ids of the latest events sent for this entry.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	// +optional
+	Emitted []string `json:"emitted,omitempty"`
+	// Conditions are Recorded, Fired, Started and Verified.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}

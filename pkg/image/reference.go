@@ -1,0 +1,100 @@
+package image
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// The grammar is the OCI distribution specification's; the host is that of
+// the reference grammar of CNCF Distribution, without user information.
+var (
+	hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?$`)
+	pathPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagPattern  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+)
+
+// maxRepository is the longest path that registries accept.
+const maxRepository = 255
+
+// Repository is a registry's host, with port, and a path on it.
+type Repository struct {
+	host string
+	path string
+}
+
+// ParseRepository reads host[:port]/path. There is no default host.
+func ParseRepository(s string) (Repository, error) {
+	host, path, ok := strings.Cut(s, "/")
+	if !ok || !hostPattern.MatchString(host) {
+		return Repository{}, fmt.Errorf("repository %q does not begin with a registry host and a slash", clip(s))
+	}
+	if len(path) > maxRepository || !pathPattern.MatchString(path) {
+		return Repository{}, fmt.Errorf("repository %q has no valid path after its host", clip(s))
+	}
+	return Repository{host: host, path: path}, nil
+}
+
+// IsZero reports whether r is no repository.
+func (r Repository) IsZero() bool { return r.path == "" }
+
+// Host returns the registry's host, with port if it has one.
+func (r Repository) Host() string { return r.host }
+
+// Path returns the repository's path on its registry.
+func (r Repository) Path() string { return r.path }
+
+// String returns host/path, or "" for no repository.
+func (r Repository) String() string {
+	if r.IsZero() {
+		return ""
+	}
+	return r.host + "/" + r.path
+}
+
+// At returns the reference of d in r.
+func (r Repository) At(d Digest) Reference { return Reference{repository: r, digest: d} }
+
+// Reference is a repository and a digest: what is pulled, never by tag.
+type Reference struct {
+	repository Repository
+	digest     Digest
+}
+
+// ParseReference reads host/path@sha256:hex. A tag before the @ is refused, as
+// it would be ignored by whoever pulls.
+func ParseReference(s string) (Reference, error) {
+	name, digest, ok := strings.Cut(s, "@")
+	if !ok {
+		return Reference{}, fmt.Errorf("reference %q names no digest; write host/path@sha256:...", clip(s))
+	}
+	r, err := ParseRepository(name)
+	if err != nil {
+		return Reference{}, err
+	}
+	d, err := ParseDigest(digest)
+	if err != nil {
+		return Reference{}, err
+	}
+	return Reference{repository: r, digest: d}, nil
+}
+
+// Repository returns where the reference points.
+func (r Reference) Repository() Repository { return r.repository }
+
+// Digest returns what the reference points to.
+func (r Reference) Digest() Digest { return r.digest }
+
+// IsZero reports whether r is no reference.
+func (r Reference) IsZero() bool { return r.repository.IsZero() || r.digest.IsZero() }
+
+// String returns host/path@sha256:hex, or "" for no reference.
+func (r Reference) String() string {
+	if r.IsZero() {
+		return ""
+	}
+	return r.repository.String() + "@" + r.digest.String()
+}
+
+// ValidTag reports whether s is a tag by the OCI distribution specification.
+func ValidTag(s string) bool { return tagPattern.MatchString(s) }

@@ -1,0 +1,3 @@
+// Package kube holds what every adapter of the API server shares: the scheme of
+// the types that Revet reads and writes.
+package kube

@@ -1,0 +1,130 @@
+package push
+
+import (
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// Stream is what a repository shows: for each tag its items, newest first.
+// Fields prefixed with Claimed stand as they came and are checked by Detect.
+type Stream struct {
+	Repository Repository
+	// Pull is where the stream's digests are pulled from, unless an item says
+	// otherwise.
+	Pull image.Repository
+	Tags []Tag
+}
+
+// Tag is one tag with its history.
+type Tag struct {
+	ClaimedName string
+	Items       []Item // the head first
+}
+
+// Item is one image that a tag pointed to.
+type Item struct {
+	ClaimedDigest string
+	Created       time.Time
+	// Pull is where this item is pulled from; zero means the stream's.
+	Pull image.Repository
+}
+
+// Observation is an item at its place.
+type Observation struct {
+	Repository Repository
+	Tag        string
+	Digest     image.Digest
+	Created    time.Time
+	// Head is true for the first item of a tag.
+	Head bool
+}
+
+// Known answers what earlier observations showed. The ledger implements it for
+// the receiver and the sweeps, Memory for inputs read one after another.
+type Known interface {
+	Covers(Observation) bool
+}
+
+// Runnable answers whether a digest can run as a container. It is asked only
+// for items that would be pushes, and answers true where nothing is known:
+// a name alone never exempts an image.
+type Runnable interface {
+	Runnable(tag string, d image.Digest) bool
+}
+
+// Result is what Detect found, in the order of the stream's tags, history
+// before the head, oldest first.
+type Result struct {
+	Pushes []Push
+	Skips  []Skip
+}
+
+// Detect compares what a repository shows with what is known of it.
+func Detect(s Stream, known Known, runnable Runnable) Result {
+	var r Result
+	for _, tag := range s.Tags {
+		r.detectTag(s, tag, known, runnable)
+	}
+	return r
+}
+
+func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
+	if !image.ValidTag(tag.ClaimedName) {
+		r.skip(s, tag, image.Digest{}, InvalidTag)
+		return
+	}
+	for i := len(tag.Items) - 1; i >= 0; i-- {
+		item := tag.Items[i]
+		if item.ClaimedDigest == "" {
+			r.skip(s, tag, image.Digest{}, NoDigest)
+			continue
+		}
+		digest, err := image.ParseDigest(item.ClaimedDigest)
+		if err != nil {
+			r.skip(s, tag, image.Digest{}, InvalidDigest)
+			continue
+		}
+		if item.Created.IsZero() {
+			r.skip(s, tag, digest, InvalidTime)
+			continue
+		}
+		o := Observation{
+			Repository: s.Repository,
+			Tag:        tag.ClaimedName,
+			Digest:     digest,
+			Created:    item.Created.UTC().Truncate(time.Second),
+			Head:       i == 0,
+		}
+		if known.Covers(o) {
+			continue
+		}
+		if !runnable.Runnable(o.Tag, digest) {
+			r.skip(s, tag, digest, NotRunnable)
+			continue
+		}
+		r.Pushes = append(r.Pushes, newPush(s, item, o))
+	}
+}
+
+func newPush(s Stream, item Item, o Observation) Push {
+	reason, pull := History, s.Pull
+	if o.Head {
+		reason = NewHead
+	}
+	if !item.Pull.IsZero() {
+		pull = item.Pull
+	}
+	return Push{
+		Repository: o.Repository,
+		Tag:        o.Tag,
+		Digest:     o.Digest,
+		PushedAt:   o.Created,
+		Pull:       pull,
+		Reason:     reason,
+	}
+}
+
+func (r *Result) skip(s Stream, tag Tag, d image.Digest, reason SkipReason) {
+	r.Skips = append(r.Skips, Skip{Repository: s.Repository, Tag: tag.ClaimedName, Digest: d, Reason: reason})
+}
