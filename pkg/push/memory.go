@@ -9,61 +9,53 @@ import (
 // Memory is a Known for inputs that are read one after another. The zero value
 // is ready for use. It is not safe for concurrent use.
 type Memory struct {
-	heads map[tagKey]image.Digest
+	heads map[Repository]map[string]image.Digest
 	shown map[itemKey]struct{}
 }
 
-type tagKey struct {
+type itemKey struct {
 	repository Repository
 	tag        string
-}
-
-type itemKey struct {
-	tagKey
-	digest  image.Digest
-	created int64 // Unix seconds
+	digest     image.Digest
+	created    int64 // Unix seconds
 }
 
 // Covers reports whether an observation tells nothing new: for a head, that the
 // tag's head was this digest when the repository was last seen; for an item
 // below it, that some earlier input showed the item.
 func (m *Memory) Covers(o Observation) bool {
-	t := tagKey{o.Repository, o.Tag}
 	if o.Head {
-		return m.heads[t] == o.Digest
+		head, ok := m.heads[o.Repository][o.Tag]
+		return ok && head == o.Digest
 	}
-	_, ok := m.shown[itemKey{t, o.Digest, o.Created.Unix()}]
+	_, ok := m.shown[itemKey{o.Repository, o.Tag, o.Digest, o.Created.Unix()}]
 	return ok
 }
 
 // Remember makes s the last state seen of its repository. A tag that s does not
 // have is forgotten as a head: the same digest pushed again is a new head.
 func (m *Memory) Remember(s Stream) {
-	m.Forget(s.Repository)
 	if m.heads == nil {
-		m.heads = map[tagKey]image.Digest{}
+		m.heads = map[Repository]map[string]image.Digest{}
 		m.shown = map[itemKey]struct{}{}
 	}
+	heads := make(map[string]image.Digest, len(s.Tags))
 	for _, tag := range s.Tags {
-		t := tagKey{s.Repository, tag.ClaimedName}
 		for i, item := range tag.Items {
 			digest, err := image.ParseDigest(item.ClaimedDigest)
 			if err != nil {
 				continue
 			}
 			if i == 0 {
-				m.heads[t] = digest
+				heads[tag.ClaimedName] = digest
 			}
-			m.shown[itemKey{t, digest, item.Created.UTC().Truncate(time.Second).Unix()}] = struct{}{}
+			created := item.Created.UTC().Truncate(time.Second).Unix()
+			m.shown[itemKey{s.Repository, tag.ClaimedName, digest, created}] = struct{}{}
 		}
 	}
+	m.heads[s.Repository] = heads
 }
 
-// Forget drops the heads of a repository that was deleted.
-func (m *Memory) Forget(r Repository) {
-	for t := range m.heads {
-		if t.repository == r {
-			delete(m.heads, t)
-		}
-	}
-}
+// Forget drops the heads of a repository that was deleted. What its tags once
+// showed stays known: it is history, whenever it shows again.
+func (m *Memory) Forget(r Repository) { delete(m.heads, r) }

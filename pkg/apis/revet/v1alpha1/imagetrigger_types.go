@@ -215,7 +215,8 @@ type ImageTriggerStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions are Ready, SinkResolved, TemplateAccepted, Authorized and Swept.
+	// Conditions are Ready, FilterValid, SinkResolved, TemplateAccepted, Authorized
+	// and Swept.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -233,6 +234,14 @@ type ImageTriggerStatus struct {
 	// LastSweep tells of the latest comparison of the streams with the ledger.
 	// +optional
 	LastSweep *SweepStatus `json:"lastSweep,omitempty"`
+
+	// Baselines are the entries of spec.images for registries, with their tags,
+	// whose first sweep is complete: what a later one finds uncovered was pushed
+	// since, though the registry shows no times.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	Baselines []string `json:"baselines,omitempty"`
 
 	// HistoryHorizon is the time before which sweeps ignore the history of a
 	// tag (never its head), as entries that covered it were removed.

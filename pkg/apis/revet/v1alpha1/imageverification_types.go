@@ -96,7 +96,7 @@ type RepositoryReference struct {
 
 // PushSource says how a push was seen.
 //
-// +kubebuilder:validation:Enum=event;webhook;sweep;replay
+// +kubebuilder:validation:Enum=event;webhook;sweep;replay;existing
 type PushSource string
 
 // The ways a push is seen.
@@ -104,6 +104,10 @@ const (
 	SourceEvent   PushSource = "event"
 	SourceWebhook PushSource = "webhook"
 	SourceSweep   PushSource = "sweep"
+	// SourceExisting is what a sweep found that was there before the trigger,
+	// in a repository that shows no times. It ends as Skipped. It has to stand
+	// in spec.firstPush, as the creation of any other entry is the intent of a run.
+	SourceExisting PushSource = "existing"
 )
 
 // PushRecord is one push of the entry's digest to one tag.
@@ -126,10 +130,14 @@ type PushRecord struct {
 // TagStatus is the newest push of one tag to the entry's digest.
 type TagStatus struct {
 	PushRecord `json:",inline"`
-	// Run is the number of the run that covers this push; 0 while undecided.
+	// Run is the number of the run that covers this push; 0 while undecided,
+	// -1 if the push was skipped.
 	// +optional
 	Run int32 `json:"run,omitempty"`
 }
+
+// RunSkipped stands in TagStatus.Run for a push that no run covers, by decision.
+const RunSkipped int32 = -1
 
 // Phase is where an entry stands.
 //
@@ -334,8 +342,9 @@ type ImageVerificationStatus struct {
 	// Image is what is known of the digest.
 	// +optional
 	Image *ImageFacts `json:"image,omitempty"`
-	// Emitted are the ids of the latest events sent for this entry.
-	// +kubebuilder:validation:MaxItems=20
+	// Emitted are the keys of the latest events sent for this entry: an event's
+	// id is the entry's UID and its key.
+	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Emitted []string `json:"emitted,omitempty"`

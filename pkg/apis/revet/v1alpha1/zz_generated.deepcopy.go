@@ -209,6 +209,11 @@ func (in *ImageTriggerStatus) DeepCopyInto(out *ImageTriggerStatus) {
 		*out = new(SweepStatus)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.Baselines != nil {
+		in, out := &in.Baselines, &out.Baselines
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.HistoryHorizon != nil {
 		in, out := &in.HistoryHorizon, &out.HistoryHorizon
 		*out = (*in).DeepCopy()

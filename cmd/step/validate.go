@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/validate"
+)
+
+type validateOptions struct {
+	layout  string
+	rules   string
+	timeout time.Duration
+}
+
+func newValidate() *cobra.Command {
+	var o validateOptions
+	cmd := &cobra.Command{
+		Use:   "validate --layout DIR --rules FILE",
+		Short: "Check an image's configuration against CEL rules",
+		Long: `Applies the rules in FILE to every image in the layout and writes the report
+to DIR/reports/validate.json. Rules that do not hold are findings, and the
+step still succeeds; rules that cannot be read or evaluated are an error.`,
+		Example: `  step validate --layout /tmp/image --rules rules.yaml
+
+  # rules.yaml
+  parameters: {maxAgeDays: 365}
+  rules:
+  - name: non-root
+    expression: "!image.config.user.matches('^(root|0*)(:.*)?$')"
+    message: it runs as root; set USER in the Dockerfile
+  - name: not-too-old
+    expression: image.created >= now - duration(string(parameters.maxAgeDays * 24) + 'h')
+    message: it is too old; build it again`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
+	f.StringVar(&o.rules, "rules", "", "rules file")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "most time for all rules")
+	for _, name := range []string{"layout", "rules"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // a flag that is not declared above
+		}
+	}
+	return cmd
+}
+
+func (o validateOptions) run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	start := time.Now()
+	raw, err := os.ReadFile(o.rules)
+	if err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	rules, err := validate.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("rules file %q: %w", o.rules, err)
+	}
+	dir, err := layout.Open(o.layout)
+	if err != nil {
+		return err
+	}
+	tree, err := dir.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := rules.Check(ctx, tree, start.UTC())
+	if err != nil {
+		return err
+	}
+	if err := report.Write(dir.Path(), found); err != nil {
+		return err
+	}
+	for _, f := range found.Findings {
+		fmt.Fprintf(out, "%s: %s: %s: %s\n", f.Severity, f.Platform, f.Rule, f.Message)
+	}
+	fmt.Fprintf(out, "validated %s: images %d, rules %d, findings %d, in %s\n",
+		found.Digest, len(found.Images), found.Rules, len(found.Findings), time.Since(start).Round(time.Millisecond))
+	return nil
+}

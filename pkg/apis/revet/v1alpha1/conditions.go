@@ -1,0 +1,227 @@
+package v1alpha1
+
+import (
+	"time"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The conditions of an ImageTrigger.
+const (
+	// ConditionReady sums up the others but Swept: pushes are fired only while it is True.
+	ConditionReady = "Ready"
+	// ConditionSinkResolved: the sink has an address that may be used.
+	ConditionSinkResolved = "SinkResolved"
+	// ConditionTemplateAccepted: what the sink starts uses the run's name. It is
+	// Unknown for a sink that cannot be looked into, which does not keep the
+	// trigger from being ready.
+	ConditionTemplateAccepted = "TemplateAccepted"
+	// ConditionAuthorized: the trigger's service account exists and may be used.
+	ConditionAuthorized = "Authorized"
+	// ConditionFilterValid: the filter compiles.
+	ConditionFilterValid = "FilterValid"
+	// ConditionSwept: what the selectors admit was compared with the ledger.
+	ConditionSwept = "Swept"
+)
+
+// The conditions of an ImageVerification.
+const (
+	// ConditionRecorded: the push is in the ledger.
+	ConditionRecorded = "Recorded"
+	// ConditionFired: a request for the latest run was accepted by the sink.
+	ConditionFired = "Fired"
+	// ConditionStarted: the latest run's PipelineRun exists and is this entry's.
+	ConditionStarted = "Started"
+	// ConditionVerified: the latest run's verdict is pass.
+	ConditionVerified = "Verified"
+)
+
+// Reasons of conditions that are as they should be, and of those not known yet.
+// The reasons of trouble come from whoever found it.
+const (
+	ReasonReady            = "Ready"
+	ReasonSinkResolved     = "SinkResolved"
+	ReasonTemplateAccepted = "TemplateAccepted"
+	ReasonAuthorized       = "Authorized"
+	ReasonFilterValid      = "FilterValid"
+	ReasonSwept            = "Swept"
+	ReasonNotChecked       = "NotChecked"
+
+	ReasonRecorded = "Recorded"
+	ReasonFired    = "Fired"
+	ReasonStarted  = "Started"
+	ReasonPassed   = "Passed"
+)
+
+// maxConditionMessage keeps an entry small; the API server takes 32 KB.
+const maxConditionMessage = 1024
+
+// readyDepends are the conditions that Ready sums up, in the order in which
+// the first trouble is reported. TemplateAccepted may be Unknown.
+var readyDepends = []string{
+	ConditionFilterValid, ConditionSinkResolved, ConditionTemplateAccepted, ConditionAuthorized,
+}
+
+// MarkSinkResolved records that the sink's address is known.
+func (t *ImageTrigger) MarkSinkResolved(uri string, now time.Time) {
+	t.Status.SinkURI = uri
+	t.mark(ConditionSinkResolved, metav1.ConditionTrue, ReasonSinkResolved, "requests are sent to "+uri, now)
+}
+
+// MarkSinkUnresolved records why there is no address to send to.
+func (t *ImageTrigger) MarkSinkUnresolved(reason, message string, now time.Time) {
+	t.Status.SinkURI = ""
+	t.mark(ConditionSinkResolved, metav1.ConditionFalse, reason, message, now)
+}
+
+// MarkTemplateAccepted records that what the sink starts uses the run's name,
+// so that an unconfirmed request may be sent again.
+func (t *ImageTrigger) MarkTemplateAccepted(now time.Time) {
+	t.Status.Confirmable = true
+	t.mark(ConditionTemplateAccepted, metav1.ConditionTrue, ReasonTemplateAccepted,
+		"the template names its PipelineRun after the run", now)
+}
+
+// MarkTemplateRefused records what is wrong with the sink's template, and the cure.
+func (t *ImageTrigger) MarkTemplateRefused(reason, message string, now time.Time) {
+	t.Status.Confirmable = false
+	t.mark(ConditionTemplateAccepted, metav1.ConditionFalse, reason, message, now)
+}
+
+// MarkTemplateUnknown records that the sink cannot be looked into. Each run is
+// requested once only, as nothing would keep a second request from starting a
+// second run.
+func (t *ImageTrigger) MarkTemplateUnknown(reason, message string, now time.Time) {
+	t.Status.Confirmable = false
+	t.mark(ConditionTemplateAccepted, metav1.ConditionUnknown, reason, message, now)
+}
+
+// MarkAuthorized records that the trigger's service account may be used.
+func (t *ImageTrigger) MarkAuthorized(message string, now time.Time) {
+	t.mark(ConditionAuthorized, metav1.ConditionTrue, ReasonAuthorized, message, now)
+}
+
+// MarkNotAuthorized records what the trigger's service account lacks.
+func (t *ImageTrigger) MarkNotAuthorized(reason, message string, now time.Time) {
+	t.mark(ConditionAuthorized, metav1.ConditionFalse, reason, message, now)
+}
+
+// MarkFilterValid records that the filter compiles, or that there is none.
+func (t *ImageTrigger) MarkFilterValid(now time.Time) {
+	t.mark(ConditionFilterValid, metav1.ConditionTrue, ReasonFilterValid, "", now)
+}
+
+// MarkFilterInvalid records why the filter, or a selector, does not compile.
+func (t *ImageTrigger) MarkFilterInvalid(reason, message string, now time.Time) {
+	t.mark(ConditionFilterValid, metav1.ConditionFalse, reason, message, now)
+}
+
+// MarkSwept records that the latest sweep saw everything that the selectors admit.
+func (t *ImageTrigger) MarkSwept(message string, now time.Time) {
+	t.mark(ConditionSwept, metav1.ConditionTrue, ReasonSwept, message, now)
+}
+
+// MarkNotSwept records what the latest sweep could not see.
+func (t *ImageTrigger) MarkNotSwept(reason, message string, now time.Time) {
+	t.mark(ConditionSwept, metav1.ConditionFalse, reason, message, now)
+}
+
+// IsReady reports whether the status speaks of the current spec and pushes may be fired.
+func (t *ImageTrigger) IsReady() bool {
+	return t.Status.ObservedGeneration == t.Generation &&
+		meta.IsStatusConditionTrue(t.Status.Conditions, ConditionReady)
+}
+
+func (t *ImageTrigger) mark(kind string, status metav1.ConditionStatus, reason, message string, now time.Time) {
+	setCondition(&t.Status.Conditions, kind, status, reason, message, t.Generation, now)
+	t.sumUp(now)
+}
+
+// sumUp derives Ready. What was not checked yet is Unknown, never ready.
+func (t *ImageTrigger) sumUp(now time.Time) {
+	status, reason, message := metav1.ConditionTrue, ReasonReady, ""
+	for _, kind := range readyDepends {
+		c := meta.FindStatusCondition(t.Status.Conditions, kind)
+		switch {
+		case c == nil || c.ObservedGeneration != t.Generation:
+			if status == metav1.ConditionTrue {
+				status, reason, message = metav1.ConditionUnknown, ReasonNotChecked, kind+" was not checked yet"
+			}
+		case c.Status == metav1.ConditionTrue:
+		case c.Status == metav1.ConditionUnknown && kind == ConditionTemplateAccepted:
+		default:
+			setCondition(&t.Status.Conditions, ConditionReady, c.Status, c.Reason, c.Message, t.Generation, now)
+			return
+		}
+	}
+	setCondition(&t.Status.Conditions, ConditionReady, status, reason, message, t.Generation, now)
+}
+
+// MarkRecorded records that the push is in the ledger.
+func (s *ImageVerificationStatus) MarkRecorded(now time.Time) {
+	setCondition(&s.Conditions, ConditionRecorded, metav1.ConditionTrue, ReasonRecorded, "", 0, now)
+}
+
+// MarkWaiting records what an entry that needs a run waits for.
+func (s *ImageVerificationStatus) MarkWaiting(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkFired records that the sink accepted a request for the run, and that
+// nothing is known of the run yet.
+func (s *ImageVerificationStatus) MarkFired(run string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionTrue, ReasonFired, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionStarted, metav1.ConditionUnknown, ReasonFired, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, ReasonFired, "run "+run, 0, now)
+}
+
+// MarkNotFired records why a request for the run did not reach the sink.
+func (s *ImageVerificationStatus) MarkNotFired(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkStarted records that the run exists.
+func (s *ImageVerificationStatus) MarkStarted(run string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionTrue, ReasonFired, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionStarted, metav1.ConditionTrue, ReasonStarted, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, ReasonStarted, "run "+run, 0, now)
+}
+
+// MarkNotStarted records why there is no run.
+func (s *ImageVerificationStatus) MarkNotStarted(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionStarted, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkVerified records that the verdict is pass.
+func (s *ImageVerificationStatus) MarkVerified(message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionTrue, ReasonPassed, message, 0, now)
+}
+
+// MarkNotVerified records a verdict other than pass, or why there is none.
+func (s *ImageVerificationStatus) MarkNotVerified(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+func setCondition(all *[]metav1.Condition, kind string, status metav1.ConditionStatus, reason, message string, generation int64, now time.Time) {
+	meta.SetStatusCondition(all, metav1.Condition{
+		Type:               kind,
+		Status:             status,
+		Reason:             reason,
+		Message:            cut(message, maxConditionMessage),
+		ObservedGeneration: generation,
+		LastTransitionTime: metav1.NewTime(now),
+	})
+}
+
+// cut returns at most the first n bytes of s, without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,221 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/record"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/observability/metrics"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/ledger"
+)
+
+// Controller is the program that takes entries of the ledger to their verdicts.
+// Any number may run; leader election decides which one acts.
+type Controller struct {
+	options  ControllerOptions
+	log      *zap.Logger
+	access   *controllerAccess
+	leases   *leases
+	config   *config.Store
+	index    *ledger.Index
+	ledger   *ledger.Ledger
+	events   record.EventBroadcaster
+	recorder record.EventRecorder
+	health   *health
+	server   *server
+	metrics  *metrics.MeterProvider
+
+	synced  atomic.Bool
+	missing atomic.Pointer[string] // a kind that the cluster does not have
+	failed  chan error
+	cancel  context.CancelFunc
+	stopped chan struct{}
+}
+
+// NewController makes a controller. It starts nothing and speaks to nobody, but
+// for metrics, whose library begins to serve when it is made.
+func NewController(ctx context.Context, o ControllerOptions) (*Controller, error) {
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("the controller's options: %w", err)
+	}
+	log := o.Log
+	if log == nil {
+		var err error
+		if log, err = newLogger(o.LogLevel); err != nil {
+			return nil, err
+		}
+	}
+	access, err := newControllerAccess(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{
+		options: o, log: log, access: access,
+		leases:  newLeases(o.Identity, o.Now),
+		config:  config.NewStore(o.SystemNamespace, toldConfig(log)),
+		index:   ledger.NewIndex(o.Now),
+		events:  record.NewBroadcaster(),
+		failed:  make(chan error, 2),
+		stopped: make(chan struct{}),
+	}
+	c.ledger = ledger.New(access.live, c.index)
+	c.recorder = c.events.NewRecorder(access.scheme, eventSource())
+	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
+		return nil, err
+	}
+	c.health = &health{check: c.check, notes: c.config.Problems, now: o.Now}
+	mux := http.NewServeMux()
+	c.health.register(mux)
+	c.server = newServer(mux, log)
+	return c, nil
+}
+
+// Start returns once health is served. The controller then fills its caches,
+// and acts once it leads.
+func (c *Controller) Start(ctx context.Context) error {
+	if err := ownNamespace(c.options.SystemNamespace); err != nil {
+		return err
+	}
+	if err := c.server.start(ctx, c.options.Address); err != nil {
+		return err
+	}
+	// What runs outlives ctx, and is ended by Stop.
+	running, cancel := context.WithCancel(logging.WithLogger(context.WithoutCancel(ctx), c.log.Sugar()))
+	c.cancel = cancel
+	c.events.StartRecordingToSink(c.access.eventSink())
+	go func() {
+		defer close(c.stopped)
+		if err := c.work(running); err != nil && running.Err() == nil {
+			c.failed <- err
+		}
+	}()
+	c.log.Info("listening", zap.String("address", c.Addr()))
+	return nil
+}
+
+// Addr returns the address that health is served on.
+func (c *Controller) Addr() string { return c.server.addr() }
+
+// Stop lets what is under way end and gives the leases back, so that another
+// process leads at once.
+func (c *Controller) Stop(ctx context.Context) error {
+	c.health.drain()
+	c.log.Info("draining")
+	c.cancel()
+	var err error
+	select {
+	case <-c.stopped:
+	case <-ctx.Done():
+		err = fmt.Errorf("waiting for what is under way: %w", ctx.Err())
+	}
+	c.events.Shutdown()
+	return errors.Join(err, c.server.drain(ctx, 0), c.metrics.Shutdown(context.WithoutCancel(ctx)))
+}
+
+// Run starts the controller and stops it when ctx ends.
+func (c *Controller) Run(ctx context.Context) error {
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-c.failed:
+	case err = <-c.server.failed:
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	return errors.Join(err, c.Stop(stopping))
+}
+
+// work fills the caches and runs the reconcilers until ctx ends.
+func (c *Controller) work(ctx context.Context) error {
+	if err := c.awaitKinds(ctx); err != nil {
+		return err
+	}
+	parts, err := c.parts(ctx)
+	if err != nil {
+		return err
+	}
+	if err := observe(ctx, c.access.cache, parts); err != nil {
+		return err
+	}
+	// The cache goes on until the reconcilers have ended.
+	caching, stopCache := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCache()
+	go func() {
+		if err := c.access.cache.Start(caching); err != nil {
+			c.failed <- fmt.Errorf("watching: %w", err)
+		}
+	}()
+	if !c.access.cache.WaitForCacheSync(ctx) {
+		return errNotSynced
+	}
+	for _, p := range parts {
+		if err := feed(ctx, c.access.cache, p.handlers); err != nil {
+			return err
+		}
+	}
+	c.synced.Store(true)
+	debug.FreeOSMemory() // listing leaves several times of what is kept behind
+	c.log.Info("caches complete")
+	group, ctx := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		for _, run := range p.run {
+			group.Go(func() error { return run(ctx) })
+		}
+	}
+	return group.Wait()
+}
+
+func (c *Controller) check(ctx context.Context) error {
+	if kind := c.missing.Load(); kind != nil {
+		return fmt.Errorf("the cluster has no %s: install what defines it; the controller goes on by itself then", *kind)
+	}
+	if !c.synced.Load() {
+		return errNotSynced
+	}
+	return ledgerReachable(ctx, c.access.live, c.options.SystemNamespace)
+}
+
+// awaitKinds waits until the cluster has the kinds without which nothing works:
+// Revet may be installed before Tekton.
+func (c *Controller) awaitKinds(ctx context.Context) error {
+	for _, kind := range []schema.GroupVersionKind{
+		v1alpha1.GroupVersion.WithKind("ImageTrigger"),
+		v1alpha1.GroupVersion.WithKind("ImageVerification"),
+		pipelinev1.SchemeGroupVersion.WithKind("PipelineRun"),
+	} {
+		for told := false; ; told = true {
+			_, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+			if err == nil {
+				break
+			}
+			if !told {
+				c.log.Warn("waiting for a kind that the cluster does not have", zap.Stringer("kind", kind), zap.Error(err))
+			}
+			name := kind.String()
+			c.missing.Store(&name)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(kindRetry):
+			}
+		}
+	}
+	c.missing.Store(nil)
+	return nil
+}

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"fmt"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/kubernetes"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+	"knative.dev/pkg/system"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/revet-dev/revet/pkg/kube"
+)
+
+// controllerAccess is all the ways in which the controller reaches the API server.
+type controllerAccess struct {
+	*apiAccess
+	mapper meta.RESTMapper
+	live   client.Client
+	cache  cache.Cache
+	// kube is for Leases and Events. It has connections of its own, so that work
+	// cannot keep a lease from being renewed.
+	kube kubernetes.Interface
+}
+
+func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
+	restConfig, err := o.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	a := &controllerAccess{}
+	own := rest.CopyConfig(restConfig)
+	own.Timeout = defaultRenewDeadline / 2
+	own.UserAgent = "revet-controller-leases"
+	own.QPS = -1
+	if a.kube, err = kubernetes.NewForConfig(own); err != nil {
+		return nil, fmt.Errorf("making the client of leases: %w", err)
+	}
+	if a.apiAccess, err = newAPIAccess(restConfig, scheme, "revet-controller"); err != nil {
+		return nil, err
+	}
+	// Sinks may be of any kind, so that only discovery knows their resources. It
+	// is asked when a kind is first used.
+	if a.mapper, err = apiutil.NewDynamicRESTMapper(a.config, a.http); err != nil {
+		return nil, fmt.Errorf("making the mapper of resources: %w", err)
+	}
+	a.live, err = client.New(a.config, client.Options{HTTPClient: a.http, Scheme: scheme, Mapper: a.mapper})
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the API server: %w", err)
+	}
+	a.cache, err = newControllerCache(a.apiAccess, a.mapper, o.SystemNamespace)
+	return a, err
+}
+
+func (a *controllerAccess) eventSink() record.EventSink {
+	return &typedcore.EventSinkImpl{Interface: a.kube.CoreV1().Events("")}
+}
+
+func eventSource() corev1.EventSource { return corev1.EventSource{Component: "revet-controller"} }
+
+// ownNamespace tells the leader election where its leases are: it reads that
+// from the environment, and knows no other way.
+func ownNamespace(namespace string) error {
+	if os.Getenv(system.NamespaceEnvKey) == namespace {
+		return nil
+	}
+	if err := os.Setenv(system.NamespaceEnvKey, namespace); err != nil {
+		return fmt.Errorf("setting %s: %w", system.NamespaceEnvKey, err)
+	}
+	return nil
+}

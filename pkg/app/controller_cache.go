@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
+)
+
+// newControllerCache caches entries, triggers, the PipelineRuns that are ours and the
+// operator's ConfigMaps; nothing that grows with what others keep in the cluster.
+func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string) (cache.Cache, error) {
+	ours, err := labels.NewRequirement(v1alpha1.RunLabel, selection.Exists, nil)
+	if err != nil {
+		return nil, fmt.Errorf("selecting PipelineRuns: %w", err)
+	}
+	c, err := cache.New(api.config, cache.Options{
+		HTTPClient:       api.http,
+		Scheme:           api.scheme,
+		Mapper:           mapper,
+		DefaultTransform: cache.TransformStripManagedFields(),
+		// A reader that would start an informer by accident is an error.
+		ReaderFailOnMissingInformer: true,
+		ByObject: map[client.Object]cache.ByObject{
+			&pipelinev1.PipelineRun{}: {Label: labels.NewSelector().Add(*ours), Transform: imageverification.SlimRun},
+			&corev1.ConfigMap{}:       {Namespaces: map[string]cache.Config{systemNamespace: {}}},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache: %w", err)
+	}
+	return c, nil
+}
+
+// handler is who is told of one kind of objects.
+type handler struct {
+	object  client.Object
+	handler toolscache.ResourceEventHandler
+}
+
+// observe declares what is watched.
+func observe(ctx context.Context, c cache.Cache, parts []*part) error {
+	for _, p := range parts {
+		for _, h := range p.handlers {
+			if _, err := c.GetInformer(ctx, h.object, cache.BlockUntilSynced(false)); err != nil {
+				return fmt.Errorf("watching %T: %w", h.object, err)
+			}
+		}
+	}
+	return nil
+}
+
+// feed adds the handlers to informers that have synced, and waits until each was
+// told of all that there is. Handlers may look things up in the cache.
+func feed(ctx context.Context, c cache.Cache, handlers []handler) error {
+	for _, h := range handlers {
+		informer, err := c.GetInformer(ctx, h.object)
+		if err != nil {
+			return fmt.Errorf("watching %T: %w", h.object, err)
+		}
+		registration, err := informer.AddEventHandler(h.handler)
+		if err != nil {
+			return fmt.Errorf("watching %T: %w", h.object, err)
+		}
+		if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+			return errors.New("stopped while reading what there is")
+		}
+	}
+	return nil
+}

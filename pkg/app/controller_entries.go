@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	kle "knative.dev/pkg/leaderelection"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/events"
+	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
+	"github.com/revet-dev/revet/pkg/registry"
+)
+
+// entries makes the reconciler of ImageVerifications.
+func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, error) {
+	const name = "imageverification"
+	lease, component := c.leases.guard(election, name)
+	options, err := c.entryOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.Lease = lease
+	if err := imageverification.Index(ctx, c.access.cache); err != nil {
+		return nil, err
+	}
+	r, err := imageverification.New(options)
+	if err != nil {
+		return nil, err
+	}
+	impl, run := c.newQueue(ctx, r, name, component, c.options.Concurrency)
+	r.SetQueue(impl)
+	return &part{run: []func(context.Context) error{run}, handlers: []handler{
+		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
+		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()},
+		{&pipelinev1.PipelineRun{}, r.RunHandler()},
+	}}, nil
+}
+
+func (c *Controller) entryOptions() (imageverification.Options, error) {
+	sender, err := eventlistener.NewSender(eventlistener.SenderOptions{
+		Timeout:         sinkTimeout,
+		DialTimeout:     sinkDialTimeout,
+		IdleConnections: c.options.Concurrency,
+	})
+	if err != nil {
+		return imageverification.Options{}, err
+	}
+	instruments, err := imageverification.NewMetrics(c.metrics.Meter(meterName))
+	if err != nil {
+		return imageverification.Options{}, err
+	}
+	tell, err := c.emitter()
+	if err != nil {
+		return imageverification.Options{}, err
+	}
+	return imageverification.Options{
+		Cached:   c.access.cache,
+		Live:     c.access.live,
+		Ledger:   c.ledger,
+		Sink:     sinkSender{sender},
+		Facts:    &factsReader{live: c.access.live, registry: registry.New(c.config.Policy)},
+		Recorder: c.recorder,
+		Metrics:  instruments,
+		Log:      c.log,
+		Now:      c.options.Now,
+		Emitter:  tell,
+	}, nil
+}
+
+// emitter returns nil if no CDEvents are wanted.
+func (c *Controller) emitter() (imageverification.Emitter, error) {
+	o := events.DefaultOptions()
+	o.Sink, o.Overrides = c.options.EventSink, c.options.EventOverrides
+	e, err := events.New(o)
+	if err != nil || !e.Enabled() {
+		return nil, err
+	}
+	return e, nil
+}

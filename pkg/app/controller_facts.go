@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
+	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/source/apiserver"
+)
+
+const (
+	// maxIndexChildren is how many children of an index are read.
+	maxIndexChildren = 64
+	// childReads is how many of them are read at once.
+	childReads = 8
+)
+
+// factsReader reads what is known of a digest: from its Image object, and where
+// there is none from the registry.
+type factsReader struct {
+	live     client.Reader
+	registry *registry.Client
+}
+
+// Read implements imageverification.Facts.
+func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, labels []string) (*imageverification.Image, error) {
+	if e.Spec.Repository.Kind != v1alpha1.RepositoryImageStream {
+		return f.fromRegistry(ctx, t, e, labels)
+	}
+	img, err := f.image(ctx, e.Spec.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if img == nil {
+		return f.fromRegistry(ctx, t, e, labels)
+	}
+	children, err := f.children(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := apiserver.Facts(img, children, labels)
+	if err != nil {
+		// It says something that cannot be read, and will say so again.
+		return nil, fmt.Errorf("the Image %q: %w: %w", e.Spec.Digest, imageverification.ErrNoFacts, err)
+	}
+	return &imageverification.Image{Facts: facts, Content: apiserver.Content(img, children)}, nil
+}
+
+// image returns nil if there is no such Image, or no image API at all.
+func (f *factsReader) image(ctx context.Context, digest string) (*imagev1.Image, error) {
+	var img imagev1.Image
+	err := f.live.Get(ctx, client.ObjectKey{Name: digest}, &img)
+	switch {
+	case err == nil:
+		return &img, nil
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("reading Image %q: %w", digest, err)
+	}
+}
+
+// children reads the Images of an index's children. One that is not there is
+// left out: what is not known is verified.
+func (f *factsReader) children(ctx context.Context, index *imagev1.Image) (apiserver.Children, error) {
+	digests := apiserver.ChildDigests(index)
+	if len(digests) == 0 {
+		return nil, nil
+	}
+	var mu sync.Mutex
+	children := apiserver.Children{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(childReads)
+	for _, d := range digests[:min(len(digests), maxIndexChildren)] {
+		group.Go(func() error {
+			img, err := f.image(ctx, d.String())
+			if img != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				children[d.String()] = img
+			}
+			return err
+		})
+	}
+	return children, group.Wait()
+}
+
+func (f *factsReader) fromRegistry(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, labels []string) (*imageverification.Image, error) {
+	ref, err := ledger.ReferenceOf(e)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
+	}
+	account := t.Spec.ServiceAccountName
+	if account == "" {
+		account = "default"
+	}
+	keychain, err := registry.Keychain(ctx, f.live, t.Namespace, account)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := f.registry.Facts(ctx, ref, registry.Account{Namespace: t.Namespace, Keychain: keychain}, labels)
+	if err != nil {
+		return nil, f.refusal(e, err)
+	}
+	return &imageverification.Image{Facts: facts.Image, Content: facts.Content}, nil
+}
+
+// refusal tells apart what asking again may cure. For an ImageStream the
+// registry is only tried because the Image is gone, so that its refusal is final.
+func (f *factsReader) refusal(e *v1alpha1.ImageVerification, err error) error {
+	switch registry.ReasonOf(err) {
+	case registry.NotFound, registry.Invalid:
+		return fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
+	case registry.NotAllowed, registry.Denied:
+		if e.Spec.Repository.Kind == v1alpha1.RepositoryImageStream {
+			return fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
+		}
+		return err
+	default:
+		return err
+	}
+}

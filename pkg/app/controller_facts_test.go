@@ -1,0 +1,145 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
+	"github.com/revet-dev/revet/pkg/registry"
+)
+
+const ociLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+func fullDigest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
+
+func runnableImage(t *testing.T, digest string) *imagev1.Image {
+	t.Helper()
+	metadata, err := json.Marshal(map[string]any{"Architecture": "amd64", "Config": map[string]any{"Cmd": []string{"/app"}, "Labels": map[string]string{"tier": "prod", "other": "x"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &imagev1.Image{
+		ObjectMeta:                   metav1.ObjectMeta{Name: digest},
+		DockerImageManifestMediaType: "application/vnd.oci.image.manifest.v1+json",
+		DockerImageLayers:            []imagev1.ImageLayer{{Name: fullDigest("f"), LayerSize: 100, MediaType: ociLayer}},
+		DockerImageMetadata:          runtime.RawExtension{Raw: metadata},
+	}
+}
+
+func factsWorld(t *testing.T, objects ...client.Object) *factsReader {
+	t.Helper()
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothingAllowed := func(string, string) (bool, bool) { return false, false }
+	return &factsReader{
+		live:     fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
+		registry: registry.New(nothingAllowed),
+	}
+}
+
+func pushOf(kind v1alpha1.RepositoryKind, digest string) (*v1alpha1.ImageTrigger, *v1alpha1.ImageVerification) {
+	e := &v1alpha1.ImageVerification{}
+	e.Spec.Repository = v1alpha1.RepositoryReference{Kind: kind, Name: "demo/app", Pull: "registry.example.com/demo/app"}
+	e.Spec.Digest = digest
+	return &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "all"}}, e
+}
+
+func TestFactsComeFromTheImageObject(t *testing.T) {
+	f := factsWorld(t, runnableImage(t, fullDigest("a")))
+	trigger, entry := pushOf(v1alpha1.RepositoryImageStream, fullDigest("a"))
+	got, err := f.Read(t.Context(), trigger, entry, []string{"tier"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := v1alpha1.ImageFacts{
+		MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"},
+		Labels: map[string]string{"tier": "prod"}, Layers: 1, Size: 100, Source: "Image",
+	}
+	if diff := cmp.Diff(want, got.Facts); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
+	}
+	if !got.Content.Runnable("v1") {
+		t.Error("an image with a root file system is not runnable")
+	}
+}
+
+func TestFactsOfAnIndexAddItsChildrenUp(t *testing.T) {
+	index := &imagev1.Image{
+		ObjectMeta:                   metav1.ObjectMeta{Name: fullDigest("a")},
+		DockerImageManifestMediaType: "application/vnd.oci.image.index.v1+json",
+		DockerImageManifests: []imagev1.ImageManifest{
+			{Digest: fullDigest("b"), OS: "linux", Architecture: "amd64"},
+			{Digest: fullDigest("c"), OS: "linux", Architecture: "arm64"},
+			{Digest: fullDigest("d"), OS: "linux", Architecture: "s390x"}, // not there
+		},
+	}
+	f := factsWorld(t, index, runnableImage(t, fullDigest("b")), runnableImage(t, fullDigest("c")))
+	trigger, entry := pushOf(v1alpha1.RepositoryImageStream, fullDigest("a"))
+	got, err := f.Read(t.Context(), trigger, entry, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Facts.Layers != 2 || got.Facts.Size != 200 || len(got.Facts.Platforms) != 3 || !got.Content.Runnable("v1") {
+		t.Errorf("facts %+v, content %+v; want 2 layers, 200 bytes, 3 platforms, runnable", got.Facts, got.Content)
+	}
+}
+
+func TestFactsThatCannotBeHad(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		kind  v1alpha1.RepositoryKind
+		final bool
+	}{
+		{"an ImageStream whose Image is gone, and whose registry is not listed, is final", v1alpha1.RepositoryImageStream, true},
+		{"a registry that is not listed is not: the operator may list it", v1alpha1.RepositoryRegistry, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := factsWorld(t)
+			trigger, entry := pushOf(test.kind, fullDigest("a"))
+			got, err := f.Read(t.Context(), trigger, entry, nil)
+			if err == nil || got != nil || errors.Is(err, imageverification.ErrNoFacts) != test.final {
+				t.Errorf("Read = %v, %v; want an error that is final: %v", got, err, test.final)
+			}
+		})
+	}
+}
+
+func TestSendErrorsKeepWhetherTheRequestMayHaveArrived(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"no connection", &eventlistener.SendError{Reason: eventlistener.SinkUnreachable, Err: errors.New("refused")}, "SinkUnreachable"},
+		{"no answer", &eventlistener.SendError{Reason: eventlistener.SinkUnreachable, MayHaveArrived: true, Err: errors.New("timeout")}, "SinkSilent"},
+		{"an answer that refuses", &eventlistener.SendError{Reason: eventlistener.SinkRefused, Status: 429}, "SinkRefused"},
+		{"an answer that leaves it open", &eventlistener.SendError{Reason: eventlistener.SinkRefused, Status: 502, MayHaveArrived: true}, "SinkSilent"},
+		{"a request that cannot be written", &eventlistener.SendError{Reason: eventlistener.RequestInvalid, Err: errors.New("bad")}, "SinkInvalid"},
+		{"an error of another kind", errors.New("what?"), "SinkSilent"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got *imageverification.SendError
+			if !errors.As(sendError(test.err), &got) || string(got.Reason) != test.want {
+				t.Errorf("sendError = %v, want reason %s", got, test.want)
+			}
+		})
+	}
+	if err := sendError(nil); err != nil {
+		t.Errorf("sendError(nil) = %v", err)
+	}
+}

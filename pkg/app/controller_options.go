@@ -1,0 +1,95 @@
+package app
+
+import (
+	"flag"
+	"fmt"
+	"time"
+)
+
+// ControllerOptions are the controller's.
+type ControllerOptions struct {
+	Common
+	// Address is host:port for health and readiness.
+	Address string
+	// Identity tells this process from the others that may lead; the Pod's name.
+	// A process that is started again under its identity takes its lease back at once.
+	Identity string
+	// EventSink is K_SINK; empty sends no CDEvents. EventOverrides is K_CE_OVERRIDES.
+	EventSink      string
+	EventOverrides string
+	// Concurrency is how many entries are worked on at once.
+	Concurrency int
+}
+
+// DefaultControllerOptions returns what is used unless it is said otherwise.
+func DefaultControllerOptions() ControllerOptions {
+	return ControllerOptions{Common: DefaultCommon(), Address: ":8080", Concurrency: 16}
+}
+
+// FromEnvironment reads what Kubernetes and Knative put into a Pod's environment.
+func (o *ControllerOptions) FromEnvironment(getenv func(string) string) {
+	for name, field := range map[string]*string{
+		"SYSTEM_NAMESPACE": &o.SystemNamespace,
+		"POD_NAME":         &o.Identity,
+		"K_SINK":           &o.EventSink,
+		"K_CE_OVERRIDES":   &o.EventOverrides,
+	} {
+		if value := getenv(name); value != "" {
+			*field = value
+		}
+	}
+}
+
+// AddFlags lets a command line say otherwise.
+func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
+	flags.StringVar(&o.Address, "address", o.Address, "host:port for health and readiness")
+	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "host:port for Prometheus; empty serves no metrics")
+	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "Revet's own namespace; default from SYSTEM_NAMESPACE")
+	flags.StringVar(&o.Identity, "identity", o.Identity, "what tells this process from others that may lead; default from POD_NAME")
+	flags.StringVar(&o.EventSink, "event-sink", o.EventSink, "URL that CDEvents are sent to; default from K_SINK; empty sends none")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "file to reach the API server with; default is the Pod's account")
+	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
+	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are worked on at once")
+}
+
+func (o ControllerOptions) validate() error {
+	if err := validAddress("address", o.Address); err != nil {
+		return err
+	}
+	if o.Identity == "" {
+		return fmt.Errorf("identity is empty; set POD_NAME to the Pod's name, or --identity")
+	}
+	if o.Concurrency < 1 || o.Concurrency > 1000 {
+		return fmt.Errorf("concurrency %d is not between 1 and 1000", o.Concurrency)
+	}
+	return o.Common.validate()
+}
+
+// The times of leader election where ConfigMap config-leader-election says
+// nothing else. Another process leads at most this long after one was killed.
+const (
+	defaultLeaseDuration = 15 * time.Second
+	defaultRenewDeadline = 10 * time.Second
+	defaultRetryPeriod   = 2 * time.Second
+
+	leaderElectionConfigMap = "config-leader-election"
+)
+
+const (
+	// sinkTimeout bounds one request to a sink; it is far below a lease.
+	sinkTimeout = 3 * time.Second
+	// sinkDialTimeout bounds making a connection to a sink.
+	sinkDialTimeout = time.Second
+	// leaseMargin is kept between the end of a request and the end of the lease
+	// that allowed it: for clocks that run at different speeds.
+	leaseMargin = time.Second
+	// releaseWait bounds how long the giving back of a lease waits for requests
+	// that it allows.
+	releaseWait = sinkTimeout + time.Second
+	// kindRetry is how often it is looked whether a kind is there that was not.
+	kindRetry = 2 * time.Second
+	// firstRetry and slowestRetry bound the time between two passes over an
+	// entry that fail. A new entry does not wait at all.
+	firstRetry   = 5 * time.Millisecond
+	slowestRetry = 30 * time.Second
+)

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	knative "knative.dev/pkg/controller"
+	kle "knative.dev/pkg/leaderelection"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/sweep"
+)
+
+// triggerConcurrency is how many triggers are checked at once.
+const triggerConcurrency = 4
+
+// triggers makes the reconciler of ImageTriggers, and the sweeps that it asks for.
+func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part, error) {
+	const name = "imagetrigger"
+	_, component := c.leases.guard(election, name)
+	var impl *knative.Impl
+	sweeper, err := c.sweeper(func(key types.NamespacedName) { impl.EnqueueKey(key) })
+	if err != nil {
+		return nil, err
+	}
+	checker := eventlistener.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
+	r, err := imagetrigger.New(imagetrigger.Options{
+		Cached:     c.access.cache,
+		Live:       c.access.live,
+		Sinks:      checker,
+		Rights:     checker,
+		Namespaces: sweep.NewLive(c.access.live),
+		Sweeps:     sweeper,
+		Recorder:   c.recorder,
+		Log:        c.log,
+		Now:        c.options.Now,
+		Jitter:     rand.Float64,
+		Intervals:  imagetrigger.DefaultIntervals(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	impl, run := c.newQueue(ctx, r, name, component, triggerConcurrency)
+	r.SetQueue(impl)
+	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
+	handlers := append(c.dependencies(r), handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()})
+	return &part{run: []func(context.Context) error{run, sweeping}, handlers: handlers}, nil
+}
+
+func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, error) {
+	instruments, err := sweep.NewMetrics(c.metrics.Meter(meterName))
+	if err != nil {
+		return nil, err
+	}
+	return sweep.New(sweep.Dependencies{
+		Cluster: sweep.NewLive(c.access.live),
+		Images:  &cluster{live: c.access.live},
+		Ledger:  c.ledger,
+		Metrics: instruments,
+		Log:     c.log,
+		Now:     c.options.Now,
+		Done:    done,
+	}, sweep.DefaultOptions())
+}
+
+// dependencies lists the watches of what triggers depend on, as far as the
+// cluster has such kinds. Their metadata is enough: it is read live then.
+func (c *Controller) dependencies(r *imagetrigger.Reconciler) []handler {
+	var handlers []handler
+	for _, kind := range imagetrigger.Dependencies() {
+		if _, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version); err != nil {
+			if !meta.IsNoMatchError(err) {
+				c.log.Warn("asking for a kind; triggers do not notice its changes at once", zap.Stringer("kind", kind), zap.Error(err))
+			}
+			continue
+		}
+		object := &metav1.PartialObjectMetadata{}
+		object.SetGroupVersionKind(kind)
+		handlers = append(handlers, handler{object, r.DependencyHandler()})
+	}
+	return handlers
+}

@@ -1,0 +1,14 @@
+// Package app wires the programs together: it is the only package that makes
+// concrete things, and the only one besides cmd that knows of addresses, logs
+// and the process it runs in.
+//
+// Contract: each program has Options with defaults, checked by validate, whose
+// error names the field; New, which starts nothing; Start, which returns once
+// the program listens; Addr; and Stop, which drains. Several programs can run
+// in one process, which is how they are tested.
+//
+// HTTP of both programs: /healthz is the process; /readyz is the ledger, read
+// from the API server at most once a second, and says what is wrong with the
+// operator's configuration without becoming unready for it. Metrics are served
+// in Prometheus' format on a port of their own, under /metrics.
+package app

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"time"
+
+	"github.com/revet-dev/revet/pkg/intake"
+)
+
+// The limits of the servers, all in one place.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second // more than requestDeadline and the body's reading
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	// shutdownTimeout is for requests that are under way when the program stops;
+	// it stays below a Pod's usual grace period of 30 s.
+	shutdownTimeout = 20 * time.Second
+
+	// readyCacheTime is how old an answer of /readyz may be: anybody may ask.
+	readyCacheTime = time.Second
+	readyTimeout   = 2 * time.Second
+
+	// registryTimeout bounds the re-read of a tag: its sender waits.
+	registryTimeout = 2 * time.Second
+)
+
+// receiverLimits are what one request to the receiver may cost. Together the
+// bodies under way stay within a quarter of what the Pod may use.
+func receiverLimits() intake.Limits {
+	return intake.Limits{
+		EventBody:     8 << 20,
+		WebhookBody:   1 << 20,
+		InFlight:      256,
+		InFlightBytes: 32 << 20,
+		// Longer than anything usually takes, shorter than an adapter waits: the
+		// sender shall get an answer, not a broken connection.
+		Deadline:   10 * time.Second,
+		RetryAfter: time.Second,
+	}
+}

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+	"knative.dev/pkg/observability/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/intake"
+	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/registry"
+)
+
+// Receiver is the program that takes events and records pushes.
+type Receiver struct {
+	options ReceiverOptions
+	log     *zap.Logger
+	live    client.Client
+	watches *receiverWatches
+	health  *health
+	server  *server
+	metrics *metrics.MeterProvider
+
+	synced atomic.Bool
+	failed chan error
+	cancel context.CancelFunc
+}
+
+// NewReceiver makes a receiver. It starts nothing and speaks to nobody, but for
+// metrics, whose library begins to serve when it is made.
+func NewReceiver(ctx context.Context, o ReceiverOptions) (*Receiver, error) {
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("the receiver's options: %w", err)
+	}
+	log := o.Log
+	if log == nil {
+		var err error
+		if log, err = newLogger(o.LogLevel); err != nil {
+			return nil, err
+		}
+	}
+	r := &Receiver{options: o, log: log, failed: make(chan error, 1)}
+	restConfig, err := o.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	api, err := newAPIAccess(restConfig, scheme, "revet-receiver")
+	if err != nil {
+		return nil, err
+	}
+	mapper := receiverMapper()
+	if r.live, err = client.New(api.config, client.Options{HTTPClient: api.http, Scheme: scheme, Mapper: mapper}); err != nil {
+		return nil, fmt.Errorf("making a client of the API server: %w", err)
+	}
+	if r.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
+		return nil, err
+	}
+	instruments, err := intake.NewMetrics(r.metrics.Meter(meterName))
+	if err != nil {
+		return nil, fmt.Errorf("making the metrics: %w", err)
+	}
+	if r.watches, err = newReceiverWatches(ctx, api, mapper, o, log); err != nil {
+		return nil, err
+	}
+	r.serve(r.watches, instruments)
+	return r, nil
+}
+
+// serve wires the handlers.
+func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
+	in := intake.New(intake.Dependencies{
+		Triggers:        w.triggers,
+		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
+		Cluster:         &cluster{live: r.live},
+		Registry:        &registryReader{client: registry.New(w.config.Policy), live: r.live},
+		Ledger:          ledger.New(r.live, w.index),
+		Metrics:         instruments,
+		Log:             r.log,
+		Now:             r.options.Now,
+		RegistryTimeout: registryTimeout,
+	})
+	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}
+	mux := http.NewServeMux()
+	r.health.register(mux)
+	mux.Handle("/", intake.NewHandler(in, webhooks{w.config}, receiverLimits(), r.synced.Load))
+	r.server = newServer(mux, r.log)
+}
+
+var errNotSynced = errors.New("the caches are not complete yet; if this lasts, look whether the CustomResourceDefinitions are installed and the receiver's account may watch them")
+
+func (r *Receiver) check(ctx context.Context) error {
+	if !r.synced.Load() {
+		return errNotSynced
+	}
+	return ledgerReachable(ctx, r.live, r.options.SystemNamespace)
+}
+
+// Start returns once the receiver listens. It answers 503 until its caches are
+// complete.
+func (r *Receiver) Start(ctx context.Context) error {
+	if err := r.server.start(ctx, r.options.Address); err != nil {
+		return err
+	}
+	// The watches outlive ctx: requests are still served while Stop drains.
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		if err := r.watches.start(ctx); err != nil {
+			r.failed <- fmt.Errorf("watching: %w", err)
+		}
+	}()
+	go func() {
+		if !r.watches.wait(ctx) {
+			return
+		}
+		r.synced.Store(true)
+		// Listing leaves several times of what is kept behind as garbage. Given
+		// back now, it does not count for as long as the receiver is idle.
+		debug.FreeOSMemory()
+		r.log.Info("caches complete", zap.Int("triggers", r.watches.triggers.Len()), zap.Int("repositories", r.watches.index.Len()))
+	}()
+	r.log.Info("listening", zap.String("address", r.Addr()))
+	return nil
+}
+
+// Addr returns the address that the receiver listens on.
+func (r *Receiver) Addr() string { return r.server.addr() }
+
+// Stop drains: the Service is given time to send elsewhere, what is under way
+// is answered, then the watches end.
+func (r *Receiver) Stop(ctx context.Context) error {
+	r.health.drain()
+	r.log.Info("draining")
+	err := r.server.drain(ctx, r.options.DrainDelay)
+	r.cancel()
+	return errors.Join(err, r.metrics.Shutdown(context.WithoutCancel(ctx)))
+}
+
+// Run starts the receiver and stops it when ctx ends.
+func (r *Receiver) Run(ctx context.Context) error {
+	if err := r.Start(ctx); err != nil {
+		return err
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-r.failed:
+	case err = <-r.server.failed:
+	}
+	return errors.Join(err, r.Stop(context.WithoutCancel(ctx)))
+}
+
+// toldTrigger logs what cannot be used; its owner sees it in the trigger's conditions.
+func toldTrigger(log *zap.Logger) func(*v1alpha1.ImageTrigger, error) {
+	return func(t *v1alpha1.ImageTrigger, err error) {
+		log.Warn("trigger cannot be used", zap.String("trigger", t.Name), zap.String("namespace", t.Namespace), zap.Error(err))
+	}
+}
+
+func toldConfig(log *zap.Logger) func(string, error) {
+	return func(object string, err error) {
+		if err != nil {
+			log.Error("configuration cannot be used", zap.String("object", object), zap.Error(err))
+			return
+		}
+		log.Info("configuration read", zap.String("object", object))
+	}
+}

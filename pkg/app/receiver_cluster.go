@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/intake"
+	"github.com/revet-dev/revet/pkg/source/apiserver"
+)
+
+// cluster reads OpenShift's image API, and asks for accounts' rights.
+type cluster struct {
+	live client.Client
+}
+
+// Stream reads an ImageStream from the API server.
+func (c *cluster) Stream(ctx context.Context, namespace, name string) (*intake.StreamState, error) {
+	var is imagev1.ImageStream
+	err := c.live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &is)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading ImageStream %q in namespace %q: %w", name, namespace, err)
+	}
+	return &intake.StreamState{Labels: is.Labels, Stream: apiserver.Stream(&is)}, nil
+}
+
+// Content reads the Image of a digest. The children of an index are not read:
+// that it cannot run is found by the controller, which reads them anyway.
+func (c *cluster) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+	var img imagev1.Image
+	err := c.live.Get(ctx, client.ObjectKey{Name: d.String()}, &img)
+	if apierrors.IsNotFound(err) {
+		return image.Content{}, nil
+	}
+	if err != nil {
+		return image.Content{}, fmt.Errorf("reading Image %q: %w", d, err)
+	}
+	return apiserver.Content(&img, nil), nil
+}
+
+// MayGet asks whether a service account may get an ImageStream.
+func (c *cluster) MayGet(ctx context.Context, account intake.Account, namespace, name string) (bool, error) {
+	review := authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:   "system:serviceaccount:" + account.Namespace + ":" + account.Name,
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: "get", Group: imagev1.GroupName, Version: imagev1.GroupVersion.Version, Resource: "imagestreams",
+			Namespace: namespace, Name: name,
+		},
+	}}
+	if err := c.live.Create(ctx, &review); err != nil {
+		return false, fmt.Errorf("asking whether service account %q of namespace %q may get ImageStream %q: %w", account.Name, account.Namespace, name, err)
+	}
+	return review.Status.Allowed && !review.Status.Denied, nil
+}
+
+// namespaceLabels reads namespaces from the cache; from the API server where it
+// has not caught up, as a namespace and its first push may be made at once.
+type namespaceLabels struct {
+	cached, live client.Reader
+}
+
+// Labels returns a namespace's labels.
+func (n *namespaceLabels) Labels(ctx context.Context, namespace string) (map[string]string, error) {
+	found := namespaceMetadata()
+	err := n.cached.Get(ctx, client.ObjectKey{Name: namespace}, found)
+	if apierrors.IsNotFound(err) {
+		err = n.live.Get(ctx, client.ObjectKey{Name: namespace}, found)
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("reading the labels of namespace %q: %w", namespace, err)
+	}
+	return found.Labels, nil
+}
+
+// namespaceMetadata is a namespace without what nobody reads.
+func namespaceMetadata() *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// server is an HTTP server with the limits, that drains when it is stopped.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	failed   chan error
+}
+
+func newServer(handler http.Handler, log *zap.Logger) *server {
+	return &server{
+		failed: make(chan error, 1),
+		http: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: readHeaderTimeout,
+			ReadTimeout:       readTimeout,
+			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          zap.NewStdLog(log),
+		},
+	}
+}
+
+// start returns once the server listens. What ends it later comes on failed.
+func (s *server) start(ctx context.Context, address string) error {
+	var err error
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address); err != nil {
+		return fmt.Errorf("listening on %q: %w", address, err)
+	}
+	go func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serving on %q: %w", address, err)
+		}
+	}()
+	return nil
+}
+
+func (s *server) addr() string { return s.listener.Addr().String() }
+
+// drain goes on serving for a while, but asks clients to connect anew, which
+// takes them to another replica; then it lets what is under way end.
+func (s *server) drain(ctx context.Context, delay time.Duration) error {
+	s.http.SetKeepAlivesEnabled(false)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return fmt.Errorf("ending the requests under way: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// clusterFlags are kubectl's flags, with --all-namespaces.
+type clusterFlags struct {
+	config        *genericclioptions.ConfigFlags
+	allNamespaces bool
+}
+
+func newClusterFlags() *clusterFlags {
+	config := genericclioptions.NewConfigFlags(true)
+	config.CacheDir = nil // nothing is cached, so there is no flag for it
+	return &clusterFlags{config: config}
+}
+
+func (f *clusterFlags) add(c *cobra.Command) {
+	f.config.AddFlags(c.Flags())
+	c.Flags().BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "look in every namespace")
+}
+
+// cluster is where a command reads.
+type cluster struct {
+	client.Reader
+	// namespace is what the flags or the kubeconfig name.
+	namespace string
+}
+
+// connect makes a client for the cluster that the flags name. It sends nothing.
+func connect(f *clusterFlags) (cluster, error) {
+	loader := f.config.ToRawKubeConfigLoader()
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return cluster{}, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config, err := f.config.ToRESTConfig()
+	if err != nil {
+		return cluster{}, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return cluster{}, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	// Without any configuration, kubectl's library takes this address to be meant.
+	if len(raw.Clusters) == 0 && *f.config.APIServer == "" && config.Host == "http://localhost:8080" {
+		return cluster{}, errors.New("no cluster is configured: set KUBECONFIG, or give --kubeconfig or --server")
+	}
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, nodev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return cluster{}, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return cluster{}, fmt.Errorf("connecting to %q: %w", config.Host, err)
+	}
+	return cluster{Reader: c, namespace: namespace}, nil
+}
+
+// list returns the verifications of a namespace; "" is every namespace.
+func (c cluster) list(ctx context.Context, namespace string) ([]v1alpha1.ImageVerification, error) {
+	var l v1alpha1.ImageVerificationList
+	if err := c.List(ctx, &l, client.InNamespace(namespace)); err != nil {
+		return nil, readError("listing ImageVerifications", namespace, err)
+	}
+	return l.Items, nil
+}
+
+// readError adds the cure to what the API server, or the way to it, answers.
+func readError(attempt, namespace string, err error) error {
+	attempt += " " + where(namespace)
+	switch {
+	case meta.IsNoMatchError(err):
+		return fmt.Errorf("%s: this cluster does not have Revet's resources; install them with: ko apply -f config/", attempt)
+	case apierrors.IsForbidden(err) && namespace == "":
+		return fmt.Errorf("%s: %w; with -n you look into one namespace only", attempt, err)
+	default:
+		return fmt.Errorf("%s: %w", attempt, err)
+	}
+}
+
+// where names a namespace in a sentence.
+func where(namespace string) string {
+	if namespace == "" {
+		return "in all namespaces"
+	}
+	return fmt.Sprintf("in namespace %q", namespace)
+}
+
+// in returns the namespace that a command looks into; "" is every namespace.
+func (f *clusterFlags) in(c cluster) string {
+	if f.allNamespaces {
+		return ""
+	}
+	return c.namespace
+}

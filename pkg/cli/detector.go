@@ -1,0 +1,59 @@
+package cli
+
+import (
+	imagev1 "github.com/openshift/api/image/v1"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source/apiserver"
+)
+
+// change is one change of an object, as an input shows it.
+type change struct {
+	observation apiserver.Observation
+	// image is set for an Image.
+	image *imagev1.Image
+}
+
+// detector carries what inputs showed from one to the next.
+type detector struct {
+	memory push.Memory
+	images apiserver.Children
+}
+
+// detect finds the pushes in what one input shows. The Images are read first:
+// the order between the two resources has no meaning.
+func (d *detector) detect(changes []change) push.Result {
+	for _, c := range changes {
+		if c.image == nil {
+			continue
+		}
+		if d.images == nil {
+			d.images = apiserver.Children{}
+		}
+		// What a digest names does not change, so a deleted Image still tells.
+		d.images[c.image.Name] = c.image
+	}
+	var all push.Result
+	for _, c := range changes {
+		s := c.observation.Stream
+		if s == nil {
+			continue
+		}
+		if c.observation.Verb == apiserver.Delete {
+			d.memory.Forget(s.Repository)
+			continue
+		}
+		r := push.Detect(*s, &d.memory, d)
+		d.memory.Remember(*s)
+		all.Pushes = append(all.Pushes, r.Pushes...)
+		all.Skips = append(all.Skips, r.Skips...)
+	}
+	return all
+}
+
+// Runnable decides from the Images that inputs showed.
+func (d *detector) Runnable(tag string, digest image.Digest) bool {
+	img, ok := d.images[digest.String()]
+	return !ok || apiserver.Content(img, d.images).Runnable(tag)
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// The exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// usageError is a wrong use of the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// environment is what commands get from outside.
+type environment struct {
+	streams genericiooptions.IOStreams
+	now     func() time.Time
+	// connect returns the cluster that the flags name.
+	connect func(*clusterFlags) (cluster, error)
+}
+
+// Run runs one command line and returns the exit status.
+func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
+	return run(ctx, args, environment{streams: streams, now: time.Now, connect: connect})
+}
+
+func run(ctx context.Context, args []string, env environment) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(env.streams.ErrOut, "error: %v\n", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(env.streams.ErrOut, "See '%s --help'.\n", command.CommandPath())
+		return exitUsage
+	}
+	return exitError
+}
+
+func newRoot(env environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-revet",
+		Short: "Look at what Revet saw pushed, and at what became of it",
+		Long: `Look at what Revet saw pushed, and at what became of it.
+
+Revet records every push that an ImageTrigger admits in a ledger of
+ImageVerifications, and has each verified by a pipeline. These commands read
+the ledger; none of them changes anything.`,
+		Example: `  # What was pushed here, and did it pass?
+  kubectl revet get
+
+  # The whole story of one image
+  kubectl revet explain demo/app:latest
+
+  # Which pushes do these recorded objects show?
+  kubectl get imagestreams -A -o json | kubectl revet pushes -`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl revet"},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// Without this, cobra answers an unknown command with the help and status 0.
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("there is no command %q; there are get, explain, pushes and completion", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetIn(env.streams.In)
+	root.SetOut(env.streams.Out)
+	root.SetErr(env.streams.ErrOut)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(newGet(env), newExplain(env), newPushes(env), newCompletion())
+	root.CompletionOptions.DisableDefaultCmd = true
+	return root
+}
+
+// atMost and atLeast are argument counts whose violation is a usage error.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef("at most %d %s can be given, not %d", n, what, len(args))
+		}
+		return nil
+	}
+}
+
+func exactlyOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("exactly one %s must be given, not %d", what, len(args))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// The objects that are read, in Revet's own namespace.
+const (
+	RegistriesConfigMap = "config-registries"
+	RegistriesKey       = "registries.yaml"
+	SinksConfigMap      = "config-sinks"
+	SinksKey            = "sinks.yaml"
+	TokensSecret        = "registry-webhooks"
+)
+
+// Store holds the latest good configuration. One that read nothing yet allows
+// nothing.
+type Store struct {
+	namespace string
+	// changed is told of each object that was read, or refused with an error.
+	changed func(object string, err error)
+
+	mu         sync.RWMutex
+	registries Registries
+	sinks      Sinks
+	tokens     Tokens
+	problems   map[string]error
+}
+
+// NewStore returns a store for the objects of a namespace. The function changed,
+// which may be nil, is told of each object that was read, or refused.
+func NewStore(namespace string, changed func(object string, err error)) *Store {
+	if changed == nil {
+		changed = func(string, error) {}
+	}
+	return &Store{namespace: namespace, changed: changed, problems: map[string]error{}}
+}
+
+// Registries returns the latest good list.
+func (s *Store) Registries() Registries {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.registries
+}
+
+// Policy is Registries().Policy, for who asks again each time.
+func (s *Store) Policy(host, namespace string) (insecure, ok bool) {
+	return s.Registries().Policy(host, namespace)
+}
+
+// Sinks returns the latest good list.
+func (s *Store) Sinks() Sinks {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.sinks
+}
+
+// Tokens returns the latest good tokens.
+func (s *Store) Tokens() Tokens {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tokens
+}
+
+// Problems returns what is wrong with the objects as they are now.
+func (s *Store) Problems() []error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(s.problems)) {
+		problems = append(problems, s.problems[name])
+	}
+	return problems
+}
+
+// Handler feeds the store; add it to informers of the namespace's ConfigMaps
+// and of the Secret.
+func (s *Store) Handler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { s.observe(obj, false) },
+		UpdateFunc: func(_, obj any) { s.observe(obj, false) },
+		DeleteFunc: func(obj any) {
+			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+				obj = gone.Obj
+			}
+			s.observe(obj, true)
+		},
+	}
+}
+
+func (s *Store) observe(obj any, deleted bool) {
+	switch o := obj.(type) {
+	case *corev1.ConfigMap:
+		if o.Namespace == s.namespace {
+			s.observeConfigMap(o.Name, o.Data, deleted)
+		}
+	case *corev1.Secret:
+		if o.Namespace == s.namespace && o.Name == TokensSecret {
+			s.observeTokens(o.Data, deleted)
+		}
+	}
+}
+
+func (s *Store) observeConfigMap(name string, data map[string]string, deleted bool) {
+	if deleted {
+		data = nil
+	}
+	switch name {
+	case RegistriesConfigMap:
+		document, err := document(data, RegistriesKey)
+		var registries Registries
+		if err == nil {
+			registries, err = ParseRegistries(document)
+		}
+		s.accept(name, RegistriesKey, err, func() { s.registries = registries })
+	case SinksConfigMap:
+		document, err := document(data, SinksKey)
+		var sinks Sinks
+		if err == nil {
+			sinks, err = ParseSinks(document)
+		}
+		s.accept(name, SinksKey, err, func() { s.sinks = sinks })
+	}
+}
+
+// document refuses keys that nobody reads: one that is misspelt would else
+// allow nothing, and not say so. Keys that begin with _ are for people.
+func document(data map[string]string, key string) (string, error) {
+	for other := range data {
+		if other != key && !strings.HasPrefix(other, "_") {
+			return "", fmt.Errorf("there is a key %q; only %s is read", other, key)
+		}
+	}
+	return data[key], nil
+}
+
+func (s *Store) observeTokens(data map[string][]byte, deleted bool) {
+	if deleted {
+		data = nil
+	}
+	tokens, err := ParseTokens(data)
+	s.accept(TokensSecret, "", err, func() { s.tokens = tokens })
+}
+
+// accept stores what was read, or keeps the last good and the error.
+func (s *Store) accept(object, key string, err error, store func()) {
+	if err != nil {
+		where := object
+		if key != "" {
+			where += ", key " + key
+		}
+		err = fmt.Errorf("%s in namespace %s, which stays as it last was: %w", where, s.namespace, err)
+	}
+	s.mu.Lock()
+	if err != nil {
+		s.problems[object] = err
+	} else {
+		delete(s.problems, object)
+		store()
+	}
+	s.mu.Unlock()
+	s.changed(object, err)
+}

@@ -1,0 +1,72 @@
+package eventlistener
+
+import (
+	"context"
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// MayCreateRuns asks the API server whether the account may create PipelineRuns
+// in the namespace.
+func (c *Checker) MayCreateRuns(ctx context.Context, account Account, namespace string) (bool, error) {
+	return c.may(ctx, account, authorizationv1.ResourceAttributes{
+		Namespace: namespace, Verb: "create", Group: "tekton.dev", Resource: "pipelineruns",
+	})
+}
+
+// MayGetImageStream asks the API server whether the account may get an
+// ImageStream: one of that name, or all if name is empty, of one namespace, or of
+// all if namespace is empty.
+func (c *Checker) MayGetImageStream(ctx context.Context, account Account, namespace, name string) (bool, error) {
+	return c.may(ctx, account, authorizationv1.ResourceAttributes{
+		Namespace: namespace, Name: name, Verb: "get", Group: "image.openshift.io", Resource: "imagestreams",
+	})
+}
+
+// HasServiceAccount reports whether the account exists.
+func (c *Checker) HasServiceAccount(ctx context.Context, account Account) (bool, error) {
+	// Only whether it exists is asked, so that nothing of it is read.
+	object := &metav1.PartialObjectMetadata{}
+	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
+	err := c.client.Get(ctx, types.NamespacedName{Namespace: account.Namespace, Name: account.Name}, object)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading service account %q: %w", account.Name, err)
+	}
+	return true, nil
+}
+
+// may asks for an account with the groups that its tokens carry.
+func (c *Checker) may(ctx context.Context, account Account, attributes authorizationv1.ResourceAttributes) (bool, error) {
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:               "system:serviceaccount:" + account.Namespace + ":" + account.Name,
+		Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
+		ResourceAttributes: &attributes,
+	}}
+	if err := c.client.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s %s: %w",
+			account.Name, account.Namespace, attributes.Verb, attributes.Resource, err)
+	}
+	return review.Status.Allowed && !review.Status.Denied, nil
+}
+
+// HasRuntimeClass reports whether the cluster has a RuntimeClass of that name.
+func (c *Checker) HasRuntimeClass(ctx context.Context, name string) (bool, error) {
+	var class nodev1.RuntimeClass
+	err := c.client.Get(ctx, types.NamespacedName{Name: name}, &class)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading RuntimeClass %q: %w", name, err)
+	}
+	return true, nil
+}

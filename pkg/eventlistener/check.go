@@ -1,0 +1,148 @@
+package eventlistener
+
+import (
+	"context"
+	"fmt"
+
+	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// Check reports what a request of the trigger would start. An error is the API
+// server's, and transient.
+func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Report, error) {
+	ref := trigger.Spec.Sink.Ref
+	if ref == nil {
+		return notCheckable("spec.sink.uri cannot be looked into; each run is requested once only. A ref to an EventListener can be checked"), nil
+	}
+	gv, err := schema.ParseGroupVersion(ref.APIVersion)
+	if err != nil || gv != triggersv1beta1.SchemeGroupVersion || ref.Kind != "EventListener" {
+		return notCheckable("%s in %s cannot be looked into; each run is requested once only. An EventListener in %s can be checked",
+			ref.Kind, ref.APIVersion, triggersv1beta1.SchemeGroupVersion), nil
+	}
+	var listener triggersv1beta1.EventListener
+	if err := c.client.Get(ctx, types.NamespacedName{Namespace: trigger.Namespace, Name: ref.Name}, &listener); err != nil {
+		if apierrors.IsNotFound(err) {
+			return notCheckable("there is no EventListener %q in namespace %q", ref.Name, trigger.Namespace), nil
+		}
+		return Report{}, fmt.Errorf("reading EventListener %q: %w", ref.Name, err)
+	}
+	g := gatherer{client: c.client, listener: &listener}
+	if err := g.gather(ctx); err != nil {
+		return Report{}, err
+	}
+	if g.notCheckable != "" {
+		return notCheckable("%s", g.notCheckable), nil
+	}
+	samples, err := newSamples(trigger)
+	if err != nil {
+		return Report{}, fmt.Errorf("making sample requests of trigger %q: %w", trigger.Name, err)
+	}
+	p := prober{client: c.client, namespace: trigger.Namespace, samples: samples}
+	var results []probe
+	for _, candidate := range g.candidates {
+		result, err := p.probe(ctx, candidate)
+		if err != nil {
+			return Report{}, err
+		}
+		results = append(results, result)
+	}
+	return sumUp(&listener, g.findings, results), nil
+}
+
+func notCheckable(format string, args ...any) Report {
+	return Report{Findings: []Finding{{Reason: NotCheckable, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// sumUp decides on the whole listener: one request must start exactly one run.
+func sumUp(listener *triggersv1beta1.EventListener, findings []Finding, probes []probe) Report {
+	r := Report{Checked: true, Findings: findings}
+	if len(probes) == 0 {
+		if len(findings) == 0 {
+			r.Findings = []Finding{{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
+				"EventListener %q has no trigger, so that a request starts nothing; add one to its spec.triggers", listener.Name)}}
+		}
+		return r
+	}
+	accepted, others := split(probes)
+	if len(accepted) == 0 {
+		if unknown := firstUnknown(probes); unknown != "" && len(others) == 0 {
+			return notCheckable("%s", unknown)
+		}
+		r.Findings = append(r.Findings, worth(probes).findings...)
+		return r
+	}
+	r.Findings = append(r.Findings, moreThanOnce(accepted, others)...)
+	for _, p := range accepted {
+		r.Findings = append(r.Findings, p.findings...)
+		r.Runners = append(r.Runners, Account{Namespace: listener.Namespace, Name: p.account(listener)})
+	}
+	return r
+}
+
+// split tells the probes that make the wanted run from the others that start one.
+func split(probes []probe) (accepted, others []probe) {
+	for _, p := range probes {
+		switch {
+		case p.accepted():
+			accepted = append(accepted, p)
+		case p.startsRun:
+			others = append(others, p)
+		}
+	}
+	return accepted, others
+}
+
+func firstUnknown(probes []probe) string {
+	for _, p := range probes {
+		if p.unknown != "" {
+			return p.unknown
+		}
+	}
+	return ""
+}
+
+// worth is the probe whose findings help most: the one that starts a run, else
+// the one that got furthest.
+func worth(probes []probe) probe {
+	best := probes[0]
+	for _, p := range probes[1:] {
+		if (p.startsRun && !best.startsRun) || (p.resolved && !best.resolved) {
+			best = p
+		}
+	}
+	return best
+}
+
+// moreThanOnce finds triggers that start a run beside the wanted one. What has
+// interceptors is taken to be filtered by them, which cannot be checked.
+func moreThanOnce(accepted, others []probe) []Finding {
+	var findings []Finding
+	var always []probe
+	for _, p := range accepted {
+		if p.intercepted {
+			findings = append(findings, Finding{Reason: InterceptorsNotChecked, Message: fmt.Sprintf(
+				"%s has interceptors, which cannot be checked; a request that they refuse ends as Unconfirmed. Select with spec.images and spec.filter of the ImageTrigger instead", p.name)})
+			continue
+		}
+		always = append(always, p)
+	}
+	for _, p := range others {
+		if p.intercepted {
+			findings = append(findings, Finding{Reason: InterceptorsNotChecked, Message: fmt.Sprintf(
+				"%s starts a run too if its interceptors let a request pass, which cannot be checked", p.name)})
+			continue
+		}
+		always = append(always, p)
+	}
+	if len(always) > 1 {
+		findings = append(findings, Finding{Reason: RunsMoreThanOnce, Refuses: true, Message: fmt.Sprintf(
+			"%s and %s both start a run for each request; give the ImageTrigger an EventListener of its own, or the other trigger an interceptor that refuses events of type %s",
+			always[0].name, always[1].name, RequestType)})
+	}
+	return findings
+}

@@ -1,0 +1,157 @@
+package eventlistener
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// RequestType is the CloudEvent type of a request.
+const RequestType = "dev.revet.verification.requested.v1"
+
+// Request asks a sink for one run.
+type Request struct {
+	// Source is the path of the ImageTrigger that asks.
+	Source string
+	// Tag is the tag of the push that is the cause, or the newest one.
+	Tag  string
+	Data RequestData
+}
+
+// RequestData is the request's JSON. No field is ever left out but the
+// RuntimeClass.
+type RequestData struct {
+	Run      string `json:"run"`
+	EntryUID string `json:"entryUID"`
+	// Cause is the type of the cause, CauseKey what tells it from others of its
+	// type. They are strings, not an object, because a binding that splices an
+	// object into a template makes JSON that cannot be read.
+	Cause    string          `json:"cause"`
+	CauseKey string          `json:"causeKey"`
+	Image    RequestImage    `json:"image"`
+	Source   string          `json:"source"`
+	Sandbox  RequestSandbox  `json:"sandbox"`
+	Previous RequestPrevious `json:"previous"`
+}
+
+// RequestImage is what is known of the image.
+type RequestImage struct {
+	// Reference is host/repository@digest: what to pull.
+	Reference string `json:"reference"`
+	// Repository is namespace/name of an ImageStream, or host/path.
+	Repository string            `json:"repository"`
+	Digest     string            `json:"digest"`
+	Tags       []string          `json:"tags"`
+	MediaType  string            `json:"mediaType"`
+	Platforms  []string          `json:"platforms"`
+	Labels     map[string]string `json:"labels"`
+	// Created is RFC 3339, or empty.
+	Created string `json:"created"`
+	Size    int64  `json:"size"`
+	Base    string `json:"base"`
+}
+
+// RequestSandbox says where the run's Pods are to execute.
+type RequestSandbox struct {
+	// RuntimeClassName is left out if the trigger asks for none, so that the
+	// default of a template's parameter holds. An empty one would be refused by
+	// the API server when the Pods are made.
+	RuntimeClassName string              `json:"runtimeClassName,omitempty"`
+	NodeSelector     map[string]string   `json:"nodeSelector"`
+	Tolerations      []corev1.Toleration `json:"tolerations"`
+}
+
+// RequestPrevious is the latest verdict on another digest, where one is known.
+type RequestPrevious struct {
+	Digest  string `json:"digest"`
+	Verdict string `json:"verdict"`
+}
+
+// NewRequest makes the request for a run of an entry. An error means that the
+// entry holds what can never be sent, which is permanent.
+func NewRequest(trigger *v1alpha1.ImageTrigger, entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) (Request, error) {
+	repository, err := image.ParseRepository(entry.Spec.Repository.Pull)
+	if err != nil {
+		return Request{}, fmt.Errorf("making a request of entry %q: %w", entry.Name, err)
+	}
+	digest, err := image.ParseDigest(entry.Spec.Digest)
+	if err != nil {
+		return Request{}, fmt.Errorf("making a request of entry %q: %w", entry.Name, err)
+	}
+	data := RequestData{
+		Run:      run.Name,
+		EntryUID: string(entry.UID),
+		Cause:    string(run.Cause.Type),
+		CauseKey: run.Cause.Key,
+		Image: RequestImage{
+			Reference:  repository.At(digest).String(),
+			Repository: entry.Spec.Repository.Name,
+			Digest:     digest.String(),
+			Tags:       tagNames(entry),
+			Platforms:  []string{},
+			Labels:     map[string]string{},
+		},
+		Source: string(entry.Spec.FirstPush.Source),
+		Sandbox: RequestSandbox{
+			RuntimeClassName: run.Sandbox.Requested,
+			NodeSelector:     map[string]string{},
+			Tolerations:      []corev1.Toleration{},
+		},
+	}
+	data.Image.addFacts(entry.Status.Image)
+	return Request{
+		Source: SourcePath(trigger.Namespace, trigger.Name),
+		Tag:    causeTag(entry, run),
+		Data:   data,
+	}, nil
+}
+
+// SourcePath is the path of an ImageTrigger on the API server.
+func SourcePath(namespace, name string) string {
+	return "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + namespace + "/imagetriggers/" + name
+}
+
+func (i *RequestImage) addFacts(facts *v1alpha1.ImageFacts) {
+	if facts == nil {
+		return
+	}
+	i.MediaType, i.Size, i.Base = facts.MediaType, facts.Size, facts.Base
+	if facts.Platforms != nil {
+		i.Platforms = facts.Platforms
+	}
+	if facts.Labels != nil {
+		i.Labels = facts.Labels
+	}
+	if facts.Created != nil {
+		i.Created = facts.Created.UTC().Format(time.RFC3339)
+	}
+}
+
+// tagNames lists the entry's tags; the first push counts before any status is
+// written.
+func tagNames(entry *v1alpha1.ImageVerification) []string {
+	if len(entry.Status.Tags) == 0 {
+		return []string{entry.Spec.FirstPush.Tag}
+	}
+	names := make([]string, 0, len(entry.Status.Tags))
+	for i := range entry.Status.Tags {
+		names = append(names, entry.Status.Tags[i].Tag)
+	}
+	return names
+}
+
+// causeTag is the newest tag that the run covers, or the first push's.
+func causeTag(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) string {
+	tag, newest := entry.Spec.FirstPush.Tag, time.Time{}
+	for i := range entry.Status.Tags {
+		t := &entry.Status.Tags[i]
+		if t.Run == run.Number && t.PushedAt.After(newest) {
+			tag, newest = t.Tag, t.PushedAt.Time
+		}
+	}
+	return tag
+}

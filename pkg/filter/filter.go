@@ -1,0 +1,162 @@
+package filter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/cel"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+const (
+	// costLimit bounds one evaluation, in CEL's own units: a few milliseconds.
+	costLimit = 100_000
+	// maxExpression is the bound of the API.
+	maxExpression = 4096
+)
+
+// The variables. CEL resolves a dotted name before a field, so that each can be
+// declared with its type and an unknown one is refused by name.
+const (
+	varRepository = "image.repository"
+	varDigest     = "image.digest"
+	varTags       = "image.tags"
+	varMediaType  = "image.mediaType"
+	varLabels     = "image.labels"
+	varPlatforms  = "image.platforms"
+	varCreated    = "image.created"
+	varSize       = "image.size"
+)
+
+// Filter is a compiled expression. The zero value is no filter: all match. It is
+// safe for concurrent use.
+type Filter struct {
+	program cel.Program
+	labels  []string
+}
+
+// Result is what a filter says of a push.
+type Result struct {
+	Matches bool
+	// Message says why not, where there is more to say than "false".
+	Message string
+}
+
+// Compile checks an expression. The error names the cause, and what there is.
+func Compile(expression string) (*Filter, error) {
+	if strings.TrimSpace(expression) == "" {
+		return &Filter{}, nil
+	}
+	if len(expression) > maxExpression {
+		return nil, fmt.Errorf("the filter has %d bytes; at most %d are allowed", len(expression), maxExpression)
+	}
+	env, err := environment()
+	if err != nil {
+		return nil, err
+	}
+	ast, issues := env.Compile(expression)
+	if err := issues.Err(); err != nil {
+		return nil, fmt.Errorf("the filter does not compile; it may use %s: %w", strings.Join(variables(), ", "), err)
+	}
+	if ast.OutputType() != cel.BoolType {
+		return nil, fmt.Errorf("the filter gives a %s; it must give a bool", ast.OutputType())
+	}
+	labels, err := namedLabels(ast)
+	if err != nil {
+		return nil, err
+	}
+	program, err := env.Program(ast, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, fmt.Errorf("the filter cannot be evaluated: %w", err)
+	}
+	return &Filter{program: program, labels: labels}, nil
+}
+
+// Labels lists the labels that the filter names, sorted.
+func (f *Filter) Labels() []string { return slices.Clone(f.labels) }
+
+// Evaluate decides whether the push of an entry matches. Facts are what is
+// known of the digest; nil is nothing.
+func (f *Filter) Evaluate(entry *v1alpha1.ImageVerification, facts *v1alpha1.ImageFacts) (Result, error) {
+	if f.program == nil {
+		return Result{Matches: true}, nil
+	}
+	out, _, err := f.program.Eval(activation(entry, facts))
+	if err != nil {
+		if label, ok := strings.CutPrefix(err.Error(), noSuchKey); ok && slices.Contains(f.labels, label) {
+			return Result{Message: fmt.Sprintf("the filter reads label %q, which the image does not have", label)}, nil
+		}
+		return Result{}, fmt.Errorf("evaluating the filter: %w", err)
+	}
+	matches, ok := out.Value().(bool)
+	if !ok {
+		return Result{}, fmt.Errorf("evaluating the filter: it gave a %s, not a bool", out.Type().TypeName())
+	}
+	if !matches {
+		return Result{Message: "the trigger's filter is false for this image"}, nil
+	}
+	return Result{Matches: true}, nil
+}
+
+// noSuchKey begins the error by which cel-go tells that a map has no such key.
+const noSuchKey = "no such key: "
+
+func environment() (*cel.Env, error) {
+	env, err := cel.NewEnv(
+		cel.Variable(varRepository, cel.StringType),
+		cel.Variable(varDigest, cel.StringType),
+		cel.Variable(varTags, cel.ListType(cel.StringType)),
+		cel.Variable(varMediaType, cel.StringType),
+		cel.Variable(varLabels, cel.MapType(cel.StringType, cel.StringType)),
+		cel.Variable(varPlatforms, cel.ListType(cel.StringType)),
+		cel.Variable(varCreated, cel.TimestampType),
+		cel.Variable(varSize, cel.IntType),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("declaring the filter's variables: %w", err)
+	}
+	return env, nil
+}
+
+func variables() []string {
+	return []string{varRepository, varDigest, varTags, varMediaType, varLabels, varPlatforms, varCreated, varSize}
+}
+
+func activation(entry *v1alpha1.ImageVerification, facts *v1alpha1.ImageFacts) map[string]any {
+	if facts == nil {
+		facts = &v1alpha1.ImageFacts{}
+	}
+	created := time.Unix(0, 0).UTC()
+	if facts.Created != nil {
+		created = facts.Created.UTC()
+	}
+	labels := facts.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	return map[string]any{
+		varRepository: entry.Spec.Repository.Name,
+		varDigest:     entry.Spec.Digest,
+		varTags:       tags(entry),
+		varMediaType:  facts.MediaType,
+		varLabels:     labels,
+		varPlatforms:  append([]string{}, facts.Platforms...),
+		varCreated:    created,
+		varSize:       facts.Size,
+	}
+}
+
+func tags(entry *v1alpha1.ImageVerification) []string {
+	names := []string{}
+	for _, t := range entry.Status.Tags {
+		names = append(names, t.Tag)
+	}
+	if first := entry.Spec.FirstPush.Tag; !slices.Contains(names, first) {
+		names = append(names, first)
+	}
+	slices.Sort(names)
+	return names
+}

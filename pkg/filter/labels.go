@@ -1,0 +1,82 @@
+package filter
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+)
+
+// maxLabels bounds how many labels one filter may name, as each is carried in
+// every entry.
+const maxLabels = 16
+
+// namedLabels lists the labels that an expression names. A use of image.labels
+// that is not by a constant name is refused, as it would see only those labels
+// that are named elsewhere.
+func namedLabels(checked *cel.Ast) ([]string, error) {
+	root := ast.NavigateAST(checked.NativeRep())
+	uses := ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
+		return isLabels(e, checked)
+	})
+	var names []string
+	for _, use := range uses {
+		name, ok := labelName(use)
+		if !ok {
+			return nil, fmt.Errorf("the filter may use image.labels by constant names only, such as image.labels['tier'], has(image.labels.tier) or 'tier' in image.labels")
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > maxLabels {
+		return nil, fmt.Errorf("the filter names %d labels; at most %d are allowed", len(names), maxLabels)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// isLabels reports whether an expression is image.labels itself. The checker
+// rewrites it to one identifier, or leaves a reference to it.
+func isLabels(e ast.NavigableExpr, checked *cel.Ast) bool {
+	if e.Kind() == ast.IdentKind && e.AsIdent() == varLabels {
+		return true
+	}
+	ref, ok := checked.NativeRep().ReferenceMap()[e.ID()]
+	return ok && ref.Name == varLabels
+}
+
+// labelName returns the constant by which the parent of a use reads a label.
+func labelName(use ast.NavigableExpr) (string, bool) {
+	parent, ok := use.Parent()
+	if !ok {
+		return "", false
+	}
+	switch parent.Kind() {
+	case ast.SelectKind:
+		return parent.AsSelect().FieldName(), true
+	case ast.CallKind:
+		call := parent.AsCall()
+		args := call.Args()
+		switch {
+		case call.FunctionName() == operators.Index && len(args) == 2 && args[0].ID() == use.ID():
+			return constant(args[1])
+		case call.FunctionName() == operators.In && len(args) == 2 && args[1].ID() == use.ID():
+			return constant(args[0])
+		default:
+			return "", false
+		}
+	default:
+		return "", false
+	}
+}
+
+func constant(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	name, ok := e.AsLiteral().Value().(string)
+	return name, ok
+}

@@ -1,0 +1,207 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source/apiserver"
+)
+
+const (
+	// knownTypes begin the types that are decoded.
+	knownTypes = "dev.knative.apiserver."
+	otherKind  = "other"
+	streamKind = "ImageStream"
+	imageKind  = "Image"
+)
+
+// ownTypes begin the types of events that Revet or a pipeline caused: through a
+// Broker they come back, and would go round until their time to live ends.
+var ownTypes = []string{"dev.revet.", "dev.cdevents.", "dev.tekton.event."}
+
+// passOver returns why an event of a type is not even decoded; "" for one that is.
+func passOver(eventType string) Reason {
+	if strings.HasPrefix(eventType, knownTypes) {
+		return ""
+	}
+	for _, own := range ownTypes {
+		if strings.HasPrefix(eventType, own) {
+			return OwnEvent
+		}
+	}
+	return UnknownType
+}
+
+// Event handles one CloudEvent.
+func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
+	if reason := passOver(e.Type()); reason != "" {
+		return done(otherKind, reason)
+	}
+	obs, err := apiserver.Decode(e)
+	if err != nil {
+		return Result{Status: Refused, Reason: Undecodable, Kind: otherKind, Err: err}
+	}
+	failpoint.Hit("intake.decoded")
+	switch {
+	case obs.Ignored == apiserver.UnknownType:
+		return done(otherKind, UnknownType)
+	case obs.Ignored != "":
+		return done(otherKind, UnknownKind)
+	case obs.Object.Kind == apiserver.Image:
+		return done(imageKind, ImageEvent)
+	case obs.Verb == apiserver.Delete:
+		return done(streamKind, Deleted)
+	default:
+		return i.stream(ctx, obs)
+	}
+}
+
+// stream handles an ImageStream that was added or updated.
+func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
+	if news, r := i.hasNews(ctx, obs); !news {
+		return r
+	}
+	object := obs.Object
+	unlock, waited, err := i.locks.lock(ctx, object.Namespace+"/"+object.Name)
+	if err != nil {
+		return again(streamKind, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
+	}
+	defer unlock()
+	if waited {
+		// Another delivery may have recorded just this.
+		if news, r := i.hasNews(ctx, obs); !news {
+			return r
+		}
+	}
+	i.Metrics.reread(ctx, v1alpha1.SourceEvent)
+	state, err := i.Cluster.Stream(ctx, object.Namespace, object.Name)
+	if err != nil {
+		return again(streamKind, err)
+	}
+	failpoint.Hit("intake.read")
+	if state == nil {
+		return done(streamKind, Gone)
+	}
+	return i.act(ctx, object, state)
+}
+
+// hasNews compares what the event claims with the ledger, from caches. An event
+// in Reference mode claims nothing, so that the stream must be read.
+func (i *Intake) hasNews(ctx context.Context, obs apiserver.Observation) (bool, Result) {
+	if obs.Stream == nil {
+		if !i.Triggers.snapshot().streams {
+			return false, done(streamKind, NotSelected)
+		}
+		return true, Result{}
+	}
+	findings, err := i.find(ctx, obs.Object, &StreamState{Labels: obs.Labels, Stream: *obs.Stream})
+	switch {
+	case err != nil:
+		return false, again(streamKind, err)
+	case len(findings) == 0:
+		return false, done(streamKind, NotSelected)
+	}
+	news := false
+	for _, f := range findings {
+		news = news || len(f.Pushes) > 0
+	}
+	if news {
+		return true, Result{}
+	}
+	for _, f := range findings {
+		i.tellSkips(ctx, f.Skips)
+	}
+	return false, done(streamKind, NothingNew)
+}
+
+// find returns a finding for each trigger that selects the stream.
+func (i *Intake) find(ctx context.Context, object apiserver.Object, state *StreamState) ([]finding, error) {
+	list := i.Triggers.snapshot()
+	if !list.streams {
+		return nil, nil
+	}
+	var labels map[string]string
+	if list.otherNamespaces {
+		var err error
+		if labels, err = i.Namespaces.Labels(ctx, object.Namespace); err != nil {
+			return nil, err
+		}
+	}
+	var findings []finding
+	for _, t := range list.triggers {
+		tags := t.selector.Stream(object.Namespace, labels, object.Name, state.Labels)
+		if !tags.Empty() {
+			findings = append(findings, i.compare(t, state.Stream, tags))
+		}
+	}
+	return findings, nil
+}
+
+// act records what the API server showed, for each trigger that may see it.
+func (i *Intake) act(ctx context.Context, object apiserver.Object, state *StreamState) Result {
+	findings, err := i.find(ctx, object, state)
+	if err != nil {
+		return again(streamKind, err)
+	}
+	c := tally{kind: streamKind}
+	news := false
+	for _, f := range findings {
+		i.tellSkips(ctx, f.Skips)
+		if len(f.Pushes) == 0 {
+			continue
+		}
+		news = true
+		allowed, err := i.Cluster.MayGet(ctx, f.trigger.account(), object.Namespace, object.Name)
+		if err != nil {
+			c.failed = err
+			continue
+		}
+		if !allowed {
+			c.denied++
+			i.tellTrigger(ctx, f.trigger, state.Stream.Repository, string(NotVisible), "trigger's account may not get the ImageStream", cure(f.trigger.account(), object))
+			continue
+		}
+		i.record(ctx, f, func(p push.Push) (bool, error) {
+			content, err := i.Cluster.Content(ctx, p.Digest)
+			return content.Runnable(p.Tag), err
+		}, v1alpha1.SourceEvent, &c)
+	}
+	if !news {
+		return done(streamKind, NothingNew)
+	}
+	return c.result()
+}
+
+// cure says how to let an account see a stream.
+func cure(a Account, object apiserver.Object) error {
+	return fmt.Errorf("service account %q of namespace %q may not get ImageStream %q in namespace %q; to let it see the namespace's streams: "+
+		"kubectl create role imagestream-reader -n %[4]s --verb=get --resource=imagestreams.image.openshift.io; "+
+		"kubectl create rolebinding imagestream-reader-%[2]s-%[1]s -n %[4]s --role=imagestream-reader --serviceaccount=%[2]s:%[1]s",
+		a.Name, a.Namespace, object.Name, object.Namespace)
+}
+
+// permanent returns why a record can never be written; "" if a retry may.
+func permanent(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ledger.ErrForeign):
+		return "ForeignEntry"
+	case apierrors.IsInvalid(err):
+		return "InvalidEntry"
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return "NamespaceTerminating"
+	default:
+		return ""
+	}
+}

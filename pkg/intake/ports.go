@@ -1,0 +1,78 @@
+package intake
+
+import (
+	"context"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+// Account is the service account of a trigger, whose rights bound what the
+// trigger sees.
+type Account struct {
+	Namespace string
+	Name      string
+}
+
+// StreamState is an ImageStream as the API server shows it.
+type StreamState struct {
+	Labels map[string]string
+	Stream push.Stream
+}
+
+// Cluster reads from the API server, never from a cache. Its errors are
+// transient.
+type Cluster interface {
+	// Stream returns nil for an ImageStream that is not there.
+	Stream(ctx context.Context, namespace, name string) (*StreamState, error)
+	// Content returns what the Image object of a digest tells; the zero value if
+	// there is none.
+	Content(ctx context.Context, d image.Digest) (image.Content, error)
+	// MayGet reports whether an account may get an ImageStream.
+	MayGet(ctx context.Context, account Account, namespace, name string) (bool, error)
+}
+
+// Namespaces returns a namespace's labels; none for one that is not there. Its
+// errors are transient.
+type Namespaces interface {
+	Labels(ctx context.Context, namespace string) (map[string]string, error)
+}
+
+// Refusal is a registry's, or the operator's, lasting no. Empty is none.
+type Refusal string
+
+// The refusals.
+const (
+	TagGone            Refusal = "TagGone"            // there is no such tag any more
+	RegistryDenied     Refusal = "RegistryDenied"     // the account's credentials do not open it
+	RegistryNotAllowed Refusal = "RegistryNotAllowed" // the operator does not list it for the namespace
+	RegistryUnreadable Refusal = "RegistryUnreadable" // what it answers is too large or not what was asked for
+)
+
+// Registry reads from registries with an account's credentials. Its errors are
+// transient; what is not is a Refusal.
+type Registry interface {
+	// Head returns the digest that the registry claims for a tag.
+	Head(ctx context.Context, r image.Repository, tag string, as Account) (image.Digest, Refusal, error)
+	// Content reads a manifest by digest and recomputes the digest.
+	Content(ctx context.Context, ref image.Reference, as Account) (image.Content, Refusal, error)
+}
+
+// Ledger is what is covered, and what covers.
+type Ledger interface {
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
+	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+}
+
+// Webhooks is the operator's word on registries that notify.
+type Webhooks interface {
+	// Host returns the host of the registry of a name.
+	Host(name string) (host string, ok bool)
+	// Allows reports whether triggers of a namespace may use the registry.
+	Allows(name, namespace string) bool
+	// Authentic reports whether a token is valid for the registry's webhooks.
+	Authentic(name, token string) bool
+}

@@ -1,0 +1,266 @@
+package ledger
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func entryOf(stream string, n int, uid, version string) *v1alpha1.ImageVerification {
+	digest := fmt.Sprintf("sha256:%064x", n)
+	d, err := image.ParseDigest(digest)
+	if err != nil {
+		panic(err)
+	}
+	r := push.Repository{Kind: push.ImageStream, Name: "shop/" + stream, UID: "uid-of-" + stream}
+	return &v1alpha1.ImageVerification{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "sec", Name: EntryName("trigger", r, d), UID: types.UID(uid), ResourceVersion: version},
+		Spec: v1alpha1.ImageVerificationSpec{
+			Trigger:    v1alpha1.TriggerReference{Name: "vet", UID: "trigger"},
+			Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryImageStream, Name: r.Name, UID: r.UID, Pull: "registry/" + r.Name},
+			Digest:     digest,
+			FirstPush:  v1alpha1.PushRecord{Tag: "prod", PushedAt: metav1.NewTime(start), Source: v1alpha1.SourceEvent},
+		},
+	}
+}
+
+func observation(entry *v1alpha1.ImageVerification, tag string, at time.Time) push.Observation {
+	d, err := image.ParseDigest(entry.Spec.Digest)
+	if err != nil {
+		panic(err)
+	}
+	return push.Observation{Repository: RepositoryOf(entry), Tag: tag, Digest: d, Created: at}
+}
+
+func TestIndexCoversWhatTheWatchShowed(t *testing.T) {
+	one, two := entryOf("web", 1, "u1", "5"), entryOf("web", 2, "u2", "6")
+	two.Status.Tags = []v1alpha1.TagStatus{{PushRecord: v1alpha1.PushRecord{Tag: "next", PushedAt: metav1.NewTime(start.Add(time.Hour))}}}
+	x := NewIndex(func() time.Time { return start })
+	for _, e := range []*v1alpha1.ImageVerification{two, one} {
+		x.Handler().OnAdd(e, true)
+	}
+	for _, test := range []struct {
+		name string
+		o    push.Observation
+		want bool
+	}{
+		{"the first push counts while the status is empty", observation(one, "prod", start), true},
+		{"an earlier push of the tag to the digest is covered", observation(one, "prod", start.Add(-time.Hour)), true},
+		{"a later push is not", observation(one, "prod", start.Add(time.Second)), false},
+		{"another tag is not", observation(one, "next", start), false},
+		{"a tag of the status counts", observation(two, "next", start.Add(time.Hour)), true},
+		{"another digest is not covered", observation(entryOf("web", 3, "", ""), "prod", start), false},
+		{"another stream is not covered", observation(entryOf("app", 1, "", ""), "prod", start), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := x.known("trigger", test.o.Repository).Covers(test.o); got != test.want {
+				t.Errorf("Covers = %t, want %t", got, test.want)
+			}
+		})
+	}
+	if x.known("another trigger", RepositoryOf(one)).Covers(observation(one, "prod", start)) {
+		t.Error("another trigger's entry covers")
+	}
+	again := one.Spec.Repository
+	again.UID = "recreated"
+	if x.known("trigger", push.Repository{Kind: push.ImageStream, Name: again.Name, UID: again.UID}).Covers(observation(one, "prod", start)) {
+		t.Error("an earlier incarnation's entry covers")
+	}
+}
+
+// What the watch does not confirm never covers anything for good.
+func TestIndexForgetsAnOwnWriteThatIsNotConfirmed(t *testing.T) {
+	now := start
+	x := NewIndex(func() time.Time { return now })
+	entry := entryOf("web", 1, "u1", "5")
+	covers := func() bool {
+		return x.known("trigger", RepositoryOf(entry)).Covers(observation(entry, "prod", start))
+	}
+	x.ownWrite(entry)
+	if !covers() {
+		t.Fatal("an own write does not count")
+	}
+	now = start.Add(ownWriteTrust + time.Second)
+	if covers() {
+		t.Error("an own write counts that the watch never showed")
+	}
+	x.Handler().OnAdd(entry, false)
+	if !covers() {
+		t.Error("what the watch shows does not count")
+	}
+}
+
+func TestIndexKeepsTheLatestOfAnEntry(t *testing.T) {
+	old, latest := entryOf("web", 1, "u1", "9"), entryOf("web", 1, "u1", "10")
+	latest.Status.Tags = []v1alpha1.TagStatus{{PushRecord: v1alpha1.PushRecord{Tag: "next", PushedAt: metav1.NewTime(start)}}}
+	recreated := entryOf("web", 1, "u2", "20")
+	covers := func(x *Index, tag string) bool {
+		return x.known("trigger", RepositoryOf(old)).Covers(observation(old, tag, start))
+	}
+	for _, test := range []struct {
+		name string
+		feed func(*Index, cache.ResourceEventHandler)
+		prod bool
+		next bool
+	}{
+		{"an own write is not undone by a watch that lags", func(x *Index, h cache.ResourceEventHandler) { x.ownWrite(latest); h.OnAdd(old, false) }, true, true},
+		{"the watch replaces an older own write", func(x *Index, h cache.ResourceEventHandler) { x.ownWrite(old); h.OnAdd(latest, false) }, true, true},
+		{"a deleted entry is forgotten", func(x *Index, h cache.ResourceEventHandler) { h.OnAdd(latest, false); h.OnDelete(latest) }, false, false},
+		{"a deletion that was missed counts too", func(x *Index, h cache.ResourceEventHandler) {
+			h.OnAdd(latest, false)
+			h.OnDelete(cache.DeletedFinalStateUnknown{Obj: old})
+		}, false, false},
+		{"the deletion of an earlier incarnation is not the later one's", func(x *Index, h cache.ResourceEventHandler) {
+			h.OnAdd(old, false)
+			x.ownWrite(recreated)
+			h.OnDelete(old)
+		}, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := NewIndex(func() time.Time { return start })
+			test.feed(x, x.Handler())
+			if got := covers(x, "prod"); got != test.prod {
+				t.Errorf("prod covered = %t, want %t", got, test.prod)
+			}
+			if got := covers(x, "next"); got != test.next {
+				t.Errorf("next covered = %t, want %t", got, test.next)
+			}
+		})
+	}
+}
+
+// Two digests of the same sequence mean that the tag's state is not known.
+func TestRegistryTieIsNotCovered(t *testing.T) {
+	x := NewIndex(func() time.Time { return start })
+	for n := range 2 {
+		e := entryOf("web", n+1, fmt.Sprint(n), "1")
+		e.Spec.Repository = v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: "r.example.com/web"}
+		e.Spec.FirstPush.Sequence = 7
+		x.Handler().OnAdd(e, true)
+	}
+	r := push.Repository{Kind: push.Registry, Name: "r.example.com/web"}
+	for n := range 2 {
+		o := observation(entryOf("web", n+1, "", ""), "prod", start)
+		if x.known("trigger", r).Covers(o) {
+			t.Errorf("digest %d is covered though another has its sequence", n+1)
+		}
+	}
+	d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next, covered := x.nextSequence("trigger", r, "prod", d); next != 8 || covered != nil {
+		t.Errorf("next sequence = %d, covered by %v; want 8 and nothing", next, covered)
+	}
+}
+
+func TestBoundedIsWhatATriggerAnswersFor(t *testing.T) {
+	nothing := NewIndex(func() time.Time { return start }).known("trigger", push.Repository{Kind: push.ImageStream})
+	since := func(at time.Time, head bool) bool { return !at.Before(start) }
+	horizon := metav1.NewTime(start.Add(time.Hour))
+	for _, test := range []struct {
+		name    string
+		at      time.Time
+		head    bool
+		horizon *metav1.Time
+		want    bool
+	}{
+		{"older than the trigger needs no entry", start.Add(-time.Second), true, nil, true},
+		{"since the trigger needs one", start, true, nil, false},
+		{"history before the horizon needs none", start.Add(time.Minute), false, &horizon, true},
+		{"history after the horizon needs one", start.Add(2 * time.Hour), false, &horizon, false},
+		{"a head before the horizon needs one", start.Add(time.Minute), true, &horizon, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := push.Observation{Tag: "prod", Created: test.at, Head: test.head}
+			if got := Bounded(nothing, since, test.horizon).Covers(o); got != test.want {
+				t.Errorf("Covers = %t, want %t", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNamesAreReadableAndFit(t *testing.T) {
+	d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ repository, prefix string }{
+		{"shop/web", "web-"},
+		{"registry.example.com/shop/web_frontend.v2", "web-frontend-v2-"},
+		{"shop/" + strings.Repeat("long", 20), "longlonglonglonglonglonglonglo-"},
+		{"shop/___", "image-"},
+	} {
+		r := push.Repository{Kind: push.ImageStream, Name: test.repository, UID: "u"}
+		entry := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{UID: "e"}, Spec: v1alpha1.ImageVerificationSpec{Repository: v1alpha1.RepositoryReference{Name: test.repository}}}
+		for _, name := range []string{EntryName("t", r, d), RunName(entry, 1)} {
+			if !strings.HasPrefix(name, test.prefix) || len(name) > 63 || len(name) != len(test.prefix)+32 {
+				t.Errorf("name of %q = %q (%d characters), want %q and 32 hexadecimal digits, at most 63", test.repository, name, len(name), test.prefix)
+			}
+		}
+	}
+}
+
+// Names that differ in any part differ; these are part of the API.
+func TestNamesIdentify(t *testing.T) {
+	d1, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := push.Repository{Kind: push.ImageStream, Name: "shop/web", UID: "u"}
+	if got, want := EntryName("t", r, d1), "web-"+hash("t", "ImageStream", "shop/web", "u", d1.String()); got != want {
+		t.Errorf("EntryName = %q, want %q", got, want)
+	}
+	seen := map[string]bool{EntryName("t", r, d1): true}
+	recreated := r
+	recreated.UID = "v"
+	for _, name := range []string{EntryName("t2", r, d1), EntryName("t", recreated, d1), EntryName("t", push.Repository{Kind: push.Registry, Name: r.Name, UID: r.UID}, d1)} {
+		if seen[name] {
+			t.Errorf("%q names two entries", name)
+		}
+		seen[name] = true
+	}
+	entry := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{UID: "e"}}
+	if RunName(entry, 1) == RunName(entry, 11) || RunName(entry, 1) == RunName(&v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{UID: "e1"}}, 1) {
+		t.Error("two runs have one name")
+	}
+}
+
+// 10,000 streams of an entry each must leave room in the receiver's 60 MiB.
+func TestSlimEntriesAreSmall(t *testing.T) {
+	const count = 10000
+	x := NewIndex(func() time.Time { return start })
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for n := range count {
+		e := entryOf(fmt.Sprintf("stream-%d", n), n, fmt.Sprintf("11111111-2222-3333-4444-%012d", n), fmt.Sprint(n))
+		e.Labels = map[string]string{v1alpha1.TriggerUIDLabel: "trigger"}
+		e.Status.Runs = make([]v1alpha1.RunStatus, 10)
+		slimmed, err := Slim(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Handler().OnAdd(slimmed, true)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / count //nolint:gosec // a heap is far below 2^63
+	t.Logf("%d bytes an entry", each)
+	if each > 1600 {
+		t.Errorf("an entry takes %d bytes, want at most 1600", each)
+	}
+	runtime.KeepAlive(x)
+}

@@ -1,0 +1,190 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+var (
+	// ErrConflict is transient: somebody wrote the entry since it was read. Read
+	// it again and decide again.
+	ErrConflict = errors.New("the entry was changed since it was read")
+	// ErrForeign is permanent: an object of the entry's name is not this entry.
+	ErrForeign = errors.New("an ImageVerification of this name belongs to another trigger, repository or digest")
+)
+
+// maxAttempts bounds how often Record loses a race before its caller is told to
+// try again later.
+const maxAttempts = 5
+
+// Outcome says what Record did. The zero value is invalid.
+type Outcome string
+
+// The outcomes of Record.
+const (
+	Created   Outcome = "Created"   // a new entry
+	Updated   Outcome = "Updated"   // a newer push of a tag to a known digest
+	Unchanged Outcome = "Unchanged" // the entry had the push already
+)
+
+// Result is what Record did, and the entry as it is now.
+type Result struct {
+	Entry   *v1alpha1.ImageVerification
+	Outcome Outcome
+}
+
+// Ledger writes entries through a client that does not cache.
+type Ledger struct {
+	client client.Client
+	index  *Index
+}
+
+// New returns a ledger. The client must read from the API server, not from a cache.
+func New(c client.Client, index *Index) *Ledger { return &Ledger{client: c, index: index} }
+
+// Known answers what the ledger covers of one trigger and repository, from the
+// index: it costs no request. It is a snapshot.
+func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known {
+	return l.index.known(string(trigger.UID), r)
+}
+
+// Record makes the ledger cover a push. It is idempotent, and safe against any
+// number of other writers.
+func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (Result, error) {
+	entry := newEntry(trigger, p, source, now)
+	if p.Repository.Kind == push.Registry {
+		next, covered := l.index.nextSequence(string(trigger.UID), p.Repository, p.Tag, p.Digest)
+		if covered != nil {
+			return Result{Entry: covered, Outcome: Unchanged}, nil
+		}
+		entry.Spec.FirstPush.Sequence = next
+	}
+	if !l.index.has(string(trigger.UID), p.Repository, p.Digest) {
+		// The API server writes into what it is given.
+		created := entry.DeepCopy()
+		err := l.client.Create(ctx, created)
+		if err == nil {
+			failpoint.Hit("ledger.created")
+			l.index.ownWrite(created)
+			return Result{Entry: created, Outcome: Created}, nil
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return Result{}, fmt.Errorf("creating the entry %q: %w", entry.Name, err)
+		}
+	}
+	return l.update(ctx, entry)
+}
+
+// update adds the wanted entry's first push to the tags of the one that exists.
+func (l *Ledger) update(ctx context.Context, wanted *v1alpha1.ImageVerification) (Result, error) {
+	for attempt := 1; ; attempt++ {
+		var entry v1alpha1.ImageVerification
+		if err := l.client.Get(ctx, client.ObjectKeyFromObject(wanted), &entry); err != nil {
+			// NotFound too: it was deleted since, and trying again makes it anew.
+			l.index.forget(wanted)
+			return Result{}, fmt.Errorf("reading the entry %q: %w", wanted.Name, err)
+		}
+		if !same(&entry, wanted) {
+			return Result{}, fmt.Errorf("entry %q in namespace %q: %w", wanted.Name, wanted.Namespace, ErrForeign)
+		}
+		if !addPush(&entry, wanted.Spec.FirstPush) {
+			l.index.ownWrite(&entry)
+			return Result{Entry: &entry, Outcome: Unchanged}, nil
+		}
+		complete(&entry)
+		err := l.client.Status().Update(ctx, &entry)
+		if err == nil {
+			l.index.ownWrite(&entry)
+			return Result{Entry: &entry, Outcome: Updated}, nil
+		}
+		if !apierrors.IsConflict(err) {
+			return Result{}, fmt.Errorf("adding a push to the entry %q: %w", wanted.Name, err)
+		}
+		if attempt == maxAttempts {
+			return Result{}, fmt.Errorf("adding a push to the entry %q, %d times: %w", wanted.Name, attempt, ErrConflict)
+		}
+	}
+}
+
+// UpdateStatus writes what mutate changes, against the resourceVersion that
+// entry has. The entry itself, which may stand in a cache, is left alone; what
+// is returned is the entry as written. Nothing changed costs no request. A
+// conflict is ErrConflict: one attempt, as whoever decided must decide again.
+func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error) {
+	next := entry.DeepCopy()
+	next.Status.Tags = Tags(next)
+	mutate(&next.Status)
+	complete(next)
+	if equality.Semantic.DeepEqual(entry.Status, next.Status) {
+		return next, nil
+	}
+	if err := l.client.Status().Update(ctx, next); err != nil {
+		if apierrors.IsConflict(err) {
+			err = ErrConflict
+		}
+		return nil, fmt.Errorf("writing the status of the entry %q: %w", entry.Name, err)
+	}
+	l.index.ownWrite(next)
+	return next, nil
+}
+
+func newEntry(trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) *v1alpha1.ImageVerification {
+	return &v1alpha1.ImageVerification{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: trigger.Namespace,
+			Name:      EntryName(string(trigger.UID), p.Repository, p.Digest),
+			Labels:    map[string]string{v1alpha1.TriggerUIDLabel: string(trigger.UID)},
+		},
+		Spec: v1alpha1.ImageVerificationSpec{
+			Trigger: v1alpha1.TriggerReference{Name: trigger.Name, UID: string(trigger.UID)},
+			Repository: v1alpha1.RepositoryReference{
+				Kind: v1alpha1.RepositoryKind(p.Repository.Kind),
+				Name: p.Repository.Name,
+				UID:  p.Repository.UID,
+				Pull: p.Pull.String(),
+			},
+			Digest: p.Digest.String(),
+			FirstPush: v1alpha1.PushRecord{
+				Tag:        p.Tag,
+				PushedAt:   metav1.NewTime(p.PushedAt.UTC().Truncate(time.Second)),
+				ObservedAt: metav1.NewMicroTime(now.UTC().Truncate(time.Microsecond)),
+				Source:     source,
+			},
+		},
+	}
+}
+
+// same compares what identifies an entry. The first push may be another one of
+// the same digest, and the place to pull from changes with where the first push
+// came from; both are facts of the entry that was first.
+func same(a, b *v1alpha1.ImageVerification) bool {
+	return a.Spec.Trigger == b.Spec.Trigger && a.Spec.Digest == b.Spec.Digest &&
+		RepositoryOf(a) == RepositoryOf(b)
+}
+
+// RepositoryOf returns the repository incarnation that an entry is about.
+func RepositoryOf(entry *v1alpha1.ImageVerification) push.Repository {
+	r := entry.Spec.Repository
+	return push.Repository{Kind: push.Kind(r.Kind), Name: r.Name, UID: r.UID}
+}
+
+// ReferenceOf returns what an entry's runs pull.
+func ReferenceOf(entry *v1alpha1.ImageVerification) (image.Reference, error) {
+	ref, err := image.ParseReference(entry.Spec.Repository.Pull + "@" + entry.Spec.Digest)
+	if err != nil {
+		return image.Reference{}, fmt.Errorf("the entry %q: %w", entry.Name, err)
+	}
+	return ref, nil
+}

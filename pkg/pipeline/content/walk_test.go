@@ -1,0 +1,288 @@
+package content_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+const (
+	manifestType = "application/vnd.oci.image.manifest.v1+json"
+	indexType    = "application/vnd.oci.image.index.v1+json"
+	configType   = "application/vnd.oci.image.config.v1+json"
+	layerType    = "application/vnd.oci.image.layer.v1.tar+gzip"
+	intotoType   = "application/vnd.in-toto+json"
+)
+
+// shelf holds documents by digest.
+type shelf map[image.Digest][]byte
+
+func (s shelf) put(t *testing.T, document any) content.Descriptor {
+	t.Helper()
+	raw, ok := document.([]byte)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(document); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := image.ParseDigest(fmt.Sprintf("sha256:%x", sha256.Sum256(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s[d] = raw
+	return content.Descriptor{Digest: d, Size: int64(len(raw))}
+}
+
+func (s shelf) read(_ context.Context, kind content.Kind, d content.Descriptor, limit int64) ([]byte, error) {
+	raw, ok := s[d.Digest]
+	if !ok {
+		return nil, content.Errorf(content.ReasonMissing, string(kind)+" "+d.Digest.String(), "it is not there")
+	}
+	if int64(len(raw)) > limit {
+		return nil, content.Errorf(content.ReasonTooLarge, string(kind), "limit %d", limit)
+	}
+	return raw, nil
+}
+
+type object map[string]any
+
+// image puts an image with one layer of a media type and returns it.
+func (s shelf) image(t *testing.T, os, layer string) content.Descriptor {
+	t.Helper()
+	diff := s.put(t, []byte("unpacked "+os+layer))
+	config := s.put(t, object{"os": os, "architecture": "amd64", "rootfs": object{"type": "layers", "diff_ids": []string{diff.Digest.String()}}})
+	config.MediaType = configType
+	blob := s.put(t, []byte("packed "+os+layer))
+	blob.MediaType = layer
+	d := s.put(t, object{"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": []any{blob}})
+	d.MediaType = manifestType
+	return d
+}
+
+func (s shelf) index(t *testing.T, children ...content.Descriptor) content.Descriptor {
+	t.Helper()
+	return s.put(t, object{"schemaVersion": 2, "mediaType": indexType, "manifests": children})
+}
+
+func on(d content.Descriptor, os, architecture string) content.Descriptor {
+	d.Platform = &content.Platform{OS: os, Architecture: architecture}
+	return d
+}
+
+// What a digest leads to, and whether it can run, follows from the bytes; a
+// name or a platform alone exempts nothing.
+func TestWalk(t *testing.T) {
+	type outcome struct {
+		Images, Attachments []string
+		Reason              content.Reason
+		Says                string
+	}
+	tests := []struct {
+		name string
+		root func(*testing.T, shelf) content.Descriptor
+		want outcome
+	}{{
+		name: "an image is itself",
+		root: func(t *testing.T, s shelf) content.Descriptor { return s.image(t, "linux", layerType) },
+		want: outcome{Images: []string{"linux/amd64"}},
+	}, {
+		name: "an index is all that it names",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "windows", layerType), "windows", "amd64"))
+		},
+		want: outcome{Images: []string{"linux/amd64", "windows/amd64"}},
+	}, {
+		name: "an index within an index is followed",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, s.index(t, s.image(t, "linux", layerType)))
+		},
+		want: outcome{Images: []string{"linux/amd64"}},
+	}, {
+		name: "an image named twice counts once",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			i := s.image(t, "linux", layerType)
+			return s.index(t, on(i, "linux", "amd64"), on(i, "linux", "386"), i)
+		},
+		want: outcome{Images: []string{"linux/amd64"}},
+	}, {
+		name: "a build attestation beside an image is an attachment",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "unknown", intotoType), "unknown", "unknown"))
+		},
+		want: outcome{Images: []string{"linux/amd64"}, Attachments: []string{intotoType}},
+	}, {
+		name: "an image under the platform unknown/unknown is an image all the same",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "unknown", "unknown"))
+		},
+		want: outcome{Images: []string{"linux/amd64"}},
+	}, {
+		name: "odd layers under a real platform do not make an attachment",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "linux", intotoType), "linux", "arm64"))
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "not one of a file system"},
+	}, {
+		name: "an attachment that a later descriptor gives a platform is looked at again",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			odd := s.image(t, "linux", intotoType)
+			return s.index(t, s.image(t, "linux", layerType), odd, on(odd, "linux", "amd64"))
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "not one of a file system"},
+	}, {
+		name: "an index of attachments only is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor { return s.index(t, s.image(t, "unknown", intotoType)) },
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "no image that could run"},
+	}, {
+		name: "an empty index is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor { return s.index(t, []content.Descriptor{}...) },
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "names no image"},
+	}, {
+		name: "an attestation by itself is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor { return s.image(t, "unknown", intotoType) },
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "not one of a file system"},
+	}, {
+		name: "an artefact is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			c := s.put(t, object{})
+			c.MediaType = "application/vnd.cncf.helm.config.v1+json"
+			return s.put(t, object{"schemaVersion": 2, "config": c, "layers": []any{}})
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "helm.config"},
+	}, {
+		name: "a child that is not there is missing",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			gone := s.image(t, "plan9", layerType)
+			delete(s, gone.Digest)
+			return s.index(t, s.image(t, "linux", layerType), on(gone, "plan9", "amd64"))
+		},
+		want: outcome{Reason: content.ReasonMissing, Says: "of index sha256:"},
+	}, {
+		name: "what reads as an index and as an image is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			i := s.image(t, "linux", layerType)
+			return s.put(t, object{"schemaVersion": 2, "manifests": []any{i}, "config": i, "layers": []any{}})
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "ambiguous"},
+	}, {
+		name: "an image that calls itself an index is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.put(t, object{"schemaVersion": 2, "mediaType": indexType, "config": s.image(t, "linux", layerType), "layers": []any{}})
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "ambiguous"},
+	}, {
+		name: "a child that is named as something else is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			child := s.image(t, "linux", layerType)
+			child.MediaType = indexType
+			return s.index(t, child)
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "ambiguous"},
+	}, {
+		name: "schema version 1 is refused with the cure",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.put(t, object{"schemaVersion": 1, "fsLayers": []any{}})
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "build and push the image again"},
+	}, {
+		name: "what follows the document is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			i := s.image(t, "linux", layerType)
+			return s.put(t, append(append([]byte{}, s[i.Digest]...), []byte(` {"schemaVersion":2}`)...))
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "there is more"},
+	}, {
+		name: "HTML is no manifest",
+		root: func(t *testing.T, s shelf) content.Descriptor { return s.put(t, []byte("<html>login</html>")) },
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "not a manifest"},
+	}, {
+		name: "a digest that is none is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.put(t, []byte(`{"schemaVersion":2,"config":{"mediaType":"`+configType+`","digest":"sha256:../../x","size":1},"layers":[]}`))
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "not 64 lower-case"},
+	}, {
+		name: "content without a digest is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.put(t, []byte(`{"schemaVersion":2,"config":{"mediaType":"`+configType+`","size":1},"layers":[]}`))
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "without a digest"},
+	}, {
+		name: "fewer diff_ids than layers are refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			c := s.put(t, object{"os": "linux", "architecture": "amd64", "rootfs": object{"diff_ids": []string{}}})
+			c.MediaType = configType
+			l := s.put(t, []byte("layer"))
+			l.MediaType = layerType
+			return s.put(t, object{"schemaVersion": 2, "config": c, "layers": []any{l}})
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "0 diff_ids for 1 layers"},
+	}, {
+		name: "indexes nested too deep are refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			d := s.image(t, "linux", layerType)
+			for range 5 {
+				d = s.index(t, d)
+			}
+			return d
+		},
+		want: outcome{Reason: content.ReasonTooLarge, Says: "nested"},
+	}, {
+		name: "an index of too many manifests is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			var all []content.Descriptor
+			for i := range 300 {
+				all = append(all, s.image(t, fmt.Sprintf("os%d", i), layerType))
+			}
+			return s.index(t, all...)
+		},
+		want: outcome{Reason: content.ReasonTooLarge, Says: "more than 256 manifests"},
+	}, {
+		name: "a configuration of too many bytes is not read",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			c := s.put(t, object{})
+			c.MediaType, c.Size = configType, content.MaxConfig+1
+			return s.put(t, object{"schemaVersion": 2, "config": c, "layers": []any{}})
+		},
+		want: outcome{Reason: content.ReasonTooLarge, Says: "8388609 bytes"},
+	}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := shelf{}
+			root := tt.root(t, s)
+			tree, err := content.Walk(t.Context(), root.Digest, s.read)
+			var got outcome
+			for _, i := range tree.Images {
+				got.Images = append(got.Images, i.Config.String())
+			}
+			for _, a := range tree.Attachments {
+				got.Attachments = append(got.Attachments, a.Blobs[len(a.Blobs)-1].MediaType)
+			}
+			if e := (*content.Error)(nil); errors.As(err, &e) {
+				got.Reason = e.Reason
+				if strings.Contains(err.Error(), tt.want.Says) {
+					got.Says = tt.want.Says
+				} else {
+					got.Says = err.Error()
+				}
+			} else if err != nil {
+				t.Fatalf("error without a reason: %v", err)
+			} else if tree.Root.Digest != root.Digest || tree.Root.MediaType == "" {
+				t.Errorf("root is %+v, want the digest %s and a media type", tree.Root, root.Digest)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,18 @@
+// Package fetch pulls one image by digest into an image layout and believes
+// nothing that it did not recompute.
+//
+// Contract: after Fetch returned without error, every byte of the image is in
+// the layout, and these digests were recomputed from the bytes: of the index
+// and of every manifest that it names, of every configuration, of every layer
+// as it is stored, and of every layer as it unpacks (the configuration's
+// diff_ids). Sizes, numbers, depth and the unpacked size are bounded; a layer
+// is never held in memory. A child that an index names and the registry does
+// not have is an error, as is content that cannot run.
+//
+// Registry is the source for real registries. It speaks plain HTTP only to
+// hosts that its options list, follows redirects only to HTTPS or to such
+// hosts, never to a private address by number, and sends credentials to
+// nobody but the registry and the token service that it names.
+//
+// Errors are *content.Error; their reasons are typed.
+package fetch

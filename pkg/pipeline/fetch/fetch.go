@@ -1,0 +1,201 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/layout"
+)
+
+// Source is where content comes from. It may lie.
+type Source interface {
+	Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error)
+	Blob(ctx context.Context, d image.Digest) (io.ReadCloser, error)
+}
+
+// Limits bound what an image may cost.
+type Limits struct {
+	// Bytes bounds what is stored: layers as they are, attachments.
+	Bytes int64
+	// Unpacked bounds the sum of all layers unpacked. They are never stored.
+	Unpacked int64
+}
+
+// Fetch pulls what digest names from src into dir.
+func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir, limits Limits) (content.Tree, error) {
+	f := fetcher{src: src, dir: dir, unpacked: map[image.Digest]image.Digest{}, left: limits.Unpacked}
+	tree, err := content.Walk(ctx, digest, f.read)
+	if err != nil {
+		return content.Tree{}, explain(ctx, err)
+	}
+	if err := checkSize(tree, limits.Bytes); err != nil {
+		return content.Tree{}, err
+	}
+	for _, img := range tree.Images {
+		for _, l := range img.Layers {
+			if err := f.layer(ctx, l); err != nil {
+				return content.Tree{}, content.Within(explain(ctx, err), "image "+img.Config.String())
+			}
+		}
+	}
+	for _, a := range tree.Attachments {
+		for _, b := range a.Blobs {
+			if err := f.blob(ctx, "attachment", b); err != nil {
+				return content.Tree{}, content.Within(explain(ctx, err), "manifest "+a.Manifest.Digest.String())
+			}
+		}
+	}
+	if err := dir.Complete(tree.Root); err != nil {
+		return content.Tree{}, err
+	}
+	return tree, nil
+}
+
+// checkSize compares what the manifests promise with the limit, before a byte
+// of it is pulled. A promise that is broken later ends the pull there.
+func checkSize(tree content.Tree, limit int64) error {
+	seen := map[image.Digest]bool{}
+	left := limit
+	add := func(d content.Descriptor) bool {
+		if seen[d.Digest] {
+			return true
+		}
+		seen[d.Digest] = true
+		if d.Size > left {
+			return false
+		}
+		left -= d.Size
+		return true
+	}
+	fits := true
+	for _, img := range tree.Images {
+		for _, l := range img.Layers {
+			fits = fits && add(l.Descriptor)
+		}
+	}
+	for _, a := range tree.Attachments {
+		for _, b := range a.Blobs {
+			fits = fits && add(b)
+		}
+	}
+	if !fits {
+		return content.Errorf(content.ReasonTooLarge, "image "+tree.Root.Digest.String(),
+			"its layers have more than %d bytes; raise --max-bytes of the fetch step and the size of its volume", limit)
+	}
+	return nil
+}
+
+type fetcher struct {
+	src Source
+	dir layout.Dir
+	// unpacked maps each layer that is stored to its recomputed diff_id.
+	unpacked map[image.Digest]image.Digest
+	// left is how many unpacked bytes may still come.
+	left int64
+}
+
+// read is content.Read from the source, through the layout.
+func (f *fetcher) read(ctx context.Context, kind content.Kind, d content.Descriptor, limit int64) ([]byte, error) {
+	subject := string(kind) + " " + d.Digest.String()
+	open := f.src.Blob
+	if kind == content.KindManifest {
+		open = f.src.Manifest
+	}
+	rc, err := open(ctx, d.Digest)
+	if err != nil {
+		return nil, about(subject, err)
+	}
+	defer rc.Close()
+	var raw bytes.Buffer
+	bounded := &boundedReader{r: rc, left: limit}
+	if err := f.dir.Put(d.Digest, d.Size, io.TeeReader(bounded, &raw)); err != nil {
+		return nil, about(subject, err)
+	}
+	return raw.Bytes(), nil
+}
+
+// blob stores d.
+func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) error {
+	subject := kind + " " + d.Digest.String()
+	rc, err := f.src.Blob(ctx, d.Digest)
+	if err != nil {
+		return about(subject, err)
+	}
+	defer rc.Close()
+	return about(subject, f.dir.Put(d.Digest, d.Size, rc))
+}
+
+// layer stores l and compares what it unpacks to with its diff_id.
+func (f *fetcher) layer(ctx context.Context, l content.Layer) error {
+	subject := "layer " + l.Digest.String()
+	got, ok := f.unpacked[l.Digest]
+	if !ok {
+		if err := f.blob(ctx, "layer", l.Descriptor); err != nil {
+			return err
+		}
+		var err error
+		if got, err = f.unpack(ctx, l.Digest); err != nil {
+			return about(subject, err)
+		}
+		f.unpacked[l.Digest] = got
+	}
+	if got != l.DiffID {
+		return content.Errorf(content.ReasonCorrupted, subject,
+			"it unpacks to the digest %s, where the configuration says %s", got, l.DiffID)
+	}
+	return nil
+}
+
+// about makes err an Error about subject, if it is not about one already.
+func about(subject string, err error) error {
+	var e *content.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e) && e.Subject != "":
+		return err
+	case e != nil:
+		return &content.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		return content.Errorf(content.ReasonTooLarge, subject, "the volume is full: %w", err)
+	default:
+		return &content.Error{Reason: content.ReasonUnavailable, Subject: subject, Err: err}
+	}
+}
+
+// explain replaces the many ways in which an expired deadline shows.
+func explain(ctx context.Context, err error) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	subject := ""
+	if e := (*content.Error)(nil); errors.As(err, &e) {
+		subject = e.Subject
+	}
+	return &content.Error{Reason: content.ReasonTimedOut, Subject: subject,
+		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the fetch step: %w", context.DeadlineExceeded)}
+}
+
+// boundedReader fails where io.LimitReader would silently end.
+type boundedReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	if int64(n) > b.left {
+		return 0, content.Errorf(content.ReasonTooLarge, "", "it has more bytes than the limit")
+	}
+	b.left -= int64(n)
+	return n, err
+}

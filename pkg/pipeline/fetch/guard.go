@@ -1,0 +1,111 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+// insecureCure ends messages about plain HTTP.
+const insecureCure = `if that is meant, list the host under the key "insecure" of the ConfigMap revet-registries, or give --insecure-registry`
+
+// guard looks at every request: the registry's, the token service's, and each
+// hop of a redirect. It ends requests that stall.
+type guard struct {
+	inner    http.RoundTripper
+	registry string // host[:port]
+	insecure map[string]bool
+	stall    time.Duration
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := g.check(req); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	body := &watchedBody{ctx: ctx, cancel: cancel, stall: g.stall}
+	body.timer = time.AfterFunc(g.stall, func() {
+		cancel(content.Errorf(content.ReasonTimedOut, "", "the registry sent nothing for %s", g.stall))
+	})
+	resp, err := g.inner.RoundTrip(req.WithContext(ctx))
+	body.timer.Stop()
+	if err != nil {
+		err = body.cause(err)
+		cancel(nil)
+		return nil, err
+	}
+	body.rc, resp.Body = resp.Body, body
+	return resp, nil
+}
+
+// check refuses addresses that a registry must not lead to.
+func (g *guard) check(req *http.Request) error {
+	host := req.URL.Host
+	if g.insecure[host] {
+		return nil
+	}
+	if req.URL.Scheme != "https" {
+		return content.Errorf(content.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
+	}
+	if host != g.registry && isPrivate(req.URL.Hostname()) {
+		return content.Errorf(content.ReasonRefused, "", "the registry %q leads to the private address %q", g.registry, host)
+	}
+	return nil
+}
+
+// isPrivate reports whether host is, by its letters, inside: what a name
+// resolves to is for network policies to bound.
+func isPrivate(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	a = a.Unmap()
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
+}
+
+// watchedBody ends the request when a Read takes too long.
+type watchedBody struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	rc     io.ReadCloser
+	timer  *time.Timer
+	stall  time.Duration
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.stall)
+	n, err := b.rc.Read(p)
+	b.timer.Stop()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = b.cause(err)
+	}
+	return n, err
+}
+
+// cause returns why the request was ended, if guard ended it.
+func (b *watchedBody) cause(err error) error {
+	if stalled := (*content.Error)(nil); errors.As(context.Cause(b.ctx), &stalled) {
+		return stalled
+	}
+	return err
+}
+
+// Close implements io.Closer.
+func (b *watchedBody) Close() error {
+	b.timer.Stop()
+	err := b.rc.Close()
+	b.cancel(nil)
+	return err
+}

@@ -1,0 +1,187 @@
+package layout
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+const (
+	versionFile = "oci-layout"
+	indexFile   = "index.json"
+	reports     = "reports"
+	version     = `{"imageLayoutVersion":"1.0.0"}`
+	maxIndex    = 64 << 10
+)
+
+// Dir is a layout. The zero value is none.
+type Dir struct {
+	path string
+}
+
+// Create begins a layout in path, which may exist.
+func Create(path string) (Dir, error) {
+	d := Dir{path: path}
+	if err := os.MkdirAll(d.blobs(), 0o755); err != nil { //nolint:gosec // a further step may run as another user
+		return Dir{}, fmt.Errorf("create image layout: %w", err)
+	}
+	// What an earlier fetch left must not pass for this one's.
+	for _, name := range []string{indexFile, reports} {
+		if err := os.RemoveAll(filepath.Join(path, name)); err != nil {
+			return Dir{}, fmt.Errorf("begin image layout anew: %w", err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(path, versionFile), []byte(version), 0o644); err != nil { //nolint:gosec // a further step may run as another user
+		return Dir{}, fmt.Errorf("create image layout: %w", err)
+	}
+	return d, nil
+}
+
+// Open returns a layout that Complete was called on.
+func Open(path string) (Dir, error) {
+	if _, err := os.Stat(filepath.Join(path, indexFile)); err != nil {
+		return Dir{}, fmt.Errorf("no complete image layout in %q (did the fetch step run?): %w", path, err)
+	}
+	return Dir{path: path}, nil
+}
+
+// Path returns the directory.
+func (d Dir) Path() string { return d.path }
+
+// Put stores what r holds under digest. It fails with ReasonCorrupted, and
+// stores nothing, unless r holds exactly size bytes of that digest; with size
+// -1, any number of them.
+func (d Dir) Put(digest image.Digest, size int64, r io.Reader) (err error) {
+	f, err := os.CreateTemp(d.blobs(), ".incoming-*")
+	if err != nil {
+		return fmt.Errorf("store blob: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name()) // err says what went wrong
+		}
+	}()
+	hash := sha256.New()
+	if size >= 0 {
+		r = io.LimitReader(r, size+1)
+	}
+	n, err := io.Copy(io.MultiWriter(f, hash), r)
+	if err != nil {
+		return err // the reader's, mostly, which says what it was reading
+	}
+	if size >= 0 && n != size {
+		return content.Errorf(content.ReasonCorrupted, "", "%s", wrongSize(n, size))
+	}
+	if got := hex.EncodeToString(hash.Sum(nil)); got != digest.Hex() {
+		return content.Errorf(content.ReasonCorrupted, "", "its bytes have the digest sha256:%s", got)
+	}
+	if err := f.Chmod(0o644); err != nil { // a further step may run as another user
+		return fmt.Errorf("store blob %s: %w", digest, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("store blob %s: %w", digest, err)
+	}
+	if err := os.Rename(f.Name(), d.blob(digest)); err != nil {
+		return fmt.Errorf("store blob %s: %w", digest, err)
+	}
+	return nil
+}
+
+func wrongSize(got, want int64) string {
+	if got < want {
+		return fmt.Sprintf("it ends after %d of %d bytes", got, want)
+	}
+	return fmt.Sprintf("it has more than the %d bytes that it should have", want)
+}
+
+// Complete names what the layout holds.
+func (d Dir) Complete(root content.Descriptor) error {
+	b, err := json.Marshal(index{SchemaVersion: 2, Manifests: []content.Descriptor{root}})
+	if err != nil {
+		return fmt.Errorf("encode index of image layout: %w", err)
+	}
+	// By renaming, so that there is never half an index to be read.
+	next := filepath.Join(d.path, indexFile+".next")
+	if err := os.WriteFile(next, b, 0o644); err != nil { //nolint:gosec // a further step may run as another user
+		return fmt.Errorf("complete image layout: %w", err)
+	}
+	if err := os.Rename(next, filepath.Join(d.path, indexFile)); err != nil {
+		return fmt.Errorf("complete image layout: %w", err)
+	}
+	return nil
+}
+
+// Blob opens what Put stored under digest.
+func (d Dir) Blob(digest image.Digest) (io.ReadCloser, error) {
+	return os.Open(d.blob(digest))
+}
+
+type index struct {
+	SchemaVersion int                  `json:"schemaVersion"`
+	Manifests     []content.Descriptor `json:"manifests"`
+}
+
+// Tree reads all manifests and configurations, their digests recomputed.
+func (d Dir) Tree(ctx context.Context) (content.Tree, error) {
+	raw, err := readFile(filepath.Join(d.path, indexFile), maxIndex)
+	if err != nil {
+		return content.Tree{}, fmt.Errorf("read index of image layout: %w", err)
+	}
+	var i index
+	if err := json.Unmarshal(raw, &i); err != nil {
+		return content.Tree{}, fmt.Errorf("read index of image layout: %w", err)
+	}
+	if len(i.Manifests) != 1 || i.Manifests[0].Digest.IsZero() {
+		return content.Tree{}, fmt.Errorf("the image layout names %d images, not one", len(i.Manifests))
+	}
+	return content.Walk(ctx, i.Manifests[0].Digest, d.read)
+}
+
+func (d Dir) read(_ context.Context, kind content.Kind, c content.Descriptor, limit int64) ([]byte, error) {
+	subject := string(kind) + " " + c.Digest.String()
+	raw, err := readFile(d.blob(c.Digest), limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, content.Errorf(content.ReasonMissing, subject, "it is not in the image layout")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", subject, err)
+	}
+	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != c.Digest.Hex() {
+		return nil, content.Errorf(content.ReasonCorrupted, subject, "its bytes in the image layout have the digest sha256:%x", sum)
+	}
+	return raw, nil
+}
+
+// readFile reads a file of at most limit bytes.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the layout is what the caller names
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var b bytes.Buffer
+	n, err := b.ReadFrom(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > limit {
+		return nil, fmt.Errorf("%q has more than %d bytes", filepath.Base(path), limit)
+	}
+	return b.Bytes(), nil
+}
+
+func (d Dir) blobs() string { return filepath.Join(d.path, "blobs", "sha256") }
+
+func (d Dir) blob(digest image.Digest) string { return filepath.Join(d.blobs(), digest.Hex()) }

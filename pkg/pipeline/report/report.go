@@ -1,0 +1,171 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+const (
+	folder     = "reports"
+	suffix     = ".json"
+	maxReport  = 16 << 20
+	maxMessage = 1024
+)
+
+var checkPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Severity says whether a finding fails the image.
+type Severity string
+
+// The severities. The zero value is none; it is refused.
+const (
+	// SeverityError fails the image.
+	SeverityError Severity = "error"
+	// SeverityWarning is told and fails nothing.
+	SeverityWarning Severity = "warning"
+)
+
+// Report is what one check found.
+type Report struct {
+	// Check is the check's name, for example validate.
+	Check string `json:"check"`
+	// Digest is what was fetched: of an image or an index.
+	Digest image.Digest `json:"digest"`
+	// Images are all images that the check looked at.
+	Images []Image `json:"images"`
+	// Rules is how many rules were applied to each image.
+	Rules int `json:"rules"`
+	// Findings are the rules that did not hold.
+	Findings []Finding `json:"findings"`
+}
+
+// Image is an image that a check looked at.
+type Image struct {
+	Platform string       `json:"platform"`
+	Digest   image.Digest `json:"digest"`
+}
+
+// Finding is a rule that did not hold for an image.
+type Finding struct {
+	Rule     string       `json:"rule"`
+	Severity Severity     `json:"severity"`
+	Platform string       `json:"platform"`
+	Digest   image.Digest `json:"digest"`
+	Message  string       `json:"message"`
+}
+
+// Write stores r in the layout in dir.
+func Write(dir string, r Report) error {
+	path, err := file(dir, r.Check)
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode report of check %q: %w", r.Check, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a further step may run as another user
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil { //nolint:gosec // a further step may run as another user
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// ErrMissing is of a check that wrote no report.
+var ErrMissing = errors.New("no report: its step did not run, or did not finish")
+
+// Read returns the report of check in the layout in dir.
+func Read(dir, check string) (Report, error) {
+	path, err := file(dir, check)
+	if err != nil {
+		return Report{}, err
+	}
+	f, err := os.Open(path) //nolint:gosec // the name was checked
+	if errors.Is(err, os.ErrNotExist) {
+		return Report{}, fmt.Errorf("check %q: %w", check, ErrMissing)
+	}
+	if err != nil {
+		return Report{}, fmt.Errorf("read report of check %q: %w", check, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxReport+1))
+	if err != nil {
+		return Report{}, fmt.Errorf("read report of check %q: %w", check, err)
+	}
+	if len(b) > maxReport {
+		return Report{}, fmt.Errorf("the report of check %q has more than %d bytes", check, maxReport)
+	}
+	var r Report
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return Report{}, fmt.Errorf("decode report of check %q: %w", check, err)
+	}
+	return r, nil
+}
+
+// List returns the names of the checks that wrote reports into the layout in
+// dir, sorted.
+func List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, folder))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list reports: %w", err)
+	}
+	var checks []string
+	for _, e := range entries {
+		checks = append(checks, strings.TrimSuffix(e.Name(), suffix))
+	}
+	return checks, nil
+}
+
+func file(dir, check string) (string, error) {
+	if !checkPattern.MatchString(check) {
+		return "", fmt.Errorf("%q is not a check's name; it must match %s", check, checkPattern)
+	}
+	return filepath.Join(dir, folder, check+suffix), nil
+}
+
+// Line makes one line of s, without control characters and of bounded length:
+// what comes from images ends in logs, tables and results.
+func Line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		default:
+			return '?'
+		}
+	}, strings.ToValidUTF8(s, "?"))
+	return Clip(strings.Join(strings.Fields(s), " "), maxMessage)
+}
+
+// Clip cuts s to at most most bytes, at a character, and shows that it did.
+func Clip(s string, most int) string {
+	const mark = "..."
+	if len(s) <= most {
+		return s
+	}
+	cut := max(most-len(mark), 0)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + mark
+}

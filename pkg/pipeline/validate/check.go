@@ -1,0 +1,88 @@
+package validate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/common/types"
+
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+)
+
+// CheckName is the name that reports of this package go by.
+const CheckName = "validate"
+
+// Check applies every rule to every image of tree.
+func (r Rules) Check(ctx context.Context, tree content.Tree, now time.Time) (report.Report, error) {
+	if len(r.rules) == 0 || len(tree.Images) == 0 {
+		return report.Report{}, fmt.Errorf("nothing to check: %d rules, %d images", len(r.rules), len(tree.Images))
+	}
+	out := report.Report{
+		Check:    CheckName,
+		Digest:   tree.Root.Digest,
+		Rules:    len(r.rules),
+		Findings: []report.Finding{},
+	}
+	for _, img := range tree.Images {
+		platform := report.Line(img.Config.String())
+		out.Images = append(out.Images, report.Image{Platform: platform, Digest: img.Manifest.Digest})
+		vars := map[string]any{"image": view(img), "now": now, "parameters": r.parameters}
+		for _, rule := range r.rules {
+			holds, err := rule.evaluate(ctx, vars)
+			if err != nil {
+				return report.Report{}, fmt.Errorf("%s, image %s: %w", rule.label(), platform, err)
+			}
+			if holds {
+				continue
+			}
+			out.Findings = append(out.Findings, report.Finding{
+				Rule:     rule.name,
+				Severity: rule.severity,
+				Platform: platform,
+				Digest:   img.Manifest.Digest,
+				Message:  report.Line(rule.tell(ctx, vars)),
+			})
+		}
+	}
+	return out, nil
+}
+
+// evaluate reports whether the rule holds. Only true is true.
+func (r rule) evaluate(ctx context.Context, vars map[string]any) (bool, error) {
+	out, _, err := r.holds.ContextEval(ctx, vars)
+	switch {
+	case ctx.Err() != nil:
+		return false, fmt.Errorf("time ran out while it was evaluated; simplify it or raise --timeout of the validate step: %w", ctx.Err())
+	case err != nil:
+		return false, fmt.Errorf("it cannot be evaluated: %w%s", err, cure(err))
+	}
+	holds, ok := out.(types.Bool)
+	if !ok {
+		return false, fmt.Errorf("it gave a value of type %s, not bool", out.Type().TypeName())
+	}
+	return bool(holds), nil
+}
+
+// cure says what to do about the error that rule writers meet first.
+func cure(err error) string {
+	if strings.Contains(err.Error(), "no such key") {
+		return "; ask first whether the key is there, as in 'x' in image.config.labels && ..."
+	}
+	return ""
+}
+
+// tell returns what to say of an image for which the rule does not hold. The
+// finding stands whatever becomes of its wording.
+func (r rule) tell(ctx context.Context, vars map[string]any) string {
+	if r.explain == nil {
+		return r.message
+	}
+	out, _, err := r.explain.ContextEval(ctx, vars)
+	if said, ok := out.(types.String); err == nil && ok && said != "" {
+		return string(said)
+	}
+	return r.message
+}

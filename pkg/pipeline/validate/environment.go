@@ -1,0 +1,75 @@
+package validate
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/ext"
+)
+
+// The limits of an expression. They bound what a rules file may cost, not what
+// a reasonable rule needs; the time limit of the step bounds them all together.
+const (
+	maxExpression = 4096 // code points
+	maxDepth      = 100  // of nested expressions
+	maxNesting    = 3    // of comprehensions
+	maxCost       = 5_000_000
+	// checkEvery is in iterations of the outermost loop; inner ones are not
+	// interrupted, so that more than 1 could take seconds to notice the time.
+	checkEvery = 1
+)
+
+// newEnv declares what expressions see.
+func newEnv() (*cel.Env, error) {
+	view := reflect.TypeFor[Image]()
+	env, err := cel.NewEnv(
+		ext.NativeTypes(view, ext.ParseStructTags(true)),
+		ext.Strings(),
+		cel.Variable("image", cel.ObjectType("validate.Image")),
+		cel.Variable("now", cel.TimestampType),
+		cel.Variable("parameters", cel.MapType(cel.StringType, cel.DynType)),
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		cel.ParserExpressionSizeLimit(maxExpression),
+		cel.ParserRecursionLimit(maxDepth),
+		cel.ASTValidators(
+			cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateRegexLiterals(),
+			cel.ValidateComprehensionNestingLimit(maxNesting),
+		),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("declare what rules see: %w", err)
+	}
+	return env, nil
+}
+
+// program compiles an expression that must give want. Errors name line and
+// column within the expression.
+func program(env *cel.Env, expression string, want *cel.Type) (cel.Program, error) {
+	ast, issues := env.Compile(expression)
+	if issues.Err() != nil {
+		return nil, positions(issues)
+	}
+	if got := ast.OutputType(); !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
+		return nil, fmt.Errorf("it gives a value of type %s, not %s", got, want)
+	}
+	return env.Program(ast,
+		cel.EvalOptions(cel.OptOptimize),
+		cel.CostLimit(maxCost),
+		cel.InterruptCheckFrequency(checkEvery),
+	)
+}
+
+// positions lists issues in one line, each with its line and column.
+func positions(issues *cel.Issues) error {
+	var all []string
+	for _, e := range issues.Errors() {
+		all = append(all, fmt.Sprintf("at %d:%d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
+	}
+	return errors.New(strings.Join(all, "; "))
+}

@@ -1,0 +1,215 @@
+package verdict_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+)
+
+func digest(n int) image.Digest {
+	d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", n))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func treeOf(platforms ...string) content.Tree {
+	tree := content.Tree{Root: content.Descriptor{Digest: digest(1)}}
+	for i, p := range platforms {
+		tree.Images = append(tree.Images, content.Image{
+			Manifest: content.Descriptor{Digest: digest(10 + i)},
+			Config:   content.Config{Platform: content.Platform{OS: "linux", Architecture: p}},
+		})
+	}
+	return tree
+}
+
+// reportOf is a report of check that looked at all of tree.
+func reportOf(check string, tree content.Tree, findings ...report.Finding) report.Report {
+	r := report.Report{Check: check, Digest: tree.Root.Digest, Rules: 4, Findings: findings}
+	for _, i := range tree.Images {
+		r.Images = append(r.Images, report.Image{Platform: i.Config.String(), Digest: i.Manifest.Digest})
+	}
+	return r
+}
+
+func finding(severity report.Severity, rule string) report.Finding {
+	return report.Finding{Rule: rule, Severity: severity, Platform: "linux/amd64", Digest: digest(10), Message: "it is so"}
+}
+
+// Pass needs every expected check to have looked at everything and to have
+// found no error; all else is fail, or no verdict at all.
+func TestJoin(t *testing.T) {
+	tree := treeOf("amd64", "arm64")
+	partial := reportOf("validate", tree)
+	partial.Images = partial.Images[:1]
+	other := reportOf("validate", tree)
+	other.Digest = digest(2)
+	idle := reportOf("validate", tree)
+	idle.Rules = 0
+	tests := []struct {
+		name    string
+		expect  []string
+		reports []report.Report
+		want    verdict.Value
+		err     string
+	}{
+		{"nothing found", []string{"validate"}, []report.Report{reportOf("validate", tree)}, verdict.Pass, ""},
+		{"a warning", []string{"validate"}, []report.Report{reportOf("validate", tree, finding(report.SeverityWarning, "w"))}, verdict.Pass, ""},
+		{"an error", []string{"validate"}, []report.Report{reportOf("validate", tree, finding(report.SeverityError, "e"))}, verdict.Fail, ""},
+		{"an error of the second of two checks", []string{"validate", "scan"}, []report.Report{reportOf("validate", tree), reportOf("scan", tree, finding(report.SeverityError, "e"))}, verdict.Fail, ""},
+		{"a check that did not report", []string{"validate", "scan"}, []report.Report{reportOf("validate", tree)}, "", `check "scan": no report`},
+		{"no report at all", []string{"validate"}, nil, "", "no report"},
+		{"no check expected", nil, []report.Report{reportOf("validate", tree)}, "", "no check is expected"},
+		{"a report that nobody expects", []string{"validate"}, []report.Report{reportOf("validate", tree), reportOf("scan", tree)}, "", "add it to --expect"},
+		{"a report twice", []string{"validate"}, []report.Report{reportOf("validate", tree), reportOf("validate", tree)}, "", "reported twice"},
+		{"a report on something else", []string{"validate"}, []report.Report{other}, "", "and " + digest(1).String() + " was fetched"},
+		{"a report that leaves an image out", []string{"validate"}, []report.Report{partial}, "", "(linux/arm64)"},
+		{"a report of no rule", []string{"validate"}, []report.Report{idle}, "", "no rule"},
+		{"a finding without severity", []string{"validate"}, []report.Report{reportOf("validate", tree, finding("", "x"))}, "", "unknown severity"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := verdict.Join(tree, tt.expect, tt.reports)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || got.Value != "" {
+					t.Errorf("verdict %q, error %v; want none and %q", got.Value, err, tt.err)
+				}
+				return
+			}
+			if err != nil || got.Value != tt.want || got.Digest != digest(1) {
+				t.Errorf("verdict %q on %s, error %v; want %q on %s", got.Value, got.Digest, err, tt.want, digest(1))
+			}
+		})
+	}
+}
+
+// The summary counts everything and lists errors before warnings.
+func TestSummary(t *testing.T) {
+	tree := treeOf("amd64", "arm64")
+	v, err := verdict.Join(tree, []string{"validate"}, []report.Report{
+		reportOf("validate", tree, finding(report.SeverityWarning, "title"), finding(report.SeverityError, "non-root")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Summary.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"counts":{"images":2,"checks":1,"rules":4,"errors":1,"warnings":1},` +
+		`"findings":[{"check":"validate","rule":"non-root","severity":"error","platform":"linux/amd64","message":"it is so"},` +
+		`{"check":"validate","rule":"title","severity":"warning","platform":"linux/amd64","message":"it is so"}],` +
+		`"platforms":["linux/amd64","linux/arm64"]}`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+}
+
+// However much was found, and whatever it is called, all results together fit
+// the message of 4096 bytes that Tekton carries them in, and nothing is left
+// uncounted.
+func TestResultsFitTektonsMessage(t *testing.T) {
+	for name, text := range map[string]string{
+		"plain":   strings.Repeat("a", 5000),
+		"quotes":  strings.Repeat(`"\`, 2500),
+		"markup":  strings.Repeat("<&>", 2000),
+		"control": strings.Repeat("\x00\x1b[31m", 1000),
+		"unicode": strings.Repeat("\U0001f433\u2028", 1000),
+		"broken":  strings.Repeat("\xff\xfe", 1000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var platforms []string
+			for range 100 {
+				platforms = append(platforms, text)
+			}
+			tree := treeOf(platforms...)
+			var findings []report.Finding
+			for range 500 {
+				findings = append(findings, report.Finding{Rule: text, Severity: report.SeverityError, Platform: text, Message: text})
+			}
+			v, err := verdict.Join(tree, []string{"validate"}, []report.Report{reportOf("validate", tree, findings...)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(v.Summary.Findings) + v.Summary.Omitted; n != 500 || v.Summary.Counts.Errors != 500 {
+				t.Errorf("listed and omitted are %d, counted %d; want 500", n, v.Summary.Counts.Errors)
+			}
+			if len(v.Summary.Findings) == 0 {
+				t.Error("no finding is listed")
+			}
+			dir := t.TempDir()
+			if err := verdict.Write(dir, v); err != nil {
+				t.Fatal(err)
+			}
+			if n := messageSize(t, dir); n > 4096 {
+				t.Errorf("the message has %d bytes", n)
+			}
+			summary, err := fs.ReadFile(os.DirFS(dir), verdict.ResultSummary)
+			if err != nil || len(summary) > verdict.MaxSummary || !json.Valid(summary) {
+				t.Errorf("summary of %d bytes, valid %t, error %v", len(summary), json.Valid(summary), err)
+			}
+		})
+	}
+}
+
+// messageSize is the size of Tekton's message for the results in dir, with the
+// start time that Tekton adds.
+func messageSize(t *testing.T, dir string) int {
+	t.Helper()
+	type result struct {
+		Key   string `json:"key"`
+		Value string `json:"value"`
+		Type  int    `json:"type"`
+	}
+	all := []result{{"StartedAt", "2026-03-01T12:00:00.000Z", 3}}
+	for _, name := range []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary, verdict.ResultReport} {
+		b, err := fs.ReadFile(os.DirFS(dir), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, result{name, string(b), 1})
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(b)
+}
+
+// What is no verdict writes nothing.
+func TestWriteRefusesTheZeroValue(t *testing.T) {
+	dir := t.TempDir()
+	for _, v := range []verdict.Verdict{{}, {Value: "maybe", Digest: digest(1)}, {Value: verdict.Pass}} {
+		if err := verdict.Write(dir, v); err == nil {
+			t.Errorf("%+v was written", v)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("results are there: %v %v", left, err)
+	}
+}
+
+// The reason of a failed step is one bounded line.
+func TestWriteError(t *testing.T) {
+	dir := t.TempDir()
+	if err := verdict.WriteError(dir, errors.New("first\nsecond\x07 "+strings.Repeat("x", 9000))); err != nil {
+		t.Fatal(err)
+	}
+	b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
+	if err != nil || !strings.HasPrefix(string(b), "first second? xxx") || len(b) > 1000 {
+		t.Errorf("error result is %q (%v)", b, err)
+	}
+}

@@ -1,0 +1,153 @@
+package imagetrigger
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/selector"
+)
+
+// The reasons of conditions that are False, besides those of package
+// eventlistener and package sweep.
+const (
+	ReasonSelectorInvalid        = "SelectorInvalid"
+	ReasonFilterInvalid          = "FilterInvalid"
+	ReasonRuntimeClassNotFound   = "RuntimeClassNotFound"
+	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
+	ReasonRunsNotAllowed         = "RunsNotAllowed"
+	ReasonStreamsNotVisible      = "StreamsNotVisible"
+	ReasonNoNamespaceSelected    = "NoNamespaceSelected"
+)
+
+// decide returns the trigger with the status that follows from what was seen. It
+// is pure.
+func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1.ImageTrigger {
+	next := trigger.DeepCopy()
+	next.Status.ObservedGeneration = trigger.Generation
+	decideFilter(next, o, now)
+	if o.sinkErr != nil {
+		next.MarkSinkUnresolved(string(o.sinkErr.Reason), o.sinkErr.Message, now)
+	} else {
+		next.MarkSinkResolved(o.uri, now)
+	}
+	decideTemplate(next, o, now)
+	decideRights(next, o.rights, now)
+	decideSweep(next, o, now)
+	return next
+}
+
+func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
+	var field *selector.FieldError
+	switch {
+	case errors.As(o.selectorErr, &field):
+		next.MarkFilterInvalid(ReasonSelectorInvalid, field.Error(), now)
+	case o.selectorErr != nil:
+		next.MarkFilterInvalid(ReasonSelectorInvalid, "spec.images: "+o.selectorErr.Error(), now)
+	case o.filterErr != nil:
+		next.MarkFilterInvalid(ReasonFilterInvalid, "spec.filter: "+o.filterErr.Error(), now)
+	default:
+		next.MarkFilterValid(now)
+	}
+}
+
+func decideTemplate(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
+	refusal, refused := o.report.Refusal()
+	switch {
+	case refused:
+		next.MarkTemplateRefused(string(refusal.Reason), refusal.Message, now)
+	case o.classMissing:
+		next.MarkTemplateRefused(ReasonRuntimeClassNotFound, fmt.Sprintf(
+			"the cluster has no RuntimeClass %q, so that the run's Pods could not start; create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)",
+			next.Spec.Sandbox.RuntimeClassName), now)
+	case !o.report.Checked:
+		reason, message := string(eventlistener.NotCheckable), "the sink was not looked into"
+		if len(o.report.Findings) > 0 {
+			message = o.report.Findings[0].Message
+		}
+		next.MarkTemplateUnknown(reason, message, now)
+	default:
+		next.MarkTemplateAccepted(now)
+	}
+	// Runs that were requested before a class went missing may still be
+	// requested again: that depends on the template alone.
+	next.Status.Confirmable = o.report.Confirmable()
+}
+
+func decideRights(next *v1alpha1.ImageTrigger, r rights, now time.Time) {
+	switch {
+	case r.accountMissing:
+		next.MarkNotAuthorized(ReasonServiceAccountNotFound, fmt.Sprintf(
+			"there is no service account %q in namespace %q; kubectl create serviceaccount %s -n %s, or correct spec.serviceAccountName",
+			r.account.Name, r.account.Namespace, r.account.Name, r.account.Namespace), now)
+	case len(r.runners) > 0:
+		a := r.runners[0]
+		next.MarkNotAuthorized(ReasonRunsNotAllowed, fmt.Sprintf(
+			"the EventListener's service account %q may not create PipelineRuns in namespace %q; kubectl create rolebinding %s-runs -n %s --clusterrole=tekton-triggers-eventlistener-roles --serviceaccount=%s:%s",
+			a.Name, next.Namespace, a.Name, next.Namespace, a.Namespace, a.Name), now)
+	case !r.streams:
+		next.MarkAuthorized("", now)
+	case r.everywhere:
+		next.MarkAuthorized("the ImageStreams of all namespaces are visible", now)
+	case r.selected == 0:
+		next.MarkNotAuthorized(ReasonNoNamespaceSelected,
+			"spec.images selects no namespace that exists; correct a namespaceSelector, or label the namespaces", now)
+	case r.visible == 0:
+		next.MarkNotAuthorized(ReasonStreamsNotVisible, fmt.Sprintf(
+			"service account %q may not get ImageStreams in %s, so that no push is seen; %s",
+			r.account.Name, some(r.hidden), grant(r.account, r.hidden[0])), now)
+	case len(r.hidden) > 0:
+		next.MarkAuthorized(fmt.Sprintf(
+			"the ImageStreams of %d of %d selected namespaces are visible to service account %q; not those of %s. To show one: %s",
+			r.visible, r.selected, r.account.Name, some(r.hidden), grant(r.account, r.hidden[0])), now)
+	default:
+		next.MarkAuthorized(fmt.Sprintf("the ImageStreams of %d selected namespaces are visible", r.visible), now)
+	}
+}
+
+// grant is the command that lets an account see the streams of a namespace.
+func grant(a eventlistener.Account, namespace string) string {
+	return fmt.Sprintf("kubectl create role imagestream-reader -n %[1]s --verb=get --resource=imagestreams.image.openshift.io && "+
+		"kubectl create rolebinding imagestream-reader-%[2]s-%[3]s -n %[1]s --role=imagestream-reader --serviceaccount=%[2]s:%[3]s",
+		namespace, a.Namespace, a.Name)
+}
+
+// some names up to three namespaces.
+func some(namespaces []string) string {
+	const most = 3
+	quoted := make([]string, 0, most)
+	for _, n := range namespaces[:min(len(namespaces), most)] {
+		quoted = append(quoted, fmt.Sprintf("%q", n))
+	}
+	list := strings.Join(quoted, ", ")
+	if len(namespaces) == 1 {
+		return "namespace " + list
+	}
+	if more := len(namespaces) - most; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return "namespaces " + list
+}
+
+func decideSweep(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
+	if o.sweep == nil {
+		return // what an earlier process wrote stays
+	}
+	next.Status.Baselines = o.sweep.Baselines
+	next.Status.LastSweep = &v1alpha1.SweepStatus{
+		StartedAt:    metav1.NewTime(o.sweep.StartedAt.Truncate(time.Second)),
+		FinishedAt:   metav1.NewTime(o.sweep.FinishedAt.Truncate(time.Second)),
+		Repositories: o.sweep.Repositories,
+		Recovered:    o.sweep.Recovered,
+	}
+	if o.sweep.Reason != "" {
+		next.MarkNotSwept(o.sweep.Reason, o.sweep.Message, now)
+		return
+	}
+	next.MarkSwept(fmt.Sprintf("%d repositories compared with the ledger", o.sweep.Repositories), now)
+}

@@ -1,0 +1,31 @@
+// Package imagetrigger checks ImageTriggers and says in their conditions whether
+// their pushes can be verified, and what to do if not.
+//
+// Contract: a pass reads (observe), decides without effects (decide), and writes
+// the status only if it differs. Conditions, and what Ready makes of them:
+//
+//	FilterValid       the filter and the selectors compile
+//	SinkResolved      the sink has an address that may be used
+//	TemplateAccepted  what the sink starts is named after the run and runs in the
+//	                  requested sandbox, whose RuntimeClass exists; Unknown for a sink
+//	                  that cannot be looked into, which does not keep it from Ready
+//	Authorized        the service account exists and sees at least one of the
+//	                  selected namespaces; the listener's account may create runs
+//	Swept             the latest sweep saw all that is selected; not part of Ready
+//
+// Whether pushes are recorded does not depend on any of them: a trigger is swept
+// as soon as its selectors compile, before its sink is looked at, and its pushes
+// wait in the ledger until it is ready.
+//
+// A trigger is looked at when its spec changes, when something in its namespace
+// that its sink depends on changes (Dependencies), when a sweep of it ends, and
+// otherwise every two minutes, or every 30 seconds while it is not ready, with
+// jitter. What a sink needs is read from the API server, never from a cache. An
+// API server that does not answer changes no condition.
+//
+// Deleting a trigger leaves its entries. Kubernetes Events are recorded when Ready
+// changes, for what is a warning only, and when a sweep recovered pushes.
+//
+// Interfaces: Sinks and Rights are implemented by pkg/eventlistener's Checker,
+// Sweeps by pkg/sweep's Sweeper. Log fields: trigger, namespace, reason.
+package imagetrigger

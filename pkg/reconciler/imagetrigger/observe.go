@@ -1,0 +1,203 @@
+package imagetrigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/filter"
+	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/sweep"
+)
+
+// maxNamespaces bounds how many namespaces of one trigger are asked about in one
+// pass; the rest is left to the sweep, which asks where there is something new.
+const maxNamespaces = 100
+
+// observed is what one pass read about a trigger. A nil or empty field means "no
+// trouble" only where the field says so.
+type observed struct {
+	// selectorErr and filterErr are nil if they compile.
+	selectorErr error
+	filterErr   error
+	selector    *selector.Selector
+
+	uri string
+	// sinkErr is nil if uri is to be used.
+	sinkErr *eventlistener.SinkError
+	report  eventlistener.Report
+	// classMissing is true if the requested RuntimeClass does not exist.
+	classMissing bool
+
+	rights rights
+	// sweep is the latest of this spec, or nil.
+	sweep *sweep.Result
+}
+
+// rights is what the accounts may do.
+type rights struct {
+	account        eventlistener.Account
+	accountMissing bool
+	// runners are the listener's accounts that may not create runs.
+	runners []eventlistener.Account
+	// streams is false if no ImageStreams are selected.
+	streams bool
+	// selected and visible count the selected namespaces that were asked about,
+	// and those whose streams the account sees; hidden names some of the others.
+	selected int
+	visible  int
+	hidden   []string
+	// everywhere is true if the account sees the streams of all namespaces.
+	everywhere bool
+}
+
+// compile checks what needs nobody else.
+func compile(trigger *v1alpha1.ImageTrigger) observed {
+	var o observed
+	o.selector, o.selectorErr = selector.Compile(trigger)
+	if trigger.Spec.Filter != "" {
+		_, o.filterErr = filter.Compile(trigger.Spec.Filter)
+	}
+	return o
+}
+
+// observe reads what the cluster says. Its errors are transient.
+func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) error {
+	uri, err := r.Sinks.Resolve(ctx, trigger.Namespace, trigger.Spec.Sink)
+	switch {
+	case err == nil:
+		o.uri = uri.String()
+	case errors.As(err, &o.sinkErr):
+	default:
+		return err
+	}
+	if o.report, err = r.Sinks.Check(ctx, trigger); err != nil {
+		return err
+	}
+	if name := trigger.Spec.Sandbox.RuntimeClassName; name != "" {
+		exists, err := r.Sinks.HasRuntimeClass(ctx, name)
+		if err != nil {
+			return err
+		}
+		o.classMissing = !exists
+	}
+	o.rights, err = r.observeRights(ctx, trigger, o)
+	return err
+}
+
+func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) (rights, error) {
+	found := rights{account: eventlistener.Account{Namespace: trigger.Namespace, Name: trigger.Spec.ServiceAccountName}}
+	if found.account.Name == "" {
+		found.account.Name = "default"
+	}
+	exists, err := r.Rights.HasServiceAccount(ctx, found.account)
+	if err != nil {
+		return rights{}, err
+	}
+	found.accountMissing = !exists
+	for _, runner := range o.report.Runners {
+		allowed, err := r.Rights.MayCreateRuns(ctx, runner, trigger.Namespace)
+		if err != nil {
+			return rights{}, err
+		}
+		if !allowed {
+			found.runners = append(found.runners, runner)
+		}
+	}
+	if o.selectorErr != nil {
+		return found, nil
+	}
+	var others bool
+	if found.streams, others = o.selector.SelectsStreams(); !found.streams {
+		return found, nil
+	}
+	return found, r.observeStreams(ctx, trigger, others, &found)
+}
+
+// observeStreams asks which of the selected namespaces the account sees.
+func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.ImageTrigger, others bool, found *rights) error {
+	namespaces := []string{trigger.Namespace}
+	if others {
+		var err error
+		found.everywhere, err = r.Rights.MayGetImageStream(ctx, found.account, "", "")
+		if err != nil || found.everywhere {
+			return err
+		}
+		if namespaces, err = r.selectedNamespaces(ctx, trigger); err != nil {
+			return err
+		}
+	}
+	found.selected = len(namespaces)
+	names := append([]string{""}, streamNames(trigger)...)
+	for _, namespace := range namespaces[:min(len(namespaces), maxNamespaces)] {
+		seen := false
+		for _, name := range names {
+			var err error
+			if seen, err = r.Rights.MayGetImageStream(ctx, found.account, namespace, name); err != nil {
+				return err
+			}
+			if seen {
+				found.visible++
+				break
+			}
+		}
+		if !seen {
+			found.hidden = append(found.hidden, namespace)
+		}
+	}
+	return nil
+}
+
+// selectedNamespaces lists the namespaces that any of the selectors selects.
+func (r *Reconciler) selectedNamespaces(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]string, error) {
+	all, err := r.Namespaces.Namespaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var selected []string
+	for name, set := range all {
+		for i := range trigger.Spec.Images {
+			streams := trigger.Spec.Images[i].ImageStreams
+			if streams == nil {
+				continue
+			}
+			matches := name == trigger.Namespace
+			if streams.NamespaceSelector != nil {
+				s, err := metav1.LabelSelectorAsSelector(streams.NamespaceSelector)
+				if err != nil {
+					return nil, fmt.Errorf("spec.images[%d].imageStreams.namespaceSelector: %w", i, err)
+				}
+				matches = s.Matches(labels.Set(set))
+			}
+			if matches {
+				selected = append(selected, name)
+				break
+			}
+		}
+	}
+	sort.Strings(selected)
+	return selected, nil
+}
+
+// streamNames returns the names without wildcards that the selectors name: an
+// account may have rights to these alone.
+func streamNames(trigger *v1alpha1.ImageTrigger) []string {
+	var names []string
+	for i := range trigger.Spec.Images {
+		if streams := trigger.Spec.Images[i].ImageStreams; streams != nil {
+			for _, n := range streams.Names {
+				if !strings.ContainsAny(n, "*?") {
+					names = append(names, n)
+				}
+			}
+		}
+	}
+	return names
+}

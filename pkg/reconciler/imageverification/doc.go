@@ -1,0 +1,38 @@
+// Package imageverification drives an entry of the ledger from a recorded push
+// to a verdict: it enriches and filters, decides, fires the EventListener,
+// confirms the PipelineRun, follows it and records its outcome.
+//
+// Contract: what happens is decided by package verdict; a Reconciler reads,
+// asks verdict.Next, does one step, writes it, and asks again, until there is
+// something to wait for. Every step can be repeated: a process that ends between
+// any two of them loses nothing and starts nothing twice, because a run's name
+// follows from the entry's UID and the run's number, and a PipelineRun's name is
+// taken once only.
+//
+// The order of writing and firing depends on what a repetition would do:
+//
+//   - Run 1 of an entry whose trigger is confirmable is fired first and recorded
+//     after. Creating the entry was its intent, so nothing has to be written
+//     before. A crash in between sends the same request again, whose PipelineRun
+//     exists already.
+//   - Any other run is recorded first (the run, firedAt, attempts) and fired
+//     after. A crash in between costs the time until the run is missed, ten
+//     seconds, and then the request is sent; to a sink that cannot be confirmed
+//     it is not sent again, and the run ends as Unconfirmed.
+//
+// Requests to the API server on the way from a push to its PipelineRun: one GET
+// of the Image object. After it: one status update for the request, one for the
+// confirmation, which comes from the watch of PipelineRuns or else a live GET,
+// one LIST of the run's Pods and one status update for the outcome.
+//
+// Writes go through Ledger, against the resourceVersion that was decided upon: a
+// conflict means deciding again. A request is sent only under Lease.Hold, whose
+// context ends before the lease does.
+//
+// Interfaces are implemented in the wiring: Sink by pkg/eventlistener, Facts by
+// Image objects and pkg/registry, Emitter by pkg/events, Lease by the leader
+// election. Log fields: push, digest, run, entry, trigger, namespace. Metrics:
+// revet_requests_total{result}, revet_runs_total{outcome,reason}, and the times
+// from a push being recorded: revet_push_to_fire_seconds,
+// revet_push_to_confirm_seconds, revet_push_to_verdict_seconds.
+package imageverification

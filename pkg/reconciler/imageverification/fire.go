@@ -1,0 +1,116 @@
+package imageverification
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"knative.dev/pkg/controller"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/verdict"
+)
+
+// leaseRetry is when an entry is tried again that was not fired for want of the lease.
+const leaseRetry = time.Second
+
+// fireAgain sends the request of a run that did not appear. Nothing of that name
+// exists: the API server was asked just before.
+func (r *Reconciler) fireAgain(ctx context.Context, p *pass) (bool, error) {
+	if p.facts.Confirmable {
+		return r.sendThenRecord(ctx, p, p.entry, func(*v1alpha1.ImageVerificationStatus) {})
+	}
+	return r.recordThenSend(ctx, p, func(*v1alpha1.ImageVerificationStatus) {})
+}
+
+// sendThenRecord sends the request of the draft's current run, and records that
+// together with change. It is for requests that may be sent twice: a crash
+// between the two, or a lost race against another writer of the entry, repeats
+// the request, and the PipelineRun that the first one made stays the only one.
+func (r *Reconciler) sendThenRecord(ctx context.Context, p *pass, draft *v1alpha1.ImageVerification, change func(*v1alpha1.ImageVerificationStatus)) (bool, error) {
+	run := verdict.Current(&draft.Status)
+	done, ok := r.memory.wasSent(run.Name)
+	if !ok {
+		held, release, leads := r.lease.Hold(ctx, p.key)
+		if !leads {
+			return false, r.lost(p)
+		}
+		done = r.send(held, p, draft, run)
+		release()
+		r.memory.didSend(run.Name, done)
+	}
+	err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
+		change(s)
+		verdict.Attempt(s, done.at)
+		r.refused(s, done)
+	})
+	if err != nil {
+		return false, err
+	}
+	r.memory.recordedSend(run.Name)
+	failpoint.Hit("verification.intent")
+	return true, nil
+}
+
+// recordThenSend records change and the attempt, and then sends the request. It
+// is for requests that must not be sent twice. The lease is held from before the
+// write, so that what was recorded as sent is sent unless the process ends.
+func (r *Reconciler) recordThenSend(ctx context.Context, p *pass, change func(*v1alpha1.ImageVerificationStatus)) (bool, error) {
+	held, release, leads := r.lease.Hold(ctx, p.key)
+	if !leads {
+		return false, r.lost(p)
+	}
+	defer release()
+	at := r.now()
+	err := r.write(held, p, func(s *v1alpha1.ImageVerificationStatus) {
+		change(s)
+		verdict.Attempt(s, at)
+	})
+	if err != nil {
+		return false, err
+	}
+	failpoint.Hit("verification.intent")
+	done := r.send(held, p, p.entry, verdict.Current(&p.entry.Status))
+	if done.err == nil {
+		return true, nil
+	}
+	return true, r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { r.refused(s, done) })
+}
+
+// send sends one request.
+func (r *Reconciler) send(held context.Context, p *pass, entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) sent {
+	failpoint.Hit("verification.fire")
+	s := sent{at: r.now()}
+	s.err = r.sink.Send(held, p.trigger, entry, run)
+	failpoint.Hit("verification.fired")
+	r.metrics.fired(held, entry, s, r.now())
+	log := p.log.With(zap.String("run", run.Name), zap.String("push", run.Cause.Key), zap.Int32("attempt", run.Attempts+1))
+	if s.err != nil {
+		log.Warn("the sink did not take the request", zap.String("sink", p.trigger.Status.SinkURI), zap.Error(s.err))
+	} else {
+		log.Info("fired")
+	}
+	return s
+}
+
+// refused records why a request was not taken.
+func (r *Reconciler) refused(s *v1alpha1.ImageVerificationStatus, done sent) {
+	if done.err == nil {
+		return
+	}
+	reason := verdict.SinkSilent
+	var known *SendError
+	if errors.As(done.err, &known) {
+		reason = known.Reason
+	}
+	verdict.Refuse(s, reason, done.err.Error(), r.now())
+}
+
+// lost ends the pass of an entry that another process leads by now.
+func (r *Reconciler) lost(p *pass) error {
+	r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+	p.log.Info("not fired: this process does not hold the lease")
+	return controller.NewRequeueAfter(leaseRetry) // it may just be late in renewing it
+}

@@ -1,0 +1,98 @@
+package imageverification
+
+import (
+	"context"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.uber.org/zap"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// lookupTimeout bounds a look into the cache, which waits if it has not synced.
+const lookupTimeout = 5 * time.Second
+
+// EntryHandler queues an entry that is new or changed, or gone.
+func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if e, ok := final(obj).(*v1alpha1.ImageVerification); ok {
+			r.queue.EnqueueKey(keyOf(e))
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		UpdateFunc: func(_, obj any) { enqueue(obj) },
+		DeleteFunc: enqueue,
+	}
+}
+
+// RunHandler queues the entry that a PipelineRun names.
+func (r *Reconciler) RunHandler() cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if pr, ok := final(obj).(*pipelinev1.PipelineRun); ok {
+			if uid := pr.Annotations[v1alpha1.EntryUIDAnnotation]; uid != "" {
+				r.enqueue(fieldUID, uid)
+			}
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		UpdateFunc: func(_, obj any) { enqueue(obj) },
+		DeleteFunc: enqueue,
+	}
+}
+
+// TriggerHandler queues the open entries of a trigger when it comes, goes, or
+// changes in a way that matters to them.
+func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
+			r.enqueue(fieldOpen, string(t.UID))
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue,
+		UpdateFunc: func(before, after any) {
+			a, okA := before.(*v1alpha1.ImageTrigger)
+			b, okB := after.(*v1alpha1.ImageTrigger)
+			if okA && okB && a.UID == b.UID && a.Generation == b.Generation && a.IsReady() == b.IsReady() &&
+				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable {
+				return // a sweep was noted, or the like
+			}
+			enqueue(after)
+		},
+		DeleteFunc: enqueue,
+	}
+}
+
+// enqueue queues the entries that the cache has under value in field.
+func (r *Reconciler) enqueue(field, value string) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	entries, err := list(ctx, r.cached, field, value)
+	if err != nil {
+		// The entries have their own timers: this costs time, not a run.
+		r.log.Warn("looking up entries to queue", zap.String("field", field), zap.Error(err))
+		return
+	}
+	for _, key := range keysOf(entries) {
+		r.queue.EnqueueKey(key)
+	}
+}
+
+func final(obj any) any {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		return gone.Obj
+	}
+	return obj
+}
+
+// all lists every entry, for a new leader.
+func (r *Reconciler) all(ctx context.Context) ([]v1alpha1.ImageVerification, error) {
+	var found v1alpha1.ImageVerificationList
+	err := r.cached.List(ctx, &found, client.UnsafeDisableDeepCopy)
+	return found.Items, err
+}

@@ -1,0 +1,92 @@
+package imageverification
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// memory is what a process remembers between two passes. All of it may be lost:
+// it saves requests, and nothing is right only because of it.
+type memory struct {
+	mu sync.Mutex
+	// written are entries as last written, until the cache has caught up. With
+	// an older state a pass would decide what was decided already.
+	written map[types.NamespacedName]*v1alpha1.ImageVerification
+	// sent are requests that were sent and not recorded yet, by run, as another
+	// writer was faster. Without it they would be sent again, for nothing.
+	sent map[string]sent
+}
+
+type sent struct {
+	at  time.Time
+	err error
+}
+
+func newMemory() *memory {
+	return &memory{written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}}
+}
+
+func keyOf(entry *v1alpha1.ImageVerification) types.NamespacedName {
+	return types.NamespacedName{Namespace: entry.Namespace, Name: entry.Name}
+}
+
+func (m *memory) wrote(entry *v1alpha1.ImageVerification) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.written[keyOf(entry)] = entry
+}
+
+func (m *memory) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.written, key)
+}
+
+// freshest returns the later of what the cache has and what was written.
+func (m *memory) freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := keyOf(cached)
+	own, ok := m.written[key]
+	if !ok {
+		return cached
+	}
+	order, err := resourceversion.CompareResourceVersion(own.ResourceVersion, cached.ResourceVersion)
+	if err != nil || order <= 0 || own.UID != cached.UID {
+		delete(m.written, key)
+		return cached
+	}
+	return own.DeepCopy()
+}
+
+func (m *memory) didSend(run string, s sent) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sent[run] = s
+}
+
+func (m *memory) wasSent(run string) (sent, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sent[run]
+	return s, ok
+}
+
+func (m *memory) recordedSend(run string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sent, run)
+}
+
+// clear is for when leadership changes: what another leader wrote is newer.
+func (m *memory) clear() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.written)
+	clear(m.sent)
+}

@@ -1,0 +1,97 @@
+package imageverification
+
+import (
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/pkg/apis"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/verdict"
+)
+
+// The labels that Tekton puts on the Pods of a run. The second one keeps out
+// Pods that Tekton starts beside the tasks.
+const (
+	podRunLabel  = "tekton.dev/pipelineRun"
+	podTaskLabel = "tekton.dev/taskRun"
+)
+
+// toRun returns what decisions need to know of a PipelineRun.
+func toRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
+	run := verdict.PipelineRun{
+		Name:     pr.Name,
+		UID:      string(pr.UID),
+		RunLabel: pr.Labels[v1alpha1.RunLabel],
+		EntryUID: pr.Annotations[v1alpha1.EntryUIDAnnotation],
+		Digest:   pr.Annotations[v1alpha1.DigestAnnotation],
+	}
+	if pr.Status.StartTime != nil {
+		run.Started = pr.Status.StartTime.Time
+	}
+	if pr.Status.CompletionTime != nil {
+		run.Finished = pr.Status.CompletionTime.Time
+	}
+	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil && !c.IsUnknown() {
+		run.Done, run.Succeeded, run.Reason, run.Message = true, c.IsTrue(), c.Reason, c.Message
+	}
+	for _, r := range pr.Status.Results {
+		if r.Value.Type != pipelinev1.ParamTypeString {
+			continue
+		}
+		if run.Results == nil {
+			run.Results = map[string]string{}
+		}
+		run.Results[r.Name] = r.Value.StringVal
+	}
+	return run
+}
+
+// toPod returns what decisions need to know of a Pod.
+func toPod(p *corev1.Pod) verdict.Pod {
+	pod := verdict.Pod{Name: p.Name, Node: p.Spec.NodeName}
+	if p.Spec.RuntimeClassName != nil {
+		pod.RuntimeClass = *p.Spec.RuntimeClassName
+	}
+	return pod
+}
+
+// SlimRun keeps of a PipelineRun what toRun and the references to its TaskRuns
+// need: a cache of thousands of runs must not hold their specs and provenance.
+// It is a transform of an informer; other objects pass unchanged.
+func SlimRun(obj any) (any, error) {
+	pr, ok := obj.(*pipelinev1.PipelineRun)
+	if !ok {
+		return obj, nil
+	}
+	slim := &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
+		Name:              pr.Name,
+		Namespace:         pr.Namespace,
+		UID:               pr.UID,
+		ResourceVersion:   pr.ResourceVersion,
+		DeletionTimestamp: pr.DeletionTimestamp,
+		Labels:            keep(pr.Labels, v1alpha1.RunLabel),
+		Annotations:       keep(pr.Annotations, v1alpha1.EntryUIDAnnotation, v1alpha1.DigestAnnotation),
+	}}
+	slim.Status.Conditions = pr.Status.Conditions
+	slim.Status.StartTime = pr.Status.StartTime
+	slim.Status.CompletionTime = pr.Status.CompletionTime
+	slim.Status.ChildReferences = pr.Status.ChildReferences
+	for _, r := range pr.Status.Results {
+		switch r.Name {
+		case verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary, verdict.ResultReport:
+			slim.Status.Results = append(slim.Status.Results, r)
+		}
+	}
+	return slim, nil
+}
+
+func keep(all map[string]string, names ...string) map[string]string {
+	kept := map[string]string{}
+	for _, n := range names {
+		if v, ok := all[n]; ok {
+			kept[n] = v
+		}
+	}
+	return kept
+}

@@ -1,0 +1,233 @@
+package imageverification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/types"
+	"knative.dev/pkg/controller"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/verdict"
+)
+
+const (
+	// queuedRetry is how often an entry asks again for a slot, besides being woken.
+	queuedRetry = 5 * time.Second
+	// queuedNote is how long an entry waits before that is written down: a queue
+	// that moves must not cost a write an entry.
+	queuedNote = 5 * time.Second
+	// firedBefore is the age from which run 1 of an entry may have been fired by
+	// an earlier process. Below it a second request costs less than a look.
+	firedBefore = 2 * time.Second
+	// factsTimeout bounds what reading an image may cost a worker and a slot.
+	factsTimeout = 10 * time.Second
+)
+
+// start decides on a run and fires it.
+func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bool, error) {
+	if p.seen.Sight == verdict.Found {
+		// Fired by an earlier process, and not recorded: only that is left to do.
+		return true, r.intend(ctx, p, d, nil)
+	}
+	granted, err := r.slot(ctx, p)
+	if err != nil {
+		return false, err
+	}
+	if !granted {
+		return false, r.queued(ctx, p)
+	}
+	facts, refusal, err := r.enrich(ctx, p, d)
+	if err != nil {
+		return false, r.unreadable(ctx, p, err)
+	}
+	switch refusal.Action {
+	case verdict.Start:
+	case verdict.Skip:
+		phase := v1alpha1.PhaseSkipped
+		if refusal.Reason == verdict.FilterFailed || refusal.Reason == verdict.FactsUnreadable {
+			phase = v1alpha1.PhaseError // a skip would hide that nothing was decided
+		}
+		return true, r.skip(ctx, p, phase, refusal)
+	default:
+		return r.wait(ctx, p, refusal)
+	}
+	if p.entry.Status.RunCount == 0 && d.Cause.Type == v1alpha1.CausePush && p.facts.Confirmable {
+		return r.fireFirst(ctx, p, d, facts)
+	}
+	return r.recordFirst(ctx, p, d, facts)
+}
+
+// fireFirst fires run 1, whose intent is the entry's creation. A crash before
+// the write repeats the request; its PipelineRun exists then, and stays alone.
+func (r *Reconciler) fireFirst(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) (bool, error) {
+	if p.seen.Sight == verdict.NotLooked && r.now().Sub(p.entry.CreationTimestamp.Time) > firedBefore {
+		if err := r.look(ctx, p); err != nil {
+			return false, err
+		}
+		if p.seen.Sight == verdict.Found {
+			return true, nil
+		}
+	}
+	begin := r.begin(p, d, facts)
+	draft := p.entry.DeepCopy()
+	draft.Status.Tags = ledger.Tags(draft)
+	begin(&draft.Status)
+	return r.sendThenRecord(ctx, p, draft, begin)
+}
+
+// recordFirst writes the run, and that it is about to be fired, and then fires.
+// A crash between the two leaves a run that nobody fired, which is missed after
+// ten seconds and then fired, if it can be confirmed.
+func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) (bool, error) {
+	begin := r.begin(p, d, facts)
+	return r.recordThenSend(ctx, p, begin)
+}
+
+// intend writes the run without firing it.
+func (r *Reconciler) intend(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) error {
+	err := r.write(ctx, p, r.begin(p, d, facts))
+	if err == nil {
+		failpoint.Hit("verification.intent")
+	}
+	return err
+}
+
+// begin returns the change of status that begins a run.
+func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) func(*v1alpha1.ImageVerificationStatus) {
+	now := r.now()
+	run := v1alpha1.RunStatus{
+		Name:              ledger.RunName(p.entry, p.entry.Status.RunCount+1),
+		Cause:             d.Cause,
+		TriggerGeneration: p.facts.Generation,
+		Sandbox:           v1alpha1.SandboxStatus{Requested: p.facts.RuntimeClass},
+	}
+	return func(s *v1alpha1.ImageVerificationStatus) {
+		if facts != nil {
+			s.Image = facts
+		}
+		verdict.Begin(s, run, now)
+	}
+}
+
+// slot asks for one of the trigger's maxConcurrent slots.
+func (r *Reconciler) slot(ctx context.Context, p *pass) (bool, error) {
+	entries, err := list(ctx, r.cached, fieldUnderway, p.entry.Spec.Trigger.UID)
+	if err != nil {
+		return false, err
+	}
+	var busy []types.NamespacedName
+	for i := range entries {
+		// The cache may lag behind what this process wrote.
+		if underway(r.memory.freshest(&entries[i])) {
+			busy = append(busy, keyOf(&entries[i]))
+		}
+	}
+	pushed := p.entry.Spec.FirstPush.PushedAt.Time
+	if push := verdict.Undecided(p.entry); push != nil {
+		pushed = push.PushedAt.Time
+	}
+	return r.slots.take(p.entry.Spec.Trigger.UID, p.key, pushed, maxConcurrent(p.trigger), busy), nil
+}
+
+// defaultMaxConcurrent holds where the API server did not fill the field in.
+const defaultMaxConcurrent = 10
+
+func maxConcurrent(t *v1alpha1.ImageTrigger) int {
+	if t == nil || t.Spec.MaxConcurrent <= 0 {
+		return defaultMaxConcurrent
+	}
+	return int(t.Spec.MaxConcurrent)
+}
+
+// queued ends the pass of an entry that has to wait for a slot.
+func (r *Reconciler) queued(ctx context.Context, p *pass) error {
+	newest := p.entry.Spec.FirstPush.ObservedAt.Time
+	for _, t := range p.entry.Status.Tags {
+		if t.ObservedAt.After(newest) {
+			newest = t.ObservedAt.Time
+		}
+	}
+	if r.now().Sub(newest) >= queuedNote {
+		err := r.hold(ctx, p, verdict.Decision{
+			Reason:  verdict.Queued,
+			Message: fmt.Sprintf("the trigger's maxConcurrent of %d runs is reached", maxConcurrent(p.trigger)),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.emit(ctx, p, queuedRetry)
+}
+
+// enrich reads what is known of the digest and decides whether the push is one
+// to verify. The decision is Start, Skip or Wait. What somebody asked for by
+// hand, or what was decided before, is not filtered again.
+func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*v1alpha1.ImageFacts, verdict.Decision, error) {
+	f, err := r.filters.get(p.trigger.Spec.Filter)
+	if err != nil {
+		return nil, verdict.Decision{Action: verdict.Wait, Reason: verdict.FilterInvalid, Message: err.Error(), Hold: true}, nil
+	}
+	reading, cancel := context.WithTimeout(ctx, factsTimeout)
+	defer cancel()
+	img, err := r.facts.Read(reading, p.trigger, p.entry, f.Labels())
+	switch {
+	case errors.Is(err, ErrNoFacts) && p.trigger.Spec.Filter != "" && verdict.Undecided(p.entry) != nil:
+		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FactsUnreadable, Message: "the trigger's filter cannot be evaluated: " + err.Error()}, nil
+	case errors.Is(err, ErrNoFacts):
+		// A run can do without: it pulls by digest, and fails if there is nothing.
+		img = nil
+	case err != nil:
+		return nil, verdict.Decision{}, err
+	}
+	if d.Cause.Type != v1alpha1.CausePush || verdict.Undecided(p.entry) == nil {
+		return factsOf(img), verdict.Decision{Action: verdict.Start}, nil
+	}
+	if img != nil && !runnable(p.entry, img) {
+		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.NotRunnable, Message: "it has no root file system to run: a signature, attestation, SBOM or other artefact"}, nil
+	}
+	result, err := f.Evaluate(p.entry, factsOf(img))
+	switch {
+	case err != nil:
+		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilterFailed, Message: err.Error() +
+			"; mend the trigger's filter and replay the entry"}, nil
+	case !result.Matches:
+		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilteredOut, Message: result.Message}, nil
+	default:
+		return factsOf(img), verdict.Decision{Action: verdict.Start}, nil
+	}
+}
+
+// unreadable ends the pass of an entry whose facts cannot be read now. The slot
+// is given back: a registry that is down must not stop the other entries.
+func (r *Reconciler) unreadable(ctx context.Context, p *pass, cause error) error {
+	r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+	p.log.Warn("reading what is known of the image", zap.Error(cause))
+	err := r.hold(ctx, p, verdict.Decision{Reason: verdict.FactsUnreadable, Message: cause.Error()})
+	if err != nil {
+		return err
+	}
+	return controller.NewRequeueAfter(verdict.FactsRetry(p.entry, r.now()))
+}
+
+func factsOf(img *Image) *v1alpha1.ImageFacts {
+	if img == nil {
+		return nil
+	}
+	return &img.Facts
+}
+
+// runnable reports whether the digest can run under any of its undecided tags.
+func runnable(e *v1alpha1.ImageVerification, img *Image) bool {
+	for _, t := range ledger.Tags(e) {
+		if t.Run == 0 && img.Content.Runnable(t.Tag) {
+			return true
+		}
+	}
+	return false
+}

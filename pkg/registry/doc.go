@@ -1,0 +1,14 @@
+// Package registry reads images from registries.
+//
+// Contract:
+//   - Only hosts that the operator lists for a namespace are spoken to, token
+//     hosts and the targets of redirects included; plain HTTP only where the
+//     operator says so. Everything else is NotAllowed, before any connection.
+//   - Credentials are those of the account that is read for, never Revet's.
+//   - Reads are bounded: a manifest by 4 MiB, an image configuration by 8 MiB,
+//     an index by 64 children. Nothing is retried here: callers have deadlines.
+//   - Head's digest is the registry's claim. Content and Facts recompute every
+//     digest from the bytes; what differs from the digest asked for is Invalid.
+//   - An Error carries a typed Reason. NotFound, Denied, NotAllowed and Invalid
+//     do not change by asking again at once; Unavailable may.
+package registry

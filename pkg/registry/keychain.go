@@ -1,0 +1,50 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/authn/kubernetes"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Keychain returns the pull credentials of a service account. An account or a
+// secret that is not there, or that Revet may not read because the operator did
+// not grant it, gives none: the registry then decides on an anonymous read.
+func Keychain(ctx context.Context, c client.Reader, namespace, account string) (authn.Keychain, error) {
+	var sa corev1.ServiceAccount
+	if ok, err := get(ctx, c, namespace, account, &sa); !ok {
+		return authn.NewMultiKeychain(), err
+	}
+	var secrets []corev1.Secret
+	for _, ref := range sa.ImagePullSecrets {
+		var secret corev1.Secret
+		ok, err := get(ctx, c, namespace, ref.Name, &secret)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			secrets = append(secrets, secret)
+		}
+	}
+	keychain, err := kubernetes.NewFromPullSecrets(ctx, secrets)
+	if err != nil {
+		return nil, &Error{Reason: Denied, What: fmt.Sprintf("the pull secrets of service account %q in namespace %q", account, namespace), Err: err}
+	}
+	return keychain, nil
+}
+
+func get(ctx context.Context, c client.Reader, namespace, name string, into client.Object) (bool, error) {
+	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into)
+	switch {
+	case err == nil:
+		return true, nil
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return false, nil
+	default:
+		return false, fmt.Errorf("reading the pull credentials %q in namespace %q: %w", name, namespace, err)
+	}
+}

@@ -1,0 +1,84 @@
+package selector
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// anySegments stands for any number of path segments.
+const anySegments = "**"
+
+// glob is one compiled pattern.
+type glob struct {
+	segments []string
+}
+
+// newGlob checks a pattern. Names have no special meaning for [ and \, which
+// path.Match would give them, and none of them can hold these characters.
+func newGlob(pattern string) (glob, error) {
+	if pattern == "" {
+		return glob{}, fmt.Errorf("the pattern is empty; write * to match everything")
+	}
+	if i := strings.IndexAny(pattern, `[]\`); i >= 0 {
+		return glob{}, fmt.Errorf("pattern %q has %q at %d; only *, ? and, as a whole path segment, ** are special", pattern, pattern[i], i)
+	}
+	g := glob{segments: strings.Split(pattern, "/")}
+	for _, s := range g.segments {
+		if s == "" {
+			return glob{}, fmt.Errorf("pattern %q has an empty path segment", pattern)
+		}
+		if s != anySegments && strings.Contains(s, anySegments) {
+			return glob{}, fmt.Errorf("pattern %q has ** beside other characters in %q; ** stands alone between slashes", pattern, s)
+		}
+	}
+	return g, nil
+}
+
+// match reports whether the whole of name matches.
+func (g glob) match(name string) bool {
+	return matchSegments(g.segments, strings.Split(name, "/"))
+}
+
+// matchSegments is the usual walk with one place to come back to, the latest
+// **: an earlier one never needs to be tried again.
+func matchSegments(pattern, name []string) bool {
+	p, n := 0, 0
+	star, from := -1, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == anySegments:
+			star, from = p, n
+			p++
+		case p < len(pattern) && matchSegment(pattern[p], name[n]):
+			p++
+			n++
+		case star >= 0:
+			from++
+			p, n = star+1, from
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == anySegments {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// matchSegment uses path.Match, whose * never goes past a slash and which is
+// as bounded as the walk above. Its only error, a bad pattern, was ruled out.
+func matchSegment(pattern, segment string) bool {
+	ok, err := path.Match(pattern, segment)
+	return ok && err == nil
+}
+
+// matchAny reports whether any of the globs matches.
+func matchAny(globs []glob, name string) bool {
+	for _, g := range globs {
+		if g.match(name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,260 @@
+package selector
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// clockSlack is how much clocks may differ: a push that is created this long
+// before the trigger still counts as made since.
+const clockSlack = 2 * time.Minute
+
+// FieldError says which field of an ImageTrigger is wrong, and why.
+type FieldError struct {
+	// Field is a path such as spec.images[2].repository.
+	Field string
+	Err   error
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// Selector is the compiled spec.images of one ImageTrigger.
+type Selector struct {
+	namespace string
+	entries   []entry
+	since     time.Time
+	existing  bool
+}
+
+// entry is one of spec.images.
+type entry struct {
+	streams    *streams
+	host       string // in lower case, as names of hosts are compared
+	repository *glob  // of the path
+	tags       tags
+}
+
+type streams struct {
+	ownNamespace bool
+	namespaces   labels.Selector
+	names        []glob
+	labels       labels.Selector
+}
+
+type tags struct {
+	include []glob
+	exclude []glob
+}
+
+func (t tags) admit(tag string) bool {
+	return (len(t.include) == 0 || matchAny(t.include, tag)) && !matchAny(t.exclude, tag)
+}
+
+// Compile checks and compiles a trigger's selectors.
+func Compile(t *v1alpha1.ImageTrigger) (*Selector, error) {
+	if len(t.Spec.Images) == 0 {
+		return nil, &FieldError{"spec.images", errors.New("there must be at least one entry")}
+	}
+	s := &Selector{
+		namespace: t.Namespace,
+		since:     t.CreationTimestamp.Add(-clockSlack),
+		existing:  t.Spec.Existing == v1alpha1.ExistingVerify,
+	}
+	for i := range t.Spec.Images {
+		e, err := compileEntry(&t.Spec.Images[i], fmt.Sprintf("spec.images[%d]", i))
+		if err != nil {
+			return nil, err
+		}
+		s.entries = append(s.entries, e)
+	}
+	return s, nil
+}
+
+func compileEntry(in *v1alpha1.ImageSelector, field string) (entry, error) {
+	var e entry
+	var err error
+	if (in.ImageStreams == nil) == (in.Repository == "") {
+		return e, &FieldError{field, errors.New("set exactly one of imageStreams and repository")}
+	}
+	if in.ImageStreams != nil {
+		if e.streams, err = compileStreams(in.ImageStreams, field+".imageStreams"); err != nil {
+			return e, err
+		}
+	} else if e.host, e.repository, err = compileRepository(in.Repository); err != nil {
+		return e, &FieldError{field + ".repository", err}
+	}
+	if e.tags.include, err = compileGlobs(in.Tags.Include, field+".tags.include", tagPattern); err != nil {
+		return e, err
+	}
+	e.tags.exclude, err = compileGlobs(in.Tags.Exclude, field+".tags.exclude", tagPattern)
+	return e, err
+}
+
+func compileStreams(in *v1alpha1.ImageStreamSelector, field string) (*streams, error) {
+	s := &streams{ownNamespace: in.NamespaceSelector == nil}
+	var err error
+	if s.namespaces, err = compileLabels(in.NamespaceSelector, field+".namespaceSelector"); err != nil {
+		return nil, err
+	}
+	if s.names, err = compileGlobs(in.Names, field+".names", namePattern); err != nil {
+		return nil, err
+	}
+	s.labels, err = compileLabels(in.Selector, field+".selector")
+	return s, err
+}
+
+// compileLabels makes an absent selector match everything.
+func compileLabels(in *metav1.LabelSelector, field string) (labels.Selector, error) {
+	if in == nil {
+		return labels.Everything(), nil
+	}
+	s, err := metav1.LabelSelectorAsSelector(in)
+	if err != nil {
+		return nil, &FieldError{field, err}
+	}
+	return s, nil
+}
+
+// compileRepository splits the host off, which has no wildcards: a pattern
+// that could match anybody's host is not what a user means to write.
+func compileRepository(pattern string) (string, *glob, error) {
+	host, rest, ok := strings.Cut(pattern, "/")
+	if !ok {
+		return "", nil, fmt.Errorf("pattern %q has no path; write host/path, for example registry.example.com/team/**", pattern)
+	}
+	if _, err := image.ParseRepository(host + "/x"); err != nil {
+		return "", nil, fmt.Errorf("pattern %q does not begin with a registry host, which takes no wildcards", pattern)
+	}
+	g, err := newGlob(rest)
+	if err != nil {
+		return "", nil, err
+	}
+	return strings.ToLower(host), &g, nil
+}
+
+// What a pattern of one segment matches, for its error.
+const (
+	tagPattern  = "tag"
+	namePattern = "ImageStream name"
+)
+
+func compileGlobs(patterns []string, field, kind string) ([]glob, error) {
+	var globs []glob
+	for i, p := range patterns {
+		g, err := newGlob(p)
+		if err == nil && (len(g.segments) != 1 || strings.Contains(p, anySegments)) {
+			err = fmt.Errorf("pattern %q can never match: a %s has no slashes; write * for any characters", p, kind)
+		}
+		if err != nil {
+			return nil, &FieldError{fmt.Sprintf("%s[%d]", field, i), err}
+		}
+		globs = append(globs, g)
+	}
+	return globs, nil
+}
+
+// Tags decides on the tags of one repository. The zero value admits none.
+type Tags struct {
+	entries []tags
+}
+
+// Empty reports whether no entry admits the repository.
+func (t Tags) Empty() bool { return len(t.entries) == 0 }
+
+// Admit reports whether an entry that admits the repository admits the tag.
+func (t Tags) Admit(tag string) bool {
+	for _, e := range t.entries {
+		if e.admit(tag) {
+			return true
+		}
+	}
+	return false
+}
+
+// Stream returns what is admitted of an ImageStream. The labels of the trigger's
+// own namespace are not needed for an entry without a namespaceSelector.
+func (s *Selector) Stream(namespace string, namespaceLabels map[string]string, name string, streamLabels map[string]string) Tags {
+	var t Tags
+	for _, e := range s.entries {
+		if e.streams != nil && e.streams.match(s.namespace, namespace, namespaceLabels, name, streamLabels) {
+			t.entries = append(t.entries, e.tags)
+		}
+	}
+	return t
+}
+
+func (m *streams) match(own, namespace string, namespaceLabels map[string]string, name string, streamLabels map[string]string) bool {
+	if m.ownNamespace {
+		if namespace != own {
+			return false
+		}
+	} else if !m.namespaces.Matches(labels.Set(namespaceLabels)) {
+		return false
+	}
+	return (len(m.names) == 0 || matchAny(m.names, name)) && m.labels.Matches(labels.Set(streamLabels))
+}
+
+// Repository returns what is admitted of a repository of a registry.
+func (s *Selector) Repository(r image.Repository) Tags {
+	var t Tags
+	for _, e := range s.entries {
+		if e.repository != nil && e.host == strings.ToLower(r.Host()) && e.repository.match(r.Path()) {
+			t.entries = append(t.entries, e.tags)
+		}
+	}
+	return t
+}
+
+// MatchesStream reports whether any tag of an ImageStream may be admitted.
+func (s *Selector) MatchesStream(namespace string, namespaceLabels map[string]string, name string, streamLabels map[string]string) bool {
+	return !s.Stream(namespace, namespaceLabels, name, streamLabels).Empty()
+}
+
+// MatchesRepository reports whether any tag of a repository may be admitted.
+func (s *Selector) MatchesRepository(r image.Repository) bool { return !s.Repository(r).Empty() }
+
+// SelectsStreams reports whether any entry selects ImageStreams, and whether
+// one of them looks beyond the trigger's own namespace.
+func (s *Selector) SelectsStreams() (streams, otherNamespaces bool) {
+	for _, e := range s.entries {
+		if e.streams != nil {
+			streams = true
+			otherNamespaces = otherNamespaces || !e.streams.ownNamespace
+		}
+	}
+	return streams, otherNamespaces
+}
+
+// Hosts returns the hosts that entries with a repository name, each once.
+func (s *Selector) Hosts() []string {
+	seen := map[string]bool{}
+	var hosts []string
+	for _, e := range s.entries {
+		if e.repository != nil && !seen[e.host] {
+			seen[e.host] = true
+			hosts = append(hosts, e.host)
+		}
+	}
+	return hosts
+}
+
+// Since is the time from which pushes count: the trigger's creation, less what
+// clocks may differ.
+func (s *Selector) Since() time.Time { return s.since }
+
+// AdmitTime reports whether a push of that time counts. With existing: Verify
+// the head of a tag counts whatever its age; its history does not.
+func (s *Selector) AdmitTime(pushedAt time.Time, head bool) bool {
+	return (head && s.existing) || !pushedAt.Before(s.since)
+}

@@ -1,0 +1,107 @@
+package sweep
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// maxExempt bounds what is remembered of what cannot run, at about 200 bytes each.
+const maxExempt = 32768
+
+// exemptions remembers, by tag and digest, what was read and cannot run, so that
+// a signature costs one request and not one in each sweep. What is not known is
+// runnable. When it is full it forgets all, which costs reading again.
+type exemptions struct {
+	mu  sync.Mutex
+	set map[exemption]struct{}
+}
+
+type exemption struct {
+	tag    string
+	digest image.Digest
+}
+
+func newExemptions() *exemptions { return &exemptions{set: map[exemption]struct{}{}} }
+
+// Runnable answers from memory only.
+func (e *exemptions) Runnable(tag string, d image.Digest) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, exempt := e.set[exemption{tag, d}]
+	return !exempt
+}
+
+func (e *exemptions) add(tag string, d image.Digest) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.set) >= maxExempt {
+		clear(e.set)
+	}
+	e.set[exemption{tag, d}] = struct{}{}
+}
+
+const (
+	// accessTrust is how long an answer about an account is believed.
+	accessTrust = time.Minute
+	// maxAnswers bounds how many answers are remembered.
+	maxAnswers = 16384
+)
+
+// access asks what accounts may get, each question once a minute.
+type access struct {
+	cluster Cluster
+	now     func() time.Time
+
+	mu      sync.Mutex
+	answers map[question]answer
+}
+
+type question struct {
+	account         Account
+	namespace, name string
+}
+
+type answer struct {
+	allowed bool
+	at      time.Time
+}
+
+func newAccess(c Cluster, now func() time.Time) *access {
+	return &access{cluster: c, now: now, answers: map[question]answer{}}
+}
+
+// mayGet asks for the whole namespace first: that is how accounts are mostly
+// given rights, and one question instead of one for each stream.
+func (a *access) mayGet(ctx context.Context, account Account, namespace, name string) (bool, error) {
+	for _, n := range []string{"", name} {
+		allowed, err := a.ask(ctx, question{account, namespace, n})
+		if err != nil || allowed {
+			return allowed, err
+		}
+	}
+	return false, nil
+}
+
+func (a *access) ask(ctx context.Context, q question) (bool, error) {
+	now := a.now()
+	a.mu.Lock()
+	have, ok := a.answers[q]
+	a.mu.Unlock()
+	if ok && now.Sub(have.at) < accessTrust {
+		return have.allowed, nil
+	}
+	allowed, err := a.cluster.MayGet(ctx, q.account, q.namespace, q.name)
+	if err != nil {
+		return false, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.answers) >= maxAnswers {
+		clear(a.answers)
+	}
+	a.answers[q] = answer{allowed, now}
+	return allowed, nil
+}

@@ -1,0 +1,82 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+// Account is the service account of a trigger, whose rights bound what the
+// trigger sees.
+type Account struct {
+	Namespace string
+	Name      string
+}
+
+// StreamState is an ImageStream as the API server shows it.
+type StreamState struct {
+	Namespace string
+	Name      string
+	Labels    map[string]string
+	Stream    push.Stream
+}
+
+// Cluster reads from the API server, never from a cache.
+type Cluster interface {
+	// EachStream calls each for the ImageStreams of a namespace, or of all if it
+	// is empty, while it lists them. It may call it more than once for a stream.
+	// ErrNoStreams means that the cluster has no such kind.
+	EachStream(ctx context.Context, namespace string, each func(*StreamState)) error
+	// Namespaces returns the labels of each namespace.
+	Namespaces(ctx context.Context) (map[string]map[string]string, error)
+	// MayGet reports whether an account may get an ImageStream, or any of the
+	// namespace if name is empty.
+	MayGet(ctx context.Context, account Account, namespace, name string) (bool, error)
+}
+
+// ErrNoStreams means that the cluster does not know ImageStreams.
+var ErrNoStreams = errors.New("this cluster has no ImageStreams")
+
+// Images tells what a digest is.
+type Images interface {
+	// Content returns what the Image object of a digest tells; the zero value if
+	// there is none.
+	Content(ctx context.Context, d image.Digest) (image.Content, error)
+}
+
+// Registry reads from registries with an account's credentials. An error that is
+// a *Refusal lasts until somebody does something; any other may pass.
+type Registry interface {
+	// Repositories calls each for the repositories of a host's catalogue.
+	Repositories(ctx context.Context, host string, as Account, each func(image.Repository)) error
+	// Tags calls each for the tags of a repository.
+	Tags(ctx context.Context, r image.Repository, as Account, each func(tag string)) error
+	// Head returns the digest that the registry claims for a tag; the zero value
+	// for a tag that is gone.
+	Head(ctx context.Context, r image.Repository, tag string, as Account) (image.Digest, error)
+	// Content reads a manifest by digest and recomputes the digest.
+	Content(ctx context.Context, ref image.Reference, as Account) (image.Content, error)
+}
+
+// Refusal is a registry's, or the operator's, lasting no.
+type Refusal struct {
+	// Reason is a typed reason in CamelCase.
+	Reason string
+	Err    error
+}
+
+func (e *Refusal) Error() string { return e.Reason + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Refusal) Unwrap() error { return e.Err }
+
+// Ledger is what is covered, and what covers.
+type Ledger interface {
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
+	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+}

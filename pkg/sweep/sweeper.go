@@ -1,0 +1,237 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// Options bound what a sweep may cost.
+type Options struct {
+	// Gather is how long a pass waits for further requests to serve with it.
+	Gather time.Duration
+	// Timeout bounds one pass over all streams, or one trigger's registries.
+	Timeout time.Duration
+	// Concurrency is how many repositories are compared and recorded at once.
+	Concurrency int
+}
+
+// DefaultOptions returns what suits 10,000 streams.
+func DefaultOptions() Options {
+	return Options{Gather: 100 * time.Millisecond, Timeout: 10 * time.Minute, Concurrency: 4}
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Gather < 0:
+		return fmt.Errorf("sweep options: Gather is %v; it must not be negative", o.Gather)
+	case o.Timeout <= 0:
+		return fmt.Errorf("sweep options: Timeout is %v; it must be positive", o.Timeout)
+	case o.Concurrency < 1:
+		return fmt.Errorf("sweep options: Concurrency is %d; it must be at least 1", o.Concurrency)
+	}
+	return nil
+}
+
+// Dependencies are what a Sweeper works with. Registry may be nil: then
+// registries are not swept, which each trigger that selects one is told.
+type Dependencies struct {
+	Cluster  Cluster
+	Images   Images
+	Registry Registry
+	Ledger   Ledger
+	Metrics  *Metrics
+	Log      *zap.Logger
+	Now      func() time.Time
+	// Done is told of each trigger whose sweep has ended.
+	Done func(types.NamespacedName)
+}
+
+// Sweeper does sweeps on request. It is safe for concurrent use.
+type Sweeper struct {
+	Dependencies
+	options Options
+	exempt  *exemptions
+	access  *access
+	streams *queue
+	remote  *queue
+
+	mu     sync.Mutex
+	states map[types.UID]*state
+}
+
+// state is what is known of one trigger's sweeps.
+type state struct {
+	generation int64
+	// waiting counts the parts that are not done yet.
+	waiting int
+	current Result
+	latest  *Result
+}
+
+// New returns a Sweeper that does nothing before Run.
+func New(d Dependencies, o Options) (*Sweeper, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if d.Cluster == nil || d.Images == nil || d.Ledger == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Done == nil {
+		return nil, errors.New("sweep: a dependency other than Registry is missing")
+	}
+	return &Sweeper{
+		Dependencies: d,
+		options:      o,
+		exempt:       newExemptions(),
+		access:       newAccess(d.Cluster, d.Now),
+		streams:      newQueue(),
+		remote:       newQueue(),
+		states:       map[types.UID]*state{},
+	}, nil
+}
+
+// Run works requests off until the context ends.
+func (s *Sweeper) Run(ctx context.Context) {
+	var loops sync.WaitGroup
+	loops.Go(func() { s.work(ctx, s.streams, s.sweepStreams) })
+	loops.Go(func() {
+		s.work(ctx, s.remote, func(ctx context.Context, targets []*target) {
+			for _, t := range targets {
+				s.sweepRegistries(ctx, t)
+			}
+		})
+	})
+	loops.Wait()
+}
+
+// work takes all requests that wait and serves them together.
+func (s *Sweeper) work(ctx context.Context, q *queue, serve func(context.Context, []*target)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.wake:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(s.options.Gather):
+		}
+		serve(ctx, q.take())
+	}
+}
+
+// Request asks for a sweep of the trigger as it is now. It returns at once. The
+// trigger, which may stand in a cache, is not changed.
+func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
+	var parts []*queue
+	t, err := newTarget(trigger)
+	if err == nil {
+		if streams, _ := t.selector.SelectsStreams(); streams {
+			parts = append(parts, s.streams)
+		}
+		if len(t.selector.Hosts()) > 0 {
+			parts = append(parts, s.remote)
+		}
+	}
+	s.mu.Lock()
+	st := s.states[trigger.UID]
+	if st != nil && st.waiting > 0 && st.generation == trigger.Generation {
+		s.mu.Unlock()
+		return // one is under way
+	}
+	if st == nil {
+		st = &state{}
+		s.states[trigger.UID] = st
+	}
+	st.generation, st.waiting = trigger.Generation, len(parts)
+	st.current = Result{Generation: trigger.Generation, StartedAt: s.Now()}
+	s.mu.Unlock()
+	for _, q := range parts {
+		q.put(t)
+	}
+}
+
+// Latest returns the result of the trigger's latest sweep, and whether one is
+// under way.
+func (s *Sweeper) Latest(uid types.UID) (latest *Result, underWay bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.states[uid]
+	if st == nil {
+		return nil, false
+	}
+	return st.latest, st.waiting > 0
+}
+
+// Forget drops what is known of a trigger that is gone or led by somebody else.
+func (s *Sweeper) Forget(uid types.UID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.states, uid)
+}
+
+// finish adds the outcome of one part to the trigger's result.
+func (s *Sweeper) finish(ctx context.Context, part string, t *target) {
+	now := s.Now()
+	r := t.tally.result()
+	s.Metrics.swept(ctx, part, r.Reason, now.Sub(t.started))
+	if r.Reason != "" {
+		s.Log.Warn("a sweep did not see everything", zap.String("trigger", t.trigger.Name), zap.String("namespace", t.trigger.Namespace),
+			zap.String("reason", r.Reason), zap.String("message", r.Message))
+	}
+	s.mu.Lock()
+	st := s.states[t.trigger.UID]
+	if st == nil || st.generation != t.trigger.Generation || st.waiting == 0 {
+		s.mu.Unlock()
+		return // of a spec that is no more
+	}
+	st.current.add(r)
+	st.current.FinishedAt = now
+	st.waiting--
+	done := st.waiting == 0
+	if done {
+		result := st.current
+		result.Baselines = slices.Clone(result.Baselines)
+		st.latest = &result
+	}
+	s.mu.Unlock()
+	if done {
+		s.Done(types.NamespacedName{Namespace: t.trigger.Namespace, Name: t.trigger.Name})
+	}
+}
+
+// queue holds the triggers that wait, each once.
+type queue struct {
+	wake chan struct{}
+
+	mu      sync.Mutex
+	targets []*target
+}
+
+func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+
+func (q *queue) put(t *target) {
+	q.mu.Lock()
+	q.targets = slices.DeleteFunc(q.targets, func(have *target) bool { return have.trigger.UID == t.trigger.UID })
+	q.targets = append(q.targets, t)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) take() []*target {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	targets := q.targets
+	q.targets = nil
+	return targets
+}

@@ -1,0 +1,50 @@
+package fast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// slowRequest is worth a line; without a value etcd writes one for each request.
+const slowRequest = 2 * time.Second
+
+// store is a running etcd.
+type store struct {
+	etcd *embed.Etcd
+	url  string
+}
+
+func startEtcd(ctx context.Context, dir string, log *tail) (*store, error) {
+	free := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	c := embed.NewConfig()
+	c.Dir = filepath.Join(dir, "etcd")
+	c.ListenClientUrls, c.AdvertiseClientUrls = free, free
+	c.ListenPeerUrls, c.AdvertisePeerUrls = free, free
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	c.UnsafeNoFsync = true // nothing here needs to survive the machine
+	c.WarningUnaryRequestDuration = slowRequest
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(log))
+	etcd, err := embed.StartEtcd(c)
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	}
+	s := &store{etcd: etcd, url: "http://" + etcd.Clients[0].Addr().String()}
+	select {
+	case <-etcd.Server.ReadyNotify():
+		return s, nil
+	case err := <-etcd.Err():
+		s.stop()
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	case <-ctx.Done():
+		s.stop()
+		return nil, fmt.Errorf("starting etcd: %w", errors.Join(ctx.Err(), errors.New("it did not become ready")))
+	}
+}
+
+func (s *store) stop() { s.etcd.Close() }

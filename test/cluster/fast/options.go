@@ -1,0 +1,45 @@
+package fast
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/revet-dev/revet/test/cluster/registry"
+)
+
+// Options say what [Start] starts besides etcd and the API server. The zero value is useful.
+type Options struct {
+	// Dir keeps etcd's data, certificates and the kubeconfig. Default: a temporary directory, removed by Stop.
+	Dir string
+	// CRDs are installed, and established, before Start returns; so is what CRDDirs hold.
+	CRDs []*apiextensionsv1.CustomResourceDefinition
+	// CRDDirs are directories whose *.yaml files hold CustomResourceDefinitions; other kinds in them are left alone.
+	CRDDirs []string
+	// OpenShift installs the custom resources ImageStream and Image.
+	OpenShift bool
+	// Registry starts an image registry with the bridge to ImageStreams, and implies OpenShift.
+	Registry *RegistryOptions
+	// ServiceAccountAdmission turns the admission plug-in of that name on; Pods then need an existing ServiceAccount.
+	ServiceAccountAdmission bool
+	// Flags are further flags of kube-apiserver, for example "--feature-gates=...". They come last and so win.
+	Flags []string
+	// Log receives the bridge's log. Default: discarded.
+	Log *slog.Logger
+	// Output receives the API server's and etcd's log as it comes. Default: kept for a failure only.
+	Output io.Writer
+}
+
+// RegistryOptions of the registry that [Start] starts.
+type RegistryOptions struct {
+	// Dir holds the content. Default: a folder below the cluster's directory.
+	Dir string
+	// Addr is the host:port to listen on. Default: a free port on 127.0.0.1.
+	Addr string
+	// Endpoints receive Distribution's notifications.
+	Endpoints []registry.Endpoint
+	// PushTimeout is how long a push waits for its ImageStream while the API server is down. Default 10 s.
+	PushTimeout time.Duration
+}

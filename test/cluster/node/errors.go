@@ -1,0 +1,11 @@
+package node
+
+import "errors"
+
+var (
+	errEnded = errors.New("the cluster ended while it was starting")
+	// ErrUnsupported says why the node tier cannot run here, and what can.
+	ErrUnsupported = errors.New("the node tier of the local cluster cannot run here")
+)
+
+const fastTier = "`make test` needs neither root nor a node: it runs everything against a real API server inside the test process"

@@ -1,0 +1,152 @@
+package imageapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	aggregator "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
+)
+
+// The names that OpenShift uses for the same.
+const (
+	serviceNamespace = "openshift-apiserver"
+	serviceName      = "api"
+	serviceHost      = serviceName + "." + serviceNamespace + ".svc"
+	apiServiceName   = "v1.image.openshift.io"
+	registerPoll     = 50 * time.Millisecond
+)
+
+// register tells the API server where this one is.
+func register(ctx context.Context, config *rest.Config, host, addr string, certificate []byte) error {
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	registration, err := aggregator.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making a client of API services: %w", err)
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("reading the image API's address %q: %w", addr, err)
+	}
+	if err := putService(ctx, kube, host, port); err != nil {
+		return err
+	}
+	return putAPIService(ctx, registration, port, certificate)
+}
+
+func putService(ctx context.Context, kube kubernetes.Interface, host, port string) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: serviceNamespace}}
+	if _, err := kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("creating namespace %q: %w", serviceNamespace, err)
+	}
+	number, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		return fmt.Errorf("reading port %q: %w", port, err)
+	}
+	services := kube.CoreV1().Services(serviceNamespace)
+	// An external name needs neither endpoints nor kube-proxy.
+	spec := corev1.ServiceSpec{
+		Type: corev1.ServiceTypeExternalName, ExternalName: host,
+		Ports: []corev1.ServicePort{{Name: "https", Port: int32(number)}},
+	}
+	current, err := services.Get(ctx, serviceName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		_, err = services.Create(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: serviceName}, Spec: spec}, metav1.CreateOptions{})
+	case err == nil:
+		current.Spec = spec
+		_, err = services.Update(ctx, current, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("writing service %q: %w", serviceNamespace+"/"+serviceName, err)
+	}
+	return nil
+}
+
+func putAPIService(ctx context.Context, registration aggregator.Interface, port string, certificate []byte) error {
+	number, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		return fmt.Errorf("reading port %q: %w", port, err)
+	}
+	n := int32(number)
+	spec := apiregistrationv1.APIServiceSpec{
+		Group: imagev1.GroupName, Version: "v1", CABundle: certificate,
+		Service:              &apiregistrationv1.ServiceReference{Namespace: serviceNamespace, Name: serviceName, Port: &n},
+		GroupPriorityMinimum: 9900, VersionPriority: 15,
+	}
+	services := registration.ApiregistrationV1().APIServices()
+	current, err := services.Get(ctx, apiServiceName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		_, err = services.Create(ctx, &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: apiServiceName}, Spec: spec}, metav1.CreateOptions{})
+	case err == nil:
+		current.Spec = spec
+		_, err = services.Update(ctx, current, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("writing API service %q: %w", apiServiceName, err)
+	}
+	return nil
+}
+
+// WaitServed returns when clients of the API server can use the API: each resource can be listed and the group is in
+// the discovery.
+func (s *Server) WaitServed(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(s.client)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	tick := time.NewTicker(registerPoll)
+	defer tick.Stop()
+	for {
+		last := served(ctx, client)
+		if last == nil {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("the image API ended: %w", errors.Join(s.err, last))
+		case <-ctx.Done():
+			return fmt.Errorf("the image API is not served by the API server: %w", last)
+		case <-tick.C:
+		}
+	}
+}
+
+func served(ctx context.Context, client kubernetes.Interface) error {
+	for _, path := range []string{"images", "imagestreams"} {
+		var status int
+		err := client.Discovery().RESTClient().Get().AbsPath("/apis/image.openshift.io/v1/"+path).
+			Param("limit", "1").Do(ctx).StatusCode(&status).Error()
+		if err != nil {
+			return fmt.Errorf("listing %s: %w", path, err)
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("listing %s: status %d", path, status)
+		}
+	}
+	groups, err := client.Discovery().ServerGroups()
+	if err != nil {
+		return fmt.Errorf("reading the API server's groups: %w", err)
+	}
+	for _, g := range groups.Groups {
+		if g.Name == imagev1.GroupName {
+			return nil
+		}
+	}
+	return fmt.Errorf("group %q is not among the API server's groups", imagev1.GroupName)
+}

@@ -1,0 +1,89 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/revet-dev/revet/test/cluster/node"
+	"github.com/revet-dev/revet/test/cluster/upstream"
+	"github.com/revet-dev/revet/test/stack"
+)
+
+// cluster is what the tests share. A namespace of its own keeps each test apart.
+var cluster *stack.Stack
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 35*time.Minute)
+	defer cancel()
+	down, err := setUp(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	code := m.Run()
+	if err := down(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: taking the cluster down:", err)
+		return 1
+	}
+	return code
+}
+
+// setUp brings the cluster up, with Knative's Broker, Tekton and Revet.
+func setUp(ctx context.Context) (down func() error, err error) {
+	directory, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	root, err := node.FindRoot(directory)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := node.CacheDir(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	tokenFile, err := writeToken()
+	if err != nil {
+		return nil, err
+	}
+	options := node.Options{
+		Root: root, Cache: cache, Out: os.Stderr,
+		Notify: []node.Endpoint{{Name: "revet", URL: "http://receiver.revet-system.svc.cluster.local/registries/local", TokenFile: tokenFile}},
+	}
+	info, err := node.Up(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	down = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		return errors.Join(node.Down(ctx, options), os.Remove(tokenFile))
+	}
+	cluster = &stack.Stack{Root: root, Cache: cache, Info: info, Profile: upstream.Full, Out: os.Stderr}
+	if err := cluster.Install(ctx); err != nil {
+		return nil, errors.Join(err, down())
+	}
+	return down, nil
+}
+
+// webhookToken authenticates the registry at the receiver. It is made for one run.
+var webhookToken = fmt.Sprintf("e2e-%d-%d", os.Getpid(), time.Now().UnixNano())
+
+func writeToken() (string, error) {
+	f, err := os.CreateTemp("", "revet-e2e-token-")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(webhookToken)
+	return f.Name(), errors.Join(err, f.Close())
+}

@@ -1,0 +1,152 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// edit makes a configuration good or bad.
+type edit func(*v1.ConfigFile)
+
+func good(c *v1.ConfigFile) {
+	c.Config.User = "65532"
+	c.Config.Env = []string{"PATH=/bin", "DB_PASSWORD_FILE=/run/secrets/db"}
+	c.Config.Labels["org.opencontainers.image.source"] = "https://example.com/revet/sample"
+	c.History = append(c.History, v1.History{CreatedBy: "RUN --mount=type=secret,id=npm npm ci --token=$NPM_TOKEN", EmptyLayer: true})
+}
+
+func bad(c *v1.ConfigFile) {
+	c.Config.User = ""
+	c.Config.Env = []string{"PATH=/bin", "DB_PASSWORD=this-is-no-password"}
+	c.History = append(c.History, v1.History{CreatedBy: "RUN |1 NPM_TOKEN=this-is-no-token /bin/sh -c npm ci", EmptyLayer: true})
+}
+
+// image builds an image for linux/amd64; more layers follow its own.
+func image(o Options, e edit, more ...v1.Layer) (artefact, error) {
+	img, err := build(o, "amd64", e, more...)
+	return artefact{what: img}, err
+}
+
+func build(o Options, architecture string, e edit, more ...v1.Layer) (v1.Image, error) {
+	var layers []v1.Layer
+	for file, text := range []string{"base of " + architecture, "application for " + architecture} {
+		l, err := layer(fmt.Sprintf("file%d", file), text)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	for _, l := range more {
+		if m, ok := l.(misnamed); ok {
+			m.Layer = layers[0]
+			l = m
+		}
+		layers = append(layers, l)
+	}
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layers...)
+	if err != nil {
+		return nil, fmt.Errorf("add layers: %w", err)
+	}
+	img = mutate.ConfigMediaType(img, types.OCIConfigJSON)
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", architecture
+	config.Created = v1.Time{Time: o.Now.UTC().Truncate(time.Second).Add(-time.Minute)}
+	config.Config.Entrypoint = []string{"/app"}
+	config.Config.Labels = map[string]string{"example.com/salt": o.Salt}
+	e(config)
+	return mutate.ConfigFile(img, config)
+}
+
+// layer packs one file.
+func layer(name, text string) (v1.Layer, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(b.Bytes())), nil
+	}, tarball.WithMediaType(types.OCILayer))
+}
+
+// misnamed is the image's first layer once more, under a false diff_id.
+type misnamed struct{ v1.Layer }
+
+// DiffID returns the digest of something else.
+func (misnamed) DiffID() (v1.Hash, error) {
+	h, _, err := v1.SHA256(strings.NewReader("something else"))
+	return h, err
+}
+
+// child is an image of an index.
+type child struct {
+	architecture string
+	edit         edit
+}
+
+func index(o Options, children ...child) (artefact, error) {
+	idx := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, c := range children {
+		img, err := build(o, c.architecture, c.edit)
+		if err != nil {
+			return artefact{}, err
+		}
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{
+			Add:        img,
+			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: c.architecture}},
+		})
+	}
+	return artefact{what: idx}, nil
+}
+
+// attested adds to an index what BuildKit adds: a manifest for the platform
+// unknown/unknown, whose one layer is a statement.
+func attested(o Options) (artefact, error) {
+	a, err := index(o, child{"amd64", good})
+	if err != nil {
+		return artefact{}, err
+	}
+	statement := static.NewLayer([]byte(`{"_type":"https://in-toto.io/Statement/v0.1"}`), "application/vnd.in-toto+json")
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), statement)
+	if err != nil {
+		return artefact{}, err
+	}
+	img = mutate.ConfigMediaType(img, types.OCIConfigJSON)
+	return artefact{what: mutate.AppendManifests(a.what.(v1.ImageIndex), mutate.IndexAddendum{
+		Add: img,
+		Descriptor: v1.Descriptor{
+			Platform:    &v1.Platform{OS: "unknown", Architecture: "unknown"},
+			Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest"},
+		},
+	})}, nil
+}
+
+func notAnImage(o Options) (artefact, error) {
+	thing := static.NewLayer([]byte("a thing, "+o.Salt), "application/vnd.example.thing.v1")
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), thing)
+	if err != nil {
+		return artefact{}, err
+	}
+	return artefact{what: mutate.ConfigMediaType(img, "application/vnd.example.thing.config.v1+json")}, nil
+}
