@@ -54,7 +54,9 @@ var layers = []layer{
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
 	{prefix: "pkg/intake", revet: useCaseImports},
 	{prefix: "pkg/sweep", revet: useCaseImports},
-	{prefix: "pkg/reconciler/imagetrigger", revet: useCaseImports},
+	// It judges what eventlistener reports and tells of what sweep did: their
+	// values, and not their constructors.
+	{prefix: "pkg/reconciler/imagetrigger", revet: append([]string{"pkg/eventlistener", "pkg/sweep"}, useCaseImports...)},
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
 	{prefix: "pkg/cli", revet: append([]string{"pkg/cli"}, useCaseImports...)},
 	{prefix: "pkg/app", revet: []string{"pkg"}},

@@ -98,9 +98,6 @@ func mustComplete(err error) {
 // entriesToComplete returns nothing where the cluster does not answer: a shell
 // shows no errors while it completes.
 func entriesToComplete(ctx context.Context, env environment, flags *clusterFlags) []v1alpha1.ImageVerification {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
 	defer cancel()
 	cl, err := env.connect(flags)

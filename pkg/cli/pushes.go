@@ -128,7 +128,7 @@ func readFile(stdin io.Reader, file string, emit func(input) error) error {
 		}
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return fmt.Errorf("%s: is a directory; name its files, in the order they are to be read", file)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -43,7 +44,7 @@ func recordedFiles(t *testing.T) []string {
 
 func decodeFile(t *testing.T, file string, into any) {
 	t.Helper()
-	content, err := os.ReadFile(file)
+	content, err := fs.ReadFile(os.DirFS(recordings), filepath.Base(file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams)
 }
 
 func run(ctx context.Context, args []string, env environment) int {
-	root := newRoot(env)
+	root := newRoot(env) //nolint:contextcheck // each command takes its context from cobra, which has it from here
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {

@@ -66,7 +66,7 @@ type Reference struct {
 func ParseReference(s string) (Reference, error) {
 	name, digest, ok := strings.Cut(s, "@")
 	if !ok {
-		return Reference{}, fmt.Errorf("reference %q names no digest; write host/path@sha256:...", clip(s))
+		return Reference{}, fmt.Errorf("reference %q names no digest; write host/path@sha256:hex", clip(s))
 	}
 	r, err := ParseRepository(name)
 	if err != nil {

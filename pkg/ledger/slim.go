@@ -10,7 +10,8 @@ import (
 
 // Slim is the transform for a cache that only the index reads: of an entry it
 // keeps what identifies it and its tags, about a fifth of it, and it shares the
-// strings that many entries have in common. Other objects pass unchanged.
+// strings that most entries have in common; sharing one that few have costs more
+// than it saves. Other objects pass unchanged.
 func Slim(obj any) (any, error) {
 	entry, ok := obj.(*v1alpha1.ImageVerification)
 	if !ok {
@@ -34,9 +35,8 @@ func slim(entry *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
 			},
 			Repository: v1alpha1.RepositoryReference{
 				Kind: v1alpha1.RepositoryKind(intern(string(entry.Spec.Repository.Kind))),
-				Name: intern(entry.Spec.Repository.Name),
-				UID:  intern(entry.Spec.Repository.UID),
-				Pull: intern(entry.Spec.Repository.Pull),
+				Name: entry.Spec.Repository.Name,
+				UID:  entry.Spec.Repository.UID,
 			},
 			Digest:    entry.Spec.Digest,
 			FirstPush: slimPush(entry.Spec.FirstPush),

@@ -30,12 +30,8 @@ func repository(pattern string, tags ...string) v1alpha1.ImageSelector {
 	return v1alpha1.ImageSelector{Repository: pattern, Tags: v1alpha1.TagSelector{Include: tags}}
 }
 
-func labels(pairs ...string) *metav1.LabelSelector {
-	m := map[string]string{}
-	for i := 0; i < len(pairs); i += 2 {
-		m[pairs[i]] = pairs[i+1]
-	}
-	return &metav1.LabelSelector{MatchLabels: m}
+func label(name, value string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{name: value}}
 }
 
 func compile(t *testing.T, tr *v1alpha1.ImageTrigger) *selector.Selector {
@@ -50,7 +46,7 @@ func compile(t *testing.T, tr *v1alpha1.ImageTrigger) *selector.Selector {
 func TestStreams(t *testing.T) {
 	all := v1alpha1.ImageStreamSelector{}
 	anywhere := v1alpha1.ImageStreamSelector{NamespaceSelector: &metav1.LabelSelector{}}
-	prod := v1alpha1.ImageStreamSelector{NamespaceSelector: labels("env", "prod"), Names: []string{"web-*", "api"}, Selector: labels("tier", "1")}
+	prod := v1alpha1.ImageStreamSelector{NamespaceSelector: label("env", "prod"), Names: []string{"web-*", "api"}, Selector: label("tier", "1")}
 	envProd, tier1 := map[string]string{"env": "prod"}, map[string]string{"tier": "1"}
 	for _, test := range []struct {
 		name                string

@@ -54,7 +54,8 @@ type Images interface {
 type Registry interface {
 	// Repositories calls each for the repositories of a host's catalogue.
 	Repositories(ctx context.Context, host string, as Account, each func(image.Repository)) error
-	// Tags calls each for the tags of a repository.
+	// Tags calls each for the tags of a repository. One that is not there has none:
+	// what is pushed to it later is then known to be new.
 	Tags(ctx context.Context, r image.Repository, as Account, each func(tag string)) error
 	// Head returns the digest that the registry claims for a tag; the zero value
 	// for a tag that is gone.

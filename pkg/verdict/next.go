@@ -237,15 +237,19 @@ func unhandledRequest(e *v1alpha1.ImageVerification) (string, bool) {
 func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
 	switch seen.Sight {
 	case Found:
-		if reason := owned(e, run.Name, seen.Run); reason != "" {
+		if reason := Foreign(e, run.Name, seen.Run); reason != "" {
 			return Decision{Action: End, Reason: RunNameTaken, Message: reason, Run: run.Number}
 		}
 		return Decision{Action: Adopt, Reason: Running, Run: run.Number}
 	case Absent:
 		return unseen(run, t, now)
 	case NotLooked:
-		if since := sinceFired(run, now); run.Attempts > 0 && since < firstLook {
-			return Decision{Action: Wait, Reason: Requested, After: firstLook - since, Run: run.Number}
+		first := firstLook
+		if undelivered(run) {
+			first = patience(run) // there is nothing to be seen before
+		}
+		if since := sinceFired(run, now); run.Attempts > 0 && since < first {
+			return Decision{Action: Wait, Reason: sent(run), After: first - since, Run: run.Number}
 		}
 		return Decision{Action: Look, Run: run.Number}
 	default:
@@ -319,7 +323,7 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, seen Sightin
 	switch seen.Sight {
 	case Found:
 		switch {
-		case owned(e, run.Name, seen.Run) != "":
+		case Foreign(e, run.Name, seen.Run) != "":
 			return Decision{Action: End, Reason: Vanished, Run: run.Number, Message: "its PipelineRun was deleted, and another took its name"}
 		case seen.Run.Done:
 			return Decision{Action: Settle, Run: run.Number}
@@ -340,8 +344,9 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, seen Sightin
 	}
 }
 
-// owned returns why a PipelineRun is not the run of that name of this entry, or "".
-func owned(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
+// Foreign returns why a PipelineRun is not the run of that name of this entry, or
+// "" if it is.
+func Foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
 	switch {
 	case pr.Name != name:
 		return fmt.Sprintf("the PipelineRun is named %q", pr.Name)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/test/cluster/node"
+	"github.com/revet-dev/revet/test/cluster/registry"
 	"github.com/revet-dev/revet/test/cluster/upstream"
 	"github.com/revet-dev/revet/test/stack"
 )
@@ -57,8 +58,18 @@ func setUp(ctx context.Context) (down func() error, err error) {
 		return nil, err
 	}
 	options := node.Options{
-		Root: root, Cache: cache, Out: os.Stderr,
+		Root: root, Cache: cache, Name: "e2e", Out: os.Stderr,
 		Notify: []node.Endpoint{{Name: "revet", URL: "http://receiver.revet-system.svc.cluster.local/registries/local", TokenFile: tokenFile}},
+	}
+	dir, err := node.StateDir(options)
+	if err != nil {
+		return nil, err
+	}
+	// What an earlier run pushed would be found, and verified, again.
+	for _, namespace := range namespaces {
+		if err := registry.Forget(dir+".registry", namespace); err != nil {
+			return nil, err
+		}
 	}
 	info, err := node.Up(ctx, options)
 	if err != nil {
@@ -75,6 +86,9 @@ func setUp(ctx context.Context) (down func() error, err error) {
 	}
 	return down, nil
 }
+
+// namespaces are those of all tests.
+var namespaces = []string{"e2e-direct", "e2e-broker", "e2e-events", "e2e-plain"}
 
 // webhookToken authenticates the registry at the receiver. It is made for one run.
 var webhookToken = fmt.Sprintf("e2e-%d-%d", os.Getpid(), time.Now().UnixNano())

@@ -123,6 +123,20 @@ func (s *Stack) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return s.run(ctx, "", s.Info.Kubectl, args...)
 }
 
+// Revet runs "kubectl revet", built from the checkout, and returns what it printed.
+func (s *Stack) Revet(ctx context.Context, args ...string) (string, error) {
+	binary := filepath.Join(s.Info.Dir, "kubectl-revet")
+	if _, err := os.Stat(binary); err != nil {
+		build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/kubectl-revet")
+		build.Dir = s.Root
+		build.Env = append(os.Environ(), upstream.KoEnv("", "", "")...)
+		if out, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("building kubectl-revet: %w: %s", err, strings.TrimSpace(string(out)))
+		}
+	}
+	return s.run(ctx, "", binary, args...)
+}
+
 // apply applies YAML.
 func (s *Stack) apply(ctx context.Context, yaml string) error {
 	_, err := s.run(ctx, yaml, s.Info.Kubectl, "apply", "-f", "-")

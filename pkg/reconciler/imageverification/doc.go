@@ -12,18 +12,20 @@
 // The order of writing and firing depends on what a repetition would do:
 //
 //   - Run 1 of an entry whose trigger is confirmable is fired first and recorded
-//     after. Creating the entry was its intent, so nothing has to be written
-//     before. A crash in between sends the same request again, whose PipelineRun
-//     exists already.
+//     when it is seen, or after 50 ms without it. Creating the entry was its
+//     intent, so nothing has to be written before. A crash in between sends the
+//     same request again, whose PipelineRun exists already.
 //   - Any other run is recorded first (the run, firedAt, attempts) and fired
 //     after. A crash in between costs the time until the run is missed, ten
 //     seconds, and then the request is sent; to a sink that cannot be confirmed
 //     it is not sent again, and the run ends as Unconfirmed.
 //
 // Requests to the API server on the way from a push to its PipelineRun: one GET
-// of the Image object. After it: one status update for the request, one for the
-// confirmation, which comes from the watch of PipelineRuns or else a live GET,
-// one LIST of the run's Pods and one status update for the outcome.
+// of the Image object. After it: one status update that records and confirms the
+// run, which the watch of PipelineRuns shows or else a live GET; then one LIST of
+// the run's Pods and one status update for the outcome. Kubernetes Events are
+// recorded when an entry is decided, or in trouble; that a run exists is told by
+// the run.
 //
 // Writes go through Ledger, against the resourceVersion that was decided upon: a
 // conflict means deciding again. A request is sent only under Lease.Hold, whose

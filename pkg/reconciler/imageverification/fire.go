@@ -20,37 +20,34 @@ const leaseRetry = time.Second
 // exists: the API server was asked just before.
 func (r *Reconciler) fireAgain(ctx context.Context, p *pass) (bool, error) {
 	if p.facts.Confirmable {
-		return r.sendThenRecord(ctx, p, p.entry, func(*v1alpha1.ImageVerificationStatus) {})
+		return r.sendThenRecord(ctx, p)
 	}
 	return r.recordThenSend(ctx, p, func(*v1alpha1.ImageVerificationStatus) {})
 }
 
-// sendThenRecord sends the request of the draft's current run, and records that
-// together with change. It is for requests that may be sent twice: a crash
-// between the two, or a lost race against another writer of the entry, repeats
-// the request, and the PipelineRun that the first one made stays the only one.
-func (r *Reconciler) sendThenRecord(ctx context.Context, p *pass, draft *v1alpha1.ImageVerification, change func(*v1alpha1.ImageVerificationStatus)) (bool, error) {
-	run := verdict.Current(&draft.Status)
+// sendThenRecord sends the request of the current run, and records that. It is
+// for requests that may be sent twice: a crash between the two repeats it, and
+// the PipelineRun that the first one made stays the only one.
+func (r *Reconciler) sendThenRecord(ctx context.Context, p *pass) (bool, error) {
+	run := verdict.Current(&p.entry.Status)
 	done, ok := r.memory.wasSent(run.Name)
 	if !ok {
 		held, release, leads := r.lease.Hold(ctx, p.key)
 		if !leads {
 			return false, r.lost(p)
 		}
-		done = r.send(held, p, draft, run)
-		release()
+		defer release()
+		done = r.send(held, p, p.entry, run)
 		r.memory.didSend(run.Name, done)
 	}
 	err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
-		change(s)
 		verdict.Attempt(s, done.at)
 		r.refused(s, done)
 	})
 	if err != nil {
-		return false, err
+		return false, err // decided again; if another writer was faster, without sending
 	}
 	r.memory.recordedSend(run.Name)
-	failpoint.Hit("verification.intent")
 	return true, nil
 }
 
@@ -82,7 +79,7 @@ func (r *Reconciler) recordThenSend(ctx context.Context, p *pass, change func(*v
 // send sends one request.
 func (r *Reconciler) send(held context.Context, p *pass, entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) sent {
 	failpoint.Hit("verification.fire")
-	s := sent{at: r.now()}
+	s := sent{key: p.key, at: r.now()}
 	s.err = r.sink.Send(held, p.trigger, entry, run)
 	failpoint.Hit("verification.fired")
 	r.metrics.fired(held, entry, s, r.now())

@@ -15,17 +15,31 @@ import (
 // lookupTimeout bounds a look into the cache, which waits if it has not synced.
 const lookupTimeout = 5 * time.Second
 
-// EntryHandler queues an entry that is new or changed, or gone.
+// EntryHandler queues an entry that is new, changed or gone, and whoever waits
+// for its slot.
 func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 	enqueue := func(obj any) {
 		if e, ok := final(obj).(*v1alpha1.ImageVerification); ok {
 			r.queue.EnqueueKey(keyOf(e))
 		}
 	}
+	freed := func(obj any) {
+		if e, ok := final(obj).(*v1alpha1.ImageVerification); ok && underway(e) {
+			r.slots.freed(e.Spec.Trigger.UID)
+		}
+	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    enqueue,
-		UpdateFunc: func(_, obj any) { enqueue(obj) },
-		DeleteFunc: enqueue,
+		AddFunc: enqueue,
+		UpdateFunc: func(before, after any) {
+			enqueue(after)
+			if e, ok := after.(*v1alpha1.ImageVerification); ok && !underway(e) {
+				freed(before)
+			}
+		},
+		DeleteFunc: func(obj any) {
+			enqueue(obj)
+			freed(obj)
+		},
 	}
 }
 

@@ -1,6 +1,7 @@
 package imageverification
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -17,14 +18,16 @@ type memory struct {
 	// written are entries as last written, until the cache has caught up. With
 	// an older state a pass would decide what was decided already.
 	written map[types.NamespacedName]*v1alpha1.ImageVerification
-	// sent are requests that were sent and not recorded yet, by run, as another
-	// writer was faster. Without it they would be sent again, for nothing.
+	// sent are requests that were sent and not recorded yet, by run. Without it
+	// they would be sent again, for nothing.
 	sent map[string]sent
 }
 
 type sent struct {
-	at  time.Time
-	err error
+	key   types.NamespacedName
+	at    time.Time
+	err   error
+	facts *v1alpha1.ImageFacts
 }
 
 func newMemory() *memory {
@@ -41,10 +44,19 @@ func (m *memory) wrote(entry *v1alpha1.ImageVerification) {
 	m.written[keyOf(entry)] = entry
 }
 
+// forget drops an entry as it was written: another writer's state is newer.
 func (m *memory) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.written, key)
+}
+
+// drop forgets all of an entry that is gone.
+func (m *memory) drop(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.written, key)
+	maps.DeleteFunc(m.sent, func(_ string, s sent) bool { return s.key == key })
 }
 
 // freshest returns the later of what the cache has and what was written.

@@ -253,7 +253,7 @@ func (r *Reconciler) loadTrigger(ctx context.Context, p *pass) error {
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {
-	r.memory.forget(key)
+	r.memory.drop(key)
 	r.slots.free("", key)
 }
 

@@ -105,9 +105,11 @@ func (r *Reconciler) transition(p *pass, before v1alpha1.Phase) {
 	switch s.Phase {
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseError:
 		kind = corev1.EventTypeWarning
+	case v1alpha1.PhaseRunning:
+		return // its PipelineRun has Events of its own, and each costs a write
 	case v1alpha1.PhasePending, v1alpha1.PhaseRequested:
-		if s.Reason == string(verdict.Requested) || s.Reason == "" {
-			return // Running follows within milliseconds
+		if s.Reason == string(verdict.Requested) || s.Reason == string(verdict.Queued) || s.Reason == "" {
+			return // no trouble
 		}
 		kind = corev1.EventTypeWarning
 	default:

@@ -107,6 +107,20 @@ func (s *slots) remove(trigger string, key types.NamespacedName) (types.Namespac
 	return types.NamespacedName{}, false
 }
 
+// freed wakes the next waiter, as the ledger shows that an entry of the trigger
+// has no run any more, whoever worked on it.
+func (s *slots) freed(trigger string) {
+	s.mu.Lock()
+	t := s.triggers[trigger]
+	if t == nil || len(t.waiting) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	next := t.waiting[0].key
+	s.mu.Unlock()
+	s.wake(next)
+}
+
 // clear is for when leadership changes: who waits asks again.
 func (s *slots) clear() {
 	s.mu.Lock()

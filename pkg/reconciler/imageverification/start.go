@@ -18,22 +18,28 @@ import (
 
 const (
 	// queuedRetry is how often an entry asks again for a slot, besides being woken.
-	queuedRetry = 5 * time.Second
+	queuedRetry = 30 * time.Second
 	// queuedNote is how long an entry waits before that is written down: a queue
 	// that moves must not cost a write an entry.
 	queuedNote = 5 * time.Second
 	// firedBefore is the age from which run 1 of an entry may have been fired by
 	// an earlier process. Below it a second request costs less than a look.
 	firedBefore = 2 * time.Second
+	// unrecorded is how long a request for run 1 may have been sent before that is
+	// written down without the run having been seen.
+	unrecorded = 50 * time.Millisecond
 	// factsTimeout bounds what reading an image may cost a worker and a slot.
 	factsTimeout = 10 * time.Second
 )
 
 // start decides on a run and fires it.
 func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bool, error) {
+	if done, ok := r.memory.wasSent(sightName(p.entry)); ok {
+		return r.recordFirst(ctx, p, d, done)
+	}
 	if p.seen.Sight == verdict.Found {
 		// Fired by an earlier process, and not recorded: only that is left to do.
-		return true, r.intend(ctx, p, d, nil)
+		return true, r.write(ctx, p, r.begin(p, d, nil))
 	}
 	granted, err := r.slot(ctx, p)
 	if err != nil {
@@ -60,42 +66,59 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 	if p.entry.Status.RunCount == 0 && d.Cause.Type == v1alpha1.CausePush && p.facts.Confirmable {
 		return r.fireFirst(ctx, p, d, facts)
 	}
-	return r.recordFirst(ctx, p, d, facts)
+	return r.recordThenSend(ctx, p, r.begin(p, d, facts))
 }
 
-// fireFirst fires run 1, whose intent is the entry's creation. A crash before
-// the write repeats the request; its PipelineRun exists then, and stays alone.
+// fireFirst fires run 1, whose intent is the entry's creation, and leaves the
+// recording for when the run is seen, which is one write for both. A crash
+// before that repeats the request; its PipelineRun exists then, and stays alone.
 func (r *Reconciler) fireFirst(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) (bool, error) {
 	if p.seen.Sight == verdict.NotLooked && r.now().Sub(p.entry.CreationTimestamp.Time) > firedBefore {
-		if err := r.look(ctx, p); err != nil {
-			return false, err
-		}
-		if p.seen.Sight == verdict.Found {
-			return true, nil
-		}
+		return true, r.look(ctx, p)
 	}
-	begin := r.begin(p, d, facts)
 	draft := p.entry.DeepCopy()
 	draft.Status.Tags = ledger.Tags(draft)
-	begin(&draft.Status)
-	return r.sendThenRecord(ctx, p, draft, begin)
-}
-
-// recordFirst writes the run, and that it is about to be fired, and then fires.
-// A crash between the two leaves a run that nobody fired, which is missed after
-// ten seconds and then fired, if it can be confirmed.
-func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) (bool, error) {
-	begin := r.begin(p, d, facts)
-	return r.recordThenSend(ctx, p, begin)
-}
-
-// intend writes the run without firing it.
-func (r *Reconciler) intend(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) error {
-	err := r.write(ctx, p, r.begin(p, d, facts))
-	if err == nil {
-		failpoint.Hit("verification.intent")
+	r.begin(p, d, facts)(&draft.Status)
+	held, release, leads := r.lease.Hold(ctx, p.key)
+	if !leads {
+		return false, r.lost(p)
 	}
-	return err
+	defer release()
+	run := verdict.Current(&draft.Status)
+	done := r.send(held, p, draft, run)
+	done.facts = facts
+	r.memory.didSend(run.Name, done)
+	return true, nil
+}
+
+// recordFirst records run 1, which was fired: with the run itself if it appears
+// within the time of a blink, or without it. Until then the entry is Pending.
+func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decision, done sent) (bool, error) {
+	name := sightName(p.entry)
+	since := r.now().Sub(done.at)
+	if p.seen.Sight != verdict.Found && done.err == nil && since < unrecorded {
+		return false, later(unrecorded - since)
+	}
+	ours := p.seen.Sight == verdict.Found && verdict.Foreign(p.entry, name, p.seen.Run) == ""
+	now, seen, begin := r.now(), p.seen.Run, r.begin(p, d, done.facts)
+	err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
+		begin(s)
+		verdict.Attempt(s, done.at)
+		r.refused(s, done)
+		if ours {
+			verdict.Confirm(s, seen, now)
+		}
+	})
+	if err != nil {
+		return false, err
+	}
+	r.memory.recordedSend(name)
+	failpoint.Hit("verification.intent")
+	if ours {
+		r.metrics.confirmed(ctx, p.entry, now)
+		failpoint.Hit("verification.confirmed")
+	}
+	return true, nil
 }
 
 // begin returns the change of status that begins a run.

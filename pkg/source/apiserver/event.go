@@ -140,7 +140,7 @@ func decodeReference(verb Verb, claimed attributes, data []byte) (Observation, e
 	if err := r.decode(data); err != nil {
 		return Observation{}, &DecodeError{Malformed, err}
 	}
-	return newObservation(verb, Reference, claimed, attributes{r.apiVersion, r.kind, r.namespace, r.name})
+	return newObservation(verb, Reference, claimed, attributes(r))
 }
 
 func decodeResource(verb Verb, claimed attributes, data []byte) (Observation, error) {

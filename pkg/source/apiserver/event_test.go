@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -184,13 +184,14 @@ type recorded struct {
 // eachRecorded calls f with every recorded object of a kind.
 func eachRecorded(t *testing.T, kind string, f func(t *testing.T, body []byte)) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(recordings, "*.json"))
+	dir := os.DirFS(recordings)
+	files, err := fs.Glob(dir, "*.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
 	for _, file := range files {
-		content, err := os.ReadFile(file)
+		content, err := fs.ReadFile(dir, file)
 		if err != nil {
 			t.Fatal(err)
 		}

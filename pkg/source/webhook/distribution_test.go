@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,7 +51,8 @@ func TestRecordedNotifications(t *testing.T) {
 		"distribution-040.json": "0 ignored: NotPush",
 		"distribution-041.json": "0 ignored: NotPush",
 	}
-	files, err := filepath.Glob(filepath.Join(recordings, "*.json"))
+	dir := os.DirFS(recordings)
+	files, err := fs.Glob(dir, "*.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +60,8 @@ func TestRecordedNotifications(t *testing.T) {
 		t.Errorf("%d recordings, want %d", len(files), len(want))
 	}
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			content, err := os.ReadFile(file)
+		t.Run(file, func(t *testing.T) {
+			content, err := fs.ReadFile(dir, file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +77,7 @@ func TestRecordedNotifications(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff([]string{want[filepath.Base(file)]}, lines(hints, ignored)); diff != "" {
+				if diff := cmp.Diff([]string{want[file]}, lines(hints, ignored)); diff != "" {
 					t.Errorf("as %s (-want +got):\n%s", contentType, diff)
 				}
 			}

@@ -45,17 +45,18 @@ func Down(ctx context.Context, o Options) error {
 	if err := id.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := awaitRelease(ctx, p); err != nil {
+	if err := awaitEnded(ctx, p, o.id()); err != nil {
 		return err
 	}
-	progress.say("the cluster is gone; the registry's content is kept in %s", p.registry)
+	progress.say("the cluster is gone; its logs are in %s", p.logs())
 	return nil
 }
 
 const releaseTimeout = time.Minute
 
-// awaitRelease waits until supervisor and janitor have ended.
-func awaitRelease(ctx context.Context, p paths) error {
+// awaitEnded waits until supervisor and janitor have ended, and cleans up for
+// them: one of them may have been killed before it knew of the other.
+func awaitEnded(ctx context.Context, p paths, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
 	return waiter{}.await(ctx, "the cluster's end", func(context.Context) error {
@@ -66,7 +67,8 @@ func awaitRelease(ctx context.Context, p paths) error {
 		if !free {
 			return fmt.Errorf("supervisor or janitor still runs: see %q", p.logs())
 		}
-		return file.Close()
+		defer file.Close()
+		return cleanUp(p, id)
 	})
 }
 

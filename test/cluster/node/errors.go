@@ -8,4 +8,4 @@ var (
 	ErrUnsupported = errors.New("the node tier of the local cluster cannot run here")
 )
 
-const fastTier = "`make test` needs neither root nor a node: it runs everything against a real API server inside the test process"
+const fastTier = "what works here is `make test`, which needs neither root nor a node: it runs everything against a real API server inside the test process"

@@ -31,6 +31,9 @@ type Options struct {
 	RegistryPort, APIPort int
 	// Notify lists who hears of pushes from the registry itself.
 	Notify []Endpoint
+	// FreshRegistry starts with an empty registry whose content goes with the
+	// cluster, in place of the one that is kept.
+	FreshRegistry bool
 	// KeepPackages forbids to install Debian packages.
 	KeepPackages bool
 	// Out receives progress lines. Nil: none are written.

@@ -59,8 +59,7 @@ func installPackages(ctx context.Context, o Options, progress *console) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	install := []string{"apt-get", "install", "-y", "--no-install-recommends"}
-	install = append(install, missing...)
+	install := installCommand(missing)
 	if _, err := exec.LookPath("apt-get"); err != nil || o.KeepPackages {
 		return fmt.Errorf("%w; on Debian, run `%s`, elsewhere install the like", errPackages, strings.Join(install, " "))
 	}
@@ -78,6 +77,10 @@ func installPackages(ctx context.Context, o Options, progress *console) error {
 		return fmt.Errorf("%w although packages were installed: %s", errPackages, strings.Join(missing, " "))
 	}
 	return nil
+}
+
+func installCommand(packages []string) []string {
+	return append([]string{"apt-get", "install", "-y", "--no-install-recommends"}, packages...)
 }
 
 func findProgram(program string) bool {

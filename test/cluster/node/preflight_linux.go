@@ -17,7 +17,8 @@ var hidden = []string{"/run", "/var/run", "/var/log", "/var/lib/cni", "/var/lib/
 // preflight says early, and with the cure, why the node tier cannot run here.
 func preflight(cache string) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("%w: it makes namespaces, mounts and cgroups, for which it must be root: run this with sudo; without root, %s", ErrUnsupported, fastTier)
+		return fmt.Errorf("%w: it makes namespaces, mounts and cgroups, for which it must be root: run this with sudo%s; %s",
+			ErrUnsupported, alsoInstall(missingPackages(findProgram)), fastTier)
 	}
 	for _, dir := range hidden {
 		if cache == dir || strings.HasPrefix(cache, dir+"/") {
@@ -32,6 +33,14 @@ func preflight(cache string) error {
 		return fmt.Errorf("%w: the cgroup controllers %s are not mounted below /sys/fs/cgroup; %s", ErrUnsupported, strings.Join(missing, ", "), fastTier)
 	}
 	return nil
+}
+
+// alsoInstall says what root would be asked to install, or would install.
+func alsoInstall(missing []string) string {
+	if len(missing) == 0 {
+		return ""
+	}
+	return ", which also runs `" + strings.Join(installCommand(missing), " ") + "`"
 }
 
 // missingControllers lists what the kubelet would not start without.

@@ -93,6 +93,7 @@ func start(ctx context.Context, o Options, p paths, t tools, lock *os.File, prog
 	if err != nil {
 		return nil, errors.Join(err, cleanUp(p, c.ID))
 	}
+	defer s.close()
 	// From here on the supervisor and the janitor hold the lock.
 	_ = lock.Close()
 	progress.say("starting the cluster (id %s, logs in %s)", c.ID, p.logs())
@@ -105,9 +106,9 @@ func start(ctx context.Context, o Options, p paths, t tools, lock *os.File, prog
 		progress.say("the cluster is ready")
 		return info, nil
 	}
-	_ = s.life.Close() // makes the supervisor take everything down
-	if waitErr := awaitRelease(context.WithoutCancel(ctx), p); waitErr != nil {
-		return nil, errors.Join(err, waitErr)
+	s.close() // makes the supervisor take everything down
+	if endErr := awaitEnded(context.WithoutCancel(ctx), p, c.ID); endErr != nil {
+		return nil, errors.Join(err, endErr)
 	}
 	return nil, fmt.Errorf("start the cluster: %w; nothing of it is left but its logs in %q", err, p.logs())
 }
@@ -140,7 +141,10 @@ func prepare(o Options, p paths, t tools, apiPort, registryPort int) (Config, er
 	if err := os.RemoveAll(p.dir); err != nil {
 		return c, fmt.Errorf("remove old logs: %w", err)
 	}
-	for _, dir := range []string{p.logs(), c.file("tmp"), c.file("kubelet"), p.registry} {
+	if o.FreshRegistry {
+		c.RegistryDir = c.file("registry")
+	}
+	for _, dir := range []string{p.logs(), c.file("tmp"), c.file("kubelet"), c.RegistryDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return c, fmt.Errorf("make the cluster's directory: %w", err)
 		}
@@ -185,7 +189,11 @@ func copyFile(from, to string) error {
 type spawned struct {
 	reports *os.File
 	life    *os.File
-	ended   <-chan error
+}
+
+func (s *spawned) close() {
+	_ = s.life.Close()
+	_ = s.reports.Close()
 }
 
 func spawn(c Config, lock *os.File, api, images *net.TCPListener) (*spawned, error) {
@@ -221,9 +229,9 @@ func spawn(c Config, lock *os.File, api, images *net.TCPListener) (*spawned, err
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	return &spawned{reports: reports, life: life, ended: ended}, nil
+	// It outlives this process, unless this is a test; then it must be reaped.
+	go func() { _ = cmd.Wait() }()
+	return &spawned{reports: reports, life: life}, nil
 }
 
 // follow prints what the cluster reports and lets it stay when it is ready.

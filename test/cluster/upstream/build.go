@@ -46,7 +46,7 @@ func buildBundle(ctx context.Context, o Options, c component, dir string) error 
 }
 
 // upstreamModule is what the go tool says about a module.
-type upstreamModule struct{ Path, Version, Dir, Error string }
+type upstreamModule struct{ Path, Version, Dir, GoMod, Error string }
 
 // findUpstream returns where the sources of a module are, after downloading them if necessary.
 func findUpstream(ctx context.Context, moduleDir, path string) (upstreamModule, error) {
@@ -119,6 +119,14 @@ func buildImages(ctx context.Context, o Options, c component, dir string) (map[s
 		return nil, err
 	}
 
+	module, err := os.MkdirTemp(filepath.Dir(dir), ".module-")
+	if err != nil {
+		return nil, fmt.Errorf("making room for a go.mod: %w", err)
+	}
+	defer os.RemoveAll(module)
+	if err := writeModule(ctx, o.ModuleDir, module); err != nil {
+		return nil, err
+	}
 	wanted, err := yaml.Marshal(koReferences(c.images))
 	if err != nil {
 		return nil, err
@@ -128,7 +136,7 @@ func buildImages(ctx context.Context, o Options, c component, dir string) (map[s
 			o.Log("upstream: building %s", image)
 		}
 	}
-	out, err := runKo(ctx, ko, o.ModuleDir, KoEnv(host+"/upstream", base, ""), string(wanted), onLine,
+	out, err := runKo(ctx, ko, module, KoEnv(host+"/upstream", base, ""), string(wanted), onLine,
 		"resolve", "--filename=-", "--preserve-import-paths", "--sbom=none", "--ldflags=-s", "--ldflags=-w")
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@
 //   - One replica of everything, hardly any requests and no limits, no affinities, quick readiness probes, patient liveness
 //     probes: two cores start all of this at once. HorizontalPodAutoscalers are left out.
 //   - Clients may send 200 requests a second (client-go's default is 5).
+//   - Knative may read EventListeners, so that they can be sinks of sources and Triggers.
 //   - Tekton: Pods get security contexts that meet Pod Security "restricted"; no affinity assistant; Steps start without
 //     waiting for sidecars that an outside webhook could inject; TaskRuns and PipelineRuns send no CloudEvents.
 //   - Not installed: Tekton's resolvers and events controller; Knative's PingSource adapter, JobSink, RequestReply,

@@ -73,7 +73,10 @@ func publish(ctx context.Context, registry string, bundles []bundle) ([]manifest
 	if err != nil {
 		return nil, err
 	}
-	var all []manifest
+	all, err := glue()
+	if err != nil {
+		return nil, err
+	}
 	for _, b := range bundles {
 		refs, err := b.push(ctx, registry, base)
 		if err != nil {

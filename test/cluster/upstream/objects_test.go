@@ -100,7 +100,10 @@ func upstreamManifests(t *testing.T, p Profile) []manifest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []manifest
+	all, err := glue()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range cs {
 		module, err := findUpstream(t.Context(), moduleDir, c.module)
 		if err != nil {

@@ -23,6 +23,7 @@ func run() int {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.PersistentFlags().String("name", "", "tells several clusters of one checkout apart")
 	root.AddCommand(commands()...)
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
@@ -36,6 +37,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		upCommand(),
 		downCommand(),
+		demoCommand(),
 		statusCommand(),
 		registryCommand(),
 		roleCommand(),

@@ -23,9 +23,13 @@ func options(cmd *cobra.Command) (node.Options, error) {
 	if err != nil {
 		return node.Options{}, err
 	}
+	name, err := cmd.Flags().GetString("name")
+	if err != nil {
+		return node.Options{}, err
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return node.Options{}, fmt.Errorf("find this command's binary: %w", err)
 	}
-	return node.Options{Root: root, Cache: cache, Executable: executable, Out: cmd.ErrOrStderr()}, nil
+	return node.Options{Root: root, Cache: cache, Executable: executable, Name: name, Out: cmd.ErrOrStderr()}, nil
 }

@@ -14,6 +14,7 @@ func upCommand() *cobra.Command {
 	var (
 		notify       []string
 		keepPackages bool
+		fresh        bool
 		registryPort int
 		apiPort      int
 	)
@@ -29,7 +30,7 @@ func upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.KeepPackages, o.RegistryPort, o.APIPort = keepPackages, registryPort, apiPort
+			o.KeepPackages, o.FreshRegistry, o.RegistryPort, o.APIPort = keepPackages, fresh, registryPort, apiPort
 			if o.Notify, err = endpoints(notify); err != nil {
 				return err
 			}
@@ -43,6 +44,7 @@ func upCommand() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&notify, "notify", nil, notifyHelp)
 	cmd.Flags().BoolVar(&keepPackages, "keep-packages", false, "do not install Debian packages: say which are missing")
+	cmd.Flags().BoolVar(&fresh, "fresh-registry", false, "start with an empty registry whose content goes with the cluster")
 	cmd.Flags().IntVar(&registryPort, "registry-port", 0, "preferred port of the registry on this machine (default 5001)")
 	cmd.Flags().IntVar(&apiPort, "api-port", 0, "preferred port of the API server on this machine (default 6443)")
 	return cmd

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ const (
 	poll      = 50 * time.Millisecond
 	// goneTimeout bounds how long a killed cluster may take to be gone.
 	goneTimeout = 20 * time.Second
+	clusterName = "node-e2e"
 )
 
 // lines writes progress to the test's log.
@@ -32,6 +34,35 @@ func (l lines) Write(p []byte) (int, error) {
 	l.t.Helper()
 	l.t.Logf("%s", p)
 	return len(p), nil
+}
+
+// command is the cluster command, built once for all tests.
+var command string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "revet-node-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	command = filepath.Join(dir, "cluster")
+	if err := build(command, "../../../cmd/cluster"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func build(out, pkg string) error {
+	cmd := exec.Command("go", "build", "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w: %s", pkg, err, output)
+	}
+	return nil
 }
 
 // options are those of the tests' own cluster.
@@ -49,7 +80,7 @@ func options(t *testing.T) node.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return node.Options{Root: root, Cache: cache, Name: "node-e2e", Out: lines{t}, RegistryPort: 5051, APIPort: 6543}
+	return node.Options{Root: root, Cache: cache, Name: clusterName, FreshRegistry: true, Executable: command, Out: lines{t}, RegistryPort: 5051, APIPort: 6543}
 }
 
 // up starts the cluster and takes it down at the end of the test.
@@ -91,10 +122,8 @@ func client(t *testing.T, info *node.Info) kubernetes.Interface {
 func pushProbe(t *testing.T, info *node.Info, repository string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "probe")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./probe")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build probe: %v: %s", err, out)
+	if err := build(binary, "./probe"); err != nil {
+		t.Fatal(err)
 	}
 	program, err := os.ReadFile(binary)
 	if err != nil {

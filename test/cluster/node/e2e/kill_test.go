@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"os/exec"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -108,6 +109,27 @@ func TestAnInterruptedStartLeavesNothing(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("up reported a cluster although it was interrupted")
 	}
+	gone(t, o, dir, before)
+}
+
+// TestAKilledUpLeavesNothing kills the command that starts a cluster, which
+// cannot clean up then.
+func TestAKilledUpLeavesNothing(t *testing.T) {
+	o := options(t)
+	dir, err := node.StateDir(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := look(t)
+	cmd := exec.Command(command, "up", "--name", clusterName, "--fresh-registry")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, upTimeout, func() error { return present(dir, "kube kubelet") })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
 	gone(t, o, dir, before)
 }
 

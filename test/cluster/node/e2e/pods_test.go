@@ -70,6 +70,21 @@ func TestPodsRunAsOnAnyCluster(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a push made an ImageStream", func(t *testing.T) {
+		stream, err := c.Discovery().RESTClient().Get().
+			AbsPath("/apis/image.openshift.io/v1/namespaces/" + namespace + "/imagestreams/probe").DoRaw(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			`"dockerImageRepository":"` + info.RegistryInCluster + "/" + namespace + `/probe"`,
+			`"publicDockerImageRepository":"` + info.RegistryHost + "/" + namespace + `/probe"`,
+		} {
+			if !strings.Contains(string(stream), want) {
+				t.Errorf("the stream lacks %s: %s", want, stream)
+			}
+		}
+	})
 	t.Run("a second up says what runs", func(t *testing.T) {
 		again, err := node.Up(t.Context(), o)
 		if err != nil {

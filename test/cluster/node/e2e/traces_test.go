@@ -21,6 +21,13 @@ import (
 // traces are what a cluster could leave on the machine beside files.
 type traces struct {
 	Devices, Mounts, Cgroups []string
+	Settings                 map[string]string
+}
+
+// settings are what a kubelet and a kube-proxy change on a machine of their own.
+var settings = []string{
+	"vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+	"net/ipv4/ip_forward", "net/netfilter/nf_conntrack_max",
 }
 
 func look(t *testing.T) traces {
@@ -51,6 +58,11 @@ func look(t *testing.T) traces {
 				seen.Cgroups = append(seen.Cgroups, group)
 			}
 		}
+	}
+	seen.Settings = map[string]string{}
+	for _, setting := range settings {
+		value, _ := os.ReadFile("/proc/sys/" + setting) // not every kernel has each
+		seen.Settings[setting] = string(value)
 	}
 	return seen
 }

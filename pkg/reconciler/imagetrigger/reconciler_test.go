@@ -1,0 +1,463 @@
+package imagetrigger
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/reconciler"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/sweep"
+)
+
+// fakeCluster answers all that a pass asks.
+type fakeCluster struct {
+	sinkErr    error
+	report     eventlistener.Report
+	checkErr   error
+	noClass    bool
+	noAccount  bool
+	denied     map[string]bool
+	namespaces map[string]map[string]string
+}
+
+func (f *fakeCluster) Resolve(context.Context, string, v1alpha1.Sink) (*url.URL, error) {
+	return &url.URL{Scheme: "http", Host: "el-scan.team-a.svc:8080"}, f.sinkErr
+}
+
+func (f *fakeCluster) Check(context.Context, *v1alpha1.ImageTrigger) (eventlistener.Report, error) {
+	return f.report, f.checkErr
+}
+
+func (f *fakeCluster) HasRuntimeClass(context.Context, string) (bool, error) { return !f.noClass, nil }
+
+func (f *fakeCluster) HasServiceAccount(context.Context, eventlistener.Account) (bool, error) {
+	return !f.noAccount, nil
+}
+
+func (f *fakeCluster) MayCreateRuns(_ context.Context, a eventlistener.Account, _ string) (bool, error) {
+	return !f.denied["runs "+a.Name], nil
+}
+
+func (f *fakeCluster) MayGetImageStream(_ context.Context, _ eventlistener.Account, namespace, name string) (bool, error) {
+	return !f.denied[namespace+"/"+name], nil
+}
+
+func (f *fakeCluster) Namespaces(context.Context) (map[string]map[string]string, error) {
+	return f.namespaces, nil
+}
+
+// fakeSweeps remembers what was asked.
+type fakeSweeps struct {
+	asked  []*v1alpha1.ImageTrigger
+	latest *sweep.Result
+	busy   bool
+	forgot []types.UID
+}
+
+func (f *fakeSweeps) Request(t *v1alpha1.ImageTrigger)       { f.asked = append(f.asked, t) }
+func (f *fakeSweeps) Latest(types.UID) (*sweep.Result, bool) { return f.latest, f.busy }
+func (f *fakeSweeps) Forget(uid types.UID)                   { f.forgot = append(f.forgot, uid) }
+
+type fakeQueue struct {
+	mu   sync.Mutex
+	keys []string
+}
+
+func (q *fakeQueue) EnqueueKey(key types.NamespacedName) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.keys = append(q.keys, key.String())
+}
+
+type fixture struct {
+	*Reconciler
+	client  client.WithWatch
+	cluster *fakeCluster
+	sweeps  *fakeSweeps
+	events  *record.FakeRecorder
+	queue   *fakeQueue
+	now     time.Time
+	writes  int
+}
+
+func newFixture(t *testing.T, triggers ...client.Object) *fixture {
+	t.Helper()
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{
+		cluster: &fakeCluster{report: eventlistener.Report{Checked: true}, denied: map[string]bool{}},
+		sweeps:  &fakeSweeps{}, events: record.NewFakeRecorder(32), queue: &fakeQueue{}, now: noon,
+	}
+	base := fake.NewClientBuilder().WithScheme(scheme).WithObjects(triggers...).WithStatusSubresource(&v1alpha1.ImageTrigger{}).Build()
+	f.client = interceptor.NewClient(base, interceptor.Funcs{
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			f.writes++
+			return c.SubResource(sub).Update(ctx, o, opts...)
+		},
+	})
+	f.Reconciler, err = New(Options{
+		Cached: f.client, Live: f.client, Sinks: f.cluster, Rights: f.cluster, Namespaces: f.cluster, Sweeps: f.sweeps,
+		Recorder: f.events, Log: zap.NewNop(), Now: func() time.Time { return f.now }, Jitter: func() float64 { return 0 },
+		Intervals: DefaultIntervals(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.SetQueue(f.queue)
+	if err := f.Promote(reconciler.UniversalBucket(), func(reconciler.Bucket, types.NamespacedName) {}); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// reconcile does a pass and returns the trigger, and when the next pass is.
+func (f *fixture) reconcile(t *testing.T) (*v1alpha1.ImageTrigger, time.Duration) {
+	t.Helper()
+	err := f.Reconcile(t.Context(), "team-a/all")
+	again, after := controller.IsRequeueKey(err)
+	if err != nil && !again {
+		t.Fatal(err)
+	}
+	var got v1alpha1.ImageTrigger
+	if err := f.client.Get(t.Context(), types.NamespacedName{Namespace: "team-a", Name: "all"}, &got); err != nil {
+		t.Fatal(err)
+	}
+	return &got, after
+}
+
+func (f *fixture) told() []string {
+	var all []string
+	for {
+		select {
+		case e := <-f.events.Events:
+			all = append(all, e)
+		default:
+			return all
+		}
+	}
+}
+
+func TestPassWritesTheStatusOnceAndTellsTransitions(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	got, after := f.reconcile(t)
+	if !got.IsReady() || got.Status.SinkURI != "http://el-scan.team-a.svc:8080" || !got.Status.Confirmable {
+		t.Errorf("status %+v", got.Status)
+	}
+	if after != 2*time.Minute {
+		t.Errorf("looks again after %v", after)
+	}
+	if diff := cmp.Diff([]string{"Normal Ready pushes are verified"}, f.told()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	f.now = f.now.Add(time.Minute)
+	f.reconcile(t)
+	if f.writes != 1 {
+		t.Errorf("%d writes of one status", f.writes)
+	}
+
+	f.cluster.report.Findings = []eventlistener.Finding{{Reason: eventlistener.GenerateName, Message: "write metadata.name", Refuses: true}}
+	got, after = f.reconcile(t)
+	if got.IsReady() || after != 30*time.Second || f.writes != 2 {
+		t.Errorf("ready %v, again after %v, %d writes", got.IsReady(), after, f.writes)
+	}
+	f.reconcile(t)
+	if diff := cmp.Diff([]string{"Warning GenerateName write metadata.name"}, f.told()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// Recording must not depend on the sink, nor on an API server that answers.
+func TestSweepIsAskedForWhateverTheSinkIs(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.cluster.sinkErr = errors.New("connection refused")
+	if err := f.Reconcile(t.Context(), "team-a/all"); err == nil {
+		t.Error("an API server that does not answer is no error")
+	}
+	if len(f.sweeps.asked) != 1 {
+		t.Errorf("%d sweeps asked for, want 1", len(f.sweeps.asked))
+	}
+	if f.writes != 0 {
+		t.Error("a condition changed although the API server did not answer")
+	}
+}
+
+func TestSelectorThatDoesNotCompileIsNotSwept(t *testing.T) {
+	trigger := testTrigger()
+	trigger.Spec.Images[0].Tags.Include = []string{"a/b"}
+	trigger.Spec.Filter = "image.nonsense"
+	f := newFixture(t, trigger)
+	got, _ := f.reconcile(t)
+	c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Reason != ReasonSelectorInvalid || !strings.Contains(c.Message, "spec.images[0].tags.include[0]") {
+		t.Errorf("Ready %+v", c)
+	}
+	if len(f.sweeps.asked) != 0 {
+		t.Error("swept")
+	}
+}
+
+func TestBadFilterIsToldAndSwept(t *testing.T) {
+	trigger := testTrigger()
+	trigger.Spec.Filter = "image.nonsense == 1"
+	f := newFixture(t, trigger)
+	got, _ := f.reconcile(t)
+	c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Reason != ReasonFilterInvalid || !strings.Contains(c.Message, "nonsense") {
+		t.Errorf("Ready %+v", c)
+	}
+	if len(f.sweeps.asked) != 1 {
+		t.Error("not swept: its pushes would not wait in the ledger")
+	}
+}
+
+func TestSweepsAreAskedForWhenDue(t *testing.T) {
+	result := func(change func(*sweep.Result)) *sweep.Result {
+		r := &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon}
+		change(r)
+		return r
+	}
+	for _, test := range []struct {
+		name   string
+		latest *sweep.Result
+		busy   bool
+		after  time.Duration
+		want   bool
+		next   time.Duration
+	}{
+		{"none yet", nil, false, 0, true, 2 * time.Minute},
+		{"none yet, one under way", nil, true, 0, false, 2 * time.Minute},
+		{"a fresh one", result(func(*sweep.Result) {}), false, 4 * time.Minute, false, time.Minute},
+		{"an old one", result(func(*sweep.Result) {}), false, 5 * time.Minute, true, time.Second},
+		{"an old one, another under way", result(func(*sweep.Result) {}), true, 5 * time.Minute, false, time.Second},
+		{"one of an older spec", result(func(r *sweep.Result) { r.Generation = 2 }), false, 0, true, 2 * time.Minute},
+		{"one that failed, just now", result(func(r *sweep.Result) { r.Reason, r.Retry = "ReadFailed", true }), false, 10 * time.Second, false, 20 * time.Second},
+		{"one that failed, a while ago", result(func(r *sweep.Result) { r.Reason, r.Retry = "ReadFailed", true }), false, 30 * time.Second, true, time.Second},
+		{"one that somebody has to cure", result(func(r *sweep.Result) { r.Reason = "RegistryNotSwept" }), false, 30 * time.Second, false, 2 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, testTrigger())
+			f.sweeps.latest, f.sweeps.busy, f.now = test.latest, test.busy, noon.Add(test.after)
+			_, next := f.reconcile(t)
+			if asked := len(f.sweeps.asked) == 1; asked != test.want {
+				t.Errorf("asked for a sweep: %v, want %v", asked, test.want)
+			}
+			if next != test.next {
+				t.Errorf("looks again after %v, want %v", next, test.next)
+			}
+		})
+	}
+}
+
+func TestSweepIsWrittenAndItsRecoveriesAreTold(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Baselines: []string{"registry.example.com/a"}}
+	got, _ := f.reconcile(t)
+	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2}
+	if diff := cmp.Diff(want, got.Status.LastSweep); diff != "" {
+		t.Errorf("lastSweep (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"registry.example.com/a"}, got.Status.Baselines); diff != "" {
+		t.Errorf("baselines (-want +got):\n%s", diff)
+	}
+	f.reconcile(t)
+	if told := strings.Join(f.told(), "\n"); strings.Count(told, "PushesRecovered") != 1 || !strings.Contains(told, "2 pushes") {
+		t.Errorf("events %q", told)
+	}
+}
+
+// What the sweep before established holds for the next, written or not.
+func TestNextSweepStartsFromTheBaselinesOfTheLast(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.sweeps.latest = &sweep.Result{Generation: 2, FinishedAt: noon, Baselines: []string{"registry.example.com/a"}}
+	f.reconcile(t)
+	if diff := cmp.Diff([]string{"registry.example.com/a"}, f.sweeps.asked[0].Status.Baselines); diff != "" {
+		t.Errorf("baselines (-want +got):\n%s", diff)
+	}
+}
+
+func TestNamespacesThatTheAccountSees(t *testing.T) {
+	all := map[string]map[string]string{"team-a": {"tier": "prod"}, "team-b": {"tier": "prod"}, "team-c": {"tier": "dev"}}
+	prod := &metav1.LabelSelector{MatchLabels: map[string]string{"tier": "prod"}}
+	for _, test := range []struct {
+		name    string
+		streams v1alpha1.ImageStreamSelector
+		denied  []string
+		want    rights
+	}{
+		{"the own namespace", v1alpha1.ImageStreamSelector{}, nil, rights{selected: 1, visible: 1}},
+		{"the own namespace, which is closed", v1alpha1.ImageStreamSelector{}, []string{"team-a/"}, rights{selected: 1, hidden: []string{"team-a"}}},
+		{"a stream by name in a closed namespace", v1alpha1.ImageStreamSelector{Names: []string{"web-*", "app"}}, []string{"team-a/"}, rights{selected: 1, visible: 1}},
+		{"every namespace is open", v1alpha1.ImageStreamSelector{NamespaceSelector: prod}, nil, rights{everywhere: true}},
+		{"selected namespaces, one closed", v1alpha1.ImageStreamSelector{NamespaceSelector: prod}, []string{"/", "team-b/"}, rights{selected: 2, visible: 1, hidden: []string{"team-b"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			trigger := testTrigger()
+			trigger.Spec.Images[0].ImageStreams = &test.streams
+			f := newFixture(t, trigger)
+			f.cluster.namespaces = all
+			for _, d := range test.denied {
+				f.cluster.denied[d] = true
+			}
+			seen := compile(trigger)
+			got, err := f.observeRights(t.Context(), trigger, &seen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.account, test.want.streams = eventlistener.Account{Namespace: "team-a", Name: "default"}, true
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(rights{})); diff != "" {
+				t.Errorf("rights (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestConflictIsTriedAgainSoon(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.Live = interceptor.NewClient(f.client, interceptor.Funcs{
+		SubResourceUpdate: func(context.Context, client.Client, string, client.Object, ...client.SubResourceUpdateOption) error {
+			return apierrors.NewConflict(schema.GroupResource{Resource: "imagetriggers"}, "all", errors.New("changed"))
+		},
+	})
+	again, after := controller.IsRequeueKey(f.Reconcile(t.Context(), "team-a/all"))
+	if !again || after != conflictRetry {
+		t.Errorf("again %v after %v", again, after)
+	}
+	if told := f.told(); len(told) > 0 {
+		t.Errorf("told %q of a status that was not written", told)
+	}
+}
+
+func TestTriggerThatIsGoneIsForgotten(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.reconcile(t)
+	if err := f.client.Delete(t.Context(), testTrigger()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Reconcile(t.Context(), "team-a/all"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]types.UID{"trigger"}, f.sweeps.forgot); diff != "" {
+		t.Errorf("forgotten (-want +got):\n%s", diff)
+	}
+}
+
+// A new leader sweeps everything anew.
+func TestPromotionForgetsAndQueuesAll(t *testing.T) {
+	other := testTrigger()
+	other.Name, other.Namespace, other.UID = "other", "team-b", "other"
+	f := newFixture(t, testTrigger(), other)
+	f.reconcile(t)
+	var queued []string
+	err := f.Promote(reconciler.UniversalBucket(), func(_ reconciler.Bucket, key types.NamespacedName) { queued = append(queued, key.String()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"team-a/all", "team-b/other"}, queued); diff != "" {
+		t.Errorf("queued (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]types.UID{"trigger"}, f.sweeps.forgot); diff != "" {
+		t.Errorf("forgotten (-want +got):\n%s", diff)
+	}
+}
+
+func TestOnlyALeaderWrites(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.Demote(reconciler.UniversalBucket())
+	if err := f.Reconcile(t.Context(), "team-a/all"); !controller.IsSkipKey(err) {
+		t.Errorf("error %v, want that the key is skipped", err)
+	}
+	if f.writes != 0 || len(f.sweeps.asked) != 0 {
+		t.Error("it wrote or swept")
+	}
+}
+
+func TestHandlersQueueWhatIsConcerned(t *testing.T) {
+	other := testTrigger()
+	other.Name, other.Namespace, other.UID = "other", "team-b", "other"
+	listener := func(version string) *metav1.PartialObjectMetadata {
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "team-b", Name: "scan", ResourceVersion: version}}
+	}
+	newer := testTrigger()
+	newer.Generation = 4
+	status := testTrigger()
+	status.Status.SinkURI = "x"
+	for _, test := range []struct {
+		name string
+		do   func(*Reconciler)
+		want []string
+	}{
+		{"a listener is made", func(r *Reconciler) { r.DependencyHandler().OnAdd(listener("1"), false) }, []string{"team-b/other"}},
+		{"a listener changes", func(r *Reconciler) { r.DependencyHandler().OnUpdate(listener("1"), listener("2")) }, []string{"team-b/other"}},
+		{"a listener is listed again", func(r *Reconciler) { r.DependencyHandler().OnUpdate(listener("1"), listener("1")) }, nil},
+		{"a listener is gone", func(r *Reconciler) {
+			r.DependencyHandler().OnDelete(cache.DeletedFinalStateUnknown{Obj: listener("1")})
+		}, []string{"team-b/other"}},
+		{"a RuntimeClass is made", func(r *Reconciler) {
+			r.DependencyHandler().OnAdd(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "kata"}}, false)
+		}, []string{"team-a/all", "team-b/other"}},
+		{"a trigger is made", func(r *Reconciler) { r.TriggerHandler().OnAdd(testTrigger(), false) }, []string{"team-a/all"}},
+		{"a trigger's spec changes", func(r *Reconciler) { r.TriggerHandler().OnUpdate(testTrigger(), newer) }, []string{"team-a/all"}},
+		{"a trigger's status changes", func(r *Reconciler) { r.TriggerHandler().OnUpdate(testTrigger(), status) }, nil},
+		{"a trigger is gone", func(r *Reconciler) { r.TriggerHandler().OnDelete(testTrigger()) }, []string{"team-a/all"}},
+		{"something else", func(r *Reconciler) { r.TriggerHandler().OnAdd(&corev1.Namespace{}, false) }, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, testTrigger(), other)
+			test.do(f.Reconciler)
+			if diff := cmp.Diff(test.want, f.queue.keys); diff != "" {
+				t.Errorf("queued (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWarningsAreToldOnce(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.cluster.report.Findings = []eventlistener.Finding{{Reason: eventlistener.InterceptorsNotChecked, Message: strings.Repeat("long ", 500)}}
+	f.reconcile(t)
+	f.reconcile(t)
+	var warnings []string
+	for _, e := range f.told() {
+		if strings.HasPrefix(e, "Warning SinkWarning InterceptorsNotChecked") {
+			warnings = append(warnings, e)
+		}
+	}
+	if len(warnings) != 1 || len(warnings[0]) > maxMessage+len("Warning SinkWarning ") {
+		t.Errorf("%d warnings", len(warnings))
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	if _, err := New(Options{}); err == nil {
+		t.Error("no options are accepted")
+	}
+	o := newFixture(t).Options
+	o.Intervals.Sweep = 0
+	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "Sweep") {
+		t.Errorf("error %v, want one that names Sweep", err)
+	}
+}

@@ -1,0 +1,235 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// fakeRegistry shows repositories and tags, and refuses what it is told to:
+// "catalogue", or a repository's name.
+type fakeRegistry struct {
+	mu     sync.Mutex
+	tags   map[string]map[string]image.Digest
+	refuse map[string]error
+}
+
+func (f *fakeRegistry) set(repository, tag string, d int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tags[repository] == nil {
+		f.tags[repository] = map[string]image.Digest{}
+	}
+	f.tags[repository][tag] = digest(d)
+}
+
+func (f *fakeRegistry) Repositories(_ context.Context, host string, _ Account, each func(image.Repository)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name := range f.tags {
+		if r, err := image.ParseRepository(name); err == nil && r.Host() == host {
+			each(r)
+		}
+	}
+	return f.refuse["catalogue"]
+}
+
+func (f *fakeRegistry) Tags(_ context.Context, r image.Repository, _ Account, each func(string)) error {
+	f.mu.Lock()
+	var tags []string
+	for tag := range f.tags[r.String()] {
+		tags = append(tags, tag)
+	}
+	err := f.refuse[r.String()]
+	f.mu.Unlock()
+	for _, tag := range tags {
+		each(tag)
+	}
+	return err
+}
+
+func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _ Account) (image.Digest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tags[r.String()][tag], f.refuse[r.String()+":"+tag]
+}
+
+func (f *fakeRegistry) Content(context.Context, image.Reference, Account) (image.Content, error) {
+	return image.Content{}, nil
+}
+
+const (
+	repositoryA = "registry.example.com/team/a"
+	repositoryB = "registry.example.com/team/b"
+)
+
+func registries(patterns ...string) *v1alpha1.ImageTrigger {
+	return trigger(func(t *v1alpha1.ImageTrigger) {
+		t.Spec.Images = nil
+		for _, p := range patterns {
+			t.Spec.Images = append(t.Spec.Images, v1alpha1.ImageSelector{Repository: p})
+		}
+	})
+}
+
+// tell makes the trigger's status what the reconciler makes of a result.
+func tell(t *v1alpha1.ImageTrigger, r Result) { t.Status.Baselines = r.Baselines }
+
+// A registry shows no times: what the first complete sweep finds was there
+// before, what a later one finds was pushed.
+func TestFirstSweepOfARepositoryRecordsWhatIsThereAsExisting(t *testing.T) {
+	w := newWorld(t)
+	w.registry.set(repositoryA, "v1", 1)
+	asked := registries(repositoryA)
+	r := w.sweep(asked)
+	if diff := cmp.Diff([]string{repositoryA}, r.Baselines); diff != "" || r.Recovered != 0 || r.Repositories != 1 {
+		t.Fatalf("result %+v", r)
+	}
+	tell(asked, r)
+
+	w.registry.set(repositoryA, "v1", 2)
+	w.registry.set(repositoryA, "v2", 2)
+	if r := w.sweep(asked); r.Recovered != 2 || len(r.Baselines) != 1 {
+		t.Fatalf("result %+v", r)
+	}
+	want := []string{
+		repositoryA + " 01 v1@3600 existing",
+		repositoryA + " 02 v1@3600 sweep",
+		repositoryA + " 02 v2@3600 sweep",
+	}
+	if diff := cmp.Diff(want, w.entries()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+	// Back to the first digest is a push again, which only the sequence tells.
+	w.registry.set(repositoryA, "v1", 1)
+	if r := w.sweep(asked); r.Recovered != 1 {
+		t.Errorf("result %+v, want the roll-back recovered", r)
+	}
+	if r := w.sweep(asked); r.Recovered != 0 {
+		t.Errorf("result %+v, want nothing new", r)
+	}
+}
+
+func TestExistingVerifyTakesWhatIsThere(t *testing.T) {
+	w := newWorld(t)
+	w.registry.set(repositoryA, "v1", 1)
+	asked := registries(repositoryA)
+	asked.Spec.Existing = v1alpha1.ExistingVerify
+	if r := w.sweep(asked); r.Recovered != 1 {
+		t.Errorf("result %+v", r)
+	}
+	if diff := cmp.Diff([]string{repositoryA + " 01 v1@3600 sweep"}, w.entries()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// With a pattern, a repository that appears later was pushed since.
+func TestRepositoryThatAppearsUnderAPatternIsNotExisting(t *testing.T) {
+	w := newWorld(t)
+	w.registry.set(repositoryA, "v1", 1)
+	w.registry.set("registry.example.com/other/x", "v1", 3)
+	asked := registries("registry.example.com/team/*")
+	tell(asked, w.sweep(asked))
+	w.registry.set(repositoryB, "v1", 2)
+	tell(asked, w.sweep(asked))
+	want := []string{repositoryA + " 01 v1@3600 existing", repositoryB + " 02 v1@3600 sweep"}
+	if diff := cmp.Diff(want, w.entries()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// An entry that is added, or whose tags change, has a first sweep of its own.
+func TestAnEntryThatChangesHasAFirstSweepOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	w.registry.set(repositoryA, "v1", 1)
+	w.registry.set(repositoryA, "dev", 3)
+	w.registry.set(repositoryB, "v1", 2)
+	asked := registries(repositoryA)
+	asked.Spec.Images[0].Tags.Include = []string{"v*"}
+	tell(asked, w.sweep(asked))
+
+	asked.Generation = 2
+	asked.Spec.Images[0].Tags.Include = []string{"v*", "dev"}
+	asked.Spec.Images = append(asked.Spec.Images, v1alpha1.ImageSelector{Repository: repositoryB})
+	r := w.sweep(asked)
+	want := []string{repositoryA + " 01 v1@3600 existing", repositoryA + " 03 dev@3600 existing", repositoryB + " 02 v1@3600 existing"}
+	if diff := cmp.Diff(want, w.entries()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+	if len(r.Baselines) != 2 {
+		t.Errorf("baselines %q, want those of the two entries there are", r.Baselines)
+	}
+}
+
+// A first sweep that did not see everything is not the first complete one.
+func TestBaselineWaitsForACompleteSweep(t *testing.T) {
+	for _, test := range []struct {
+		name, refuse string
+		pattern      string
+		err          error
+		retry        bool
+		reason       string
+	}{
+		{"a tag that cannot be read", repositoryA + ":v1", repositoryA, errors.New("502"), true, ReadFailed},
+		{"tags that cannot be listed", repositoryA, repositoryA, errors.New("timeout"), true, ReadFailed},
+		{"tags that may not be listed", repositoryA, repositoryA, &Refusal{Reason: "Denied", Err: errors.New("401")}, false, RegistryNotSwept},
+		{"a catalogue that is not to be had", "catalogue", "registry.example.com/team/**", &Refusal{Reason: "NotFound", Err: errors.New("404")}, false, RegistryNotSwept},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.registry.set(repositoryA, "v1", 1)
+			w.registry.set(repositoryB, "v1", 2)
+			w.registry.refuse[test.refuse] = test.err
+			asked := registries(test.pattern, repositoryB)
+			r := w.sweep(asked)
+			if r.Reason != test.reason || r.Retry != test.retry || r.Message == "" {
+				t.Errorf("result %+v", r)
+			}
+			// The other entry's first sweep was complete all the same.
+			if diff := cmp.Diff([]string{repositoryB}, r.Baselines); diff != "" {
+				t.Errorf("baselines (-want +got):\n%s", diff)
+			}
+			tell(asked, r)
+			delete(w.registry.refuse, test.refuse)
+			r = w.sweep(asked)
+			if !slices.Contains(r.Baselines, test.pattern) || r.Reason != "" {
+				t.Errorf("result after the cure %+v", r)
+			}
+			want := []string{repositoryA + " 01 v1@3600 existing", repositoryB + " 02 v1@3600 existing"}
+			if diff := cmp.Diff(want, w.entries()); diff != "" {
+				t.Errorf("ledger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTagThatIsGoneOrNoTagIsPassedOver(t *testing.T) {
+	w := newWorld(t)
+	w.registry.tags[repositoryA] = map[string]image.Digest{"gone": {}, "$(evil)": digest(1)}
+	if r := w.sweep(registries(repositoryA)); r.Reason != "" {
+		t.Errorf("result %+v", r)
+	}
+	if got := w.entries(); len(got) > 0 {
+		t.Errorf("ledger %q", got)
+	}
+}
+
+// A trigger that selects both has one result, of both.
+func TestStreamsAndRegistriesMakeOneResult(t *testing.T) {
+	w := newWorld(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
+	w.registry.set(repositoryA, "v1", 2)
+	asked := registries(repositoryA)
+	asked.Spec.Images = append(asked.Spec.Images, v1alpha1.ImageSelector{ImageStreams: &v1alpha1.ImageStreamSelector{}})
+	r := w.sweep(asked)
+	if r.Repositories != 2 || r.Recovered != 1 || fmt.Sprint(r.Baselines) != "["+repositoryA+"]" {
+		t.Errorf("result %+v", r)
+	}
+}

@@ -1,0 +1,191 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	imagev1 "github.com/openshift/api/image/v1"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/sweep"
+)
+
+// controllerClient reads and writes as the controller's account may.
+func controllerClient(t *testing.T) client.Client {
+	t.Helper()
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(account(t, systemNamespace, "controller"), client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// everythingRuns is for images whose objects do not matter.
+type everythingRuns struct{}
+
+func (everythingRuns) Content(context.Context, image.Digest) (image.Content, error) {
+	return image.Content{}, nil
+}
+
+// sweeper runs a sweeper under the controller's account; what is returned second
+// sweeps a trigger and waits.
+func sweeper(t *testing.T) (*sweep.Sweeper, func(*v1alpha1.ImageTrigger) sweep.Result) {
+	t.Helper()
+	c := controllerClient(t)
+	metrics, err := sweep.NewMetrics(noop.NewMeterProvider().Meter(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan types.NamespacedName, 16)
+	o := sweep.DefaultOptions()
+	o.Gather = 0
+	s, err := sweep.New(sweep.Dependencies{
+		Cluster: sweep.NewLive(c), Images: everythingRuns{}, Ledger: ledger.New(c, ledger.NewIndex(time.Now)),
+		Metrics: metrics, Log: zap.NewNop(), Now: time.Now, Done: func(k types.NamespacedName) { done <- k },
+	}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return s, func(trigger *v1alpha1.ImageTrigger) sweep.Result {
+		t.Helper()
+		s.Request(trigger)
+		select {
+		case <-done:
+		case <-time.After(30 * time.Second):
+			t.Fatal("a sweep has not ended after 30 s")
+		}
+		latest, _ := s.Latest(trigger.UID)
+		if latest == nil {
+			t.Fatal("a sweep that ended has no result")
+		}
+		return *latest
+	}
+}
+
+// triggerNamed reads a trigger as the API server has it.
+func triggerNamed(t *testing.T, namespace, name string) *v1alpha1.ImageTrigger {
+	t.Helper()
+	var found v1alpha1.ImageTrigger
+	if err := admin(t).Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &found); err != nil {
+		t.Fatal(err)
+	}
+	return &found
+}
+
+// Pushes of which no event was ever delivered are in the ledger after one sweep,
+// which does it with the controller's own rights; a second one finds nothing.
+func TestSweepRecoversWhatNoEventBrought(t *testing.T) {
+	namespace := newNamespace(t)
+	trigger(t, namespace)
+	var want []string
+	for i := range 7 {
+		tag := fmt.Sprintf("v%d", i)
+		want = append(want, namespace+"/web:"+tag+"@"+push(t, namespace+"/web:"+tag))
+	}
+	first := namespace + "/db:latest@" + push(t, namespace+"/db:latest")
+	want = append(want, first, namespace+"/db:latest@"+push(t, namespace+"/db:latest"))
+	slices.Sort(want)
+
+	_, run := sweeper(t)
+	asked := triggerNamed(t, namespace, "vet")
+	if r := run(asked); r.Repositories != 2 || r.Recovered != 0 || r.Reason != "" {
+		t.Errorf("a sweep for an account that may get no stream: %+v", r)
+	}
+	if diff := cmp.Diff([]string{}, pushes(t, namespace)); diff != "" {
+		t.Fatalf("ledger of an account without rights (-want +got):\n%s", diff)
+	}
+
+	mayGet(t, namespace)
+	_, run = sweeper(t) // another one: rights are believed for a minute
+	eventually(t, "the new rights are seen", func() error {
+		if r := run(asked); r.Recovered == 0 {
+			return fmt.Errorf("nothing recovered: %+v", r)
+		}
+		return nil
+	})
+	if diff := cmp.Diff(want, pushes(t, namespace)); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+	if r := run(asked); r.Recovered != 0 || r.Repositories != 2 || r.Reason != "" {
+		t.Errorf("a second sweep: %+v", r)
+	}
+}
+
+// A sweep reads a long list page by page and sees all of it.
+func TestSweepReadsAllPages(t *testing.T) {
+	const streams = 620 // more than one page
+	namespace := newNamespace(t)
+	c := admin(t)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := worker; i < streams; i += 8 {
+				is := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("s%d", i)}}
+				if err := c.Create(t.Context(), is); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[string]bool{}
+	err := sweep.NewLive(controllerClient(t)).EachStream(t.Context(), namespace, func(s *sweep.StreamState) { seen[s.Name] = true })
+	if err != nil || len(seen) != streams {
+		t.Errorf("%d of %d streams, %v", len(seen), streams, err)
+	}
+}
+
+// Sweeps go on when the API server comes back.
+func TestSweepOutlivesTheAPIServer(t *testing.T) {
+	namespace := newNamespace(t)
+	mayGet(t, namespace)
+	trigger(t, namespace)
+	digest := push(t, namespace+"/web:prod")
+	_, run := sweeper(t)
+	asked := triggerNamed(t, namespace, "vet")
+	if err := shared.StopAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	r := run(asked)
+	if err := shared.StartAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.Reason != sweep.ReadFailed || !r.Retry {
+		t.Errorf("a sweep without an API server: %+v", r)
+	}
+	eventually(t, "the push is recovered", func() error {
+		if r := run(asked); r.Reason != "" {
+			return errors.New(r.Message)
+		}
+		return nil
+	})
+	if diff := cmp.Diff([]string{namespace + "/web:prod@" + digest}, pushes(t, namespace)); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
