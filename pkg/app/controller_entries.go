@@ -33,8 +33,8 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 	r.SetQueue(impl)
 	return &part{run: []func(context.Context) error{run}, handlers: []handler{
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
-		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()},
-		{&pipelinev1.PipelineRun{}, r.RunHandler()},
+		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context
+		{&pipelinev1.PipelineRun{}, r.RunHandler()},    //nolint:contextcheck // informers give their handlers no context
 	}}, nil
 }
 

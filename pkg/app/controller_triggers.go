@@ -49,7 +49,8 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part,
 	impl, run := c.newQueue(ctx, r, name, component, triggerConcurrency)
 	r.SetQueue(impl)
 	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
-	handlers := append(c.dependencies(r), handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()})
+	handlers := c.dependencies(r) //nolint:contextcheck // informers give their handlers no context
+	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()})
 	return &part{run: []func(context.Context) error{run, sweeping}, handlers: handlers}, nil
 }
 

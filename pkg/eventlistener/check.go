@@ -6,7 +6,6 @@ import (
 
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -19,8 +18,7 @@ func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Re
 	if ref == nil {
 		return notCheckable("spec.sink.uri cannot be looked into; each run is requested once only. A ref to an EventListener can be checked"), nil
 	}
-	gv, err := schema.ParseGroupVersion(ref.APIVersion)
-	if err != nil || gv != triggersv1beta1.SchemeGroupVersion || ref.Kind != "EventListener" {
+	if ref.APIVersion != triggersv1beta1.SchemeGroupVersion.String() || ref.Kind != "EventListener" {
 		return notCheckable("%s in %s cannot be looked into; each run is requested once only. An EventListener in %s can be checked",
 			ref.Kind, ref.APIVersion, triggersv1beta1.SchemeGroupVersion), nil
 	}
@@ -38,7 +36,7 @@ func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Re
 	if g.notCheckable != "" {
 		return notCheckable("%s", g.notCheckable), nil
 	}
-	samples, err := newSamples(trigger)
+	samples, err := newSamples(ctx, trigger)
 	if err != nil {
 		return Report{}, fmt.Errorf("making sample requests of trigger %q: %w", trigger.Name, err)
 	}

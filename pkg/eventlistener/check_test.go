@@ -15,7 +15,9 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
@@ -403,7 +405,7 @@ func TestShippedListenerIsAccepted(t *testing.T) {
 	}
 	var objects []client.Object
 	for _, file := range files {
-		content, err := os.ReadFile(file)
+		content, err := os.ReadFile(file) //nolint:gosec // one of this repository's own
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -451,6 +453,29 @@ func shipped(t *testing.T, content string) []client.Object {
 		objects = append(objects, o)
 	}
 	return objects
+}
+
+// Revet may not read service accounts by default: what they may do is asked anyway.
+func TestServiceAccountThatMayNotBeReadIsTakenToExist(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		want bool
+		ok   bool
+	}{
+		{"forbidden", apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts"}, "x", nil), true, true},
+		{"an API server that is away", errors.New("connection refused"), false, false},
+	} {
+		c := interceptor.NewClient(newTestClient(t), interceptor.Funcs{
+			Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+				return test.err
+			},
+		})
+		got, err := NewChecker(c, testPolicy).HasServiceAccount(t.Context(), Account{"team-a", "x"})
+		if got != test.want || (err == nil) != test.ok {
+			t.Errorf("%s: %v, %v", test.name, got, err)
+		}
+	}
 }
 
 func TestRights(t *testing.T) {

@@ -24,11 +24,11 @@ func DefaultSenderOptions() SenderOptions {
 func (o SenderOptions) validate() error {
 	switch {
 	case o.Timeout <= 0:
-		return fmt.Errorf("Timeout is %v; it must be positive", o.Timeout)
+		return fmt.Errorf("option Timeout is %v; it must be positive", o.Timeout)
 	case o.DialTimeout <= 0 || o.DialTimeout > o.Timeout:
-		return fmt.Errorf("DialTimeout is %v; it must be positive and at most Timeout, %v", o.DialTimeout, o.Timeout)
+		return fmt.Errorf("option DialTimeout is %v; it must be positive and at most Timeout, %v", o.DialTimeout, o.Timeout)
 	case o.IdleConnections < 0:
-		return fmt.Errorf("IdleConnections is %d; it must not be negative", o.IdleConnections)
+		return fmt.Errorf("option IdleConnections is %d; it must not be negative", o.IdleConnections)
 	}
 	return nil
 }

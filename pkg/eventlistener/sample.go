@@ -23,7 +23,7 @@ type sample struct {
 // newSamples returns two requests that differ in everything that differs between
 // real ones: the first knows nothing of the image but its digest, the second
 // knows all there is. What a template does right for both it does right.
-func newSamples(trigger *v1alpha1.ImageTrigger) ([]sample, error) {
+func newSamples(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]sample, error) {
 	sandbox := RequestSandbox{
 		RuntimeClassName: trigger.Spec.Sandbox.RuntimeClassName,
 		NodeSelector:     map[string]string{},
@@ -61,7 +61,7 @@ func newSamples(trigger *v1alpha1.ImageTrigger) ([]sample, error) {
 	}
 	var samples []sample
 	for _, r := range requests {
-		s, err := newSample(r.name, Request{Source: SourcePath(trigger.Namespace, trigger.Name), Tag: r.tag, Data: r.data})
+		s, err := newSample(ctx, r.name, Request{Source: SourcePath(trigger.Namespace, trigger.Name), Tag: r.tag, Data: r.data})
 		if err != nil {
 			return nil, err
 		}
@@ -71,8 +71,8 @@ func newSamples(trigger *v1alpha1.ImageTrigger) ([]sample, error) {
 }
 
 // newSample writes the request as Send would.
-func newSample(name string, r Request) (sample, error) {
-	req, err := newHTTPRequest(context.Background(), "http://sample.invalid/", r)
+func newSample(ctx context.Context, name string, r Request) (sample, error) {
+	req, err := newHTTPRequest(ctx, "http://sample.invalid/", r)
 	if err != nil {
 		return sample{}, err
 	}

@@ -50,14 +50,12 @@ func NewSender(o SenderOptions) (*Sender, error) {
 // Send posts a request once. A nil error means that the sink accepted it, which
 // for an EventListener means "queued" and nothing more. Errors are *SendError.
 func (s *Sender) Send(ctx context.Context, sink string, r Request) error {
+	var wrote atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	req, err := newHTTPRequest(ctx, sink, r)
 	if err != nil {
 		return &SendError{Reason: RequestInvalid, Permanent: true, Err: err}
 	}
-	var wrote atomic.Bool
-	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		WroteHeaders: func() { wrote.Store(true) },
-	}))
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return &SendError{Reason: SinkUnreachable, MayHaveArrived: wrote.Load(), Err: withoutURL(err)}

@@ -228,7 +228,7 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 }
 
 func TestSinkThatIsNotThereDidNotGetTheRequest(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (t *tally) complete() bool {
 func (t *tally) result() Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := Result{Repositories: int32(min(len(t.repositories), 1<<30)), Recovered: t.recovered, Baselines: t.baselines} //nolint:gosec // bounded
+	r := Result{Repositories: int32(min(len(t.repositories), 1<<30)), Recovered: t.recovered, Baselines: t.baselines}
 	if t.first.reason != "" {
 		r.Reason, r.Retry, r.Message = t.first.reason, t.first.retry, t.first.err.Error()
 		if t.failures > 1 {

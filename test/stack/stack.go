@@ -123,16 +123,24 @@ func (s *Stack) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return s.run(ctx, "", s.Info.Kubectl, args...)
 }
 
+// BuildPlugin builds kubectl-revet from the checkout into the cluster's state
+// directory and returns its path.
+func (s *Stack) BuildPlugin(ctx context.Context) (string, error) {
+	binary := filepath.Join(s.Info.Dir, "kubectl-revet")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/kubectl-revet")
+	build.Dir = s.Root
+	build.Env = append(os.Environ(), upstream.KoEnv("", "", "")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building kubectl-revet: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return binary, nil
+}
+
 // Revet runs "kubectl revet", built from the checkout, and returns what it printed.
 func (s *Stack) Revet(ctx context.Context, args ...string) (string, error) {
-	binary := filepath.Join(s.Info.Dir, "kubectl-revet")
-	if _, err := os.Stat(binary); err != nil {
-		build := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/kubectl-revet")
-		build.Dir = s.Root
-		build.Env = append(os.Environ(), upstream.KoEnv("", "", "")...)
-		if out, err := build.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("building kubectl-revet: %w: %s", err, strings.TrimSpace(string(out)))
-		}
+	binary, err := s.BuildPlugin(ctx)
+	if err != nil {
+		return "", err
 	}
 	return s.run(ctx, "", binary, args...)
 }

@@ -111,8 +111,8 @@ func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageT
 			found.runners = append(found.runners, runner)
 		}
 	}
-	if o.selectorErr != nil {
-		return found, nil
+	if o.selector == nil {
+		return found, nil // it does not compile, which is told elsewhere
 	}
 	var others bool
 	if found.streams, others = o.selector.SelectsStreams(); !found.streams {

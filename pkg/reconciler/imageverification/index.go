@@ -22,7 +22,7 @@ const (
 var indexes = map[string]client.IndexerFunc{
 	fieldUID: func(o client.Object) []string { return []string{string(o.GetUID())} },
 	fieldUnderway: func(o client.Object) []string {
-		return triggerIf(o, func(e *v1alpha1.ImageVerification) bool { return underway(e) })
+		return triggerIf(o, underway)
 	},
 	fieldOpen: func(o client.Object) []string { return triggerIf(o, open) },
 }

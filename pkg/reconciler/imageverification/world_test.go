@@ -39,7 +39,7 @@ import (
 const namespace = "demo"
 
 var (
-	digest = image.Digest(mustDigest("sha256:" + strings.Repeat("ab", 32)))
+	digest = mustDigest("sha256:" + strings.Repeat("ab", 32))
 	pushed = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 )
 
@@ -292,7 +292,7 @@ func (l *stubListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, make := l.answer, l.make
 	l.mu.Unlock()
 	if pr := make(body.Run, body.EntryUID, body.Image.Digest); pr != nil && answer < 300 {
-		if err := l.client.Create(context.Background(), pr); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := l.client.Create(r.Context(), pr); err != nil && !apierrors.IsAlreadyExists(err) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}

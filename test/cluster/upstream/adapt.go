@@ -87,9 +87,31 @@ func isThirdPartyImage(e corev1.EnvVar) bool {
 }
 
 func adaptConfigMap(object *unstructured.Unstructured) error {
-	if object.GetNamespace() != tektonNamespace || object.GetName() != "feature-flags" {
+	if object.GetNamespace() != tektonNamespace {
 		return nil
 	}
+	switch object.GetName() {
+	case "feature-flags":
+		return setFlags(object)
+	case "config-defaults":
+		return unstructured.SetNestedField(object.Object, initContainerResources, "data", "default-container-resource-requirements")
+	default:
+		return nil
+	}
+}
+
+// initContainerResources are those of the containers that Tekton adds to a TaskRun's Pod. Its own limit is a hundredth of a
+// CPU, with which copying the entrypoint takes nine seconds of every run; and 32 MiB are not enough where a sandbox's own
+// memory counts as the container's.
+const initContainerResources = `prepare:
+  requests: {cpu: 5m, memory: 32Mi}
+working-dir-initializer:
+  requests: {cpu: 5m, memory: 32Mi}
+place-scripts:
+  requests: {cpu: 5m, memory: 32Mi}
+`
+
+func setFlags(object *unstructured.Unstructured) error {
 	for flag, value := range map[string]string{
 		// An affinity assistant is a Pod more for every run, to keep runs on one node. There is one node.
 		"coschedule": "disabled",

@@ -29,7 +29,8 @@
 //   - Clients may send 200 requests a second (client-go's default is 5).
 //   - Knative may read EventListeners, so that they can be sinks of sources and Triggers.
 //   - Tekton: Pods get security contexts that meet Pod Security "restricted"; no affinity assistant; Steps start without
-//     waiting for sidecars that an outside webhook could inject; TaskRuns and PipelineRuns send no CloudEvents.
+//     waiting for sidecars that an outside webhook could inject; TaskRuns and PipelineRuns send no CloudEvents; the init
+//     containers of a TaskRun's Pod are not limited to a hundredth of a CPU.
 //   - Not installed: Tekton's resolvers and events controller; Knative's PingSource adapter, JobSink, RequestReply,
 //     and the images behind IntegrationSource, IntegrationSink and EventTransform. The CRDs of all of them are there,
 //     as the controllers that are installed watch them.

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,12 +19,13 @@ func upCommand() *cobra.Command {
 		fresh        bool
 		registryPort int
 		apiPort      int
+		bare         bool
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start the cluster of this checkout and leave it running",
-		Long: "Start the cluster of this checkout and leave it running. Binaries are built once into the cache.\n" +
-			"Where the cluster runs already, say what it is.",
+		Long: "Start the cluster of this checkout, install Knative, Tekton and Revet, and leave it running. Binaries and\n" +
+			"images are built once into the cache. Where the cluster runs already, bring it up to date and say what it is.",
 		Example: "  cluster up\n  cluster up --registry-port 5005",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,10 +41,16 @@ func upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !bare {
+				if err := playground(cmd.Context(), o, info); err != nil {
+					return err
+				}
+			}
 			describe(cmd.OutOrStdout(), info)
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&bare, "bare", false, "Kubernetes and the registry only: no Knative, no Tekton, no Revet")
 	cmd.Flags().StringArrayVar(&notify, "notify", nil, notifyHelp)
 	cmd.Flags().BoolVar(&keepPackages, "keep-packages", false, "do not install Debian packages: say which are missing")
 	cmd.Flags().BoolVar(&fresh, "fresh-registry", false, "start with an empty registry whose content goes with the cluster")
@@ -52,26 +61,32 @@ func upCommand() *cobra.Command {
 
 // describe prints what a person needs to use the cluster.
 func describe(out io.Writer, info *node.Info) {
-	image := info.RegistryHost + "/my-namespace/my-image:latest"
 	fmt.Fprintf(out, `
 The local cluster of %s runs: Kubernetes %s, RuntimeClass %s.
 
   kubeconfig  %s
   API server  %s
-  registry    %s from this machine
+  registry    %s from this machine (plain HTTP)
               %s from Pods
   logs        %s
 
 Next:
 
   export KUBECONFIG=%s
-  alias kubectl=%s
-  kubectl get nodes,runtimeclasses
-  crane push image.tar %s     (or any other client; plain HTTP)
+  export PATH=%s:%s:$PATH
+`, info.Checkout, info.Versions["kubernetes"], node.KataNote, info.Kubeconfig, info.APIServer,
+		info.RegistryHost, info.RegistryInCluster, info.Logs, info.Kubeconfig, filepath.Dir(info.Kubectl), info.Dir)
+	// The plug-in is built last of what is put on a cluster that is not bare.
+	if _, err := os.Stat(filepath.Join(info.Dir, "kubectl-revet")); err != nil {
+		fmt.Fprintf(out, "  kubectl get nodes,runtimeclasses\n  make down\n\n")
+		return
+	}
+	fmt.Fprintf(out, `  skopeo copy --dest-tls-verify=false docker-archive:image.tar docker://%[1]s/%[2]s/app:1.0     (or crane, podman, ko)
+  kubectl revet get -n %[2]s
+  kubectl revet explain -n %[2]s app:1.0
   make down
 
-`, info.Checkout, info.Versions["kubernetes"], node.KataNote, info.Kubeconfig, info.APIServer,
-		info.RegistryHost, info.RegistryInCluster, info.Logs, info.Kubeconfig, info.Kubectl, image)
+`, info.RegistryHost, demoNamespace)
 }
 
 const notifyHelp = "who hears of pushes from the registry itself: NAME=URL or NAME=URL,TOKENFILE, once for each"
