@@ -170,9 +170,9 @@ func (c *Controller) work(ctx context.Context) error {
 		}
 	}
 	c.synced.Store(true)
-	debug.FreeOSMemory() // listing leaves several times of what is kept behind
 	c.log.Info("caches complete")
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { giveBack(ctx); return nil })
 	for _, p := range parts {
 		for _, run := range p.run {
 			group.Go(func() error { return run(ctx) })
@@ -218,4 +218,21 @@ func (c *Controller) awaitKinds(ctx context.Context) error {
 	}
 	c.missing.Store(nil)
 	return nil
+}
+
+// giveBack returns memory to the system: listing, and a new leader's look at
+// every entry, leave several times of what is kept behind, which would otherwise
+// count for as long as the controller is idle.
+func giveBack(ctx context.Context) {
+	timer := time.NewTimer(memoryFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			debug.FreeOSMemory()
+			timer.Reset(memoryInterval)
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -33,8 +33,9 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 		// A reader that would start an informer by accident is an error.
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
-			&pipelinev1.PipelineRun{}: {Label: labels.NewSelector().Add(*ours), Transform: imageverification.SlimRun},
-			&corev1.ConfigMap{}:       {Namespaces: map[string]cache.Config{systemNamespace: {}}},
+			&v1alpha1.ImageVerification{}: {Transform: imageverification.CompactEntry},
+			&pipelinev1.PipelineRun{}:     {Label: labels.NewSelector().Add(*ours), Transform: imageverification.SlimRun},
+			&corev1.ConfigMap{}:           {Namespaces: map[string]cache.Config{systemNamespace: {}}},
 		},
 	})
 	if err != nil {

@@ -86,6 +86,10 @@ const (
 	// releaseWait bounds how long the giving back of a lease waits for requests
 	// that it allows.
 	releaseWait = sinkTimeout + time.Second
+	// memoryInterval is how often memory that is not used is given back, which
+	// costs some milliseconds of a processor.
+	memoryInterval = time.Minute
+	memoryFirst    = 10 * time.Second
 	// kindRetry is how often it is looked whether a kind is there that was not.
 	kindRetry = 2 * time.Second
 	// firstRetry and slowestRetry bound the time between two passes over an

@@ -14,6 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
 	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
@@ -60,13 +61,14 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 		return nil, err
 	}
 	return sweep.New(sweep.Dependencies{
-		Cluster: sweep.NewLive(c.access.live),
-		Images:  &cluster{live: c.access.live},
-		Ledger:  c.ledger,
-		Metrics: instruments,
-		Log:     c.log,
-		Now:     c.options.Now,
-		Done:    done,
+		Cluster:  sweep.NewLive(c.access.live),
+		Images:   &cluster{live: c.access.live},
+		Registry: &sweptRegistry{client: registry.New(c.config.Policy), live: c.access.live},
+		Ledger:   c.ledger,
+		Metrics:  instruments,
+		Log:      c.log,
+		Now:      c.options.Now,
+		Done:     done,
 	}, sweep.DefaultOptions())
 }
 

@@ -8,10 +8,13 @@ import (
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
@@ -19,9 +22,8 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 )
 
-// receiverWatches is what the receiver knows without a request: triggers,
-// entries without what it does not read, namespaces' labels, and the operator's
-// configuration. It watches neither ImageStreams nor Images, of which there may
+// receiverWatches is what the receiver knows without a request: triggers, what
+// the ledger covers, namespaces' labels, and the operator's configuration. It watches neither ImageStreams nor Images, of which there may
 // be many more, and larger.
 type receiverWatches struct {
 	triggers   *intake.Triggers
@@ -43,9 +45,8 @@ func newReceiverWatches(ctx context.Context, api *apiAccess, mapper meta.RESTMap
 		Scheme:     api.scheme,
 		Mapper:     mapper,
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.ImageVerification{}: {Transform: ledger.Slim},
-			&corev1.ConfigMap{}:           inSystem(nil),
-			&corev1.Secret{}:              inSystem(fields.OneTermEqualSelector("metadata.name", config.TokensSecret)),
+			&corev1.ConfigMap{}: inSystem(nil),
+			&corev1.Secret{}:    inSystem(fields.OneTermEqualSelector("metadata.name", config.TokensSecret)),
 		},
 		DefaultTransform:             stripMetadata,
 		DefaultUnsafeDisableDeepCopy: &unsafe,
@@ -60,14 +61,12 @@ func newReceiverWatches(ctx context.Context, api *apiAccess, mapper meta.RESTMap
 		index:      ledger.NewIndex(o.Now),
 		config:     config.NewStore(o.SystemNamespace, toldConfig(log)),
 		namespaces: c,
-		start:      c.Start,
 	}
 	for _, watch := range []struct {
 		object  client.Object
 		handler toolscache.ResourceEventHandler
 	}{
 		{&v1alpha1.ImageTrigger{}, w.triggers.Handler()},
-		{&v1alpha1.ImageVerification{}, w.index.Handler()},
 		{&corev1.ConfigMap{}, w.config.Handler()},
 		{&corev1.Secret{}, w.config.Handler()},
 		{namespaceMetadata(), toolscache.ResourceEventHandlerFuncs{}},
@@ -76,7 +75,27 @@ func newReceiverWatches(ctx context.Context, api *apiAccess, mapper meta.RESTMap
 			return nil, err
 		}
 	}
+	entries, err := w.entries(api)
+	if err != nil {
+		return nil, err
+	}
+	w.start = func(ctx context.Context) error {
+		go entries.RunWithContext(ctx)
+		return c.Start(ctx)
+	}
 	return w, nil
+}
+
+// entries feeds the index without an informer, whose store would hold several
+// times of what the index keeps.
+func (w *receiverWatches) entries(api *apiAccess) (*toolscache.Reflector, error) {
+	rest, err := apiutil.RESTClientForGVK(v1alpha1.GroupVersion.WithKind("ImageVerification"), true, false, api.config, serializer.NewCodecFactory(api.scheme), api.http)
+	if err != nil {
+		return nil, fmt.Errorf("watching ImageVerifications: %w", err)
+	}
+	w.synced = append(w.synced, w.index.Synced)
+	list := toolscache.NewListWatchFromClient(rest, "imageverifications", metav1.NamespaceAll, fields.Everything())
+	return toolscache.NewNamedReflector("ledger", list, &v1alpha1.ImageVerification{}, w.index.Store(), 0), nil
 }
 
 func (w *receiverWatches) add(ctx context.Context, c cache.Cache, object client.Object, handler toolscache.ResourceEventHandler) error {

@@ -14,9 +14,10 @@
 //     trigger, repository and digest; otherwise it is ErrForeign, which is
 //     permanent. ErrConflict and errors of the API server are transient.
 //   - Index answers what is covered without a request. It is fed by a watch of
-//     ImageVerifications and, at once, by this process's own writes; an own
-//     write that the watch does not confirm is forgotten again, so that a lost
-//     watch event can never cover a push for good.
+//     ImageVerifications (Store for a reflector of its own, Handler for an
+//     informer that others use too) and, at once, by this process's own writes;
+//     an own write that the watch does not confirm is forgotten again, so that a
+//     lost watch event can never cover a push for good.
 //
 // A crash after create and before anything else loses nothing: the same push is
 // covered by spec.firstPush.

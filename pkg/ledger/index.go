@@ -1,8 +1,8 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -10,7 +10,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
 )
 
@@ -19,24 +18,20 @@ import (
 // was deleted before the watch ever showed it covers anything.
 const ownWriteTrust = time.Minute
 
-// Index is what the ledger holds, by trigger and repository. It is safe for
-// concurrent use, and shares the objects it is given: nobody may change them.
+// Index is what the ledger covers, by trigger and repository. It keeps a few
+// hundred bytes of an entry and nothing of the object. It is safe for
+// concurrent use.
 type Index struct {
 	now func() time.Time
 
 	mu      sync.RWMutex
-	entries map[indexKey][]record
+	synced  bool
+	entries map[indexKey][]record // by digest
 }
 
 type indexKey struct {
 	triggerUID string
 	repository push.Repository
-}
-
-// record is an entry; written is zero for one that the watch has shown.
-type record struct {
-	entry   *v1alpha1.ImageVerification
-	written time.Time
 }
 
 // NewIndex returns an empty index.
@@ -51,8 +46,8 @@ func (x *Index) Len() int {
 	return len(x.entries)
 }
 
-// Handler feeds the index; add it to an informer of ImageVerifications. Until
-// its registration has synced the index is incomplete.
+// Handler feeds the index; add it to an informer of ImageVerifications, where
+// there is one. Until its registration has synced the index is incomplete.
 func (x *Index) Handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { x.observe(obj) },
@@ -70,35 +65,37 @@ func (x *Index) Handler() cache.ResourceEventHandler {
 
 func (x *Index) observe(obj any) {
 	if entry, ok := obj.(*v1alpha1.ImageVerification); ok {
-		x.put(record{entry: entry})
+		x.put(keyOf(entry), newRecord(entry))
 	}
 }
 
 // ownWrite makes a write count before the watch shows it.
 func (x *Index) ownWrite(entry *v1alpha1.ImageVerification) {
-	x.put(record{entry: slim(entry), written: x.now()})
+	r := newRecord(entry)
+	r.written = x.now().UnixNano()
+	x.put(keyOf(entry), r)
 }
 
 func keyOf(entry *v1alpha1.ImageVerification) indexKey {
 	return indexKey{triggerUID: entry.Spec.Trigger.UID, repository: RepositoryOf(entry)}
 }
 
-func byDigest(r record, digest string) int { return strings.Compare(r.entry.Spec.Digest, digest) }
-
 // put replaces an older state of the same entry. The slice is copied, so that a
 // snapshot can be read without the lock.
-func (x *Index) put(r record) {
-	key := keyOf(r.entry)
+func (x *Index) put(key indexKey, r record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	records := x.entries[key]
-	i, found := slices.BinarySearchFunc(records, r.entry.Spec.Digest, byDigest)
+	records, known := x.entries[key]
+	if !known {
+		key = key.compact()
+	}
+	i, found := slices.BinarySearchFunc(records, r.digest, byDigest)
 	if !found {
 		x.entries[key] = slices.Insert(slices.Clip(records), i, r)
 		return
 	}
 	// An own write stays until the watch has caught up with it.
-	if have := records[i].entry; have.UID == r.entry.UID && newer(have, r.entry) {
+	if have := records[i]; have.uid == r.uid && newer(have.version, r.version) {
 		return
 	}
 	records = slices.Clone(records)
@@ -106,20 +103,20 @@ func (x *Index) put(r record) {
 	x.entries[key] = records
 }
 
-// newer reports whether a is a later state than b of the same object.
-func newer(a, b *v1alpha1.ImageVerification) bool {
-	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
+// newer reports whether a is a later resourceVersion than b of the same object.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order > 0
 }
 
 // forget removes an entry, but not one of the same identity that was made since.
 func (x *Index) forget(entry *v1alpha1.ImageVerification) {
-	key := keyOf(entry)
+	key, gone := keyOf(entry), newRecord(entry)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	records := x.entries[key]
-	i, found := slices.BinarySearchFunc(records, entry.Spec.Digest, byDigest)
-	if !found || (entry.UID != "" && records[i].entry.UID != entry.UID) {
+	i, found := slices.BinarySearchFunc(records, gone.digest, byDigest)
+	if !found || (gone.uid != "" && records[i].uid != gone.uid) {
 		return
 	}
 	if len(records) == 1 {
@@ -129,38 +126,79 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	x.entries[key] = slices.Delete(slices.Clone(records), i, i+1)
 }
 
-// snapshot returns the entries of a trigger and repository that count.
-func (x *Index) snapshot(triggerUID string, r push.Repository) []record {
+// known returns a snapshot of what covers a trigger and repository.
+func (x *Index) known(triggerUID string, r push.Repository) known {
 	x.mu.RLock()
 	records := x.entries[indexKey{triggerUID, r}]
 	x.mu.RUnlock()
 	for i := range records {
 		if x.expired(records[i]) {
-			return slices.DeleteFunc(slices.Clone(records), x.expired)
+			records = slices.DeleteFunc(slices.Clone(records), x.expired)
+			break
 		}
 	}
-	return records
+	return known{kind: r.Kind, records: records}
 }
 
 func (x *Index) expired(r record) bool {
-	return !r.written.IsZero() && x.now().Sub(r.written) > ownWriteTrust
+	return r.written != 0 && x.now().Sub(time.Unix(0, r.written)) > ownWriteTrust
 }
 
-func (x *Index) known(triggerUID string, r push.Repository) known {
-	return known{kind: r.Kind, records: x.snapshot(triggerUID, r)}
+// Store feeds the index from a reflector, without an informer and its store of
+// whole objects. It is what the receiver uses.
+func (x *Index) Store() cache.TransformingStore { return indexStore{x} }
+
+// Synced reports whether a reflector has listed all that there was.
+func (x *Index) Synced() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.synced
 }
 
-func (x *Index) has(triggerUID string, r push.Repository, d image.Digest) bool {
-	return x.known(triggerUID, r).entry(d.String()) != nil
+type indexStore struct{ x *Index }
+
+func (s indexStore) Add(obj any) error    { s.x.observe(obj); return nil }
+func (s indexStore) Update(obj any) error { s.x.observe(obj); return nil }
+func (s indexStore) Resync() error        { return nil }
+
+func (s indexStore) Delete(obj any) error {
+	s.x.Handler().OnDelete(obj)
+	return nil
 }
 
-// nextSequence returns the sequence of the next push of a tag; or the entry
-// that covers the digest, which is then what the tag is known to point to.
-func (x *Index) nextSequence(triggerUID string, r push.Repository, tag string, d image.Digest) (int64, *v1alpha1.ImageVerification) {
-	k := x.known(triggerUID, r)
-	newest, at := k.newest(tag)
-	if len(at) == 1 && at[0].Spec.Digest == d.String() {
-		return 0, at[0]
+// Replace takes a whole list: after a gap in the watch, what is not in it is
+// gone, except what this process wrote just now.
+func (s indexStore) Replace(list []any, _ string) error {
+	fresh := NewIndex(s.x.now)
+	for _, obj := range list {
+		if _, ok := obj.(*v1alpha1.ImageVerification); !ok {
+			return fmt.Errorf("the ledger's index was given a %T", obj)
+		}
+		fresh.observe(obj)
 	}
-	return newest + 1, nil
+	s.x.mu.Lock()
+	defer s.x.mu.Unlock()
+	for key, records := range s.x.entries {
+		for _, r := range records {
+			if r.written != 0 && !s.x.expired(r) {
+				fresh.put(key, r)
+			}
+		}
+	}
+	s.x.entries, s.x.synced = fresh.entries, true
+	return nil
+}
+
+// Transformer makes what a list holds before Replace small.
+func (s indexStore) Transformer() cache.TransformFunc { return trim }
+
+// trim drops what the index does not read.
+func trim(obj any) (any, error) {
+	entry, ok := obj.(*v1alpha1.ImageVerification)
+	if !ok {
+		return obj, nil
+	}
+	entry.ManagedFields, entry.Labels, entry.Annotations = nil, nil, nil
+	entry.Status = v1alpha1.ImageVerificationStatus{Tags: entry.Status.Tags}
+	return entry, nil
 }

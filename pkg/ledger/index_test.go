@@ -157,12 +157,8 @@ func TestRegistryTieIsNotCovered(t *testing.T) {
 			t.Errorf("digest %d is covered though another has its sequence", n+1)
 		}
 	}
-	d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", 2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if next, covered := x.nextSequence("trigger", r, "prod", d); next != 8 || covered != nil {
-		t.Errorf("next sequence = %d, covered by %v; want 8 and nothing", next, covered)
+	if newest, head := x.known("trigger", r).head("prod"); newest != 7 || head != "" {
+		t.Errorf("newest sequence = %d of %q; want 7 of nothing", newest, head)
 	}
 }
 
@@ -239,7 +235,7 @@ func TestNamesIdentify(t *testing.T) {
 }
 
 // 10,000 streams of an entry each must leave room in the receiver's 60 MiB.
-func TestSlimEntriesAreSmall(t *testing.T) {
+func TestRecordsAreSmall(t *testing.T) {
 	const count = 10000
 	x := NewIndex(func() time.Time { return start })
 	var before, after runtime.MemStats
@@ -247,20 +243,58 @@ func TestSlimEntriesAreSmall(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for n := range count {
 		e := entryOf(fmt.Sprintf("stream-%d", n), n, fmt.Sprintf("11111111-2222-3333-4444-%012d", n), fmt.Sprint(n))
-		e.Labels = map[string]string{v1alpha1.TriggerUIDLabel: "trigger"}
 		e.Status.Runs = make([]v1alpha1.RunStatus, 10)
-		slimmed, err := Slim(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x.Handler().OnAdd(slimmed, true)
+		x.observe(e)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / count //nolint:gosec // a heap is far below 2^63
 	t.Logf("%d bytes an entry", each)
-	if each > 1600 {
-		t.Errorf("an entry takes %d bytes, want at most 1600", each)
+	if each > 600 {
+		t.Errorf("an entry takes %d bytes, want at most 600", each)
 	}
 	runtime.KeepAlive(x)
+}
+
+// After a gap in its watch a reflector lists anew: what is not in the list is
+// gone, but for what this process wrote just now.
+func TestStoreReplacesAll(t *testing.T) {
+	now := start
+	x := NewIndex(func() time.Time { return now })
+	gone, kept, own, old := entryOf("web", 1, "u1", "1"), entryOf("web", 2, "u2", "2"), entryOf("web", 3, "u3", "3"), entryOf("web", 4, "u4", "4")
+	s := x.Store()
+	if x.Synced() {
+		t.Error("synced before anything was listed")
+	}
+	if err := s.Replace([]any{gone, kept}, "2"); err != nil || !x.Synced() {
+		t.Fatalf("Replace = %v, synced = %t", err, x.Synced())
+	}
+	x.ownWrite(old)
+	now = start.Add(ownWriteTrust + time.Second)
+	x.ownWrite(own)
+	trimmed, err := s.Transformer()(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Replace([]any{trimmed}, "5"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		entry *v1alpha1.ImageVerification
+		want  bool
+	}{{"deleted in the gap", gone, false}, {"still listed", kept, true}, {"written just now", own, true}, {"written long ago and not listed", old, false}} {
+		if got := x.known("trigger", RepositoryOf(test.entry)).Covers(observation(test.entry, "prod", start)); got != test.want {
+			t.Errorf("%s: covered = %t, want %t", test.name, got, test.want)
+		}
+	}
+	if err := s.Delete(kept); err != nil {
+		t.Fatal(err)
+	}
+	if x.known("trigger", RepositoryOf(kept)).Covers(observation(kept, "prod", start)) {
+		t.Error("a deleted entry covers")
+	}
+	if err := s.Replace([]any{"no entry"}, "6"); err == nil {
+		t.Error("a list of something else is accepted")
+	}
 }

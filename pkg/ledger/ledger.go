@@ -39,10 +39,11 @@ const (
 	Unchanged Outcome = "Unchanged" // the entry had the push already
 )
 
-// Result is what Record did, and the entry as it is now.
+// Result is what Record did.
 type Result struct {
-	Entry   *v1alpha1.ImageVerification
 	Outcome Outcome
+	// Entry is as it is now. For Unchanged it is nil where it was not read.
+	Entry *v1alpha1.ImageVerification
 }
 
 // Ledger writes entries through a client that does not cache.
@@ -64,14 +65,15 @@ func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.K
 // number of other writers.
 func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (Result, error) {
 	entry := newEntry(trigger, p, source, now)
+	known := l.index.known(string(trigger.UID), p.Repository)
 	if p.Repository.Kind == push.Registry {
-		next, covered := l.index.nextSequence(string(trigger.UID), p.Repository, p.Tag, p.Digest)
-		if covered != nil {
-			return Result{Entry: covered, Outcome: Unchanged}, nil
+		newest, head := known.head(p.Tag)
+		if head == p.Digest.Hex() {
+			return Result{Outcome: Unchanged}, nil
 		}
-		entry.Spec.FirstPush.Sequence = next
+		entry.Spec.FirstPush.Sequence = newest + 1
 	}
-	if !l.index.has(string(trigger.UID), p.Repository, p.Digest) {
+	if known.record(p.Digest) == nil {
 		// The API server writes into what it is given.
 		created := entry.DeepCopy()
 		err := l.client.Create(ctx, created)

@@ -52,7 +52,7 @@ func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
 		if t.Tag != p.Tag {
 			continue
 		}
-		if covers(t.PushRecord, p) {
+		if newTagRecord(t.PushRecord).covers(newTagRecord(p)) {
 			return false
 		}
 		*t = v1alpha1.TagStatus{PushRecord: p}
@@ -60,13 +60,4 @@ func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
 	}
 	entry.Status.Tags = append(entry.Status.Tags, v1alpha1.TagStatus{PushRecord: p})
 	return true
-}
-
-// covers reports whether a record tells of p or of a later push. Sequences
-// order pushes where the repository shows no times.
-func covers(have, p v1alpha1.PushRecord) bool {
-	if have.Sequence != 0 || p.Sequence != 0 {
-		return have.Sequence >= p.Sequence
-	}
-	return !have.PushedAt.Time.Before(p.PushedAt.Time)
 }

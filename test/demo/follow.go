@@ -2,7 +2,9 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
 // follower watches what a push sets in motion and tells each image's story.
@@ -91,7 +94,7 @@ func (f *follower) observeEntry(e *v1alpha1.ImageVerification) {
 		}
 	}
 	if final(e) {
-		f.tell(e.Spec.Digest, hopVerdict, time.Now(), "%s: %s", e.Status.Phase, e.Status.Message)
+		f.tell(e.Spec.Digest, hopVerdict, time.Now(), "%s", outcome(e))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +112,7 @@ func (f *follower) observeRun(r *pipelinev1.PipelineRun, now time.Time) {
 }
 
 func (f *follower) observePod(p *corev1.Pod, now time.Time) {
-	if p.Status.Phase != corev1.PodRunning {
+	if !executed(p) {
 		return
 	}
 	f.mu.Lock()
@@ -122,7 +125,18 @@ func (f *follower) observePod(p *corev1.Pod, now time.Time) {
 	if p.Spec.RuntimeClassName != nil {
 		class = *p.Spec.RuntimeClassName
 	}
-	f.tell(digest, hopPod, now, "%s runs under RuntimeClass %s, which gVisor serves on this cluster", p.Name, class)
+	f.tell(digest, hopPod, now, "%s executes under RuntimeClass %s (served by gVisor here)", p.Name, class)
+}
+
+// executed reports whether a container of the Pod has begun. The Pod's phase
+// need not show it: short steps end before it becomes Running.
+func executed(p *corev1.Pod) bool {
+	for _, c := range p.Status.ContainerStatuses {
+		if c.State.Running != nil || c.State.Terminated != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // follow waits until the digest's entry has its verdict.
@@ -153,4 +167,23 @@ func final(e *v1alpha1.ImageVerification) bool {
 	default:
 		return false
 	}
+}
+
+// outcome tells how the entry ended, in a line.
+func outcome(e *v1alpha1.ImageVerification) string {
+	if len(e.Status.Runs) == 0 || e.Status.Message != "" {
+		return fmt.Sprintf("%s: %s", e.Status.Phase, e.Status.Message)
+	}
+	var summary verdict.Summary
+	if err := json.Unmarshal([]byte(e.Status.Runs[len(e.Status.Runs)-1].Summary), &summary); err != nil {
+		return string(e.Status.Phase)
+	}
+	if len(summary.Findings) == 0 {
+		return fmt.Sprintf("%s: all %d rules hold", e.Status.Phase, summary.Counts.Rules)
+	}
+	rules := make([]string, 0, len(summary.Findings))
+	for _, finding := range summary.Findings {
+		rules = append(rules, finding.Rule)
+	}
+	return fmt.Sprintf("%s: %s", e.Status.Phase, strings.Join(rules, ", "))
 }

@@ -46,14 +46,14 @@ func TestVerdictReachesSubscriber(t *testing.T) {
 			return false, err
 		}
 		for _, event := range last {
-			if event["imagedigest"] == digest && event["outcome"] == "failure" && event["type"] == "dev.cdevents.testsuiterun.finished.0.3.0" {
+			if event["imagedigest"] == digest && event["outcome"] == "fail" && event["type"] == "dev.cdevents.testsuiterun.finished.0.3.0" {
 				return true, nil
 			}
 		}
 		return false, nil
 	})
 	for _, event := range last {
-		if event["outcome"] != "failure" {
+		if event["outcome"] != "fail" {
 			t.Errorf("the Trigger's filter let %v through", event)
 		}
 	}

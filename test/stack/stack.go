@@ -109,7 +109,11 @@ func (s *Stack) KoApply(ctx context.Context, folder string, args ...string) erro
 	}
 	cmd := exec.CommandContext(ctx, ko, append([]string{"apply", "--sbom=none"}, args...)...)
 	cmd.Dir = filepath.Join(s.Root, folder)
-	cmd.Env = append(s.environ(), upstream.KoEnv(s.Info.RegistryHost+"/revet/images", base, filepath.Join(s.Root, "ko.yaml"))...)
+	config := "" // ko.yaml names the product's programs; ko looks for them in the folder
+	if folder == "." {
+		config = "ko.yaml"
+	}
+	cmd.Env = append(s.environ(), upstream.KoEnv(s.Info.RegistryHost+"/revet/images", base, config)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {

@@ -13,14 +13,21 @@ import (
 
 // The fields by which entries are looked up in the cache.
 const (
-	fieldUID      = "revet.uid"
+	fieldUID      = "revet.uid"      // the entry's own, of entries that are not settled
 	fieldUnderway = "revet.underway" // the trigger's UID, of entries with a run under way
 	fieldOpen     = "revet.open"     // the trigger's UID, of entries that are not settled
 )
 
 // indexes are all fields, with what an entry has in them.
 var indexes = map[string]client.IndexerFunc{
-	fieldUID: func(o client.Object) []string { return []string{string(o.GetUID())} },
+	// An index costs several hundred bytes an entry, and the run of a settled one
+	// matters no more.
+	fieldUID: func(o client.Object) []string {
+		if e, ok := o.(*v1alpha1.ImageVerification); ok && open(e) {
+			return []string{string(e.UID)}
+		}
+		return nil
+	},
 	fieldUnderway: func(o client.Object) []string {
 		return triggerIf(o, underway)
 	},

@@ -22,15 +22,20 @@ const nobody = 65532
 
 // baseImage is what static binaries need round them: a user who is not root, and a /tmp. It is the same in every build.
 func baseImage() (v1.Image, error) {
-	files, err := baseFiles()
+	layer, err := layerOf(
+		file{header: tar.Header{Name: "etc/", Typeflag: tar.TypeDir, Mode: 0o755}},
+		file{
+			header:  tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Mode: 0o644},
+			content: []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"),
+		},
+		file{
+			header:  tar.Header{Name: "etc/group", Typeflag: tar.TypeReg, Mode: 0o644},
+			content: []byte("root:x:0:\nnonroot:x:65532:\n"),
+		},
+		file{header: tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}},
+	)
 	if err != nil {
 		return nil, err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(files)), nil
-	}, tarball.WithMediaType(types.OCILayer))
-	if err != nil {
-		return nil, fmt.Errorf("upstream: packing the base image: %w", err)
 	}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err = mutate.AppendLayers(image, layer)
@@ -50,36 +55,35 @@ func baseImage() (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-func baseFiles() ([]byte, error) {
+// file is a file or folder of a layer.
+type file struct {
+	header  tar.Header
+	content []byte
+}
+
+// layerOf packs files. They have no times, so that the same files make the same layer.
+func layerOf(files ...file) (v1.Layer, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	for _, f := range []struct {
-		header  tar.Header
-		content string
-	}{
-		{header: tar.Header{Name: "etc/", Typeflag: tar.TypeDir, Mode: 0o755}},
-		{
-			header:  tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Mode: 0o644},
-			content: "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n",
-		},
-		{
-			header:  tar.Header{Name: "etc/group", Typeflag: tar.TypeReg, Mode: 0o644},
-			content: "root:x:0:\nnonroot:x:65532:\n",
-		},
-		{header: tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}},
-	} {
+	for _, f := range files {
 		f.header.Size = int64(len(f.content))
 		if err := w.WriteHeader(&f.header); err != nil {
-			return nil, fmt.Errorf("upstream: packing %q of the base image: %w", f.header.Name, err)
+			return nil, fmt.Errorf("upstream: packing %q: %w", f.header.Name, err)
 		}
-		if _, err := w.Write([]byte(f.content)); err != nil {
-			return nil, fmt.Errorf("upstream: packing %q of the base image: %w", f.header.Name, err)
+		if _, err := w.Write(f.content); err != nil {
+			return nil, fmt.Errorf("upstream: packing %q: %w", f.header.Name, err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("upstream: packing the base image: %w", err)
+		return nil, fmt.Errorf("upstream: packing a layer: %w", err)
 	}
-	return out.Bytes(), nil
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(out.Bytes())), nil
+	}, tarball.WithMediaType(types.OCILayer))
+	if err != nil {
+		return nil, fmt.Errorf("upstream: packing a layer: %w", err)
+	}
+	return layer, nil
 }
 
 // PushBase pushes the base image of static binaries to the registry at host:port, unless it is there, and returns its

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/sweep"
+)
+
+// sweptRegistry is what sweeps see of registries.
+type sweptRegistry struct {
+	client *registry.Client
+	live   client.Reader
+}
+
+var _ sweep.Registry = (*sweptRegistry)(nil)
+
+// Repositories lists a host's catalogue.
+func (r *sweptRegistry) Repositories(ctx context.Context, host string, as sweep.Account, each func(image.Repository)) error {
+	account, err := r.account(ctx, as)
+	if err != nil {
+		return err
+	}
+	return lasting(r.client.Repositories(ctx, host, account, each))
+}
+
+// Tags lists a repository's tags; one that is not there has none.
+func (r *sweptRegistry) Tags(ctx context.Context, repository image.Repository, as sweep.Account, each func(string)) error {
+	account, err := r.account(ctx, as)
+	if err != nil {
+		return err
+	}
+	err = r.client.Tags(ctx, repository, account, each)
+	if registry.ReasonOf(err) == registry.NotFound {
+		return nil
+	}
+	return lasting(err)
+}
+
+// Head returns the digest that a registry claims for a tag; none for one that is gone.
+func (r *sweptRegistry) Head(ctx context.Context, repository image.Repository, tag string, as sweep.Account) (image.Digest, error) {
+	account, err := r.account(ctx, as)
+	if err != nil {
+		return image.Digest{}, err
+	}
+	digest, err := r.client.Head(ctx, repository, tag, account)
+	if registry.ReasonOf(err) == registry.NotFound {
+		return image.Digest{}, nil
+	}
+	return digest, lasting(err)
+}
+
+// Content reads a manifest by digest.
+func (r *sweptRegistry) Content(ctx context.Context, ref image.Reference, as sweep.Account) (image.Content, error) {
+	account, err := r.account(ctx, as)
+	if err != nil {
+		return image.Content{}, err
+	}
+	content, err := r.client.Content(ctx, ref, account)
+	return content, lasting(err)
+}
+
+func (r *sweptRegistry) account(ctx context.Context, as sweep.Account) (registry.Account, error) {
+	keychain, err := registry.Keychain(ctx, r.live, as.Namespace, as.Name)
+	return registry.Account{Namespace: as.Namespace, Keychain: keychain}, err
+}
+
+// lasting marks what asking again does not cure.
+func lasting(err error) error {
+	switch reason := registry.ReasonOf(err); reason {
+	case registry.NotFound, registry.Denied, registry.NotAllowed, registry.Invalid:
+		return &sweep.Refusal{Reason: string(reason), Err: err}
+	default:
+		return err
+	}
+}

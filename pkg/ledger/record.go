@@ -1,0 +1,95 @@
+package ledger
+
+import (
+	"strings"
+	"unique"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// record is what the index keeps of an entry. There is one for each entry of
+// the cluster in every receiver, so that its size matters.
+type record struct {
+	digest  string // hexadecimal
+	uid     string
+	version string
+	// written is when this process wrote the entry, in Unix nanoseconds; 0 once
+	// the watch has shown it.
+	written int64
+	tags    []tagRecord
+}
+
+// tagRecord is the newest push of one tag.
+type tagRecord struct {
+	tag      string
+	pushedAt int64 // Unix seconds
+	sequence int64
+}
+
+func newRecord(entry *v1alpha1.ImageVerification) record {
+	digest := strings.TrimPrefix(entry.Spec.Digest, "sha256:")
+	s := join(digest, string(entry.UID), entry.ResourceVersion)
+	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
+	r.add(entry.Spec.FirstPush)
+	for i := range entry.Status.Tags {
+		r.add(entry.Status.Tags[i].PushRecord)
+	}
+	return r
+}
+
+// add keeps the newest push of a tag: the first push counts as one while the
+// status is empty, and after it was lost.
+func (r *record) add(p v1alpha1.PushRecord) {
+	t := newTagRecord(p)
+	for i := range r.tags {
+		if r.tags[i].tag == p.Tag {
+			if !r.tags[i].covers(t) {
+				r.tags[i].pushedAt, r.tags[i].sequence = t.pushedAt, t.sequence
+			}
+			return
+		}
+	}
+	t.tag = unique.Make(p.Tag).Value() // the same few names in all entries
+	r.tags = append(r.tags, t)
+}
+
+func (r *record) covers(p tagRecord) bool {
+	for i := range r.tags {
+		if r.tags[i].tag == p.tag {
+			return r.tags[i].covers(p)
+		}
+	}
+	return false
+}
+
+func newTagRecord(p v1alpha1.PushRecord) tagRecord {
+	return tagRecord{tag: p.Tag, pushedAt: p.PushedAt.Unix(), sequence: p.Sequence}
+}
+
+// covers reports whether a record tells of p or of a later push. Sequences
+// order pushes where the repository shows no times.
+func (t tagRecord) covers(p tagRecord) bool {
+	if t.sequence != 0 || p.sequence != 0 {
+		return t.sequence >= p.sequence
+	}
+	return t.pushedAt >= p.pushedAt
+}
+
+func byDigest(r record, digest string) int { return strings.Compare(r.digest, digest) }
+
+// compact gives a key strings of its own, instead of parts of an object's.
+func (k indexKey) compact() indexKey {
+	k.triggerUID = unique.Make(k.triggerUID).Value()
+	s := join(k.repository.Name, k.repository.UID)
+	k.repository.Name, k.repository.UID = s[0], s[1]
+	return k
+}
+
+// join copies strings that are kept together into one allocation.
+func join(parts ...string) []string {
+	all := strings.Join(parts, "")
+	for i, p := range parts {
+		parts[i], all = all[:len(p)], all[len(p):]
+	}
+	return parts
+}

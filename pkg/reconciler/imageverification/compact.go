@@ -1,0 +1,77 @@
+package imageverification
+
+import (
+	"unique"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// CompactEntry makes entries share the strings that many of them have in common,
+// which are most of what a cache of thousands of them holds, and drops
+// managedFields. Nothing else changes, as entries are written as they are
+// cached. It is a transform of an informer; other objects pass unchanged.
+func CompactEntry(obj any) (any, error) {
+	e, ok := obj.(*v1alpha1.ImageVerification)
+	if !ok {
+		return obj, nil
+	}
+	e.ManagedFields = nil
+	share(&e.Kind, &e.APIVersion, &e.Namespace)
+	for k, v := range e.Labels {
+		key, value := k, v
+		share(&key, &value)
+		delete(e.Labels, k)
+		e.Labels[key] = value
+	}
+	share(&e.Spec.Trigger.Name, &e.Spec.Trigger.UID, &e.Spec.Repository.Name, &e.Spec.Repository.UID, &e.Spec.Repository.Pull)
+	share(&e.Spec.Repository.Kind)
+	share(&e.Spec.FirstPush.Source)
+	share(&e.Spec.FirstPush.Tag, &e.Status.Reason, &e.Status.Message, &e.Status.TagNames)
+	share(&e.Status.Phase)
+	for i := range e.Status.Tags {
+		share(&e.Status.Tags[i].Tag)
+		share(&e.Status.Tags[i].Source)
+	}
+	for i := range e.Status.Conditions {
+		compactCondition(&e.Status.Conditions[i])
+	}
+	for i := range e.Status.Runs {
+		compactRun(&e.Status.Runs[i])
+	}
+	if f := e.Status.Image; f != nil {
+		share(&f.MediaType, &f.Source, &f.Base)
+		for i := range f.Platforms {
+			share(&f.Platforms[i])
+		}
+	}
+	for i := range e.Status.Emitted {
+		share(&e.Status.Emitted[i])
+	}
+	return e, nil
+}
+
+func compactCondition(c *metav1.Condition) {
+	share(&c.Type, &c.Reason, &c.Message)
+	share(&c.Status)
+}
+
+func compactRun(r *v1alpha1.RunStatus) {
+	share(&r.Name, &r.Cause.Key, &r.Reason, &r.Message, &r.Digest, &r.Summary, &r.Sandbox.Requested, &r.Sandbox.Node)
+	share(&r.Cause.Type)
+	share(&r.Outcome)
+	for i := range r.Sandbox.Observed {
+		share(&r.Sandbox.Observed[i])
+	}
+}
+
+// share replaces strings by the copies that equal ones have in common, for as
+// long as anybody holds one.
+func share[S ~string](all ...*S) {
+	for _, s := range all {
+		if *s != "" {
+			*s = S(unique.Make(string(*s)).Value())
+		}
+	}
+}
