@@ -59,6 +59,9 @@ func (h *health) state(ctx context.Context) error {
 		defer cancel()
 		h.last = h.check(ctx)
 		h.checked = h.now()
+		if errors.Is(h.last, errNotSynced) {
+			h.checked = time.Time{} // costs nothing to ask, and changes soon
+		}
 	}
 	return h.last
 }

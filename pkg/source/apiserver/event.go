@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"knative.dev/eventing/pkg/apis/sources"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
@@ -14,12 +15,6 @@ import (
 
 // APIVersion is the only version of OpenShift's image API.
 const APIVersion = "image.openshift.io/v1"
-
-// The prefixes of the event types, before add, update or delete.
-const (
-	resourceType  = "dev.knative.apiserver.resource."
-	referenceType = "dev.knative.apiserver.ref."
-)
 
 // Verb says what happened to the object.
 type Verb string
@@ -186,17 +181,19 @@ func known(apiVersion, kind string) bool {
 }
 
 func parseType(t string) (Mode, Verb, bool) {
-	mode := Resource
-	verb, ok := strings.CutPrefix(t, resourceType)
-	if !ok {
-		mode = Reference
-		if verb, ok = strings.CutPrefix(t, referenceType); !ok {
-			return "", "", false
-		}
-	}
-	switch v := Verb(verb); v {
-	case Add, Update, Delete:
-		return mode, v, true
+	switch t {
+	case sources.ApiServerSourceAddEventType:
+		return Resource, Add, true
+	case sources.ApiServerSourceUpdateEventType:
+		return Resource, Update, true
+	case sources.ApiServerSourceDeleteEventType:
+		return Resource, Delete, true
+	case sources.ApiServerSourceAddRefEventType:
+		return Reference, Add, true
+	case sources.ApiServerSourceUpdateRefEventType:
+		return Reference, Update, true
+	case sources.ApiServerSourceDeleteRefEventType:
+		return Reference, Delete, true
 	default:
 		return "", "", false
 	}

@@ -145,7 +145,7 @@ func buildImages(ctx context.Context, o Options, c component, dir string) (map[s
 	if err := yaml.Unmarshal(out, &built); err != nil {
 		return nil, fmt.Errorf("reading what ko built: %w", err)
 	}
-	return keep(ctx, o.ModuleDir, path, c.images, built)
+	return keep(ctx, path, c.images, built)
 }
 
 // koReferences is a YAML document in which ko replaces every value by what it built.
@@ -158,7 +158,7 @@ func koReferences(images []string) map[string]string {
 }
 
 // keep writes the images that ko pushed into the layout, which has their blobs already.
-func keep(ctx context.Context, moduleDir string, path layout.Path, images []string, built map[string]string) (map[string]v1.Hash, error) {
+func keep(ctx context.Context, path layout.Path, images []string, built map[string]string) (map[string]v1.Hash, error) {
 	digests := map[string]v1.Hash{}
 	for _, i := range images {
 		reference, err := name.NewDigest(built[i])
@@ -169,16 +169,11 @@ func keep(ctx context.Context, moduleDir string, path layout.Path, images []stri
 		if err != nil {
 			return nil, fmt.Errorf("reading the image of %s back: %w", i, err)
 		}
-		if i == wrapped {
-			if image, err = wrap(ctx, moduleDir, image); err != nil {
-				return nil, err
-			}
-		}
 		if err := path.AppendImage(image, layout.WithAnnotations(map[string]string{"org.opencontainers.image.title": i})); err != nil {
 			return nil, fmt.Errorf("keeping the image of %s: %w", i, err)
 		}
-		if digests[i], err = image.Digest(); err != nil {
-			return nil, fmt.Errorf("keeping the image of %s: %w", i, err)
+		if digests[i], err = v1.NewHash(reference.DigestStr()); err != nil {
+			return nil, fmt.Errorf("ko returned %q for %s: %w", built[i], i, err)
 		}
 	}
 	return digests, nil

@@ -53,11 +53,15 @@ func TestOnAnAPIServer(t *testing.T) {
 		testUnavailable(t, client, manifests)
 	})
 	t.Run("an object that is refused is named", func(t *testing.T) {
-		bad := manifest{target: manifests[0].target, object: manifests[0].object.DeepCopy()}
-		bad.object.SetName("Not A Name")
-		err := applier{client: dynamicClient}.apply(t.Context(), []manifest{bad})
-		if err == nil || !strings.Contains(err.Error(), bad.String()) {
-			t.Errorf("error is %v, want one that names %s", err, bad)
+		bad, err := component{name: "bad"}.load(map[string][]byte{
+			"bad.yaml": []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Not A Name, namespace: default}\n"),
+		}, references{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = applier{client: dynamicClient}.apply(t.Context(), bad)
+		if err == nil || !strings.Contains(err.Error(), "ConfigMap default/Not A Name") {
+			t.Errorf("error is %v, want one that names the object", err)
 		}
 	})
 }

@@ -31,7 +31,6 @@
 //   - Tekton: Pods get security contexts that meet Pod Security "restricted"; no affinity assistant; Steps start without
 //     waiting for sidecars that an outside webhook could inject; TaskRuns and PipelineRuns send no CloudEvents; the init
 //     containers of a TaskRun's Pod are not limited to a hundredth of a CPU.
-//   - Tekton's entrypoint can be read by the Steps, as gVisor demands: see the command entrypoint.
 //   - Not installed: Tekton's resolvers and events controller; Knative's PingSource adapter, JobSink, RequestReply,
 //     and the images behind IntegrationSource, IntegrationSink and EventTransform. The CRDs of all of them are there,
 //     as the controllers that are installed watch them.

@@ -43,7 +43,7 @@ func waitAvailable(ctx context.Context, client kubernetes.Interface, manifests [
 		if time.Since(said) >= progressInterval {
 			said = time.Now()
 			logf("upstream: %d of %d Deployments available after %s, waiting for %s",
-				len(wanted)-len(missing), len(wanted), time.Since(start).Round(time.Second), strings.Join(missing, ", "))
+				len(wanted)-len(missing), len(wanted), time.Since(start).Round(time.Second), strings.Join(names(missing), ", "))
 		}
 		select {
 		case <-ctx.Done():
@@ -71,6 +71,16 @@ func unavailable(ctx context.Context, client kubernetes.Interface, wanted []stri
 func isAvailable(d *appsv1.Deployment) bool {
 	return d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas > 0 &&
 		d.Status.AvailableReplicas == d.Status.Replicas && d.Status.UpdatedReplicas == d.Status.Replicas
+}
+
+// names drops the namespaces, for a line that a person reads.
+func names(deployments []string) []string {
+	var out []string
+	for _, d := range deployments {
+		_, name, _ := strings.Cut(d, "/")
+		out = append(out, name)
+	}
+	return out
 }
 
 func namespaces(wanted []string) []string {

@@ -17,7 +17,7 @@ import (
 const testModule = "github.com/revet-dev/revet/test"
 
 // recipe changes whenever images would be built differently from the same modules.
-const recipe = "3"
+const recipe = "2"
 
 // shaping are the modules that, besides its own, decide how a component behaves.
 func shaping() []string {
