@@ -87,7 +87,7 @@ func TestDeriveGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden) //nolint:gosec // one of this repository's own
+	want, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatalf("%v; write it with: go test ./pkg/events -update", err)
 	}

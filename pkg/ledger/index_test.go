@@ -248,7 +248,7 @@ func TestRecordsAreSmall(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / count //nolint:gosec // a heap is far below 2^63
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / count
 	t.Logf("%d bytes an entry", each)
 	if each > 600 {
 		t.Errorf("an entry takes %d bytes, want at most 600", each)

@@ -126,7 +126,7 @@ func (f *Facts) add(desc v1.Descriptor, child *manifest, labelNames []string) {
 func (m *manifest) facts(labelNames []string) v1alpha1.ImageFacts {
 	f := v1alpha1.ImageFacts{
 		MediaType: string(m.mediaType),
-		Layers:    int32(min(len(m.image.Layers), 1<<20)), //nolint:gosec // bounded in the same expression
+		Layers:    int32(min(len(m.image.Layers), 1<<20)),
 		Base:      image.Cut(m.image.Annotations[baseName], maxBase),
 		Source:    factsSource,
 	}

@@ -77,12 +77,12 @@ func (l *standInListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.requests[body.Run]++
 	l.mu.Unlock()
 	w.WriteHeader(http.StatusAccepted)
-	go l.create(body.Run, body.EntryUID, body.Image.Digest)
+	go l.create(context.WithoutCancel(r.Context()), body.Run, body.EntryUID, body.Image.Digest)
 }
 
 // create is not tried again: a real listener only logs that it failed.
-func (l *standInListener) create(run, entryUID, digest string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func (l *standInListener) create(ctx context.Context, run, entryUID, digest string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	err := l.client.Create(ctx, &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
 		Namespace: l.namespace, Name: run,
@@ -180,11 +180,10 @@ func entriesOf(t *testing.T, namespace string) []v1alpha1.ImageVerification {
 }
 
 // inPhase waits until all of a number of entries are in a phase.
-func inPhase(t *testing.T, namespace string, number int, phase v1alpha1.Phase) []v1alpha1.ImageVerification {
+func inPhase(t *testing.T, namespace string, number int, phase v1alpha1.Phase) {
 	t.Helper()
-	var entries []v1alpha1.ImageVerification
 	eventually(t, fmt.Sprintf("%d entries are %s", number, phase), func() error {
-		entries = entriesOf(t, namespace)
+		entries := entriesOf(t, namespace)
 		count := map[string]int{}
 		for _, e := range entries {
 			count[string(e.Status.Phase)+"/"+e.Status.Reason]++
@@ -199,7 +198,6 @@ func inPhase(t *testing.T, namespace string, number int, phase v1alpha1.Phase) [
 		}
 		return nil
 	})
-	return entries
 }
 
 func runsOf(t *testing.T, namespace string) []pipelinev1.PipelineRun {

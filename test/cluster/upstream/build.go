@@ -42,7 +42,7 @@ func buildBundle(ctx context.Context, o Options, c component, dir string) error 
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, tableFile), append(table, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(dir, tableFile), append(table, '\n'), 0o600)
 }
 
 // upstreamModule is what the go tool says about a module.
@@ -50,7 +50,7 @@ type upstreamModule struct{ Path, Version, Dir, GoMod, Error string }
 
 // findUpstream returns where the sources of a module are, after downloading them if necessary.
 func findUpstream(ctx context.Context, moduleDir, path string) (upstreamModule, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", path)
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", path) //nolint:gosec // a module of the literal tables
 	cmd.Dir = moduleDir
 	out, err := cmd.Output()
 	var m upstreamModule
@@ -76,15 +76,15 @@ func copyManifests(c component, from, to string) error {
 			if err != nil {
 				return err
 			}
-			data, err := os.ReadFile(file)
+			data, err := os.ReadFile(file) //nolint:gosec // below the module's folder, by a pattern of ours
 			if err != nil {
 				return fmt.Errorf("reading a manifest: %w", err)
 			}
 			target := filepath.Join(to, rel)
-			if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 				return fmt.Errorf("making the folder of manifests: %w", err)
 			}
-			if err := os.WriteFile(target, data, 0o644); err != nil {
+			if err := os.WriteFile(target, data, 0o600); err != nil { //nolint:gosec // below the bundle's folder
 				return fmt.Errorf("copying a manifest: %w", err)
 			}
 		}
@@ -106,10 +106,10 @@ func buildImages(ctx context.Context, o Options, c component, dir string) (map[s
 		return nil, fmt.Errorf("starting an image layout: %w", err)
 	}
 	blobs := filepath.Join(dir, "blobs")
-	if err := os.MkdirAll(blobs, 0o755); err != nil {
+	if err := os.MkdirAll(blobs, 0o750); err != nil {
 		return nil, fmt.Errorf("starting an image layout: %w", err)
 	}
-	host, stop, err := serveBlobs(blobs)
+	host, stop, err := serveBlobs(ctx, blobs)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +180,8 @@ func keep(ctx context.Context, path layout.Path, images []string, built map[stri
 }
 
 // serveBlobs starts a registry on the loopback interface that keeps blobs in dir.
-func serveBlobs(dir string) (host string, stop func(), err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func serveBlobs(ctx context.Context, dir string) (host string, stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("listening for ko: %w", err)
 	}

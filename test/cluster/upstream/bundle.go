@@ -105,7 +105,7 @@ func ensureBundle(ctx context.Context, o Options, c component, dir string) (bund
 }
 
 func openBundle(c component, dir string) (bundle, error) {
-	data, err := os.ReadFile(filepath.Join(dir, tableFile))
+	data, err := os.ReadFile(filepath.Join(dir, tableFile)) //nolint:gosec // the caller's cache folder
 	if err != nil {
 		return bundle{}, fmt.Errorf("upstream: opening the bundle of %s: %w", c.name, err)
 	}
@@ -146,7 +146,7 @@ func (b bundle) manifests() (map[string][]byte, error) {
 		if err != nil {
 			return err
 		}
-		files[filepath.ToSlash(rel)], err = os.ReadFile(path)
+		files[filepath.ToSlash(rel)], err = os.ReadFile(path) //nolint:gosec // below the caller's cache folder
 		return err
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func TestOpenBundle(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, tableFile), []byte(row.table), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, tableFile), []byte(row.table), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			b, err := openBundle(c, dir)
@@ -49,10 +49,10 @@ func TestOpenBundle(t *testing.T) {
 
 func TestCopyManifestsNoticesThatUpstreamMovedAFile(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
-	if err := os.MkdirAll(filepath.Join(from, "deep"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(from, "deep"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(from, "deep", "a.yaml"), []byte("kind: A\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(from, "deep", "a.yaml"), []byte("kind: A\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := copyManifests(component{module: "example.com/m", files: []string{"deep/*.yaml"}}, from, to); err != nil {
@@ -96,10 +96,10 @@ func TestLock(t *testing.T) {
 func TestEnsureKoTakesTheOneInTheCache(t *testing.T) {
 	cache := t.TempDir()
 	want := filepath.Join(cache, "bin", "ko-"+koVersion, "ko")
-	if err := os.MkdirAll(filepath.Dir(want), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(want), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(want, nil, 0o755); err != nil {
+	if err := os.WriteFile(want, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := EnsureKo(t.Context(), cache)

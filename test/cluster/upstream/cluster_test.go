@@ -22,7 +22,11 @@ func TestOnAnAPIServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cluster.Stop()
+	defer func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
 	config := rest.CopyConfig(cluster.RESTConfig())
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}

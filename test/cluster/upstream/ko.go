@@ -47,7 +47,7 @@ func EnsureKo(ctx context.Context, cacheDir string) (string, error) {
 	if out, err := install.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("upstream: installing ko %s: %w: %s", koVersion, err, tail(string(out)))
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", fmt.Errorf("upstream: making room for ko: %w", err)
 	}
 	if err := os.Rename(filepath.Join(staging, "ko"), ko); err != nil {
@@ -73,7 +73,7 @@ const stopGrace = 10 * time.Second
 
 // runKo runs ko in dir and returns what it printed; onLine is called for each line that it logs.
 func runKo(ctx context.Context, ko, dir string, env []string, stdin string, onLine func(string), args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, ko, args...)
+	cmd := exec.CommandContext(ctx, ko, args...) //nolint:gosec // what EnsureKo installed
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Environ(), env...)
 	cmd.Stdin = strings.NewReader(stdin)

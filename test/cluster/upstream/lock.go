@@ -15,10 +15,10 @@ const lockInterval = 300 * time.Millisecond
 // lock keeps other processes from building what belongs at path. It waits for one that does, after calling onWait. The
 // kernel releases the lock of a process that dies.
 func lock(ctx context.Context, path string, onWait func()) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("upstream: making the cache folder: %w", err)
 	}
-	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the caller's cache folder
 	if err != nil {
 		return nil, fmt.Errorf("upstream: locking %q: %w", path, err)
 	}

@@ -29,11 +29,11 @@ func writeModule(ctx context.Context, moduleDir, dir string) error {
 	if err != nil {
 		return fmt.Errorf("reading the go.mod of %s: %w", authority.Path, err)
 	}
-	ours, err := os.ReadFile(filepath.Join(moduleDir, "go.mod"))
+	ours, err := os.ReadFile(filepath.Join(moduleDir, "go.mod")) //nolint:gosec // the module in use
 	if err != nil {
 		return fmt.Errorf("reading the test module's go.mod: %w", err)
 	}
-	sum, err := os.ReadFile(filepath.Join(moduleDir, "go.sum"))
+	sum, err := os.ReadFile(filepath.Join(moduleDir, "go.sum")) //nolint:gosec // the module in use
 	if err != nil {
 		return fmt.Errorf("reading the test module's go.sum: %w", err)
 	}
@@ -41,14 +41,14 @@ func writeModule(ctx context.Context, moduleDir, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), content, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), content, 0o600); err != nil { //nolint:gosec // in a temporary folder
 		return fmt.Errorf("writing the images' go.mod: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600); err != nil { //nolint:gosec // in a temporary folder
 		return fmt.Errorf("writing the images' go.sum: %w", err)
 	}
 	// Adds the checksums, which the checksum database vouches for.
-	download := exec.CommandContext(ctx, "go", append([]string{"mod", "download"}, pinned()...)...)
+	download := exec.CommandContext(ctx, "go", append([]string{"mod", "download"}, pinned()...)...) //nolint:gosec // constants
 	download.Dir = dir
 	if out, err := download.CombinedOutput(); err != nil {
 		return fmt.Errorf("downloading the pinned modules: %w: %s", err, tail(string(out)))

@@ -38,7 +38,7 @@ func waitAvailable(ctx context.Context, client kubernetes.Interface, manifests [
 		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("upstream: after %s these Deployments are not available: %s: %w",
-				time.Since(start).Round(time.Second), explain(client, missing), err)
+				time.Since(start).Round(time.Second), explain(ctx, client, missing), err)
 		}
 		if time.Since(said) >= progressInterval {
 			said = time.Now()
@@ -94,9 +94,9 @@ func namespaces(wanted []string) []string {
 	return out
 }
 
-// explain says of each Deployment what its Pods wait for. The context of the wait is over, hence one of its own.
-func explain(client kubernetes.Interface, missing []string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), progressInterval)
+// explain says of each Deployment what its Pods wait for. The wait's own context is over.
+func explain(ctx context.Context, client kubernetes.Interface, missing []string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), progressInterval)
 	defer cancel()
 	var out []string
 	for _, d := range missing {

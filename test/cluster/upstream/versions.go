@@ -32,7 +32,7 @@ func findModule(dir string) (string, error) {
 	}
 	for at := start; ; at = filepath.Dir(at) {
 		for _, candidate := range []string{at, filepath.Join(at, "test")} {
-			data, err := os.ReadFile(filepath.Join(candidate, "go.mod"))
+			data, err := os.ReadFile(filepath.Join(candidate, "go.mod")) //nolint:gosec // an ancestor of the working directory
 			if err == nil && modfile.ModulePath(data) == testModule {
 				return candidate, nil
 			}
@@ -47,11 +47,11 @@ func findModule(dir string) (string, error) {
 type versions map[string]string
 
 func readVersions(moduleDir string) (versions, error) {
-	mod, err := os.ReadFile(filepath.Join(moduleDir, "go.mod"))
+	mod, err := os.ReadFile(filepath.Join(moduleDir, "go.mod")) //nolint:gosec // the module in use
 	if err != nil {
 		return nil, fmt.Errorf("upstream: reading the versions in use: %w", err)
 	}
-	sum, err := os.ReadFile(filepath.Join(moduleDir, "go.sum"))
+	sum, err := os.ReadFile(filepath.Join(moduleDir, "go.sum")) //nolint:gosec // the module in use
 	if err != nil {
 		return nil, fmt.Errorf("upstream: reading the checksums in use: %w", err)
 	}
