@@ -24,8 +24,8 @@ import (
 // Every push that the API server shows is recorded before the answer is 202,
 // in whichever form its event came.
 func TestReceiverRecordsEventsOfEveryForm(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
-	app := streamOf("shop", "app", map[string][]int{"prod": {2}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
+	app := streamOf("app", map[string][]int{"prod": {2}})
 	reference := map[string]string{"apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "namespace": "shop", "name": "web"}
 	withContentType := attributes(web, updated)
 	delete(withContentType, "kind") // as a Broker's filter may send it on
@@ -69,7 +69,7 @@ func TestReceiverRecordsEventsOfEveryForm(t *testing.T) {
 // What is not an event of a push is refused with its cause, or passed over, and
 // never recorded.
 func TestReceiverRefusesOrPassesOver(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	event := func(eventType string) map[string]string { return attributes(web, eventType) }
 	without := func(name string) map[string]string { a := event(updated); delete(a, name); return a }
 	with := func(name, value string) map[string]string { a := event(updated); a[name] = value; return a }
@@ -165,15 +165,15 @@ func TestReceiverRefusesOrPassesOver(t *testing.T) {
 
 // An event is a hint: what the API server does not show is not recorded.
 func TestForgedEventsRecordNothing(t *testing.T) {
-	shown := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	shown := streamOf("web", map[string][]int{"prod": {1}})
 	for _, test := range []struct {
 		name   string
 		forged *imagev1.ImageStream
 		want   []string
 	}{
-		{"a stream that is not there", streamOf("shop", "ghost", map[string][]int{"prod": {9}}), []string{}},
-		{"another digest; the true one is recorded", streamOf("shop", "web", map[string][]int{"prod": {9}}), []string{"vet shop/web:prod@1"}},
-		{"another tag; the true one is recorded", streamOf("shop", "web", map[string][]int{"evil": {1}}), []string{"vet shop/web:prod@1"}},
+		{"a stream that is not there", streamOf("ghost", map[string][]int{"prod": {9}}), []string{}},
+		{"another digest; the true one is recorded", streamOf("web", map[string][]int{"prod": {9}}), []string{"vet shop/web:prod@1"}},
+		{"another tag; the true one is recorded", streamOf("web", map[string][]int{"evil": {1}}), []string{"vet shop/web:prod@1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCell(t, triggerNamed("shop", "vet"), shown.DeepCopy())
@@ -197,7 +197,7 @@ func TestHostileTagTakesNoOtherDown(t *testing.T) {
 		tags[fmt.Sprintf("good-%02d", n)] = []int{n + 1}
 		want = append(want, fmt.Sprintf("vet shop/web:good-%02d@%x", n, n+1))
 	}
-	web := streamOf("shop", "web", tags)
+	web := streamOf("web", tags)
 	c := newCell(t, triggerNamed("shop", "vet"), web.DeepCopy())
 	r := c.receiver()
 	for range 3 {
@@ -222,7 +222,7 @@ func TestHostileTagTakesNoOtherDown(t *testing.T) {
 // History that no event brought is recorded with the head, and nothing that is
 // older than the trigger, unless it asks for heads with existing: Verify.
 func TestReceiverRecordsMissedHistorySinceTheTrigger(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {3, 2, 1}, "old": {4}})
+	web := streamOf("web", map[string][]int{"prod": {3, 2, 1}, "old": {4}})
 	web.Status.Tags[1].Items[2].Created = metav1.NewTime(noon.AddDate(0, 0, -1))
 	web.Status.Tags[0].Items[0].Created = metav1.NewTime(noon.AddDate(0, 0, -1))
 	verify := triggerNamed("shop", "all", func(t *v1alpha1.ImageTrigger) { t.Spec.Existing = v1alpha1.ExistingVerify })
@@ -239,7 +239,7 @@ func TestReceiverRecordsMissedHistorySinceTheTrigger(t *testing.T) {
 // An event that shows nothing new costs no request; a new push costs one
 // re-read, one review, one look at the image and one write.
 func TestRequestsThatAnEventCosts(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	web.Labels = map[string]string{"tier": "prod"}
 	web.Status.Tags = append(web.Status.Tags, imagev1.NamedTagEventList{Tag: "sha256-" + strings.Repeat("a", 64) + ".sig", Items: []imagev1.TagEvent{{Created: metav1.NewTime(noon), Image: digestOf(7)}}})
 	c := newCell(t, triggerNamed("shop", "vet"), triggerNamed("other", "elsewhere"), web.DeepCopy(),
@@ -270,7 +270,7 @@ func TestRequestsThatAnEventCosts(t *testing.T) {
 
 // What fails, but may succeed later, is answered 503; the retry records it.
 func TestFailuresThatARetryCures(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	for _, test := range []struct {
 		name  string
 		fails func(verb string, obj client.Object) bool
@@ -315,7 +315,7 @@ func isEntry(obj client.Object) bool { _, ok := obj.(*v1alpha1.ImageVerification
 // One trigger's failure does not keep another's push from being recorded, but
 // then the sender is asked to come again.
 func TestOneTriggersFailureDoesNotStopOthers(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	c := newCell(t, triggerNamed("shop", "a"), triggerNamed("shop", "b"), triggerNamed("shop", "c"), web.DeepCopy())
 	r := c.receiver()
 	c.failing(func(verb string, obj client.Object) error {
@@ -335,7 +335,7 @@ func TestOneTriggersFailureDoesNotStopOthers(t *testing.T) {
 // In a batch, one that is broken keeps no other from being recorded, and its
 // sender learns which.
 func TestBrokenEventInABatch(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	c := newCell(t, triggerNamed("shop", "vet"), web.DeepCopy())
 	batch := asJSON([]json.RawMessage{[]byte(`{"specversion":"1.0"}`), structured(attributes(web, updated), web)})
 	code, body := send(t, c.receiver(), post(t, "/", "application/cloudevents-batch+json", batch))
@@ -350,7 +350,7 @@ func TestBrokenEventInABatch(t *testing.T) {
 // A trigger sees only streams that its account may get; the log says how to
 // change that, once.
 func TestAccountBoundsWhatATriggerSees(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	everywhere := func(account string) func(*v1alpha1.ImageTrigger) {
 		return func(t *v1alpha1.ImageTrigger) {
 			t.Spec.ServiceAccountName = account
@@ -378,7 +378,7 @@ func TestAccountBoundsWhatATriggerSees(t *testing.T) {
 }
 
 func TestReceiverSelectsByNamespaceLabels(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}, "dev": {2}})
+	web := streamOf("web", map[string][]int{"prod": {1}, "dev": {2}})
 	byLabel := func(value string) func(*v1alpha1.ImageTrigger) {
 		return func(t *v1alpha1.ImageTrigger) {
 			t.Spec.Images = []v1alpha1.ImageSelector{{
@@ -400,7 +400,7 @@ func TestReceiverSelectsByNamespaceLabels(t *testing.T) {
 // The same event delivered 100 times, at once, to two receivers gives one entry
 // and costs each at most one re-read.
 func TestHundredDeliveriesAtOnceGiveOneEntry(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}, "next": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}, "next": {1}})
 	c := newCell(t, triggerNamed("shop", "vet"), web.DeepCopy())
 	receivers := []*Receiver{c.receiver(), c.receiver()}
 	var wg sync.WaitGroup
@@ -423,7 +423,7 @@ func TestHundredDeliveriesAtOnceGiveOneEntry(t *testing.T) {
 // Until its caches are complete a receiver must not judge: no trigger would seem
 // to select anything.
 func TestReceiverAsksToComeAgainUntilItsCachesAreComplete(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	c := newCell(t, triggerNamed("shop", "vet"), web.DeepCopy())
 	r := c.receiver()
 	r.synced.Store(false)
@@ -440,7 +440,7 @@ func TestReceiverAsksToComeAgainUntilItsCachesAreComplete(t *testing.T) {
 
 // A panic is answered 503: the adapter drops what was answered 500.
 func TestPanicIsAnsweredWithTryAgain(t *testing.T) {
-	web := streamOf("shop", "web", map[string][]int{"prod": {1}})
+	web := streamOf("web", map[string][]int{"prod": {1}})
 	c := newCell(t, triggerNamed("shop", "vet"), web.DeepCopy())
 	r := c.receiver()
 	c.failing(func(string, client.Object) error { panic("a bug") })

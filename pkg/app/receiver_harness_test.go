@@ -190,9 +190,9 @@ func triggerNamed(namespace, name string, change ...func(*v1alpha1.ImageTrigger)
 	return t
 }
 
-// streamOf has the tags' heads, pushed now; a tag with several digests has history.
-func streamOf(namespace, name string, tags map[string][]int) *imagev1.ImageStream {
-	const registry = "image-registry.openshift-image-registry.svc:5000/"
+// streamOf is a stream of namespace shop that has the tags' heads, pushed now; a tag with several digests has history.
+func streamOf(name string, tags map[string][]int) *imagev1.ImageStream {
+	const namespace, registry = "shop", "image-registry.openshift-image-registry.svc:5000/"
 	is := &imagev1.ImageStream{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "image.openshift.io/v1", Kind: "ImageStream"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-of-" + name)},

@@ -1,4 +1,4 @@
-// Package bench measures what Revet costs, on real parts. It holds benchmarks only, and needs Linux.
+// Package bench measures what Revet costs, on real parts. It needs Linux.
 //
 //	make bench
 //

@@ -129,3 +129,15 @@ func percentile[T any](all []T, percent int, value func(T) time.Duration) time.D
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func encode(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
+
+func TestPercentileIsTheSmallestValueThatSoManyDoNotExceed(t *testing.T) {
+	var values []time.Duration
+	for n := range 300 {
+		values = append(values, time.Duration(300-n)*time.Millisecond)
+	}
+	for percent, want := range map[int]time.Duration{1: 3 * time.Millisecond, 50: 150 * time.Millisecond, 99: 297 * time.Millisecond, 100: 300 * time.Millisecond} {
+		if got := percentile(values, percent, func(d time.Duration) time.Duration { return d }); got != want {
+			t.Errorf("p%d of 1 ms to 300 ms is %s, want %s", percent, got, want)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 	}
 	if p.seen.Sight == verdict.Found {
 		// Fired by an earlier process, and not recorded: only that is left to do.
-		return true, r.write(ctx, p, r.begin(p, d, nil))
+		return true, r.write(ctx, p, r.begin(p, d, nil, r.now()))
 	}
 	granted, err := r.slot(ctx, p)
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 	if p.entry.Status.RunCount == 0 && d.Cause.Type == v1alpha1.CausePush && p.facts.Confirmable {
 		return r.fireFirst(ctx, p, d, facts)
 	}
-	return r.recordThenSend(ctx, p, r.begin(p, d, facts))
+	return r.recordThenSend(ctx, p, r.begin(p, d, facts, r.now()))
 }
 
 // fireFirst fires run 1, whose intent is the entry's creation, and leaves the
@@ -78,7 +78,7 @@ func (r *Reconciler) fireFirst(ctx context.Context, p *pass, d verdict.Decision,
 	}
 	draft := p.entry.DeepCopy()
 	draft.Status.Tags = ledger.Tags(draft)
-	r.begin(p, d, facts)(&draft.Status)
+	r.begin(p, d, facts, r.now())(&draft.Status)
 	held, release, leads := r.lease.Hold(ctx, p.key)
 	if !leads {
 		return false, r.lost(p)
@@ -100,7 +100,7 @@ func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decisio
 		return false, later(unrecorded - since)
 	}
 	ours := p.seen.Sight == verdict.Found && verdict.Foreign(p.entry, name, p.seen.Run) == ""
-	now, seen, begin := r.now(), p.seen.Run, r.begin(p, d, done.facts)
+	now, seen, begin := r.now(), p.seen.Run, r.begin(p, d, done.facts, done.at)
 	err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
 		begin(s)
 		verdict.Attempt(s, done.at)
@@ -121,9 +121,8 @@ func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decisio
 	return true, nil
 }
 
-// begin returns the change of status that begins a run.
-func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) func(*v1alpha1.ImageVerificationStatus) {
-	now := r.now()
+// begin returns the change of status that begins a run which was decided at a time.
+func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts, decided time.Time) func(*v1alpha1.ImageVerificationStatus) {
 	run := v1alpha1.RunStatus{
 		Name:              ledger.RunName(p.entry, p.entry.Status.RunCount+1),
 		Cause:             d.Cause,
@@ -134,7 +133,7 @@ func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFac
 		if facts != nil {
 			s.Image = facts
 		}
-		verdict.Begin(s, run, now)
+		verdict.Begin(s, run, decided)
 	}
 }
 
