@@ -291,7 +291,7 @@ func TestRecordedNotificationsAreUnderstood(t *testing.T) {
 	for _, file := range files {
 		number := strings.TrimSuffix(file[strings.LastIndex(file, "-")+1:], ".json")
 		t.Run(number, func(t *testing.T) {
-			content, err := os.ReadFile(file) //nolint:gosec // one of this repository's own
+			content, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/test/cluster/fast"
+	"github.com/revet-dev/revet/test/cluster/fast/crd"
 	"github.com/revet-dev/revet/test/cluster/upstream"
 )
 
@@ -42,11 +43,19 @@ func newBed(b *testing.B) *bed {
 	if e.programs, err = buildPrograms(b.Context(), e.dir); err != nil {
 		b.Fatal(err)
 	}
-	crds, err := crdDirs(b.Context())
+	dirs, err := crdDirs(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	if e.cluster, err = fast.Start(b.Context(), fast.Options{OpenShift: true, CRDDirs: crds}); err != nil {
+	crds, err := crd.Load(dirs...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range crds {
+		// Tekton's webhook is not here, and the API server would try it for every PipelineRun, again and again.
+		c.Spec.Conversion = nil
+	}
+	if e.cluster, err = fast.Start(b.Context(), fast.Options{Dir: filepath.Join(e.dir, "cluster"), OpenShift: true, CRDs: crds}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {

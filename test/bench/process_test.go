@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,13 +62,23 @@ func start(b *testing.B, name, program string, env []string, args ...string) *pr
 	p := &process{name: name, cmd: exec.Command(program, args...), log: &syncBuffer{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
-		b.Fatalf("starting %s: %v", name, err)
-	}
+	// A benchmark that is killed, or runs out of time, leaves nothing behind.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
 	go func() {
 		defer close(p.ended)
-		_ = p.cmd.Wait() // that it ended at all is what matters; the log says why
+		// That signal comes when the thread ends that started the program.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // that it ended at all is what matters; the log says why
+		}
 	}()
+	if err := <-started; err != nil {
+		b.Fatalf("starting %s: %v", name, err)
+	}
 	p.stop = sync.OnceFunc(func() {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails only if it has ended
 		select {

@@ -178,7 +178,7 @@ type Sink struct {
 	// URI is an absolute http or https URL. It is used only if the operator's
 	// config-sinks ConfigMap lists its host for the trigger's namespace.
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+`
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+([/?#].*)?$`
 	// +optional
 	URI string `json:"uri,omitempty"`
 }
