@@ -18,8 +18,10 @@
 // raised to that of triggers/ in both. Between two measurements there is a pause, so that what one way does after
 // its PipelineRun exists is not in the time of the other.
 //
-// It reports p50 and p99 of both in milliseconds and their ratios, and the medians of Revet's steps as its ledger has
-// them: observed (the stream was read again), requested (the intent of the run), fired, confirmed.
+// It reports p50 and p99 of both in milliseconds and their ratios, and, by the times in its ledger, how far Revet was after
+// which time: observed (the stream was read again; the entry is about to be written), fired, confirmed (the run was seen).
+// write is the API server's answer to the update alone. It prints the requests that the API server answered for each two
+// pushes, one of each way, with their mean time there; making the Image and updating the stream are the benchmark's own.
 //
 // # BenchmarkIdleMemory
 //

@@ -34,7 +34,7 @@ func apply(ctx context.Context, c client.Client, namespace, pattern string) erro
 		return fmt.Errorf("nothing matches %s: %w", pattern, errors.Join(err, os.ErrNotExist))
 	}
 	for _, file := range files {
-		content, err := os.ReadFile(file) //nolint:gosec // one of this repository's own
+		content, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func (s *syncBuffer) tail() string {
 // start runs a program until the benchmark ends, or stop is called.
 func start(b *testing.B, name, program string, env []string, args ...string) *process {
 	b.Helper()
-	p := &process{name: name, cmd: exec.Command(program, args...), log: &syncBuffer{}, ended: make(chan struct{})}
+	p := &process{name: name, cmd: exec.CommandContext(context.WithoutCancel(b.Context()), program, args...), log: &syncBuffer{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	// A benchmark that is killed, or runs out of time, leaves nothing behind.

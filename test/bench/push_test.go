@@ -109,7 +109,9 @@ func (e *bed) reportSteps(b *testing.B, namespace string, revets []measured) {
 		}
 	}
 	for step, times := range steps {
-		b.ReportMetric(milliseconds(percentile(times, 50, func(d time.Duration) time.Duration { return d })), step+"-p50-ms")
+		same := func(d time.Duration) time.Duration { return d }
+		b.ReportMetric(milliseconds(percentile(times, 50, same)), step+"-p50-ms")
+		b.ReportMetric(milliseconds(percentile(times, 99, same)), step+"-p99-ms")
 	}
 }
 

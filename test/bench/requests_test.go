@@ -65,7 +65,7 @@ func (r requests) since(before requests, pairs int) string {
 	var lines []string
 	for what, now := range r {
 		count := now.count - before[what].count
-		if float64(count) < float64(pairs)/10 {
+		if float64(count) < float64(pairs)/2 {
 			continue // leases, sweeps and the like
 		}
 		lines = append(lines, fmt.Sprintf("%6.2f  %6.2f ms  %s", float64(count)/float64(pairs), 1000*(now.seconds-before[what].seconds)/float64(count), what))

@@ -54,15 +54,15 @@ func (r *repository) prepare(ctx context.Context, n int) (digest string, err err
 	}
 	tag := fmt.Sprintf("v%d", n%streamTags)
 	event := imagev1.TagEvent{Created: metav1.NewTime(time.Now().Truncate(time.Second)), DockerImageReference: reference, Image: digest, Generation: 1}
-	tags := r.stream.Status.Tags
-	for i := range tags {
-		if tags[i].Tag == tag {
-			items := append([]imagev1.TagEvent{event}, tags[i].Items...)
-			tags[i].Items = items[:min(len(items), keptItems)]
+	status := &r.stream.Status
+	for i := range status.Tags {
+		if status.Tags[i].Tag == tag {
+			items := append([]imagev1.TagEvent{event}, status.Tags[i].Items...)
+			status.Tags[i].Items = items[:min(len(items), keptItems)]
 			return digest, nil
 		}
 	}
-	r.stream.Status.Tags = append(tags, imagev1.NamedTagEventList{Tag: tag, Items: []imagev1.TagEvent{event}})
+	status.Tags = append(status.Tags, imagev1.NamedTagEventList{Tag: tag, Items: []imagev1.TagEvent{event}})
 	return digest, nil
 }
 
