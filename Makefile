@@ -13,6 +13,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 CLUSTER := cd test && go run ./cmd/cluster
 BENCHTIME ?= 300x
 FUZZTIME ?= 30s
+TESTFLAGS ?=
 
 .PHONY: help
 help: ## print this help
@@ -25,8 +26,8 @@ build: ## build receiver, controller, step and kubectl-revet into bin/
 .PHONY: test
 test: ## vet and test everything that needs neither root nor a node (a real API server included)
 	go vet ./...
-	go test ./...
-	cd test && go vet ./... && go test ./...
+	go test $(TESTFLAGS) ./...
+	cd test && go vet ./... && go test $(TESTFLAGS) ./...
 
 .PHONY: e2e
 e2e: ## test on a real single-node cluster, all as Pods (Linux, root)
