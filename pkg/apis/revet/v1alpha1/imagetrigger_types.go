@@ -49,6 +49,20 @@ const (
 	ExistingVerify ExistingPolicy = "Verify"
 )
 
+// SupersededPolicy says what happens to a push that still waits for its run when
+// a newer push of the same tag is recorded.
+//
+// +kubebuilder:validation:Enum=Verify;Skip
+type SupersededPolicy string
+
+// The policies for superseded pushes.
+const (
+	// SupersededVerify runs it all the same: the digest may be in use already.
+	SupersededVerify SupersededPolicy = "Verify"
+	// SupersededSkip ends it as Skipped, unless another tag shows its digest.
+	SupersededSkip SupersededPolicy = "Skip"
+)
+
 // ImageTriggerSpec is the user's declaration.
 type ImageTriggerSpec struct {
 	// Images selects repositories and tags; a push is admitted if any entry matches.
@@ -90,6 +104,20 @@ type ImageTriggerSpec struct {
 	// +kubebuilder:default=10
 	// +optional
 	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
+
+	// Superseded says what happens to a push that waits for its run when a newer
+	// push of the same tag is recorded.
+	// +kubebuilder:default=Verify
+	// +optional
+	Superseded SupersededPolicy `json:"superseded,omitempty"`
+
+	// Retries is how often a run whose infrastructure failed is repeated before its
+	// entry ends as Error. A run whose checks failed is never repeated.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	// +kubebuilder:default=2
+	// +optional
+	Retries *int32 `json:"retries,omitempty"`
 
 	// ServiceAccountName is the account in the trigger's namespace whose rights
 	// bound what the trigger sees: only ImageStreams that it may get, and
@@ -257,4 +285,10 @@ type SweepStatus struct {
 	Repositories int32 `json:"repositories"`
 	// Recovered is how many pushes the sweep recorded that no event had brought.
 	Recovered int32 `json:"recovered"`
+	// Pushes is how many pushes the repositories show that the trigger answers for.
+	// +optional
+	Pushes int32 `json:"pushes,omitempty"`
+	// Gap is how many of these the ledger did not cover when the sweep ended.
+	// +optional
+	Gap int32 `json:"gap,omitempty"`
 }
