@@ -35,10 +35,12 @@ e2e: ## test on a real single-node cluster, all as Pods (Linux, root)
 
 .PHONY: demo
 demo: ## bring a cluster up, push a good and a bad image, show both verified, take it down
+	@echo "Compiling the cluster command; this says nothing for a minute or two the first time."
 	@$(CLUSTER) demo
 
 .PHONY: up
 up: ## bring the local cluster up with Knative, Tekton and Revet, and leave it running
+	@echo "Compiling the cluster command; this says nothing for a minute or two the first time."
 	@$(CLUSTER) up
 
 .PHONY: down

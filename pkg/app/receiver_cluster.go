@@ -33,18 +33,31 @@ func (c *cluster) Stream(ctx context.Context, namespace, name string) (*intake.S
 	return &intake.StreamState{Labels: is.Labels, Stream: apiserver.Stream(&is)}, nil
 }
 
-// Content reads the Image of a digest. The children of an index are not read:
-// that it cannot run is found by the controller, which reads them anyway.
-func (c *cluster) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+// Image reads the Image of a digest. The children of an index are not read:
+// what they tell is found by the controller, which reads them anyway.
+func (c *cluster) Image(ctx context.Context, d image.Digest) (intake.Image, error) {
 	var img imagev1.Image
 	err := c.live.Get(ctx, client.ObjectKey{Name: d.String()}, &img)
 	if apierrors.IsNotFound(err) {
-		return image.Content{}, nil
+		return intake.Image{}, nil
 	}
 	if err != nil {
-		return image.Content{}, fmt.Errorf("reading Image %q: %w", d, err)
+		return intake.Image{}, fmt.Errorf("reading Image %q: %w", d, err)
 	}
-	return apiserver.Content(&img, nil), nil
+	read := intake.Image{Content: apiserver.Content(&img, nil)}
+	if read.Content.Kind == image.ContentImage {
+		// What cannot be decoded is left to the controller, which says so.
+		if facts, err := apiserver.Facts(&img, nil, nil); err == nil {
+			read.Facts = &facts
+		}
+	}
+	return read, nil
+}
+
+// Content reads what the Image of a digest tells of whether it can run.
+func (c *cluster) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+	read, err := c.Image(ctx, d)
+	return read.Content, err
 }
 
 // MayGet asks whether a service account may get an ImageStream.

@@ -99,7 +99,7 @@ func newStory(e *v1alpha1.ImageVerification, handlers map[string]string) Story {
 		Phase: phaseOf(e), Reason: e.Status.Reason, Message: e.Status.Message,
 		Cure:       cure(verdict.Reason(e.Status.Reason)),
 		ValidUntil: e.Status.ValidUntil,
-		Image:      e.Status.Image,
+		Image:      e.ImageFacts(),
 		Pushes:     []StoryPush{},
 		Runs:       []StoryRun{},
 		Look:       fmt.Sprintf("kubectl get imageverification %s --namespace %s -o yaml", e.Name, e.Namespace),

@@ -102,7 +102,7 @@ func NewRequest(trigger *v1alpha1.ImageTrigger, entry *v1alpha1.ImageVerificatio
 			Tolerations:      []corev1.Toleration{},
 		},
 	}
-	data.Image.addFacts(entry.Status.Image)
+	data.Image.addFacts(entry.ImageFacts())
 	return Request{
 		Source: SourcePath(trigger.Namespace, trigger.Name),
 		Tag:    causeTag(entry, run),

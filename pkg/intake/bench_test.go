@@ -35,8 +35,8 @@ var errRequest = errors.New("a request was made")
 func (unreachable) Stream(context.Context, string, string) (*StreamState, error) {
 	return nil, errRequest
 }
-func (unreachable) Content(context.Context, image.Digest) (image.Content, error) {
-	return image.Content{}, errRequest
+func (unreachable) Image(context.Context, image.Digest) (Image, error) {
+	return Image{}, errRequest
 }
 func (unreachable) MayGet(context.Context, Account, string, string) (bool, error) {
 	return false, errRequest

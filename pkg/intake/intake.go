@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
@@ -114,68 +113,6 @@ func (i *Intake) tellTrigger(ctx context.Context, t *Trigger, r push.Repository,
 	i.Log.Warn(message, zap.String("reason", reason), zap.String("repository", r.Name),
 		zap.String("trigger", t.Name), zap.String("namespace", t.Namespace),
 		zap.String("serviceAccount", t.account().Name), zap.Error(err))
-}
-
-// tally adds up what became of the findings of one repository.
-type tally struct {
-	kind     string
-	recorded int
-	denied   int
-	failed   error
-}
-
-func (c tally) result() Result {
-	switch {
-	case c.failed != nil:
-		r := again(c.kind, c.failed)
-		r.Recorded = c.recorded
-		return r
-	case c.recorded > 0:
-		return Result{Status: Done, Reason: Recorded, Kind: c.kind, Recorded: c.recorded}
-	case c.denied > 0:
-		return done(c.kind, NotVisible)
-	default:
-		return done(c.kind, NothingRuns)
-	}
-}
-
-// record writes the pushes that can run. One that fails does not stop the rest.
-func (i *Intake) record(ctx context.Context, f finding, runs func(push.Push) (bool, error), source v1alpha1.PushSource, c *tally) {
-	for _, p := range f.Pushes {
-		ok, err := runs(p)
-		if err != nil {
-			c.failed = err
-			continue
-		}
-		if !ok {
-			i.exempt.add(exemption{p.Tag, p.Digest})
-			i.tellSkips(ctx, []push.Skip{{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Reason: push.NotRunnable}})
-			continue
-		}
-		i.recordOne(ctx, f.trigger, p, source, c)
-	}
-}
-
-func (i *Intake) recordOne(ctx context.Context, t *Trigger, p push.Push, source v1alpha1.PushSource, c *tally) {
-	now := i.Now()
-	result, err := i.Ledger.Record(ctx, t.ImageTrigger, p, source, now)
-	if reason := permanent(err); reason != "" {
-		i.tellTrigger(ctx, t, p.Repository, reason, "push cannot be recorded", err)
-		return
-	}
-	if err != nil {
-		c.failed = err
-		return
-	}
-	if result.Outcome == ledger.Unchanged {
-		return // another receiver was first
-	}
-	c.recorded++
-	i.Metrics.push(ctx, source, now.Sub(p.PushedAt))
-	i.Log.Info("push recorded",
-		zap.String("push", key(p)), zap.Stringer("digest", p.Digest), zap.String("reason", string(p.Reason)),
-		zap.String("entry", result.Entry.Name), zap.String("outcome", string(result.Outcome)),
-		zap.String("trigger", t.Name), zap.String("namespace", t.Namespace), zap.String("source", string(source)))
 }
 
 // key is a push for people: repository:tag@digest time.

@@ -182,7 +182,7 @@ func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *ta
 	if !i.readable(ctx, t, at, read.refusal, read.err, c) {
 		return false
 	}
-	i.record(ctx, f, func(p push.Push) (bool, error) { return read.Runnable(p.Tag), nil }, v1alpha1.SourceWebhook, c)
+	i.record(ctx, f, func(push.Push) (Image, error) { return Image{Content: read.Content}, nil }, v1alpha1.SourceWebhook, c)
 	return true
 }
 
@@ -191,13 +191,13 @@ func (i *Intake) readable(ctx context.Context, t *Trigger, at place, refusal Ref
 	switch refusal {
 	case "":
 		if err != nil {
-			c.failed = err
+			c.fail(err)
 		}
 		return err == nil
 	case TagGone:
 		return false // deleted since: nothing is there to verify
 	default:
-		c.denied++
+		c.deny()
 		i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(refusal), "registry cannot be read for the trigger", err)
 		return false
 	}

@@ -68,7 +68,8 @@ func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
 
 // stream handles an ImageStream that was added or updated.
 func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
-	if news, r := i.hasNews(ctx, obs); !news {
+	claimed, news, r := i.hasNews(ctx, obs)
+	if !news {
 		return r
 	}
 	object := obs.Object
@@ -79,11 +80,13 @@ func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
 	defer unlock()
 	if waited {
 		// Another delivery may have recorded just this.
-		if news, r := i.hasNews(ctx, obs); !news {
+		if claimed, news, r = i.hasNews(ctx, obs); !news {
 			return r
 		}
 	}
 	i.Metrics.reread(ctx, v1alpha1.SourceEvent)
+	reads := newReads(i.Cluster, object)
+	reads.ahead(ctx, claimed)
 	state, err := i.Cluster.Stream(ctx, object.Namespace, object.Name)
 	if err != nil {
 		return again(streamKind, err)
@@ -92,36 +95,36 @@ func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
 	if state == nil {
 		return done(streamKind, Gone)
 	}
-	return i.act(ctx, object, state)
+	return i.act(ctx, object, state, reads)
 }
 
 // hasNews compares what the event claims with the ledger, from caches. An event
 // in Reference mode claims nothing, so that the stream must be read.
-func (i *Intake) hasNews(ctx context.Context, obs apiserver.Observation) (bool, Result) {
+func (i *Intake) hasNews(ctx context.Context, obs apiserver.Observation) ([]finding, bool, Result) {
 	if obs.Stream == nil {
 		if !i.Triggers.snapshot().streams {
-			return false, done(streamKind, NotSelected)
+			return nil, false, done(streamKind, NotSelected)
 		}
-		return true, Result{}
+		return nil, true, Result{}
 	}
 	findings, err := i.find(ctx, obs.Object, &StreamState{Labels: obs.Labels, Stream: *obs.Stream})
 	switch {
 	case err != nil:
-		return false, again(streamKind, err)
+		return nil, false, again(streamKind, err)
 	case len(findings) == 0:
-		return false, done(streamKind, NotSelected)
+		return nil, false, done(streamKind, NotSelected)
 	}
 	news := false
 	for _, f := range findings {
 		news = news || len(f.Pushes) > 0
 	}
 	if news {
-		return true, Result{}
+		return findings, true, Result{}
 	}
 	for _, f := range findings {
 		i.tellSkips(ctx, f.Skips)
 	}
-	return false, done(streamKind, NothingNew)
+	return nil, false, done(streamKind, NothingNew)
 }
 
 // find returns a finding for each trigger that selects the stream.
@@ -148,7 +151,7 @@ func (i *Intake) find(ctx context.Context, object apiserver.Object, state *Strea
 }
 
 // act records what the API server showed, for each trigger that may see it.
-func (i *Intake) act(ctx context.Context, object apiserver.Object, state *StreamState) Result {
+func (i *Intake) act(ctx context.Context, object apiserver.Object, state *StreamState, reads *reads) Result {
 	findings, err := i.find(ctx, object, state)
 	if err != nil {
 		return again(streamKind, err)
@@ -161,20 +164,17 @@ func (i *Intake) act(ctx context.Context, object apiserver.Object, state *Stream
 			continue
 		}
 		news = true
-		allowed, err := i.Cluster.MayGet(ctx, f.trigger.account(), object.Namespace, object.Name)
+		allowed, err := reads.mayGet(ctx, f.trigger.account())
 		if err != nil {
-			c.failed = err
+			c.fail(err)
 			continue
 		}
 		if !allowed {
-			c.denied++
+			c.deny()
 			i.tellTrigger(ctx, f.trigger, state.Stream.Repository, string(NotVisible), "trigger's account may not get the ImageStream", cure(f.trigger.account(), object))
 			continue
 		}
-		i.record(ctx, f, func(p push.Push) (bool, error) {
-			content, err := i.Cluster.Content(ctx, p.Digest)
-			return content.Runnable(p.Tag), err
-		}, v1alpha1.SourceEvent, &c)
+		i.record(ctx, f, func(p push.Push) (Image, error) { return reads.what(ctx, p.Digest) }, v1alpha1.SourceEvent, &c)
 	}
 	if !news {
 		return done(streamKind, NothingNew)

@@ -23,14 +23,22 @@ type StreamState struct {
 	Stream push.Stream
 }
 
+// Image is what was read of a digest.
+type Image struct {
+	Content image.Content
+	// Facts are handed on with the push, so that they need not be read again.
+	// They are nil where that read does not tell all: for an index.
+	Facts *v1alpha1.ImageFacts
+}
+
 // Cluster reads from the API server, never from a cache. Its errors are
 // transient.
 type Cluster interface {
 	// Stream returns nil for an ImageStream that is not there.
 	Stream(ctx context.Context, namespace, name string) (*StreamState, error)
-	// Content returns what the Image object of a digest tells; the zero value if
+	// Image returns what the Image object of a digest tells; the zero value if
 	// there is none.
-	Content(ctx context.Context, d image.Digest) (image.Content, error)
+	Image(ctx context.Context, d image.Digest) (Image, error)
 	// MayGet reports whether an account may get an ImageStream.
 	MayGet(ctx context.Context, account Account, namespace, name string) (bool, error)
 }
@@ -64,7 +72,8 @@ type Registry interface {
 // Ledger is what is covered, and what covers.
 type Ledger interface {
 	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
-	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+	// RecordImage records a push with what is known of its image; nil is nothing.
+	RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
 }
 
 // Webhooks is the operator's word on registries that notify.

@@ -64,7 +64,13 @@ func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.K
 // Record makes the ledger cover a push. It is idempotent, and safe against any
 // number of other writers.
 func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (Result, error) {
+	return l.RecordImage(ctx, trigger, p, nil, source, now)
+}
+
+// RecordImage is Record with what is known of the image, which a new entry keeps.
+func (l *Ledger) RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (Result, error) {
 	entry := newEntry(trigger, p, source, now)
+	entry.Spec.Image = facts
 	known := l.index.known(string(trigger.UID), p.Repository)
 	if p.Repository.Kind == push.Registry {
 		newest, head := known.head(p.Tag)

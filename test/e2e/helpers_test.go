@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -69,14 +70,19 @@ func (w *world) ready(t *testing.T, source stack.Source) {
 	}
 }
 
-// push pushes a sample as crane does, and returns its digest. The salt keeps
-// the digests of different tests apart.
+// push pushes a sample with the crane command, as its users do, and returns its
+// digest. The salt keeps the digests of different tests apart.
 func (w *world) push(t *testing.T, repository string, sample images.Sample) string {
 	t.Helper()
-	tag := fmt.Sprintf("%s/%s/%s", cluster.Info.RegistryHost, w.namespace, repository)
-	digest, err := images.Push(t.Context(), tag, sample, images.Options{Now: time.Now(), Salt: w.namespace})
+	dir := t.TempDir()
+	digest, err := images.Save(dir, sample, images.Options{Now: time.Now(), Salt: w.namespace})
 	if err != nil {
 		t.Fatal(err)
+	}
+	tag := fmt.Sprintf("%s/%s/%s", cluster.Info.RegistryHost, w.namespace, repository)
+	out, err := exec.CommandContext(t.Context(), crane, "push", dir, tag).CombinedOutput()
+	if err != nil {
+		t.Fatalf("crane push %s: %v\n%s", tag, err, out)
 	}
 	return digest.String()
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,6 +21,9 @@ import (
 // cluster is what the tests share. A namespace of its own keeps each test apart.
 var cluster *stack.Stack
 
+// crane is the command that images are pushed with, built from its module.
+var crane string
+
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -26,6 +31,12 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 35*time.Minute)
 	defer cancel()
+	remove, err := buildCrane(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer remove()
 	down, err := setUp(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -37,6 +48,21 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+func buildCrane(ctx context.Context) (remove func(), err error) {
+	dir, err := os.MkdirTemp("", "revet-e2e-crane-")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	crane = filepath.Join(dir, "crane")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", crane, "github.com/google/go-containerregistry/cmd/crane").CombinedOutput()
+	if err != nil {
+		remove()
+		return nil, fmt.Errorf("building crane: %w\n%s", err, out)
+	}
+	return remove, nil
 }
 
 // setUp brings the cluster up, with Knative's Broker, Tekton and Revet.

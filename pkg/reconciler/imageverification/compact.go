@@ -40,7 +40,10 @@ func CompactEntry(obj any) (any, error) {
 	for i := range e.Status.Runs {
 		compactRun(&e.Status.Runs[i])
 	}
-	if f := e.Status.Image; f != nil {
+	for _, f := range []*v1alpha1.ImageFacts{e.Spec.Image, e.Status.Image} {
+		if f == nil {
+			continue
+		}
 		share(&f.MediaType, &f.Source, &f.Base)
 		for i := range f.Platforms {
 			share(&f.Platforms[i])

@@ -195,6 +195,10 @@ func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*
 	if err != nil {
 		return nil, verdict.Decision{Action: verdict.Wait, Reason: verdict.FilterInvalid, Message: err.Error(), Hold: true}, nil
 	}
+	if p.entry.Spec.Image != nil && p.trigger.Spec.Filter == "" {
+		// Whoever recorded the pushes read the image, and found that it can run.
+		return nil, verdict.Decision{Action: verdict.Start}, nil
+	}
 	reading, cancel := context.WithTimeout(ctx, factsTimeout)
 	defer cancel()
 	img, err := r.facts.Read(reading, p.trigger, p.entry, f.Labels())

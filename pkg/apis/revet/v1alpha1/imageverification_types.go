@@ -42,7 +42,7 @@ type ImageVerificationList struct {
 
 // ImageVerificationSpec identifies the entry. All but requests is immutable.
 //
-// +kubebuilder:validation:XValidation:rule="self.trigger == oldSelf.trigger && self.repository == oldSelf.repository && self.digest == oldSelf.digest && self.firstPush == oldSelf.firstPush",message="trigger, repository, digest and firstPush are immutable"
+// +kubebuilder:validation:XValidation:rule="self.trigger == oldSelf.trigger && self.repository == oldSelf.repository && self.digest == oldSelf.digest && self.firstPush == oldSelf.firstPush && has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)",message="trigger, repository, digest, firstPush and image are immutable"
 type ImageVerificationSpec struct {
 	Trigger    TriggerReference    `json:"trigger"`
 	Repository RepositoryReference `json:"repository"`
@@ -51,12 +51,25 @@ type ImageVerificationSpec struct {
 	Digest string `json:"digest"`
 	// FirstPush is the push that created the entry.
 	FirstPush PushRecord `json:"firstPush"`
+	// Image is what was known of the digest when its first push was recorded: of
+	// a single image, read from its Image object, without labels. Where it is
+	// absent the facts are read before the first run, into status.image.
+	// +optional
+	Image *ImageFacts `json:"image,omitempty"`
 	// Requests are the ids of the latest manual requests for another run.
 	// +kubebuilder:validation:MaxItems=10
 	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=atomic
 	// +optional
 	Requests []string `json:"requests,omitempty"`
+}
+
+// ImageFacts returns what is known of the digest, or nil.
+func (e *ImageVerification) ImageFacts() *ImageFacts {
+	if e.Status.Image != nil {
+		return e.Status.Image
+	}
+	return e.Spec.Image
 }
 
 // TriggerReference names the trigger that admitted the push.
@@ -339,7 +352,8 @@ type ImageVerificationStatus struct {
 	// +listType=atomic
 	// +optional
 	HandledRequests []string `json:"handledRequests,omitempty"`
-	// Image is what is known of the digest.
+	// Image is what is known of the digest, where spec.image does not tell it or
+	// the trigger's filter names labels.
 	// +optional
 	Image *ImageFacts `json:"image,omitempty"`
 	// Emitted are the keys of the latest events sent for this entry: an event's

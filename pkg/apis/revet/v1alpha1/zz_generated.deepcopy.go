@@ -300,6 +300,11 @@ func (in *ImageVerificationSpec) DeepCopyInto(out *ImageVerificationSpec) {
 	out.Trigger = in.Trigger
 	out.Repository = in.Repository
 	in.FirstPush.DeepCopyInto(&out.FirstPush)
+	if in.Image != nil {
+		in, out := &in.Image, &out.Image
+		*out = new(ImageFacts)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Requests != nil {
 		in, out := &in.Requests, &out.Requests
 		*out = make([]string, len(*in))
