@@ -75,29 +75,34 @@ func makeCgroups(name string) error {
 }
 
 const (
-	cgroupTimeout = 20 * time.Second
-	cgroupPoll    = 50 * time.Millisecond
+	removalTimeout = 20 * time.Second
+	removalPoll    = 50 * time.Millisecond
 )
 
+// persist repeats a removal until it succeeds, within removalTimeout. The kernel
+// lets go of what a process used some time after the process has ended: of a
+// cgroup, and of mounts, whose end still changes the directories they were made of.
+func persist(remove func() error) error {
+	deadline := time.Now().Add(removalTimeout)
+	for {
+		err := remove()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(removalPoll)
+	}
+}
+
 // removeCgroups ends every process of the cluster's cgroups and removes them.
-// A group can be removed only some time after its last process.
 func removeCgroups(name string) error {
 	all, err := hierarchies()
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(cgroupTimeout)
 	for _, h := range all {
 		group := filepath.Join(h.path, name)
-		for {
-			err := removeTree(group)
-			if err == nil {
-				break
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("remove cgroup %q: %w", group, err)
-			}
-			time.Sleep(cgroupPoll)
+		if err := persist(func() error { return removeTree(group) }); err != nil {
+			return fmt.Errorf("remove cgroup %q: %w", group, err)
 		}
 	}
 	return nil

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -25,5 +28,39 @@ a line that is none
 	}
 	if diff := cmp.Diff([]string{"cpuset", "memory", "pids"}, missingControllers(got)); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+}
+
+// What the kernel has not let go of yet is removed a little later; what it never
+// lets go of is told.
+func TestRemovalPersists(t *testing.T) {
+	busy := errors.New("device or resource busy")
+	for _, test := range []struct {
+		name     string
+		failures int
+		want     error
+	}{
+		{"at once", 0, nil},
+		{"after some attempts", 5, nil},
+		{"never", 1 << 30, busy},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, left := time.Now(), test.failures
+				err := persist(func() error {
+					if left > 0 {
+						left--
+						return busy
+					}
+					return nil
+				})
+				if !errors.Is(err, test.want) {
+					t.Errorf("error %v, want %v", err, test.want)
+				}
+				if took := time.Since(began); took > removalTimeout+removalPoll {
+					t.Errorf("took %s, more than %s", took, removalTimeout)
+				}
+			})
+		})
 	}
 }

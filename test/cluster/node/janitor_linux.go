@@ -73,7 +73,7 @@ func cleanUp(p paths, id string) error {
 	if err := removeCgroups(cgroupName(id)); err != nil {
 		return err
 	}
-	return removeState(p)
+	return persist(func() error { return removeState(p) })
 }
 
 // removeState removes the state directory except for the logs.

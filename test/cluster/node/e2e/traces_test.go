@@ -172,5 +172,8 @@ func gone(t *testing.T, o node.Options, dir string, before traces) {
 			t.Errorf("file %q is left", entry.Name())
 		}
 	}
+	if log, err := os.ReadFile(filepath.Join(dir, "logs", "supervisor.log")); t.Failed() {
+		t.Logf("supervisor and janitor logged (%v):\n%s", err, log)
+	}
 	t.Logf("gone after %s", time.Since(began).Round(time.Millisecond))
 }
