@@ -191,6 +191,7 @@ func TestOnlyRevetWritesTheLedger(t *testing.T) {
 			return c.Update(t.Context(), &e)
 		}
 	}
+	const immutable = "trigger, repository, digest, firstPush and image are immutable"
 	for _, test := range []struct {
 		name    string
 		attempt func(client.Client) error
@@ -212,10 +213,11 @@ func TestOnlyRevetWritesTheLedger(t *testing.T) {
 			return c.Status().Update(t.Context(), trigger)
 		}, apierrors.IsForbidden, policy},
 		{"moving an entry with a label", update(func(e *v1alpha1.ImageVerification) { e.Labels = map[string]string{"revet.dev/trigger": "b4a7"} }), apierrors.IsForbidden, policy},
-		{"another digest", update(func(e *v1alpha1.ImageVerification) { e.Spec.Digest = "sha256:" + strings.Repeat("b", 64) }), apierrors.IsInvalid, "trigger, repository, digest and firstPush are immutable"},
-		{"another trigger", update(func(e *v1alpha1.ImageVerification) { e.Spec.Trigger.UID = "other" }), apierrors.IsInvalid, "trigger, repository, digest and firstPush are immutable"},
-		{"another repository", update(func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Pull = "elsewhere.example.com/web" }), apierrors.IsInvalid, "trigger, repository, digest and firstPush are immutable"},
-		{"another first push", update(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Tag = "v2" }), apierrors.IsInvalid, "trigger, repository, digest and firstPush are immutable"},
+		{"another digest", update(func(e *v1alpha1.ImageVerification) { e.Spec.Digest = "sha256:" + strings.Repeat("b", 64) }), apierrors.IsInvalid, immutable},
+		{"another trigger", update(func(e *v1alpha1.ImageVerification) { e.Spec.Trigger.UID = "other" }), apierrors.IsInvalid, immutable},
+		{"another repository", update(func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Pull = "elsewhere.example.com/web" }), apierrors.IsInvalid, immutable},
+		{"facts where there were none", update(func(e *v1alpha1.ImageVerification) { e.Spec.Image = &v1alpha1.ImageFacts{Size: 1} }), apierrors.IsInvalid, immutable},
+		{"another first push", update(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Tag = "v2" }), apierrors.IsInvalid, immutable},
 	} {
 		for _, who := range []struct {
 			name   string
