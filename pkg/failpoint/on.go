@@ -4,6 +4,7 @@ package failpoint
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,7 +15,16 @@ import (
 var target, how, _ = strings.Cut(os.Getenv("REVET_FAILPOINT"), ":")
 
 // stop makes the process stand still once, until somebody continues it.
-var stop = sync.OnceFunc(func() { send(syscall.SIGSTOP) })
+var stop = sync.OnceFunc(func() {
+	// To this thread: a signal to the process may be taken by another one, and this
+	// one would go on for a while.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, _, errno := syscall.RawSyscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGSTOP))
+	if errno != 0 {
+		panic(errno)
+	}
+})
 
 // Hit kills the process as kill -9 would, or stops it as kill -STOP would, if
 // name is the chosen failpoint.
@@ -26,12 +36,8 @@ func Hit(name string) {
 		stop()
 		return
 	}
-	send(syscall.SIGKILL)
-	select {}
-}
-
-func send(signal syscall.Signal) {
-	if err := syscall.Kill(os.Getpid(), signal); err != nil {
+	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
 		panic(err)
 	}
+	select {}
 }
