@@ -98,7 +98,8 @@ func TestALeaseIsHeldFromItsWriteUntilShortlyBeforeItsEnd(t *testing.T) {
 		if !w.writes() {
 			t.Error("nothing may be written 2 s before the end")
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(2*time.Second + time.Millisecond)
+		synctest.Wait()
 		if held.Err() == nil || w.writes() {
 			t.Error("held after its end")
 		}

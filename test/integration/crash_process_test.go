@@ -17,6 +17,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
@@ -61,11 +62,18 @@ func newProgramAt(t *testing.T, dir, name, server string, args ...string) progra
 func accountFile(t *testing.T, name, server string) string {
 	t.Helper()
 	c := account(t, systemNamespace, name)
+	c.Host = server
+	return kubeconfigFile(t, name, c)
+}
+
+// kubeconfigFile writes a kubeconfig of somebody.
+func kubeconfigFile(t *testing.T, name string, c *rest.Config) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), name+".kubeconfig")
 	err := clientcmd.WriteToFile(clientcmdapi.Config{
 		CurrentContext: name,
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
-		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: server, CertificateAuthorityData: c.CAData}},
+		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: c.Host, CertificateAuthorityData: c.CAData}},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {ClientCertificateData: c.CertData, ClientKeyData: c.KeyData}},
 	}, file)
 	if err != nil {
