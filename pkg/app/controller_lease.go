@@ -39,8 +39,10 @@ type leases struct {
 }
 
 type heldLease struct {
-	// until is when the lease ends, less the margin, with a monotonic reading.
-	until time.Time
+	// until is when the lease ends, less the margin, with a monotonic reading; wall
+	// is the same without one. The monotonic clock stands still while a machine
+	// sleeps, the wall clock may be set back: the lease ends by whichever is first.
+	until, wall time.Time
 	// ending is true while the lease is given up: what it allowed may end.
 	ending bool
 	// holder is whom the API server last named.
@@ -54,11 +56,12 @@ func newLeases(identity string) *leases {
 	return &leases{identity: identity, held: map[string]*heldLease{}}
 }
 
-// left returns how much is left of the lease. The wall clock counts too: the
-// other one stands still while a machine sleeps.
+func (h *heldLease) end(at time.Time) { h.until, h.wall = at, at.Round(0) }
+
+// left returns how much is left of the lease.
 func (h *heldLease) left() time.Duration {
 	now := time.Now()
-	return min(h.until.Sub(now), h.until.Round(0).Sub(now.Round(0)))
+	return min(h.until.Sub(now), h.wall.Sub(now.Round(0)))
 }
 
 func (l *leases) get(name string) *heldLease {
@@ -75,7 +78,8 @@ func (l *leases) extend(name string, begun time.Time, duration time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.get(name)
-	h.until, h.ending, h.holder = begun.Add(duration-leaseMargin), false, l.identity
+	h.end(begun.Add(duration - leaseMargin))
+	h.ending, h.holder = false, l.identity
 }
 
 // saw notes whom the API server names as the holder.
@@ -85,7 +89,7 @@ func (l *leases) saw(name, holder string) {
 	h := l.get(name)
 	h.holder = holder
 	if holder != l.identity {
-		h.until = time.Time{}
+		h.end(time.Time{})
 	}
 }
 
@@ -107,7 +111,7 @@ func (l *leases) giveUp(ctx context.Context, name string) bool {
 		h.ending = true
 		users, idle := h.users, h.idle
 		if users == 0 {
-			h.until = time.Time{}
+			h.end(time.Time{})
 		}
 		l.mu.Unlock()
 		if users == 0 {

@@ -305,6 +305,7 @@ func TestALeaderThatStandsStillBeforeItsRequestDoesNotSendIt(t *testing.T) {
 			adapter{t: t, address: address}.deliver(namespace, "app")
 			first.stopped()
 			newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "second").start(t, "")
+			leading(t, "second")
 			inPhase(t, namespace, 1, test.phase)
 			first.signal(syscall.SIGCONT)
 			first.logged("the sink did not take the request")
