@@ -28,7 +28,7 @@ import (
 
 // sickbed is a cluster as a file of testdata/doctor describes it: objects, and
 // comments "# lacks: KINDS", "# forbidden: KINDS" and "# denied: RESOURCES", which
-// no account may touch.
+// no account may touch. A forbidden KIND/all may not be listed in all namespaces.
 type sickbed struct {
 	objects                  []client.Object
 	lacks, forbidden, denied []string
@@ -91,7 +91,13 @@ func (s sickbed) connect(t *testing.T, scheme *runtime.Scheme) func(*clusterFlag
 			mapper.Add(kind, meta.RESTScopeNamespace)
 		}
 	}
-	refuse := func(o runtime.Object) error {
+	all := func(opts []client.ListOption) string {
+		if o := (&client.ListOptions{}).ApplyOptions(opts); o.Namespace == "" {
+			return "/all"
+		}
+		return ""
+	}
+	refuse := func(o runtime.Object, all string) error {
 		kind, err := apiutil.GVKForObject(o, scheme)
 		if err != nil {
 			return err
@@ -100,17 +106,17 @@ func (s sickbed) connect(t *testing.T, scheme *runtime.Scheme) func(*clusterFlag
 		if slices.Contains(s.lacks, kind.Kind) {
 			return &meta.NoKindMatchError{GroupKind: kind.GroupKind(), SearchedVersions: []string{kind.Version}}
 		}
-		if slices.Contains(s.forbidden, kind.Kind) {
+		if slices.Contains(s.forbidden, kind.Kind) || (all != "" && slices.Contains(s.forbidden, kind.Kind+all)) {
 			return apierrors.NewForbidden(schema.GroupResource{Group: kind.Group, Resource: strings.ToLower(kind.Kind) + "s"}, "", errors.New("no RBAC policy matched"))
 		}
 		return nil
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(s.objects...).WithInterceptorFuncs(interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-			return errors.Join(refuse(o), c.Get(ctx, key, o, opts...))
+			return errors.Join(refuse(o, ""), c.Get(ctx, key, o, opts...))
 		},
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-			if err := refuse(l); err != nil {
+			if err := refuse(l, all(opts)); err != nil {
 				return err
 			}
 			return c.List(ctx, l, opts...)
@@ -122,7 +128,7 @@ func (s sickbed) connect(t *testing.T, scheme *runtime.Scheme) func(*clusterFlag
 				return nil
 			}
 			review.Status.Allowed = !slices.Contains(s.denied, review.Spec.ResourceAttributes.Resource)
-			return refuse(o)
+			return refuse(o, "")
 		},
 		Update: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.UpdateOption) error {
 			t.Errorf("doctor writes a %T", o)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -99,7 +100,7 @@ func (d *doctor) sources(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 	if !slices.ContainsFunc(t.Spec.Images, func(i v1alpha1.ImageSelector) bool { return i.ImageStreams != nil }) {
 		return []Diagnosis{ok(check, "no ImageStreams are selected: pushes are told by registries, and found by sweeps")}
 	}
-	namespaces, err := sweep.NewLive(d.writer).Namespaces(ctx)
+	namespaces, err := d.namespaces(ctx, t.Namespace)
 	if err != nil {
 		return []Diagnosis{unreadable(check, "the namespaces", err)}
 	}
@@ -107,7 +108,10 @@ func (d *doctor) sources(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 	if err != nil {
 		return nil // told by FilterValid
 	}
-	all, err := d.revetSources(ctx)
+	all, err := d.revetSources(ctx, "")
+	if apierrors.IsForbidden(err) {
+		all, err = d.revetSources(ctx, t.Namespace)
+	}
 	switch {
 	case meta.IsNoMatchError(err):
 		return []Diagnosis{warn(check, "install Knative Eventing and apply eventing/100-apiserversource.yaml",
@@ -182,10 +186,25 @@ type revetSource struct {
 	broker string
 }
 
-// revetSources lists the sources of ImageStreams whose events reach the receiver.
-func (d *doctor) revetSources(ctx context.Context) ([]revetSource, error) {
+// namespaces returns the labels of all namespaces, or only of one to who may not
+// list them.
+func (d *doctor) namespaces(ctx context.Context, own string) (map[string]map[string]string, error) {
+	all, err := sweep.NewLive(d.writer).Namespaces(ctx)
+	if !apierrors.IsForbidden(err) {
+		return all, err
+	}
+	var namespace corev1.Namespace
+	if err := d.Get(ctx, client.ObjectKey{Name: own}, &namespace); err != nil {
+		return nil, err
+	}
+	return map[string]map[string]string{own: namespace.Labels}, nil
+}
+
+// revetSources lists the sources of ImageStreams whose events reach the receiver;
+// in one namespace, or in all if that is empty.
+func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, error) {
 	receiver := client.ObjectKey{Namespace: d.system, Name: receiverName}
-	sources, err := listAs[source](ctx, d, sourceKind, "")
+	sources, err := listAs[source](ctx, d, sourceKind, in)
 	if err != nil {
 		return nil, err
 	}
