@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,19 +59,29 @@ func setConfig(t *testing.T, name string, data map[string]string) {
 	})
 }
 
+// holdersOf returns who holds each lease.
+func holdersOf(t *testing.T) (map[string]string, error) {
+	t.Helper()
+	var leases coordinationv1.LeaseList
+	if err := admin(t).List(t.Context(), &leases, client.InNamespace(systemNamespace)); err != nil {
+		return nil, err
+	}
+	holders := map[string]string{}
+	for _, l := range leases.Items {
+		if strings.HasSuffix(l.Name, fmt.Sprintf("-of-%02d", buckets)) && l.Spec.HolderIdentity != nil {
+			holders[l.Name] = *l.Spec.HolderIdentity
+		}
+	}
+	return holders, nil
+}
+
 // leading waits until a process leads all entries and all triggers.
 func leading(t *testing.T, identity string) {
 	t.Helper()
 	eventually(t, identity+" leads", func() error {
-		var leases coordinationv1.LeaseList
-		if err := admin(t).List(t.Context(), &leases, client.InNamespace(systemNamespace)); err != nil {
+		holders, err := holdersOf(t)
+		if err != nil {
 			return err
-		}
-		holders := map[string]string{}
-		for _, l := range leases.Items {
-			if strings.HasSuffix(l.Name, fmt.Sprintf("-of-%02d", buckets)) && l.Spec.HolderIdentity != nil {
-				holders[l.Name] = *l.Spec.HolderIdentity
-			}
 		}
 		for lease, holder := range holders {
 			if holder != identity {
@@ -131,135 +140,6 @@ func startLeader(t *testing.T, p program, failpoint string) *process {
 	return started
 }
 
-// blindNamespace makes a namespace whose sink is a plain URL: nobody can look into
-// what it starts, so that a request must not be sent twice.
-func blindNamespace(t *testing.T) (string, *standInListener) {
-	t.Helper()
-	for _, install := range []func() error{triggersKinds, pipelinesKinds} {
-		if err := install(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	namespace := newNamespace(t)
-	stand := newStandInListener(t, namespace)
-	setConfig(t, "config-sinks", map[string]string{
-		"sinks.yaml": fmt.Sprintf("[{host: %q, namespaces: [%s]}]", strings.TrimPrefix(stand.server.URL, "http://"), namespace),
-	})
-	for _, o := range []client.Object{
-		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}},
-		&nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "class-" + namespace}, Handler: "runsc"},
-		&v1alpha1.ImageTrigger{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "vet"},
-			Spec: v1alpha1.ImageTriggerSpec{
-				Images:        []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{}}},
-				Sink:          v1alpha1.Sink{URI: stand.server.URL},
-				Sandbox:       v1alpha1.Sandbox{RuntimeClassName: "class-" + namespace},
-				MaxConcurrent: 1000,
-			},
-		},
-	} {
-		if err := admin(t).Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mayGet(t, namespace)
-	return namespace, stand
-}
-
-// counted returns the requests that a stand-in took, by run.
-func (l *standInListener) counted() map[string]int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return maps.Clone(l.requests)
-}
-
-// fleet is several receivers, by which pushes are told in turn, and two
-// namespaces: one whose runs can be confirmed, and one whose cannot.
-type fleet struct {
-	t          *testing.T
-	addresses  []string
-	clear      string
-	blind      string
-	clearStand *standInListener
-	blindStand *standInListener
-	pushed     int
-}
-
-func newFleet(t *testing.T, dir string, receivers int) *fleet {
-	t.Helper()
-	f := &fleet{t: t}
-	f.clear, f.clearStand = verifiedNamespace(t)
-	f.blind, f.blindStand = blindNamespace(t)
-	for range receivers {
-		address := freeAddress(t)
-		newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s").start(t, "").answering(address)
-		f.addresses = append(f.addresses, address)
-	}
-	return f
-}
-
-// push pushes a number of images to each namespace; the receivers hear of them in turn.
-func (f *fleet) push(number int) {
-	f.t.Helper()
-	for range number {
-		stream := fmt.Sprintf("app%d", f.pushed)
-		source := adapter{t: f.t, address: f.addresses[f.pushed%len(f.addresses)]}
-		for _, namespace := range []string{f.clear, f.blind} {
-			push(f.t, namespace+"/"+stream+":v1")
-			source.deliver(namespace, stream)
-		}
-		f.pushed++
-	}
-}
-
-// once checks that every push has one entry and one run, and that nothing was
-// asked for twice that must not be. A request that its process did not come to
-// send ends visibly where it cannot be known whether it was sent.
-func (f *fleet) once() {
-	f.t.Helper()
-	inPhase(f.t, f.clear, f.pushed, v1alpha1.PhaseRunning)
-	oneRunEach(f.t, f.clear)
-	eventually(f.t, "every entry of the blind sink is decided", func() error {
-		entries := entriesOf(f.t, f.blind)
-		for _, e := range entries {
-			if s := e.Status; s.Phase != v1alpha1.PhaseRunning && s.Reason != "Unconfirmed" {
-				return fmt.Errorf("%s is %s/%s: %s", e.Name, s.Phase, s.Reason, s.Message)
-			}
-		}
-		if len(entries) != f.pushed {
-			return fmt.Errorf("there are %d entries", len(entries))
-		}
-		return nil
-	})
-	requests, unconfirmed := f.blindStand.counted(), 0
-	for _, e := range entriesOf(f.t, f.blind) {
-		if e.Status.RunCount != 1 {
-			f.t.Errorf("entry %s of the blind sink has %d runs", e.Name, e.Status.RunCount)
-		}
-		if e.Status.Reason == "Unconfirmed" {
-			unconfirmed++
-		}
-	}
-	for run, n := range requests {
-		if n != 1 {
-			f.t.Errorf("the blind sink was asked %d times for run %s", n, run)
-		}
-	}
-	if len(requests)+unconfirmed < f.pushed || len(requests) > f.pushed {
-		f.t.Errorf("the blind sink was asked for %d runs, and %d are unconfirmed, of %d", len(requests), unconfirmed, f.pushed)
-	}
-	f.t.Logf("%d pushes each; requests where they may be repeated %v; where they may not: %d for %d runs, %d unconfirmed",
-		f.pushed, f.clearStand.counted(), sum(requests), len(requests), unconfirmed)
-}
-
-func sum(counts map[string]int) int {
-	n := 0
-	for _, c := range counts {
-		n += c
-	}
-	return n
-}
-
 // Property: with several receivers and controllers, a leader that stands still
 // while pushes go on, and goes on after another took over, makes no run twice and
 // loses none.
@@ -279,6 +159,56 @@ func TestALeaderThatStandsStillMakesNoRunTwice(t *testing.T) {
 	f.push(4)
 	f.once()
 	leading(t, "second")
+}
+
+// reserve gives a bucket of entries to a controller that is about to start.
+func reserve(t *testing.T, bucket int, identity string) {
+	t.Helper()
+	c := admin(t)
+	at := client.ObjectKey{Namespace: systemNamespace, Name: fmt.Sprintf("controller.imageverification.%02d-of-%02d", bucket, buckets)}
+	seconds, now := int32(6), metav1.NowMicro()
+	spec := coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now}
+	var lease coordinationv1.Lease
+	err := c.Get(t.Context(), at, &lease)
+	switch {
+	case apierrors.IsNotFound(err):
+		err = c.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}, Spec: spec})
+	case err == nil:
+		lease.Spec = spec
+		err = c.Update(t.Context(), &lease)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Property: where several controllers lead a part each, every entry is worked on,
+// and on one by one only.
+func TestControllersThatShareTheBucketsLeaveNothingOut(t *testing.T) {
+	shortElection(t)
+	dir := buildPrograms(t, "receiver", "controller")
+	f := newFleet(t, dir, 1)
+	identities := []string{"first", "second", "third"}
+	for bucket, identity := range identities {
+		reserve(t, bucket, identity)
+	}
+	for _, identity := range identities {
+		newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", identity).start(t, "")
+	}
+	f.push(12)
+	f.once()
+	eventually(t, "each leads a part", func() error {
+		holders, err := holdersOf(t)
+		if err != nil {
+			return err
+		}
+		for bucket, identity := range identities {
+			if got := holders[fmt.Sprintf("controller.imageverification.%02d-of-%02d", bucket, buckets)]; got != identity {
+				return fmt.Errorf("bucket %d is led by %q, not %q", bucket, got, identity)
+			}
+		}
+		return nil
+	})
 }
 
 // Property: a leader that stands still between its look at the lease and its
