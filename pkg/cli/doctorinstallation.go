@@ -61,7 +61,10 @@ func (d *doctor) installation(ctx context.Context) ([]Diagnosis, bool) {
 		{imageStreamKind, LevelWarning, "nothing, if all images are in registries without ImageStreams", "only registries are seen"},
 		{sourceKind, LevelWarning, "install Knative Eventing, or let registries post to the receiver", "pushes are seen by webhooks and sweeps only"},
 	} {
-		f, _ := d.kind(k.kind, k.level, k.cure, k.lack)
+		f, served := d.kind(k.kind, k.level, k.cure, k.lack)
+		if version := d.tektonVersion(ctx, k.kind); served && version != "" {
+			f.Message += ", by Tekton " + version
+		}
 		findings = append(findings, f)
 	}
 	return findings, usable
@@ -85,6 +88,22 @@ func (d *doctor) kind(kind schema.GroupVersionKind, level Level, cure, lack stri
 		message += ": " + lack
 	}
 	return Diagnosis{Level: level, Check: check, Message: message, Cure: cure}, false
+}
+
+// tektonVersion returns what Tekton says of itself to everybody; empty if it is
+// installed elsewhere than usual, or another kind is meant.
+func (d *doctor) tektonVersion(ctx context.Context, kind schema.GroupVersionKind) string {
+	info := map[schema.GroupVersionKind]string{pipelineRunKind: "pipelines-info", eventListenerKind: "triggers-info"}[kind]
+	if info == "" {
+		return ""
+	}
+	for _, namespace := range []string{"tekton-pipelines", "openshift-pipelines"} {
+		var m corev1.ConfigMap
+		if err := d.Get(ctx, client.ObjectKey{Namespace: namespace, Name: info}, &m); err == nil {
+			return m.Data["version"]
+		}
+	}
+	return ""
 }
 
 // unreadable is the finding for what could not be read.
