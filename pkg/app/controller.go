@@ -64,7 +64,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	}
 	c := &Controller{
 		options: o, log: log, access: access,
-		leases:  newLeases(o.Identity, o.Now),
+		leases:  newLeases(o.Identity),
 		config:  config.NewStore(o.SystemNamespace, toldConfig(log)),
 		index:   ledger.NewIndex(o.Now),
 		events:  record.NewBroadcaster(),

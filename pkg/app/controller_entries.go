@@ -21,7 +21,7 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 	if err != nil {
 		return nil, err
 	}
-	options.Lease = lease
+	options.Lease, options.Ledger = lease, leasedLedger{c.ledger, lease}
 	if err := imageverification.Index(ctx, c.access.cache); err != nil {
 		return nil, err
 	}
@@ -58,7 +58,6 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 	return imageverification.Options{
 		Cached:   c.access.cache,
 		Live:     c.access.live,
-		Ledger:   c.ledger,
 		Sink:     sinkSender{sender},
 		Facts:    &factsReader{live: c.access.live, registry: registry.New(c.config.Policy)},
 		Recorder: c.recorder,

@@ -3,9 +3,9 @@ package app
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -13,35 +13,22 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	typedcoordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	clienttesting "k8s.io/client-go/testing"
 	kle "knative.dev/pkg/leaderelection"
 	"knative.dev/pkg/reconciler"
 )
 
-// leaseWorld is an API server's Leases, and a clock.
+// leaseWorld is an API server's Leases, in a bubble whose clock moves only while
+// everybody sleeps.
 type leaseWorld struct {
 	t      *testing.T
 	kube   *fake.Clientset
 	leases *leases
-
-	mu  sync.Mutex
-	now time.Time
 }
 
 func newLeaseWorld(t *testing.T) *leaseWorld {
-	w := &leaseWorld{t: t, kube: fake.NewClientset(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	w.leases = newLeases("me", func() time.Time {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.now
-	})
-	return w
-}
-
-func (w *leaseWorld) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
+	return &leaseWorld{t: t, kube: fake.NewClientset(), leases: newLeases("me")}
 }
 
 func lease(holder string, seconds int32) *coordinationv1.Lease {
@@ -53,14 +40,18 @@ func lease(holder string, seconds int32) *coordinationv1.Lease {
 
 func (w *leaseWorld) create(holder string) {
 	w.t.Helper()
-	_, err := w.leases.watch(w.kube).CoordinationV1().Leases("revet-system").Create(w.t.Context(), lease(holder, 15), metav1.CreateOptions{})
+	_, err := w.watched().Create(w.t.Context(), lease(holder, 15), metav1.CreateOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 }
 
+func (w *leaseWorld) watched() typedcoordination.LeaseInterface {
+	return w.leases.watch(w.kube).CoordinationV1().Leases("revet-system")
+}
+
 func (w *leaseWorld) update(holder string, seconds int32) error {
-	_, err := w.leases.watch(w.kube).CoordinationV1().Leases("revet-system").Update(w.t.Context(), lease(holder, seconds), metav1.UpdateOptions{})
+	_, err := w.watched().Update(w.t.Context(), lease(holder, seconds), metav1.UpdateOptions{})
 	return err
 }
 
@@ -72,95 +63,185 @@ func (w *leaseWorld) holds() bool {
 	return ok
 }
 
+func (w *leaseWorld) writes() bool {
+	_, cancel, ok := w.leases.write(w.t.Context(), "bucket")
+	if ok {
+		cancel()
+	}
+	return ok
+}
+
 func TestALeaseIsHeldFromItsWriteUntilShortlyBeforeItsEnd(t *testing.T) {
-	w := newLeaseWorld(t)
-	if w.holds() {
-		t.Error("held before it was written")
-	}
-	w.create("me")
-	if !w.holds() {
-		t.Error("not held after it was written")
-	}
-	w.pass(10 * time.Second)
-	held, release, ok := w.leases.hold(t.Context(), "bucket")
-	if !ok {
-		t.Fatal("not held 10 s after it was written for 15 s")
-	}
-	defer release()
-	deadline, _ := held.Deadline()
-	if left := time.Until(deadline); left > 4*time.Second || left < 3*time.Second {
-		t.Errorf("what is held for 10 of 15 s may go on for %v, want 4 s", left)
-	}
-	w.pass(2 * time.Second)
-	if w.holds() {
-		t.Error("held with less left than a request may take")
-	}
-	if err := w.update("me", 15); err != nil || !w.holds() {
-		t.Errorf("not held after it was renewed (%v)", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newLeaseWorld(t)
+		if w.holds() || w.writes() {
+			t.Error("held before it was written")
+		}
+		w.create("me")
+		if !w.holds() || !w.writes() {
+			t.Error("not held after it was written")
+		}
+		end := time.Now().Add(15*time.Second - leaseMargin)
+		time.Sleep(10 * time.Second)
+		held, release, ok := w.leases.hold(t.Context(), "bucket")
+		if !ok {
+			t.Fatal("not held 10 s after it was written for 15 s")
+		}
+		defer release()
+		if deadline, _ := held.Deadline(); !deadline.Equal(end) {
+			t.Errorf("what is held may go on until %v, want %v", deadline, end)
+		}
+		time.Sleep(2 * time.Second)
+		if w.holds() {
+			t.Error("held with less left than a request may take")
+		}
+		if !w.writes() {
+			t.Error("nothing may be written 2 s before the end")
+		}
+		time.Sleep(2*time.Second + time.Millisecond)
+		synctest.Wait()
+		if held.Err() == nil || w.writes() {
+			t.Error("held after its end")
+		}
+		if err := w.update("me", 15); err != nil || !w.holds() {
+			t.Errorf("not held after it was renewed (%v)", err)
+		}
+	})
 }
 
 func TestALeaseCountsFromBeforeItsWriteBegan(t *testing.T) {
-	w := newLeaseWorld(t)
-	w.create("me")
-	w.pass(time.Minute)
-	w.kube.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
-		w.pass(12 * time.Second) // a slow API server
-		return false, nil, nil
+	synctest.Test(t, func(t *testing.T) {
+		w := newLeaseWorld(t)
+		w.create("me")
+		time.Sleep(time.Minute)
+		w.kube.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			time.Sleep(12 * time.Second) // a slow API server, or this process was stopped
+			return false, nil, nil
+		})
+		if err := w.update("me", 15); err != nil {
+			t.Fatal(err)
+		}
+		if w.holds() {
+			t.Error("held, though others may have counted for 12 of its 15 s")
+		}
 	})
-	if err := w.update("me", 15); err != nil {
-		t.Fatal(err)
-	}
-	if w.holds() {
-		t.Error("held, though others may have counted for 12 of its 15 s")
+}
+
+// A machine that sleeps stops one of its clocks, and not the leases of others.
+func TestALeaseEndsByWhicheverClockIsFirst(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name        string
+		until, wall time.Time
+		left        bool
+	}{
+		{"both go on", now.Add(time.Hour), now.Add(time.Hour).Round(0), true},
+		{"the machine slept", now.Add(time.Hour), now.Add(-time.Second).Round(0), false},
+		{"the wall clock was set back", now.Add(-time.Second), now.Add(time.Hour).Round(0), false},
+		{"never held", time.Time{}, time.Time{}, false},
+	} {
+		h := &heldLease{until: test.until, wall: test.wall}
+		if left := h.left(); (left > 0) != test.left {
+			t.Errorf("%s: %v left", test.name, left)
+		}
 	}
 }
 
 func TestALeaseIsNotHeldByAWriteThatFailedOrIsAnothers(t *testing.T) {
 	w := newLeaseWorld(t)
-	w.create("somebody else")
+	if _, err := w.kube.CoordinationV1().Leases("revet-system").Create(t.Context(), lease("somebody else", 15), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	if w.holds() {
 		t.Error("somebody else's lease is held")
 	}
 	w.kube.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("conflict")
 	})
-	if err := w.update("me", 15); err == nil || w.holds() {
+	if err := w.update("me", 15); err == nil || w.holds() || w.writes() {
 		t.Errorf("held after a write that failed (%v)", err)
 	}
+}
+
+// Property: a process that goes on after another took its lease does not end
+// that one's. The leader election reads the lease for its resourceVersion, and
+// would then write that nobody holds it.
+func TestALeaseThatAnotherTookIsNotGivenBack(t *testing.T) {
+	w := newLeaseWorld(t)
+	w.create("me")
+	if _, err := w.kube.CoordinationV1().Leases("revet-system").Update(t.Context(), lease("another", 15), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.watched().Get(t.Context(), "bucket", metav1.GetOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.update("", 1); err == nil {
+		t.Error("another's lease was given back")
+	}
+	now, err := w.watched().Get(t.Context(), "bucket", metav1.GetOptions{})
+	if err != nil || holderOf(now) != "another" {
+		t.Errorf("it is held by %q (%v), want another", holderOf(now), err)
+	}
+	if w.holds() {
+		t.Error("held although another has it")
+	}
+}
+
+// Property: a lease is not given back while what it allowed goes on for longer
+// than is waited for.
+func TestALeaseIsNotGivenBackWhileItIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLeaseWorld(t)
+		w.create("me")
+		_, release, ok := w.leases.hold(t.Context(), "bucket")
+		if !ok {
+			t.Fatal("not held")
+		}
+		if err := w.update("", 1); err == nil {
+			t.Error("given back while something is under way")
+		}
+		if w.holds() {
+			t.Error("allows more after it began to be given up")
+		}
+		if !w.writes() {
+			t.Error("what was allowed cannot be written down")
+		}
+		release()
+		if err := w.update("", 1); err != nil {
+			t.Errorf("not given back after that ended: %v", err)
+		}
+		if w.writes() {
+			t.Error("writes after it was given back")
+		}
+	})
 }
 
 // Property: a lease is given up only after what it allowed has ended, and
 // nothing more is allowed from then on.
 func TestGivingALeaseUpWaitsForWhatItAllowed(t *testing.T) {
-	w := newLeaseWorld(t)
-	w.create("me")
-	_, release, ok := w.leases.hold(t.Context(), "bucket")
-	if !ok {
-		t.Fatal("not held")
-	}
-	given := make(chan error, 1)
-	go func() { given <- w.update("", 1) }()
-	deadline := time.Now().Add(5 * time.Second)
-	for w.holds() {
-		if time.Now().After(deadline) {
-			t.Fatal("still held 5 s after it began to be given up")
+	synctest.Test(t, func(t *testing.T) {
+		w := newLeaseWorld(t)
+		w.create("me")
+		_, release, ok := w.leases.hold(t.Context(), "bucket")
+		if !ok {
+			t.Fatal("not held")
 		}
-	}
-	select {
-	case <-given:
-		t.Fatal("given up while something was under way")
-	default:
-	}
-	release()
-	select {
-	case err := <-given:
-		if err != nil {
+		given := make(chan error, 1)
+		go func() { given <- w.update("", 1) }()
+		synctest.Wait()
+		if w.holds() {
+			t.Error("still held after it began to be given up")
+		}
+		select {
+		case err := <-given:
+			t.Fatalf("given up while something was under way (%v)", err)
+		default:
+		}
+		release()
+		if err := <-given; err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("not given up 5 s after the last ended")
-	}
+	})
 }
 
 // The leader election of Knative and this package agree on the buckets.

@@ -86,6 +86,9 @@ const (
 	// releaseWait bounds how long the giving back of a lease waits for requests
 	// that it allows.
 	releaseWait = sinkTimeout + time.Second
+	// leaseWait is when a key is looked at again whose status was not written for
+	// want of the lease: its renewal may just be late.
+	leaseWait = time.Second
 	// memoryInterval is how often memory that is not used is given back, which
 	// costs some milliseconds of a processor.
 	memoryInterval = time.Minute

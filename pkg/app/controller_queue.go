@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/util/workqueue"
 	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
@@ -76,5 +78,29 @@ func (c *Controller) election(ctx context.Context) (*kle.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ConfigMap %q in namespace %q: %w", leaderElectionConfigMap, c.options.SystemNamespace, err)
 	}
+	if err := validElection(election); err != nil {
+		return nil, fmt.Errorf("ConfigMap %q in namespace %q: %w", leaderElectionConfigMap, c.options.SystemNamespace, err)
+	}
 	return election, nil
+}
+
+// validElection refuses times under which nobody would ever lead, or a leader
+// would never have enough of its lease left for a request to a sink.
+func validElection(e *kle.Config) error {
+	// A lease is written in whole seconds, and renewed up to 1.2 retry periods late.
+	renewed := time.Duration(leaderelection.JitterFactor * float64(e.RetryPeriod))
+	least := leaseMargin + sinkTimeout + 2*renewed
+	switch {
+	case e.RetryPeriod <= 0:
+		return fmt.Errorf("retry-period is %s; it must be positive", e.RetryPeriod)
+	case e.RenewDeadline <= renewed:
+		return fmt.Errorf("renew-deadline is %s; with a retry-period of %s it must be more than %s", e.RenewDeadline, e.RetryPeriod, renewed)
+	case e.LeaseDuration <= e.RenewDeadline:
+		return fmt.Errorf("lease-duration is %s; it must be more than renew-deadline, %s", e.LeaseDuration, e.RenewDeadline)
+	case e.LeaseDuration.Truncate(time.Second) < least:
+		return fmt.Errorf("lease-duration is %s; with a retry-period of %s it must be at least %s, or no request could be sent under the lease",
+			e.LeaseDuration, e.RetryPeriod, least)
+	default:
+		return nil
+	}
 }

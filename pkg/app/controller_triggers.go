@@ -24,7 +24,7 @@ const triggerConcurrency = 4
 // triggers makes the reconciler of ImageTriggers, and the sweeps that it asks for.
 func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part, error) {
 	const name = "imagetrigger"
-	_, component := c.leases.guard(election, name)
+	lease, component := c.leases.guard(election, name)
 	var impl *knative.Impl
 	sweeper, err := c.sweeper(func(key types.NamespacedName) { impl.EnqueueKey(key) })
 	if err != nil {
@@ -33,7 +33,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part,
 	checker := eventlistener.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached:     c.access.cache,
-		Live:       c.access.live,
+		Live:       leasedClient{c.access.live, lease},
 		Sinks:      checker,
 		Rights:     checker,
 		Namespaces: sweep.NewLive(c.access.live),

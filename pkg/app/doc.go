@@ -7,6 +7,12 @@
 // the program listens; Addr; and Stop, which drains. Several programs can run
 // in one process, which is how they are tested.
 //
+// The controller acts under leases (ConfigMap config-leader-election). A lease is
+// believed until its duration after the request that wrote it began, less a
+// second, by the wall clock and the monotonic one; what needs a sink must end
+// before that, and statuses are written within it. It is given back when nothing
+// goes on under it any more, and never if another holds it.
+//
 // HTTP of both programs: /healthz is the process; /readyz is the ledger, read
 // from the API server at most once a second, and says what is wrong with the
 // operator's configuration without becoming unready for it. Metrics are served

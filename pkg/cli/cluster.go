@@ -1,19 +1,23 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-	nodev1 "k8s.io/api/node/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // clusterFlags are kubectl's flags, with --all-namespaces.
@@ -36,8 +40,12 @@ func (f *clusterFlags) add(c *cobra.Command) {
 // cluster is where a command reads.
 type cluster struct {
 	client.Reader
+	// writer is for the few commands that ask the cluster for something.
+	writer client.Client
 	// namespace is what the flags or the kubeconfig name.
 	namespace string
+	// user is what the kubeconfig calls its user, as a part of an id.
+	user string
 }
 
 // connect makes a client for the cluster that the flags name. It sends nothing.
@@ -59,17 +67,42 @@ func connect(f *clusterFlags) (cluster, error) {
 	if len(raw.Clusters) == 0 && *f.config.APIServer == "" && config.Host == "http://localhost:8080" {
 		return cluster{}, errors.New("no cluster is configured: set KUBECONFIG, or give --kubeconfig or --server")
 	}
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, nodev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return cluster{}, fmt.Errorf("building the scheme: %w", err)
-		}
+	scheme, err := newScheme()
+	if err != nil {
+		return cluster{}, err
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return cluster{}, fmt.Errorf("connecting to %q: %w", config.Host, err)
 	}
-	return cluster{Reader: c, namespace: namespace}, nil
+	return cluster{Reader: c, writer: c, namespace: namespace, user: readableUser(f.user(raw))}, nil
+}
+
+// newScheme has what the controller reads, and what only a person looks at.
+func newScheme() (*runtime.Scheme, error) {
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, admissionv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// user returns the name of the kubeconfig's user that the flags choose.
+func (f *clusterFlags) user(raw clientcmdapi.Config) string {
+	name := raw.CurrentContext
+	if *f.config.Context != "" {
+		name = *f.config.Context
+	}
+	user := ""
+	if c := raw.Contexts[name]; c != nil {
+		user = c.AuthInfo
+	}
+	return cmp.Or(*f.config.Impersonate, *f.config.AuthInfoName, user)
 }
 
 // list returns the verifications of a namespace; "" is every namespace.

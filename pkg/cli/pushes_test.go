@@ -67,6 +67,7 @@ func runCLI(in string, connect func(*clusterFlags) (cluster, error), args ...str
 		streams: genericiooptions.IOStreams{In: strings.NewReader(in), Out: &out, ErrOut: &errOut},
 		now:     func() time.Time { return now },
 		connect: connect,
+		unique:  func() string { return "x7k2q9" },
 	}
 	status := run(context.Background(), args, env)
 	return result{status: status, out: out.String(), errOut: errOut.String()}

@@ -33,11 +33,13 @@ type environment struct {
 	now     func() time.Time
 	// connect returns the cluster that the flags name.
 	connect func(*clusterFlags) (cluster, error)
+	// unique returns what tells two requests of one second apart.
+	unique func() string
 }
 
 // Run runs one command line and returns the exit status.
 func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
-	return run(ctx, args, environment{streams: streams, now: time.Now, connect: connect})
+	return run(ctx, args, environment{streams: streams, now: time.Now, connect: connect, unique: randomSuffix})
 }
 
 func run(ctx context.Context, args []string, env environment) int {
@@ -64,12 +66,19 @@ func newRoot(env environment) *cobra.Command {
 
 Revet records every push that an ImageTrigger admits in a ledger of
 ImageVerifications, and has each verified by a pipeline. These commands read
-the ledger; none of them changes anything.`,
+the ledger. None of them changes anything, but for replay, which asks for
+another run.`,
 		Example: `  # What was pushed here, and did it pass?
   kubectl revet get
 
   # The whole story of one image
   kubectl revet explain demo/app:latest
+
+  # Once more
+  kubectl revet replay demo/app:latest
+
+  # Why does nothing happen?
+  kubectl revet doctor
 
   # Which pushes do these recorded objects show?
   kubectl get imagestreams -A -o json | kubectl revet pushes -`,
@@ -79,7 +88,7 @@ the ledger; none of them changes anything.`,
 		// Without this, cobra answers an unknown command with the help and status 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q; there are get, explain, pushes and completion", args[0])
+				return usagef("there is no command %q; there are get, explain, replay, doctor, pushes and completion", args[0])
 			}
 			return nil
 		},
@@ -89,7 +98,7 @@ the ledger; none of them changes anything.`,
 	root.SetOut(env.streams.Out)
 	root.SetErr(env.streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newGet(env), newExplain(env), newPushes(env), newCompletion())
+	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newDoctor(env), newPushes(env), newCompletion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -18,7 +18,9 @@
 //     has the rights that a trigger needs; HasServiceAccount and HasRuntimeClass
 //     whether what it names exists.
 //   - Send posts one request as a binary CloudEvent: no redirects, bounded in time
-//     and in what it reads. Its error is a *SendError that says whether the same
+//     and in what it reads. After its context's deadline it writes nothing, also if
+//     the process was stopped on the way, and what was not sent by then is dropped,
+//     not left to the kernel. Its error is a *SendError that says whether the same
 //     request may succeed later and whether it may have arrived.
 //
 // # The request

@@ -37,7 +37,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 		// No proxy from the environment: sinks are addresses of the cluster, or
 		// hosts that the operator listed.
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
+			DialContext:            dialUnlingering(dialer),
 			TLSHandshakeTimeout:    o.DialTimeout,
 			MaxIdleConnsPerHost:    o.IdleConnections,
 			IdleConnTimeout:        idleTimeout,
@@ -47,8 +47,9 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	}}, nil
 }
 
-// Send posts a request once. A nil error means that the sink accepted it, which
-// for an EventListener means "queued" and nothing more. Errors are *SendError.
+// Send posts a request once, and not after the deadline of ctx. A nil error means
+// that the sink accepted it, which for an EventListener means "queued" and nothing
+// more. Errors are *SendError.
 func (s *Sender) Send(ctx context.Context, sink string, r Request) error {
 	var wrote atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
@@ -56,7 +57,14 @@ func (s *Sender) Send(ctx context.Context, sink string, r Request) error {
 	if err != nil {
 		return &SendError{Reason: RequestInvalid, Permanent: true, Err: err}
 	}
+	timely := newTimely(ctx)
+	if err := timely.guard(req); err != nil {
+		return &SendError{Reason: SinkUnreachable, Err: err}
+	}
 	resp, err := s.client.Do(req)
+	if timely.late.Load() && err != nil {
+		return &SendError{Reason: SinkUnreachable, Err: errTooLate}
+	}
 	if err != nil {
 		return &SendError{Reason: SinkUnreachable, MayHaveArrived: wrote.Load(), Err: withoutURL(err)}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -351,5 +352,60 @@ func TestSenderOptionsAreChecked(t *testing.T) {
 		if _, err := NewSender(o); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// unnoticed is a context whose deadline no timer notices.
+type unnoticed struct {
+	context.Context
+	deadline time.Time
+}
+
+func (u *unnoticed) Deadline() (time.Time, bool) { return u.deadline, true }
+
+// Property: a request is not written after its deadline, although its context has
+// not noticed yet: a process that was stopped goes on with what it was about to
+// do before any timer fires.
+func TestALateRequestIsNotSent(t *testing.T) {
+	var arrived atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err == nil {
+			arrived.Add(1)
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(server.Close)
+	s := newTestSender(t, DefaultSenderOptions())
+	request, err := NewRequest(testObjects())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(t.Context(), server.URL, request); err != nil { // a connection is kept
+		t.Fatal(err)
+	}
+	soon := time.Now().Add(50 * time.Millisecond)
+	for _, test := range []struct {
+		name string
+		ctx  context.Context
+	}{
+		{"late before it begins", &unnoticed{t.Context(), time.Now().Add(-time.Millisecond)}},
+		{"late once its connection is there", httptrace.WithClientTrace(&unnoticed{t.Context(), soon}, &httptrace.ClientTrace{
+			GotConn: func(httptrace.GotConnInfo) { <-time.After(time.Until(soon)) },
+		})},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := arrived.Load()
+			err := s.Send(test.ctx, server.URL, request)
+			var failed *SendError
+			if !errors.As(err, &failed) || failed.Reason != SinkUnreachable || failed.MayHaveArrived || failed.Permanent {
+				t.Errorf("sending gave %+v, want SinkUnreachable that certainly did not arrive", err)
+			}
+			if arrived.Load() != before {
+				t.Error("the request arrived")
+			}
+		})
+	}
+	if err := s.Send(t.Context(), server.URL, request); err != nil || arrived.Load() != 2 {
+		t.Errorf("sending in time afterwards: %v; %d arrived, want 2", err, arrived.Load())
 	}
 }

@@ -1,6 +1,8 @@
-// Package failpoint lets crash tests kill a process between two steps.
+// Package failpoint lets crash tests kill or stop a process between two steps.
 //
 // In ordinary builds Hit is empty and compiled away. Built with the tag
 // "failpoint", Hit(name) sends SIGKILL to its own process the first time it is
-// reached under the name that the environment variable REVET_FAILPOINT gives.
+// reached under the name that the environment variable REVET_FAILPOINT gives. With
+// ":stop" behind the name it sends SIGSTOP instead, once: whoever sends SIGCONT
+// lets the process go on from there.
 package failpoint

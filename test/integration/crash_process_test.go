@@ -17,6 +17,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
@@ -47,14 +48,27 @@ func buildPrograms(t *testing.T, names ...string) string {
 // newProgram makes a program that runs under its own account and roles.
 func newProgram(t *testing.T, dir, name string, args ...string) program {
 	t.Helper()
-	common := []string{"--kubeconfig", accountFile(t, name), "--system-namespace", systemNamespace, "--metrics-address", ""}
+	return newProgramAt(t, dir, name, account(t, systemNamespace, name).Host, args...)
+}
+
+// newProgramAt makes one that reaches the API server at an address of its own.
+func newProgramAt(t *testing.T, dir, name, server string, args ...string) program {
+	t.Helper()
+	common := []string{"--kubeconfig", accountFile(t, name, server), "--system-namespace", systemNamespace, "--metrics-address", ""}
 	return program{name: name, binary: filepath.Join(dir, name), args: append(common, args...)}
 }
 
 // accountFile writes a kubeconfig of one of Revet's accounts.
-func accountFile(t *testing.T, name string) string {
+func accountFile(t *testing.T, name, server string) string {
 	t.Helper()
 	c := account(t, systemNamespace, name)
+	c.Host = server
+	return kubeconfigFile(t, name, c)
+}
+
+// kubeconfigFile writes a kubeconfig of somebody.
+func kubeconfigFile(t *testing.T, name string, c *rest.Config) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), name+".kubeconfig")
 	err := clientcmd.WriteToFile(clientcmdapi.Config{
 		CurrentContext: name,
@@ -73,6 +87,7 @@ type process struct {
 	t       *testing.T
 	program program
 	command *exec.Cmd
+	log     string        // the file that it logs to
 	ended   chan struct{} // closed once err is set
 	err     error
 	stop    func()
@@ -93,7 +108,7 @@ func (p program) start(t *testing.T, failpoint string) *process {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	started := &process{t: t, program: p, command: command, ended: make(chan struct{})}
+	started := &process{t: t, program: p, command: command, log: log.Name(), ended: make(chan struct{})}
 	go func() {
 		started.err = command.Wait()
 		close(started.ended)

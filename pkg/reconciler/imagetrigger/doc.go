@@ -23,6 +23,8 @@
 // jitter. What a sink needs is read from the API server, never from a cache. An
 // API server that does not answer changes no condition.
 //
+// Inspect tells what a pass would find, for whoever diagnoses a trigger.
+//
 // Deleting a trigger leaves its entries. Kubernetes Events are recorded when Ready
 // changes, for what is a warning only, and when a sweep recovered pushes.
 //

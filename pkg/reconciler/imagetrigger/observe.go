@@ -3,12 +3,7 @@ package imagetrigger
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sort"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
@@ -161,29 +156,7 @@ func (r *Reconciler) selectedNamespaces(ctx context.Context, trigger *v1alpha1.I
 	if err != nil {
 		return nil, err
 	}
-	var selected []string
-	for name, set := range all {
-		for i := range trigger.Spec.Images {
-			streams := trigger.Spec.Images[i].ImageStreams
-			if streams == nil {
-				continue
-			}
-			matches := name == trigger.Namespace
-			if streams.NamespaceSelector != nil {
-				s, err := metav1.LabelSelectorAsSelector(streams.NamespaceSelector)
-				if err != nil {
-					return nil, fmt.Errorf("spec.images[%d].imageStreams.namespaceSelector: %w", i, err)
-				}
-				matches = s.Matches(labels.Set(set))
-			}
-			if matches {
-				selected = append(selected, name)
-				break
-			}
-		}
-	}
-	sort.Strings(selected)
-	return selected, nil
+	return SelectedNamespaces(trigger, all)
 }
 
 // streamNames returns the names without wildcards that the selectors name: an

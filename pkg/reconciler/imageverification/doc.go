@@ -29,7 +29,10 @@
 //
 // Writes go through Ledger, against the resourceVersion that was decided upon: a
 // conflict means deciding again. A request is sent only under Lease.Hold, whose
-// context ends before the lease does.
+// context ends before the lease does. No clock can see that a process was stopped
+// right after it looked at one; that is why the order above is right without any
+// lease: a second request for a confirmable run meets its name, and the attempt
+// to send any other is written by one process only, which alone may send it.
 //
 // Interfaces are implemented in the wiring: Sink by pkg/eventlistener, Facts by
 // Image objects and pkg/registry, Emitter by pkg/events, Lease by the leader

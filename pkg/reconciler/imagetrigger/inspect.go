@@ -1,0 +1,52 @@
+package imagetrigger
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// Inspect returns the trigger with the status that a pass would write now, and
+// the warnings that it would record, without writing anything. Of the options
+// it needs Sinks, Rights, Namespaces and Now.
+func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
+	r := &Reconciler{Options: o}
+	seen := compile(trigger)
+	if err := r.observe(ctx, trigger, &seen); err != nil {
+		return nil, "", err
+	}
+	return decide(trigger, seen, o.Now()), warningsOf(seen), nil
+}
+
+// SelectedNamespaces lists, of all namespaces by their labels, those whose
+// ImageStreams any of the trigger's selectors selects.
+func SelectedNamespaces(trigger *v1alpha1.ImageTrigger, all map[string]map[string]string) ([]string, error) {
+	var selected []string
+	for name, set := range all {
+		for i := range trigger.Spec.Images {
+			streams := trigger.Spec.Images[i].ImageStreams
+			if streams == nil {
+				continue
+			}
+			matches := name == trigger.Namespace
+			if streams.NamespaceSelector != nil {
+				s, err := metav1.LabelSelectorAsSelector(streams.NamespaceSelector)
+				if err != nil {
+					return nil, fmt.Errorf("spec.images[%d].imageStreams.namespaceSelector: %w", i, err)
+				}
+				matches = s.Matches(labels.Set(set))
+			}
+			if matches {
+				selected = append(selected, name)
+				break
+			}
+		}
+	}
+	sort.Strings(selected)
+	return selected, nil
+}
