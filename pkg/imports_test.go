@@ -59,6 +59,8 @@ var layers = []layer{
 	{prefix: "pkg/reconciler/imagetrigger", revet: append([]string{"pkg/eventlistener", "pkg/sweep"}, useCaseImports...)},
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
 	{prefix: "pkg/cli", revet: append([]string{"pkg/cli"}, useCaseImports...)},
+	// It has tests only.
+	{prefix: "pkg/promise", standardOnly: true},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }
