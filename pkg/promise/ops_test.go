@@ -270,6 +270,11 @@ func (w *world) doEntry(o op) {
 		faults := w.storage.faults
 		_, err := l.UpdateStatus(context.Background(), w.read, func(s *v1alpha1.ImageVerificationStatus) {
 			s.Phase, s.RunCount = v1alpha1.PhaseRunning, s.RunCount+1
+			for i := range s.Tags {
+				if s.Tags[i].Run == 0 {
+					s.Tags[i].Run = s.RunCount
+				}
+			}
 		})
 		_, there := w.storage.entries[w.read.Name]
 		if err != nil && there && !errors.Is(err, ledger.ErrConflict) && w.storage.faults == faults {

@@ -51,6 +51,8 @@ type storage struct {
 	intruder func()
 	// fast watches show a write before its reply arrives, as the real ones mostly do.
 	fast bool
+	// violation is the first write that undid what was recorded, or "".
+	violation string
 	// careless storage takes a write against an old version.
 	careless bool
 }
@@ -128,12 +130,37 @@ func (w statusWriter) Update(_ context.Context, obj client.Object, _ ...client.S
 	}
 	kept := have.DeepCopy()
 	kept.Status = *entry.Status.DeepCopy()
+	if s.violation == "" {
+		s.violation = undoes(have.Status.Tags, kept.Status.Tags)
+	}
 	s.keep(kept)
 	if f == replyLost {
 		return errAway
 	}
 	kept.DeepCopyInto(entry)
 	return nil
+}
+
+// undoes says what a write takes back of the tags: one that is gone, a push that
+// is older than the one before, or the same push as if nobody had decided on it,
+// which would be a second run for it.
+func undoes(before, after []v1alpha1.TagStatus) string {
+	for _, b := range before {
+		i := slices.IndexFunc(after, func(a v1alpha1.TagStatus) bool { return a.Tag == b.Tag })
+		if i < 0 {
+			return fmt.Sprintf("lost: a write drops the tag %q of an entry", b.Tag)
+		}
+		a := after[i]
+		same := a.Sequence == b.Sequence && a.PushedAt.Equal(&b.PushedAt)
+		switch {
+		case a.Sequence < b.Sequence || (b.Sequence == 0 && a.PushedAt.Before(&b.PushedAt)):
+			return fmt.Sprintf("lost: a write takes the tag %q of an entry back in time", b.Tag)
+		case same && (a.Run != b.Run && b.Run != 0 || !a.ObservedAt.Equal(&b.ObservedAt)),
+			b.Sequence != 0 && a.Sequence == b.Sequence && !same:
+			return fmt.Sprintf("doubled: a write records the push of the tag %q anew", b.Tag)
+		}
+	}
+	return ""
 }
 
 func (s *storage) keep(entry *v1alpha1.ImageVerification) {

@@ -382,6 +382,9 @@ func (w *world) catchUp() {
 }
 
 func (w *world) check() {
+	if w.storage.violation != "" {
+		w.fail("%s", w.storage.violation)
+	}
 	if wrong := w.model.check(w.storage); wrong != "" {
 		w.fail("%s", wrong)
 	}
