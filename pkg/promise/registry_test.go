@@ -49,13 +49,17 @@ type hub struct {
 	done    chan struct{}
 	stop    func()
 	// heads counts what the registry was asked in this step.
-	heads   map[string]int
-	trace   []string
-	failure string
+	heads map[string]int
+	// busy is the receiver that handles a notification, or -1; intruded tells that
+	// the registry changed while somebody wrote.
+	busy     int
+	intruded bool
+	trace    []string
+	failure  string
 }
 
 func newHub() *hub {
-	h := &hub{storage: newStorage(), tags: map[string]int{}, ever: map[string]bool{}, heads: map[string]int{}, done: make(chan struct{}, 4)}
+	h := &hub{storage: newStorage(), tags: map[string]int{}, ever: map[string]bool{}, heads: map[string]int{}, busy: -1, done: make(chan struct{}, 4)}
 	h.trigger = &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all", UID: "trigger-all", Generation: 1, CreationTimestamp: metav1.NewTime(noon)},
 		Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{Repository: hubHost + "/**"}}},
@@ -250,12 +254,13 @@ const (
 	hubPace    // a: fast or slow
 	hubFail    // the next write, a: how
 	hubAway    // a: whether
+	hubIntrude // before the next write: a push like hubPush, of which receiver a is notified
 	hubKinds
 )
 
 var hubDeck = []kind{
 	hubPush, hubPush, hubPush, hubPush, hubPush, hubPush, hubDelete, hubNotify, hubNotify, hubNotify, hubNotify, hubLose, hubRepeat, hubRepeat,
-	hubSweep, hubSweep, hubRestart, hubCatchUp, hubCatchUp, hubPass, hubPace, hubFail, hubAway,
+	hubSweep, hubSweep, hubRestart, hubCatchUp, hubCatchUp, hubPass, hubPace, hubFail, hubAway, hubIntrude,
 }
 
 func (h *hub) do(o op) {
@@ -299,6 +304,16 @@ func (h *hub) do(o op) {
 	case hubFail:
 		h.storage.next = []fault{refused, replyLost}[o.a%2]
 		h.tell("the next write fails, done: %t", h.storage.next == replyLost)
+	case hubIntrude:
+		h.tell("before the next write, push digest %d to %s and notify receiver %d", 1+int(o.c)%digests, name, int(o.a)%len(h.intakes))
+		h.storage.intruder = func() {
+			if i := int(o.a) % len(h.intakes); i != h.busy {
+				busy := h.busy
+				h.do(op{hubPush, o.a, o.b, o.c})
+				h.notify(op{hubNotify, o.a, uint8(len(h.pending) - 1), 0})
+				h.busy, h.intruded = busy, true
+			}
+		}
 	default: // hubAway
 		h.away = o.a%3 == 0
 		h.tell("the registry is away: %t", h.away)
@@ -319,10 +334,10 @@ func (h *hub) notify(o op) {
 	h.tell("notify receiver %d of %s:%s", i, hint.ClaimedPath, hint.Tag)
 	faults, writes, behind := h.storage.faults, h.storage.writes, len(h.views[i].queue) > 0
 	name := hint.ClaimedPath + ":" + hint.Tag
-	// Before any push of it was looked at, two receivers may give two the same
-	// sequence; the next look tells them apart.
 	current := h.tags[name] != 0 && h.newest(name) == digestOf(h.tags[name])
 	clear(h.heads)
+	h.busy, h.intruded = i, false
+	defer func() { h.busy = -1 }()
 	r := h.intakes[i].Notification(context.Background(), intake.Endpoint{Host: hubHost, Allows: func(string) bool { return true }}, []webhook.Hint{hint})
 	switch {
 	case r.Status == intake.Again && (h.away || h.storage.faults > faults):
@@ -336,7 +351,7 @@ func (h *hub) notify(o op) {
 		h.pending = slices.Delete(h.pending, n, n+1)
 		h.past = append(h.past, hint)
 	}
-	if behind {
+	if behind || h.intruded {
 		return
 	}
 	h.settled(fmt.Sprintf("receiver %d", i), slices.Collect(maps.Keys(h.heads)))
@@ -351,6 +366,7 @@ func (h *hub) sweep() {
 	for name, n := range h.tags {
 		open = open || (n != artefact && h.newest(name) != digestOf(n))
 	}
+	h.intruded = false
 	h.sweeper.Request(h.trigger)
 	select {
 	case <-h.done:
@@ -362,7 +378,7 @@ func (h *hub) sweep() {
 	switch {
 	case r.Reason != "" && !h.away && h.storage.faults == faults:
 		h.fail("a sweep failed without a cause: %s: %s", r.Reason, r.Message)
-	case r.Reason != "" || behind:
+	case r.Reason != "" || behind || h.intruded:
 	default:
 		h.settled("a sweep", slices.Collect(maps.Keys(h.tags)))
 		if !open && h.storage.version != version {
@@ -380,7 +396,7 @@ func runHub(ops []op) (h *hub, failure string) {
 			return h, h.failure
 		}
 	}
-	h.storage.next, h.away = noFault, false
+	h.storage.next, h.storage.intruder, h.away = noFault, nil, false
 	h.second += 90
 	for _, v := range h.views {
 		v.catchUp(len(v.queue))
@@ -390,7 +406,10 @@ func runHub(ops []op) (h *hub, failure string) {
 	for _, v := range h.views {
 		v.catchUp(len(v.queue))
 	}
-	h.sweep() // which adds nothing
+	version := h.storage.version
+	if h.sweep(); h.storage.version != version {
+		h.fail("a second sweep adds to the ledger")
+	}
 	h.invented()
 	return h, h.failure
 }
