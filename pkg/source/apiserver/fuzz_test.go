@@ -146,6 +146,7 @@ func FuzzDecode(f *testing.F) {
 // be read is taken for something that can run.
 func FuzzImage(f *testing.F) {
 	addRecorded(f, "Image", func(body []byte) { f.Add(body) })
+	f.Add([]byte(`{"dockerImageLayers":[{"size":9223372036854775807},{"size":9223372036854775807}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var img imagev1.Image
 		if err := json.Unmarshal(body, &img); err != nil {
