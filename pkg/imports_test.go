@@ -39,6 +39,7 @@ var layers = []layer{
 	{prefix: "pkg/image", standardOnly: true},
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
+	{prefix: "pkg/promise", standardOnly: true}, // it has tests only
 	{prefix: "pkg/verdict", revet: []string{"pkg/image", "pkg/push", "pkg/apis"}},
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
@@ -59,8 +60,6 @@ var layers = []layer{
 	{prefix: "pkg/reconciler/imagetrigger", revet: append([]string{"pkg/eventlistener", "pkg/sweep"}, useCaseImports...)},
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
 	{prefix: "pkg/cli", revet: append([]string{"pkg/cli"}, useCaseImports...)},
-	// It has tests only.
-	{prefix: "pkg/promise", standardOnly: true},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }
