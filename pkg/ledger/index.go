@@ -102,18 +102,18 @@ func (x *Index) put(key indexKey, r record) {
 	x.entries[key] = records
 }
 
-// outlives reports whether what is known of an entry stays when r is told of it.
+// outlives reports whether what is known of an entry stays when told comes.
 //
 // An own write stays until the watch has caught up with it. What the watch has
 // shown stays too when the reply to the own write comes after it, as it mostly
 // does, or the own write is of an incarnation that is gone: it would else count
 // as unconfirmed, and nothing would come to confirm it.
-func (have record) outlives(r record) bool {
-	if r.written == 0 {
-		return have.uid == r.uid && newer(have.version, r.version)
+func (r record) outlives(told record) bool {
+	if told.written == 0 {
+		return r.uid == told.uid && newer(r.version, told.version)
 	}
-	return newer(have.version, r.version) ||
-		(have.written == 0 && have.uid == r.uid && !newer(r.version, have.version))
+	return newer(r.version, told.version) ||
+		(r.written == 0 && r.uid == told.uid && !newer(told.version, r.version))
 }
 
 // newer reports whether a is a later resourceVersion than b of the same object.

@@ -60,28 +60,28 @@ func (s *stream) tag(name string) *tag {
 
 // head makes an item the newest of a tag, unless its digest is the head already:
 // that is no write at all.
-func (s *stream) head(name string, new item) bool {
+func (s *stream) head(name string, next item) bool {
 	t := s.tag(name)
 	if t == nil {
 		t = &tag{name: name}
 		s.tags = append(s.tags, t)
 	}
-	if len(t.items) > 0 && t.items[0].digest == new.digest {
+	if len(t.items) > 0 && t.items[0].digest == next.digest {
 		return false
 	}
-	t.items = slices.Insert(t.items, 0, new)
+	t.items = slices.Insert(t.items, 0, next)
 	return true
 }
 
 // push moves a tag, and with it in the same write the aliases that follow it.
-func (s *stream) push(name string, new item) bool {
+func (s *stream) push(name string, next item) bool {
 	delete(s.follows, name)
-	if !s.head(name, new) {
+	if !s.head(name, next) {
 		return false
 	}
 	for _, alias := range tagNames {
 		if s.follows[alias] == name && s.tag(alias) != nil {
-			s.head(alias, new)
+			s.head(alias, next)
 		}
 	}
 	return true
