@@ -21,6 +21,8 @@ const (
 	// artefact is the digest that cannot run.
 	artefact = 7
 	digests  = 7
+	// edited is the label that users edit, and that a trigger may select by.
+	edited = "edited"
 )
 
 var (
@@ -110,7 +112,7 @@ func (s *stream) remove(name string) bool {
 func (s *stream) object() *imagev1.ImageStream {
 	is := &imagev1.ImageStream{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "image.openshift.io/v1", Kind: "ImageStream"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: s.name, UID: types.UID(s.uid), Labels: map[string]string{"edit": strconv.Itoa(s.label)}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: s.name, UID: types.UID(s.uid), Labels: map[string]string{edited: strconv.Itoa(s.label % 2)}},
 	}
 	is.Status.DockerImageRepository = registry + namespace + "/" + s.name
 	for _, t := range s.tags {

@@ -48,9 +48,12 @@ func (m *model) shown(is *imagev1.ImageStream) {
 	each(is, func(p pushed, _ bool) { m.ever[p] = true })
 }
 
-// admits is the reference for selectors, time and what can run.
-func admits(t *v1alpha1.ImageTrigger, p pushed, head bool) bool {
+// admits is the reference for selectors, time and what can run. Labels are the
+// stream's; nil is a stream of which only the past is known.
+func admits(t *v1alpha1.ImageTrigger, labels map[string]string, p pushed, head bool) bool {
 	switch {
+	case labels != nil && t.Spec.Images[0].ImageStreams.Selector != nil && labels[edited] != "0":
+		return false
 	case p.tag == hostile, p.digest == "", p.digest == digestOf(artefact):
 		return false
 	case p.tag == excluded && len(t.Spec.Images[0].Tags.Exclude) > 0:
@@ -65,7 +68,7 @@ func admits(t *v1alpha1.ImageTrigger, p pushed, head bool) bool {
 // looked takes a state that a receiver or a sweep read: all of it is owed.
 func (m *model) looked(t *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
 	each(is, func(p pushed, head bool) {
-		if admits(t, p, head) {
+		if admits(t, is.Labels, p, head) {
 			at := place{string(t.UID), p.stream, p.tag, p.digest}
 			m.owed[at] = max(m.owed[at], p.at)
 		}
@@ -89,7 +92,7 @@ func (m *model) showsNew(is *imagev1.ImageStream, have map[place]int64) (news, a
 		artefacts = artefacts || p.digest == digestOf(artefact)
 		for _, t := range m.triggers {
 			at, ok := have[place{string(t.UID), p.stream, p.tag, p.digest}]
-			news = news || (admits(t, p, head) && (!ok || at < p.at))
+			news = news || (admits(t, is.Labels, p, head) && (!ok || at < p.at))
 		}
 	})
 	return news, artefacts
@@ -135,7 +138,7 @@ func (m *model) invented(p pushed, trigger string) string {
 	}
 	for _, t := range m.triggers {
 		// What was a head once may have been recorded as one.
-		if string(t.UID) == trigger && admits(t, p, true) {
+		if string(t.UID) == trigger && admits(t, nil, p, true) {
 			return ""
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
 )
@@ -334,8 +336,11 @@ func (w *world) doProcess(o op) {
 		if len(w.model.triggers) > 1 {
 			return
 		}
-		w.tell("make another trigger, existing: Verify")
-		w.addTrigger("other", func(t *v1alpha1.ImageTrigger) { t.Spec.Existing = v1alpha1.ExistingVerify })
+		w.tell("make another trigger, of streams with %s=0, existing: Verify", edited)
+		w.addTrigger("other", func(t *v1alpha1.ImageTrigger) {
+			t.Spec.Existing = v1alpha1.ExistingVerify
+			t.Spec.Images[0].ImageStreams.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{edited: "0"}}
+		})
 	default:
 		panic(fmt.Sprintf("no such step: %d", o.kind))
 	}
