@@ -53,9 +53,9 @@ bench: ## measure push-to-run beside the plain way, and the receiver's cost of i
 	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
 
 .PHONY: fuzz
-fuzz: ## fuzz each decoder for FUZZTIME (default 30s)
+fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)
 	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' pkg); do for t in $$(grep -oE '^func Fuzz[A-Za-z]+' $$f | cut -c6-); do \
-	  echo "== $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; done; done
+	  echo "== $$(dirname $$f) $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$(dirname $$f) || exit 1; done; done
 
 .PHONY: lint
 lint: ## golangci-lint, go vet, govulncheck and module tidiness

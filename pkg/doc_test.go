@@ -1,6 +1,7 @@
 package pkg_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,5 +33,46 @@ func TestPathsNamedInDocumentationExist(t *testing.T) {
 	}
 	if named < 10 {
 		t.Fatalf("found only %d paths in the documentation: the pattern no longer matches", named)
+	}
+}
+
+var (
+	testInDocs = regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9]+)`")
+	testInCode = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]+)\(`)
+)
+
+// Every test that the guarantees name exists: what is said to be tested is.
+func TestTestsNamedInGuaranteesExist(t *testing.T) {
+	exist := map[string]bool{}
+	for _, root := range []string{"../pkg", "../test", "../cmd"} {
+		err := filepath.WalkDir(filepath.FromSlash(root), func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			for _, m := range testInCode.FindAllStringSubmatch(string(content), -1) {
+				exist[m[1]] = true
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(filepath.FromSlash("../docs/guarantees.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := testInDocs.FindAllStringSubmatch(string(content), -1)
+	for _, m := range named {
+		if !exist[m[1]] {
+			t.Errorf("docs/guarantees.md names %s, which does not exist", m[1])
+		}
+	}
+	if len(named) < 20 {
+		t.Fatalf("found only %d tests in docs/guarantees.md: the pattern no longer matches", len(named))
 	}
 }

@@ -39,6 +39,7 @@ var layers = []layer{
 	{prefix: "pkg/image", standardOnly: true},
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
+	{prefix: "pkg/promise", standardOnly: true}, // it has tests only
 	{prefix: "pkg/verdict", revet: []string{"pkg/image", "pkg/push", "pkg/apis"}},
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},

@@ -172,17 +172,3 @@ func TestAHostileTagIsPassedOver(t *testing.T) {
 		t.Errorf("standard error (-want +got):\n%s", diff)
 	}
 }
-
-// Nothing that is typed or piped makes the command panic.
-func FuzzPushes(f *testing.F) {
-	f.Add(streamJSON("v1", hexB, 1))
-	f.Add(cloudEventJSON("resource.add", "ImageStream", streamJSON("v1", hexB, 1)))
-	f.Add(`{"kind":"ImageList","apiVersion":"image.openshift.io/v1","items":[{"metadata":{"name":"x"}}]}`)
-	f.Add("a: [b]\n---\nc: d\n")
-	f.Add(`[[[{"step":"x","events":[null]}]]]`)
-	f.Fuzz(func(t *testing.T, in string) {
-		if r := runCLI(in, nil, "pushes", "-"); r.status != 0 && r.errOut == "" {
-			t.Errorf("status %d without an error", r.status)
-		}
-	})
-}

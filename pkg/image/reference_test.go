@@ -78,22 +78,3 @@ func TestValidTag(t *testing.T) {
 		}
 	}
 }
-
-// Whatever is accepted prints as it was written and parses to itself.
-func FuzzParseReference(f *testing.F) {
-	f.Add("quay.example/team/app@sha256:" + hexA)
-	f.Add("localhost:5001/a@sha256:" + hexA)
-	f.Add("@")
-	f.Fuzz(func(t *testing.T, s string) {
-		r, err := image.ParseReference(s)
-		if err != nil {
-			if !r.IsZero() {
-				t.Errorf("an error and a reference for %q", s)
-			}
-			return
-		}
-		if r.String() != s {
-			t.Errorf("%q prints as %q", s, r)
-		}
-	})
-}

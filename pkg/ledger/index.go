@@ -94,13 +94,26 @@ func (x *Index) put(key indexKey, r record) {
 		x.entries[key] = slices.Insert(slices.Clip(records), i, r)
 		return
 	}
-	// An own write stays until the watch has caught up with it.
-	if have := records[i]; have.uid == r.uid && newer(have.version, r.version) {
+	if have := records[i]; have.outlives(r) {
 		return
 	}
 	records = slices.Clone(records)
 	records[i] = r
 	x.entries[key] = records
+}
+
+// outlives reports whether what is known of an entry stays when told comes.
+//
+// An own write stays until the watch has caught up with it. What the watch has
+// shown stays too when the reply to the own write comes after it, as it mostly
+// does, or the own write is of an incarnation that is gone: it would else count
+// as unconfirmed, and nothing would come to confirm it.
+func (r record) outlives(told record) bool {
+	if told.written == 0 {
+		return r.uid == told.uid && newer(r.version, told.version)
+	}
+	return newer(r.version, told.version) ||
+		(r.written == 0 && r.uid == told.uid && !newer(told.version, r.version))
 }
 
 // newer reports whether a is a later resourceVersion than b of the same object.

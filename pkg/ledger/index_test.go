@@ -102,6 +102,49 @@ func TestIndexForgetsAnOwnWriteThatIsNotConfirmed(t *testing.T) {
 	}
 }
 
+// A watch mostly shows a write before its reply arrives, and a list shows it too:
+// it is confirmed then, and stays.
+func TestIndexKeepsAnOwnWriteThatWasConfirmedFirst(t *testing.T) {
+	older, entry := entryOf("web", 1, "u1", "5"), entryOf("web", 1, "u1", "6")
+	for _, test := range []struct {
+		name string
+		feed func(*Index)
+	}{
+		{"by the watch, before the reply", func(x *Index) { x.Handler().OnAdd(entry, false); x.ownWrite(entry) }},
+		{"by the watch, before the reply to an older write", func(x *Index) { x.Handler().OnAdd(entry, false); x.ownWrite(older) }},
+		{"by a list, after the reply", func(x *Index) {
+			x.ownWrite(entry)
+			if err := x.Store().Replace([]any{entry.DeepCopy()}, "7"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"by a list, of a later incarnation", func(x *Index) {
+			x.ownWrite(entryOf("web", 1, "u0", "4"))
+			if err := x.Store().Replace([]any{entry.DeepCopy()}, "7"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			now := start
+			x := NewIndex(func() time.Time { return now })
+			test.feed(x)
+			now = start.Add(ownWriteTrust + time.Second)
+			if !x.known("trigger", RepositoryOf(entry)).Covers(observation(entry, "prod", start)) {
+				t.Error("what the watch or a list has shown is forgotten")
+			}
+		})
+	}
+	now := start
+	x := NewIndex(func() time.Time { return now })
+	x.ownWrite(entry)
+	now = start.Add(ownWriteTrust + time.Second)
+	x.ownWrite(entry) // it was read again, and is there
+	if !x.known("trigger", RepositoryOf(entry)).Covers(observation(entry, "prod", start)) {
+		t.Error("an unconfirmed entry that was just read again does not count")
+	}
+}
+
 func TestIndexKeepsTheLatestOfAnEntry(t *testing.T) {
 	old, latest := entryOf("web", 1, "u1", "9"), entryOf("web", 1, "u1", "10")
 	latest.Status.Tags = []v1alpha1.TagStatus{{PushRecord: v1alpha1.PushRecord{Tag: "next", PushedAt: metav1.NewTime(start)}}}

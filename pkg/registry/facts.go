@@ -98,7 +98,7 @@ func (f *Facts) add(desc v1.Descriptor, child *manifest, labelNames []string) {
 	}
 	own := child.facts(labelNames)
 	f.Image.Layers += own.Layers
-	f.Image.Size += own.Size
+	f.Image.Size = image.AddSize(f.Image.Size, own.Size)
 	if !content.Runnable("") {
 		return // an attestation: it counts by size, and has no platform or labels
 	}
@@ -131,7 +131,7 @@ func (m *manifest) facts(labelNames []string) v1alpha1.ImageFacts {
 		Source:    factsSource,
 	}
 	for _, l := range m.image.Layers {
-		f.Size += max(l.Size, 0)
+		f.Size = image.AddSize(f.Size, l.Size)
 	}
 	if m.config == nil {
 		return f

@@ -43,11 +43,11 @@ type Layer struct {
 	DiffID image.Digest
 }
 
-// Size is the sum of the compressed layers.
+// Size is the sum of the compressed layers, as the manifest claims them.
 func (i Image) Size() int64 {
 	var n int64
 	for _, l := range i.Layers {
-		n += l.Size
+		n = image.AddSize(n, l.Size)
 	}
 	return n
 }

@@ -286,3 +286,11 @@ func TestWalk(t *testing.T) {
 		})
 	}
 }
+
+// Claimed sizes that together pass what a number holds never make a small image.
+func TestSizeNeverWrapsRound(t *testing.T) {
+	huge := content.Layer{Descriptor: content.Descriptor{Size: 1<<63 - 1}}
+	if got := (content.Image{Layers: []content.Layer{huge, huge, {Descriptor: content.Descriptor{Size: 12}}}}).Size(); got != 1<<63-1 {
+		t.Errorf("size is %d", got)
+	}
+}

@@ -236,25 +236,3 @@ func TestEventAndObjectConvertAlike(t *testing.T) {
 		}
 	})
 }
-
-// Whatever arrives is decoded, ignored or refused with a reason.
-func FuzzDecode(f *testing.F) {
-	f.Add("dev.knative.apiserver.resource.add", "ImageStream", subject, streamBody)
-	f.Add("dev.knative.apiserver.ref.delete", "ImageStream", subject, referenceBody)
-	f.Add("dev.knative.apiserver.resource.update", "Image", "", imageBody)
-	f.Add("x", "", "/apis/image.openshift.io/v1/", "{")
-	f.Fuzz(func(t *testing.T, eventType, kind, subject, body string) {
-		e := newEvent(kind, eventType, body)
-		e.SetSubject(subject)
-		o, err := apiserver.Decode(e)
-		var decodeErr *apiserver.DecodeError
-		switch {
-		case err != nil && (!errors.As(err, &decodeErr) || decodeErr.Reason == ""):
-			t.Errorf("an error without a reason: %v", err)
-		case err == nil && o.Ignored == "" && (o.Object.Name == "" || o.Verb == "" || o.Mode == ""):
-			t.Errorf("an observation of nothing: %+v", o)
-		case o.Stream != nil && (o.Stream.Repository.UID == "" || o.Object.Kind != apiserver.ImageStream):
-			t.Errorf("a stream of nothing: %+v", o)
-		}
-	})
-}

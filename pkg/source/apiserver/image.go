@@ -97,7 +97,7 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 		Source:    factsSource,
 	}
 	for _, l := range img.DockerImageLayers {
-		f.Size += max(l.LayerSize, 0)
+		f.Size = image.AddSize(f.Size, l.LayerSize)
 	}
 	if p := platform(img, m); p != "" {
 		f.Platforms = []string{p}
@@ -122,7 +122,7 @@ func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1a
 			return v1alpha1.ImageFacts{}, err
 		}
 		f.Layers += c.Layers
-		f.Size += c.Size
+		f.Size = image.AddSize(f.Size, c.Size)
 		if f.Labels == nil {
 			f.Labels = c.Labels // the first child that has them, in the index's order
 		}

@@ -161,20 +161,3 @@ func TestEnvelopesThatCannotBeDecodedAreRefused(t *testing.T) {
 		t.Errorf("an envelope without events: %v", err)
 	}
 }
-
-// Every event is a hint or has a reason, and every hint can be used.
-func FuzzDecode(f *testing.F) {
-	f.Add(`{"events":[` + event("push", "application/vnd.oci.image.manifest.v1+json", "team/app", "v1", "sha256:"+hexA) + `]}`)
-	f.Add(`{"events":[{},null]}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		hints, ignored, err := webhook.Decode(webhook.DistributionV2, []byte(body))
-		if err != nil && len(hints)+len(ignored) > 0 {
-			t.Error("results beside an error")
-		}
-		for _, h := range hints {
-			if _, err := h.Repository("registry.example"); err != nil || h.Tag == "" {
-				t.Errorf("a hint that cannot be used: %+v: %v", h, err)
-			}
-		}
-	})
-}

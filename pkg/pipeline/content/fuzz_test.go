@@ -1,0 +1,101 @@
+package content_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+// Whatever a registry serves: Walk reads a bounded number of documents, and
+// either it says why not, or all that a runtime could choose is among the images.
+func FuzzWalk(f *testing.F) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	descriptor := func(mediaType, more string) string {
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":7%s}`, mediaType, digest, more)
+	}
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, manifestType, descriptor(configType, ""), descriptor(layerType, ""))
+	artefact := fmt.Sprintf(`{"schemaVersion":2,"config":%s,"layers":[%s]}`, descriptor("application/vnd.oci.empty.v1+json", ""), descriptor(intotoType, ""))
+	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,%s]}`, indexType,
+		descriptor(manifestType, `,"platform":{"os":"linux","architecture":"amd64"}`), descriptor(manifestType, `,"platform":{"os":"unknown","architecture":"unknown"}`))
+	config := fmt.Sprintf(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[%q]}}`, digest)
+	f.Add([]byte(manifest), []byte(manifest), []byte(config))
+	f.Add([]byte(index), []byte(manifest), []byte(config))
+	f.Add([]byte(index), []byte(artefact), []byte(config))
+	f.Add([]byte(index), []byte(index), []byte(`{}`))
+	f.Add([]byte(`{"schemaVersion":1,"fsLayers":[]}`), []byte(nil), []byte(nil))
+	root, err := image.ParseDigest("sha256:" + strings.Repeat("b", 64))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, rootDoc, childDoc, configDoc []byte) {
+		reads := 0
+		var read int64
+		serve := func(_ context.Context, kind content.Kind, d content.Descriptor, limit int64) ([]byte, error) {
+			reads++
+			raw := childDoc
+			switch {
+			case kind == content.KindConfig:
+				raw = configDoc
+			case d.Digest == root:
+				raw = rootDoc
+			}
+			if int64(len(raw)) > limit {
+				return nil, content.Errorf(content.ReasonTooLarge, string(kind), "limit %d", limit)
+			}
+			read += int64(len(raw))
+			return raw, nil
+		}
+		tree, err := content.Walk(t.Context(), root, serve)
+		if reads > 2*257 || read > content.MaxMetadata {
+			t.Errorf("%d documents of %d bytes were read", reads, read)
+		}
+		if err != nil {
+			var reason *content.Error
+			if !errors.As(err, &reason) || reason.Reason == "" || len(err.Error()) > 4096 {
+				t.Errorf("an error without a reason, or of %d bytes: %v", len(err.Error()), err)
+			}
+			return
+		}
+		if tree.Root.Digest != root || len(tree.Images) == 0 {
+			t.Errorf("a tree of %v with %d images", tree.Root.Digest, len(tree.Images))
+		}
+		known := map[image.Digest]bool{}
+		for _, i := range tree.Images {
+			known[i.Manifest.Digest] = true
+			if len(i.Layers) != len(i.Config.RootFS.DiffIDs) || i.Size() < 0 {
+				t.Errorf("%d layers, %d diff_ids, size %d", len(i.Layers), len(i.Config.RootFS.DiffIDs), i.Size())
+			}
+			for _, l := range i.Layers {
+				if l.Digest.IsZero() || l.DiffID.IsZero() || l.Descriptor.Size < 0 {
+					t.Errorf("a layer of nothing: %+v", l)
+				}
+			}
+		}
+		selectable(t, rootDoc, known, childDoc)
+	})
+}
+
+// selectable fails if a child of the root that is no index and that a runtime
+// could choose by platform is not among the images.
+func selectable(t *testing.T, rootDoc []byte, known map[image.Digest]bool, childDoc []byte) {
+	var index, child struct {
+		Manifests []struct {
+			Digest   image.Digest
+			Platform *content.Platform
+		}
+	}
+	if json.Unmarshal(rootDoc, &index) != nil || json.Unmarshal(childDoc, &child) != nil || child.Manifests != nil {
+		return
+	}
+	for _, m := range index.Manifests {
+		if m.Platform != nil && *m.Platform != (content.Platform{OS: "unknown", Architecture: "unknown"}) && !known[m.Digest] {
+			t.Errorf("%s for %v is not among the images", m.Digest, m.Platform)
+		}
+	}
+}
