@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
+	"sync"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -10,10 +13,31 @@ import (
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
+const (
+	// sweepPace is how many requests a second a sweep sends to a registry.
+	sweepPace = 50
+	// credentialsTrust is how long an account's pull secrets are believed: a sweep
+	// reads thousands of tags with them.
+	credentialsTrust = 30 * time.Second
+)
+
 // sweptRegistry is what sweeps see of registries.
 type sweptRegistry struct {
 	client *registry.Client
 	live   client.Reader
+	now    func() time.Time
+
+	mu       sync.Mutex
+	accounts map[sweep.Account]readAccount
+}
+
+type readAccount struct {
+	registry.Account
+	at time.Time
+}
+
+func newSweptRegistry(c *registry.Client, live client.Reader, now func() time.Time) *sweptRegistry {
+	return &sweptRegistry{client: c.Paced(sweepPace), live: live, now: now, accounts: map[sweep.Account]readAccount{}}
 }
 
 var _ sweep.Registry = (*sweptRegistry)(nil)
@@ -64,12 +88,29 @@ func (r *sweptRegistry) Content(ctx context.Context, ref image.Reference, as swe
 }
 
 func (r *sweptRegistry) account(ctx context.Context, as sweep.Account) (registry.Account, error) {
+	r.mu.Lock()
+	have, ok := r.accounts[as]
+	r.mu.Unlock()
+	if now := r.now(); ok && now.Sub(have.at) < credentialsTrust {
+		return have.Account, nil
+	}
 	keychain, err := registry.Keychain(ctx, r.live, as.Namespace, as.Name)
-	return registry.Account{Namespace: as.Namespace, Keychain: keychain}, err
+	account := registry.Account{Namespace: as.Namespace, Keychain: keychain}
+	if err != nil {
+		return account, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.accounts[as] = readAccount{account, r.now()}
+	return account, nil
 }
 
-// lasting marks what asking again does not cure.
+// lasting marks what asking again does not cure, and what is to be put off.
 func lasting(err error) error {
+	var limited *registry.Limited
+	if errors.As(err, &limited) {
+		return &sweep.PutOff{Host: limited.Host, Until: limited.Until, Err: err}
+	}
 	switch reason := registry.ReasonOf(err); reason {
 	case registry.NotFound, registry.Denied, registry.NotAllowed, registry.Invalid:
 		return &sweep.Refusal{Reason: string(reason), Err: err}

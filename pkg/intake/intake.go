@@ -81,14 +81,8 @@ type finding struct {
 // compare detects, in what a repository shows, the pushes that the ledger does
 // not cover for one trigger. It uses caches only.
 func (i *Intake) compare(t *Trigger, s push.Stream, tags selector.Tags) finding {
-	admitted := push.Stream{Repository: s.Repository, Pull: s.Pull, Tags: make([]push.Tag, 0, len(s.Tags))}
-	for _, tag := range s.Tags {
-		if tags.Admit(tag.ClaimedName) {
-			admitted.Tags = append(admitted.Tags, tag)
-		}
-	}
 	known := ledger.Bounded(i.Ledger.Known(t.ImageTrigger, s.Repository), t.selector.AdmitTime, t.Status.HistoryHorizon)
-	return finding{trigger: t, Result: push.Detect(admitted, known, i)}
+	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i)}
 }
 
 // tellSkips counts and logs each skipped item once: a hostile tag stays in its
