@@ -53,12 +53,17 @@ var layers = []layer{
 	{prefix: "pkg/events", revet: adapterImports},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
 	{prefix: "pkg/intake", revet: useCaseImports},
+	// It joins what sweeps ask for with the client that answers.
+	{prefix: "pkg/sweep/remote", revet: append([]string{"pkg/registry", "pkg/sweep"}, adapterImports...)},
 	{prefix: "pkg/sweep", revet: useCaseImports},
+	// It looks as a sweep looks, and writes nothing.
+	{prefix: "pkg/coverage", revet: append([]string{"pkg/sweep"}, useCaseImports...)},
 	// It judges what eventlistener reports and tells of what sweep did: their
 	// values, and not their constructors.
 	{prefix: "pkg/reconciler/imagetrigger", revet: append([]string{"pkg/eventlistener", "pkg/sweep"}, useCaseImports...)},
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
-	{prefix: "pkg/cli", revet: append([]string{"pkg/cli"}, useCaseImports...)},
+	// It is wiring too: coverage reads registries as the operator configured them.
+	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/config", "pkg/coverage", "pkg/registry", "pkg/sweep"}, useCaseImports...)},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/eventlistener"
 	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
 	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/sweep/remote"
 )
 
 // triggerConcurrency is how many triggers are checked at once.
@@ -68,10 +69,11 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 	if err != nil {
 		return nil, err
 	}
+	live := sweep.NewLiveRaw(c.access.live, c.access.streams)
 	return sweep.New(sweep.Dependencies{
-		Cluster:  sweep.NewLiveRaw(c.access.live, c.access.streams),
-		Images:   &cluster{live: c.access.live},
-		Registry: newSweptRegistry(c.registries, c.access.live, c.options.Now),
+		Cluster:  live,
+		Images:   live,
+		Registry: remote.New(c.registries, c.access.live, c.options.Now),
 		Ledger:   c.ledger,
 		Metrics:  instruments,
 		Log:      c.log,

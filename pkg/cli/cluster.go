@@ -6,14 +6,13 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // clusterFlags are kubectl's flags, with --all-namespaces.
@@ -59,11 +58,9 @@ func connect(f *clusterFlags) (cluster, error) {
 	if len(raw.Clusters) == 0 && *f.config.APIServer == "" && config.Host == "http://localhost:8080" {
 		return cluster{}, errors.New("no cluster is configured: set KUBECONFIG, or give --kubeconfig or --server")
 	}
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, nodev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return cluster{}, fmt.Errorf("building the scheme: %w", err)
-		}
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return cluster{}, err
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {

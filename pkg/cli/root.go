@@ -27,6 +27,15 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
+// statusError is an error whose exit status a command sets itself.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
 // environment is what commands get from outside.
 type environment struct {
 	streams genericiooptions.IOStreams
@@ -53,6 +62,10 @@ func run(ctx context.Context, args []string, env environment) int {
 		fmt.Fprintf(env.streams.ErrOut, "See '%s --help'.\n", command.CommandPath())
 		return exitUsage
 	}
+	var own *statusError
+	if errors.As(err, &own) {
+		return own.status
+	}
 	return exitError
 }
 
@@ -71,6 +84,9 @@ the ledger; none of them changes anything.`,
   # The whole story of one image
   kubectl revet explain demo/app:latest
 
+  # Did any push slip through?
+  kubectl revet coverage --verify
+
   # Which pushes do these recorded objects show?
   kubectl get imagestreams -A -o json | kubectl revet pushes -`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl revet"},
@@ -79,7 +95,7 @@ the ledger; none of them changes anything.`,
 		// Without this, cobra answers an unknown command with the help and status 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q; there are get, explain, pushes and completion", args[0])
+				return usagef("there is no command %q; there are get, explain, coverage, pushes and completion", args[0])
 			}
 			return nil
 		},
@@ -89,7 +105,7 @@ the ledger; none of them changes anything.`,
 	root.SetOut(env.streams.Out)
 	root.SetErr(env.streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newGet(env), newExplain(env), newPushes(env), newCompletion())
+	root.AddCommand(newGet(env), newExplain(env), newCoverage(env), newPushes(env), newCompletion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

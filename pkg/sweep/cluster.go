@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/source/apiserver"
 )
 
@@ -38,7 +39,10 @@ type Live struct {
 	pageSize int64
 }
 
-var _ Cluster = (*Live)(nil)
+var (
+	_ Cluster = (*Live)(nil)
+	_ Images  = (*Live)(nil)
+)
 
 // NewLive returns a Live.
 func NewLive(c client.Client) *Live { return &Live{client: c, pageSize: pageSize} }
@@ -140,6 +144,21 @@ func restarting(read func(next string) (string, error)) error {
 		if next = more; next == "" {
 			return nil
 		}
+	}
+}
+
+// Content implements Images. The children of an index are not read: that it cannot
+// run is found by who runs it, and reads them anyway.
+func (l *Live) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+	var img imagev1.Image
+	err := l.client.Get(ctx, client.ObjectKey{Name: d.String()}, &img)
+	switch {
+	case apierrors.IsNotFound(err):
+		return image.Content{}, nil
+	case err != nil:
+		return image.Content{}, err
+	default:
+		return apiserver.Content(&img, nil), nil
 	}
 }
 

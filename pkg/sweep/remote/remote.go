@@ -1,4 +1,4 @@
-package app
+package remote
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// sweepPace is how many requests a second a sweep sends to a registry.
-	sweepPace = 50
+	// pace is how many requests a second a sweep sends to a registry.
+	pace = 50
 	// credentialsTrust is how long an account's pull secrets are believed: a sweep
 	// reads thousands of tags with them.
 	credentialsTrust = 30 * time.Second
 )
 
-// sweptRegistry is what sweeps see of registries.
-type sweptRegistry struct {
+// Registries is what sweeps see of registries. It is safe for concurrent use.
+type Registries struct {
 	client *registry.Client
 	live   client.Reader
 	now    func() time.Time
@@ -36,14 +36,15 @@ type readAccount struct {
 	at time.Time
 }
 
-func newSweptRegistry(c *registry.Client, live client.Reader, now func() time.Time) *sweptRegistry {
-	return &sweptRegistry{client: c.Paced(sweepPace), live: live, now: now, accounts: map[sweep.Account]readAccount{}}
+// New returns Registries over a client, which it paces. Credentials are read live.
+func New(c *registry.Client, live client.Reader, now func() time.Time) *Registries {
+	return &Registries{client: c.Paced(pace), live: live, now: now, accounts: map[sweep.Account]readAccount{}}
 }
 
-var _ sweep.Registry = (*sweptRegistry)(nil)
+var _ sweep.Registry = (*Registries)(nil)
 
 // Repositories lists a host's catalogue.
-func (r *sweptRegistry) Repositories(ctx context.Context, host string, as sweep.Account, each func(image.Repository)) error {
+func (r *Registries) Repositories(ctx context.Context, host string, as sweep.Account, each func(image.Repository)) error {
 	account, err := r.account(ctx, as)
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (r *sweptRegistry) Repositories(ctx context.Context, host string, as sweep.
 }
 
 // Tags lists a repository's tags; one that is not there has none.
-func (r *sweptRegistry) Tags(ctx context.Context, repository image.Repository, as sweep.Account, each func(string)) error {
+func (r *Registries) Tags(ctx context.Context, repository image.Repository, as sweep.Account, each func(string)) error {
 	account, err := r.account(ctx, as)
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func (r *sweptRegistry) Tags(ctx context.Context, repository image.Repository, a
 }
 
 // Head returns the digest that a registry claims for a tag; none for one that is gone.
-func (r *sweptRegistry) Head(ctx context.Context, repository image.Repository, tag string, as sweep.Account) (image.Digest, error) {
+func (r *Registries) Head(ctx context.Context, repository image.Repository, tag string, as sweep.Account) (image.Digest, error) {
 	account, err := r.account(ctx, as)
 	if err != nil {
 		return image.Digest{}, err
@@ -78,7 +79,7 @@ func (r *sweptRegistry) Head(ctx context.Context, repository image.Repository, t
 }
 
 // Content reads a manifest by digest.
-func (r *sweptRegistry) Content(ctx context.Context, ref image.Reference, as sweep.Account) (image.Content, error) {
+func (r *Registries) Content(ctx context.Context, ref image.Reference, as sweep.Account) (image.Content, error) {
 	account, err := r.account(ctx, as)
 	if err != nil {
 		return image.Content{}, err
@@ -87,7 +88,7 @@ func (r *sweptRegistry) Content(ctx context.Context, ref image.Reference, as swe
 	return content, lasting(err)
 }
 
-func (r *sweptRegistry) account(ctx context.Context, as sweep.Account) (registry.Account, error) {
+func (r *Registries) account(ctx context.Context, as sweep.Account) (registry.Account, error) {
 	r.mu.Lock()
 	have, ok := r.accounts[as]
 	r.mu.Unlock()
