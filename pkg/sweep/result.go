@@ -48,6 +48,8 @@ type Result struct {
 	Message string
 	// Retry: what was not seen may be seen if the sweep is repeated soon.
 	Retry bool
+	// Retries is how many sweeps in a row asked for that before.
+	Retries int
 	// NotBefore is when a registry that put the sweep off may be asked again.
 	NotBefore time.Time
 	// Baselines are the registry entries whose first sweep is complete.

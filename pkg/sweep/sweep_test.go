@@ -388,6 +388,13 @@ func TestSweepThatFailsInPartRecordsTheRest(t *testing.T) {
 	if diff := cmp.Diff([]string{"team-a/good 02 v1@10 sweep"}, w.entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
+	if first, second := w.sweep(trigger()), w.sweep(trigger()); first.Retries != 1 || second.Retries != 2 {
+		t.Errorf("retries %d and %d, want 1 and 2", first.Retries, second.Retries)
+	}
+	w.funcs.Create = nil
+	if r := w.sweep(trigger()); r.Retries != 0 || r.Retry {
+		t.Errorf("the sweep after the cure: %+v", r)
+	}
 }
 
 // The property: whatever events were lost, a sweep ends with the ledger that

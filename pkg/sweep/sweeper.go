@@ -243,6 +243,9 @@ func (s *Sweeper) finish(ctx context.Context, part string, t *target) {
 	if done {
 		result := st.current
 		result.Baselines = slices.Clone(result.Baselines)
+		if result.Retry && st.latest != nil && st.latest.Retry {
+			result.Retries = st.latest.Retries + 1
+		}
 		st.latest = &result
 		s.Metrics.tell(t.trigger.UID, key, result)
 	}

@@ -21,8 +21,8 @@
 // that its sink depends on changes (Dependencies), when a sweep of it ends, and
 // otherwise every two minutes, or every 30 seconds while it is not ready, with
 // jitter. It is swept when it is first seen, after a change of its spec, every ten
-// minutes, 30 seconds after a sweep that failed or when a registry that put one off
-// allows it, and after a gap (Gap). What a sink needs is read from the API server, never from a cache. An
+// minutes, 30 seconds after a sweep that failed (twice as long each time, up to ten
+// minutes) or when a registry that put one off allows it, and after a gap (Gap). What a sink needs is read from the API server, never from a cache. An
 // API server that does not answer changes no condition.
 //
 // Deleting a trigger leaves its entries. Kubernetes Events are recorded when Ready

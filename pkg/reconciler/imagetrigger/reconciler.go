@@ -27,6 +27,9 @@ const (
 	passTimeout = 30 * time.Second
 	// lookupTimeout bounds a look into the cache, which waits if it has not synced.
 	lookupTimeout = 5 * time.Second
+	// maxDoublings bounds the time between sweeps that fail, which is no longer than
+	// between others.
+	maxDoublings = 10
 	// conflictRetry gives the watch time to bring what somebody else wrote.
 	conflictRetry = 200 * time.Millisecond
 )
@@ -304,7 +307,9 @@ func (r *Reconciler) sweepDue(latest *sweep.Result) time.Duration {
 	usual := latest.FinishedAt.Add(r.Intervals.Sweep)
 	due := usual
 	if latest.Retry {
-		due = latest.FinishedAt.Add(r.Intervals.SweepRetry)
+		// Twice as long each time: what lasts is no reason to list everything again
+		// and again.
+		due = latest.FinishedAt.Add(r.Intervals.SweepRetry << min(latest.Retries, maxDoublings))
 	}
 	if latest.NotBefore.After(due) {
 		due = latest.NotBefore // a registry asks for it

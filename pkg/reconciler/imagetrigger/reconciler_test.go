@@ -255,6 +255,8 @@ func TestSweepsAreAskedForWhenDue(t *testing.T) {
 		{"an old one, another under way", result(func(*sweep.Result) {}), true, 10 * time.Minute, false, time.Second},
 		{"one of an older spec", result(func(r *sweep.Result) { r.Generation = 2 }), false, 0, true, 2 * time.Minute},
 		{"one that failed, just now", result(func(r *sweep.Result) { r.Reason, r.Retry = "ReadFailed", true }), false, 10 * time.Second, false, 20 * time.Second},
+		{"one that failed again and again", result(func(r *sweep.Result) { r.Reason, r.Retry, r.Retries = "ReadFailed", true, 2 }), false, 90 * time.Second, false, 30 * time.Second},
+		{"one that has failed for days", result(func(r *sweep.Result) { r.Reason, r.Retry, r.Retries = "ReadFailed", true, 1000 }), false, 10 * time.Minute, true, time.Second},
 		{"one that failed, a while ago", result(func(r *sweep.Result) { r.Reason, r.Retry = "ReadFailed", true }), false, 30 * time.Second, true, time.Second},
 		{"one that a registry put off", result(func(r *sweep.Result) { r.Retry, r.NotBefore = true, noon.Add(time.Minute) }), false, 45 * time.Second, false, 15 * time.Second},
 		{"one that a registry put off for longer than streams can wait", result(func(r *sweep.Result) { r.Retry, r.NotBefore = true, noon.Add(time.Hour) }), false, 10 * time.Minute, true, time.Second},
