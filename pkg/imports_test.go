@@ -54,13 +54,18 @@ var layers = []layer{
 	{prefix: "pkg/events", revet: adapterImports},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
 	{prefix: "pkg/intake", revet: useCaseImports},
+	// It joins what sweeps ask for with the client that answers.
+	{prefix: "pkg/sweep/remote", revet: append([]string{"pkg/registry", "pkg/sweep"}, adapterImports...)},
 	{prefix: "pkg/sweep", revet: useCaseImports},
+	// It looks as a sweep looks, and writes nothing.
+	{prefix: "pkg/coverage", revet: append([]string{"pkg/sweep"}, useCaseImports...)},
 	// It judges what eventlistener reports and tells of what sweep did: their
 	// values, and not their constructors.
 	{prefix: "pkg/reconciler/imagetrigger", revet: append([]string{"pkg/eventlistener", "pkg/sweep"}, useCaseImports...)},
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
-	// Its diagnoses are those of the production code, over a client of its own.
-	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/config", "pkg/eventlistener", "pkg/sweep", "pkg/reconciler/imagetrigger"}, useCaseImports...)},
+	// It is wiring too: its diagnoses are those of the production code, over a client
+	// of its own, and coverage reads registries as the operator configured them.
+	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/registry", "pkg/sweep", "pkg/reconciler/imagetrigger"}, useCaseImports...)},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }

@@ -20,23 +20,26 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/registry"
 )
 
 // Controller is the program that takes entries of the ledger to their verdicts.
 // Any number may run; leader election decides which one acts.
 type Controller struct {
-	options  ControllerOptions
-	log      *zap.Logger
-	access   *controllerAccess
-	leases   *leases
-	config   *config.Store
-	index    *ledger.Index
-	ledger   *ledger.Ledger
-	events   record.EventBroadcaster
-	recorder record.EventRecorder
-	health   *health
-	server   *server
-	metrics  *metrics.MeterProvider
+	options ControllerOptions
+	log     *zap.Logger
+	access  *controllerAccess
+	leases  *leases
+	config  *config.Store
+	// registries is one for all, so that what a registry asks for holds for all.
+	registries *registry.Client
+	index      *ledger.Index
+	ledger     *ledger.Ledger
+	events     record.EventBroadcaster
+	recorder   record.EventRecorder
+	health     *health
+	server     *server
+	metrics    *metrics.MeterProvider
 
 	synced  atomic.Bool
 	missing atomic.Pointer[string] // a kind that the cluster does not have
@@ -71,6 +74,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 		failed:  make(chan error, 2),
 		stopped: make(chan struct{}),
 	}
+	c.registries = registry.New(c.config.Policy)
 	c.ledger = ledger.New(access.live, c.index)
 	c.recorder = c.events.NewRecorder(access.scheme, eventSource())
 	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {

@@ -2,10 +2,14 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"os"
 
+	imagev1 "github.com/openshift/api/image/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -24,6 +28,9 @@ type controllerAccess struct {
 	mapper meta.RESTMapper
 	live   client.Client
 	cache  cache.Cache
+	gaps   *gaps
+	// streams lists ImageStreams for sweeps.
+	streams rest.Interface
 	// kube is for Leases and Events. It has connections of its own, so that work
 	// cannot keep a lease from being renewed.
 	kube kubernetes.Interface
@@ -58,8 +65,31 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
-	a.cache, err = newControllerCache(a.apiAccess, a.mapper, o.SystemNamespace)
+	a.gaps = &gaps{}
+	if a.cache, err = newControllerCache(a.apiAccess, a.mapper, o.SystemNamespace, a.gaps); err != nil {
+		return nil, err
+	}
+	a.streams, err = newStreamsClient(a.config, scheme)
 	return a, err
+}
+
+// newStreamsClient makes a client of ImageStreams with connections of its own: the
+// pages of a sweep are megabytes, and nothing else waits behind them.
+func newStreamsClient(config *rest.Config, scheme *runtime.Scheme) (rest.Interface, error) {
+	own := rest.CopyConfig(config)
+	own.UserAgent += "-sweep"
+	// client-go shares the connections of equal configurations; a dialer makes
+	// this one differ.
+	own.Dial = (&net.Dialer{Timeout: streamsDialTimeout, KeepAlive: streamsDialTimeout}).DialContext
+	http, err := rest.HTTPClientFor(own)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of ImageStreams: %w", err)
+	}
+	c, err := apiutil.RESTClientForGVK(imagev1.GroupVersion.WithKind("ImageStream"), true, false, own, serializer.NewCodecFactory(scheme), http)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of ImageStreams: %w", err)
+	}
+	return c, nil
 }
 
 func (a *controllerAccess) eventSink() record.EventSink {

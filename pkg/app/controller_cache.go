@@ -20,7 +20,7 @@ import (
 
 // newControllerCache caches entries, triggers, the PipelineRuns that are ours and the
 // operator's ConfigMaps; nothing that grows with what others keep in the cluster.
-func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string) (cache.Cache, error) {
+func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string, gaps *gaps) (cache.Cache, error) {
 	ours, err := labels.NewRequirement(v1alpha1.RunLabel, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("selecting PipelineRuns: %w", err)
@@ -29,6 +29,7 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 		HTTPClient:       api.http,
 		Scheme:           api.scheme,
 		Mapper:           mapper,
+		NewInformer:      gaps.informer,
 		DefaultTransform: cache.TransformStripManagedFields(),
 		// A reader that would start an informer by accident is an error.
 		ReaderFailOnMissingInformer: true,

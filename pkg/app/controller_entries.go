@@ -10,7 +10,6 @@ import (
 	"github.com/revet-dev/revet/pkg/eventlistener"
 	"github.com/revet-dev/revet/pkg/events"
 	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
-	"github.com/revet-dev/revet/pkg/registry"
 )
 
 // entries makes the reconciler of ImageVerifications.
@@ -59,7 +58,7 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 		Cached:   c.access.cache,
 		Live:     c.access.live,
 		Sink:     sinkSender{sender},
-		Facts:    &factsReader{live: c.access.live, registry: registry.New(c.config.Policy)},
+		Facts:    &factsReader{live: c.access.live, registry: c.registries},
 		Recorder: c.recorder,
 		Metrics:  instruments,
 		Log:      c.log,

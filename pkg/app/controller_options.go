@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"time"
+
+	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
 )
 
 // ControllerOptions are the controller's.
@@ -19,11 +21,13 @@ type ControllerOptions struct {
 	EventOverrides string
 	// Concurrency is how many entries are worked on at once.
 	Concurrency int
+	// SweepInterval is between two sweeps of a trigger; up to a tenth is added.
+	SweepInterval time.Duration
 }
 
 // DefaultControllerOptions returns what is used unless it is said otherwise.
 func DefaultControllerOptions() ControllerOptions {
-	return ControllerOptions{Common: DefaultCommon(), Address: ":8080", Concurrency: 16}
+	return ControllerOptions{Common: DefaultCommon(), Address: ":8080", Concurrency: 16, SweepInterval: imagetrigger.DefaultIntervals().Sweep}
 }
 
 // FromEnvironment reads what Kubernetes and Knative put into a Pod's environment.
@@ -50,6 +54,7 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "file to reach the API server with; default is the Pod's account")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are worked on at once")
+	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
 }
 
 func (o ControllerOptions) validate() error {
@@ -62,8 +67,14 @@ func (o ControllerOptions) validate() error {
 	if o.Concurrency < 1 || o.Concurrency > 1000 {
 		return fmt.Errorf("concurrency %d is not between 1 and 1000", o.Concurrency)
 	}
+	if o.SweepInterval < shortestSweepInterval {
+		return fmt.Errorf("sweep-interval %s is shorter than %s", o.SweepInterval, shortestSweepInterval)
+	}
 	return o.Common.validate()
 }
+
+// shortestSweepInterval keeps a cluster from being listed without a break.
+const shortestSweepInterval = time.Second
 
 // The times of leader election where ConfigMap config-leader-election says
 // nothing else. Another process leads at most this long after one was killed.
@@ -80,6 +91,8 @@ const (
 	sinkTimeout = 3 * time.Second
 	// sinkDialTimeout bounds making a connection to a sink.
 	sinkDialTimeout = time.Second
+	// streamsDialTimeout bounds making a connection for sweeps.
+	streamsDialTimeout = 30 * time.Second
 	// leaseMargin is kept between the end of a request and the end of the lease
 	// that allowed it: for clocks that run at different speeds.
 	leaseMargin = time.Second

@@ -14,8 +14,8 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
 	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
-	"github.com/revet-dev/revet/pkg/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/sweep/remote"
 )
 
 // triggerConcurrency is how many triggers are checked at once.
@@ -42,17 +42,26 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part,
 		Log:        c.log,
 		Now:        c.options.Now,
 		Jitter:     rand.Float64,
-		Intervals:  imagetrigger.DefaultIntervals(),
+		Intervals:  c.intervals(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	impl, run := c.newQueue(ctx, r, name, component, triggerConcurrency)
 	r.SetQueue(impl)
+	// Whatever broke a watch of this process may have broken the sources' too.
+	c.access.gaps.tell(r.Gap) //nolint:contextcheck // informers give their handlers no context
 	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
 	handlers := c.dependencies(r) //nolint:contextcheck // informers give their handlers no context
 	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()})
 	return &part{run: []func(context.Context) error{run, sweeping}, handlers: handlers}, nil
+}
+
+func (c *Controller) intervals() imagetrigger.Intervals {
+	i := imagetrigger.DefaultIntervals()
+	i.Sweep = c.options.SweepInterval
+	i.SweepRetry = min(i.SweepRetry, i.Sweep)
+	return i
 }
 
 func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, error) {
@@ -60,10 +69,11 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 	if err != nil {
 		return nil, err
 	}
+	live := sweep.NewLiveRaw(c.access.live, c.access.streams)
 	return sweep.New(sweep.Dependencies{
-		Cluster:  sweep.NewLive(c.access.live),
-		Images:   &cluster{live: c.access.live},
-		Registry: &sweptRegistry{client: registry.New(c.config.Policy), live: c.access.live},
+		Cluster:  live,
+		Images:   live,
+		Registry: remote.New(c.registries, c.access.live, c.options.Now),
 		Ledger:   c.ledger,
 		Metrics:  instruments,
 		Log:      c.log,

@@ -110,25 +110,6 @@ The exit status is 1 if there is a problem.`,
 	return c
 }
 
-func completeTriggerNames(env environment, flags *clusterFlags) completeFunc {
-	return func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		ctx, cancel := context.WithTimeout(c.Context(), completeTimeout)
-		defer cancel()
-		cl, err := env.connect(flags)
-		if err != nil || len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var names []string
-		triggers, _ := cl.triggers(ctx, flags.in(cl)) // a shell shows no errors while it completes
-		for i := range triggers {
-			if strings.HasPrefix(triggers[i].Name, prefix) {
-				names = append(names, triggers[i].Name)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
 func (o *doctorOptions) run(ctx context.Context, env environment, name string) error {
 	cl, err := env.connect(o.cluster)
 	if err != nil {
@@ -185,15 +166,6 @@ func (d *doctor) triggersIn(ctx context.Context, namespace, name string) ([]Trig
 		return nil, fmt.Errorf("there is no ImageTrigger %q %s; %s", name, where(namespace), there)
 	}
 	return exams, nil
-}
-
-// triggers returns the ImageTriggers of a namespace; "" is every namespace.
-func (c cluster) triggers(ctx context.Context, namespace string) ([]v1alpha1.ImageTrigger, error) {
-	var l v1alpha1.ImageTriggerList
-	if err := c.List(ctx, &l, inNamespace(namespace)); err != nil {
-		return nil, readError("listing ImageTriggers", namespace, err)
-	}
-	return l.Items, nil
 }
 
 // entriesOf returns the entries of one incarnation of a trigger, newest push first.

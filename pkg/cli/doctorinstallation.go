@@ -106,8 +106,8 @@ func (d *doctor) tektonVersion(ctx context.Context, kind schema.GroupVersionKind
 	return ""
 }
 
-// unreadable is the finding for what could not be read.
-func unreadable(check, what string, err error) Diagnosis {
+// notRead is the finding for what could not be read.
+func notRead(check, what string, err error) Diagnosis {
 	if apierrors.IsForbidden(err) {
 		return warn(check, readMoreCure, "you may not read %s", what)
 	}
@@ -123,7 +123,7 @@ func (d *doctor) program(ctx context.Context, name string) Diagnosis {
 	case apierrors.IsNotFound(err):
 		return problem(name, installCure+"; or name Revet's namespace with --system-namespace", "there is no %s", what)
 	case err != nil:
-		return unreadable(name, what, err)
+		return notRead(name, what, err)
 	}
 	wanted := int32(1)
 	if deployment.Spec.Replicas != nil {
@@ -150,7 +150,7 @@ func (d *doctor) leaders(ctx context.Context) Diagnosis {
 	const check = "leader"
 	var leases coordinationv1.LeaseList
 	if err := d.List(ctx, &leases, inNamespace(d.system)); err != nil {
-		return unreadable(check, fmt.Sprintf("the Leases of namespace %q", d.system), err)
+		return notRead(check, fmt.Sprintf("the Leases of namespace %q", d.system), err)
 	}
 	var holders, orphans []string
 	for i := range leases.Items {
@@ -193,7 +193,7 @@ func (d *doctor) policy(ctx context.Context) Diagnosis {
 		case apierrors.IsNotFound(err):
 			return problem(check, cure, "there is no %s %q, so that whoever may update an ImageVerification can forge a verdict", what, ledgerPolicy)
 		case err != nil:
-			return unreadable(check, what, err)
+			return notRead(check, what, err)
 		}
 	}
 	switch {

@@ -102,7 +102,7 @@ func (d *doctor) sources(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 	}
 	namespaces, err := d.namespaces(ctx, t.Namespace)
 	if err != nil {
-		return []Diagnosis{unreadable(check, "the namespaces", err)}
+		return []Diagnosis{notRead(check, "the namespaces", err)}
 	}
 	selected, err := imagetrigger.SelectedNamespaces(t, namespaces)
 	if err != nil {
@@ -117,7 +117,7 @@ func (d *doctor) sources(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 		return []Diagnosis{warn(check, "install Knative Eventing and apply eventing/100-apiserversource.yaml",
 			"nothing sends changes of ImageStreams: their pushes are found by sweeps only, minutes later")}
 	case err != nil:
-		return []Diagnosis{unreadable(check, "the ApiServerSources of the cluster", err)}
+		return []Diagnosis{notRead(check, "the ApiServerSources of the cluster", err)}
 	}
 	var findings []Diagnosis
 	var uncovered []string

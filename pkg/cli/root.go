@@ -27,6 +27,15 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
+// statusError is an error whose exit status a command sets itself.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
 // environment is what commands get from outside.
 type environment struct {
 	streams genericiooptions.IOStreams
@@ -55,6 +64,10 @@ func run(ctx context.Context, args []string, env environment) int {
 		fmt.Fprintf(env.streams.ErrOut, "See '%s --help'.\n", command.CommandPath())
 		return exitUsage
 	}
+	var own *statusError
+	if errors.As(err, &own) {
+		return own.status
+	}
 	return exitError
 }
 
@@ -80,6 +93,9 @@ another run.`,
   # Why does nothing happen?
   kubectl revet doctor
 
+  # Did any push slip through?
+  kubectl revet coverage --verify
+
   # Which pushes do these recorded objects show?
   kubectl get imagestreams -A -o json | kubectl revet pushes -`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl revet"},
@@ -88,7 +104,7 @@ another run.`,
 		// Without this, cobra answers an unknown command with the help and status 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q; there are get, explain, replay, doctor, pushes and completion", args[0])
+				return usagef("there is no command %q; there are get, explain, replay, coverage, doctor, pushes and completion", args[0])
 			}
 			return nil
 		},
@@ -98,7 +114,7 @@ another run.`,
 	root.SetOut(env.streams.Out)
 	root.SetErr(env.streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newDoctor(env), newPushes(env), newCompletion())
+	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newCoverage(env), newDoctor(env), newPushes(env), newCompletion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 type witness struct {
 	stream   push.Stream
 	registry image.Digest
+
+	mu       sync.Mutex
 	shown    map[string]bool // "repository:tag@digest"
 	recorded int
 	invented []string
@@ -46,6 +49,8 @@ func (w *witness) Stream(_ context.Context, namespace, name string) (*StreamStat
 	if namespace+"/"+name != w.stream.Repository.Name {
 		return nil, nil
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, t := range w.stream.Tags {
 		for _, i := range t.Items {
 			w.shown[w.stream.Repository.Name+":"+t.ClaimedName+"@"+i.ClaimedDigest] = true
@@ -54,8 +59,8 @@ func (w *witness) Stream(_ context.Context, namespace, name string) (*StreamStat
 	return &StreamState{Stream: w.stream}, nil
 }
 
-func (w *witness) Content(context.Context, image.Digest) (image.Content, error) {
-	return image.Content{}, nil
+func (w *witness) Image(context.Context, image.Digest) (Image, error) {
+	return Image{}, nil
 }
 
 func (w *witness) MayGet(context.Context, Account, string, string) (bool, error) { return true, nil }
@@ -78,10 +83,12 @@ func (h hub) Content(context.Context, image.Reference, Account) (image.Content, 
 	return image.Content{}, "", nil
 }
 
-// Known and Record are the ledger, which has nothing.
+// Known and RecordImage are the ledger, which has nothing.
 func (w *witness) Known(*v1alpha1.ImageTrigger, push.Repository) push.Known { return &push.Memory{} }
 
-func (w *witness) Record(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, _ v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
+func (w *witness) RecordImage(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, _ v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.recorded++
 	if what := told(p.Repository.Name, p.Tag, p.Digest); !w.shown[what] || !image.ValidTag(p.Tag) {
 		w.invented = append(w.invented, what)

@@ -30,6 +30,10 @@ type Dependencies struct {
 	Now        func() time.Time
 	// RegistryTimeout bounds the re-read of one tag.
 	RegistryTimeout time.Duration
+	// RecordConcurrency is how many digests of one stream are recorded at once; 0
+	// is 8. A stream that was pushed to many times since its last event must not
+	// take many times as long, as its sender waits.
+	RecordConcurrency int
 }
 
 // Intake handles events and notifications. It is safe for concurrent use.
@@ -80,14 +84,8 @@ type finding struct {
 // compare detects, in what a repository shows, the pushes that the ledger does
 // not cover for one trigger. It uses caches only.
 func (i *Intake) compare(t *Trigger, s push.Stream, tags selector.Tags) finding {
-	admitted := push.Stream{Repository: s.Repository, Pull: s.Pull, Tags: make([]push.Tag, 0, len(s.Tags))}
-	for _, tag := range s.Tags {
-		if tags.Admit(tag.ClaimedName) {
-			admitted.Tags = append(admitted.Tags, tag)
-		}
-	}
 	known := ledger.Bounded(i.Ledger.Known(t.ImageTrigger, s.Repository), t.selector.AdmitTime, t.Status.HistoryHorizon)
-	return finding{trigger: t, Result: push.Detect(admitted, known, i)}
+	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i)}
 }
 
 // tellSkips counts and logs each skipped item once: a hostile tag stays in its

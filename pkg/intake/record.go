@@ -12,9 +12,7 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 )
 
-// recordConcurrency is how many digests of one finding are recorded at once: a
-// stream that was pushed to many times since the last event must not take many
-// times as long, as its sender waits.
+// recordConcurrency is the default of Dependencies.RecordConcurrency.
 const recordConcurrency = 8
 
 // tally adds up what became of the findings of one repository. It is safe for
@@ -66,9 +64,20 @@ func (c *tally) result() Result {
 // record writes the pushes that can run. One that fails does not stop the rest.
 // Pushes of one digest, which are one entry, are written one after another.
 func (i *Intake) record(ctx context.Context, f finding, read func(push.Push) (Image, error), source v1alpha1.PushSource, c *tally) {
+	most := i.RecordConcurrency
+	if most == 0 {
+		most = recordConcurrency
+	}
+	groups := byDigest(f.Pushes)
+	if most == 1 || len(groups) == 1 {
+		for _, p := range f.Pushes {
+			i.recordOne(ctx, f.trigger, p, read, source, c)
+		}
+		return
+	}
 	var running sync.WaitGroup
-	slots := make(chan struct{}, recordConcurrency)
-	for _, pushes := range byDigest(f.Pushes) {
+	slots := make(chan struct{}, most)
+	for _, pushes := range groups {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()

@@ -39,6 +39,19 @@ func (k known) record(d image.Digest) *record {
 	return &k.records[i]
 }
 
+// Seen reports whether there is any push of a tag: what another digest of the tag
+// shows then is a change, and was not there before the first look.
+func (k known) Seen(tag string) bool {
+	for i := range k.records {
+		for _, t := range k.records[i].tags {
+			if t.tag == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // head returns the highest sequence of a tag and the digest that has it, in
 // hexadecimal. There are no times: a push is a change of the tag. Two digests of
 // one sequence mean that two receivers saw two pushes at once; then the tag's

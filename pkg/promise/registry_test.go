@@ -86,7 +86,7 @@ func (h *hub) restart(i int) {
 		triggers := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { panic(err) })
 		triggers.Handler().OnAdd(h.trigger, true)
 		h.intakes[i] = intake.New(intake.Dependencies{
-			Triggers: triggers, Registry: toReceiver{h}, Ledger: l, Metrics: intakeMetrics, Log: zap.NewNop(), Now: h.now, RegistryTimeout: time.Second,
+			Triggers: triggers, Registry: toReceiver{h}, Ledger: l, Metrics: intakeMetrics, Log: zap.NewNop(), Now: h.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
 		})
 		return
 	}

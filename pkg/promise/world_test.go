@@ -184,7 +184,7 @@ func (w *world) newReceiver(i int) *receiver {
 	}
 	r.in = intake.New(intake.Dependencies{
 		Triggers: r.triggers, Namespaces: r, Cluster: r, Ledger: broken{ledger.New(w.storage, r.watch.index), w.sabotage.known},
-		Metrics: intakeMetrics, Log: zap.NewNop(), Now: w.now, RegistryTimeout: time.Second,
+		Metrics: intakeMetrics, Log: zap.NewNop(), Now: w.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
 	})
 	return r
 }
@@ -203,8 +203,8 @@ func (r *receiver) Stream(_ context.Context, _, name string) (*intake.StreamStat
 }
 
 // Content implements intake.Cluster.
-func (r *receiver) Content(_ context.Context, d image.Digest) (image.Content, error) {
-	return content(d), nil
+func (r *receiver) Image(_ context.Context, d image.Digest) (intake.Image, error) {
+	return intake.Image{Content: content(d)}, nil
 }
 
 // MayGet implements intake.Cluster.

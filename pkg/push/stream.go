@@ -30,6 +30,17 @@ type Item struct {
 	Pull image.Repository
 }
 
+// Only returns the stream with those of its tags that are admitted.
+func (s Stream) Only(admit func(claimedTag string) bool) Stream {
+	admitted := Stream{Repository: s.Repository, Pull: s.Pull, Tags: make([]Tag, 0, len(s.Tags))}
+	for _, tag := range s.Tags {
+		if admit(tag.ClaimedName) {
+			admitted.Tags = append(admitted.Tags, tag)
+		}
+	}
+	return admitted
+}
+
 // Observation is an item at its place.
 type Observation struct {
 	Repository Repository

@@ -25,11 +25,14 @@ const (
 type Client struct {
 	policy    Policy
 	transport http.RoundTripper
+	rests     *rests
+	pace      *pace
 }
 
-// New returns a client. It keeps connections, and nothing else.
+// New returns a client. It keeps connections, which registries ask to be left
+// alone, and nothing else; so there should be one of it.
 func New(policy Policy) *Client {
-	return &Client{policy: policy, transport: &http.Transport{
+	return &Client{policy: policy, rests: newRests(), transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSHandshakeTimeout:   dialTimeout,
@@ -38,6 +41,14 @@ func New(policy Policy) *Client {
 		IdleConnTimeout:       time.Minute,
 		ForceAttemptHTTP2:     true,
 	}}
+}
+
+// Paced returns the same client for work that can wait: it sends each host no more
+// requests a second than that.
+func (c *Client) Paced(perSecond int) *Client {
+	paced := *c
+	paced.pace = newPace(perSecond)
+	return &paced
 }
 
 // Account is whom an image is read for.
@@ -88,7 +99,7 @@ func (c *Client) options(ctx context.Context, as Account) []remote.Option {
 	options := []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithUserAgent("revet"),
-		remote.WithTransport(&guard{next: c.transport, policy: c.policy, namespace: as.Namespace}),
+		remote.WithTransport(&guard{next: &limiter{next: c.transport, rests: c.rests, pace: c.pace}, policy: c.policy, namespace: as.Namespace}),
 		remote.WithRetryPredicate(func(error) bool { return false }),
 		remote.WithRetryStatusCodes(),
 	}

@@ -17,6 +17,7 @@ const (
 	Denied      Reason = "Denied"      // the account may not read it
 	NotAllowed  Reason = "NotAllowed"  // the operator does not list the host for the namespace
 	Invalid     Reason = "Invalid"     // too large, undecodable, or not the digest asked for
+	RateLimited Reason = "RateLimited" // it was asked too much; a Limited tells until when to wait
 	Unavailable Reason = "Unavailable" // no answer, or one that a retry may cure
 )
 
@@ -63,11 +64,14 @@ func classify(what string, err error) error {
 func reason(err error) Reason {
 	var refused *notAllowedError
 	var answer *transport.Error
+	var limited *Limited
 	switch {
 	case errors.As(err, &refused):
 		return NotAllowed
 	case errors.Is(err, errInvalid):
 		return Invalid
+	case errors.As(err, &limited):
+		return RateLimited
 	case !errors.As(err, &answer):
 		return Unavailable
 	}

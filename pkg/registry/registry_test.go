@@ -307,7 +307,10 @@ func TestReasonsOfFailedReads(t *testing.T) {
 		{"no credentials is Denied", answer(401, "application/json", `{"errors":[{"code":"UNAUTHORIZED"}]}`), registry.Denied},
 		{"too few rights is Denied", answer(403, "application/json", `{"errors":[{"code":"DENIED"}]}`), registry.Denied},
 		{"an error is Unavailable", answer(500, "text/plain", "oops"), registry.Unavailable},
-		{"too many requests is Unavailable", answer(429, "text/plain", "slow"), registry.Unavailable},
+		{"too many requests is RateLimited", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "60")
+			answer(429, "text/plain", "slow")(w, r)
+		}, registry.RateLimited},
 		{"other content than asked for is never believed, and may be right next time", answer(200, manifest, wrong), registry.Unavailable},
 		{"a schema 1 manifest whose header claims the digest is Invalid", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Docker-Content-Digest", asked.String())

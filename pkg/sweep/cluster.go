@@ -10,8 +10,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/source/apiserver"
 )
 
@@ -22,27 +24,49 @@ const (
 	// maxRestarts bounds how often a list that the server no longer continues is
 	// begun again.
 	maxRestarts = 5
+	// pageBytes is what a page of streams may weigh: streams with long histories
+	// are asked for in smaller pages after the first one that does.
+	pageBytes    = 8 << 20
+	smallestPage = 20
 )
 
 // Live is the Cluster over a client that does not cache.
 type Live struct {
-	client   client.Client
+	client client.Client
+	// raw reads lists of streams as the API server sends them; nil reads them with
+	// the client, which costs several times as much.
+	raw      rest.Interface
 	pageSize int64
 }
 
-var _ Cluster = (*Live)(nil)
+var (
+	_ Cluster = (*Live)(nil)
+	_ Images  = (*Live)(nil)
+)
 
 // NewLive returns a Live.
 func NewLive(c client.Client) *Live { return &Live{client: c, pageSize: pageSize} }
 
+// NewLiveRaw returns a Live that lists ImageStreams with a client of their API's
+// group. It should have connections of its own: a page must not stand in the way
+// of anything else.
+func NewLiveRaw(c client.Client, streams rest.Interface) *Live {
+	return &Live{client: c, raw: streams, pageSize: pageSize}
+}
+
 // EachStream lists page by page and keeps one page at a time.
 func (l *Live) EachStream(ctx context.Context, namespace string, each func(*StreamState)) error {
-	err := l.pages(ctx, &imagev1.ImageStreamList{}, namespace, func(list client.ObjectList) {
-		items := list.(*imagev1.ImageStreamList).Items
-		for i := range items {
-			is := &items[i]
-			each(&StreamState{Namespace: is.Namespace, Name: is.Name, Labels: is.Labels, Stream: apiserver.Stream(is)})
+	read := l.typedPage
+	if l.raw != nil {
+		read = l.rawPage
+	}
+	limit := l.pageSize
+	err := restarting(func(next string) (string, error) {
+		more, size, err := read(ctx, namespace, limit, next, each)
+		if size > pageBytes {
+			limit = max(smallestPage, limit/2)
 		}
+		return more, err
 	})
 	switch {
 	case err == nil:
@@ -54,15 +78,48 @@ func (l *Live) EachStream(ctx context.Context, namespace string, each func(*Stre
 	}
 }
 
+// rawPage reads a page without making objects of it.
+func (l *Live) rawPage(ctx context.Context, namespace string, limit int64, next string, each func(*StreamState)) (more string, size int, err error) {
+	answer := l.raw.Get().Resource("imagestreams").NamespaceIfScoped(namespace, namespace != "").
+		VersionedParams(&metav1.ListOptions{Limit: limit, Continue: next}, metav1.ParameterCodec).Do(ctx)
+	if err := answer.Error(); err != nil {
+		return "", 0, err
+	}
+	page, err := answer.Raw()
+	if err != nil {
+		return "", 0, err
+	}
+	more, err = apiserver.DecodeList(page, func(s apiserver.Listed) {
+		each(&StreamState{Namespace: s.Namespace, Name: s.Name, Labels: s.Labels, Stream: s.Stream})
+	})
+	return more, len(page), err
+}
+
+func (l *Live) typedPage(ctx context.Context, namespace string, limit int64, next string, each func(*StreamState)) (more string, size int, err error) {
+	var page imagev1.ImageStreamList
+	if err := l.client.List(ctx, &page, client.InNamespace(namespace), client.Limit(limit), client.Continue(next)); err != nil {
+		return "", 0, err
+	}
+	for i := range page.Items {
+		is := &page.Items[i]
+		each(&StreamState{Namespace: is.Namespace, Name: is.Name, Labels: is.Labels, Stream: apiserver.Stream(is)})
+	}
+	return page.Continue, 0, nil
+}
+
 // Namespaces reads the labels only.
 func (l *Live) Namespaces(ctx context.Context) (map[string]map[string]string, error) {
 	labels := map[string]map[string]string{}
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	err := l.pages(ctx, list, "", func(page client.ObjectList) {
-		for _, n := range page.(*metav1.PartialObjectMetadataList).Items {
+	err := restarting(func(next string) (string, error) {
+		page := &metav1.PartialObjectMetadataList{}
+		page.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+		if err := l.client.List(ctx, page, client.Limit(l.pageSize), client.Continue(next)); err != nil {
+			return "", err
+		}
+		for _, n := range page.Items {
 			labels[n.Name] = n.Labels
 		}
+		return page.Continue, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing namespaces: %w", err)
@@ -70,14 +127,13 @@ func (l *Live) Namespaces(ctx context.Context) (map[string]map[string]string, er
 	return labels, nil
 }
 
-// pages calls each with every page of a list. The empty list gives its type.
-func (l *Live) pages(ctx context.Context, empty client.ObjectList, namespace string, each func(client.ObjectList)) error {
+// restarting reads a list page by page: read returns what continues it, "" at the
+// end. It begins again where the state that the list began with was compacted away.
+func restarting(read func(next string) (string, error)) error {
 	next := ""
 	for restarts := 0; ; {
-		page := empty.DeepCopyObject().(client.ObjectList)
-		err := l.client.List(ctx, page, client.InNamespace(namespace), client.Limit(l.pageSize), client.Continue(next))
+		more, err := read(next)
 		if next != "" && (apierrors.IsResourceExpired(err) || apierrors.IsGone(err)) && restarts < maxRestarts {
-			// The state that the list began with was compacted away.
 			next = ""
 			restarts++
 			continue
@@ -85,10 +141,24 @@ func (l *Live) pages(ctx context.Context, empty client.ObjectList, namespace str
 		if err != nil {
 			return err
 		}
-		each(page)
-		if next = page.GetContinue(); next == "" {
+		if next = more; next == "" {
 			return nil
 		}
+	}
+}
+
+// Content implements Images. The children of an index are not read: that it cannot
+// run is found by who runs it, and reads them anyway.
+func (l *Live) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+	var img imagev1.Image
+	err := l.client.Get(ctx, client.ObjectKey{Name: d.String()}, &img)
+	switch {
+	case apierrors.IsNotFound(err):
+		return image.Content{}, nil
+	case err != nil:
+		return image.Content{}, err
+	default:
+		return apiserver.Content(&img, nil), nil
 	}
 }
 

@@ -76,8 +76,21 @@ func (e *Refusal) Error() string { return e.Reason + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Refusal) Unwrap() error { return e.Err }
 
+// PutOff is a registry's word to come back later.
+type PutOff struct {
+	Host  string
+	Until time.Time
+	Err   error
+}
+
+func (e *PutOff) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *PutOff) Unwrap() error { return e.Err }
+
 // Ledger is what is covered, and what covers.
 type Ledger interface {
+	// Known may be asked for what a tag ever had too: see Seen.
 	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
 	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
 }

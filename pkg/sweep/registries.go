@@ -30,21 +30,22 @@ type baseline struct {
 	tally tally
 }
 
-// sweepRegistries compares the repositories that one trigger selects.
-func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) {
+// sweepRegistries compares the repositories that one trigger selects. What is
+// returned is the target with what was seen.
+func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) *target {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	t := waiting.begin(s.Now())
-	defer s.finish(ctx, partRegistries, t)
 	if s.Registry == nil {
 		t.tally.fail(RegistryNotSwept, errors.New("sweeping of registries is switched off; only their notifications are seen"), false)
-		return
+		return t
 	}
 	baselines, err := baselinesOf(t.trigger)
 	if err != nil {
 		t.tally.fail(RegistryNotSwept, err, false)
-		return
+		return t
 	}
+	t.resting = newResting(s.Now)
 	pool := newPool(s.options.Concurrency)
 	for _, r := range s.repositories(ctx, t, baselines) {
 		t.tally.saw(r.String())
@@ -56,6 +57,7 @@ func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) {
 			t.tally.baselines = append(t.tally.baselines, b.key)
 		}
 	}
+	return t
 }
 
 // baselinesOf lists the entries of spec.images that select registries.
@@ -119,10 +121,12 @@ func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*base
 			continue
 		}
 		host, _, _ := strings.Cut(b.pattern, "/")
-		err := s.Registry.Repositories(ctx, host, t.account, func(r image.Repository) {
-			if b.selector.MatchesRepository(r) {
-				add(r)
-			}
+		err := t.resting.ask(host, func() error {
+			return s.Registry.Repositories(ctx, host, t.account, func(r image.Repository) {
+				if b.selector.MatchesRepository(r) {
+					add(r)
+				}
+			})
 		})
 		if err != nil {
 			b.fail(t, fmt.Errorf("listing the repositories of registry %q for %q, whose notifications are seen nevertheless: %w", host, b.pattern, err))
@@ -151,14 +155,17 @@ func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, ba
 			}
 		}
 	}
-	err := s.Registry.Tags(ctx, r, t.account, func(tag string) {
-		if !image.ValidTag(tag) || !tags.Admit(tag) {
-			return
-		}
-		pool.do(func() {
-			if err := s.sweepTag(ctx, t, baselines, r, tag); err != nil {
-				failed(err)
+	err := t.resting.ask(r.Host(), func() error {
+		return s.Registry.Tags(ctx, r, t.account, func(tag string) {
+			if !image.ValidTag(tag) || !tags.Admit(tag) {
+				return
 			}
+			pool.do(func() {
+				err := t.resting.ask(r.Host(), func() error { return s.sweepTag(ctx, t, baselines, r, tag) })
+				if err != nil {
+					failed(err)
+				}
+			})
 		})
 	})
 	if err != nil {
@@ -175,19 +182,25 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 	if claimed.IsZero() {
 		return nil // deleted since it was listed
 	}
-	shown := push.Stream{
+	stream := push.Stream{
 		Repository: push.Repository{Kind: push.Registry, Name: r.String()},
 		Pull:       r,
 		Tags:       []push.Tag{{ClaimedName: tag, Items: []push.Item{{ClaimedDigest: claimed.String(), Created: s.Now()}}}},
 	}
-	known := s.Ledger.Known(t.trigger, shown.Repository)
-	found := push.Detect(shown, known, s.exempt).Pushes
+	known := s.Ledger.Known(t.trigger, stream.Repository)
+	counted := &counting{Known: known}
+	found := push.Detect(stream, counted, s.exempt).Pushes
+	place := r.String() + ":" + tag
 	if len(found) == 0 {
+		if counted.covered > 0 {
+			t.tally.show(place, shown{pushes: 1})
+		}
 		return nil
 	}
 	// The header's digest is a claim until it is recomputed from the bytes.
 	content, err := s.Registry.Content(ctx, r.At(claimed), t.account)
 	if err != nil {
+		t.tally.show(place, shown{pushes: 1, gap: 1})
 		return fmt.Errorf("reading %q: %w", r.At(claimed), err)
 	}
 	if !content.Runnable(tag) {
@@ -195,15 +208,20 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 		return nil
 	}
 	source := sourceOf(t.trigger, baselines, r, tag)
-	if k, ok := known.(seen); ok && k.Seen(tag) {
+	if k, ok := known.(remembering); ok && k.Seen(tag) {
 		source = v1alpha1.SourceSweep // the ledger had another head of it
 	}
-	s.record(ctx, t, found[0], source)
+	seen := shown{pushes: 1}
+	if !s.record(ctx, t, found[0], source) {
+		seen.gap = 1
+	}
+	t.tally.show(place, seen)
 	return nil
 }
 
-// seen is what a ledger's Known may answer too: whether it has any push of a tag.
-type seen interface{ Seen(tag string) bool }
+// remembering is what a ledger's Known may answer too: whether it has any push of
+// a tag. What is not answered counts as no.
+type remembering interface{ Seen(tag string) bool }
 
 // sourceOf tells what was there before from what was pushed since: a tag was
 // there before if no entry that admits it has had a complete sweep.

@@ -20,6 +20,8 @@ type fakeRegistry struct {
 	mu     sync.Mutex
 	tags   map[string]map[string]image.Digest
 	refuse map[string]error
+	// heads counts the tags that were asked for.
+	heads int
 }
 
 func (f *fakeRegistry) set(repository, tag string, d int) {
@@ -59,6 +61,7 @@ func (f *fakeRegistry) Tags(_ context.Context, r image.Repository, _ Account, ea
 func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _ Account) (image.Digest, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.heads++
 	return f.tags[r.String()][tag], f.refuse[r.String()+":"+tag]
 }
 

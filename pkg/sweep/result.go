@@ -18,8 +18,13 @@ const (
 	RecordFailed = "RecordFailed"
 	// NoImageStreams: the trigger selects ImageStreams, which the cluster does not have.
 	NoImageStreams = "NoImageStreams"
+	// RegistryPutOff: a registry asks to be left alone for a while, or does not
+	// answer; the rest of its tags was left for the next sweep.
+	RegistryPutOff = "RegistryPutOff"
 	// RegistryNotSwept: a registry refused, or what it refused cannot be done otherwise.
 	RegistryNotSwept = "RegistryNotSwept"
+	// SelectorInvalid: the trigger's spec.images does not compile.
+	SelectorInvalid = "SelectorInvalid"
 	// NotRecordable: a push can never be recorded.
 	NotRecordable = "NotRecordable"
 )
@@ -34,11 +39,19 @@ type Result struct {
 	Repositories int32
 	// Recovered is how many pushes were recorded that no event had brought.
 	Recovered int32
+	// Pushes is how many pushes are shown that the trigger answers for, and Gap
+	// how many of these the ledger did not cover in the end.
+	Pushes int32
+	Gap    int32
 	// Reason is empty if everything was seen; Message then is too.
 	Reason  string
 	Message string
 	// Retry: what was not seen may be seen if the sweep is repeated soon.
 	Retry bool
+	// Retries is how many sweeps in a row asked for that before.
+	Retries int
+	// NotBefore is when a registry that put the sweep off may be asked again.
+	NotBefore time.Time
 	// Baselines are the registry entries whose first sweep is complete.
 	Baselines []string
 }
@@ -46,7 +59,12 @@ type Result struct {
 func (r *Result) add(part Result) {
 	r.Repositories += part.Repositories
 	r.Recovered += part.Recovered
+	r.Pushes += part.Pushes
+	r.Gap += part.Gap
 	r.Retry = r.Retry || part.Retry
+	if part.NotBefore.After(r.NotBefore) {
+		r.NotBefore = part.NotBefore
+	}
 	r.Baselines = append(r.Baselines, part.Baselines...)
 	if r.Reason == "" {
 		r.Reason, r.Message = part.Reason, part.Message
@@ -60,6 +78,10 @@ type target struct {
 	account  Account
 	started  time.Time
 	tally    *tally
+	// resting are the registries that are left alone for the rest of this sweep.
+	resting *resting
+	// respecified: the sweep before was of another spec.
+	respecified bool
 }
 
 func newTarget(trigger *v1alpha1.ImageTrigger) (*target, error) {
@@ -86,7 +108,9 @@ func (t *target) begin(now time.Time) *target {
 type tally struct {
 	mu           sync.Mutex
 	repositories map[string]struct{}
+	places       map[string]shown
 	recovered    int32
+	notBefore    time.Time
 	failures     int
 	first        trouble
 	baselines    []string
@@ -105,6 +129,20 @@ func (t *tally) saw(repository string) {
 		t.repositories = map[string]struct{}{}
 	}
 	t.repositories[repository] = struct{}{}
+}
+
+// shown is what one stream, or one tag of a registry, shows.
+type shown struct{ pushes, gap int32 }
+
+// show sets what a place shows. A list that begins again shows it twice, and the
+// later look counts.
+func (t *tally) show(place string, s shown) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.places == nil {
+		t.places = map[string]shown{}
+	}
+	t.places[place] = s
 }
 
 func (t *tally) recorded() {
@@ -130,11 +168,20 @@ func (t *tally) fail(reason string, err error, retry bool) {
 // failed is fail with the reason that the error itself tells.
 func (t *tally) failed(err error) {
 	var refusal *Refusal
-	if errors.As(err, &refusal) {
+	var putOff *PutOff
+	switch {
+	case errors.As(err, &refusal):
 		t.fail(RegistryNotSwept, err, false)
-		return
+	case errors.As(err, &putOff):
+		t.fail(RegistryPutOff, err, true)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if putOff.Until.After(t.notBefore) {
+			t.notBefore = putOff.Until
+		}
+	default:
+		t.fail(ReadFailed, err, true)
 	}
-	t.fail(ReadFailed, err, true)
 }
 
 func (t *tally) complete() bool {
@@ -146,7 +193,11 @@ func (t *tally) complete() bool {
 func (t *tally) result() Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := Result{Repositories: int32(min(len(t.repositories), 1<<30)), Recovered: t.recovered, Baselines: t.baselines}
+	r := Result{Repositories: int32(min(len(t.repositories), 1<<30)), Recovered: t.recovered, NotBefore: t.notBefore, Baselines: t.baselines}
+	for _, s := range t.places {
+		r.Pushes += s.pushes
+		r.Gap += s.gap
+	}
 	if t.first.reason != "" {
 		r.Reason, r.Retry, r.Message = t.first.reason, t.first.retry, t.first.err.Error()
 		if t.failures > 1 {

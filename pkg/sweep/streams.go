@@ -14,8 +14,9 @@ import (
 
 const partStreams = "streams"
 
-// sweepStreams compares the ImageStreams that any of the targets selects.
-func (s *Sweeper) sweepStreams(ctx context.Context, waiting []*target) {
+// sweepStreams compares the ImageStreams that any of the targets selects. What is
+// returned are the targets, in their order, with what was seen.
+func (s *Sweeper) sweepStreams(ctx context.Context, waiting []*target) []*target {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	targets := make([]*target, 0, len(waiting))
@@ -31,9 +32,7 @@ func (s *Sweeper) sweepStreams(ctx context.Context, waiting []*target) {
 			t.tally.failed(err)
 		}
 	}
-	for _, t := range targets {
-		s.finish(ctx, partStreams, t)
-	}
+	return targets
 }
 
 func (s *Sweeper) passStreams(ctx context.Context, targets []*target) error {
@@ -83,48 +82,80 @@ func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels m
 			continue
 		}
 		t.tally.saw(state.Stream.Repository.Name)
-		found := s.detect(t, state.Stream, tags)
-		if len(found) == 0 {
-			continue
+		covered, found := s.detect(t, state.Stream, tags)
+		seen := shown{pushes: covered}
+		if len(found) > 0 {
+			seen.add(s.recordStream(ctx, t, state, found))
 		}
-		allowed, err := s.access.mayGet(ctx, t.account, state.Namespace, state.Name)
-		if err != nil {
-			t.tally.failed(err)
-			continue
-		}
-		if !allowed {
-			continue // it sees only what its account may get
-		}
-		for _, p := range found {
-			s.recordStreamPush(ctx, t, p)
+		if seen.pushes > 0 {
+			t.tally.show(state.Stream.Repository.Name, seen)
 		}
 	}
 }
 
-// detect finds the pushes that the ledger does not cover. It costs no request.
-func (s *Sweeper) detect(t *target, stream push.Stream, tags selector.Tags) []push.Push {
-	admitted := push.Stream{Repository: stream.Repository, Pull: stream.Pull}
-	for _, tag := range stream.Tags {
-		if tags.Admit(tag.ClaimedName) {
-			admitted.Tags = append(admitted.Tags, tag)
-		}
-	}
-	known := ledger.Bounded(s.Ledger.Known(t.trigger, stream.Repository), t.selector.AdmitTime, t.trigger.Status.HistoryHorizon)
-	return push.Detect(admitted, known, s.exempt).Pushes
+// detect finds the pushes that the ledger does not cover, and counts those that it
+// does. It costs no request.
+func (s *Sweeper) detect(t *target, stream push.Stream, tags selector.Tags) (covered int32, found []push.Push) {
+	counted := &counting{Known: s.Ledger.Known(t.trigger, stream.Repository)}
+	known := ledger.Bounded(counted, t.selector.AdmitTime, t.trigger.Status.HistoryHorizon)
+	found = push.Detect(stream.Only(tags.Admit), known, s.exempt).Pushes
+	return counted.covered, found
 }
 
-func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) {
+// counting counts what is covered, of what the trigger answers for.
+type counting struct {
+	push.Known
+	covered int32
+}
+
+// Covers implements push.Known.
+func (c *counting) Covers(o push.Observation) bool {
+	if !c.Known.Covers(o) {
+		return false
+	}
+	c.covered++
+	return true
+}
+
+// recordStream records what is new in a stream, if the trigger may see it.
+func (s *Sweeper) recordStream(ctx context.Context, t *target, state *StreamState, found []push.Push) (seen shown) {
+	allowed, err := s.access.mayGet(ctx, t.account, state.Namespace, state.Name)
+	if err != nil {
+		t.tally.failed(err)
+		return shown{pushes: count(found), gap: count(found)}
+	}
+	if !allowed {
+		return shown{} // it sees only what its account may get
+	}
+	for _, p := range found {
+		seen.add(s.recordStreamPush(ctx, t, p))
+	}
+	return seen
+}
+
+func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) shown {
 	content, err := s.Images.Content(ctx, p.Digest)
 	if err != nil {
 		t.tally.failed(fmt.Errorf("reading Image %q: %w", p.Digest, err))
-		return
+		return shown{pushes: 1, gap: 1}
 	}
 	if !content.Runnable(p.Tag) {
 		s.exempt.add(p.Tag, p.Digest)
-		return
+		return shown{}
 	}
-	s.record(ctx, t, p, v1alpha1.SourceSweep)
+	if !s.record(ctx, t, p, v1alpha1.SourceSweep) {
+		return shown{pushes: 1, gap: 1}
+	}
+	return shown{pushes: 1}
 }
+
+func (s *shown) add(more shown) {
+	s.pushes += more.pushes
+	s.gap += more.gap
+}
+
+// count is a number of pushes as the status holds it.
+func count(found []push.Push) int32 { return int32(min(len(found), 1<<30)) }
 
 // pool bounds how many functions run at once.
 type pool struct {

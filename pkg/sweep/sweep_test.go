@@ -224,28 +224,28 @@ func TestSweepOfStreams(t *testing.T) {
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{3, 30}, {2, 20}, {1, -600}}})},
 			trigger: trigger(),
 			want:    []string{"team-a/app 02 v1@20 sweep", "team-a/app 03 v1@30 sweep"},
-			result:  Result{Repositories: 1, Recovered: 2},
+			result:  Result{Repositories: 1, Recovered: 2, Pushes: 2},
 		},
 		{
 			name:    "what was pushed within clock slack before the trigger counts",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, -119}}, "v2": {{2, -121}}})},
 			trigger: trigger(),
 			want:    []string{"team-a/app 01 v1@-119 sweep"},
-			result:  Result{Repositories: 1, Recovered: 1},
+			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name:    "existing: Verify takes heads of any age",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{2, -300}, {1, -600}}})},
 			trigger: trigger(func(t *v1alpha1.ImageTrigger) { t.Spec.Existing = v1alpha1.ExistingVerify }),
 			want:    []string{"team-a/app 02 v1@-300 sweep"},
-			result:  Result{Repositories: 1, Recovered: 1},
+			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name:    "history before the horizon is left alone, the head is not",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{3, 30}, {2, 20}}, "v2": {{4, 10}}})},
 			trigger: trigger(func(t *v1alpha1.ImageTrigger) { h := metav1.NewTime(at(25)); t.Status.HistoryHorizon = &h }),
 			want:    []string{"team-a/app 03 v1@30 sweep", "team-a/app 04 v2@10 sweep"},
-			result:  Result{Repositories: 1, Recovered: 2},
+			result:  Result{Repositories: 1, Recovered: 2, Pushes: 2},
 		},
 		{
 			name: "only what the selectors admit",
@@ -259,7 +259,7 @@ func TestSweepOfStreams(t *testing.T) {
 				t.Spec.Images[0].Tags.Exclude = []string{"*-dev"}
 			}),
 			want:   []string{"team-a/web 01 v1@10 sweep"},
-			result: Result{Repositories: 1, Recovered: 1},
+			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name: "namespaces by label",
@@ -271,7 +271,7 @@ func TestSweepOfStreams(t *testing.T) {
 				t.Spec.Images[0].ImageStreams.NamespaceSelector.MatchLabels = map[string]string{"tier": "prod"}
 			}),
 			want:   []string{"team-a/web 01 v1@10 sweep"},
-			result: Result{Repositories: 1, Recovered: 1},
+			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name: "only streams that the account may get",
@@ -283,7 +283,7 @@ func TestSweepOfStreams(t *testing.T) {
 			trigger: trigger(everywhere),
 			prepare: func(w *world) { w.denied["team-b/"], w.denied["team-b/closed"] = true, true },
 			want:    []string{"team-a/web 01 v1@10 sweep", "team-b/open 02 v1@10 sweep"},
-			result:  Result{Repositories: 3, Recovered: 2},
+			result:  Result{Repositories: 3, Recovered: 2, Pushes: 2},
 		},
 		{
 			name:    "what cannot run is not recorded",
@@ -291,14 +291,14 @@ func TestSweepOfStreams(t *testing.T) {
 			trigger: trigger(),
 			prepare: func(w *world) { w.artefacts[digest(2)] = true },
 			want:    []string{"team-a/app 01 v1@10 sweep"},
-			result:  Result{Repositories: 1, Recovered: 1},
+			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name:    "a hostile tag does not take others with it",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, `"$(evil)`: {{2, 10}}})},
 			trigger: trigger(),
 			want:    []string{"team-a/app 01 v1@10 sweep"},
-			result:  Result{Repositories: 1, Recovered: 1},
+			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name:    "no streams",
@@ -323,7 +323,7 @@ func TestSweepOfStreams(t *testing.T) {
 			w.mu.Lock()
 			w.asked, w.reads = 0, 0
 			w.mu.Unlock()
-			if again := w.sweep(test.trigger); again.Recovered != 0 || again.Repositories != got.Repositories {
+			if again := w.sweep(test.trigger); again.Recovered != 0 || again.Repositories != got.Repositories || again.Pushes != got.Pushes || again.Gap != 0 {
 				t.Errorf("a second sweep gave %+v", again)
 			}
 			if diff := cmp.Diff(test.want, w.entries()); diff != "" {
@@ -382,11 +382,18 @@ func TestSweepThatFailsInPartRecordsTheRest(t *testing.T) {
 		return c.Create(ctx, o, opts...)
 	}
 	got := w.sweep(trigger())
-	if got.Reason != RecordFailed || !got.Retry || got.Recovered != 1 || !strings.Contains(got.Message, broken.Error()) {
+	if got.Reason != RecordFailed || !got.Retry || got.Recovered != 1 || got.Pushes != 2 || got.Gap != 1 || !strings.Contains(got.Message, broken.Error()) {
 		t.Errorf("result %+v", got)
 	}
 	if diff := cmp.Diff([]string{"team-a/good 02 v1@10 sweep"}, w.entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+	if first, second := w.sweep(trigger()), w.sweep(trigger()); first.Retries != 1 || second.Retries != 2 {
+		t.Errorf("retries %d and %d, want 1 and 2", first.Retries, second.Retries)
+	}
+	w.funcs.Create = nil
+	if r := w.sweep(trigger()); r.Retries != 0 || r.Retry {
+		t.Errorf("the sweep after the cure: %+v", r)
 	}
 }
 

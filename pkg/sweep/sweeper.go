@@ -59,6 +59,7 @@ type Dependencies struct {
 type Sweeper struct {
 	Dependencies
 	options Options
+	began   time.Time
 	exempt  *exemptions
 	access  *access
 	streams *queue
@@ -88,6 +89,7 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 	return &Sweeper{
 		Dependencies: d,
 		options:      o,
+		began:        d.Now(),
 		exempt:       newExemptions(),
 		access:       newAccess(d.Cluster, d.Now),
 		streams:      newQueue(),
@@ -99,11 +101,17 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 // Run works requests off until the context ends.
 func (s *Sweeper) Run(ctx context.Context) {
 	var loops sync.WaitGroup
-	loops.Go(func() { s.work(ctx, s.streams, s.sweepStreams) })
+	loops.Go(func() {
+		s.work(ctx, s.streams, func(ctx context.Context, targets []*target) {
+			for _, t := range s.sweepStreams(ctx, targets) {
+				s.finish(ctx, partStreams, t)
+			}
+		})
+	})
 	loops.Go(func() {
 		s.work(ctx, s.remote, func(ctx context.Context, targets []*target) {
 			for _, t := range targets {
-				s.sweepRegistries(ctx, t)
+				s.finish(ctx, partRegistries, s.sweepRegistries(ctx, t))
 			}
 		})
 	})
@@ -150,12 +158,46 @@ func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 		st = &state{}
 		s.states[trigger.UID] = st
 	}
+	if t != nil {
+		t.respecified = st.latest != nil && st.latest.Generation != trigger.Generation
+	}
 	st.generation, st.waiting = trigger.Generation, len(parts)
 	st.current = Result{Generation: trigger.Generation, StartedAt: s.Now()}
 	s.mu.Unlock()
 	for _, q := range parts {
 		q.put(t)
 	}
+}
+
+// Once sweeps triggers and returns what came of each, in their order. It stands
+// apart from Run: no request is needed, and nothing is remembered of it.
+func (s *Sweeper) Once(ctx context.Context, triggers ...*v1alpha1.ImageTrigger) []Result {
+	results := make([]Result, len(triggers))
+	var streams []*target
+	var of []int
+	for i, trigger := range triggers {
+		results[i] = Result{Generation: trigger.Generation, StartedAt: s.Now()}
+		t, err := newTarget(trigger)
+		if err != nil {
+			results[i].Reason, results[i].Message = SelectorInvalid, err.Error()
+			continue
+		}
+		if selects, _ := t.selector.SelectsStreams(); selects {
+			streams, of = append(streams, t), append(of, i)
+		}
+		if len(t.selector.Hosts()) > 0 {
+			results[i].add(s.sweepRegistries(ctx, t).tally.result())
+		}
+	}
+	if len(streams) > 0 {
+		for n, t := range s.sweepStreams(ctx, streams) {
+			results[of[n]].add(t.tally.result())
+		}
+	}
+	for i := range results {
+		results[i].FinishedAt = s.Now()
+	}
+	return results
 }
 
 // Latest returns the result of the trigger's latest sweep, and whether one is
@@ -175,6 +217,7 @@ func (s *Sweeper) Forget(uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.states, uid)
+	s.Metrics.forget(uid)
 }
 
 // finish adds the outcome of one part to the trigger's result.
@@ -196,14 +239,19 @@ func (s *Sweeper) finish(ctx context.Context, part string, t *target) {
 	st.current.FinishedAt = now
 	st.waiting--
 	done := st.waiting == 0
+	key := types.NamespacedName{Namespace: t.trigger.Namespace, Name: t.trigger.Name}
 	if done {
 		result := st.current
 		result.Baselines = slices.Clone(result.Baselines)
+		if result.Retry && st.latest != nil && st.latest.Retry {
+			result.Retries = st.latest.Retries + 1
+		}
 		st.latest = &result
+		s.Metrics.tell(t.trigger.UID, key, result)
 	}
 	s.mu.Unlock()
 	if done {
-		s.Done(types.NamespacedName{Namespace: t.trigger.Namespace, Name: t.trigger.Name})
+		s.Done(key)
 	}
 }
 

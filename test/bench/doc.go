@@ -27,4 +27,13 @@
 //
 // Resident memory of receiver and controller once they rest, in MiB: empty; with 10,000 ImageStreams of 20 tags that were
 // pushed before their trigger, so that nothing is recorded; and with 10,000 entries of the ledger besides.
+//
+// # BenchmarkSweep
+//
+// What a sweep costs the controller over 1,000 and over 10,000 ImageStreams of 20 tags each. All pushes are since the
+// trigger and are covered, as in a cluster where events arrive: each stream shows 20 pushes of one digest, which one entry of
+// the ledger covers. It reports, for each size, the number of entries, the sweep's own duration, the processor seconds of the
+// controller from the end of one sweep to the end of the next (so what it does meanwhile is in it), and by how much the peak
+// of its resident memory during that is above what it held before. Besides, the bytes that etcd stores for an entry with one
+// tag and one run, and for one with 20 tags.
 package bench

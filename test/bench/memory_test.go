@@ -113,7 +113,7 @@ func awaitRest(b *testing.B, processes ...*process) []float64 {
 func (e *bed) makeStreams(b *testing.B, namespace string) {
 	b.Helper()
 	created := metav1.NewTime(time.Now().AddDate(-1, 0, 0).Truncate(time.Second))
-	inParallel(b, func(ctx context.Context, n int) error {
+	inParallel(b, many, func(ctx context.Context, n int) error {
 		stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("app-%05d", n)}}
 		if err := e.admin.Create(ctx, stream); err != nil {
 			return err
@@ -131,16 +131,8 @@ func (e *bed) makeStreams(b *testing.B, namespace string) {
 // makeEntries records a push of each of as many digests, with a verdict.
 func (e *bed) makeEntries(b *testing.B, trigger *v1alpha1.ImageTrigger) {
 	b.Helper()
-	config, err := e.cluster.UserConfig("system:serviceaccount:"+systemNamespace+":controller", "system:serviceaccounts")
-	if err != nil {
-		b.Fatal(err)
-	}
-	// Only Revet's own accounts write the ledger.
-	c, err := newClient(config)
-	if err != nil {
-		b.Fatal(err)
-	}
-	inParallel(b, func(ctx context.Context, n int) error {
+	c := e.ledgerClient(b)
+	inParallel(b, many, func(ctx context.Context, n int) error {
 		entry, err := passedEntry(trigger, n)
 		if err != nil {
 			return err
@@ -152,6 +144,20 @@ func (e *bed) makeEntries(b *testing.B, trigger *v1alpha1.ImageTrigger) {
 		entry.Status = status
 		return c.Status().Update(ctx, entry)
 	})
+}
+
+// ledgerClient is for writing the ledger, which only Revet's own accounts may.
+func (e *bed) ledgerClient(b *testing.B) client.Client {
+	b.Helper()
+	config, err := e.cluster.UserConfig("system:serviceaccount:"+systemNamespace+":controller", "system:serviceaccounts")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := newClient(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
 }
 
 func passedEntry(trigger *v1alpha1.ImageTrigger, n int) (*v1alpha1.ImageVerification, error) {
@@ -186,11 +192,11 @@ func passedEntry(trigger *v1alpha1.ImageTrigger, n int) (*v1alpha1.ImageVerifica
 	return entry, nil
 }
 
-func inParallel(b *testing.B, do func(context.Context, int) error) {
+func inParallel(b *testing.B, number int, do func(context.Context, int) error) {
 	b.Helper()
 	group, ctx := errgroup.WithContext(b.Context())
 	group.SetLimit(writesAtOnce)
-	for n := range many {
+	for n := range number {
 		group.Go(func() error { return do(ctx, n) })
 	}
 	if err := group.Wait(); err != nil {

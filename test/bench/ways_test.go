@@ -220,7 +220,7 @@ func (e *bed) awaitReady(b *testing.B, trigger *v1alpha1.ImageTrigger) {
 // served is a program of Revet's.
 type served struct {
 	*process
-	url string
+	url, metrics string
 }
 
 func (e *bed) startReceiver(b *testing.B) served {
@@ -236,10 +236,10 @@ func (e *bed) startRevet(b *testing.B, name, program string, args ...string) ser
 	if err != nil {
 		b.Fatal(err)
 	}
-	address := freeAddress(b)
+	address, metrics := freeAddress(b), freeAddress(b)
 	p := start(b, name, program, []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
-		append(args, "-address="+address, "-metrics-address="+freeAddress(b), "-kubeconfig="+account)...)
-	s := served{process: p, url: "http://" + address}
+		append(args, "-address="+address, "-metrics-address="+metrics, "-kubeconfig="+account)...)
+	s := served{process: p, url: "http://" + address, metrics: "http://" + metrics + "/metrics"}
 	p.await(b, s.url+"/readyz")
 	return s
 }

@@ -189,3 +189,28 @@ func TestSweepOutlivesTheAPIServer(t *testing.T) {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 }
+
+// A controller whose own watches had to begin again sweeps at once, long before the
+// next sweep is due: an API server that was started again made sources lose events.
+func TestControllerSweepsAfterAGap(t *testing.T) {
+	namespace, _ := verifiedNamespace(t)
+	push(t, namespace+"/web:v1")
+	startController(t, "one")
+	eventually(t, "the sweep at the start", func() error {
+		if s := triggerNamed(t, namespace, "vet").Status.LastSweep; s == nil || s.Pushes != 1 || s.Recovered != 1 {
+			return fmt.Errorf("lastSweep %+v", s)
+		}
+		return nil
+	})
+	push(t, namespace+"/web:v1") // nobody tells
+	if err := shared.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	inPhase(t, namespace, 2, v1alpha1.PhaseRunning)
+	eventually(t, "the sweep is told of", func() error {
+		if s := triggerNamed(t, namespace, "vet").Status.LastSweep; s.Pushes != 2 || s.Gap != 0 {
+			return fmt.Errorf("lastSweep %+v", s)
+		}
+		return nil
+	})
+}

@@ -144,10 +144,12 @@ func decideSweep(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 		FinishedAt:   metav1.NewTime(o.sweep.FinishedAt.Truncate(time.Second)),
 		Repositories: o.sweep.Repositories,
 		Recovered:    o.sweep.Recovered,
+		Pushes:       o.sweep.Pushes,
+		Gap:          o.sweep.Gap,
 	}
 	if o.sweep.Reason != "" {
 		next.MarkNotSwept(o.sweep.Reason, o.sweep.Message, now)
 		return
 	}
-	next.MarkSwept(fmt.Sprintf("%d repositories compared with the ledger", o.sweep.Repositories), now)
+	next.MarkSwept(fmt.Sprintf("%d pushes of %d repositories compared with the ledger", o.sweep.Pushes, o.sweep.Repositories), now)
 }

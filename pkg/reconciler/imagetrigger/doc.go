@@ -20,13 +20,15 @@
 // A trigger is looked at when its spec changes, when something in its namespace
 // that its sink depends on changes (Dependencies), when a sweep of it ends, and
 // otherwise every two minutes, or every 30 seconds while it is not ready, with
-// jitter. What a sink needs is read from the API server, never from a cache. An
+// jitter. It is swept when it is first seen, after a change of its spec, every ten
+// minutes, 30 seconds after a sweep that failed (twice as long each time, up to ten
+// minutes) or when a registry that put one off allows it, and after a gap (Gap). What a sink needs is read from the API server, never from a cache. An
 // API server that does not answer changes no condition.
 //
 // Inspect tells what a pass would find, for whoever diagnoses a trigger.
 //
 // Deleting a trigger leaves its entries. Kubernetes Events are recorded when Ready
-// changes, for what is a warning only, and when a sweep recovered pushes.
+// changes, for what is a warning only, and when a sweep recovered pushes. What the latest sweep counted is status.lastSweep.
 //
 // Interfaces: Sinks and Rights are implemented by pkg/eventlistener's Checker,
 // Sweeps by pkg/sweep's Sweeper. Log fields: trigger, namespace, reason.

@@ -27,6 +27,9 @@ const (
 	passTimeout = 30 * time.Second
 	// lookupTimeout bounds a look into the cache, which waits if it has not synced.
 	lookupTimeout = 5 * time.Second
+	// maxDoublings bounds the time between sweeps that fail, which is no longer than
+	// between others.
+	maxDoublings = 10
 	// conflictRetry gives the watch time to bring what somebody else wrote.
 	conflictRetry = 200 * time.Millisecond
 )
@@ -75,7 +78,7 @@ type Intervals struct {
 // DefaultIntervals returns what suits a cluster of 10,000 streams: listing them
 // takes the API server a second or two.
 func DefaultIntervals() Intervals {
-	return Intervals{Ready: 2 * time.Minute, NotReady: 30 * time.Second, Sweep: 5 * time.Minute, SweepRetry: 30 * time.Second}
+	return Intervals{Ready: 2 * time.Minute, NotReady: 30 * time.Second, Sweep: 10 * time.Minute, SweepRetry: 30 * time.Second}
 }
 
 func (i Intervals) validate() error {
@@ -138,6 +141,8 @@ type memory struct {
 	uid types.UID
 	// warned are the warnings that were recorded as Events.
 	warned string
+	// gap: something happened that no sweep has begun after.
+	gap bool
 	// reported is the end of the latest sweep that was recorded as an Event.
 	reported time.Time
 }
@@ -151,6 +156,7 @@ func New(o Options) (*Reconciler, error) {
 	}
 	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}}
 	r.PromoteFunc = r.promoted
+	r.DemoteFunc = r.demoted
 	return r, nil
 }
 
@@ -171,6 +177,43 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 		enqueue(b, key)
 	}
 	return nil
+}
+
+// demoted forgets the triggers that somebody else leads now: what is known of their
+// sweeps is another's to tell.
+func (r *Reconciler) demoted(b reconciler.Bucket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for at, m := range r.seen {
+		if b.Has(at) {
+			r.Sweeps.Forget(m.uid)
+			delete(r.seen, at)
+		}
+	}
+}
+
+// Gap has all triggers swept as soon as can be: events may have been lost.
+func (r *Reconciler) Gap() {
+	r.mu.Lock()
+	keys := make([]types.NamespacedName, 0, len(r.seen))
+	for at, m := range r.seen {
+		m.gap = true
+		keys = append(keys, at)
+	}
+	r.mu.Unlock()
+	r.Log.Info("watches began again; triggers are swept", zap.Int("triggers", len(keys)))
+	for _, at := range keys {
+		r.queue.EnqueueKey(at)
+	}
+}
+
+// takeGap reports whether there was a gap since the latest sweep was asked for.
+func (r *Reconciler) takeGap(m *memory) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	gap := m.gap
+	m.gap = false
+	return gap
 }
 
 // list returns the keys of the triggers of a namespace, or of all.
@@ -215,7 +258,7 @@ func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, tri
 	seen := compile(trigger)
 	if seen.selectorErr == nil {
 		// Before anything that needs the sink: recording must not depend on it.
-		seen.sweep = r.sweep(trigger)
+		seen.sweep = r.sweep(trigger, remembered)
 	}
 	if err := r.observe(ctx, trigger, &seen); err != nil {
 		return err
@@ -237,7 +280,7 @@ func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, tri
 }
 
 // sweep requests a sweep if one is due, and returns the latest of this spec.
-func (r *Reconciler) sweep(trigger *v1alpha1.ImageTrigger) *sweep.Result {
+func (r *Reconciler) sweep(trigger *v1alpha1.ImageTrigger, m *memory) *sweep.Result {
 	latest, underWay := r.Sweeps.Latest(trigger.UID)
 	var known []string
 	if latest != nil {
@@ -246,7 +289,8 @@ func (r *Reconciler) sweep(trigger *v1alpha1.ImageTrigger) *sweep.Result {
 			latest = nil
 		}
 	}
-	if !underWay && r.sweepDue(latest) <= 0 {
+	// A gap during a sweep is for the next one: this one may have passed it.
+	if !underWay && (r.takeGap(m) || r.sweepDue(latest) <= 0) {
 		asked := trigger.DeepCopy()
 		// What the sweep before found may not be in the status yet.
 		asked.Status.Baselines = append(asked.Status.Baselines, known...)
@@ -260,11 +304,20 @@ func (r *Reconciler) sweepDue(latest *sweep.Result) time.Duration {
 	if latest == nil {
 		return 0
 	}
-	interval := r.Intervals.Sweep
+	usual := latest.FinishedAt.Add(r.Intervals.Sweep)
+	due := usual
 	if latest.Retry {
-		interval = r.Intervals.SweepRetry
+		// Twice as long each time: what lasts is no reason to list everything again
+		// and again.
+		due = latest.FinishedAt.Add(r.Intervals.SweepRetry << min(latest.Retries, maxDoublings))
 	}
-	return latest.FinishedAt.Add(interval).Sub(r.Now())
+	if latest.NotBefore.After(due) {
+		due = latest.NotBefore // a registry asks for it
+	}
+	if due.After(usual) {
+		due = usual
+	}
+	return due.Sub(r.Now())
 }
 
 // after says when to look again if nothing happens before.

@@ -250,12 +250,16 @@ func TestSweepsAreAskedForWhenDue(t *testing.T) {
 	}{
 		{"none yet", nil, false, 0, true, 2 * time.Minute},
 		{"none yet, one under way", nil, true, 0, false, 2 * time.Minute},
-		{"a fresh one", result(func(*sweep.Result) {}), false, 4 * time.Minute, false, time.Minute},
-		{"an old one", result(func(*sweep.Result) {}), false, 5 * time.Minute, true, time.Second},
-		{"an old one, another under way", result(func(*sweep.Result) {}), true, 5 * time.Minute, false, time.Second},
+		{"a fresh one", result(func(*sweep.Result) {}), false, 9 * time.Minute, false, time.Minute},
+		{"an old one", result(func(*sweep.Result) {}), false, 10 * time.Minute, true, time.Second},
+		{"an old one, another under way", result(func(*sweep.Result) {}), true, 10 * time.Minute, false, time.Second},
 		{"one of an older spec", result(func(r *sweep.Result) { r.Generation = 2 }), false, 0, true, 2 * time.Minute},
 		{"one that failed, just now", result(func(r *sweep.Result) { r.Reason, r.Retry = "ReadFailed", true }), false, 10 * time.Second, false, 20 * time.Second},
+		{"one that failed again and again", result(func(r *sweep.Result) { r.Reason, r.Retry, r.Retries = "ReadFailed", true, 2 }), false, 90 * time.Second, false, 30 * time.Second},
+		{"one that has failed for days", result(func(r *sweep.Result) { r.Reason, r.Retry, r.Retries = "ReadFailed", true, 1000 }), false, 10 * time.Minute, true, time.Second},
 		{"one that failed, a while ago", result(func(r *sweep.Result) { r.Reason, r.Retry = "ReadFailed", true }), false, 30 * time.Second, true, time.Second},
+		{"one that a registry put off", result(func(r *sweep.Result) { r.Retry, r.NotBefore = true, noon.Add(time.Minute) }), false, 45 * time.Second, false, 15 * time.Second},
+		{"one that a registry put off for longer than streams can wait", result(func(r *sweep.Result) { r.Retry, r.NotBefore = true, noon.Add(time.Hour) }), false, 10 * time.Minute, true, time.Second},
 		{"one that somebody has to cure", result(func(r *sweep.Result) { r.Reason = "RegistryNotSwept" }), false, 30 * time.Second, false, 2 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -274,9 +278,9 @@ func TestSweepsAreAskedForWhenDue(t *testing.T) {
 
 func TestSweepIsWrittenAndItsRecoveriesAreTold(t *testing.T) {
 	f := newFixture(t, testTrigger())
-	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Baselines: []string{"registry.example.com/a"}}
+	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Baselines: []string{"registry.example.com/a"}}
 	got, _ := f.reconcile(t)
-	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2}
+	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1}
 	if diff := cmp.Diff(want, got.Status.LastSweep); diff != "" {
 		t.Errorf("lastSweep (-want +got):\n%s", diff)
 	}
@@ -286,6 +290,28 @@ func TestSweepIsWrittenAndItsRecoveriesAreTold(t *testing.T) {
 	f.reconcile(t)
 	if told := strings.Join(f.told(), "\n"); strings.Count(told, "PushesRecovered") != 1 || !strings.Contains(told, "2 pushes") {
 		t.Errorf("events %q", told)
+	}
+}
+
+// After a gap a trigger is swept at once; one during a sweep is for the next.
+func TestGapIsSweptAtOnce(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon}
+	f.reconcile(t)
+	if n := len(f.sweeps.asked); n != 0 {
+		t.Fatalf("%d sweeps before the gap", n)
+	}
+	f.sweeps.busy = true
+	f.Gap()
+	f.reconcile(t)
+	if n := len(f.sweeps.asked); n != 0 {
+		t.Errorf("%d sweeps were asked for beside the one under way", n)
+	}
+	f.sweeps.busy = false
+	f.reconcile(t)
+	f.reconcile(t)
+	if n := len(f.sweeps.asked); n != 1 {
+		t.Errorf("%d sweeps for one gap, want 1", n)
 	}
 }
 

@@ -56,6 +56,13 @@ func (r *reference) decode(data []byte) error {
 
 func (o *object) decode(data []byte) error {
 	l := &jlexer.Lexer{Data: data}
+	o.read(l)
+	l.Consumed()
+	return l.Error()
+}
+
+// read reads the object at which the lexer stands.
+func (o *object) read(l *jlexer.Lexer) {
 	eachField(l, func(name string) {
 		switch name {
 		case "apiVersion":
@@ -72,8 +79,6 @@ func (o *object) decode(data []byte) error {
 			l.SkipRecursive()
 		}
 	})
-	l.Consumed()
-	return l.Error()
 }
 
 func (o *object) decodeMetadata(l *jlexer.Lexer, name string) {

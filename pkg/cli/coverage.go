@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/coverage"
+)
+
+var coverageOutputs = []string{"table", "json", "yaml"}
+
+type coverageOptions struct {
+	cluster *clusterFlags
+	name    string
+	output  string
+	verify  bool
+	// systemNamespace is where the operator lists the registries.
+	systemNamespace string
+}
+
+func newCoverage(env environment) *cobra.Command {
+	o := &coverageOptions{cluster: newClusterFlags()}
+	c := &cobra.Command{
+		Use:   "coverage [TRIGGER]",
+		Short: "Prove that no push slipped through",
+		Long: `Prove that no push slipped through.
+
+For each ImageTrigger, of the pushes that it answers for:
+  PUSHES     are shown by the API server or a registry
+  COVERED    are in the ledger; of these
+  PENDING      have no verdict yet
+  FAILED       ended in Error: no verdict could be had
+  SKIPPED      have nothing to verify
+  RECOVERED    were recorded by a sweep, as no event had brought them
+  GAP        are in no entry of the ledger
+A registry shows no times, so that its pushes are what its tags show now, what was
+there before the trigger included.
+
+Without --verify these are the numbers of the latest sweep, and the ledger's word
+for what became of them. With it, every stream and registry is read again, as you
+may read them, and the ledger is not believed: an entry counts only if its runs'
+records agree with the PipelineRuns, and DOUBLED counts PipelineRuns that share
+their cause, or that the ledger does not know of. A push of the last moment is a
+gap until it is recorded.
+
+The exit status is 0 if everything is covered and no run is doubled, 1 if not or if
+something could not be looked at, and 2 for an error.`,
+		Example: `  # Was anything missed here?
+  kubectl revet coverage
+
+  # For all triggers, without trust, in a script that is to fail if not
+  kubectl revet coverage -A --verify
+
+  # What one trigger missed
+  kubectl revet coverage prod --verify -o json`,
+		Args:              atMost(1, "TRIGGER"),
+		ValidArgsFunction: completeTriggerNames(env, o.cluster),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.name = args[0]
+			}
+			if !slices.Contains(coverageOutputs, o.output) {
+				return usagef("unknown output %q; there are %s", o.output, strings.Join(coverageOutputs, ", "))
+			}
+			return o.run(c.Context(), env)
+		},
+	}
+	o.cluster.add(c)
+	c.Flags().StringVarP(&o.output, "output", "o", "table", "how to print: "+strings.Join(coverageOutputs, ", "))
+	c.Flags().BoolVar(&o.verify, "verify", false, "read every stream, registry and run again, and do not trust the ledger")
+	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "Revet's own namespace, where the operator lists the registries")
+	completeFlag(c, "output", coverageOutputs)
+	return c
+}
+
+// run gives errors a status of their own: 1 says that something is not covered.
+func (o *coverageOptions) run(ctx context.Context, env environment) error {
+	cl, err := env.connect(o.cluster)
+	if err != nil {
+		return &statusError{exitUsage, err}
+	}
+	triggers, err := o.triggers(ctx, cl)
+	if err != nil {
+		return &statusError{exitUsage, err}
+	}
+	reports, err := o.reports(ctx, env, cl, triggers)
+	if err != nil {
+		return &statusError{exitUsage, err}
+	}
+	if o.output == "table" {
+		if len(reports) == 0 {
+			fmt.Fprintf(env.streams.ErrOut, "There are no ImageTriggers %s.\n", where(o.cluster.in(cl)))
+			return nil
+		}
+		err = printCoverage(env.streams.Out, reports, o.cluster.allNamespaces)
+	} else {
+		err = printValue(env.streams.Out, o.output, reports)
+	}
+	if err != nil {
+		return &statusError{exitUsage, err}
+	}
+	return unproven(reports)
+}
+
+// triggers reads those that are asked for, in the order of their names.
+func (o *coverageOptions) triggers(ctx context.Context, cl cluster) ([]*v1alpha1.ImageTrigger, error) {
+	namespace := o.cluster.in(cl)
+	all, err := cl.triggers(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []*v1alpha1.ImageTrigger
+	var names []string
+	for i := range all {
+		names = append(names, all[i].Name)
+		if o.name == "" || all[i].Name == o.name {
+			wanted = append(wanted, &all[i])
+		}
+	}
+	if o.name != "" && len(wanted) == 0 {
+		if len(names) == 0 {
+			return nil, fmt.Errorf("there is no ImageTrigger %q %s; there are none at all", o.name, where(namespace))
+		}
+		return nil, fmt.Errorf("there is no ImageTrigger %q %s; there are %s", o.name, where(namespace), strings.Join(slices.Compact(names), ", "))
+	}
+	return wanted, nil
+}
+
+func (o *coverageOptions) reports(ctx context.Context, env environment, cl cluster, triggers []*v1alpha1.ImageTrigger) ([]coverage.Report, error) {
+	reports := []coverage.Report{}
+	if len(triggers) == 0 {
+		return reports, nil
+	}
+	if o.verify {
+		sources, err := newCoverageSources(ctx, cl, o.systemNamespace, env.now)
+		if err != nil {
+			return nil, err
+		}
+		reports, err := coverage.Verify(ctx, sources.sources(), triggers)
+		if err == nil && sources.rightsUnknown() {
+			fmt.Fprintln(env.streams.ErrOut, "You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.")
+		}
+		return reports, err
+	}
+	entries := map[string][]v1alpha1.ImageVerification{}
+	for _, t := range triggers {
+		if _, read := entries[t.Namespace]; !read {
+			list, err := cl.list(ctx, t.Namespace)
+			if err != nil {
+				return nil, err
+			}
+			entries[t.Namespace] = list
+		}
+		reports = append(reports, coverage.FromStatus(t, entries[t.Namespace]))
+	}
+	return reports, nil
+}
+
+// unproven says in one sentence what keeps the reports from being a proof.
+func unproven(reports []coverage.Report) error {
+	var pushes, gap, doubled, unknown int
+	for i := range reports {
+		pushes += reports[i].Pushes
+		gap += reports[i].Gap
+		doubled += reports[i].Doubled
+		unknown += len(reports[i].Unknown)
+	}
+	var parts []string
+	if gap > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d pushes are not covered", gap, pushes))
+	}
+	if doubled > 0 {
+		parts = append(parts, fmt.Sprintf("%d runs are doubled", doubled))
+	}
+	if unknown > 0 {
+		parts = append(parts, "not everything could be looked at")
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &statusError{exitError, fmt.Errorf("%s", strings.Join(parts, "; "))}
+}
+
+// triggers returns those of a namespace, by namespace and name.
+func (c cluster) triggers(ctx context.Context, namespace string) ([]v1alpha1.ImageTrigger, error) {
+	var l v1alpha1.ImageTriggerList
+	if err := c.List(ctx, &l, client.InNamespace(namespace)); err != nil {
+		return nil, readError("listing ImageTriggers", namespace, err)
+	}
+	slices.SortFunc(l.Items, func(a, b v1alpha1.ImageTrigger) int {
+		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+	})
+	return l.Items, nil
+}
+
+// completeTriggerNames completes the name of a trigger, as an argument.
+func completeTriggerNames(env environment, flags *clusterFlags) completeFunc {
+	return func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(c.Context(), completeTimeout)
+		defer cancel()
+		cl, err := env.connect(flags)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		// A shell shows no errors while it completes.
+		all, _ := cl.triggers(ctx, flags.in(cl))
+		var names []string
+		for i := range all {
+			if strings.HasPrefix(all[i].Name, prefix) {
+				names = append(names, all[i].Name)
+			}
+		}
+		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+	}
+}

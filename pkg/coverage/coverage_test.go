@@ -1,0 +1,388 @@
+package coverage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/verdict"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
+
+func digest(n int) image.Digest {
+	d, err := image.ParseDigest("sha256:" + strings.Repeat(fmt.Sprintf("%02x", n), 32))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// trigger was made at noon and selects all streams of its namespace.
+func trigger() *v1alpha1.ImageTrigger {
+	return &v1alpha1.ImageTrigger{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "all", UID: "trigger", Generation: 1, CreationTimestamp: metav1.NewTime(noon)},
+		Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{}}}},
+	}
+}
+
+var app = push.Repository{Kind: push.ImageStream, Name: "team-a/app", UID: "uid-app"}
+
+// item is what a tag shows: a digest, and when it was pushed.
+type item struct{ digest, seconds int }
+
+// site is a cluster, a ledger and runs.
+type site struct {
+	tags    map[string][]item
+	entries []v1alpha1.ImageVerification
+	// late are entries that are there only when they are read alone.
+	late     []v1alpha1.ImageVerification
+	runs     []verdict.PipelineRun
+	runsErr  error
+	listErr  error
+	hidden   bool
+	artefact image.Digest
+}
+
+func (s *site) EachStream(_ context.Context, _ string, each func(*sweep.StreamState)) error {
+	state := &sweep.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
+	for tag, items := range s.tags {
+		t := push.Tag{ClaimedName: tag}
+		for _, i := range items {
+			t.Items = append(t.Items, push.Item{ClaimedDigest: digest(i.digest).String(), Created: at(i.seconds)})
+		}
+		state.Stream.Tags = append(state.Stream.Tags, t)
+	}
+	each(state)
+	return s.listErr
+}
+
+func (s *site) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
+
+func (s *site) MayGet(context.Context, sweep.Account, string, string) (bool, error) {
+	return !s.hidden, nil
+}
+
+func (s *site) Content(_ context.Context, d image.Digest) (image.Content, error) {
+	if d == s.artefact {
+		return image.Content{Kind: image.ContentImage, LayerTypes: []string{"application/x-signature"}}, nil
+	}
+	return image.Content{}, nil
+}
+
+func (s *site) Entries(context.Context, string) ([]v1alpha1.ImageVerification, error) {
+	return s.entries, nil
+}
+
+func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
+	for _, all := range [][]v1alpha1.ImageVerification{s.late, s.entries} {
+		for i := range all {
+			if all[i].Name == name {
+				return &all[i], nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (s *site) Runs(context.Context, string) ([]verdict.PipelineRun, error) {
+	return s.runs, s.runsErr
+}
+
+func (s *site) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
+	t.Helper()
+	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reports
+}
+
+// entry is recorded for pushes of a digest to tags.
+func entry(d int, source v1alpha1.PushSource, tags map[string]int) v1alpha1.ImageVerification {
+	e := v1alpha1.ImageVerification{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: ledger.EntryName("trigger", app, digest(d)), UID: types.UID(fmt.Sprint("entry-", d)), ResourceVersion: "1"},
+		Spec: v1alpha1.ImageVerificationSpec{
+			Trigger:    v1alpha1.TriggerReference{Name: "all", UID: "trigger"},
+			Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryImageStream, Name: app.Name, UID: app.UID, Pull: "registry/team-a/app"},
+			Digest:     digest(d).String(),
+		},
+	}
+	for tag, seconds := range tags {
+		record := v1alpha1.PushRecord{Tag: tag, PushedAt: metav1.NewTime(at(seconds)), Source: source}
+		e.Spec.FirstPush = record
+		e.Status.Tags = append(e.Status.Tags, v1alpha1.TagStatus{PushRecord: record})
+	}
+	return e
+}
+
+// ran gives an entry a run that covers all its pushes, and the PipelineRun of it.
+func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (v1alpha1.ImageVerification, verdict.PipelineRun) {
+	run := v1alpha1.RunStatus{Number: 1, Name: ledger.RunName(&e, 1), UID: "run", Outcome: outcome,
+		Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: e.Spec.FirstPush.Tag}}
+	pr := verdict.PipelineRun{Name: run.Name, RunLabel: run.Name, EntryUID: string(e.UID), Digest: e.Spec.Digest}
+	e.Status.Phase, e.Status.RunCount = v1alpha1.PhaseRunning, 1
+	if outcome != "" {
+		end := metav1.NewTime(at(finished))
+		run.Digest, run.FinishedAt = e.Spec.Digest, &end
+		pr.Done, pr.Succeeded = true, true
+		pr.Results = map[string]string{verdict.ResultVerdict: string(outcome), verdict.ResultDigest: e.Spec.Digest}
+		e.Status.Phase = map[v1alpha1.Outcome]v1alpha1.Phase{
+			v1alpha1.OutcomePass: v1alpha1.PhasePassed, v1alpha1.OutcomeFail: v1alpha1.PhaseFailed, v1alpha1.OutcomeError: v1alpha1.PhaseError}[outcome]
+	}
+	e.Status.Runs = []v1alpha1.RunStatus{run}
+	for i := range e.Status.Tags {
+		e.Status.Tags[i].Run = 1
+	}
+	return e, pr
+}
+
+// The account of a site where everything that can become of a push has.
+func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
+	passed, passedRun := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3000)
+	pruned, _ := ran(entry(2, v1alpha1.SourceSweep, map[string]int{"v1": 20}), v1alpha1.OutcomeFail, 100)
+	running, runningRun := ran(entry(3, v1alpha1.SourceSweep, map[string]int{"v1": 30}), "", 0)
+	broken, brokenRun := ran(entry(4, v1alpha1.SourceEvent, map[string]int{"v2": 10}), v1alpha1.OutcomeError, 3000)
+	off := entry(5, v1alpha1.SourceEvent, map[string]int{"v3": 10})
+	off.Status.Phase = v1alpha1.PhaseSkipped
+	s := &site{
+		tags: map[string][]item{
+			"v1": {{1, 40}, {3, 30}, {2, 20}, {1, 10}, {9, -600}}, "v2": {{4, 10}}, "v3": {{5, 10}}, "v4": {{6, 50}, {7, 40}},
+			"sig": {{8, 10}}, `"$(evil)`: {{1, 10}},
+		},
+		entries: []v1alpha1.ImageVerification{passed, pruned, running, broken, off},
+		runs:    []verdict.PipelineRun{passedRun, runningRun, brokenRun},
+		late:    []v1alpha1.ImageVerification{entry(7, v1alpha1.SourceEvent, map[string]int{"v4": 40})},
+	}
+	s.artefact = digest(8)
+	then := metav1.NewTime(at(3600))
+	uncovered := func(d, seconds int, tag string) Uncovered {
+		pushed := metav1.NewTime(at(seconds))
+		return Uncovered{Repository: app.Name, Tag: tag, Digest: digest(d).String(), PushedAt: &pushed, Reason: NotRecorded}
+	}
+	want := []Report{{
+		Namespace: "team-a", Trigger: "all", Verified: true, AsOf: &then,
+		Pushes: 8, Covered: 6, Pending: 2, Failed: 1, Skipped: 1, Recovered: 2, Gap: 2,
+		// The second push of digest 1 to v1 is later than what its entry has.
+		Uncovered: []Uncovered{uncovered(1, 40, "v1"), uncovered(6, 50, "v4")},
+	}}
+	got := s.verify(t, trigger())
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reports (-want +got):\n%s", diff)
+	}
+	if got[0].Proven() {
+		t.Error("a gap is a proof")
+	}
+	s.hidden = true
+	if got := s.verify(t, trigger())[0]; got.Pushes != 5 || got.Gap != 0 {
+		t.Errorf("a trigger that may not see the stream answers for what it has: %+v", got)
+	}
+}
+
+// Property: the ledger's word on runs is not believed.
+func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*v1alpha1.ImageVerification, *verdict.PipelineRun)
+		gone   bool
+		want   Reason
+	}{
+		{"all is well", nil, false, ""},
+		{"the run was deleted before it could be pruned", nil, true, RunMissing},
+		{"the run was pruned", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+			e.Status.Runs[0].FinishedAt = &metav1.Time{Time: at(3000)}
+		}, true, ""},
+		{"it claims to run and there is no run", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+			e.Status.Phase, e.Status.Runs[0].Outcome = v1alpha1.PhaseRunning, ""
+		}, true, RunMissing},
+		{"the run says fail", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) {
+			pr.Results[verdict.ResultVerdict] = "fail"
+		}, false, RunDiffers},
+		{"the run scanned something else", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) {
+			pr.Results[verdict.ResultDigest] = digest(9).String()
+		}, false, RunDiffers},
+		{"the run has not ended", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) { pr.Done = false }, false, RunDiffers},
+		{"the run is another entry's", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) { pr.EntryUID = "other" }, false, RunForeign},
+		{"the verdict is about another digest", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+			e.Status.Runs[0].Digest = digest(9).String()
+		}, false, DigestDiffers},
+		{"a verdict without a run", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) { e.Status.Runs = nil }, false, RecordIncomplete},
+		{"a run by another name", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) { e.Status.Runs[0].Name = "mine" }, false, RecordIncomplete},
+		{"a phase that its run does not have", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+			e.Status.Phase = v1alpha1.PhaseFailed
+		}, false, RecordIncomplete},
+		{"an entry by another name", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) { e.Name = "mine" }, false, NotRecorded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+			if test.change != nil {
+				test.change(&e, &pr)
+			}
+			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}}
+			if !test.gone {
+				s.runs = []verdict.PipelineRun{pr}
+			}
+			r := s.verify(t, trigger())[0]
+			var got Reason
+			if len(r.Uncovered) > 0 {
+				got = r.Uncovered[0].Reason
+			}
+			if got != test.want || r.Gap != len(r.Uncovered) || r.Pushes != 1 || r.Covered+r.Gap != 1 {
+				t.Errorf("reason %q, want %q; report %+v", got, test.want, r)
+			}
+		})
+	}
+}
+
+// Property: two runs for one cause are seen, whoever made the second one.
+func TestVerifyCountsDoubledRuns(t *testing.T) {
+	e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+	second := func(change func(*verdict.PipelineRun)) verdict.PipelineRun {
+		other := pr
+		other.Name = "second"
+		change(&other)
+		return other
+	}
+	again := e.DeepCopy()
+	again.Status.RunCount = 2
+	again.Status.Runs = append(again.Status.Runs, again.Status.Runs[0])
+	again.Status.Runs[1].Number, again.Status.Runs[1].Name = 2, ledger.RunName(&e, 2)
+	retried := again.DeepCopy()
+	retried.Status.Runs[1].Cause = v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: pr.Name}
+	asRun := func(n int32) verdict.PipelineRun {
+		return second(func(p *verdict.PipelineRun) { p.Name, p.RunLabel = ledger.RunName(&e, n), ledger.RunName(&e, n) })
+	}
+	for _, test := range []struct {
+		name  string
+		entry *v1alpha1.ImageVerification
+		runs  []verdict.PipelineRun
+		want  int
+	}{
+		{"one run", &e, []verdict.PipelineRun{pr}, 0},
+		{"a template that makes names up", &e, []verdict.PipelineRun{pr, second(func(*verdict.PipelineRun) {})}, 1},
+		{"a run that the ledger does not know of", &e, []verdict.PipelineRun{pr, second(func(p *verdict.PipelineRun) { p.RunLabel = "x" })}, 1},
+		{"two runs of one cause", again, []verdict.PipelineRun{pr, asRun(2)}, 1},
+		{"a retry", retried, []verdict.PipelineRun{pr, asRun(2)}, 0},
+		{"a run that was decided upon since", &e, []verdict.PipelineRun{pr, asRun(2)}, 0},
+		{"a run of somebody else", &e, []verdict.PipelineRun{pr, second(func(p *verdict.PipelineRun) { p.EntryUID = "other" })}, 0},
+		{"a run without a name of ours", &e, []verdict.PipelineRun{pr, second(func(p *verdict.PipelineRun) { p.RunLabel = "" })}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
+			r := s.verify(t, trigger())[0]
+			if r.Doubled != test.want || len(r.DoubledRuns) != test.want || r.Gap != 0 || r.Proven() != (test.want == 0) {
+				t.Errorf("%d doubled, want %d: %+v", r.Doubled, test.want, r)
+			}
+		})
+	}
+}
+
+// What cannot be looked at is unknown, never covered.
+func TestVerifySaysWhatItCouldNotLookAt(t *testing.T) {
+	e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+	remote := trigger()
+	remote.Name, remote.UID = "remote", "remote"
+	remote.Spec.Images = []v1alpha1.ImageSelector{{Repository: "registry.example.com/team/a"}}
+	for _, test := range []struct {
+		name string
+		site site
+		of   *v1alpha1.ImageTrigger
+		want string
+	}{
+		{"streams", site{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
+		{"runs", site{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
+		{"a registry", site{}, remote, "RegistryNotSwept"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []verdict.PipelineRun{pr}
+			r := test.site.verify(t, test.of)[0]
+			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Gap != 0 || r.Proven() {
+				t.Errorf("report %+v", r)
+			}
+		})
+	}
+}
+
+func TestStatusIsTakenAtItsWord(t *testing.T) {
+	passed, _ := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+	waiting := entry(2, v1alpha1.SourceSweep, map[string]int{"v1": 20, "v2": 20})
+	foreign := entry(3, v1alpha1.SourceSweep, map[string]int{"v1": 30})
+	foreign.Spec.Trigger.UID = "other"
+	entries := []v1alpha1.ImageVerification{passed, waiting, foreign}
+	ended := metav1.NewTime(at(60))
+	swept := func(change func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
+		of := trigger()
+		of.Status.LastSweep = &v1alpha1.SweepStatus{FinishedAt: ended, Pushes: 4, Gap: 1}
+		of.MarkSwept("fine", noon)
+		change(of)
+		return of
+	}
+	want := Report{Namespace: "team-a", Trigger: "all", AsOf: &ended, Pushes: 4, Covered: 3, Pending: 2, Recovered: 2, Gap: 1}
+	if diff := cmp.Diff(want, FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), entries)); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*v1alpha1.ImageTrigger)
+		want   string
+	}{
+		{"never swept", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep = nil }, "not swept yet"},
+		{"of another spec", func(t *v1alpha1.ImageTrigger) { t.Generation = 2 }, "spec was changed"},
+		{"in part", func(t *v1alpha1.ImageTrigger) { t.MarkNotSwept("ReadFailed", "refused", noon) }, "ReadFailed: refused"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := FromStatus(swept(test.change), nil)
+			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Proven() {
+				t.Errorf("report %+v", r)
+			}
+		})
+	}
+}
+
+func TestStatesOfAPush(t *testing.T) {
+	run := func(number int32, outcome v1alpha1.Outcome) v1alpha1.RunStatus {
+		return v1alpha1.RunStatus{Number: number, Outcome: outcome}
+	}
+	for _, test := range []struct {
+		name  string
+		run   int32
+		phase v1alpha1.Phase
+		runs  []v1alpha1.RunStatus
+		want  state
+	}{
+		{"no status yet", 0, "", nil, pending},
+		{"skipped by decision", v1alpha1.RunSkipped, v1alpha1.PhasePassed, nil, skipped},
+		{"an entry that was skipped", 0, v1alpha1.PhaseSkipped, nil, skipped},
+		{"an entry in error without a run", 0, v1alpha1.PhaseError, nil, failed},
+		{"pushed again since the verdict", 0, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass)}, pending},
+		{"passed", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass)}, decided},
+		{"failed its checks, and another run is under way", 1, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeFail), run(2, "")}, decided},
+		{"under way", 2, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass), run(2, "")}, pending},
+		{"in error", 1, v1alpha1.PhaseError, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError)}, failed},
+		{"tried again", 1, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError), run(2, "")}, pending},
+		{"passed when tried again", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError), run(2, v1alpha1.OutcomePass)}, decided},
+		{"a run that is no longer kept", 1, v1alpha1.PhaseFailed, []v1alpha1.RunStatus{run(12, v1alpha1.OutcomeFail)}, decided},
+		{"a phase that is not known", 0, "Odd", nil, pending},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := &v1alpha1.ImageVerification{Status: v1alpha1.ImageVerificationStatus{Phase: test.phase, Runs: test.runs}}
+			if got := stateOf(e, &v1alpha1.TagStatus{Run: test.run}); got != test.want {
+				t.Errorf("state %d, want %d", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,96 @@
+package coverage
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/sweep"
+)
+
+// look is a ledger for sweeps that writes nothing: it notes what they find.
+type look struct {
+	index  *ledger.Index
+	ledger *ledger.Ledger
+
+	mu    sync.Mutex
+	found map[types.UID]*found
+}
+
+// found is what a trigger was shown. A list that begins again shows it twice.
+type found struct {
+	covered map[push.Observation]bool
+	open    map[push.Observation]open
+}
+
+// open is a push that was not covered.
+type open struct {
+	push   push.Push
+	source v1alpha1.PushSource
+}
+
+var _ sweep.Ledger = (*look)(nil)
+
+func newLook(entries []v1alpha1.ImageVerification, now func() time.Time) *look {
+	l := &look{index: ledger.NewIndex(now), found: map[types.UID]*found{}}
+	// It has no client: what is never asked to record needs none.
+	l.ledger = ledger.New(nil, l.index)
+	for i := range entries {
+		l.observe(&entries[i])
+	}
+	return l
+}
+
+func (l *look) observe(e *v1alpha1.ImageVerification) { l.index.Handler().OnAdd(e, false) }
+
+func (l *look) of(trigger types.UID) *found {
+	f := l.found[trigger]
+	if f == nil {
+		f = &found{covered: map[push.Observation]bool{}, open: map[push.Observation]open{}}
+		l.found[trigger] = f
+	}
+	return f
+}
+
+// Known implements sweep.Ledger.
+func (l *look) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known {
+	return &noting{Known: l.ledger.Known(trigger, r), look: l, trigger: trigger.UID}
+}
+
+// Record implements sweep.Ledger: it notes the push, and claims nothing.
+func (l *look) Record(_ context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
+	o := push.Observation{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Created: p.PushedAt, Head: p.Reason == push.NewHead}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(trigger.UID).open[o] = open{p, source}
+	return ledger.Result{Outcome: ledger.Unchanged}, nil
+}
+
+// noting notes what is covered.
+type noting struct {
+	push.Known
+	look    *look
+	trigger types.UID
+}
+
+// Covers implements push.Known.
+func (n *noting) Covers(o push.Observation) bool {
+	if !n.Known.Covers(o) {
+		return false
+	}
+	n.look.mu.Lock()
+	defer n.look.mu.Unlock()
+	n.look.of(n.trigger).covered[o] = true
+	return true
+}
+
+// Seen is what sweeps ask a ledger's Known besides.
+func (n *noting) Seen(tag string) bool {
+	k, ok := n.Known.(interface{ Seen(string) bool })
+	return ok && k.Seen(tag)
+}

@@ -1,0 +1,153 @@
+package coverage
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/verdict"
+)
+
+// Reason says why a push is not covered.
+type Reason string
+
+// The reasons. The zero value is none.
+const (
+	// NotRecorded: the ledger has no entry that tells of it.
+	NotRecorded Reason = "NotRecorded"
+	// EntryForged: the entry's name is not that of what it says it is about.
+	EntryForged Reason = "EntryForged"
+	// RecordIncomplete: the entry claims a run or a verdict that it has no record of.
+	RecordIncomplete Reason = "RecordIncomplete"
+	// RunMissing: the PipelineRun is not there, and ended too lately to be pruned.
+	RunMissing Reason = "RunMissing"
+	// RunForeign: the PipelineRun is another entry's, or of another digest.
+	RunForeign Reason = "RunForeign"
+	// RunDiffers: the PipelineRun does not say what the entry claims.
+	RunDiffers Reason = "RunDiffers"
+	// DigestDiffers: the verdict is about another digest.
+	DigestDiffers Reason = "DigestDiffers"
+)
+
+// kept is how long PipelineRuns that ended are kept at least, which users are told
+// to see to.
+const kept = 10 * time.Minute
+
+// ahead is by how many runs an entry may be ahead of what was read of it.
+const ahead = 10
+
+// runs are the PipelineRuns of one namespace.
+type runs struct {
+	byName  map[string]verdict.PipelineRun
+	byEntry map[string][]verdict.PipelineRun // by the entry's UID
+}
+
+func newRuns(all []verdict.PipelineRun) *runs {
+	r := &runs{byName: map[string]verdict.PipelineRun{}, byEntry: map[string][]verdict.PipelineRun{}}
+	for _, pr := range all {
+		r.byName[pr.Name] = pr
+		if pr.EntryUID != "" {
+			r.byEntry[pr.EntryUID] = append(r.byEntry[pr.EntryUID], pr)
+		}
+	}
+	return r
+}
+
+// finding is what is wrong with an entry. The zero value is nothing.
+type finding struct {
+	reason  Reason
+	message string
+}
+
+// audit checks what an entry claims against what is there. Without runs, which is
+// told elsewhere, it checks the record alone.
+func (r *runs) audit(e *v1alpha1.ImageVerification, now time.Time) finding {
+	d, err := parseDigest(e)
+	if err != nil {
+		return finding{EntryForged, err.Error()}
+	}
+	if want := ledger.EntryName(e.Spec.Trigger.UID, ledger.RepositoryOf(e), d); e.Name != want {
+		return finding{EntryForged, fmt.Sprintf("the entry of this push is named %q, not %q", want, e.Name)}
+	}
+	var outcome v1alpha1.Outcome
+	switch e.Status.Phase {
+	case v1alpha1.PhasePassed:
+		outcome = v1alpha1.OutcomePass
+	case v1alpha1.PhaseFailed:
+		outcome = v1alpha1.OutcomeFail
+	case v1alpha1.PhaseRunning:
+	default:
+		return finding{} // it claims neither a run nor a verdict
+	}
+	if len(e.Status.Runs) == 0 {
+		return finding{RecordIncomplete, fmt.Sprintf("the entry is %s and has no run", e.Status.Phase)}
+	}
+	run := &e.Status.Runs[len(e.Status.Runs)-1]
+	switch {
+	case run.Outcome != outcome:
+		return finding{RecordIncomplete, fmt.Sprintf("the entry is %s, and the outcome of its run %q is %q", e.Status.Phase, run.Name, run.Outcome)}
+	case run.Name != ledger.RunName(e, run.Number):
+		return finding{RecordIncomplete, fmt.Sprintf("run %d of the entry cannot be named %q", run.Number, run.Name)}
+	case outcome != "" && run.Digest != e.Spec.Digest:
+		return finding{DigestDiffers, fmt.Sprintf("the verdict of run %q is about %q", run.Name, run.Digest)}
+	case r == nil:
+		return finding{}
+	}
+	return r.compare(e, run, now)
+}
+
+// compare checks a run's record against its PipelineRun.
+func (r *runs) compare(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now time.Time) finding {
+	pr, exists := r.byName[run.Name]
+	switch {
+	case !exists && run.Outcome != "" && run.FinishedAt != nil && now.Sub(run.FinishedAt.Time) >= kept:
+		return finding{} // pruned, which nobody can tell from deleted
+	case !exists:
+		return finding{RunMissing, fmt.Sprintf("the entry is %s, and there is no PipelineRun %q", e.Status.Phase, run.Name)}
+	case pr.RunLabel != run.Name || pr.EntryUID != string(e.UID) || (pr.Digest != "" && pr.Digest != e.Spec.Digest):
+		return finding{RunForeign, fmt.Sprintf("the PipelineRun %q is of entry %q and digest %q", pr.Name, pr.EntryUID, pr.Digest)}
+	case run.Outcome == "":
+		return finding{}
+	case !pr.Done:
+		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q has not ended", e.Status.Phase, pr.Name)}
+	case pr.Results[verdict.ResultVerdict] != string(run.Outcome) || pr.Results[verdict.ResultDigest] != e.Spec.Digest:
+		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q says %q of %q",
+			e.Status.Phase, pr.Name, pr.Results[verdict.ResultVerdict], pr.Results[verdict.ResultDigest])}
+	default:
+		return finding{}
+	}
+}
+
+// doubles returns an entry's PipelineRuns that are too many: all but one of each
+// cause, and those that the ledger does not know of.
+func (r *runs) doubles(e *v1alpha1.ImageVerification) []Double {
+	causes := map[string]string{} // by the run's name
+	for n := int32(1); n <= e.Status.RunCount+ahead; n++ {
+		name := ledger.RunName(e, n)
+		causes[name] = name
+	}
+	for i := range e.Status.Runs {
+		run := &e.Status.Runs[i]
+		// A retry has a run before it as its cause, and so a cause of its own.
+		if run.Cause.Type == v1alpha1.CausePush || run.Cause.Type == v1alpha1.CauseManual {
+			causes[run.Name] = string(run.Cause.Type) + " " + run.Cause.Key
+		}
+	}
+	first := map[string]string{}
+	var doubles []Double
+	for _, pr := range r.byEntry[string(e.UID)] {
+		cause, known := causes[pr.RunLabel]
+		switch {
+		case pr.RunLabel == "":
+			continue // not made for a request of Revet
+		case !known:
+			doubles = append(doubles, Double{e.Name, pr.Name, fmt.Sprintf("the ledger does not know of a run %q", pr.RunLabel)})
+		case first[cause] != "":
+			doubles = append(doubles, Double{e.Name, pr.Name, fmt.Sprintf("it has the cause of %q", first[cause])})
+		default:
+			first[cause] = pr.Name
+		}
+	}
+	return doubles
+}

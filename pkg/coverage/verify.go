@@ -1,0 +1,292 @@
+package coverage
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/verdict"
+)
+
+// Ledger reads entries from the API server, never from a cache.
+type Ledger interface {
+	Entries(ctx context.Context, namespace string) ([]v1alpha1.ImageVerification, error)
+	// Entry returns nil for one that is not there.
+	Entry(ctx context.Context, namespace, name string) (*v1alpha1.ImageVerification, error)
+}
+
+// Runs reads the PipelineRuns of a namespace that carry a run's name.
+type Runs interface {
+	Runs(ctx context.Context, namespace string) ([]verdict.PipelineRun, error)
+}
+
+// Sources are what Verify reads. Registry may be nil: then registries are unknown.
+type Sources struct {
+	Cluster  sweep.Cluster
+	Images   sweep.Images
+	Registry sweep.Registry
+	Ledger   Ledger
+	Runs     Runs
+	Now      func() time.Time
+}
+
+// Verify reads everything again and gives a report of each trigger, in their order.
+func Verify(ctx context.Context, s Sources, triggers []*v1alpha1.ImageTrigger) ([]Report, error) {
+	v := &verifier{Sources: s, entries: map[string]*v1alpha1.ImageVerification{}, runs: map[string]*runs{}, runErrors: map[string]error{}}
+	if err := v.readEntries(ctx, triggers); err != nil {
+		return nil, err
+	}
+	sweeper, err := v.sweeper()
+	if err != nil {
+		return nil, err
+	}
+	results := sweeper.Once(ctx, triggers...)
+	reports := make([]Report, 0, len(triggers))
+	for i, t := range triggers {
+		report, err := v.report(ctx, t, &results[i])
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+type verifier struct {
+	Sources
+	look *look
+	// entries are by namespace and name.
+	entries map[string]*v1alpha1.ImageVerification
+	// runs are by namespace; nil where they cannot be read.
+	runs      map[string]*runs
+	runErrors map[string]error
+}
+
+func (v *verifier) readEntries(ctx context.Context, triggers []*v1alpha1.ImageTrigger) error {
+	var all []v1alpha1.ImageVerification
+	read := map[string]bool{}
+	for _, t := range triggers {
+		if read[t.Namespace] {
+			continue
+		}
+		read[t.Namespace] = true
+		entries, err := v.Ledger.Entries(ctx, t.Namespace)
+		if err != nil {
+			return err
+		}
+		all = append(all, entries...)
+	}
+	for i := range all {
+		v.entries[all[i].Namespace+"/"+all[i].Name] = &all[i]
+	}
+	v.look = newLook(all, v.Now)
+	return nil
+}
+
+// sweeper is one that looks and writes nothing.
+func (v *verifier) sweeper() (*sweep.Sweeper, error) {
+	metrics, err := sweep.NewMetrics(noop.NewMeterProvider().Meter(""))
+	if err != nil {
+		return nil, err
+	}
+	return sweep.New(sweep.Dependencies{
+		Cluster: v.Cluster, Images: v.Images, Registry: v.Registry, Ledger: v.look,
+		Metrics: metrics, Log: zap.NewNop(), Now: v.Now, Done: func(types.NamespacedName) {},
+	}, sweep.DefaultOptions())
+}
+
+func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *sweep.Result) (Report, error) {
+	asOf := metav1.NewTime(swept.StartedAt.Truncate(time.Second))
+	r := Report{Namespace: t.Namespace, Trigger: t.Name, Verified: true, AsOf: &asOf}
+	if swept.Reason != "" {
+		r.Unknown = append(r.Unknown, swept.Reason+": "+swept.Message)
+	}
+	v.readRuns(ctx, t.Namespace)
+	if err := v.runErrors[t.Namespace]; err != nil {
+		r.Unknown = append(r.Unknown, "the runs of the entries could not be checked: "+err.Error())
+	}
+	f := v.look.of(t.UID)
+	if err := v.lookAgain(ctx, t, f); err != nil {
+		return r, err
+	}
+	if err := v.auditCovered(ctx, t, f, &r); err != nil {
+		return r, err
+	}
+	v.addOpen(f, &r)
+	v.addDoubles(t, &r)
+	r.order()
+	return r, nil
+}
+
+func (v *verifier) readRuns(ctx context.Context, namespace string) {
+	if v.runs[namespace] != nil || v.runErrors[namespace] != nil {
+		return
+	}
+	all, err := v.Runs.Runs(ctx, namespace)
+	if err != nil {
+		v.runErrors[namespace] = err
+		return
+	}
+	v.runs[namespace] = newRuns(all)
+}
+
+// lookAgain moves what was recorded since the ledger was read to what is covered.
+func (v *verifier) lookAgain(ctx context.Context, t *v1alpha1.ImageTrigger, f *found) error {
+	for o := range f.open {
+		if err := v.readEntry(ctx, t.Namespace, ledger.EntryName(string(t.UID), o.Repository, o.Digest)); err != nil {
+			return err
+		}
+	}
+	for o := range f.open {
+		if v.look.ledger.Known(t, o.Repository).Covers(o) {
+			delete(f.open, o)
+			f.covered[o] = true
+		}
+	}
+	return nil
+}
+
+func (v *verifier) readEntry(ctx context.Context, namespace, name string) error {
+	e, err := v.Ledger.Entry(ctx, namespace, name)
+	if err != nil {
+		return err
+	}
+	key := namespace + "/" + name
+	if e == nil {
+		delete(v.entries, key)
+		return nil
+	}
+	v.entries[key] = e
+	v.look.observe(e)
+	return nil
+}
+
+// auditCovered counts what is covered by entries that stand up to it.
+func (v *verifier) auditCovered(ctx context.Context, t *v1alpha1.ImageTrigger, f *found, r *Report) error {
+	findings, err := v.audit(ctx, t)
+	if err != nil {
+		return err
+	}
+	r.Pushes += len(f.covered)
+	for o := range f.covered {
+		name := ledger.EntryName(string(t.UID), o.Repository, o.Digest)
+		e := v.entries[t.Namespace+"/"+name]
+		problem := findings[name]
+		var tag *v1alpha1.TagStatus
+		if e != nil {
+			tag = tagOf(e, o.Tag)
+		}
+		switch {
+		case tag == nil: // covered by an entry of another name, or one that has gone
+			r.uncover(o, "", finding{NotRecorded, ""})
+		case problem.reason != "":
+			r.uncover(o, name, problem)
+		default:
+			r.Covered++
+			r.count(e, tag)
+		}
+	}
+	return nil
+}
+
+// audit returns what is wrong with the trigger's entries, by name. What seems wrong
+// is read again first.
+func (v *verifier) audit(ctx context.Context, t *v1alpha1.ImageTrigger) (map[string]finding, error) {
+	findings := map[string]finding{}
+	var suspects []string
+	for _, e := range v.entries {
+		if e.Namespace == t.Namespace && e.Spec.Trigger.UID == string(t.UID) && v.runs[t.Namespace].audit(e, v.Now()).reason != "" {
+			suspects = append(suspects, e.Name)
+		}
+	}
+	if len(suspects) == 0 {
+		return findings, nil
+	}
+	for _, name := range suspects {
+		if err := v.readEntry(ctx, t.Namespace, name); err != nil {
+			return nil, err
+		}
+	}
+	if v.runs[t.Namespace] != nil {
+		delete(v.runs, t.Namespace)
+		v.readRuns(ctx, t.Namespace)
+		if err := v.runErrors[t.Namespace]; err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range suspects {
+		if e := v.entries[t.Namespace+"/"+name]; e != nil {
+			if f := v.runs[t.Namespace].audit(e, v.Now()); f.reason != "" {
+				findings[name] = f
+			}
+		}
+	}
+	return findings, nil
+}
+
+// addOpen counts what nothing covers. What a registry showed before its first
+// complete sweep may have been there before the trigger, so that nothing is known.
+func (v *verifier) addOpen(f *found, r *Report) {
+	existing := 0
+	for o, found := range f.open {
+		if found.source == v1alpha1.SourceExisting {
+			existing++
+			continue
+		}
+		r.Pushes++
+		r.uncover(o, "", finding{NotRecorded, ""})
+	}
+	if existing > 0 {
+		r.Unknown = append(r.Unknown, fmt.Sprintf("%d tags of registries whose first sweep is not complete: it is not known whether they were pushed since the trigger was made", existing))
+	}
+}
+
+func (r *Report) uncover(o push.Observation, entry string, f finding) {
+	u := Uncovered{Repository: o.Repository.Name, Tag: o.Tag, Digest: o.Digest.String(), Entry: entry, Reason: f.reason, Message: f.message}
+	if o.Repository.Kind == push.ImageStream {
+		at := metav1.NewTime(o.Created)
+		u.PushedAt = &at
+	}
+	r.Gap++
+	r.Uncovered = append(r.Uncovered, u)
+}
+
+func (v *verifier) addDoubles(t *v1alpha1.ImageTrigger, r *Report) {
+	all := v.runs[t.Namespace]
+	if all == nil {
+		return
+	}
+	for _, e := range v.entries {
+		if e.Namespace == t.Namespace && e.Spec.Trigger.UID == string(t.UID) {
+			r.DoubledRuns = append(r.DoubledRuns, all.doubles(e)...)
+		}
+	}
+	r.Doubled = len(r.DoubledRuns)
+}
+
+func tagOf(e *v1alpha1.ImageVerification, name string) *v1alpha1.TagStatus {
+	for _, t := range ledger.Tags(e) {
+		if t.Tag == name {
+			return &t
+		}
+	}
+	return nil
+}
+
+func parseDigest(e *v1alpha1.ImageVerification) (image.Digest, error) {
+	d, err := image.ParseDigest(e.Spec.Digest)
+	if err != nil {
+		return d, fmt.Errorf("the entry's digest: %w", err)
+	}
+	return d, nil
+}

@@ -1,0 +1,182 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// longestWait bounds one wait for a registry that asks for it; what is longer is
+	// told instead.
+	longestWait = 10 * time.Second
+	// repeats is how often a request that was refused for now is sent again.
+	repeats = 2
+	// usualRest is how long a registry that does not say is left alone.
+	usualRest = time.Second
+	// longestRest bounds what a registry can ask for: a mistake must not end its
+	// sweeps for good.
+	longestRest = time.Hour
+)
+
+// Limited is a registry's word that it was asked too much. No request is sent to
+// the host before Until.
+type Limited struct {
+	Host  string
+	Until time.Time
+}
+
+func (e *Limited) Error() string {
+	return fmt.Sprintf("registry %q limits requests and asks to be left alone until %s", e.Host, e.Until.UTC().Format(time.RFC3339))
+}
+
+// limiter sends requests no faster than is wanted here and than the registry
+// wants. It stands under the HTTP client, so that token hosts and the targets of
+// redirects are respected too.
+type limiter struct {
+	next  http.RoundTripper
+	rests *rests
+	pace  *pace // nil: no pace of our own
+}
+
+func (l *limiter) RoundTrip(r *http.Request) (*http.Response, error) {
+	host := r.URL.Host
+	for attempt := 0; ; attempt++ {
+		if err := l.rests.wait(r.Context(), host); err != nil {
+			return nil, err
+		}
+		if err := l.pace.wait(r.Context(), host); err != nil {
+			return nil, err
+		}
+		resp, err := l.next.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		rest, limited := asksForRest(resp, l.rests.now())
+		if !limited {
+			return resp, nil
+		}
+		until := l.rests.begin(host, rest)
+		// Read to its end, the connection is used again.
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+		_ = resp.Body.Close()
+		if attempt == repeats || r.Body != nil {
+			return nil, &Limited{Host: host, Until: until}
+		}
+	}
+}
+
+// asksForRest reads how long a registry wants to be left alone: 429, which may say
+// so, and 503 that does.
+func asksForRest(resp *http.Response, now time.Time) (rest time.Duration, limited bool) {
+	after := resp.Header.Get("Retry-After")
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
+	case resp.StatusCode == http.StatusServiceUnavailable && after != "":
+	default:
+		return 0, false
+	}
+	rest = usualRest
+	if seconds, err := strconv.Atoi(after); err == nil {
+		// No more than can be meant, and before it is a Duration that overflows.
+		rest = time.Duration(min(max(seconds, 0), int(longestRest/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(after); err == nil {
+		rest = at.Sub(now)
+	}
+	// Never at once: that would be a loop as fast as the registry refuses.
+	return min(max(rest, time.Second), longestRest), true
+}
+
+// rests knows which hosts are left alone, and until when. There are no more of
+// them than the operator lists. It is safe for concurrent use.
+type rests struct {
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
+
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+func newRests() *rests {
+	return &rests{now: time.Now, sleep: sleep, until: map[string]time.Time{}}
+}
+
+// begin leaves a host alone for some time, or as long as it was asked for before.
+func (r *rests) begin(host string, rest time.Duration) time.Time {
+	until := r.now().Add(rest)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.until[host].After(until) {
+		return r.until[host]
+	}
+	r.until[host] = until
+	return until
+}
+
+// wait returns when the host may be asked, or at once with Limited if that takes
+// longer than the caller has.
+func (r *rests) wait(ctx context.Context, host string) error {
+	for {
+		r.mu.Lock()
+		until := r.until[host]
+		r.mu.Unlock()
+		left := until.Sub(r.now())
+		if left <= 0 {
+			return nil
+		}
+		deadline, bounded := ctx.Deadline()
+		if left > longestWait || (bounded && deadline.Before(until)) {
+			return &Limited{Host: host, Until: until}
+		}
+		if err := r.sleep(ctx, left); err != nil {
+			return err
+		}
+	}
+}
+
+// pace spaces the requests to each host evenly. Nil does not. It is safe for
+// concurrent use.
+type pace struct {
+	interval time.Duration
+	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error
+
+	mu   sync.Mutex
+	next map[string]time.Time
+}
+
+func newPace(perSecond int) *pace {
+	return &pace{interval: time.Second / time.Duration(perSecond), now: time.Now, sleep: sleep, next: map[string]time.Time{}}
+}
+
+func (p *pace) wait(ctx context.Context, host string) error {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	turn := p.now()
+	if p.next[host].After(turn) {
+		turn = p.next[host]
+	}
+	p.next[host] = turn.Add(p.interval)
+	p.mu.Unlock()
+	if left := turn.Sub(p.now()); left > 0 {
+		return p.sleep(ctx, left)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

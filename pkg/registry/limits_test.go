@@ -1,0 +1,187 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// clock moves only when somebody sleeps.
+type clock struct {
+	at    time.Time
+	slept []time.Duration
+}
+
+func newClock() *clock { return &clock{at: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time { return c.at }
+
+func (c *clock) sleep(ctx context.Context, d time.Duration) error {
+	c.slept = append(c.slept, d)
+	c.at = c.at.Add(d)
+	return ctx.Err()
+}
+
+// answers gives one answer after another, the last one for ever.
+type answers struct {
+	all   []answer
+	asked int
+}
+
+type answer struct {
+	status int
+	after  string
+}
+
+func (a *answers) RoundTrip(*http.Request) (*http.Response, error) {
+	now := a.all[min(a.asked, len(a.all)-1)]
+	a.asked++
+	resp := &http.Response{StatusCode: now.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+	if now.after != "" {
+		resp.Header.Set("Retry-After", now.after)
+	}
+	return resp, nil
+}
+
+// Property: a registry that limits requests is asked again when it says, a bounded
+// number of times, and otherwise not at all.
+func TestARegistryThatLimitsRequestsIsLeftAlone(t *testing.T) {
+	date := newClock().at.Add(4 * time.Second).UTC().Format(http.TimeFormat)
+	for _, test := range []struct {
+		name    string
+		answers []answer
+		slept   []time.Duration
+		asked   int
+		limited time.Duration // 0: an answer is had
+	}{
+		{"one that does not", []answer{{200, ""}}, nil, 1, 0},
+		{"a number of seconds is waited for", []answer{{429, "3"}, {200, ""}}, []time.Duration{3 * time.Second}, 2, 0},
+		{"so is a date", []answer{{429, date}, {200, ""}}, []time.Duration{4 * time.Second}, 2, 0},
+		{"and a while where nothing is said", []answer{{429, ""}, {200, ""}}, []time.Duration{usualRest}, 2, 0},
+		{"503 with a time is the same", []answer{{503, "2"}, {200, ""}}, []time.Duration{2 * time.Second}, 2, 0},
+		{"503 without one is an answer", []answer{{503, ""}}, nil, 1, 0},
+		{"0 is no leave for a fast loop", []answer{{429, "0"}, {200, ""}}, []time.Duration{time.Second}, 2, 0},
+		{"what cannot be read is a while", []answer{{429, "soon"}, {200, ""}}, []time.Duration{usualRest}, 2, 0},
+		{"a long time is told and not waited for", []answer{{429, "60"}}, nil, 1, time.Minute},
+		{"nobody is asked for more than an hour", []answer{{429, "999999999999"}}, nil, 1, time.Hour},
+		{"one that goes on is given up", []answer{{429, "1"}}, []time.Duration{time.Second, time.Second}, 3, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newClock()
+			a := &answers{all: test.answers}
+			rests := newRests()
+			rests.now, rests.sleep = c.now, c.sleep
+			l := &limiter{next: a, rests: rests}
+			r := httptest.NewRequest(http.MethodGet, "https://registry.example.com/v2/", http.NoBody)
+			r.Body = nil
+			resp, err := l.RoundTrip(r)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			var limited *Limited
+			if errors.As(err, &limited) != (test.limited > 0) {
+				t.Fatalf("error %v", err)
+			}
+			if limited != nil && limited.Until.Sub(c.at) != test.limited {
+				t.Errorf("left alone for %s, want %s", limited.Until.Sub(c.at), test.limited)
+			}
+			if diff := cmp.Diff(test.slept, c.slept); diff != "" || a.asked != test.asked {
+				t.Errorf("asked %d times, want %d; slept (-want +got):\n%s", a.asked, test.asked, diff)
+			}
+			// What is longer than anybody waits is kept in mind: nobody asks before.
+			if test.limited <= longestWait {
+				return
+			}
+			if _, err := l.RoundTrip(r); !errors.As(err, &limited) || a.asked != test.asked { //nolint:bodyclose // there is none beside an error
+				t.Errorf("the next request: error %v, and the registry was asked %d times", err, a.asked)
+			}
+		})
+	}
+}
+
+// A caller with little time is told at once, instead of waiting for nothing.
+func TestWaitingEndsBeforeADeadline(t *testing.T) {
+	rests := newRests()
+	rests.begin("registry.example.com", 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	began := time.Now()
+	var limited *Limited
+	if err := rests.wait(ctx, "registry.example.com"); !errors.As(err, &limited) || time.Since(began) > time.Second {
+		t.Errorf("error %v after %s", err, time.Since(began))
+	}
+	if err := rests.wait(ctx, "other.example.com"); err != nil {
+		t.Errorf("another registry: %v", err)
+	}
+}
+
+// The pace is each host's own, and even.
+func TestPaceSpacesTheRequestsToAHost(t *testing.T) {
+	c := newClock()
+	p := newPace(10)
+	p.now, p.sleep = c.now, c.sleep
+	for _, host := range []string{"a", "a", "b", "a"} {
+		if err := p.wait(t.Context(), host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The sleep of 100 ms for the second of a makes b's first one free.
+	if diff := cmp.Diff([]time.Duration{100 * time.Millisecond, 100 * time.Millisecond}, c.slept); diff != "" {
+		t.Errorf("slept (-want +got):\n%s", diff)
+	}
+}
+
+// The limits hold through the client library, from a real server's answers.
+func TestLimitsHoldThroughTheClient(t *testing.T) {
+	var asked int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		if asked++; asked == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/tags/list") {
+			_, _ = fmt.Fprint(w, `{"tags":["v1"]}`)
+			return
+		}
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	c := New(func(string, string) (bool, bool) { return true, true }).Paced(100)
+	repository, err := image.ParseRepository(host + "/team/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var tags []string
+	if err := c.Tags(t.Context(), repository, Account{}, func(tag string) { tags = append(tags, tag) }); err != nil || len(tags) != 1 {
+		t.Fatalf("tags %q, %v", tags, err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("the answer was had after %s, though the registry asked for 1 s", took)
+	}
+	for range 3 {
+		_, err = c.Head(t.Context(), repository, "v1", Account{})
+		if ReasonOf(err) != RateLimited {
+			t.Errorf("error %v, reason %q", err, ReasonOf(err))
+		}
+	}
+	if asked != 3 {
+		t.Errorf("the registry was asked %d times, want 3: it wants to be left alone for two minutes", asked)
+	}
+}

@@ -1,0 +1,107 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli"
+	"github.com/revet-dev/revet/pkg/coverage"
+)
+
+// covered is what "kubectl revet coverage" says of the trigger vet of a namespace,
+// and its exit status.
+func covered(t *testing.T, namespace string, args ...string) (coverage.Report, int, error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	args = append([]string{"coverage", "vet", "-n", namespace, "-o", "json"}, args...)
+	status := cli.Run(t.Context(), args, genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
+	var reports []coverage.Report
+	if err := json.Unmarshal(out.Bytes(), &reports); err != nil || len(reports) != 1 {
+		return coverage.Report{}, status, fmt.Errorf("status %d, output %q, errors %q, %w", status, &out, &errOut, errors.Join(err, errors.New("not one report")))
+	}
+	return reports[0], status, nil
+}
+
+// wantCoverage waits for a report: of the parts that do not depend on time.
+func wantCoverage(t *testing.T, want coverage.Report, status int, args ...string) coverage.Report {
+	t.Helper()
+	var got coverage.Report
+	eventually(t, fmt.Sprintf("coverage %q", args), func() error {
+		var code int
+		var err error
+		if got, code, err = covered(t, want.Namespace, args...); err != nil {
+			return err
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(coverage.Report{}, "AsOf", "Uncovered")); diff != "" || code != status {
+			return fmt.Errorf("status %d, want %d; (-want +got):\n%s", code, status, diff)
+		}
+		return nil
+	})
+	return got
+}
+
+// Fifty pushes of which no event tells, ten of them on one tag one after another,
+// are recorded by the sweep of a controller that starts, the history of the tags
+// included; and what is then missing from the ledger is seen.
+func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
+	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	namespace, _ := verifiedNamespace(t)
+	pushed := map[string][]string{}
+	for tag, times := range map[string]int{"busy": 10, "prod": 20, "next": 20} {
+		for range times {
+			pushed[tag] = append(pushed[tag], push(t, namespace+"/web:"+tag))
+		}
+	}
+	stop := startController(t, "one")
+	all := coverage.Report{Namespace: namespace, Trigger: "vet", Pushes: 50, Covered: 50, Pending: 50, Recovered: 50}
+	wantCoverage(t, all, 0)
+	inPhase(t, namespace, 50, v1alpha1.PhaseRunning)
+	all.Verified = true
+	wantCoverage(t, all, 0, "--verify")
+
+	standInRuns(t, namespace, "pass", "class-"+namespace)
+	inPhase(t, namespace, 50, v1alpha1.PhasePassed)
+	all.Pending = 0
+	wantCoverage(t, all, 0, "--verify")
+	all.Verified = false
+	wantCoverage(t, all, 0)
+	for tag, digests := range pushed {
+		for _, e := range entriesOf(t, namespace) {
+			for i, d := range digests {
+				if e.Spec.Digest == d && (e.Spec.FirstPush.Tag != tag || e.Spec.FirstPush.Source != v1alpha1.SourceSweep) {
+					t.Errorf("push %d of tag %q: %+v", i, tag, e.Spec.FirstPush)
+				}
+			}
+		}
+	}
+
+	stop()
+	var lost v1alpha1.ImageVerification
+	for _, e := range entriesOf(t, namespace) {
+		if e.Spec.Digest == pushed["busy"][4] {
+			lost = e
+		}
+	}
+	if err := admin(t).Delete(t.Context(), &lost); err != nil {
+		t.Fatal(err)
+	}
+	all.Verified, all.Covered, all.Recovered, all.Gap = true, 49, 49, 1
+	got := wantCoverage(t, all, 1, "--verify")
+	if len(got.Uncovered) != 1 || got.Uncovered[0].Digest != lost.Spec.Digest || got.Uncovered[0].Tag != "busy" || got.Uncovered[0].Reason != coverage.NotRecorded {
+		t.Errorf("uncovered %+v", got.Uncovered)
+	}
+
+	// Whoever leads next finds it again. It is another entry now, with a run of its own.
+	startController(t, "two")
+	all.Pending, all.Covered, all.Recovered, all.Gap = 1, 50, 50, 0
+	wantCoverage(t, all, 0, "--verify")
+}
