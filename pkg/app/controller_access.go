@@ -46,7 +46,7 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 		return nil, err
 	}
 	a := &controllerAccess{}
-	own := rest.CopyConfig(restConfig)
+	own := ownConnections(restConfig)
 	own.Timeout = defaultRenewDeadline / 2
 	own.UserAgent = "revet-controller-leases"
 	own.QPS = -1
@@ -73,14 +73,20 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	return a, err
 }
 
+// ownConnections returns a configuration whose clients share connections with no
+// other's. client-go shares those of all configurations that go the same way; a
+// dialer makes one differ.
+func ownConnections(config *rest.Config) *rest.Config {
+	own := rest.CopyConfig(config)
+	own.Dial = (&net.Dialer{Timeout: apiDialTimeout, KeepAlive: apiDialTimeout}).DialContext
+	return own
+}
+
 // newStreamsClient makes a client of ImageStreams with connections of its own: the
 // pages of a sweep are megabytes, and nothing else waits behind them.
 func newStreamsClient(config *rest.Config, scheme *runtime.Scheme) (rest.Interface, error) {
-	own := rest.CopyConfig(config)
+	own := ownConnections(config)
 	own.UserAgent += "-sweep"
-	// client-go shares the connections of equal configurations; a dialer makes
-	// this one differ.
-	own.Dial = (&net.Dialer{Timeout: streamsDialTimeout, KeepAlive: streamsDialTimeout}).DialContext
 	http, err := rest.HTTPClientFor(own)
 	if err != nil {
 		return nil, fmt.Errorf("making the client of ImageStreams: %w", err)

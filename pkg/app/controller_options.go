@@ -91,8 +91,9 @@ const (
 	sinkTimeout = 3 * time.Second
 	// sinkDialTimeout bounds making a connection to a sink.
 	sinkDialTimeout = time.Second
-	// streamsDialTimeout bounds making a connection for sweeps.
-	streamsDialTimeout = 30 * time.Second
+	// apiDialTimeout bounds making a connection to the API server, and is how often
+	// one that idles is probed: both as client-go has them.
+	apiDialTimeout = 30 * time.Second
 	// leaseMargin is kept between the end of a request and the end of the lease
 	// that allowed it: for clocks that run at different speeds.
 	leaseMargin = time.Second

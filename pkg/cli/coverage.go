@@ -143,10 +143,13 @@ func (o *coverageOptions) reports(ctx context.Context, env environment, cl clust
 			return nil, err
 		}
 		reports, err := coverage.Verify(ctx, sources.sources(), triggers)
-		if err == nil && sources.rightsUnknown() {
-			fmt.Fprintln(env.streams.ErrOut, "You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.")
+		if err != nil {
+			return nil, err
 		}
-		return reports, err
+		for _, note := range sources.notes() {
+			fmt.Fprintln(env.streams.ErrOut, note)
+		}
+		return reports, nil
 	}
 	entries := map[string][]v1alpha1.ImageVerification{}
 	for _, t := range triggers {

@@ -30,8 +30,9 @@ type coverageSources struct {
 	live     *sweep.Live
 	registry sweep.Registry
 	now      func() time.Time
-	// denied: some question about rights was not answered.
-	denied atomic.Bool
+	// rightsDenied and imagesDenied: some question about rights was not answered,
+	// some Image not shown.
+	rightsDenied, imagesDenied atomic.Bool
 }
 
 func newCoverageSources(ctx context.Context, cl cluster, systemNamespace string, now func() time.Time) (*coverageSources, error) {
@@ -47,10 +48,31 @@ func newCoverageSources(ctx context.Context, cl cluster, systemNamespace string,
 }
 
 func (s *coverageSources) sources() coverage.Sources {
-	return coverage.Sources{Cluster: s, Images: s.live, Registry: s.registry, Ledger: s, Runs: s, Now: s.now}
+	return coverage.Sources{Cluster: s, Images: s, Registry: s.registry, Ledger: s, Runs: s, Now: s.now}
 }
 
-func (s *coverageSources) rightsUnknown() bool { return s.denied.Load() }
+// notes say what whoever runs the command may not see, and what was made of it.
+func (s *coverageSources) notes() []string {
+	var notes []string
+	if s.rightsDenied.Load() {
+		notes = append(notes, "You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.")
+	}
+	if s.imagesDenied.Load() {
+		notes = append(notes, "You may not read Images: what is not covered is taken to be able to run, though it may be a signature or the like.")
+	}
+	return notes
+}
+
+// Content implements sweep.Images. What is not known is taken to run: that may show
+// a gap that is none, and never hides one.
+func (s *coverageSources) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+	content, err := s.live.Content(ctx, d)
+	if apierrors.IsForbidden(err) {
+		s.imagesDenied.Store(true)
+		return image.Content{}, nil
+	}
+	return content, err
+}
 
 // EachStream implements sweep.Cluster.
 func (s *coverageSources) EachStream(ctx context.Context, namespace string, each func(*sweep.StreamState)) error {
@@ -67,7 +89,7 @@ func (s *coverageSources) Namespaces(ctx context.Context) (map[string]map[string
 func (s *coverageSources) MayGet(ctx context.Context, account sweep.Account, namespace, name string) (bool, error) {
 	allowed, err := s.live.MayGet(ctx, account, namespace, name)
 	if apierrors.IsForbidden(err) {
-		s.denied.Store(true)
+		s.rightsDenied.Store(true)
 		return true, nil
 	}
 	return allowed, err

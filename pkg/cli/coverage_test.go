@@ -33,7 +33,7 @@ import (
 // entries and runs. Functions change it.
 type shop struct {
 	objects []client.Object
-	// rights: who runs the command may ask about rights.
+	// rights: who runs the command may ask about rights, and read Images.
 	rights bool
 	fail   error
 }
@@ -113,6 +113,12 @@ func (s *shop) connect(f *clusterFlags) (cluster, error) {
 			review.Status.Allowed = true
 			return nil
 		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if _, ok := o.(*imagev1.Image); ok && !s.rights {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "images"}, key.Name, errors.New("no"))
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 			if s.fail != nil {
 				return s.fail
@@ -154,8 +160,9 @@ func TestCoverage(t *testing.T) {
 			s.complete(t)
 			s.trigger().Spec.Images = append(s.trigger().Spec.Images, v1alpha1.ImageSelector{Repository: "registry.example.com/team/a"})
 		}, []string{"--verify"}, 1, "error: not everything could be looked at\n"},
-		{"who may not ask about rights", "coverage-verify-gap.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
-			"You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.\n" + gap},
+		{"who may not ask about rights, nor read Images", "coverage-verify-gap.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
+			"You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.\n" +
+				"You may not read Images: what is not covered is taken to be able to run, though it may be a signature or the like.\n" + gap},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newShop(t)

@@ -62,7 +62,10 @@ func observed(t *testing.T, reader *metric.ManualReader) []string {
 func TestGapIsCounted(t *testing.T) {
 	w := newWorld(t,
 		stream("team-a", "app", map[string][]item{"v1": {{3, 30}, {2, 20}, {1, -600}}, "sig": {{9, 10}}}),
-		stream("team-a", "bad", map[string][]item{"v1": {{4, 10}}}))
+		stream("team-a", "bad", map[string][]item{"v1": {{4, 10}}}),
+		stream("team-a", "unread", map[string][]item{"v1": {{5, 10}}}))
+	w.unreadable = digest(5)
+	w.sweeper.options.Concurrency = 1 // the first failure is the one that is told
 	w.artefacts[digest(9)] = true
 	reader := metric.NewManualReader()
 	metrics, err := NewMetrics(metric.NewMeterProvider(metric.WithReader(reader)).Meter("test"))
@@ -77,13 +80,13 @@ func TestGapIsCounted(t *testing.T) {
 		return c.Create(ctx, o, opts...)
 	}
 	asked := trigger()
-	if r := w.sweep(asked); r.Pushes != 3 || r.Gap != 1 || r.Recovered != 2 {
+	if r := w.sweep(asked); r.Pushes != 4 || r.Gap != 2 || r.Recovered != 2 {
 		t.Errorf("result %+v", r)
 	}
 	want := []string{
-		"revet_coverage_gap{namespace=team-a,trigger=all} 1",
+		"revet_coverage_gap{namespace=team-a,trigger=all} 2",
 		"revet_pushes_recorded{source=sweep} 2",
-		"revet_pushes_shown{namespace=team-a,trigger=all} 3",
+		"revet_pushes_shown{namespace=team-a,trigger=all} 4",
 		"revet_sweep_recovered{reason=BeforeProcess} 2",
 		"revet_sweeps{part=streams,result=RecordFailed} 1",
 	}

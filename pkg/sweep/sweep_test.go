@@ -53,6 +53,8 @@ type world struct {
 	asked int
 	// artefacts are digests that cannot run.
 	artefacts map[image.Digest]bool
+	// unreadable is a digest whose Image cannot be read.
+	unreadable image.Digest
 	// reads counts reads of Image objects.
 	reads int
 }
@@ -122,6 +124,9 @@ func (w *world) Content(_ context.Context, d image.Digest) (image.Content, error
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
+	if d == w.unreadable && !d.IsZero() {
+		return image.Content{}, errors.New("etcd is away")
+	}
 	if w.artefacts[d] {
 		return image.Content{Kind: image.ContentImage, LayerTypes: []string{"application/x-signature"}}, nil
 	}

@@ -35,5 +35,6 @@
 // the ledger covers. It reports, for each size, the number of entries, the sweep's own duration, the processor seconds of the
 // controller from the end of one sweep to the end of the next (so what it does meanwhile is in it), and by how much the peak
 // of its resident memory during that is above what it held before. Besides, the bytes that etcd stores for an entry with one
-// tag and one run, and for one with 20 tags.
+// tag and one run, and for one with 20 tags. Last, how long the receiver takes from an event to its answer, which comes when the
+// push is recorded: while no sweep goes on, and while one over the 10,000 streams begins a second after the one before.
 package bench

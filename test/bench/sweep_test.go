@@ -103,6 +103,10 @@ func (e *bed) measureSweep(b *testing.B, name string, streams int) {
 	b.Logf("%s: sweeps took %.3f s, %.2f s of a processor, %.1f MiB above what was held", name, walls, processors, memories)
 	sweepCost[name+"-wall-s"], sweepCost[name+"-cpu-s"], sweepCost[name+"-extra-MiB"] = median(walls), median(processors), median(memories)
 	sweepCost[name+"-entries"] = float64(e.countEntries(b, ""))
+	c.stop()
+	if streams == many {
+		e.measureBeside(b)
+	}
 }
 
 // awaitSweep waits for a sweep that ended later than another, and returns when that was.

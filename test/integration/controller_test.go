@@ -136,11 +136,14 @@ func verifiedNamespace(t *testing.T) (string, *standInListener) {
 
 // startController runs a controller under its own account and roles. What is
 // returned stops it; so does the end of the test.
-func startController(t *testing.T, identity string) (stop func()) {
+func startController(t *testing.T, identity string, change ...func(*app.ControllerOptions)) (stop func()) {
 	t.Helper()
 	o := app.DefaultControllerOptions()
 	o.Address, o.MetricsAddress, o.Identity = "127.0.0.1:0", "", identity
 	o.Config, o.Log = account(t, systemNamespace, "controller"), zap.NewNop()
+	for _, c := range change {
+		c(&o)
+	}
 	c, err := app.NewController(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/app"
 	"github.com/revet-dev/revet/pkg/cli"
 	"github.com/revet-dev/revet/pkg/coverage"
 )
@@ -104,4 +108,37 @@ func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
 	startController(t, "two")
 	all.Pending, all.Covered, all.Recovered, all.Gap = 1, 50, 50, 0
 	wantCoverage(t, all, 0, "--verify")
+}
+
+// Sweeps without a break beside a receiver, while every other event is lost, end with
+// one entry and one run for each push.
+func TestSweepsBesideAReceiver(t *testing.T) {
+	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	namespace, _ := verifiedNamespace(t)
+	startController(t, "one", func(o *app.ControllerOptions) { o.SweepInterval = time.Second })
+	r := receiver(t)
+	const streams, each = 4, 12
+	var all sync.WaitGroup
+	for s := range streams {
+		all.Go(func() {
+			stream := fmt.Sprintf("app%d", s)
+			for n := range each {
+				push(t, fmt.Sprintf("%s/%s:v%d", namespace, stream, n%3))
+				if n%2 == 0 {
+					continue
+				}
+				if code, body := send(t, r, streamNamed(t, namespace, stream)); code != http.StatusAccepted {
+					t.Errorf("the receiver answered %d %s", code, body)
+				}
+			}
+		})
+	}
+	all.Wait()
+	inPhase(t, namespace, streams*each, v1alpha1.PhaseRunning)
+	oneRunEach(t, namespace)
+	got, status, err := covered(t, namespace, "--verify")
+	if err != nil || status != 0 || got.Pushes != streams*each || got.Covered != streams*each || got.Doubled != 0 {
+		t.Errorf("status %d, %v, report %+v", status, err, got)
+	}
+	t.Logf("%d of %d pushes were recovered by sweeps", got.Recovered, got.Pushes)
 }
