@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -200,5 +201,24 @@ func TestDoctorNamesTheTriggersThereAre(t *testing.T) {
 		if r.status != test.status || !strings.Contains(r.out+r.errOut, test.want) {
 			t.Errorf("%v: status %d, %q, %q; want %d and %q", test.args, r.status, r.out, r.errOut, test.status, test.want)
 		}
+	}
+}
+
+// downMapper knows an API whose server does not answer.
+type downMapper struct{ meta.RESTMapper }
+
+func (downMapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	return nil, &apiutil.ErrResourceDiscoveryFailed{
+		{Group: kind.Group, Version: versions[0]}: &meta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions},
+	}
+}
+
+// An aggregated API that is down is not an API that is not there.
+func TestDoctorTellsDownFromMissing(t *testing.T) {
+	d := &doctor{cluster: cluster{writer: fake.NewClientBuilder().WithRESTMapper(downMapper{meta.NewDefaultRESTMapper(nil)}).Build()}}
+	got, served := d.kind(imageStreamKind, LevelWarning, "", "only registries are seen")
+	want := problem("ImageStream", "kubectl get apiservices tells which does not answer, and why", "the cluster knows image.openshift.io/v1 and does not serve it now")
+	if diff := cmp.Diff(want, got); diff != "" || served {
+		t.Errorf("served %v, finding (-want +got):\n%s", served, diff)
 	}
 }

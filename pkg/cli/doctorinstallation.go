@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -76,6 +78,11 @@ func (d *doctor) kind(kind schema.GroupVersionKind, level Level, cure, lack stri
 	_, err := d.writer.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	if err == nil {
 		return ok(check, "served as %s", version), true
+	}
+	// An aggregated API that is down is no match either, and not the same as none.
+	var down *apiutil.ErrResourceDiscoveryFailed
+	if errors.As(err, &down) {
+		return problem(check, "kubectl get apiservices tells which does not answer, and why", "the cluster knows %s and does not serve it now", version), false
 	}
 	if !meta.IsNoMatchError(err) {
 		return problem(check, "see whether the API server, and any aggregated API, answers", "it cannot be found out whether %s is served: %v", version, err), false
