@@ -23,7 +23,8 @@ type controllerAccess struct {
 	*apiAccess
 	mapper meta.RESTMapper
 	live   client.Client
-	cache  cache.Cache
+	// cache is nil until the cluster has all kinds that it holds.
+	cache cache.Cache
 	// kube is for Leases and Events. It has connections of its own, so that work
 	// cannot keep a lease from being renewed.
 	kube kubernetes.Interface
@@ -58,8 +59,7 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
-	a.cache, err = newControllerCache(a.apiAccess, a.mapper, o.SystemNamespace)
-	return a, err
+	return a, nil
 }
 
 func (a *controllerAccess) eventSink() record.EventSink {

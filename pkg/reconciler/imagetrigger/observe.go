@@ -37,6 +37,9 @@ type observed struct {
 	classMissing bool
 
 	rights rights
+	// trouble and troubleMessage say why runs do not appear; empty if they do.
+	trouble        string
+	troubleMessage string
 	// sweep is the latest of this spec, or nil.
 	sweep *sweep.Result
 }
@@ -87,6 +90,9 @@ func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger
 			return err
 		}
 		o.classMissing = !exists
+	}
+	if o.trouble, o.troubleMessage, err = r.Runs.Trouble(ctx, trigger.UID); err != nil {
+		return err
 	}
 	o.rights, err = r.observeRights(ctx, trigger, o)
 	return err
