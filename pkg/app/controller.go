@@ -150,6 +150,10 @@ func (c *Controller) work(ctx context.Context) error {
 	if err := c.awaitKinds(ctx); err != nil {
 		return err
 	}
+	var err error
+	if c.access.cache, err = newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, c.access.gaps); err != nil {
+		return err
+	}
 	parts, err := c.parts(ctx)
 	if err != nil {
 		return err

@@ -27,8 +27,9 @@ type controllerAccess struct {
 	*apiAccess
 	mapper meta.RESTMapper
 	live   client.Client
-	cache  cache.Cache
-	gaps   *gaps
+	// cache is nil until the cluster has all kinds that it holds.
+	cache cache.Cache
+	gaps  *gaps
 	// streams lists ImageStreams for sweeps.
 	streams rest.Interface
 	// kube is for Leases and Events. It has connections of its own, so that work
@@ -66,9 +67,6 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
 	a.gaps = &gaps{}
-	if a.cache, err = newControllerCache(a.apiAccess, a.mapper, o.SystemNamespace, a.gaps); err != nil {
-		return nil, err
-	}
 	a.streams, err = newStreamsClient(a.config, scheme)
 	return a, err
 }

@@ -36,15 +36,15 @@ func sendError(err error) error {
 		return nil
 	case !errors.As(err, &failed):
 		return &imageverification.SendError{Reason: verdict.SinkSilent, Err: err}
+	}
+	reason := verdict.SinkInvalid
+	switch {
 	case failed.MayHaveArrived:
-		return &imageverification.SendError{Reason: verdict.SinkSilent, Err: err}
+		reason = verdict.SinkSilent
+	case failed.Reason == eventlistener.SinkUnreachable:
+		reason = verdict.SinkUnreachable
+	case failed.Reason == eventlistener.SinkRefused:
+		reason = verdict.SinkRefused
 	}
-	switch failed.Reason {
-	case eventlistener.SinkUnreachable:
-		return &imageverification.SendError{Reason: verdict.SinkUnreachable, Err: err}
-	case eventlistener.SinkRefused:
-		return &imageverification.SendError{Reason: verdict.SinkRefused, Err: err}
-	default:
-		return &imageverification.SendError{Reason: verdict.SinkInvalid, Err: err}
-	}
+	return &imageverification.SendError{Reason: reason, RetryAfter: failed.RetryAfter, Err: err}
 }

@@ -13,20 +13,20 @@ import (
 )
 
 // entries makes the reconciler of ImageVerifications.
-func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, error) {
+func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, *imageverification.Reconciler, error) {
 	const name = "imageverification"
 	lease, component := c.leases.guard(election, name)
 	options, err := c.entryOptions()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	options.Lease, options.Ledger = lease, leasedLedger{c.ledger, lease}
 	if err := imageverification.Index(ctx, c.access.cache); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r, err := imageverification.New(options)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	impl, run := c.newQueue(ctx, r, name, component, c.options.Concurrency)
 	r.SetQueue(impl)
@@ -34,7 +34,7 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
 		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context
 		{&pipelinev1.PipelineRun{}, r.RunHandler()},    //nolint:contextcheck // informers give their handlers no context
-	}}, nil
+	}}, r, nil
 }
 
 func (c *Controller) entryOptions() (imageverification.Options, error) {
@@ -64,6 +64,8 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 		Log:      c.log,
 		Now:      c.options.Now,
 		Emitter:  tell,
+
+		MaxConcurrent: c.options.MaxConcurrent,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 // leasedLedger writes entries only while this process leads them. The
@@ -26,6 +27,11 @@ func (l leasedLedger) UpdateStatus(ctx context.Context, e *v1alpha1.ImageVerific
 	}
 	defer cancel()
 	return l.ledger.UpdateStatus(held, e, mutate)
+}
+
+// Head implements imageverification.Ledger. Anybody may look.
+func (l leasedLedger) Head(e *v1alpha1.ImageVerification, tag string) verdict.Head {
+	return l.ledger.Head(e, tag)
 }
 
 // leasedClient writes the status of objects only while this process leads them.

@@ -21,13 +21,18 @@ type ControllerOptions struct {
 	EventOverrides string
 	// Concurrency is how many entries are worked on at once.
 	Concurrency int
+	// MaxConcurrent bounds the runs of all triggers that are under way at once.
+	MaxConcurrent int
 	// SweepInterval is between two sweeps of a trigger; up to a tenth is added.
 	SweepInterval time.Duration
 }
 
 // DefaultControllerOptions returns what is used unless it is said otherwise.
 func DefaultControllerOptions() ControllerOptions {
-	return ControllerOptions{Common: DefaultCommon(), Address: ":8080", Concurrency: 16, SweepInterval: imagetrigger.DefaultIntervals().Sweep}
+	return ControllerOptions{
+		Common: DefaultCommon(), Address: ":8080", Concurrency: 16, MaxConcurrent: 200,
+		SweepInterval: imagetrigger.DefaultIntervals().Sweep,
+	}
 }
 
 // FromEnvironment reads what Kubernetes and Knative put into a Pod's environment.
@@ -54,6 +59,7 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "file to reach the API server with; default is the Pod's account")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are worked on at once")
+	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers are under way at once; each has its spec.maxConcurrent besides")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
 }
 
@@ -69,6 +75,9 @@ func (o ControllerOptions) validate() error {
 	}
 	if o.SweepInterval < shortestSweepInterval {
 		return fmt.Errorf("sweep-interval %s is shorter than %s", o.SweepInterval, shortestSweepInterval)
+	}
+	if o.MaxConcurrent < 1 || o.MaxConcurrent > 100_000 {
+		return fmt.Errorf("max-concurrent %d is not between 1 and 100000", o.MaxConcurrent)
 	}
 	return o.Common.validate()
 }

@@ -34,11 +34,11 @@ func (c *Controller) parts(ctx context.Context) ([]*part, error) {
 		{&corev1.ConfigMap{}, c.config.Handler()},
 		{&v1alpha1.ImageVerification{}, c.index.Handler()},
 	}}
-	entries, err := c.entries(ctx, election)
+	entries, runs, err := c.entries(ctx, election)
 	if err != nil {
 		return nil, err
 	}
-	triggers, err := c.triggers(ctx, election)
+	triggers, err := c.triggers(ctx, election, runs)
 	if err != nil {
 		return nil, err
 	}

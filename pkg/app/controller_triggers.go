@@ -22,7 +22,7 @@ import (
 const triggerConcurrency = 4
 
 // triggers makes the reconciler of ImageTriggers, and the sweeps that it asks for.
-func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part, error) {
+func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs imagetrigger.Runs) (*part, error) {
 	const name = "imagetrigger"
 	lease, component := c.leases.guard(election, name)
 	var impl *knative.Impl
@@ -38,6 +38,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part,
 		Rights:     checker,
 		Namespaces: sweep.NewLive(c.access.live),
 		Sweeps:     sweeper,
+		Runs:       runs,
 		Recorder:   c.recorder,
 		Log:        c.log,
 		Now:        c.options.Now,
@@ -53,7 +54,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config) (*part,
 	c.access.gaps.tell(r.Gap) //nolint:contextcheck // informers give their handlers no context
 	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
 	handlers := c.dependencies(r) //nolint:contextcheck // informers give their handlers no context
-	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()})
+	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, handler{&v1alpha1.ImageVerification{}, r.EntryHandler()})
 	return &part{run: []func(context.Context) error{run, sweeping}, handlers: handlers}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"knative.dev/pkg/apis"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -29,7 +30,7 @@ func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Re
 		}
 		return Report{}, fmt.Errorf("reading EventListener %q: %w", ref.Name, err)
 	}
-	g := gatherer{client: c.client, listener: &listener}
+	g := gatherer{client: c.client, listener: &listener, findings: notReady(&listener)}
 	if err := g.gather(ctx); err != nil {
 		return Report{}, err
 	}
@@ -52,6 +53,17 @@ func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Re
 	return sumUp(&listener, g.findings, results), nil
 }
 
+// notReady finds what the listener says of itself.
+func notReady(listener *triggersv1beta1.EventListener) []Finding {
+	ready := listener.Status.GetCondition(apis.ConditionReady)
+	if ready == nil || !ready.IsFalse() {
+		return nil
+	}
+	return []Finding{{Reason: ListenerNotReady, Message: fmt.Sprintf(
+		"EventListener %q says that it is not ready (%s: %s); see: kubectl describe -n %s eventlistener.triggers.tekton.dev %s",
+		listener.Name, ready.Reason, ready.Message, listener.Namespace, listener.Name)}}
+}
+
 func notCheckable(format string, args ...any) Report {
 	return Report{Findings: []Finding{{Reason: NotCheckable, Message: fmt.Sprintf(format, args...)}}}
 }
@@ -60,9 +72,9 @@ func notCheckable(format string, args ...any) Report {
 func sumUp(listener *triggersv1beta1.EventListener, findings []Finding, probes []probe) Report {
 	r := Report{Checked: true, Findings: findings}
 	if len(probes) == 0 {
-		if len(findings) == 0 {
-			r.Findings = []Finding{{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
-				"EventListener %q has no trigger, so that a request starts nothing; add one to its spec.triggers", listener.Name)}}
+		if _, refused := r.Refusal(); !refused {
+			r.Findings = append(findings, Finding{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
+				"EventListener %q has no trigger, so that a request starts nothing; add one to its spec.triggers", listener.Name)})
 		}
 		return r
 	}

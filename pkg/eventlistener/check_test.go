@@ -18,6 +18,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
@@ -223,6 +225,12 @@ func TestCheck(t *testing.T) {
 			name := "none"
 			el.Spec.Triggers[0].Template = &triggersv1beta1.EventListenerTemplate{Ref: &name}
 		}}, want: refused(TemplateNotFound)},
+		{name: "a listener that says it is not ready; it is used all the same", listener: listener{change: func(el *triggersv1beta1.EventListener) {
+			el.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionReady, Status: corev1.ConditionFalse, Reason: "MinimumReplicasUnavailable"}}
+		}}, want: want{checked: true, confirmable: true, reasons: []FindingReason{ListenerNotReady}}},
+		{name: "one that is not known to be ready", listener: listener{change: func(el *triggersv1beta1.EventListener) {
+			el.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionReady, Status: corev1.ConditionUnknown}}
+		}}, want: good},
 		{name: "a parameter bound twice", listener: listener{change: func(el *triggersv1beta1.EventListener) {
 			el.Spec.Triggers[0].Bindings = append(el.Spec.Triggers[0].Bindings, el.Spec.Triggers[0].Bindings[0])
 		}}, want: refused(ParamUnresolved)},

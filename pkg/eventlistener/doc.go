@@ -13,7 +13,8 @@
 //     and evaluates them for sample requests with Tekton's own resolution code, so
 //     that what it accepts is what the listener will create. Its Report says
 //     whether a request may be sent again (Confirmable) and what is wrong, each
-//     Finding with its cure. A sink of another kind cannot be checked.
+//     Finding with its cure. That a listener says of itself that it is not ready
+//     is a warning. A sink of another kind cannot be checked.
 //   - MayCreateRuns and MayGetImageStream ask the API server whether an account
 //     has the rights that a trigger needs; HasServiceAccount and HasRuntimeClass
 //     whether what it names exists.

@@ -43,6 +43,9 @@ const (
 	RunsMoreThanOnce FindingReason = "RunsMoreThanOnce"
 	// SandboxNotInTemplate: the PipelineRun's Pods do not get the requested class.
 	SandboxNotInTemplate FindingReason = "SandboxNotInTemplate"
+	// ListenerNotReady: the listener has an address, and says that it is not
+	// ready. A warning: what it says may be old, and a request shows.
+	ListenerNotReady FindingReason = "ListenerNotReady"
 	// InterceptorsNotChecked: what interceptors let through cannot be known. A warning.
 	InterceptorsNotChecked FindingReason = "InterceptorsNotChecked"
 )

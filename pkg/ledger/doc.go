@@ -17,7 +17,8 @@
 //     ImageVerifications (Store for a reflector of its own, Handler for an
 //     informer that others use too) and, at once, by this process's own writes;
 //     an own write that the watch does not confirm is forgotten again, so that a
-//     lost watch event can never cover a push for good.
+//     lost watch event can never cover a push for good. Head answers from it
+//     what a tag was last pushed to.
 //
 // A crash after create and before anything else loses nothing: the same push is
 // covered by spec.firstPush.

@@ -14,6 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -339,5 +340,44 @@ func TestStoreReplacesAll(t *testing.T) {
 	}
 	if err := s.Replace([]any{"no entry"}, "6"); err == nil {
 		t.Error("a list of something else is accepted")
+	}
+}
+
+func TestHeadIsTheNewestPushOfATag(t *testing.T) {
+	pushedTo := func(n int, at time.Duration, sequence int64) *v1alpha1.ImageVerification {
+		e := entryOf("web", n, fmt.Sprint("u", n), fmt.Sprint(n))
+		e.Spec.FirstPush.PushedAt, e.Spec.FirstPush.Sequence = metav1.NewTime(start.Add(at)), sequence
+		return e
+	}
+	foreign := pushedTo(9, time.Hour, 0)
+	foreign.Spec.Trigger.UID = "another"
+	for _, test := range []struct {
+		name    string
+		entries []*v1alpha1.ImageVerification
+		tag     string
+		want    int // the entry; 0 is none
+	}{
+		{"the newest of three", []*v1alpha1.ImageVerification{pushedTo(1, time.Minute, 0), pushedTo(2, 2*time.Minute, 0), pushedTo(3, 0, 0)}, "prod", 2},
+		{"another tag has none", []*v1alpha1.ImageVerification{pushedTo(1, 0, 0)}, "next", 0},
+		{"pushes of another trigger do not count", []*v1alpha1.ImageVerification{pushedTo(1, 0, 0), foreign}, "prod", 1},
+		{"of two in one second it is the asking entry's", []*v1alpha1.ImageVerification{pushedTo(1, 0, 0), pushedTo(2, 0, 0)}, "prod", 1},
+		{"where there are no times the sequence decides", []*v1alpha1.ImageVerification{pushedTo(1, time.Hour, 1), pushedTo(2, 0, 2)}, "prod", 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := NewIndex(func() time.Time { return start })
+			for _, e := range test.entries {
+				x.Handler().OnAdd(e, true)
+			}
+			var want verdict.Head
+			for _, e := range test.entries {
+				if e.ResourceVersion == fmt.Sprint(test.want) {
+					p := e.Spec.FirstPush
+					want = verdict.Head{Digest: e.Spec.Digest, PushedAt: p.PushedAt.Time, Sequence: p.Sequence}
+				}
+			}
+			if got := New(nil, x).Head(test.entries[0], test.tag); got != want {
+				t.Errorf("head %+v, want %+v", got, want)
+			}
+		})
 	}
 }

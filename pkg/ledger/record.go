@@ -7,6 +7,9 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
+// digestPrefix is left out of what is kept.
+const digestPrefix = "sha256:"
+
 // record is what the index keeps of an entry. There is one for each entry of
 // the cluster in every receiver, so that its size matters.
 type record struct {
@@ -27,7 +30,7 @@ type tagRecord struct {
 }
 
 func newRecord(entry *v1alpha1.ImageVerification) record {
-	digest := strings.TrimPrefix(entry.Spec.Digest, "sha256:")
+	digest := strings.TrimPrefix(entry.Spec.Digest, digestPrefix)
 	s := join(digest, string(entry.UID), entry.ResourceVersion)
 	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
 	r.add(entry.Spec.FirstPush)

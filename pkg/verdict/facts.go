@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -8,8 +9,11 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// defaultFreshness holds where the API server did not fill the field in.
-const defaultFreshness = 24 * time.Hour
+// What holds where the API server did not fill a field in.
+const (
+	defaultFreshness = 24 * time.Hour
+	defaultRetries   = 2
+)
 
 // Trigger is what a decision needs to know of an entry's ImageTrigger. The zero
 // value is a trigger that is not ready.
@@ -30,6 +34,17 @@ type Trigger struct {
 	Freshness time.Duration
 	// RuntimeClass is what the run's Pods must have; empty asks for none.
 	RuntimeClass string
+	// Retries is how often a run whose infrastructure failed is repeated.
+	Retries int
+	// SkipSuperseded is true if a push that waits is given up for a newer one.
+	SkipSuperseded bool
+
+	// SinkLog says where to read what the sink did with a request.
+	SinkLog string
+	// SinkDoubt is what the sink says of itself that may keep it from working.
+	SinkDoubt string
+	// PausedUntil is until when the sink asked to be left alone; zero if it did not.
+	PausedUntil time.Time
 }
 
 // TriggerOf returns what decisions need to know of t. Nil is a trigger that is gone.
@@ -43,9 +58,20 @@ func TriggerOf(t *v1alpha1.ImageTrigger) Trigger {
 		Confirmable:  t.Status.Confirmable,
 		Freshness:    defaultFreshness,
 		RuntimeClass: t.Spec.Sandbox.RuntimeClassName,
+		Retries:      defaultRetries,
+
+		SkipSuperseded: t.Spec.Superseded == v1alpha1.SupersededSkip,
+		SinkLog:        sinkLog(t),
 	}
 	if t.Spec.Freshness != nil {
 		facts.Freshness = max(t.Spec.Freshness.Duration, 0)
+	}
+	if t.Spec.Retries != nil {
+		facts.Retries = int(max(*t.Spec.Retries, 0))
+	}
+	resolved := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionSinkResolved)
+	if resolved != nil && resolved.ObservedGeneration == t.Generation && resolved.Reason != v1alpha1.ReasonSinkResolved {
+		facts.SinkDoubt = resolved.Message
 	}
 	if facts.Ready {
 		return facts
@@ -56,6 +82,20 @@ func TriggerOf(t *v1alpha1.ImageTrigger) Trigger {
 		facts.Reason, facts.Message = c.Reason, c.Message
 	}
 	return facts
+}
+
+// sinkLog is the command that shows what became of requests: a listener tells
+// nobody but its log.
+func sinkLog(t *v1alpha1.ImageTrigger) string {
+	ref := t.Spec.Sink.Ref
+	switch {
+	case ref == nil:
+		return "the log of " + t.Spec.Sink.URI
+	case ref.Kind == "" || ref.Kind == "EventListener":
+		return fmt.Sprintf("kubectl logs -n %s deploy/el-%s", t.Namespace, ref.Name)
+	default:
+		return fmt.Sprintf("the log of %s %q", ref.Kind, ref.Name)
+	}
 }
 
 // Sight says what is known of whether a run exists. The zero value is "nobody looked".
@@ -103,4 +143,6 @@ type Pod struct {
 	// RuntimeClass is the class it has; empty for none.
 	RuntimeClass string
 	Node         string
+	// Failure is what its first container that failed said; empty if none did.
+	Failure string
 }

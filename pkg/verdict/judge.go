@@ -59,7 +59,7 @@ func Judge(digest image.Digest, requestedClass string, pr PipelineRun, pods []Po
 
 func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alpha1.Outcome, Reason, string) {
 	if !pr.Done || !pr.Succeeded {
-		return v1alpha1.OutcomeError, RunFailed, note(pr.Reason, pr.Message)
+		return failed(pr, pods)
 	}
 	verdict := pr.Results[ResultVerdict]
 	switch verdict {
@@ -84,6 +84,26 @@ func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alp
 		return v1alpha1.OutcomeError, NotSandboxed, message
 	}
 	return v1alpha1.OutcomePass, Passed, ""
+}
+
+// The reasons that Tekton gives to a PipelineRun that somebody stopped, which
+// nobody but a person does.
+var cancelled = map[string]bool{"Cancelled": true, "CancelledRunningFinally": true, "StoppedRunningFinally": true, "PipelineRunCancelled": true}
+
+// failed says why a run failed: the PipelineRun only counts its tasks, so that
+// what the first failed step said comes first.
+func failed(pr PipelineRun, pods []Pod) (v1alpha1.Outcome, Reason, string) {
+	message := note(pr.Reason, pr.Message)
+	for _, p := range pods {
+		if p.Failure != "" {
+			message = fmt.Sprintf("%s (%s)", image.Cut(p.Failure, maxMessage/2), message)
+			break
+		}
+	}
+	if cancelled[pr.Reason] {
+		return v1alpha1.OutcomeError, RunCancelled, message
+	}
+	return v1alpha1.OutcomeError, RunFailed, message
 }
 
 // unsandboxed returns why it is not shown that every Pod had the class, or "".

@@ -77,13 +77,23 @@ func TestJudgeTellsWhatTheRunSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := done(map[string]string{"verdict": "fail", "digest": digest.String(), "summary": `{"high":2}`, "report": "host/r@" + digest.String()})
-	got := verdict.Judge(digest, "kata", run, []verdict.Pod{{"p1", "kata", "n1"}, {"p2", "", "n2"}, {"p3", "kata", "n3"}})
+	got := verdict.Judge(digest, "kata", run, []verdict.Pod{
+		{Name: "p1", RuntimeClass: "kata", Node: "n1"}, {Name: "p2", Node: "n2"}, {Name: "p3", RuntimeClass: "kata", Node: "n3"}})
 	want := verdict.Outcome{
 		Outcome: v1alpha1.OutcomeFail, Reason: verdict.Failed, Digest: digest.String(), Summary: `{"high":2}`, Report: "host/r@" + digest.String(),
 		Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata", ""}, Pods: []string{"p1", "p2", "p3"}, Node: "n1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
+	}
+	stopped := verdict.Judge(digest, "", verdict.PipelineRun{Done: true, Reason: "Cancelled"}, nil)
+	if stopped.Outcome != v1alpha1.OutcomeError || stopped.Reason != verdict.RunCancelled {
+		t.Errorf("a run that somebody stopped is %s/%s", stopped.Outcome, stopped.Reason)
+	}
+	step := verdict.Judge(digest, "", verdict.PipelineRun{Done: true, Reason: "Failed", Message: "Tasks Completed: 1"},
+		[]verdict.Pod{{Name: "p1"}, {Name: "p2", Failure: "fetch: the registry does not answer"}})
+	if step.Reason != verdict.RunFailed || step.Message != "fetch: the registry does not answer (Failed: Tasks Completed: 1)" {
+		t.Errorf("a run whose step failed is %s: %s", step.Reason, step.Message)
 	}
 	failed := verdict.Judge(digest, "", verdict.PipelineRun{Done: true, Reason: "PipelineRunTimeout", Message: "took too long"}, nil)
 	if failed.Message != "PipelineRunTimeout: took too long" {
@@ -121,7 +131,7 @@ func TestTransitions(t *testing.T) {
 	s := &e.Status
 	for i := range 12 {
 		verdict.Begin(s, v1alpha1.RunStatus{Name: name, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: string(rune('a' + i))}}, at)
-		verdict.Attempt(s, at)
+		verdict.Attempt(s, ready(), at)
 		verdict.Confirm(s, verdict.PipelineRun{Name: name, UID: "u", Started: at}, at)
 		verdict.Finish(s, verdict.PipelineRun{Name: name, Finished: at}, verdict.Outcome{Outcome: v1alpha1.OutcomePass, Reason: verdict.Passed}, 0, at)
 	}
@@ -147,8 +157,8 @@ func TestAnOutcomeThatIsNotSetIsAnError(t *testing.T) {
 // Property: without a run under way, no transition of a run changes anything.
 func TestTransitionsOfNoRunChangeNothing(t *testing.T) {
 	for name, do := range map[string]func(*v1alpha1.ImageVerificationStatus){
-		"Attempt": func(s *v1alpha1.ImageVerificationStatus) { verdict.Attempt(s, now) },
-		"Refuse":  func(s *v1alpha1.ImageVerificationStatus) { verdict.Refuse(s, verdict.SinkRefused, "m", now) },
+		"Attempt": func(s *v1alpha1.ImageVerificationStatus) { verdict.Attempt(s, ready(), now) },
+		"Refuse":  func(s *v1alpha1.ImageVerificationStatus) { verdict.Refuse(s, ready(), verdict.SinkRefused, "m", now) },
 		"Confirm": func(s *v1alpha1.ImageVerificationStatus) { verdict.Confirm(s, verdict.PipelineRun{}, now) },
 		"Finish": func(s *v1alpha1.ImageVerificationStatus) {
 			verdict.Finish(s, verdict.PipelineRun{}, verdict.Outcome{Outcome: v1alpha1.OutcomePass}, 1, now)

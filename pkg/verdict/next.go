@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"hash/fnv"
 	"sort"
 	"time"
 
@@ -38,6 +37,8 @@ const (
 	Settle
 	// End: the current run ends without a verdict, for Reason.
 	End
+	// GiveUp: the latest run, which was to be repeated, is not.
+	GiveUp
 )
 
 // Decision is what Next decided.
@@ -54,20 +55,7 @@ type Decision struct {
 	Run int32
 }
 
-// The times by which a run is looked for and requested again.
 const (
-	// firstLook is how long a sink is given before the API server is asked.
-	firstLook = 20 * time.Millisecond
-	// slowestLook is the longest time between two looks.
-	slowestLook = 2 * time.Second
-	// confirmWindow is how long a run may take to appear.
-	confirmWindow = 10 * time.Second
-	// cacheLag is how far the watch of PipelineRuns may lag before it is not
-	// believed that a confirmed run is missing from it.
-	cacheLag = 2 * time.Second
-	// firstBackoff and slowestBackoff bound the time between two requests.
-	firstBackoff   = 250 * time.Millisecond
-	slowestBackoff = 30 * time.Second
 	// triggerRetry is how often a trigger that is not ready is looked at again,
 	// besides whenever it changes.
 	triggerRetry = time.Minute
@@ -88,13 +76,16 @@ func Next(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, now time.Time
 		return confirm(e, run, t, seen, now)
 	}
 	if cause, ok := again(&e.Status); ok {
-		return start(cause, t, seen)
+		return start(cause, t, seen, now)
 	}
 	if push := Undecided(e); push != nil {
 		return decidePush(e, push, t, seen, now)
 	}
 	if id, ok := unhandledRequest(e); ok {
-		return start(v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}, t, seen)
+		return start(v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}, t, seen, now)
+	}
+	if Scheduled(&e.Status) {
+		return repeat(&e.Status, t, seen, now)
 	}
 	return Decision{Action: Rest, Reason: Reason(e.Status.Reason)}
 }
@@ -155,12 +146,12 @@ func decidePush(e *v1alpha1.ImageVerification, push *v1alpha1.TagStatus, t Trigg
 	if !t.Gone && fresh(&e.Status, t, now) {
 		return Decision{Action: Cover, Reason: Reason(e.Status.Reason), Run: latest(&e.Status).Number}
 	}
-	return start(PushCause(push.PushRecord), t, seen)
+	return start(PushCause(push.PushRecord), t, seen, now)
 }
 
 // start wants a run. A sighting is of the next run's name: the run may exist
 // already, if a process ended between sending the request and recording it.
-func start(cause v1alpha1.Cause, t Trigger, seen Sighting) Decision {
+func start(cause v1alpha1.Cause, t Trigger, seen Sighting, now time.Time) Decision {
 	switch {
 	case seen.Sight == Found:
 		return Decision{Action: Start, Cause: cause}
@@ -170,6 +161,8 @@ func start(cause v1alpha1.Cause, t Trigger, seen Sighting) Decision {
 		return Decision{Action: Skip, Reason: TriggerDeleted, Cause: cause, Message: "its ImageTrigger was deleted before the run was requested"}
 	case !t.Ready:
 		return Decision{Action: Wait, Reason: Reason(t.Reason), Message: t.Message, After: triggerRetry, Cause: cause, Hold: true}
+	case now.Before(t.PausedUntil):
+		return paused(t, Decision{Cause: cause}, now)
 	default:
 		return Decision{Action: Start, Cause: cause}
 	}
@@ -231,91 +224,6 @@ func unhandledRequest(e *v1alpha1.ImageVerification) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// confirm decides while a run is requested but was not seen yet.
-func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
-	switch seen.Sight {
-	case Found:
-		if reason := Foreign(e, run.Name, seen.Run); reason != "" {
-			return Decision{Action: End, Reason: RunNameTaken, Message: reason, Run: run.Number}
-		}
-		return Decision{Action: Adopt, Reason: Running, Run: run.Number}
-	case Absent:
-		return unseen(run, t, now)
-	case NotLooked:
-		first := firstLook
-		if undelivered(run) {
-			first = patience(run) // there is nothing to be seen before
-		}
-		if since := sinceFired(run, now); run.Attempts > 0 && since < first {
-			return Decision{Action: Wait, Reason: sent(run), After: first - since, Run: run.Number}
-		}
-		return Decision{Action: Look, Run: run.Number}
-	default:
-		return Decision{Action: Look, Reason: Unknown, Run: run.Number}
-	}
-}
-
-// unseen decides when the API server has no run of that name.
-func unseen(run *v1alpha1.RunStatus, t Trigger, now time.Time) Decision {
-	again, since := patience(run), sinceFired(run, now)
-	if run.Attempts > 0 && since < again {
-		return Decision{Action: Wait, Reason: sent(run), After: min(max(since, firstLook), slowestLook, again-since), Run: run.Number}
-	}
-	switch {
-	case t.Gone:
-		return Decision{Action: Skip, Reason: TriggerDeleted, Message: "its ImageTrigger was deleted before the run appeared", Run: run.Number}
-	case run.Attempts > 0 && !t.Confirmable && !undelivered(run):
-		return Decision{Action: End, Reason: Unconfirmed, Run: run.Number, Message: "no PipelineRun of this name appeared within " + confirmWindow.String() +
-			", and as the sink cannot be looked into, a second request could start a second run; let the template take the run's name, or replay it by hand"}
-	case !t.Ready:
-		return Decision{Action: Wait, Reason: Reason(t.Reason), Message: t.Message, After: triggerRetry, Run: run.Number, Hold: true}
-	default:
-		return Decision{Action: Fire, Reason: sent(run), Run: run.Number}
-	}
-}
-
-// sent is where the latest request stands.
-func sent(run *v1alpha1.RunStatus) Reason {
-	if run.Reason == "" {
-		return Requested
-	}
-	return Reason(run.Reason)
-}
-
-// undelivered reports whether the latest request certainly started nothing.
-func undelivered(run *v1alpha1.RunStatus) bool {
-	switch Reason(run.Reason) {
-	case SinkUnreachable, SinkRefused, SinkInvalid:
-		return true
-	default:
-		return false
-	}
-}
-
-// patience is how long after the latest request the next one is sent. The
-// jitter comes from the run's name, so that many runs do not fire in step and
-// the decision stays repeatable.
-func patience(run *v1alpha1.RunStatus) time.Duration {
-	backoff := slowestBackoff
-	if n := run.Attempts - 1; n < 8 {
-		backoff = min(firstBackoff<<max(n, 0), slowestBackoff)
-	}
-	h := fnv.New32a()
-	fmt.Fprintf(h, "%s/%d", run.Name, run.Attempts)
-	backoff += backoff / 4 * time.Duration(h.Sum32()%100) / 100
-	if undelivered(run) {
-		return backoff
-	}
-	return max(confirmWindow, backoff)
-}
-
-func sinceFired(run *v1alpha1.RunStatus, now time.Time) time.Duration {
-	if run.FiredAt == nil {
-		return 0
-	}
-	return max(now.Sub(run.FiredAt.Time), 0)
 }
 
 // follow decides while the run exists.

@@ -62,6 +62,9 @@ func with(run v1alpha1.RunStatus) func(*v1alpha1.ImageVerification) {
 			s.Phase, s.Reason = v1alpha1.PhaseError, run.Reason
 		default:
 			s.Phase, s.Reason = v1alpha1.PhaseRequested, "Requested"
+			if run.Reason != "" && run.Reason != string(verdict.RequestedOnce) {
+				s.Reason = run.Reason
+			}
 		}
 	}
 }
@@ -96,7 +99,34 @@ func requests(ids ...string) func(*v1alpha1.ImageVerification) {
 }
 
 func ready() verdict.Trigger {
-	return verdict.Trigger{Ready: true, Generation: 1, Confirmable: true, Freshness: time.Hour}
+	return verdict.Trigger{Ready: true, Generation: 1, Confirmable: true, Freshness: time.Hour, Retries: 2}
+}
+
+func pausing(d time.Duration) verdict.Trigger {
+	return trigger(func(t *verdict.Trigger) { t.PausedUntil = now.Add(d) })
+}
+
+// firstRepeat is when the first run of these tests is repeated: 10 s, and the
+// jitter of its name.
+const firstRepeat = 11350 * time.Millisecond
+
+var retry = v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: name}
+
+// failedRun is one whose infrastructure failed.
+func failedRun(ago time.Duration) v1alpha1.RunStatus {
+	r := ended(v1alpha1.OutcomeError, verdict.RunFailed)
+	r.FinishedAt = &metav1.Time{Time: now.Add(-ago)}
+	return r
+}
+
+func scheduled(e *v1alpha1.ImageVerification) {
+	held(verdict.RetryScheduled)(e)
+	e.Status.Phase = v1alpha1.PhasePending
+}
+
+// held is an entry whose status says what it waits for.
+func held(reason verdict.Reason) func(*v1alpha1.ImageVerification) {
+	return func(e *v1alpha1.ImageVerification) { e.Status.Reason = string(reason) }
 }
 
 func trigger(change func(*verdict.Trigger)) verdict.Trigger {
@@ -122,7 +152,7 @@ var (
 
 func TestNext(t *testing.T) {
 	gone := verdict.Trigger{Gone: true}
-	unready := verdict.Trigger{Reason: "SinkNotFound", Message: "no such sink", Generation: 1, Freshness: time.Hour}
+	unready := verdict.Trigger{Reason: "SinkNotFound", Message: "no such sink", Generation: 1, Freshness: time.Hour, Retries: 2}
 	for _, test := range []struct {
 		name    string
 		entry   *v1alpha1.ImageVerification
@@ -210,6 +240,27 @@ func TestNext(t *testing.T) {
 			verdict.Decision{Action: verdict.Wait, Reason: "SinkNotFound", After: time.Minute, Run: 1, Hold: true}},
 		{"no request is repeated for a trigger that is gone", entry(with(fired(time.Minute, 1, ""))), gone, absent,
 			verdict.Decision{Action: verdict.Skip, Reason: verdict.TriggerDeleted, Run: 1}},
+		{"what cannot be confirmed does not end while the trigger is not ready", entry(with(fired(time.Minute, 1, ""))),
+			trigger(func(t *verdict.Trigger) { t.Ready, t.Confirmable, t.Reason = false, false, "GenerateName" }), absent,
+			verdict.Decision{Action: verdict.Wait, Reason: "GenerateName", After: time.Minute, Run: 1, Hold: true}},
+		{"what was sent once is not sent again, though the sink can be looked into by now", entry(with(fired(10*time.Second, 1, verdict.RequestedOnce))), ready(), absent,
+			verdict.Decision{Action: verdict.End, Reason: verdict.Unconfirmed, Run: 1}},
+		{"nor if the trigger is not ready by now", entry(with(fired(10*time.Second, 1, verdict.RequestedOnce))), unready, absent,
+			verdict.Decision{Action: verdict.End, Reason: verdict.Unconfirmed, Run: 1}},
+		{"what the trigger lacks is told before the run's time is up", entry(with(fired(3*time.Second, 1, ""))), unready, absent,
+			verdict.Decision{Action: verdict.Wait, Reason: "SinkNotFound", After: 2 * time.Second, Run: 1, Hold: true}},
+		{"but not while a run may just be slow", entry(with(fired(time.Second, 1, ""))), unready, absent,
+			verdict.Decision{Action: verdict.Wait, Reason: verdict.Requested, After: time.Second, Run: 1}},
+		{"once the trigger is mended nothing more is waited for", entry(with(fired(3*time.Second, 1, "")), held("SinkNotFound")), ready(), absent,
+			verdict.Decision{Action: verdict.Fire, Reason: verdict.Requested, Run: 1}},
+		{"nor before a request that did not arrive is sent again", entry(with(fired(3*time.Second, 9, verdict.SinkUnreachable)), held("SinkNotFound")), ready(), nobody,
+			verdict.Decision{Action: verdict.Look, Run: 1}},
+		{"a sink that asked for a pause has it", entry(with(fired(time.Second, 1, verdict.SinkRefused))), pausing(time.Minute), absent,
+			verdict.Decision{Action: verdict.Wait, Reason: verdict.SinkRefused, After: time.Minute, Run: 1, Hold: true}},
+		{"a short pause is not worth a note", entry(with(fired(time.Second, 1, verdict.SinkRefused))), pausing(time.Second), absent,
+			verdict.Decision{Action: verdict.Wait, Reason: verdict.SinkRefused, After: time.Second, Run: 1}},
+		{"new pushes keep the pause too", entry(), pausing(time.Minute), nobody,
+			verdict.Decision{Action: verdict.Wait, Reason: verdict.SinkRefused, After: time.Minute, Cause: push, Hold: true}},
 		{"a run of ours is adopted", entry(with(fired(time.Second, 1, ""))), ready(), ours(), verdict.Decision{Action: verdict.Adopt, Reason: verdict.Running, Run: 1}},
 		{"a run without our label is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *verdict.PipelineRun) { pr.RunLabel = "" }),
 			verdict.Decision{Action: verdict.End, Reason: verdict.RunNameTaken, Run: 1}},
@@ -250,7 +301,22 @@ func TestNext(t *testing.T) {
 			return r
 		}())), ready(), nobody, verdict.Decision{Action: verdict.Start, Cause: push}},
 		{"but not for ever", entry(taken(), taken(), taken(), taken(), taken()), ready(), nobody, verdict.Decision{Action: verdict.Rest, Reason: verdict.RunNameTaken}},
-		{"a run that failed is not repeated yet", entry(with(ended(v1alpha1.OutcomeError, verdict.RunFailed))), ready(), nobody, verdict.Decision{Action: verdict.Rest, Reason: verdict.RunFailed}},
+		{"a run that failed and was not to be repeated stays so", entry(with(ended(v1alpha1.OutcomeError, verdict.RunFailed))), ready(), nobody,
+			verdict.Decision{Action: verdict.Rest, Reason: verdict.RunFailed}},
+		{"a run that is to be repeated is given time", entry(with(failedRun(time.Second)), scheduled), ready(), nobody,
+			verdict.Decision{Action: verdict.Wait, Reason: verdict.RetryScheduled, After: firstRepeat - time.Second, Cause: retry, Hold: true}},
+		{"then it is repeated", entry(with(failedRun(firstRepeat)), scheduled), ready(), nobody, verdict.Decision{Action: verdict.Start, Cause: retry}},
+		{"unless the trigger is not ready", entry(with(failedRun(time.Minute)), scheduled), unready, nobody,
+			verdict.Decision{Action: verdict.Wait, Reason: "SinkNotFound", After: time.Minute, Cause: retry, Hold: true}},
+		{"it is given up with its trigger", entry(with(failedRun(time.Second)), scheduled), gone, nobody, verdict.Decision{Action: verdict.GiveUp, Reason: verdict.RunFailed, Run: 1}},
+		{"it is given up if the trigger wants no retries any more", entry(with(failedRun(time.Second)), scheduled), trigger(func(t *verdict.Trigger) { t.Retries = 0 }), nobody,
+			verdict.Decision{Action: verdict.GiveUp, Reason: verdict.RunFailed, Run: 1}},
+		{"a repetition that an earlier process fired is recorded all the same", entry(with(failedRun(time.Minute)), scheduled), gone, ours(),
+			verdict.Decision{Action: verdict.Start, Cause: retry}},
+		{"a new push does not wait for it", entry(with(failedRun(time.Second)), scheduled, tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
+			verdict.Decision{Action: verdict.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v2@2026-01-02T03:04:05Z"}}},
+		{"nor does what somebody asks for", entry(with(failedRun(time.Second)), scheduled, requests("a")), ready(), nobody,
+			verdict.Decision{Action: verdict.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "a"}}},
 		{"a manual request starts a run", entry(with(ended(v1alpha1.OutcomePass, verdict.Passed)), validFor(time.Hour), requests("a", "b"),
 			func(e *v1alpha1.ImageVerification) { e.Status.HandledRequests = []string{"a"} }), ready(), nobody,
 			verdict.Decision{Action: verdict.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "b"}}},
@@ -304,8 +370,10 @@ func TestRequestsGrowApart(t *testing.T) {
 }
 
 func TestTriggerOf(t *testing.T) {
+	const listenerLog = "kubectl logs -n demo deploy/el-scan"
 	made := func(change func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
-		tr := &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+		tr := &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Generation: 2}}
+		tr.Spec.Sink.Ref = &v1alpha1.SinkRef{Name: "scan"}
 		tr.Status.ObservedGeneration = 2
 		tr.MarkFilterValid(now)
 		tr.MarkSinkResolved("http://sink", now)
@@ -321,19 +389,24 @@ func TestTriggerOf(t *testing.T) {
 	}{
 		{"no trigger is gone", nil, verdict.Trigger{Gone: true}},
 		{"a ready one, with the default freshness", made(func(*v1alpha1.ImageTrigger) {}),
-			verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour}},
+			verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
 		{"a freshness of 0 and a class", made(func(tr *v1alpha1.ImageTrigger) {
 			tr.Spec.Freshness = &metav1.Duration{}
 			tr.Spec.Sandbox.RuntimeClassName = "kata"
-		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, RuntimeClass: "kata"}},
+		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, RuntimeClass: "kata", Retries: 2, SinkLog: listenerLog}},
 		{"one whose sink cannot be looked into is ready and not confirmable", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateUnknown("NotCheckable", "", now) }),
-			verdict.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour}},
+			verdict.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
 		{"one whose template is refused", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateRefused("NameNotRun", "cure", now) }),
-			verdict.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour}},
+			verdict.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
 		{"one that was changed since it was checked", made(func(tr *v1alpha1.ImageTrigger) { tr.Generation = 3 }),
-			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour}},
-		{"one that was never checked", &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Generation: 1}},
-			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour}},
+			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
+		{"one that was never checked, and whose sink is a URI", &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: v1alpha1.ImageTriggerSpec{Sink: v1alpha1.Sink{URI: "http://x"}}},
+			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour, Retries: 2, SinkLog: "the log of http://x"}},
+		{"one that gives superseded pushes up, without retries, at a sink that has doubts", made(func(tr *v1alpha1.ImageTrigger) {
+			tr.Spec.Superseded, tr.Spec.Retries = v1alpha1.SupersededSkip, new(int32)
+			tr.Spec.Sink.Ref = &v1alpha1.SinkRef{Kind: "Broker", Name: "b"}
+			tr.MarkSinkDoubted("http://sink", "SinkNotReady", "it says so", now)
+		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, SkipSuperseded: true, SinkLog: `the log of Broker "b"`, SinkDoubt: "it says so"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, verdict.TriggerOf(test.trigger)); diff != "" {

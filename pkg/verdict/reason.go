@@ -7,12 +7,14 @@ type Reason string
 const (
 	// TriggerNotReady: the trigger's own reason and message say more.
 	TriggerNotReady Reason = "TriggerNotReady"
-	// Queued: the trigger's maxConcurrent is reached.
+	// Queued: the trigger's maxConcurrent, or the bound of all triggers, is reached.
 	Queued Reason = "Queued"
 	// FactsUnreadable: the image's facts could not be read yet.
 	FactsUnreadable Reason = "FactsUnreadable"
 	// FilterInvalid: the trigger's filter does not compile.
 	FilterInvalid Reason = "FilterInvalid"
+	// RetryScheduled: the latest run's infrastructure failed; it is repeated.
+	RetryScheduled Reason = "RetryScheduled"
 )
 
 // Why a push has no run.
@@ -24,12 +26,18 @@ const (
 	FilterFailed Reason = "FilterFailed"
 	// Existing: it was there before the trigger.
 	Existing Reason = "Existing"
+	// Superseded: its tags were pushed again before its run, and the trigger
+	// wants the newer pushes only.
+	Superseded Reason = "Superseded"
 )
 
 // Where a run stands.
 const (
 	// Requested: the sink accepted the request; the run is looked for.
 	Requested Reason = "Requested"
+	// RequestedOnce: the same, and nothing would keep a second request from
+	// starting a second run.
+	RequestedOnce Reason = "RequestedOnce"
 	// SinkUnreachable: nothing was sent; the request is sent again.
 	SinkUnreachable Reason = "SinkUnreachable"
 	// SinkRefused: the sink answered with an error; the request is sent again.
@@ -46,14 +54,21 @@ const (
 const (
 	Passed Reason = "Passed"
 	Failed Reason = "Failed"
-	// Unconfirmed: no run appeared, and a second request could start a second run.
+	// Unconfirmed: no run appeared. Of a run that goes on: the request is sent
+	// again. Of one that ended: a second request could start a second run.
 	Unconfirmed Reason = "Unconfirmed"
 	// RunNameTaken: a run of that name exists and is not this entry's.
 	RunNameTaken Reason = "RunNameTaken"
 	// Vanished: the run was deleted before its outcome was recorded.
 	Vanished Reason = "Vanished"
-	// RunFailed: the PipelineRun itself failed.
+	// Misnamed: a run of another name carries this run's label.
+	Misnamed Reason = "Misnamed"
+	// RunFailed: the PipelineRun itself failed. It is the one end that a
+	// repetition may cure: the others come from what the template, the pipeline
+	// or the listener are, and from what somebody wanted.
 	RunFailed Reason = "RunFailed"
+	// RunCancelled: somebody stopped the PipelineRun.
+	RunCancelled Reason = "RunCancelled"
 	// NoVerdict: the PipelineRun succeeded without the result "verdict".
 	NoVerdict Reason = "NoVerdict"
 	// BadVerdict: the result "verdict" is neither pass nor fail.

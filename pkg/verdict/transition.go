@@ -32,29 +32,44 @@ func Begin(s *v1alpha1.ImageVerificationStatus, run v1alpha1.RunStatus, now time
 	s.Phase, s.Reason, s.Message, s.ValidUntil = v1alpha1.PhaseRequested, string(Requested), "", nil
 }
 
-// Attempt records that a request is about to be sent, or was just sent.
-func Attempt(s *v1alpha1.ImageVerificationStatus, at time.Time) {
+// Attempt records that a request is about to be sent, or was just sent. That the
+// one before was taken and nothing came of it is told from then on.
+func Attempt(s *v1alpha1.ImageVerificationStatus, t Trigger, at time.Time) {
 	run := Current(s)
 	if run == nil {
 		return
 	}
+	again := run.Attempts > 0 && !undelivered(run)
 	fired := metav1.NewMicroTime(at)
 	run.FiredAt = &fired
 	run.Attempts++
 	run.Reason, run.Message = "", ""
-	s.Reason, s.Message = string(Requested), ""
 	s.MarkFired(run.Name, at)
+	switch {
+	case !t.Confirmable:
+		run.Reason = string(RequestedOnce)
+	case again:
+		run.Reason, run.Message = string(Unconfirmed), image.Cut(suspicion(run.Attempts-1, t), maxMessage)
+		s.MarkNotStarted(run.Reason, run.Message, at)
+	}
+	s.Reason, s.Message = string(sent(run)), run.Message
 }
 
-// Refuse records that the latest request did not reach the sink.
-func Refuse(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, now time.Time) {
+// Refuse records that the latest request did not reach the sink, or that this is
+// not known.
+func Refuse(s *v1alpha1.ImageVerificationStatus, t Trigger, reason Reason, message string, now time.Time) {
 	run := Current(s)
 	if run == nil {
 		return
 	}
-	run.Reason, run.Message = string(reason), image.Cut(message, maxMessage)
-	s.Reason, s.Message = run.Reason, run.Message
-	s.MarkNotFired(run.Reason, run.Message, now)
+	message = image.Cut(note(message, t.SinkDoubt), maxMessage)
+	s.Reason, s.Message = string(reason), message
+	s.MarkNotFired(string(reason), message, now)
+	run.Message = message
+	if reason == SinkSilent && Reason(run.Reason) == RequestedOnce {
+		return // it may have been taken, and must still not be sent again
+	}
+	run.Reason = string(reason)
 }
 
 // Confirm records that the run exists, and when it started if it has.
@@ -163,8 +178,10 @@ func Hold(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, no
 	}
 	s.Phase, s.Reason, s.Message = phase, string(reason), message
 	s.MarkRecorded(now)
-	if phase == v1alpha1.PhasePending {
+	if run := Current(s); run == nil {
 		s.MarkWaiting(string(reason), message, now)
+	} else if run.ConfirmedAt == nil {
+		s.MarkNotStarted(string(reason), message, now)
 	}
 	return true
 }

@@ -227,7 +227,7 @@ func (e *bed) startReceiver(b *testing.B) served {
 	return e.startRevet(b, "receiver", e.programs.receiver, "-drain-delay=0s")
 }
 func (e *bed) startController(b *testing.B) served {
-	return e.startRevet(b, "controller", e.programs.controller, "-identity=bench")
+	return e.startRevet(b, "controller", e.programs.controller, "-identity=bench", fmt.Sprintf("-max-concurrent=%d", maxConcurrent))
 }
 
 func (e *bed) startRevet(b *testing.B, name, program string, args ...string) served {

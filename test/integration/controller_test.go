@@ -55,6 +55,7 @@ type standInListener struct {
 
 	mu       sync.Mutex
 	requests map[string]int // by run
+	dropping bool           // as one does whose binding misses a field
 }
 
 func newStandInListener(t *testing.T, namespace string) *standInListener {
@@ -75,9 +76,27 @@ func (l *standInListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	l.mu.Lock()
 	l.requests[body.Run]++
+	dropping := l.dropping
 	l.mu.Unlock()
 	w.WriteHeader(http.StatusAccepted)
+	if dropping {
+		return
+	}
 	go l.create(context.WithoutCancel(r.Context()), body.Run, body.EntryUID, body.Image.Digest)
+}
+
+// drops makes the listener take requests and do nothing, or work again.
+func (l *standInListener) drops(yes bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropping = yes
+}
+
+// asked is how many runs were asked for.
+func (l *standInListener) asked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.requests)
 }
 
 // create is not tried again: a real listener only logs that it failed.
@@ -141,8 +160,8 @@ func startController(t *testing.T, identity string, change ...func(*app.Controll
 	o := app.DefaultControllerOptions()
 	o.Address, o.MetricsAddress, o.Identity = "127.0.0.1:0", "", identity
 	o.Config, o.Log = account(t, systemNamespace, "controller"), zap.NewNop()
-	for _, c := range change {
-		c(&o)
+	for _, f := range change {
+		f(&o)
 	}
 	c, err := app.NewController(t.Context(), o)
 	if err != nil {

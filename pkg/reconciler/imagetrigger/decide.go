@@ -31,15 +31,30 @@ func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1
 	next := trigger.DeepCopy()
 	next.Status.ObservedGeneration = trigger.Generation
 	decideFilter(next, o, now)
-	if o.sinkErr != nil {
-		next.MarkSinkUnresolved(string(o.sinkErr.Reason), o.sinkErr.Message, now)
-	} else {
-		next.MarkSinkResolved(o.uri, now)
-	}
+	decideSink(next, o, now)
 	decideTemplate(next, o, now)
 	decideRights(next, o.rights, now)
 	decideSweep(next, o, now)
+	if o.trouble != "" {
+		next.MarkUnconfirmed(o.trouble, o.troubleMessage, now)
+	} else {
+		next.MarkConfirmed(now)
+	}
 	return next
+}
+
+func decideSink(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
+	if o.sinkErr != nil {
+		next.MarkSinkUnresolved(string(o.sinkErr.Reason), o.sinkErr.Message, now)
+		return
+	}
+	for _, f := range o.report.Findings {
+		if f.Reason == eventlistener.ListenerNotReady {
+			next.MarkSinkDoubted(o.uri, string(eventlistener.SinkNotReady), f.Message, now)
+			return
+		}
+	}
+	next.MarkSinkResolved(o.uri, now)
 }
 
 func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {

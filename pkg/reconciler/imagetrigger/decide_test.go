@@ -102,6 +102,13 @@ func TestDecide(t *testing.T) {
 		{"a sweep that did not see everything does not make it unready", func(o *observed) {
 			o.sweep.Reason, o.sweep.Message = sweep.RegistryNotSwept, "no catalogue"
 		}, want{isTrue, "Ready", v1alpha1.ConditionSwept, isFalse, "no catalogue", true}},
+		{"a listener that has an address and says that it is not ready", func(o *observed) {
+			o.report.Findings = []eventlistener.Finding{{Reason: eventlistener.ListenerNotReady, Message: "no Pod is available"}}
+		}, want{isTrue, "Ready", v1alpha1.ConditionSinkResolved, isTrue, "no Pod is available", true}},
+		{"runs that do not appear do not make it unready, as sending again is the cure", func(o *observed) {
+			o.trouble, o.troubleMessage = "Unconfirmed", "see the listener's log"
+		}, want{isTrue, "Ready", v1alpha1.ConditionConfirmed, isFalse, "see the listener's log", true}},
+		{"runs that all appear", func(*observed) {}, want{isTrue, "Ready", v1alpha1.ConditionConfirmed, isTrue, "", true}},
 		{"a complete sweep", func(*observed) {}, want{isTrue, "Ready", v1alpha1.ConditionSwept, isTrue, "7 repositories", true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

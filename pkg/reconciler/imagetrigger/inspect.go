@@ -13,7 +13,8 @@ import (
 
 // Inspect returns the trigger with the status that a pass would write now, and
 // the warnings that it would record, without writing anything. Of the options
-// it needs Sinks, Rights, Namespaces and Now.
+// it needs Sinks, Rights, Namespaces and Now; without Runs it does not tell of
+// runs that do not appear.
 func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
 	r := &Reconciler{Options: o}
 	seen := compile(trigger)

@@ -32,6 +32,9 @@ type observed struct {
 	classMissing bool
 
 	rights rights
+	// trouble and troubleMessage say why runs do not appear; empty if they do.
+	trouble        string
+	troubleMessage string
 	// sweep is the latest of this spec, or nil.
 	sweep *sweep.Result
 }
@@ -82,6 +85,11 @@ func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger
 			return err
 		}
 		o.classMissing = !exists
+	}
+	if r.Runs != nil { // Inspect may do without
+		if o.trouble, o.troubleMessage, err = r.Runs.Trouble(ctx, trigger.UID); err != nil {
+			return err
+		}
 	}
 	o.rights, err = r.observeRights(ctx, trigger, o)
 	return err

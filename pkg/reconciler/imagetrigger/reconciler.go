@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -32,6 +34,13 @@ const (
 	maxDoublings = 10
 	// conflictRetry gives the watch time to bring what somebody else wrote.
 	conflictRetry = 200 * time.Millisecond
+	// recheckAfter is when a trigger is looked at again as a run that was
+	// requested has not appeared, and recheckEvery how often at most.
+	recheckAfter = 2 * time.Second
+	recheckEvery = 5 * time.Second
+	// soonest is when a trigger is looked at again that has just got into trouble;
+	// the longer that lasts, the later, up to Intervals.NotReady.
+	soonest = 2 * time.Second
 )
 
 // Sinks resolves and checks sinks.
@@ -60,9 +69,16 @@ type Sweeps interface {
 	Forget(uid types.UID)
 }
 
+// Runs says why the requests of a trigger are not followed by their runs; the
+// reason is empty if they are.
+type Runs interface {
+	Trouble(ctx context.Context, trigger types.UID) (reason, message string, err error)
+}
+
 // Queue is where keys wait for their turn.
 type Queue interface {
 	EnqueueKey(key types.NamespacedName)
+	EnqueueKeyAfter(key types.NamespacedName, after time.Duration)
 }
 
 // Intervals say how often a trigger is looked at without a cause.
@@ -103,6 +119,7 @@ type Options struct {
 	Rights     Rights
 	Namespaces Namespaces
 	Sweeps     Sweeps
+	Runs       Runs
 	Recorder   record.EventRecorder
 	Log        *zap.Logger
 	Now        func() time.Time
@@ -114,7 +131,7 @@ type Options struct {
 func (o Options) validate() error {
 	for name, missing := range map[string]bool{
 		"Cached": o.Cached == nil, "Live": o.Live == nil, "Sinks": o.Sinks == nil, "Rights": o.Rights == nil,
-		"Namespaces": o.Namespaces == nil, "Sweeps": o.Sweeps == nil, "Recorder": o.Recorder == nil,
+		"Namespaces": o.Namespaces == nil, "Sweeps": o.Sweeps == nil, "Runs": o.Runs == nil, "Recorder": o.Recorder == nil,
 		"Log": o.Log == nil, "Now": o.Now == nil, "Jitter": o.Jitter == nil,
 	} {
 		if missing {
@@ -145,6 +162,8 @@ type memory struct {
 	gap bool
 	// reported is the end of the latest sweep that was recorded as an Event.
 	reported time.Time
+	// recheck is for when the latest recheck was asked.
+	recheck time.Time
 }
 
 var _ controller.Reconciler = (*Reconciler)(nil)
@@ -322,15 +341,28 @@ func (r *Reconciler) sweepDue(latest *sweep.Result) time.Duration {
 
 // after says when to look again if nothing happens before.
 func (r *Reconciler) after(t *v1alpha1.ImageTrigger, seen observed) time.Duration {
-	wait := r.Intervals.NotReady
-	if t.IsReady() {
-		wait = r.Intervals.Ready
+	wait := r.Intervals.Ready
+	if since, troubled := r.trouble(t); troubled {
+		// Rights are not watched: that they were granted is to be noticed soon.
+		wait = min(max(since/2, soonest), r.Intervals.NotReady)
 	}
 	if seen.sweep != nil {
 		wait = min(wait, max(r.sweepDue(seen.sweep), time.Second))
 	}
 	// Up to a tenth later, so that triggers made together drift apart.
 	return wait + time.Duration(float64(wait)/10*r.Jitter())
+}
+
+// trouble returns how long a trigger has not been ready, or requests have not been
+// followed by their runs.
+func (r *Reconciler) trouble(t *v1alpha1.ImageTrigger) (since time.Duration, troubled bool) {
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionConfirmed} {
+		c := meta.FindStatusCondition(t.Status.Conditions, kind)
+		if c != nil && c.Status != metav1.ConditionTrue {
+			return r.Now().Sub(c.LastTransitionTime.Time), true
+		}
+	}
+	return 0, !t.IsReady()
 }
 
 func (r *Reconciler) remember(at types.NamespacedName, uid types.UID) *memory {

@@ -40,6 +40,11 @@ type fakeCluster struct {
 	noAccount  bool
 	denied     map[string]bool
 	namespaces map[string]map[string]string
+	trouble    string
+}
+
+func (f *fakeCluster) Trouble(context.Context, types.UID) (reason, message string, err error) {
+	return f.trouble, "run app-1: nothing came of it", nil
 }
 
 func (f *fakeCluster) Resolve(context.Context, string, v1alpha1.Sink) (*url.URL, error) {
@@ -85,6 +90,12 @@ type fakeQueue struct {
 	keys []string
 }
 
+func (q *fakeQueue) EnqueueKeyAfter(key types.NamespacedName, after time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.keys = append(q.keys, key.String()+" after "+after.String())
+}
+
 func (q *fakeQueue) EnqueueKey(key types.NamespacedName) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -120,7 +131,7 @@ func newFixture(t *testing.T, triggers ...client.Object) *fixture {
 		},
 	})
 	f.Reconciler, err = New(Options{
-		Cached: f.client, Live: f.client, Sinks: f.cluster, Rights: f.cluster, Namespaces: f.cluster, Sweeps: f.sweeps,
+		Cached: f.client, Live: f.client, Sinks: f.cluster, Rights: f.cluster, Namespaces: f.cluster, Sweeps: f.sweeps, Runs: f.cluster,
 		Recorder: f.events, Log: zap.NewNop(), Now: func() time.Time { return f.now }, Jitter: func() float64 { return 0 },
 		Intervals: DefaultIntervals(),
 	})
@@ -181,7 +192,7 @@ func TestPassWritesTheStatusOnceAndTellsTransitions(t *testing.T) {
 
 	f.cluster.report.Findings = []eventlistener.Finding{{Reason: eventlistener.GenerateName, Message: "write metadata.name", Refuses: true}}
 	got, after = f.reconcile(t)
-	if got.IsReady() || after != 30*time.Second || f.writes != 2 {
+	if got.IsReady() || after != 2*time.Second || f.writes != 2 {
 		t.Errorf("ready %v, again after %v, %d writes", got.IsReady(), after, f.writes)
 	}
 	f.reconcile(t)
@@ -485,5 +496,76 @@ func TestOptionsAreChecked(t *testing.T) {
 	o.Intervals.Sweep = 0
 	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "Sweep") {
 		t.Errorf("error %v, want one that names Sweep", err)
+	}
+}
+
+// Property: a trigger in trouble is looked at soon, and the longer that lasts the
+// more rarely: what cures it may be nothing that is watched.
+func TestTroubleIsLookedAtSoonAndThenMoreRarely(t *testing.T) {
+	for name, change := range map[string]func(*fakeCluster){
+		"not ready": func(c *fakeCluster) {
+			c.report.Runners = []eventlistener.Account{{Namespace: "team-a", Name: "el"}}
+			c.denied["runs el"] = true
+		},
+		"unconfirmed": func(c *fakeCluster) { c.trouble = "Unconfirmed" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, testTrigger())
+			f.reconcile(t)
+			change(f.cluster)
+			var got []time.Duration
+			for _, passed := range []time.Duration{0, 2 * time.Second, 10 * time.Second, 10 * time.Minute} {
+				f.now = f.now.Add(passed)
+				_, after := f.reconcile(t)
+				got = append(got, after)
+			}
+			want := []time.Duration{2 * time.Second, 2 * time.Second, 6 * time.Second, 30 * time.Second}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("looked at again after (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestThatRunsDoNotAppearIsToldOnce(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.reconcile(t)
+	f.told()
+	f.cluster.trouble = "Unconfirmed"
+	f.reconcile(t)
+	f.reconcile(t)
+	f.cluster.trouble = ""
+	f.reconcile(t)
+	if diff := cmp.Diff([]string{"Warning Unconfirmed run app-1: nothing came of it", "Normal Confirmed runs appear again"}, f.told()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// A run that was requested and does not appear has its trigger looked at, whoever
+// requested it, at most every five seconds; so has one that appears after all.
+func TestARunThatIsAwaitedHasItsTriggerLookedAt(t *testing.T) {
+	f := newFixture(t, testTrigger())
+	f.reconcile(t)
+	awaited := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "app-1"}}
+	awaited.Spec.Trigger = v1alpha1.TriggerReference{Name: "all", UID: "trigger"}
+	awaited.Status.Runs = []v1alpha1.RunStatus{{Name: "run", Attempts: 1}}
+	running, foreign, recorded := awaited.DeepCopy(), awaited.DeepCopy(), awaited.DeepCopy()
+	running.Status.Runs[0].ConfirmedAt = &metav1.MicroTime{Time: f.now}
+	foreign.Spec.Trigger.UID = "another"
+	recorded.Status.Runs[0].Attempts = 0
+	handler := f.EntryHandler()
+	handler.OnAdd(recorded, false)
+	handler.OnAdd(running, false)
+	handler.OnAdd(foreign, false)
+	handler.OnAdd(testTrigger(), false)
+	handler.OnAdd(awaited, false)
+	handler.OnUpdate(recorded, awaited)
+	f.now = f.now.Add(time.Second)
+	handler.OnUpdate(awaited, running)
+	f.now = f.now.Add(time.Minute)
+	handler.OnUpdate(awaited, running)
+	want := []string{"team-a/all after 2s", "team-a/all after 6s", "team-a/all after 2s"}
+	if diff := cmp.Diff(want, f.queue.keys); diff != "" {
+		t.Errorf("queued (-want +got):\n%s", diff)
 	}
 }

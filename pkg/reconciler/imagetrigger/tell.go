@@ -10,11 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 // maxMessage is what the API server takes as the message of an Event.
@@ -33,6 +35,7 @@ func (r *Reconciler) tell(before, after *v1alpha1.ImageTrigger, seen observed, m
 		r.Log.Info("trigger changed", zap.String("trigger", after.Name), zap.String("namespace", after.Namespace),
 			zap.String("ready", string(is.Status)), zap.String("reason", is.Reason), zap.String("message", is.Message))
 	}
+	r.tellConfirmed(before, after)
 	if warnings := warningsOf(seen); warnings != m.warned {
 		m.warned = warnings
 		if warnings != "" {
@@ -45,6 +48,19 @@ func (r *Reconciler) tell(before, after *v1alpha1.ImageTrigger, seen observed, m
 			r.Recorder.Event(after, corev1.EventTypeNormal, "PushesRecovered",
 				fmt.Sprintf("a sweep recorded %d pushes that no event had brought", n))
 		}
+	}
+}
+
+// tellConfirmed tells that runs do not appear, and that they do again.
+func (r *Reconciler) tellConfirmed(before, after *v1alpha1.ImageTrigger) {
+	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionConfirmed)
+	is := meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ConditionConfirmed)
+	switch {
+	case is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason):
+	case is.Status == metav1.ConditionFalse:
+		r.Recorder.Event(after, corev1.EventTypeWarning, is.Reason, image.Cut(is.Message, maxMessage))
+	case was != nil:
+		r.Recorder.Event(after, corev1.EventTypeNormal, is.Reason, "runs appear again")
 	}
 }
 
@@ -116,6 +132,48 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 		},
 		DeleteFunc: enqueue,
 	}
+}
+
+// EntryHandler has a trigger looked at again when one of its runs was requested
+// and does not appear, or appears after all: what its sink depends on may have
+// changed without anything that is watched. It goes by the ledger, as entries and
+// triggers may be led by different processes.
+func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
+	recheck := func(obj any) {
+		if e, ok := obj.(*v1alpha1.ImageVerification); ok && awaited(e) {
+			r.recheck(e)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: recheck,
+		UpdateFunc: func(before, after any) {
+			recheck(before) // it may just have appeared
+			recheck(after)
+		},
+	}
+}
+
+// awaited reports whether a run was requested and has not been seen.
+func awaited(e *v1alpha1.ImageVerification) bool {
+	run := verdict.Current(&e.Status)
+	return run != nil && run.Attempts > 0 && run.ConfirmedAt == nil
+}
+
+func (r *Reconciler) recheck(e *v1alpha1.ImageVerification) {
+	at, now := types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.Trigger.Name}, r.Now()
+	r.mu.Lock()
+	m := r.seen[at]
+	due := now.Add(recheckAfter)
+	if m == nil || string(m.uid) != e.Spec.Trigger.UID || !m.recheck.Before(due) {
+		r.mu.Unlock()
+		return
+	}
+	if next := m.recheck.Add(recheckEvery); next.After(due) {
+		due = next
+	}
+	m.recheck = due
+	r.mu.Unlock()
+	r.queue.EnqueueKeyAfter(at, due.Sub(now))
 }
 
 func (r *Reconciler) enqueue(namespace string) {

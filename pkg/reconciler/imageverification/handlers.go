@@ -6,6 +6,7 @@ import (
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,30 +16,32 @@ import (
 // lookupTimeout bounds a look into the cache, which waits if it has not synced.
 const lookupTimeout = 5 * time.Second
 
-// EntryHandler queues an entry that is new, changed or gone, and whoever waits
-// for its slot.
+// EntryHandler queues an entry that is new, changed or gone, and keeps count.
+// Whoever waits for the slot of one that ended, wherever, is woken.
 func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
-	enqueue := func(obj any) {
-		if e, ok := final(obj).(*v1alpha1.ImageVerification); ok {
-			r.queue.EnqueueKey(keyOf(e))
-		}
-	}
-	freed := func(obj any) {
-		if e, ok := final(obj).(*v1alpha1.ImageVerification); ok && underway(e) {
-			r.slots.freed(e.Spec.Trigger.UID)
-		}
-	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: enqueue,
+		AddFunc: func(obj any) {
+			if e, ok := obj.(*v1alpha1.ImageVerification); ok {
+				r.census.change(nil, e)
+				r.slots.note(e)
+				r.queue.EnqueueKey(keyOf(e))
+			}
+		},
 		UpdateFunc: func(before, after any) {
-			enqueue(after)
-			if e, ok := after.(*v1alpha1.ImageVerification); ok && !underway(e) {
-				freed(before)
+			a, okA := before.(*v1alpha1.ImageVerification)
+			b, okB := after.(*v1alpha1.ImageVerification)
+			if okA && okB {
+				r.census.change(a, b)
+				r.slots.note(b)
+				r.queue.EnqueueKey(keyOf(b))
 			}
 		},
 		DeleteFunc: func(obj any) {
-			enqueue(obj)
-			freed(obj)
+			if e, ok := final(obj).(*v1alpha1.ImageVerification); ok {
+				r.census.change(e, nil)
+				r.slots.gone(keyOf(e))
+				r.queue.EnqueueKey(keyOf(e))
+			}
 		},
 	}
 }
@@ -73,13 +76,20 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 			a, okA := before.(*v1alpha1.ImageTrigger)
 			b, okB := after.(*v1alpha1.ImageTrigger)
 			if okA && okB && a.UID == b.UID && a.Generation == b.Generation && a.IsReady() == b.IsReady() &&
-				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable {
+				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable && sameTrouble(a, b) {
 				return // a sweep was noted, or the like
 			}
 			enqueue(after)
 		},
 		DeleteFunc: enqueue,
 	}
+}
+
+// sameTrouble reports whether entries that wait would say the same as before.
+func sameTrouble(a, b *v1alpha1.ImageTrigger) bool {
+	is := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
+	was := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady)
+	return is == nil || (was != nil && was.Reason == is.Reason && was.Message == is.Message)
 }
 
 // enqueue queues the entries that the cache has under value in field.

@@ -65,7 +65,7 @@ func TestAnEntryThatEndsElsewhereWakesWhoWaitsForItsSlot(t *testing.T) {
 	after.Status.Runs[0].Outcome = v1alpha1.OutcomePass
 	w.queue.take()
 	w.reconciler.EntryHandler().OnUpdate(before, after)
-	if diff := cmp.Diff([]types.NamespacedName{first, second}, w.queue.take()); diff != "" {
+	if diff := cmp.Diff([]types.NamespacedName{second, first}, w.queue.take()); diff != "" {
 		t.Errorf("queued (-want +got):\n%s", diff)
 	}
 }

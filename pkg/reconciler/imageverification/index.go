@@ -57,9 +57,16 @@ func underway(e *v1alpha1.ImageVerification) bool {
 	return verdict.Current(&e.Status) != nil
 }
 
+// stuck reports whether the run of an entry was requested, and does not appear for
+// a reason that is known.
+func stuck(e *v1alpha1.ImageVerification) bool {
+	run := verdict.Current(&e.Status)
+	return run != nil && run.ConfirmedAt == nil && run.Attempts > 0 && verdict.Reason(e.Status.Reason) != verdict.Requested
+}
+
 // open reports whether a change of the trigger may matter to an entry.
 func open(e *v1alpha1.ImageVerification) bool {
-	return underway(e) || verdict.Undecided(e) != nil || len(e.Spec.Requests) > len(e.Status.HandledRequests)
+	return underway(e) || verdict.Undecided(e) != nil || verdict.Scheduled(&e.Status) || len(e.Spec.Requests) > len(e.Status.HandledRequests)
 }
 
 // list returns the entries of the cache that have value in field. They are the

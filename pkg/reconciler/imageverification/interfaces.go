@@ -13,8 +13,10 @@ import (
 )
 
 // Ledger writes the status of an entry against the resourceVersion that was
-// read, once. A conflict is ledger.ErrConflict.
+// read, once. A conflict is ledger.ErrConflict. Head is the newest push of a tag
+// of the entry's repository, by the same trigger, and costs no request.
 type Ledger interface {
+	Head(entry *v1alpha1.ImageVerification, tag string) verdict.Head
 	UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error)
 }
 
@@ -29,7 +31,9 @@ type SendError struct {
 	// Reason is SinkUnreachable or SinkRefused if the request certainly started
 	// nothing, SinkInvalid if it cannot be sent at all, and SinkSilent otherwise.
 	Reason verdict.Reason
-	Err    error
+	// RetryAfter is how long the sink asks to be left alone; 0 if it does not.
+	RetryAfter time.Duration
+	Err        error
 }
 
 func (e *SendError) Error() string { return e.Err.Error() }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 // memory is what a process remembers between two passes. All of it may be lost:
@@ -21,6 +22,8 @@ type memory struct {
 	// sent are requests that were sent and not recorded yet, by run. Without it
 	// they would be sent again, for nothing.
 	sent map[string]sent
+	// pauses are until when a trigger's sink wants to be left alone, by its UID.
+	pauses map[string]time.Time
 }
 
 type sent struct {
@@ -28,10 +31,12 @@ type sent struct {
 	at    time.Time
 	err   error
 	facts *v1alpha1.ImageFacts
+	// trigger is what it was when the request was sent.
+	trigger verdict.Trigger
 }
 
 func newMemory() *memory {
-	return &memory{written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}}
+	return &memory{written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}, pauses: map[string]time.Time{}}
 }
 
 func keyOf(entry *v1alpha1.ImageVerification) types.NamespacedName {
@@ -95,10 +100,26 @@ func (m *memory) recordedSend(run string) {
 	delete(m.sent, run)
 }
 
+// pause leaves a trigger's sink alone until the latest of what it asked for.
+func (m *memory) pause(trigger string, until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if until.After(m.pauses[trigger]) {
+		m.pauses[trigger] = until
+	}
+}
+
+func (m *memory) paused(trigger string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pauses[trigger]
+}
+
 // clear is for when leadership changes: what another leader wrote is newer.
 func (m *memory) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.written)
 	clear(m.sent)
+	clear(m.pauses)
 }

@@ -46,6 +46,8 @@ type Options struct {
 	Now      func() time.Time
 	// Emitter is nil if nobody is to be told.
 	Emitter Emitter
+	// MaxConcurrent bounds the runs of all triggers that are under way at once.
+	MaxConcurrent int
 }
 
 func (o Options) validate() error {
@@ -57,6 +59,9 @@ func (o Options) validate() error {
 		if missing {
 			return fmt.Errorf("imageverification: option %s is not set", name)
 		}
+	}
+	if o.MaxConcurrent < 1 {
+		return fmt.Errorf("imageverification: option MaxConcurrent is %d; it must be positive", o.MaxConcurrent)
 	}
 	return nil
 }
@@ -80,6 +85,7 @@ type Reconciler struct {
 	queue   Queue
 	memory  *memory
 	slots   *slots
+	census  *census
 	filters *filters
 }
 
@@ -93,12 +99,12 @@ func New(o Options) (*Reconciler, error) {
 	r := &Reconciler{
 		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &paced{emitter: o.Emitter}, memory: newMemory(), filters: newFilters(),
+		emitter: &paced{emitter: o.Emitter}, memory: newMemory(), census: newCensus(), filters: newFilters(),
 	}
-	r.slots = newSlots(func(key types.NamespacedName) { r.queue.EnqueueKey(key) })
+	r.slots = newSlots(o.MaxConcurrent, func(key types.NamespacedName) { r.queue.EnqueueKey(key) })
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
-	return r, nil
+	return r, o.Metrics.watch(r)
 }
 
 // SetQueue gives the Reconciler the queue that feeds it.
@@ -113,8 +119,9 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 	if err != nil {
 		return fmt.Errorf("listing the entries of bucket %q: %w", b.Name(), err)
 	}
-	for _, key := range keysOf(entries) {
-		enqueue(b, key)
+	for i := range entries {
+		r.slots.note(&entries[i])
+		enqueue(b, keyOf(&entries[i]))
 	}
 	return nil
 }
@@ -166,7 +173,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 func (r *Reconciler) act(ctx context.Context, p *pass, d verdict.Decision) (bool, error) {
 	switch d.Action {
 	case verdict.Rest:
-		r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+		r.slots.free(p.key)
 		return false, r.emit(ctx, p, 0)
 	case verdict.Wait:
 		return r.wait(ctx, p, d)
@@ -186,6 +193,9 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d verdict.Decision) (bool
 		return true, r.judge(ctx, p)
 	case verdict.End:
 		return true, r.end(ctx, p, d)
+	case verdict.GiveUp:
+		now := r.now()
+		return true, r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { verdict.Resign(s, now) })
 	default:
 		return false, controller.NewPermanentError(fmt.Errorf("entry %q: action %d is unknown", p.key, d.Action))
 	}
@@ -249,23 +259,25 @@ func (r *Reconciler) loadTrigger(ctx context.Context, p *pass) error {
 		}
 	}
 	p.facts = verdict.TriggerOf(p.trigger)
+	p.facts.PausedUntil = r.memory.paused(p.entry.Spec.Trigger.UID)
 	return nil
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.memory.drop(key)
-	r.slots.free("", key)
+	r.slots.gone(key)
 }
 
 // write writes the status and goes on with what was written.
 func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.ImageVerificationStatus)) error {
-	before := p.entry.Status.Phase
+	before := p.entry.Status
 	next, err := r.ledger.UpdateStatus(ctx, p.entry, mutate)
 	if err != nil {
 		return err
 	}
 	r.memory.wrote(next)
+	r.slots.note(next)
 	p.entry = next.DeepCopy()
-	r.transition(p, before)
+	r.transition(p, before.Phase, before.Reason)
 	return nil
 }

@@ -1,12 +1,6 @@
 package imageverification
 
 import (
-	"context"
-	"fmt"
-	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 
@@ -14,86 +8,12 @@ import (
 	"github.com/revet-dev/revet/pkg/verdict"
 )
 
-// Metrics are what the Reconciler counts.
-type Metrics struct {
-	requests  metric.Int64Counter
-	runs      metric.Int64Counter
-	toFire    metric.Float64Histogram
-	toConfirm metric.Float64Histogram
-	toVerdict metric.Float64Histogram
-}
-
-// NewMetrics makes the instruments.
-func NewMetrics(m metric.Meter) (*Metrics, error) {
-	var out Metrics
-	var err error
-	counter := func(name, description string) metric.Int64Counter {
-		c, e := m.Int64Counter(name, metric.WithDescription(description))
-		if e != nil {
-			err = fmt.Errorf("metric %q: %w", name, e)
-		}
-		return c
-	}
-	seconds := func(name, description string, bounds ...float64) metric.Float64Histogram {
-		h, e := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
-		if e != nil {
-			err = fmt.Errorf("metric %q: %w", name, e)
-		}
-		return h
-	}
-	out.requests = counter("revet_requests", "Requests sent to sinks, by result.")
-	out.runs = counter("revet_runs", "Runs that ended, by outcome and reason.")
-	out.toFire = seconds("revet_push_to_fire", "From a push being recorded to the first request of its run.",
-		.002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30, 120, 600)
-	out.toConfirm = seconds("revet_push_to_confirm", "From a push being recorded to its run being confirmed.",
-		.005, .01, .02, .05, .1, .2, .5, 1, 5, 30, 120, 600)
-	out.toVerdict = seconds("revet_push_to_verdict", "From a push being recorded to its verdict.",
-		1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-	return &out, err
-}
-
-func (m *Metrics) fired(ctx context.Context, e *v1alpha1.ImageVerification, s sent, now time.Time) {
-	result := "accepted"
-	if s.err != nil {
-		result = "refused"
-	}
-	m.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("result", result)))
-	if run := verdict.Current(&e.Status); run != nil && run.Attempts <= 1 {
-		m.toFire.Record(ctx, sinceObserved(e, run, now))
-	}
-}
-
-func (m *Metrics) confirmed(ctx context.Context, e *v1alpha1.ImageVerification, now time.Time) {
-	if run := verdict.Current(&e.Status); run != nil {
-		m.toConfirm.Record(ctx, sinceObserved(e, run, now))
-	}
-}
-
-func (m *Metrics) finished(ctx context.Context, e *v1alpha1.ImageVerification, now time.Time) {
-	if len(e.Status.Runs) == 0 {
-		return
-	}
-	run := &e.Status.Runs[len(e.Status.Runs)-1]
-	m.runs.Add(ctx, 1, metric.WithAttributes(
-		attribute.String("outcome", string(run.Outcome)), attribute.String("reason", run.Reason)))
-	m.toVerdict.Record(ctx, sinceObserved(e, run, now))
-}
-
-// sinceObserved is the time since the oldest push that the run covers was recorded.
-func sinceObserved(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now time.Time) float64 {
-	oldest := run.RequestedAt.Time
-	for _, t := range e.Status.Tags {
-		if t.Run == run.Number && t.ObservedAt.Time.Before(oldest) {
-			oldest = t.ObservedAt.Time
-		}
-	}
-	return max(now.Sub(oldest).Seconds(), 0)
-}
-
-// transition logs a change of phase and records it as a Kubernetes Event.
-func (r *Reconciler) transition(p *pass, before v1alpha1.Phase) {
+// transition logs a change of phase, or of what is waited for, and records it as
+// a Kubernetes Event unless it is what happens to every push on its way: an Event
+// costs a request.
+func (r *Reconciler) transition(p *pass, before v1alpha1.Phase, reason string) {
 	s := &p.entry.Status
-	if s.Phase == before {
+	if s.Phase == before && (s.Reason == reason || !troubled(s)) {
 		return
 	}
 	fields := []zap.Field{zap.String("phase", string(s.Phase)), zap.String("reason", s.Reason), zap.String("push", s.TagNames)}
@@ -106,10 +26,10 @@ func (r *Reconciler) transition(p *pass, before v1alpha1.Phase) {
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseError:
 		kind = corev1.EventTypeWarning
 	case v1alpha1.PhaseRunning:
-		return // its PipelineRun has Events of its own, and each costs a write
+		return // its PipelineRun has Events of its own
 	case v1alpha1.PhasePending, v1alpha1.PhaseRequested:
-		if s.Reason == string(verdict.Requested) || s.Reason == string(verdict.Queued) || s.Reason == "" {
-			return // no trouble
+		if !troubled(s) {
+			return
 		}
 		kind = corev1.EventTypeWarning
 	default:
@@ -119,4 +39,18 @@ func (r *Reconciler) transition(p *pass, before v1alpha1.Phase) {
 		message = s.TagNames + " is " + string(s.Phase)
 	}
 	r.recorder.Event(p.entry, kind, s.Reason, message)
+}
+
+// troubled reports whether an entry waits for something that somebody has to cure,
+// or that should not have happened.
+func troubled(s *v1alpha1.ImageVerificationStatus) bool {
+	if s.Phase != v1alpha1.PhasePending && s.Phase != v1alpha1.PhaseRequested {
+		return false
+	}
+	switch verdict.Reason(s.Reason) {
+	case "", verdict.Requested, verdict.RequestedOnce, verdict.Queued:
+		return false
+	default:
+		return true
+	}
 }

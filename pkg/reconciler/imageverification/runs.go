@@ -1,6 +1,10 @@
 package imageverification
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +20,9 @@ const (
 	podRunLabel  = "tekton.dev/pipelineRun"
 	podTaskLabel = "tekton.dev/taskRun"
 )
+
+// resultError is the result by which the steps of triggers/ say why they failed.
+const resultError = "error"
 
 // toRun returns what decisions need to know of a PipelineRun.
 func toRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
@@ -50,10 +57,36 @@ func toRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
 // toPod returns what decisions need to know of a Pod.
 func toPod(p *corev1.Pod) verdict.Pod {
 	pod := verdict.Pod{Name: p.Name, Node: p.Spec.NodeName}
+	if p.Status.Phase == corev1.PodFailed {
+		pod.Failure = failureOf(p)
+	}
 	if p.Spec.RuntimeClassName != nil {
 		pod.RuntimeClass = *p.Spec.RuntimeClassName
 	}
 	return pod
+}
+
+// failureOf returns what the first container of a Pod that failed said. Tekton's
+// steps leave their results as the container's message, a list in JSON; one named
+// "error" is the reason in words.
+func failureOf(p *corev1.Pod) string {
+	for i := range p.Status.ContainerStatuses {
+		ended := p.Status.ContainerStatuses[i].State.Terminated
+		if ended == nil || ended.ExitCode == 0 {
+			continue
+		}
+		name := strings.TrimPrefix(p.Status.ContainerStatuses[i].Name, "step-")
+		var results []struct{ Key, Value string }
+		if json.Unmarshal([]byte(ended.Message), &results) == nil {
+			for _, r := range results {
+				if r.Key == resultError && r.Value != "" {
+					return name + ": " + r.Value
+				}
+			}
+		}
+		return fmt.Sprintf("%s: %s, exit status %d", name, ended.Reason, ended.ExitCode)
+	}
+	return p.Status.Message // it was evicted, or the like
 }
 
 // SlimRun keeps of a PipelineRun what toRun and the references to its TaskRuns

@@ -41,11 +41,10 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 		// Fired by an earlier process, and not recorded: only that is left to do.
 		return true, r.write(ctx, p, r.begin(p, d, nil, r.now()))
 	}
-	granted, err := r.slot(ctx, p)
-	if err != nil {
-		return false, err
+	if given, err := r.superseded(ctx, p, d.Cause); given || err != nil {
+		return true, err
 	}
-	if !granted {
+	if !r.slot(p, d.Cause) {
 		return false, r.queued(ctx, p)
 	}
 	facts, refusal, err := r.enrich(ctx, p, d)
@@ -103,8 +102,8 @@ func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decisio
 	now, seen, begin := r.now(), p.seen.Run, r.begin(p, d, done.facts, done.at)
 	err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
 		begin(s)
-		verdict.Attempt(s, done.at)
-		r.refused(s, done)
+		verdict.Attempt(s, done.trigger, done.at)
+		r.refused(s, done.trigger, done)
 		if ours {
 			verdict.Confirm(s, seen, now)
 		}
@@ -137,24 +136,43 @@ func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFac
 	}
 }
 
-// slot asks for one of the trigger's maxConcurrent slots.
-func (r *Reconciler) slot(ctx context.Context, p *pass) (bool, error) {
-	entries, err := list(ctx, r.cached, fieldUnderway, p.entry.Spec.Trigger.UID)
-	if err != nil {
-		return false, err
+// slot asks for one of the trigger's maxConcurrent slots, and of all triggers'.
+func (r *Reconciler) slot(p *pass, cause v1alpha1.Cause) bool {
+	w := want{
+		key:     p.key,
+		uid:     p.entry.Spec.Trigger.UID,
+		trigger: types.NamespacedName{Namespace: p.key.Namespace, Name: p.entry.Spec.Trigger.Name},
+		most:    maxConcurrent(p.trigger),
 	}
-	var busy []types.NamespacedName
-	for i := range entries {
-		// The cache may lag behind what this process wrote.
-		if underway(r.memory.freshest(&entries[i])) {
-			busy = append(busy, keyOf(&entries[i]))
-		}
+	if r.slots.quick(w) {
+		return true // what its place in the queue would be does not matter
 	}
-	pushed := p.entry.Spec.FirstPush.PushedAt.Time
+	w.rank, w.since = verdict.RankOf(p.entry, cause, r.heads(p.entry)), r.now()
 	if push := verdict.Undecided(p.entry); push != nil {
-		pushed = push.PushedAt.Time
+		w.since = push.ObservedAt.Time
 	}
-	return r.slots.take(p.entry.Spec.Trigger.UID, p.key, pushed, maxConcurrent(p.trigger), busy), nil
+	return r.slots.ask(w)
+}
+
+// heads returns what the tags of an entry show by now.
+func (r *Reconciler) heads(e *v1alpha1.ImageVerification) []verdict.Head {
+	return verdict.Heads(e, func(tag string) verdict.Head { return r.ledger.Head(e, tag) })
+}
+
+// superseded gives a push up for newer ones, if the trigger says so. It reports
+// false if the push is to be run.
+func (r *Reconciler) superseded(ctx context.Context, p *pass, cause v1alpha1.Cause) (bool, error) {
+	if !p.facts.SkipSuperseded || cause.Type != v1alpha1.CausePush {
+		return false, nil
+	}
+	switch d, given := verdict.Supersede(p.entry, p.facts, p.seen, r.heads(p.entry)); {
+	case !given:
+		return false, nil
+	case d.Action == verdict.Look:
+		return true, r.look(ctx, p)
+	default:
+		return true, r.skip(ctx, p, v1alpha1.PhaseSkipped, d)
+	}
 }
 
 // defaultMaxConcurrent holds where the API server did not fill the field in.
@@ -175,14 +193,15 @@ func (r *Reconciler) queued(ctx context.Context, p *pass) error {
 			newest = t.ObservedAt.Time
 		}
 	}
-	if r.now().Sub(newest) >= queuedNote {
-		err := r.hold(ctx, p, verdict.Decision{
-			Reason:  verdict.Queued,
-			Message: fmt.Sprintf("the trigger's maxConcurrent of %d runs is reached", maxConcurrent(p.trigger)),
-		})
-		if err != nil {
-			return err
-		}
+	if r.now().Sub(newest) < queuedNote {
+		return r.emit(ctx, p, queuedRetry)
+	}
+	message := fmt.Sprintf("the trigger's maxConcurrent of %d runs is reached", maxConcurrent(p.trigger))
+	if r.slots.full() {
+		message = fmt.Sprintf("the bound of %d runs of all triggers is reached; the controller's --max-concurrent sets it", r.slots.most)
+	}
+	if err := r.hold(ctx, p, verdict.Decision{Reason: verdict.Queued, Message: message}); err != nil {
+		return err
 	}
 	return r.emit(ctx, p, queuedRetry)
 }
@@ -232,7 +251,7 @@ func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*
 // unreadable ends the pass of an entry whose facts cannot be read now. The slot
 // is given back: a registry that is down must not stop the other entries.
 func (r *Reconciler) unreadable(ctx context.Context, p *pass, cause error) error {
-	r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+	r.slots.free(p.key)
 	p.log.Warn("reading what is known of the image", zap.Error(cause))
 	err := r.hold(ctx, p, verdict.Decision{Reason: verdict.FactsUnreadable, Message: cause.Error()})
 	if err != nil {

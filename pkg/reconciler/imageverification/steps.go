@@ -64,9 +64,14 @@ func (r *Reconciler) look(ctx context.Context, p *pass) error {
 
 // wait records what is waited for, if that is news, and ends the pass.
 func (r *Reconciler) wait(ctx context.Context, p *pass, d verdict.Decision) (bool, error) {
+	if done, ok := r.memory.wasSent(sightName(p.entry)); ok && verdict.Current(&p.entry.Status) == nil && d.Cause.Type != "" {
+		// The trigger got into trouble since run 1 was fired: it is to be followed all
+		// the same.
+		return r.recordFirst(ctx, p, d, done)
+	}
 	if d.Hold {
 		if verdict.Current(&p.entry.Status) == nil {
-			r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+			r.slots.free(p.key)
 		}
 		if err := r.hold(ctx, p, d); err != nil {
 			return false, err
@@ -90,7 +95,7 @@ func (r *Reconciler) skip(ctx context.Context, p *pass, phase v1alpha1.Phase, d 
 		verdict.Pass(s, phase, d.Cause, d.Reason, d.Message, now)
 	})
 	if err == nil {
-		r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+		r.slots.free(p.key)
 	}
 	return err
 }
@@ -120,17 +125,18 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	now, seen, freshness := r.now(), p.seen.Run, p.facts.Freshness
+	now, seen, facts := r.now(), p.seen.Run, p.facts
 	outcome := verdict.Judge(digest, run.Sandbox.Requested, seen, pods)
 	err = r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
-		verdict.Finish(s, seen, outcome, freshness, now)
+		verdict.Finish(s, seen, outcome, facts.Freshness, now)
+		verdict.Schedule(s, facts, now) // in one write: a retry is neither lost nor made twice
 	})
 	if err != nil {
 		return err
 	}
 	failpoint.Hit("verification.outcome")
 	r.metrics.finished(ctx, p.entry, now)
-	r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+	r.slots.free(p.key)
 	return nil
 }
 
@@ -146,7 +152,7 @@ func (r *Reconciler) end(ctx context.Context, p *pass, d verdict.Decision) error
 	}
 	failpoint.Hit("verification.outcome")
 	r.metrics.finished(ctx, p.entry, now)
-	r.slots.free(p.entry.Spec.Trigger.UID, p.key)
+	r.slots.free(p.key)
 	return nil
 }
 

@@ -32,6 +32,7 @@ type stubListener struct {
 	mu       sync.Mutex
 	requests []string // the runs asked for
 	answer   int
+	after    string // Retry-After
 	make     func(run, entryUID, digest string) *pipelinev1.PipelineRun
 }
 
@@ -70,6 +71,9 @@ func (l *stubListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if l.after != "" {
+		w.Header().Set("Retry-After", l.after)
+	}
 	w.WriteHeader(answer)
 }
 
@@ -96,7 +100,7 @@ func (s httpSink) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha
 	err = s.sender.Send(ctx, t.Status.SinkURI, request)
 	var failed *eventlistener.SendError
 	if errors.As(err, &failed) && !failed.MayHaveArrived {
-		return &imageverification.SendError{Reason: "SinkRefused", Err: err}
+		return &imageverification.SendError{Reason: "SinkRefused", RetryAfter: failed.RetryAfter, Err: err}
 	}
 	return err
 }

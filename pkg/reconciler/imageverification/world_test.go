@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -55,6 +56,8 @@ type world struct {
 	facts      *stubFacts
 	emitted    *stubEmitter
 	queue      *stubQueue
+	events     *record.FakeRecorder
+	meter      metric.Meter
 	interpose  func(*imageverification.Options)
 	reconciler *imageverification.Reconciler
 
@@ -68,7 +71,8 @@ func newWorld(t *testing.T, change ...func(*v1alpha1.ImageTrigger)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, now: pushed.Add(time.Second), queue: &stubQueue{}, emitted: &stubEmitter{}}
+	w := &world{t: t, now: pushed.Add(time.Second), queue: &stubQueue{}, emitted: &stubEmitter{}, events: &record.FakeRecorder{},
+		meter: noop.NewMeterProvider().Meter("test")}
 	builder := fake.NewClientBuilder().WithScheme(scheme).
 		WithStatusSubresource(&v1alpha1.ImageVerification{}, &v1alpha1.ImageTrigger{})
 	for field, extract := range imageverification.Indexes() {
@@ -127,14 +131,15 @@ func (w *world) restart() {
 
 func (w *world) process() *imageverification.Reconciler {
 	w.t.Helper()
-	metrics, err := imageverification.NewMetrics(noop.NewMeterProvider().Meter("test"))
+	metrics, err := imageverification.NewMetrics(w.meter)
 	w.must(err)
 	sender, err := eventlistener.NewSender(eventlistener.DefaultSenderOptions())
 	w.must(err)
 	w.t.Cleanup(sender.CloseIdleConnections)
 	o := imageverification.Options{
 		Cached: w.client, Live: w.client, Ledger: w.ledger, Sink: httpSink{sender}, Facts: w.facts,
-		Lease: alwaysLeads{}, Recorder: &record.FakeRecorder{}, Metrics: metrics, Log: zap.NewNop(), Now: w.clock, Emitter: w.emitted,
+		Lease: alwaysLeads{}, Recorder: w.events, Metrics: metrics, Log: zap.NewNop(), Now: w.clock, Emitter: w.emitted,
+		MaxConcurrent: 200,
 	}
 	if w.interpose != nil {
 		w.interpose(&o)
@@ -242,4 +247,39 @@ func (w *world) finish(name, verdict string, scanned image.Digest, class string)
 	}
 	w.must(w.client.Create(w.t.Context(), pod))
 	w.pass(2 * time.Second)
+}
+
+// fail ends a run as Tekton does whose Pods could not do their work.
+func (w *world) fail(name, reason string) {
+	w.t.Helper()
+	var pr pipelinev1.PipelineRun
+	w.must(w.client.Get(w.t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, &pr))
+	start, end := metav1.NewTime(w.clock()), metav1.NewTime(w.clock())
+	pr.Status.StartTime, pr.Status.CompletionTime = &start, &end
+	pr.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: reason, Message: "Tasks Completed: 1"})
+	w.must(w.client.Update(w.t.Context(), &pr))
+	w.must(w.client.Create(w.t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name + "-pod",
+			Labels: map[string]string{"tekton.dev/pipelineRun": name, "tekton.dev/taskRun": name + "-task"},
+		},
+		Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "step-fetch", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
+				Message: `[{"key":"StartedAt","value":"x","type":3},{"key":"error","value":"the registry does not answer","type":1}]`}}},
+			{Name: "step-validate", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}}},
+		}},
+	}))
+}
+
+// told returns the Kubernetes Events since it was last called.
+func (w *world) told() []string {
+	var all []string
+	for {
+		select {
+		case e := <-w.events.Events:
+			all = append(all, e)
+		default:
+			return all
+		}
+	}
 }

@@ -10,7 +10,7 @@ import (
 
 // The conditions of an ImageTrigger.
 const (
-	// ConditionReady sums up the others but Swept: pushes are fired only while it is True.
+	// ConditionReady sums up the others but Swept and Confirmed: pushes are fired only while it is True.
 	ConditionReady = "Ready"
 	// ConditionSinkResolved: the sink has an address that may be used.
 	ConditionSinkResolved = "SinkResolved"
@@ -24,6 +24,9 @@ const (
 	ConditionFilterValid = "FilterValid"
 	// ConditionSwept: what the selectors admit was compared with the ledger.
 	ConditionSwept = "Swept"
+	// ConditionConfirmed: the runs that were requested appeared. It is not part of
+	// Ready, as a request that is sent again is what cures it.
+	ConditionConfirmed = "Confirmed"
 )
 
 // The conditions of an ImageVerification.
@@ -47,6 +50,7 @@ const (
 	ReasonAuthorized       = "Authorized"
 	ReasonFilterValid      = "FilterValid"
 	ReasonSwept            = "Swept"
+	ReasonConfirmed        = "Confirmed"
 	ReasonNotChecked       = "NotChecked"
 
 	ReasonRecorded = "Recorded"
@@ -68,6 +72,14 @@ var readyDepends = []string{
 func (t *ImageTrigger) MarkSinkResolved(uri string, now time.Time) {
 	t.Status.SinkURI = uri
 	t.mark(ConditionSinkResolved, metav1.ConditionTrue, ReasonSinkResolved, "requests are sent to "+uri, now)
+}
+
+// MarkSinkDoubted records that the sink's address is known, and that the sink
+// says of itself what may keep it from working. It is used all the same: what it
+// says may be old.
+func (t *ImageTrigger) MarkSinkDoubted(uri, reason, message string, now time.Time) {
+	t.Status.SinkURI = uri
+	t.mark(ConditionSinkResolved, metav1.ConditionTrue, reason, message, now)
 }
 
 // MarkSinkUnresolved records why there is no address to send to.
@@ -126,6 +138,16 @@ func (t *ImageTrigger) MarkSwept(message string, now time.Time) {
 // MarkNotSwept records what the latest sweep could not see.
 func (t *ImageTrigger) MarkNotSwept(reason, message string, now time.Time) {
 	t.mark(ConditionSwept, metav1.ConditionFalse, reason, message, now)
+}
+
+// MarkConfirmed records that no request waits for its run for long.
+func (t *ImageTrigger) MarkConfirmed(now time.Time) {
+	t.mark(ConditionConfirmed, metav1.ConditionTrue, ReasonConfirmed, "", now)
+}
+
+// MarkUnconfirmed records why requests are not followed by their runs.
+func (t *ImageTrigger) MarkUnconfirmed(reason, message string, now time.Time) {
+	t.mark(ConditionConfirmed, metav1.ConditionFalse, reason, message, now)
 }
 
 // IsReady reports whether the status speaks of the current spec and pushes may be fired.
@@ -202,6 +224,11 @@ func (s *ImageVerificationStatus) MarkVerified(message string, now time.Time) {
 // MarkNotVerified records a verdict other than pass, or why there is none.
 func (s *ImageVerificationStatus) MarkNotVerified(reason, message string, now time.Time) {
 	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkUndecided records why the verdict is still to come, after a run without one.
+func (s *ImageVerificationStatus) MarkUndecided(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, reason, message, 0, now)
 }
 
 func setCondition(all *[]metav1.Condition, kind string, status metav1.ConditionStatus, reason, message string, generation int64, now time.Time) {

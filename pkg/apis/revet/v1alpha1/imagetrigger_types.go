@@ -243,8 +243,8 @@ type ImageTriggerStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions are Ready, FilterValid, SinkResolved, TemplateAccepted, Authorized
-	// and Swept.
+	// Conditions are Ready, FilterValid, SinkResolved, TemplateAccepted, Authorized,
+	// Swept and Confirmed.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -1,0 +1,37 @@
+package imageverification
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestWhatAPodThatFailedSays(t *testing.T) {
+	ended := func(name string, status int32, reason, message string) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: status, Reason: reason, Message: message}}}
+	}
+	for _, test := range []struct {
+		name   string
+		status corev1.PodStatus
+		want   string
+	}{
+		{"the result error of the first step that failed", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{
+			ended("step-fetch", 0, "Completed", `[{"key":"error","value":"not this","type":1}]`),
+			ended("step-validate", 1, "Error", `[{"key":"StartedAt","value":"x","type":3},{"key":"error","value":"rules.yaml: no such file","type":1}]`),
+			ended("step-verdict", 1, "Error", `[{"key":"error","value":"skipped","type":1}]`),
+		}}, "validate: rules.yaml: no such file"},
+		{"a step that could say nothing", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{ended("step-fetch", 137, "OOMKilled", "")}},
+			"fetch: OOMKilled, exit status 137"},
+		{"a message that is no list of results", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{ended("step-fetch", 2, "Error", "panic: oh")}},
+			"fetch: Error, exit status 2"},
+		{"a Pod that was evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "The node was low on resource: memory."}, "The node was low on resource: memory."},
+		{"a Pod that did its work", corev1.PodStatus{Phase: corev1.PodSucceeded, Message: "x"}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := toPod(&corev1.Pod{Status: test.status}).Failure; got != test.want {
+				t.Errorf("it says %q, want %q", got, test.want)
+			}
+		})
+	}
+}
