@@ -58,10 +58,13 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 		return nil, err
 	}
 	// Sinks may be of any kind, so that only discovery knows their resources. It
-	// is asked when a kind is first used.
-	if a.mapper, err = apiutil.NewDynamicRESTMapper(a.config, a.http); err != nil {
+	// is asked when a kind is first used. OpenShift's image API is not looked up:
+	// while it is down discovery says that there is none.
+	discovered, err := apiutil.NewDynamicRESTMapper(a.config, a.http)
+	if err != nil {
 		return nil, fmt.Errorf("making the mapper of resources: %w", err)
 	}
+	a.mapper = meta.FirstHitRESTMapper{MultiRESTMapper: meta.MultiRESTMapper{imageMapper(), discovered}}
 	a.live, err = client.New(a.config, client.Options{HTTPClient: a.http, Scheme: scheme, Mapper: a.mapper})
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)

@@ -8,7 +8,6 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -56,14 +55,15 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 	return &imageverification.Image{Facts: facts, Content: apiserver.Content(img, children)}, nil
 }
 
-// image returns nil if there is no such Image, or no image API at all.
+// image returns nil if there is no such Image, or no image API at all. One that
+// is down is an error, as the facts would be taken for gone otherwise.
 func (f *factsReader) image(ctx context.Context, digest string) (*imagev1.Image, error) {
 	var img imagev1.Image
 	err := f.live.Get(ctx, client.ObjectKey{Name: digest}, &img)
 	switch {
 	case err == nil:
 		return &img, nil
-	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+	case apierrors.IsNotFound(err):
 		return nil, nil
 	default:
 		return nil, fmt.Errorf("reading Image %q: %w", digest, err)

@@ -43,9 +43,7 @@ func receiverMapper() meta.RESTMapper {
 	for kind, scope := range map[string]meta.RESTScope{"ImageTrigger": meta.RESTScopeNamespace, "ImageVerification": meta.RESTScopeNamespace} {
 		m.Add(v1alpha1.GroupVersion.WithKind(kind), scope)
 	}
-	for kind, scope := range map[string]meta.RESTScope{"ImageStream": meta.RESTScopeNamespace, "Image": meta.RESTScopeRoot} {
-		m.Add(imagev1.GroupVersion.WithKind(kind), scope)
-	}
+	addImageKinds(m)
 	for kind, scope := range map[string]meta.RESTScope{
 		"Namespace": meta.RESTScopeRoot, "ConfigMap": meta.RESTScopeNamespace,
 		"Secret": meta.RESTScopeNamespace, "ServiceAccount": meta.RESTScopeNamespace,
@@ -54,6 +52,19 @@ func receiverMapper() meta.RESTMapper {
 	}
 	m.Add(authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview"), meta.RESTScopeRoot)
 	return m
+}
+
+// imageMapper names the resources of OpenShift's image API.
+func imageMapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	addImageKinds(m)
+	return m
+}
+
+func addImageKinds(m *meta.DefaultRESTMapper) {
+	for kind, scope := range map[string]meta.RESTScope{"ImageStream": meta.RESTScopeNamespace, "Image": meta.RESTScopeRoot} {
+		m.Add(imagev1.GroupVersion.WithKind(kind), scope)
+	}
 }
 
 // apiAccess is a configured way to the API server.

@@ -324,8 +324,8 @@ func TestControllerTakesPushesToTheirVerdicts(t *testing.T) {
 			}
 			return err
 		})
-		if e, err := find(); err != nil || e.Status.Image == nil || e.Status.Image.Source != "Image" || e.Status.Image.Layers != 1 {
-			t.Errorf("%s: facts %+v, %v", test.stream, e.Status.Image, err)
+		if e, err := find(); err != nil || e.ImageFacts() == nil || e.ImageFacts().Source != "Image" || e.ImageFacts().Layers != 1 {
+			t.Errorf("%s: facts %+v, %v", test.stream, e.ImageFacts(), err)
 		}
 	}
 	oneRunEach(t, namespace)

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -155,6 +156,12 @@ func refusesTheRest(t *testing.T, namespace string) {
 // diagnosed runs doctor over a cluster that lacks Deployments and Knative.
 func diagnosed(t *testing.T, namespace string) {
 	t.Helper()
+	eventually(t, "the trigger is swept", func() error {
+		if triggerNamed(t, namespace, "vet").Status.LastSweep == nil {
+			return errors.New("it has no sweep yet")
+		}
+		return nil
+	})
 	r := revet(t, "doctor", "vet", "-n", namespace, "-o", "json", "--kubeconfig", shared.Kubeconfig())
 	var exam cli.Examination
 	if err := json.Unmarshal([]byte(r.out), &exam); err != nil || len(exam.Triggers) != 1 {

@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -26,7 +28,13 @@ const (
 	serviceHost      = serviceName + "." + serviceNamespace + ".svc"
 	apiServiceName   = "v1.image.openshift.io"
 	registerPoll     = 50 * time.Millisecond
+	// nudgeInterval is how often the API server is made to read the group again.
+	nudgeInterval = time.Second
+	nudgedAt      = "revet.dev/nudged-at"
 )
+
+// errStale: the API server could not read the group's resources when it looked.
+var errStale = errors.New("the API server's discovery says that the group is stale")
 
 // register tells the API server where this one is.
 func register(ctx context.Context, config *rest.Config, host, addr string, certificate []byte) error {
@@ -112,10 +120,17 @@ func (s *Server) WaitServed(ctx context.Context) error {
 	}
 	tick := time.NewTicker(registerPoll)
 	defer tick.Stop()
+	var nudged time.Time
 	for {
 		last := served(ctx, client)
 		if last == nil {
 			return nil
+		}
+		if errors.Is(last, errStale) && time.Since(nudged) > nudgeInterval {
+			nudged = time.Now()
+			if err := nudge(ctx, s.client); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-s.done:
@@ -139,9 +154,12 @@ func served(ctx context.Context, client kubernetes.Interface) error {
 			return fmt.Errorf("listing %s: status %d", path, status)
 		}
 	}
-	groups, err := client.Discovery().ServerGroups()
+	groups, _, failed, err := client.Discovery().(discovery.AggregatedDiscoveryInterface).GroupsAndMaybeResources()
 	if err != nil {
 		return fmt.Errorf("reading the API server's groups: %w", err)
+	}
+	if err := failed[imagev1.GroupVersion]; err != nil {
+		return fmt.Errorf("%w: %w", errStale, err)
 	}
 	for _, g := range groups.Groups {
 		if g.Name == imagev1.GroupName {
@@ -149,4 +167,20 @@ func served(ctx context.Context, client kubernetes.Interface) error {
 		}
 	}
 	return fmt.Errorf("group %q is not among the API server's groups", imagev1.GroupName)
+}
+
+// nudge makes the API server read the group's resources again. One that could not,
+// as it does when it was just started and is not ready to authenticate what it
+// reads from, otherwise tries again after a minute.
+func nudge(ctx context.Context, config *rest.Config) error {
+	registration, err := aggregator.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making a client of API services: %w", err)
+	}
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, nudgedAt, time.Now().Format(time.RFC3339Nano))
+	_, err = registration.ApiregistrationV1().APIServices().Patch(ctx, apiServiceName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("changing API service %q: %w", apiServiceName, err)
+	}
+	return nil
 }
