@@ -15,11 +15,11 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 // runPatience is how long a PipelineRun may take to appear.
@@ -99,7 +99,7 @@ func (e *bed) newWay(b *testing.B, namespace, target string) *way {
 func (e *bed) startAdapter(b *testing.B, namespace, target string) {
 	b.Helper()
 	config := `{"namespaces":["` + namespace + `"],"resources":[{"gvr":{"Group":"image.openshift.io","Version":"v1","Resource":"imagestreams"}}],"mode":"Resource"}`
-	start(b, "the adapter to "+target, e.programs.adapter, []string{
+	start(b, "the adapter to "+target, e.programs.Adapter, []string{
 		"KUBECONFIG=" + e.cluster.Kubeconfig(), "NAMESPACE=" + namespace, "NAME=revet", "SYSTEM_NAMESPACE=" + systemNamespace,
 		"K_SINK=" + target, "K_SINK_TIMEOUT=30", "K_SOURCE_CONFIG=" + config, "PROFILING_PORT=0",
 	})
@@ -118,7 +118,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sink := start(b, "the sink "+listener, e.programs.sink, []string{
+	sink := start(b, "the sink "+listener, e.programs.Sink, []string{
 		"KUBECONFIG=" + account, "NAMESPACE=" + namespace, "NAME=" + listener, "SYSTEM_NAMESPACE=" + namespace,
 		// As in triggers/700-eventlistener.yaml; the default of 5 a second would be all that is measured.
 		"KUBE_API_QPS=200", "KUBE_API_BURST=400", "PROFILING_PORT=0",
@@ -139,15 +139,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) string {
 // interceptor makes the object that every sink insists on. Nobody serves it and nobody calls it.
 func (e *bed) interceptor(b *testing.B) {
 	b.Helper()
-	o := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "triggers.tekton.dev/v1alpha1", "kind": "ClusterInterceptor",
-		"metadata": map[string]any{"name": "cel", "labels": map[string]any{"server/type": "https"}},
-		"spec":     map[string]any{"clientConfig": map[string]any{"url": "https://127.0.0.1:1/cel"}},
-	}}
-	if err := unstructured.SetNestedField(o.Object, encode(e.cluster.RESTConfig().CAData), "spec", "clientConfig", "caBundle"); err != nil {
-		b.Fatal(err)
-	}
-	e.create(b, o)
+	e.create(b, rig.Interceptor(e.cluster.RESTConfig().CAData))
 }
 
 // plainWay is adapter to sink.
@@ -224,10 +216,10 @@ type served struct {
 }
 
 func (e *bed) startReceiver(b *testing.B) served {
-	return e.startRevet(b, "receiver", e.programs.receiver, "-drain-delay=0s")
+	return e.startRevet(b, "receiver", e.programs.Receiver, "-drain-delay=0s")
 }
 func (e *bed) startController(b *testing.B) served {
-	return e.startRevet(b, "controller", e.programs.controller, "-identity=bench")
+	return e.startRevet(b, "controller", e.programs.Controller, "-identity=bench")
 }
 
 func (e *bed) startRevet(b *testing.B, name, program string, args ...string) served {
