@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/test/cluster/fast"
@@ -21,17 +22,21 @@ const root = "../.."
 type bed struct {
 	cluster  *fast.Cluster
 	admin    client.WithWatch
-	programs rig.Programs
+	programs programs
 	dir      string
 }
+
+// programs are paths of executables.
+type programs struct{ adapter, sink, receiver, controller string }
 
 func newBed(b *testing.B) *bed {
 	b.Helper()
 	e := &bed{dir: b.TempDir()}
-	var err error
-	if e.programs, err = rig.Build(b.Context(), root, e.dir); err != nil {
+	built, err := rig.Build(b.Context(), root, e.dir)
+	if err != nil {
 		b.Fatal(err)
 	}
+	e.programs = programs{adapter: built.Adapter, sink: built.Sink, receiver: built.Receiver, controller: built.Controller}
 	dirs, err := rig.CRDDirs(b.Context(), root)
 	if err != nil {
 		b.Fatal(err)
@@ -48,7 +53,7 @@ func newBed(b *testing.B) *bed {
 			b.Error(err)
 		}
 	})
-	if e.admin, err = rig.NewClient(e.cluster.RESTConfig()); err != nil {
+	if e.admin, err = newClient(e.cluster.RESTConfig()); err != nil {
 		b.Fatal(err)
 	}
 	for _, pattern := range rig.RevetManifests {
@@ -66,3 +71,5 @@ func (e *bed) account(namespace, name string) (string, error) {
 	file := filepath.Join(e.dir, namespace+"."+name+".kubeconfig")
 	return file, rig.WriteKubeconfig(file, config)
 }
+
+func newClient(config *rest.Config) (client.WithWatch, error) { return rig.NewClient(config) }

@@ -19,7 +19,6 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/test/rig"
 )
 
 const (
@@ -83,8 +82,8 @@ func (e *bed) measureIdle(b *testing.B, state string, busy func() error) {
 	eventually(b, restPatience, "the controller has done its work", busy)
 	held := awaitRest(b, receiver.process, controller.process)
 	idleMetrics["receiver-"+state+"-MiB"], idleMetrics["controller-"+state+"-MiB"] = held[0], held[1]
-	controller.Stop()
-	receiver.Stop()
+	controller.stop()
+	receiver.stop()
 }
 
 // awaitRest returns what processes hold once that has not changed for restTime.
@@ -120,7 +119,7 @@ func (e *bed) makeStreams(b *testing.B, namespace string) {
 			return err
 		}
 		for t := range streamTags {
-			digest := rig.DigestOf(fmt.Sprintf("%s %d", stream.Name, t))
+			digest := digestOf(fmt.Sprintf("%s %d", stream.Name, t))
 			stream.Status.Tags = append(stream.Status.Tags, imagev1.NamedTagEventList{Tag: fmt.Sprintf("v1.%d", t), Items: []imagev1.TagEvent{{
 				Created: created, DockerImageReference: stream.Status.DockerImageRepository + "@" + digest, Image: digest, Generation: 1,
 			}}})
@@ -137,7 +136,7 @@ func (e *bed) makeEntries(b *testing.B, trigger *v1alpha1.ImageTrigger) {
 		b.Fatal(err)
 	}
 	// Only Revet's own accounts write the ledger.
-	c, err := rig.NewClient(config)
+	c, err := newClient(config)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -156,7 +155,7 @@ func (e *bed) makeEntries(b *testing.B, trigger *v1alpha1.ImageTrigger) {
 }
 
 func passedEntry(trigger *v1alpha1.ImageTrigger, n int) (*v1alpha1.ImageVerification, error) {
-	digest, err := image.ParseDigest(rig.DigestOf(fmt.Sprintf("entry %d", n)))
+	digest, err := image.ParseDigest(digestOf(fmt.Sprintf("entry %d", n)))
 	if err != nil {
 		return nil, err
 	}

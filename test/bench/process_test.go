@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,7 +19,10 @@ const startPatience = 60 * time.Second
 
 // process is a program that runs beside the benchmark.
 type process struct {
-	*rig.Process
+	name string
+	cmd  *exec.Cmd
+	stop func()
+	rig  *rig.Process
 }
 
 // start runs a program until the benchmark ends, or it is stopped.
@@ -34,7 +38,7 @@ func start(b *testing.B, name, program string, env []string, args ...string) *pr
 			b.Logf("the end of what %s printed:\n%s", name, p.Tail())
 		}
 	})
-	return &process{p}
+	return &process{name: name, cmd: p.Cmd, stop: p.Stop, rig: p}
 }
 
 // await returns once the URL answers 200.
@@ -42,14 +46,14 @@ func (p *process) await(b *testing.B, url string) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), startPatience)
 	defer cancel()
-	if err := p.Await(ctx, url); err != nil {
+	if err := p.rig.Await(ctx, url); err != nil {
 		b.Fatal(err)
 	}
 }
 
 // residentMiB is the memory that the process holds.
 func (p *process) residentMiB() (float64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
@@ -59,7 +63,7 @@ func (p *process) residentMiB() (float64, error) {
 			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("%s has no VmRSS: it has ended", p.Name())
+	return 0, fmt.Errorf("%s has no VmRSS: it has ended", p.name)
 }
 
 // freeAddress is a loopback address that nobody listens on. Some of the programs cannot choose one and tell it.

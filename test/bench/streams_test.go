@@ -23,6 +23,8 @@ const (
 	dockerImage = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
+func digestOf(content string) string { return rig.DigestOf(content) }
+
 // repository is an ImageStream that images are pushed to.
 type repository struct {
 	client client.Client
@@ -40,7 +42,7 @@ func newRepository(b *testing.B, c client.Client, namespace string) *repository 
 
 // prepare makes the Image that push number n shows, and the stream as it then is.
 func (r *repository) prepare(ctx context.Context, n int) (digest string, err error) {
-	digest = rig.DigestOf(fmt.Sprintf("%s %d", r.stream.Namespace, n))
+	digest = digestOf(fmt.Sprintf("%s %d", r.stream.Namespace, n))
 	reference := r.stream.Status.DockerImageRepository + "@" + digest
 	if err := r.client.Create(ctx, rig.NewImage(digest, reference)); err != nil {
 		return "", err

@@ -99,7 +99,7 @@ func (e *bed) newWay(b *testing.B, namespace, target string) *way {
 func (e *bed) startAdapter(b *testing.B, namespace, target string) {
 	b.Helper()
 	config := `{"namespaces":["` + namespace + `"],"resources":[{"gvr":{"Group":"image.openshift.io","Version":"v1","Resource":"imagestreams"}}],"mode":"Resource"}`
-	start(b, "the adapter to "+target, e.programs.Adapter, []string{
+	start(b, "the adapter to "+target, e.programs.adapter, []string{
 		"KUBECONFIG=" + e.cluster.Kubeconfig(), "NAMESPACE=" + namespace, "NAME=revet", "SYSTEM_NAMESPACE=" + systemNamespace,
 		"K_SINK=" + target, "K_SINK_TIMEOUT=30", "K_SOURCE_CONFIG=" + config, "PROFILING_PORT=0",
 	})
@@ -118,7 +118,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sink := start(b, "the sink "+listener, e.programs.Sink, []string{
+	sink := start(b, "the sink "+listener, e.programs.sink, []string{
 		"KUBECONFIG=" + account, "NAMESPACE=" + namespace, "NAME=" + listener, "SYSTEM_NAMESPACE=" + namespace,
 		// As in triggers/700-eventlistener.yaml; the default of 5 a second would be all that is measured.
 		"KUBE_API_QPS=200", "KUBE_API_BURST=400", "PROFILING_PORT=0",
@@ -216,10 +216,10 @@ type served struct {
 }
 
 func (e *bed) startReceiver(b *testing.B) served {
-	return e.startRevet(b, "receiver", e.programs.Receiver, "-drain-delay=0s")
+	return e.startRevet(b, "receiver", e.programs.receiver, "-drain-delay=0s")
 }
 func (e *bed) startController(b *testing.B) served {
-	return e.startRevet(b, "controller", e.programs.Controller, "-identity=bench")
+	return e.startRevet(b, "controller", e.programs.controller, "-identity=bench")
 }
 
 func (e *bed) startRevet(b *testing.B, name, program string, args ...string) served {

@@ -41,8 +41,10 @@ type Program struct {
 
 // Process is a program that runs.
 type Process struct {
+	// Cmd is for looking at.
+	Cmd *exec.Cmd
+
 	name  string
-	cmd   *exec.Cmd
 	log   *tail
 	ended chan struct{}
 	stop  func()
@@ -51,20 +53,20 @@ type Process struct {
 // Start runs the program until it ends, is stopped, or this process ends.
 func (p Program) Start() (*Process, error) {
 	// Not bound to a context: what ends with one would be killed before it can give its lease back.
-	s := &Process{name: p.Name, cmd: exec.Command(p.Path, p.Args...), log: &tail{passOn: p.Log}, ended: make(chan struct{})} //nolint:noctx // see above
-	s.cmd.Env = append(os.Environ(), p.Env...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s := &Process{name: p.Name, Cmd: exec.Command(p.Path, p.Args...), log: &tail{passOn: p.Log}, ended: make(chan struct{})} //nolint:noctx // see above
+	s.Cmd.Env = append(os.Environ(), p.Env...)
+	s.Cmd.Stdout, s.Cmd.Stderr = s.log, s.log
+	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
 	go func() {
 		defer close(s.ended)
 		// That signal comes when the thread ends that started the program.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := s.cmd.Start()
+		err := s.Cmd.Start()
 		started <- err
 		if err == nil {
-			_ = s.cmd.Wait() // that it ended at all is what matters; the log says why
+			_ = s.Cmd.Wait() // that it ended at all is what matters; the log says why
 		}
 	}()
 	if err := <-started; err != nil {
@@ -82,17 +84,11 @@ func (p Program) Start() (*Process, error) {
 	return s, nil
 }
 
-// Name is the program's.
-func (p *Process) Name() string { return p.name }
-
-// Pid is the process's number.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
-
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // Signal sends a signal.
-func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+func (p *Process) Signal(s syscall.Signal) error { return p.Cmd.Process.Signal(s) }
 
 // Stop asks the process to end, makes it, and returns when it has. It may be called more than once.
 func (p *Process) Stop() { p.stop() }
