@@ -20,41 +20,61 @@ const (
 )
 
 // follow calls see with every object of a kind as it is and whenever it changes, more than once perhaps, until the context
-// ends. It lists again when a watch ends, with an API server that was away for example.
-func follow[L client.ObjectList](ctx context.Context, c client.WithWatch, newList func() L, see func(client.Object), opts ...client.ListOption) {
+// ends. It goes on where a watch ended, and lists again only where the API server no longer knows what came after that.
+func follow(ctx context.Context, c client.WithWatch, list client.ObjectList, namespace string, see func(client.Object)) {
+	version := ""
 	for ctx.Err() == nil {
-		once(ctx, c, newList(), see, opts)
+		if version == "" {
+			version = listed(ctx, c, list, namespace, see)
+		}
+		if version != "" {
+			version = watched(ctx, c, list, namespace, version, see)
+		}
 		sleep(ctx, followAgain)
 	}
 }
 
-func once(ctx context.Context, c client.WithWatch, list client.ObjectList, see func(client.Object), opts []client.ListOption) {
+// listed returns the version of the list, or "" if there is none.
+func listed(ctx context.Context, c client.WithWatch, list client.ObjectList, namespace string, see func(client.Object)) string {
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
-	if err := c.List(ctx, list, opts...); err != nil {
-		return
+	list = list.DeepCopyObject().(client.ObjectList)
+	if err := c.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return ""
 	}
-	_ = meta.EachListItem(list, func(o runtime.Object) error {
+	_ = meta.EachListItem(list, func(o runtime.Object) error { // it returns what see does
 		see(o.(client.Object))
 		return nil
 	})
-	from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}}
-	w, err := c.Watch(ctx, list, append(opts, from)...)
+	return list.GetResourceVersion()
+}
+
+// watched returns the version that it came to, or "" if the API server does not know the one to begin with.
+func watched(ctx context.Context, c client.WithWatch, list client.ObjectList, namespace, version string, see func(client.Object)) string {
+	ctx, cancel := context.WithTimeout(ctx, followFor)
+	defer cancel()
+	from := &client.ListOptions{Namespace: namespace, Raw: &metav1.ListOptions{ResourceVersion: version, AllowWatchBookmarks: true}}
+	w, err := c.Watch(ctx, list, from)
 	if err != nil {
-		return
+		return version
 	}
 	defer w.Stop()
 	for {
 		select {
 		case event, open := <-w.ResultChan():
-			if !open || event.Type == watch.Error {
-				return
+			if !open {
+				return version
 			}
-			if o, ok := event.Object.(client.Object); ok && event.Type != watch.Deleted {
+			o, isObject := event.Object.(client.Object)
+			if event.Type == watch.Error || !isObject {
+				return ""
+			}
+			version = o.GetResourceVersion()
+			if event.Type == watch.Added || event.Type == watch.Modified {
 				see(o)
 			}
 		case <-ctx.Done():
-			return
+			return version
 		}
 	}
 }

@@ -19,12 +19,12 @@ import (
 
 const gatherTimeout = 60 * time.Second
 
-// gather reads what API server and registry show.
-func (w *world) gather(ctx context.Context) (observed, error) {
+// gather reads what the API server shows, and what the registry does, which takes a request for each tag.
+func (w *world) gather(ctx context.Context, registry bool) (observed, error) {
 	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	o := observed{Pushed: w.pusher.acknowledged(), Heads: map[string]string{}, RegistryHeads: map[string]string{}}
-	if err := w.streams(ctx, &o); err != nil {
+	if err := w.streams(ctx, &o, registry); err != nil {
 		return o, err
 	}
 	var entries v1alpha1.ImageVerificationList
@@ -56,8 +56,8 @@ func (w *world) gather(ctx context.Context) (observed, error) {
 
 func isProbe(repository string) bool { return strings.HasSuffix(repository, "/"+probeStream) }
 
-// streams reads what the streams show, and asks the registry for each tag.
-func (w *world) streams(ctx context.Context, o *observed) error {
+// streams reads what the streams show.
+func (w *world) streams(ctx context.Context, o *observed, askRegistry bool) error {
 	var streams imagev1.ImageStreamList
 	if err := w.admin.List(ctx, &streams); err != nil {
 		return err
@@ -78,8 +78,8 @@ func (w *world) streams(ctx context.Context, o *observed) error {
 					o.Heads[repository+":"+t.Tag] = item.Image
 				}
 			}
-			if w.pusher.direct {
-				continue // the registry knows nothing
+			if !askRegistry || w.pusher.direct { // then the registry knows nothing
+				continue
 			}
 			head, err := remote.Head(registry.Repo(repository).Tag(t.Tag), remote.WithContext(ctx))
 			if err != nil {

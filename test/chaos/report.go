@@ -11,8 +11,8 @@ import (
 const mostShown = 20
 
 // report prints what is wrong with one seed, if anything is.
-func report(out io.Writer, r Result) {
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
+func report(o Options, r Result) {
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(o.Out, format+"\n", args...) }
 	line("seed %d: %d pushes and %d faults in %.0f s; entries: %v", r.Seed, r.Revet.Pushes, r.Faults, r.Took.Seconds(), states(r.Revet))
 	if !r.Settled {
 		line("seed %d: NOT SETTLED after %.0f s", r.Seed, r.Settle.Seconds())
@@ -36,7 +36,7 @@ func report(out io.Writer, r Result) {
 		line("seed %d: kubectl revet coverage says:\n%s", r.Seed, r.Coverage)
 	}
 	if r.Failed() {
-		line("seed %d: again with: make chaos PUSHES=%d SEEDS=%d; timeline and logs: %s", r.Seed, r.Revet.Pushes, r.Seed, r.Dir)
+		line("seed %d: again with: make chaos PUSHES=%d SEEDS=%d FAULTS=%q PLAY=%s; timeline and logs: %s", r.Seed, o.Shape.Pushes, r.Seed, o.Faults, o.Play, r.Dir)
 	}
 }
 

@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return results, fmt.Errorf("seed %d: %w", seed, err)
 		}
 		results = append(results, r)
-		report(o.Out, r)
+		report(o, r)
 	}
 	table(o.Out, results)
 	return results, nil
@@ -157,7 +157,7 @@ func (w *world) settle(ctx context.Context, r *Result) error {
 	began := time.Now()
 	for {
 		looked := time.Now()
-		o, err := w.gather(ctx)
+		o, err := w.gather(ctx, false)
 		if err == nil {
 			r.Revet, r.Plain = accountOf(o), plainAccountOf(o)
 			r.Settle, r.Settled = looked.Sub(began), r.Revet.Settled()
@@ -179,7 +179,7 @@ func (w *world) settle(ctx context.Context, r *Result) error {
 	if !sleep(ctx, w.options.Quiet) {
 		return ctx.Err()
 	}
-	o, err := w.gather(ctx)
+	o, err := w.gather(ctx, true)
 	if err != nil {
 		return fmt.Errorf("taking the account: %w", err)
 	}

@@ -56,8 +56,7 @@ const (
 )
 
 func (s *standIn) run(ctx context.Context) {
-	newList := func() *pipelinev1.PipelineRunList { return &pipelinev1.PipelineRunList{} }
-	follow(ctx, s.client, newList, func(o client.Object) { s.see(ctx, o.(*pipelinev1.PipelineRun)) }, client.InNamespace(s.namespace))
+	follow(ctx, s.client, &pipelinev1.PipelineRunList{}, s.namespace, func(o client.Object) { s.see(ctx, o.(*pipelinev1.PipelineRun)) })
 }
 
 func (s *standIn) see(ctx context.Context, run *pipelinev1.PipelineRun) {
@@ -153,8 +152,7 @@ type notes struct {
 }
 
 func (n *notes) run(ctx context.Context) {
-	newList := func() *v1alpha1.ImageVerificationList { return &v1alpha1.ImageVerificationList{} }
-	follow(ctx, n.client, newList, func(o client.Object) { n.see(o.(*v1alpha1.ImageVerification)) }, client.InNamespace(vetting))
+	follow(ctx, n.client, &v1alpha1.ImageVerificationList{}, vetting, func(o client.Object) { n.see(o.(*v1alpha1.ImageVerification)) })
 }
 
 func (n *notes) see(e *v1alpha1.ImageVerification) {

@@ -239,7 +239,8 @@ func (w *world) startController(ctx context.Context, name string) error {
 	if has(ctx, w.programs.Controller, sweepInterval) {
 		args = append(args, fmt.Sprintf("-%s=%s", sweepInterval, w.options.SweepInterval))
 	} else {
-		w.timeline.note("part", "the controller has no flag -%s: it sweeps in its own interval", sweepInterval)
+		w.timeline.note("part", "the controller has no flag -%s: it sweeps every five minutes, and is given the time", sweepInterval)
+		w.options.Limit = max(w.options.Limit, 7*time.Minute)
 	}
 	return w.startRevetProgram(ctx, name, w.programs.Controller, address, kubeconfig, []*link{toAPI}, args...)
 }

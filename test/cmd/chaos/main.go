@@ -17,6 +17,9 @@ import (
 	"github.com/revet-dev/revet/test/cluster/node"
 )
 
+// pushesOfStream is how many pushes a stream has by default, if there are many.
+const pushesOfStream = 50
+
 func main() {
 	if code, isRole := chaos.Role(); isRole {
 		os.Exit(code)
@@ -50,7 +53,7 @@ func options(args []string) (chaos.Options, error) {
 	o.Out = os.Stdout
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.IntVar(&o.Shape.Pushes, "pushes", o.Shape.Pushes, "how many pushes")
-	flags.IntVar(&o.Shape.Streams, "streams", o.Shape.Streams, "over how many streams")
+	flags.IntVar(&o.Shape.Streams, "streams", 0, "over how many streams; default is 20, or one for each 50 pushes")
 	flags.IntVar(&o.Shape.Tags, "tags", o.Shape.Tags, "and tags of each")
 	flags.Float64Var(&o.Shape.Rate, "rate", o.Shape.Rate, "pushes a second, in the mean")
 	flags.StringVar(&o.Faults, "faults", o.Faults, "all, none, or some targets and actions")
@@ -64,6 +67,10 @@ func options(args []string) (chaos.Options, error) {
 	seeds := flags.String("seeds", "1", "seeds, one run each")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.Shape.Streams == 0 {
+		// An ImageStream is written whole with every push, its history too.
+		o.Shape.Streams = max(chaos.DefaultOptions().Shape.Streams, o.Shape.Pushes/pushesOfStream)
 	}
 	var err error
 	if o.Seeds, err = parseSeeds(*seeds); err != nil {
