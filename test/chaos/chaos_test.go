@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/revet-dev/revet/test/chaos"
 )
@@ -24,7 +23,6 @@ func TestNoPushIsLostOrDoubledUnderFaults(t *testing.T) {
 	o.Root, o.Dir = "../..", t.TempDir()
 	o.Shape = chaos.Shape{Pushes: 120, Streams: 8, Tags: 4, Rate: 6}
 	o.Seeds = []uint64{1}
-	o.Limit = 60 * time.Second
 	var out bytes.Buffer
 	o.Out = &out
 	results, err := chaos.Run(t.Context(), o)

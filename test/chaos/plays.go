@@ -151,11 +151,7 @@ func (w *world) burstOf(ctx context.Context, n int) error {
 
 // coverage asks Revet's own command line, if it can tell.
 func (w *world) coverage(ctx context.Context) string {
-	dir := filepath.Join(w.options.Dir, "bin")
-	if err := rig.GoBuild(ctx, w.options.Root, dir, "./cmd/kubectl-revet"); err != nil {
-		return err.Error()
-	}
-	program := filepath.Join(dir, "kubectl-revet")
+	program := filepath.Join(w.options.Dir, programsDir, "kubectl-revet")
 	help, _ := exec.CommandContext(ctx, program, "help").CombinedOutput()
 	if !strings.Contains(string(help), "coverage") {
 		return ""

@@ -57,9 +57,15 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	return results, nil
 }
 
+// programsDir is the folder, below that of the options, that Revet's programs are built into.
+const programsDir = "bin"
+
 func build(ctx context.Context, o Options) (rig.Programs, error) {
-	dir := filepath.Join(o.Dir, "bin")
+	dir := filepath.Join(o.Dir, programsDir)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return rig.Programs{}, err
+	}
+	if err := rig.GoBuild(ctx, o.Root, dir, "./cmd/kubectl-revet"); err != nil {
 		return rig.Programs{}, err
 	}
 	return rig.Build(ctx, o.Root, dir)
