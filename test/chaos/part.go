@@ -46,6 +46,10 @@ func newPart(tl *timeline, program rig.Program) (*part, error) {
 func (p *part) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.startLocked()
+}
+
+func (p *part) startLocked() error {
 	p.down = false
 	process, err := p.program.Start()
 	if err != nil {
@@ -59,24 +63,27 @@ func (p *part) start() error {
 // watch starts the program again if it ended by itself.
 func (p *part) watch(process *rig.Process) {
 	<-process.Ended()
-	if p.isDown(process) {
+	if !p.isToRun(process, func() {}) {
 		return
 	}
 	p.timeline.note("part", "%s has ended by itself: see %s.log", p.program.Name, p.program.Name)
 	<-time.After(again)
-	if p.isDown(process) {
-		return
-	}
-	if err := p.start(); err != nil {
-		p.timeline.note("part", "%s cannot be started again: %v", p.program.Name, err)
-	}
+	p.isToRun(process, func() {
+		if err := p.startLocked(); err != nil {
+			p.timeline.note("part", "%s cannot be started again: %v", p.program.Name, err)
+		}
+	})
 }
 
-// isDown says whether the process is no longer the one that is to run.
-func (p *part) isDown(process *rig.Process) bool {
+// isToRun says whether the process is the one that is to run, and if so does something before that can change.
+func (p *part) isToRun(process *rig.Process, then func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.down || p.process != process
+	if p.down || p.process != process {
+		return false
+	}
+	then()
+	return true
 }
 
 func (p *part) signal(s syscall.Signal) {
