@@ -93,10 +93,10 @@ func (w *world) startCluster(ctx context.Context) error {
 		return err
 	}
 	dir := filepath.Join(w.timeline.dir, "cluster")
-	if err := w.role(ctx, "apiserver", role{Name: "cluster", Dir: dir, Address: w.api, Bridge: w.bridge, Registry: w.registry, CRDDirs: crds}); err != nil {
+	if err := w.role("apiserver", role{Name: "cluster", Dir: dir, Address: w.api, Bridge: w.bridge, Registry: w.registry, CRDDirs: crds}); err != nil {
 		return err
 	}
-	if err := w.role(ctx, "registry", role{Name: "registry", Dir: filepath.Join(w.timeline.dir, "registry"), Address: w.registry, Bridge: w.bridge}); err != nil {
+	if err := w.role("registry", role{Name: "registry", Dir: filepath.Join(w.timeline.dir, "registry"), Address: w.registry, Bridge: w.bridge}); err != nil {
 		return err
 	}
 	if w.pushes, err = w.link(ctx, "to the registry", w.registry); err != nil {
@@ -114,7 +114,7 @@ func (w *world) startCluster(ctx context.Context) error {
 }
 
 // role starts the harness's own program in a role.
-func (w *world) role(_ context.Context, name string, r role) error {
+func (w *world) role(name string, r role) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
