@@ -25,9 +25,10 @@
 //
 // # What is a stand-in
 //
-//   - The stand-in for Tekton and the pipeline starts the PipelineRuns of both ways, makes a Pod object with the RuntimeClass
-//     that the run asks for, and lets each succeed with verdict pass after 50 ms to 1.5 s, drawn from the seed. Nothing
-//     is executed. It is not disturbed, except by the API server being away.
+//   - The stand-in for Tekton and the pipeline starts the PipelineRuns of Revet's way, makes a Pod object with the
+//     RuntimeClass that the run asks for, and lets each succeed with verdict pass after 50 ms to 1.5 s, drawn from the seed.
+//     Nothing is executed. It is not disturbed, except by the API server being away. The plain way's runs are left as
+//     they are created, as nobody there looks at them again, so that the load of completing runs is on Revet's way only.
 //   - The stand-in for Services: TCP links, one before each server, one from each program to the API server, and one that
 //     spreads connections over the receivers. They are what a fault cuts off.
 //   - The stand-in for kubelet starts what ended by itself, a second later, whatever its probes would say.
