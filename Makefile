@@ -13,6 +13,10 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 CLUSTER := cd test && go run ./cmd/cluster
 BENCHTIME ?= 300x
 FUZZTIME ?= 30s
+PUSHES ?= 1000
+SEEDS ?= 1
+FAULTS ?= all
+PLAY ?= random
 TESTFLAGS ?=
 
 .PHONY: help
@@ -51,6 +55,10 @@ down: ## take the local cluster down
 bench: ## measure push-to-run beside the plain way, and the receiver's cost of ignored events
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
+
+.PHONY: chaos
+chaos: ## push PUSHES images for each of SEEDS while FAULTS happen; tell what was lost or doubled, beside the plain way
+	cd test && go run ./cmd/chaos -pushes $(PUSHES) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY)
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)

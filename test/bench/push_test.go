@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"encoding/base64"
 	"slices"
 	"testing"
 	"time"
@@ -129,8 +128,6 @@ func percentile[T any](all []T, percent int, value func(T) time.Duration) time.D
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func encode(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
 
 func TestPercentileIsTheSmallestValueThatSoManyDoNotExceed(t *testing.T) {
 	var values []time.Duration

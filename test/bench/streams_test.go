@@ -4,17 +4,15 @@ package bench
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/test/rig"
 )
 
 const (
@@ -25,10 +23,7 @@ const (
 	dockerImage = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
-func digestOf(content string) string {
-	sum := sha256.Sum256([]byte(content))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
+func digestOf(content string) string { return rig.DigestOf(content) }
 
 // repository is an ImageStream that images are pushed to.
 type repository struct {
@@ -49,7 +44,7 @@ func newRepository(b *testing.B, c client.Client, namespace string) *repository 
 func (r *repository) prepare(ctx context.Context, n int) (digest string, err error) {
 	digest = digestOf(fmt.Sprintf("%s %d", r.stream.Namespace, n))
 	reference := r.stream.Status.DockerImageRepository + "@" + digest
-	if err := r.client.Create(ctx, newImage(digest, reference)); err != nil {
+	if err := r.client.Create(ctx, rig.NewImage(digest, reference)); err != nil {
 		return "", err
 	}
 	tag := fmt.Sprintf("v%d", n%streamTags)
@@ -68,32 +63,3 @@ func (r *repository) prepare(ctx context.Context, n int) (digest string, err err
 
 // push writes what was prepared.
 func (r *repository) push(ctx context.Context) error { return r.client.Status().Update(ctx, r.stream) }
-
-// newImage is an Image as a push of something that runs makes it.
-func newImage(digest, reference string) *imagev1.Image {
-	image := &imagev1.Image{
-		ObjectMeta: metav1.ObjectMeta{Name: digest, Annotations: map[string]string{
-			imagev1.ManagedByOpenShiftAnnotation: "true", imagev1.DockerImageLayersOrderAnnotation: imagev1.DockerImageLayersOrderAscending,
-		}},
-		DockerImageReference: reference, DockerImageMetadataVersion: "1.0", DockerImageManifestMediaType: dockerImage,
-	}
-	for n := range 5 {
-		image.DockerImageLayers = append(image.DockerImageLayers, imagev1.ImageLayer{
-			Name: digestOf(fmt.Sprintf("%s layer %d", digest, n)), LayerSize: 1 << 20, MediaType: "application/vnd.docker.image.rootfs.diff.tar.gzip",
-		})
-	}
-	metadata := map[string]any{
-		"kind": "DockerImage", "apiVersion": "image.openshift.io/1.0", "Id": digestOf(digest), "Created": "2026-11-20T12:00:00Z",
-		"Architecture": "amd64", "Size": 5 << 20,
-		"Config": map[string]any{
-			"User": "1001", "Entrypoint": []string{"/app"}, "Env": []string{"PATH=/usr/bin:/bin"},
-			"Labels": map[string]string{"org.opencontainers.image.source": "https://example.com/app"},
-		},
-	}
-	raw, err := json.Marshal(metadata)
-	if err != nil {
-		panic(err) // maps of strings have a JSON form
-	}
-	image.DockerImageMetadata = runtime.RawExtension{Raw: raw}
-	return image
-}

@@ -15,11 +15,11 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 // runPatience is how long a PipelineRun may take to appear.
@@ -139,15 +139,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) string {
 // interceptor makes the object that every sink insists on. Nobody serves it and nobody calls it.
 func (e *bed) interceptor(b *testing.B) {
 	b.Helper()
-	o := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "triggers.tekton.dev/v1alpha1", "kind": "ClusterInterceptor",
-		"metadata": map[string]any{"name": "cel", "labels": map[string]any{"server/type": "https"}},
-		"spec":     map[string]any{"clientConfig": map[string]any{"url": "https://127.0.0.1:1/cel"}},
-	}}
-	if err := unstructured.SetNestedField(o.Object, encode(e.cluster.RESTConfig().CAData), "spec", "clientConfig", "caBundle"); err != nil {
-		b.Fatal(err)
-	}
-	e.create(b, o)
+	e.create(b, rig.Interceptor(e.cluster.RESTConfig().CAData))
 }
 
 // plainWay is adapter to sink.

@@ -70,7 +70,11 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.store, err = startEtcd(ctx, c.dir, c.log); err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	addr := c.options.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listening for the API server: %w", err)
 	}
@@ -144,11 +148,24 @@ func (c *Cluster) RESTConfig() *rest.Config { return rest.CopyConfig(c.admin) }
 
 // UserConfig is that of a user with a name and groups, who may do what RBAC says.
 func (c *Cluster) UserConfig(name string, groups ...string) (*rest.Config, error) {
-	certificate, key, err := c.pki.ca.client(name, groups)
+	return c.pki.userConfig(c.address, name, groups)
+}
+
+// UserConfig is that of a user of a cluster that runs on a directory, in another process perhaps.
+func UserConfig(dir, addr, name string, groups ...string) (*rest.Config, error) {
+	p, err := loadPKI(filepath.Join(dir, "pki"))
 	if err != nil {
 		return nil, err
 	}
-	return clientConfig(c.address, c.pki.ca.pem(), certificate, key), nil
+	return p.userConfig(addr, name, groups)
+}
+
+func (p *pki) userConfig(addr, name string, groups []string) (*rest.Config, error) {
+	certificate, key, err := p.ca.client(name, groups)
+	if err != nil {
+		return nil, err
+	}
+	return clientConfig(addr, p.ca.pem(), certificate, key), nil
 }
 
 // Kubeconfig is the path of the administrator's kubeconfig.

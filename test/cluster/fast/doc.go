@@ -15,6 +15,9 @@
 // with the same data, address and certificates: clients lose their connections and watches, and are refused in between.
 // [Cluster.StopAPIServer] and [Cluster.StartAPIServer] do so in two steps.
 //
+// A cluster whose [Options] name Dir and Addr can be a process of its own that is killed and started again: objects,
+// certificates and address stay, and what watches knew is lost. [UserConfig] is how others get at it.
+//
 // A process can start clusters one after another. Two at once are refused: the API server keeps process-wide state.
 //
 // # What it is not

@@ -12,8 +12,11 @@ import (
 
 // Options say what [Start] starts besides etcd and the API server. The zero value is useful.
 type Options struct {
-	// Dir keeps etcd's data, certificates and the kubeconfig. Default: a temporary directory, removed by Stop.
+	// Dir keeps etcd's data, certificates and the kubeconfig. Default: a temporary directory, removed by Stop. A cluster that
+	// is started on the Dir of an earlier one has its objects and its certificates.
 	Dir string
+	// Addr is the host:port of 127.0.0.1 that the API server listens on. Default: a free port.
+	Addr string
 	// CRDs are installed, and established, before Start returns; so is what CRDDirs hold.
 	CRDs []*apiextensionsv1.CustomResourceDefinition
 	// CRDDirs are directories whose *.yaml files hold CustomResourceDefinitions; other kinds in them are left alone.

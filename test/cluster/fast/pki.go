@@ -4,10 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -122,6 +125,10 @@ func newPKI(dir string) (*pki, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the directory of certificates: %w", err)
 	}
+	// A cluster that starts again on its data keeps its clients.
+	if p, err := loadPKI(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return p, err
+	}
 	ca, err := newAuthority("fast-cluster")
 	if err != nil {
 		return nil, err
@@ -150,17 +157,53 @@ func newPKI(dir string) (*pki, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, data := range map[string][]byte{
-		"ca.crt": ca.pem(), "front-proxy-ca.crt": proxyCA.pem(),
-		"apiserver.crt": serverCert, "apiserver.key": serverKey,
-		"front-proxy.crt": proxyCert, "front-proxy.key": proxyKey,
-		"service-accounts.key": signerKey,
+	caKey, err := keyPEM(ca.key)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{
+		{"ca.crt", ca.pem()}, {"front-proxy-ca.crt", proxyCA.pem()},
+		{"apiserver.crt", serverCert}, {"apiserver.key", serverKey},
+		{"front-proxy.crt", proxyCert}, {"front-proxy.key", proxyKey},
+		{"service-accounts.key", signerKey}, {adminCertFile, adminCert}, {adminKeyFile, adminKey},
+		{caKeyFile, caKey}, // last: that it is there says that all are
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, f.name), f.data, 0o600); err != nil {
 			return nil, fmt.Errorf("writing certificates: %w", err)
 		}
 	}
 	return &pki{dir, ca, adminCert, adminKey}, nil
+}
+
+// The files that only [loadPKI] reads.
+const (
+	caKeyFile     = "ca.key"
+	adminCertFile = "admin.crt"
+	adminKeyFile  = "admin.key"
+)
+
+// loadPKI reads what newPKI wrote. Its error is [fs.ErrNotExist] if that was nothing, or not all.
+func loadPKI(dir string) (*pki, error) {
+	files := map[string][]byte{}
+	for _, name := range []string{caKeyFile, "ca.crt", adminCertFile, adminKeyFile} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("reading certificates: %w", err)
+		}
+		files[name] = content
+	}
+	pair, err := tls.X509KeyPair(files["ca.crt"], files[caKeyFile])
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority in %q: %w", dir, err)
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("reading the authority in %q: its key is a %T", dir, pair.PrivateKey)
+	}
+	return &pki{dir, &authority{pair.Leaf, key}, files[adminCertFile], files[adminKeyFile]}, nil
 }
 
 func (p *pki) file(name string) string { return filepath.Join(p.dir, name) }

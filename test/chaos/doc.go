@@ -1,0 +1,69 @@
+// Package chaos pushes images while everything between the registry and the verdict is killed, paused, restarted and cut
+// off, and then takes an account: was every push covered, and none twice? Revet and the plain way, an ApiServerSource
+// straight into an EventListener, get the same pushes and the same faults at the same time. It needs Linux and no root.
+//
+//	make chaos                                       # 1,000 pushes, seed 1
+//	make chaos PUSHES=1000 SEEDS="1 2 3 4 5"
+//	make chaos FAULTS="adapter sink kill stall"      # only these targets and actions; or none
+//	make chaos PLAY=adapter-down PUSHES=50           # also: burst, leader-stopped; see [Play]
+//
+// The exit status is 1 if Revet lost or doubled a push, or left anything without an end for longer than 120 s after the
+// last fault. What the plain way did is printed and never a failure. A fixed seed with few pushes is a Go test.
+//
+// # What runs
+//
+// Each as a process of its own that faults are done to: etcd, API server and OpenShift's image API (packages fast and
+// openshift, in one process, on data that outlives it, so that a restart loses every watch cache and old watches get a
+// 410); the registry (package registry); three receivers and two controllers of Revet, under the accounts and roles of
+// config/, with the lease of 15 s that they are shipped with; and for each way an ApiServerSource adapter and an
+// EventListener sink, as their modules build them. Revet sweeps every 15 s. A push is acknowledged once the ImageStream
+// shows it, as on OpenShift; a client whose push fails pushes again until it is.
+//
+// Both ways run at once in one cluster. They share API server and registry; a fault of "adapter" or "sink" is done to both
+// adapters or both sinks at the same moment. Revet watches ImageStreams; the plain way watches Images, as it is published,
+// and its TriggerTemplate uses generateName. Both sinks have the request rate of triggers/.
+//
+// # What is a stand-in
+//
+//   - The stand-in for Tekton and the pipeline starts the PipelineRuns of Revet's way, makes a Pod object with the
+//     RuntimeClass that the run asks for, and lets each succeed with verdict pass after 50 ms to 1.5 s, drawn from the seed.
+//     Nothing is executed. It is not disturbed, except by the API server being away. The plain way's runs are left as
+//     they are created, as nobody there looks at them again, so that the load of completing runs is on Revet's way only.
+//   - The stand-in for Services: TCP links, one before each server, one from each program to the API server, and one that
+//     spreads connections over the receivers. They are what a fault cuts off.
+//   - The stand-in for kubelet starts what ended by itself, a second later, whatever its probes would say.
+//   - OpenShift's image API is the emulation of package openshift.
+//
+// There are no interceptors, as triggers/ uses none, and no Broker. Namespaces have no ServiceAccount admission.
+//
+// # The script
+//
+// Pushes and faults follow from the seed alone: which, to what, and when at the earliest. Pushes to one stream wait for
+// each other, and a fault for an earlier one of its target, so that times may shift on a slow machine. Of the pushes some
+// 70 % are of a new digest; the others repeat the head, roll a tag back, or bring a digest to another tag or another
+// stream; a third comes in bursts of 10 to 50. Faults come one each second until all is pushed. The API server is left
+// alone for some time after each of its own, as nothing can make progress before it is up.
+//
+// # The account
+//
+// It is taken from API server and registry once the faults have stopped, polled until all is settled, and taken once more
+// 20 s later, for doubles that come late. Due is what the ImageStreams show: the heads and the histories of all tags.
+//
+//   - shown: items of all tags; digests: different digests among them, in each repository for Revet, in all for the plain
+//     way, which sees Images only.
+//   - covered: there is an entry of the repository and digest in a final phase, and a finished PipelineRun for the digest.
+//     For the plain way: there is a PipelineRun.
+//   - lost: not covered. doubled: more PipelineRuns than causes: one, and one for each run that the ledger says vanished or
+//     failed for want of infrastructure, which are the column repeats and should be 0, as here none does.
+//   - by sweeps: pushes that the ledger says a sweep recorded. settled after: seconds after the last fault.
+//
+// A push that was acknowledged and is not shown, or a tag about which registry and ImageStream disagree, is a fault of the
+// harness; it is reported as such and makes the exit status 1.
+//
+// # A seed that fails
+//
+// The folder that is printed has timeline.txt, with every fault's beginning and end, every push, every PipelineRun when it
+// was first seen and when it had ended, and every change of an entry's state; and a log for each program. Search it for
+// the digest. The same seed makes the same pushes and faults again; with -keep (go run ./cmd/chaos -h, in test/) the data of etcd
+// and registry stays.
+package chaos

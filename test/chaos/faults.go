@@ -1,0 +1,146 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Action is what a fault does to its target.
+type Action string
+
+// The actions of faults.
+const (
+	Kill    Action = "kill"    // kill -9, and a start after the fault's length
+	Pause   Action = "pause"   // kill -STOP, and -CONT after the fault's length
+	Restart Action = "restart" // SIGTERM, kill -9 if that is not enough, and a start at once
+	Refuse  Action = "refuse"  // its connections are closed, and none is taken, for the fault's length
+	Stall   Action = "stall"   // nothing gets through its connections for the fault's length
+)
+
+// Fault is one fault of a script.
+type Fault struct {
+	At     time.Duration
+	Length time.Duration
+	Target string
+	Action Action
+}
+
+func (f Fault) String() string {
+	return fmt.Sprintf("%s %s for %s", f.Action, f.Target, f.Length.Round(10*time.Millisecond))
+}
+
+// weights of targets and actions. A target that has several processes, one for each way, has the fault in all at once.
+var (
+	targetWeights = []weighted{
+		{"adapter", 4}, {"sink", 4}, {"receiver-1", 2}, {"receiver-2", 2}, {"receiver-3", 2},
+		{"controller-1", 3}, {"controller-2", 3}, {"registry", 2}, {"apiserver", 3},
+	}
+	actionWeights = []weighted{{string(Kill), 4}, {string(Pause), 3}, {string(Restart), 2}, {string(Refuse), 2}, {string(Stall), 3}}
+)
+
+type weighted struct {
+	name   string
+	weight int
+}
+
+// allowed returns the weights that a list of names leaves. A list that names none of these leaves all of them.
+func allowed(all []weighted, only []string) []weighted {
+	left := slices.DeleteFunc(slices.Clone(all), func(w weighted) bool { return !slices.Contains(only, w.name) })
+	if len(left) == 0 {
+		return all
+	}
+	return left
+}
+
+// ParseFaults reads a list of targets and actions, "all" or "none".
+func ParseFaults(list string) (only []string, none bool, err error) {
+	if list == "all" || list == "" {
+		return nil, false, nil
+	}
+	if list == "none" {
+		return nil, true, nil
+	}
+	known := slices.Concat(targetWeights, actionWeights)
+	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !slices.ContainsFunc(known, func(w weighted) bool { return w.name == name }) {
+			return nil, false, fmt.Errorf("%q is neither a target nor an action; say all, none, or some of %v", name, known)
+		}
+		only = append(only, name)
+	}
+	return only, false, nil
+}
+
+func (w weighted) String() string { return w.name }
+
+// Times of faults.
+const (
+	every = time.Second
+	// recovery is how long a target is left alone after a fault: it has to come up, and may fail again right then.
+	recovery = 2 * time.Second
+	// An API server takes seconds to start, and nothing makes progress before.
+	apiRecovery = 15 * time.Second
+)
+
+// faults writes the faults of a seed, one each second. What it writes does not depend on how long it is asked.
+type faults struct {
+	random           *rand.Rand
+	targets, actions []weighted
+	at               time.Duration
+	busyUntil        map[string]time.Duration
+}
+
+func faultsOf(seed uint64, only []string) *faults {
+	return &faults{
+		random:  source(seed, faultSource),
+		targets: allowed(targetWeights, only), actions: allowed(actionWeights, only),
+		at: every, busyUntil: map[string]time.Duration{},
+	}
+}
+
+// next returns the next fault. A moment at which all targets have one is passed over.
+func (f *faults) next() Fault {
+	for {
+		at := f.at
+		f.at += every
+		free := slices.DeleteFunc(slices.Clone(f.targets), func(w weighted) bool { return at < f.busyUntil[w.name] })
+		if len(free) == 0 {
+			continue
+		}
+		fault := Fault{At: at, Target: f.draw(free), Action: Action(f.draw(f.actions))}
+		fault.Length = f.length(fault.Action)
+		f.busyUntil[fault.Target] = at + fault.Length + recovery
+		if fault.Target == "apiserver" {
+			f.busyUntil[fault.Target] += apiRecovery
+		}
+		return fault
+	}
+}
+
+func (f *faults) draw(from []weighted) string {
+	total := 0
+	for _, w := range from {
+		total += w.weight
+	}
+	n := f.random.IntN(total)
+	for _, w := range from {
+		if n -= w.weight; n < 0 {
+			return w.name
+		}
+	}
+	panic("a draw is less than the sum of what it is from")
+}
+
+func (f *faults) length(a Action) time.Duration {
+	least, most := time.Second, 6*time.Second
+	switch a {
+	case Kill:
+		least, most = 500*time.Millisecond, 3*time.Second
+	case Restart:
+		return 0
+	case Pause, Refuse, Stall:
+	}
+	return least + time.Duration(f.random.Int64N(int64(most-least)))
+}
