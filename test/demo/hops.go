@@ -26,6 +26,9 @@ type story struct {
 	began time.Time
 	out   *printer
 	seen  map[hop]bool
+	// held is the line of a run that was seen before the ledger tells that it was
+	// requested, which it does in the write that confirms the run.
+	held string
 }
 
 // tell prints the hop if it was not told yet. at is when it happened, by the
@@ -35,7 +38,18 @@ func (s *story) tell(h hop, at time.Time, format string, args ...any) {
 		return
 	}
 	s.seen[h] = true
-	s.out.printf("  %+9.3fs  %-5s %-12s %s\n", at.Sub(s.began).Seconds(), s.name, h, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf("  %+9.3fs  %-5s %-12s %s\n", at.Sub(s.began).Seconds(), s.name, h, fmt.Sprintf(format, args...))
+	switch {
+	case h == hopRun && !s.seen[hopFired]:
+		s.held = line
+		return
+	case h == hopFired:
+		line += s.held
+	default:
+		line = s.held + line
+	}
+	s.held = ""
+	s.out.printf("%s", line)
 }
 
 // printer serialises lines from several goroutines.
