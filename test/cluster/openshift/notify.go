@@ -46,10 +46,7 @@ func (e *Emulation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if event.Action != "push" || !target.MediaType.IsImage() && !target.MediaType.IsIndex() {
 			continue
 		}
-		if key, ok, _ := keyOf(target.Repository); ok && e.synced.covers(key, event.Timestamp) {
-			continue // older than what was read at the start, so it would bring back what has been replaced
-		}
-		err := e.Pushed(r.Context(), registry.Push{Repository: target.Repository, Tag: target.Tag, Digest: target.Digest})
+		err := e.told(r.Context(), registry.Push{Repository: target.Repository, Tag: target.Tag, Digest: target.Digest}, event.Timestamp)
 		if refused := (*registry.Refused)(nil); errors.As(err, &refused) {
 			e.options.Log.Warn("a push is ignored", "stream", target.Repository, "tag", target.Tag, "digest", target.Digest.String(), "error", err)
 			continue

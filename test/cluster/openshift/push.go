@@ -23,12 +23,25 @@ var errNoTag = errors.New("there is no such tag")
 // Pushed makes the changes of one push and returns when they are made. When the time for that runs out it returns an
 // error and goes on trying. It may be called before [Emulation.Bridge], and then waits for it.
 func (e *Emulation) Pushed(ctx context.Context, p registry.Push) error {
+	return e.told(ctx, p, time.Time{})
+}
+
+// told is Pushed for what the registry told at a time; zero is just now. What was
+// told before the repository was read as a whole is covered by that, and would
+// bring back what has been replaced. That is asked when it is the push's turn, as
+// nothing is covered before the comparison, which is in the same queue, is done.
+func (e *Emulation) told(ctx context.Context, p registry.Push, when time.Time) error {
 	key, ok, err := keyOf(p.Repository)
 	if !ok || err != nil {
 		return err
 	}
 	at := metav1.NewTime(e.options.Now().Truncate(time.Second))
-	t := newTask("push", func(ctx context.Context) error { return e.push(ctx, key, p, at) })
+	t := newTask("push", func(ctx context.Context) error {
+		if !when.IsZero() && e.synced.covers(key, when) {
+			return nil
+		}
+		return e.push(ctx, key, p, at)
+	})
 	e.queues.add(key, t)
 	ctx, cancel := context.WithTimeout(ctx, e.options.PushTimeout)
 	defer cancel()
