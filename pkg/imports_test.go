@@ -65,7 +65,7 @@ var layers = []layer{
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
 	// It is wiring too: its diagnoses are those of the production code, over a client
 	// of its own, and coverage reads registries as the operator configured them.
-	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/registry", "pkg/sweep", "pkg/reconciler/imagetrigger"}, useCaseImports...)},
+	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/registry", "pkg/sweep", "pkg/reconciler"}, useCaseImports...)},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }

@@ -11,13 +11,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"knative.dev/pkg/apis"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/coverage"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
 	"github.com/revet-dev/revet/pkg/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
 	"github.com/revet-dev/revet/pkg/sweep/remote"
@@ -126,25 +126,9 @@ func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]verdict
 	}
 	all := make([]verdict.PipelineRun, 0, len(l.Items))
 	for i := range l.Items {
-		all = append(all, auditedRun(&l.Items[i]))
+		all = append(all, imageverification.ToRun(&l.Items[i]))
 	}
 	return all, nil
-}
-
-// auditedRun is what an audit compares of a PipelineRun.
-func auditedRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
-	c := pr.Status.GetCondition(apis.ConditionSucceeded)
-	run := verdict.PipelineRun{
-		Name: pr.Name, UID: string(pr.UID), RunLabel: pr.Labels[v1alpha1.RunLabel],
-		EntryUID: pr.Annotations[v1alpha1.EntryUIDAnnotation], Digest: pr.Annotations[v1alpha1.DigestAnnotation],
-		Done: c != nil && !c.IsUnknown(), Succeeded: c.IsTrue(), Results: map[string]string{},
-	}
-	for _, r := range pr.Status.Results {
-		if r.Value.Type == pipelinev1.ParamTypeString {
-			run.Results[r.Name] = r.Value.StringVal
-		}
-	}
-	return run
 }
 
 // configuredRegistries reads registries as the operator lists them.

@@ -16,11 +16,6 @@ type SenderOptions struct {
 	IdleConnections int
 }
 
-// DefaultSenderOptions returns what suits a lease of 15 seconds.
-func DefaultSenderOptions() SenderOptions {
-	return SenderOptions{Timeout: 5 * time.Second, DialTimeout: 2 * time.Second, IdleConnections: 16}
-}
-
 func (o SenderOptions) validate() error {
 	switch {
 	case o.Timeout <= 0:

@@ -49,6 +49,11 @@ func testObjects() (*v1alpha1.ImageTrigger, *v1alpha1.ImageVerification, *v1alph
 	return trigger, entry, run
 }
 
+// testOptions bounds what goes to servers of this process.
+func testOptions() SenderOptions {
+	return SenderOptions{Timeout: 5 * time.Second, DialTimeout: 2 * time.Second, IdleConnections: 16}
+}
+
 func newTestSender(t *testing.T, o SenderOptions) *Sender {
 	t.Helper()
 	s, err := NewSender(o)
@@ -82,7 +87,7 @@ func TestSendPostsABinaryCloudEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newTestSender(t, DefaultSenderOptions()).Send(t.Context(), server.URL, request); err != nil {
+	if err := newTestSender(t, testOptions()).Send(t.Context(), server.URL, request); err != nil {
 		t.Fatal(err)
 	}
 	want := received{
@@ -161,7 +166,7 @@ func TestHostileValuesArePercentEncoded(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Tag = "a\r\nX-Evil: 1\" % ü"
-	if err := newTestSender(t, DefaultSenderOptions()).Send(t.Context(), server.URL, request); err != nil {
+	if err := newTestSender(t, testOptions()).Send(t.Context(), server.URL, request); err != nil {
 		t.Fatal(err)
 	}
 	if want := "a%0D%0AX-Evil:%201%22%20%25%20%C3%BC"; got.Get("Ce-Imagetag") != want {
@@ -213,7 +218,7 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = newTestSender(t, DefaultSenderOptions()).Send(t.Context(), server.URL, request)
+			err = newTestSender(t, testOptions()).Send(t.Context(), server.URL, request)
 			var got *SendError
 			if err != nil && !errors.As(err, &got) {
 				t.Fatalf("error %v is no SendError", err)
@@ -241,7 +246,7 @@ func TestSinkThatIsNotThereDidNotGetTheRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = newTestSender(t, DefaultSenderOptions()).Send(t.Context(), "http://"+address, request)
+	err = newTestSender(t, testOptions()).Send(t.Context(), "http://"+address, request)
 	var got *SendError
 	if !errors.As(err, &got) || got.Reason != SinkUnreachable || got.MayHaveArrived || got.Permanent {
 		t.Errorf("error %#v, want SinkUnreachable that did not arrive", err)
@@ -316,7 +321,7 @@ func TestHugeReplyIsNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newTestSender(t, DefaultSenderOptions()).Send(t.Context(), server.URL, request); err != nil {
+	if err := newTestSender(t, testOptions()).Send(t.Context(), server.URL, request); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -335,7 +340,7 @@ func TestSendRefusesAnAddressThatIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sink := range []string{"", "listener", "ftp://listener/", "http://", "http://bad host/"} {
-		err := newTestSender(t, DefaultSenderOptions()).Send(t.Context(), sink, request)
+		err := newTestSender(t, testOptions()).Send(t.Context(), sink, request)
 		var got *SendError
 		if !errors.As(err, &got) || got.Reason != RequestInvalid || !got.Permanent || got.MayHaveArrived {
 			t.Errorf("sink %q: error %#v, want RequestInvalid", sink, err)
@@ -375,7 +380,7 @@ func TestALateRequestIsNotSent(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(server.Close)
-	s := newTestSender(t, DefaultSenderOptions())
+	s := newTestSender(t, testOptions())
 	request, err := NewRequest(testObjects())
 	if err != nil {
 		t.Fatal(err)

@@ -93,24 +93,10 @@ func (h *hub) restart(i int) {
 	if h.stop != nil {
 		h.stop()
 	}
-	options := sweep.DefaultOptions()
-	options.Gather, options.Concurrency = 0, 1
-	var err error
-	h.sweeper, err = sweep.New(sweep.Dependencies{
+	h.sweeper, h.stop = startSweeper(sweep.Dependencies{
 		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: toSweep{h}, Ledger: l, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: h.now, Done: func(types.NamespacedName) { h.done <- struct{}{} },
-	}, options)
-	must(err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		h.sweeper.Run(ctx)
-		close(ended)
-	}()
-	h.stop = func() {
-		cancel()
-		<-ended
-	}
+	})
 }
 
 func (h *hub) head(r image.Repository, tag string) (image.Digest, error) {

@@ -226,26 +226,30 @@ func (w *world) shows(name string) *imagev1.ImageStream {
 
 func (w *world) newSweeper() *sweeper {
 	s := &sweeper{world: w, watch: w.storage.watch(w.now), done: make(chan types.NamespacedName, 16)}
-	options := sweep.DefaultOptions()
-	// One after another, so that a seed gives one history.
-	options.Gather, options.Concurrency = 0, 1
-	var err error
-	s.sweeper, err = sweep.New(sweep.Dependencies{
+	s.sweeper, s.stop = startSweeper(sweep.Dependencies{
 		Cluster: s, Images: s, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: w.now, Done: func(k types.NamespacedName) { s.done <- k },
-	}, options)
+	})
+	return s
+}
+
+// startSweeper runs a sweeper that looks at one thing after another, so that a seed
+// gives one history.
+func startSweeper(d sweep.Dependencies) (s *sweep.Sweeper, stop func()) {
+	options := sweep.DefaultOptions()
+	options.Gather, options.Concurrency = 0, 1
+	s, err := sweep.New(d, options)
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
-		s.sweeper.Run(ctx)
+		s.Run(ctx)
 		close(ended)
 	}()
-	s.stop = func() {
+	return s, func() {
 		cancel()
 		<-ended
 	}
-	return s
 }
 
 // EachStream implements sweep.Cluster. The list is of one moment.

@@ -92,8 +92,9 @@ func (r role) cluster(ctx context.Context) error {
 	server := &http.Server{Handler: c.OpenShift(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with the process
 	// The registry may be down as well. Pushes wait.
+	probe := &http.Client{Timeout: 2 * time.Second}
 	for err = errors.New("not yet"); err != nil && ctx.Err() == nil; {
-		if err = answers(ctx, "http://"+r.Registry+"/v2/"); err != nil {
+		if err = rig.Answers(ctx, probe, "http://"+r.Registry+"/v2/"); err != nil {
 			<-time.After(200 * time.Millisecond)
 		}
 	}
@@ -153,24 +154,6 @@ func (r role) tell(ctx context.Context, p registry.Push) error {
 	if response.StatusCode != http.StatusOK {
 		answer, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 		return fmt.Errorf("the bridge answered %s: %s", response.Status, answer)
-	}
-	return nil
-}
-
-var probeClient = &http.Client{Timeout: 2 * time.Second}
-
-func answers(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	response, err := probeClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url, response.Status)
 	}
 	return nil
 }

@@ -7,11 +7,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli"
-	"github.com/revet-dev/revet/pkg/kube"
 )
 
 const cliDigest = "sha256:cb61bde6eb638a6d78d99d05c1c7d0a5939d3d297dcd6998a495cf5d191bad24"
@@ -30,15 +28,8 @@ func TestKubectlRevetReadsTheLedger(t *testing.T) {
 			FirstPush:  v1alpha1.PushRecord{Tag: "latest", PushedAt: pushed, ObservedAt: metav1.NowMicro(), Source: v1alpha1.SourceEvent},
 		},
 	}
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Nobody but Revet writes the ledger, an administrator neither.
-	writer, err := client.New(account(t, systemNamespace, "receiver"), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	writer := clientOf(t, account(t, systemNamespace, "receiver"))
 	if err := writer.Create(t.Context(), entry); err != nil {
 		t.Fatal(err)
 	}

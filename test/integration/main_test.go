@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -106,11 +107,20 @@ func account(t *testing.T, namespace, name string) *rest.Config {
 // admin reads and writes as the cluster's administrator.
 func admin(t *testing.T) client.Client {
 	t.Helper()
+	return clientOf(t, shared.RESTConfig())
+}
+
+// clientOf reads and writes as somebody: Revet's kinds, and rights.
+func clientOf(t *testing.T, config *rest.Config) client.Client {
+	t.Helper()
 	scheme, err := kube.NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(shared.RESTConfig(), client.Options{Scheme: scheme})
+	if err := rbacv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}

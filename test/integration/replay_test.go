@@ -14,11 +14,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli"
-	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // typed is what a command line gave.
@@ -37,18 +35,7 @@ func revet(t *testing.T, args ...string) typed {
 // bindReplay gives a user the role for people who may ask for another run.
 func bindReplay(t *testing.T, namespace, user string) {
 	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err == nil {
-		err = rbacv1.AddToScheme(scheme)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(shared.RESTConfig(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = c.Create(t.Context(), &rbacv1.RoleBinding{
+	err := admin(t).Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "replay"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "revet-replay"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
@@ -133,14 +120,7 @@ func refusesTheRest(t *testing.T, namespace string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	jane, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	jane := clientOf(t, config)
 	entry := entriesOf(t, namespace)[0]
 	entry.Labels[v1alpha1.TriggerUIDLabel] = "another"
 	if err := jane.Update(t.Context(), &entry); !apierrors.IsForbidden(err) {

@@ -19,7 +19,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
@@ -27,15 +26,7 @@ import (
 // controllerClient reads and writes as the controller's account may.
 func controllerClient(t *testing.T) client.Client {
 	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(account(t, systemNamespace, "controller"), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return clientOf(t, account(t, systemNamespace, "controller"))
 }
 
 // everythingRuns is for images whose objects do not matter.

@@ -26,7 +26,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
-	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
 	"github.com/revet-dev/revet/pkg/sweep"
 	"github.com/revet-dev/revet/test/cluster/fast/crd"
@@ -206,17 +205,6 @@ func newListener(t *testing.T, namespace, name string) *triggersv1beta1.EventLis
 // mayCreateRuns lets the listener's account create PipelineRuns.
 func mayCreateRuns(t *testing.T, namespace string) {
 	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rbacv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(shared.RESTConfig(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, o := range []client.Object{
 		&rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "runs"},
@@ -228,7 +216,7 @@ func mayCreateRuns(t *testing.T, namespace string) {
 			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: "runner"}},
 		},
 	} {
-		if err := c.Create(t.Context(), o); err != nil {
+		if err := admin(t).Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}

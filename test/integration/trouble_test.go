@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // troubled is a namespace whose way to a run is broken and mended.
@@ -90,7 +89,7 @@ func TestWhatBreaksIsToldAndEveryPushRunsOnceItIsMended(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			namespace, stand := verifiedNamespace(t)
-			n := troubled{t: t, namespace: namespace, stand: stand, admin: adminOfRights(t)}
+			n := troubled{t: t, namespace: namespace, stand: stand, admin: admin(t)}
 			runner, err := client.New(account(t, namespace, "runner"), client.Options{Scheme: n.admin.Scheme()})
 			n.must(err)
 			stand.client = runner
@@ -199,21 +198,4 @@ func (n troubled) template(change func(*triggersv1beta1.EventListener)) {
 	listener.Spec = newListener(n.t, n.namespace, "name: $(tt.params.run)").Spec
 	change(&listener)
 	n.must(n.admin.Update(n.t.Context(), &listener))
-}
-
-// adminOfRights is the administrator, who knows of roles too.
-func adminOfRights(t *testing.T) client.Client {
-	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rbacv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(shared.RESTConfig(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }

@@ -9,12 +9,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // triggerOf makes an ImageTrigger of a spec as a user writes it.
@@ -106,28 +104,11 @@ func TestTriggersFilterIsTold(t *testing.T) {
 	expect(t, pass, metav1.ConditionFalse, "SinkNotFound", `EventListener "scan"`)
 }
 
-// clientOf reads and writes as somebody.
-func clientOf(t *testing.T, config *rest.Config) client.Client {
-	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rbacv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // ledgerEditor is a user whom RBAC lets do anything to a namespace's ledger and
 // triggers, so that nothing but Revet's own policy refuses.
 func ledgerEditor(t *testing.T, namespace string) client.Client {
 	t.Helper()
-	c := clientOf(t, shared.RESTConfig())
+	c := admin(t)
 	for _, o := range []client.Object{
 		&rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ledger-editor"},

@@ -102,7 +102,7 @@ func (p *Process) Await(ctx context.Context, url string) error {
 	tick := time.NewTicker(awaitPoll)
 	defer tick.Stop()
 	for {
-		last := probe(ctx, client, url)
+		last := Answers(ctx, client, url)
 		if last == nil {
 			return nil
 		}
@@ -116,7 +116,8 @@ func (p *Process) Await(ctx context.Context, url string) error {
 	}
 }
 
-func probe(ctx context.Context, client *http.Client, url string) error {
+// Answers gives no error if the URL answers 200.
+func Answers(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -24,8 +24,8 @@ const (
 // resultError is the result by which the steps of triggers/ say why they failed.
 const resultError = "error"
 
-// toRun returns what decisions need to know of a PipelineRun.
-func toRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
+// ToRun returns what decisions need to know of a PipelineRun.
+func ToRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
 	run := verdict.PipelineRun{
 		Name:     pr.Name,
 		UID:      string(pr.UID),
@@ -89,7 +89,7 @@ func failureOf(p *corev1.Pod) string {
 	return p.Status.Message // it was evicted, or the like
 }
 
-// SlimRun keeps of a PipelineRun what toRun and the references to its TaskRuns
+// SlimRun keeps of a PipelineRun what ToRun and the references to its TaskRuns
 // need: a cache of thousands of runs must not hold their specs and provenance.
 // It is a transform of an informer; other objects pass unchanged.
 func SlimRun(obj any) (any, error) {

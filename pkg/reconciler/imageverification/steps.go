@@ -36,7 +36,7 @@ func (r *Reconciler) sight(ctx context.Context, p *pass) error {
 	err := r.cached.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
 	switch {
 	case err == nil:
-		p.seen = verdict.Sighting{Sight: verdict.Found, Run: toRun(&pr)}
+		p.seen = verdict.Sighting{Sight: verdict.Found, Run: ToRun(&pr)}
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading PipelineRun %q: %w", name, err)
 	case p.seen.Run.Name != name:
@@ -53,7 +53,7 @@ func (r *Reconciler) look(ctx context.Context, p *pass) error {
 	err := r.live.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
 	switch {
 	case err == nil:
-		p.seen = verdict.Sighting{Sight: verdict.Found, Run: toRun(&pr)}
+		p.seen = verdict.Sighting{Sight: verdict.Found, Run: ToRun(&pr)}
 	case apierrors.IsNotFound(err):
 		p.seen = verdict.Sighting{Sight: verdict.Absent, Run: verdict.PipelineRun{Name: name}}
 	default:

@@ -133,7 +133,7 @@ func (w *world) process() *imageverification.Reconciler {
 	w.t.Helper()
 	metrics, err := imageverification.NewMetrics(w.meter)
 	w.must(err)
-	sender, err := eventlistener.NewSender(eventlistener.DefaultSenderOptions())
+	sender, err := eventlistener.NewSender(eventlistener.SenderOptions{Timeout: 5 * time.Second, DialTimeout: 2 * time.Second, IdleConnections: 16})
 	w.must(err)
 	w.t.Cleanup(sender.CloseIdleConnections)
 	o := imageverification.Options{
