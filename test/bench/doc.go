@@ -23,6 +23,15 @@
 // write is the API server's answer to the update alone. It prints the requests that the API server answered for each two
 // pushes, one of each way, with their mean time there; making the Image and updating the stream are the benchmark's own.
 //
+// # BenchmarkBurst
+//
+// 2,000 pushes at once, of BURST_PUSHES: statuses of 40 ImageStreams, written straight to the image API by a writer each, one
+// write a push; the Images are made before, and no history is cut. The two ways are measured in turn, in one run, and what
+// one leaves to do is done beside the other. No run ends in either, so that Revet has as many ImageTriggers, and as high a
+// bound of all, as the pushes need. It reports PipelineRuns per second, from the first push to the last of them, the pushes
+// without a run (lost), the runs beyond the first of a push (doubled) and the time from push to run, of each way. It prints
+// the processor seconds of the processes and the API server's requests for each push.
+//
 // # BenchmarkIdleMemory
 //
 // Resident memory of receiver and controller once they rest, in MiB: empty; with 10,000 ImageStreams of 20 tags that were

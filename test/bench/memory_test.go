@@ -78,7 +78,7 @@ func idleMemory(b *testing.B) {
 // measureIdle starts both programs, waits until they have done what there was to do and rest, and stops them.
 func (e *bed) measureIdle(b *testing.B, state string, busy func() error) {
 	b.Helper()
-	receiver, controller := e.startReceiver(b), e.startController(b)
+	receiver, controller := e.startReceiver(b), e.startController(b, maxConcurrent)
 	eventually(b, restPatience, "the controller has done its work", busy)
 	held := awaitRest(b, receiver.process, controller.process)
 	idleMetrics["receiver-"+state+"-MiB"], idleMetrics["controller-"+state+"-MiB"] = held[0], held[1]

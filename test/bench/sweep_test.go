@@ -146,8 +146,10 @@ func (s served) cost(b *testing.B) cost {
 }
 
 // processorSeconds is what the process used of processors.
-func (p *process) processorSeconds() (float64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p *process) processorSeconds() (float64, error) { return processorSeconds(p.cmd.Process.Pid) }
+
+func processorSeconds(pid int) (float64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}

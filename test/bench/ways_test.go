@@ -22,6 +22,9 @@ import (
 	"github.com/revet-dev/revet/test/rig"
 )
 
+// runList is the kind of lists of PipelineRuns.
+var runList = pipelinev1.SchemeGroupVersion.WithKind("PipelineRunList")
+
 // runPatience is how long a PipelineRun may take to appear.
 const runPatience = 20 * time.Second
 
@@ -86,7 +89,7 @@ func (e *bed) newWay(b *testing.B, namespace, target string) *way {
 	b.Helper()
 	w := &way{namespace: namespace, repository: newRepository(b, e.admin, namespace)}
 	var runs metav1.PartialObjectMetadataList
-	runs.SetGroupVersionKind(pipelinev1.SchemeGroupVersion.WithKind("PipelineRunList"))
+	runs.SetGroupVersionKind(runList)
 	var err error
 	if w.runs, err = e.admin.Watch(b.Context(), &runs, client.InNamespace(namespace)); err != nil {
 		b.Fatal(err)
@@ -96,17 +99,17 @@ func (e *bed) newWay(b *testing.B, namespace, target string) *way {
 	return w
 }
 
-func (e *bed) startAdapter(b *testing.B, namespace, target string) {
+func (e *bed) startAdapter(b *testing.B, namespace, target string) *process {
 	b.Helper()
 	config := `{"namespaces":["` + namespace + `"],"resources":[{"gvr":{"Group":"image.openshift.io","Version":"v1","Resource":"imagestreams"}}],"mode":"Resource"}`
-	start(b, "the adapter to "+target, e.programs.adapter, []string{
+	return start(b, "the adapter to "+target, e.programs.adapter, []string{
 		"KUBECONFIG=" + e.cluster.Kubeconfig(), "NAMESPACE=" + namespace, "NAME=revet", "SYSTEM_NAMESPACE=" + systemNamespace,
 		"K_SINK=" + target, "K_SINK_TIMEOUT=30", "K_SOURCE_CONFIG=" + config, "PROFILING_PORT=0",
 	})
 }
 
-// startSink serves an EventListener and writes its address where Tekton's controller would. It returns the URL.
-func (e *bed) startSink(b *testing.B, namespace, listener string) string {
+// startSink serves an EventListener and writes its address where Tekton's controller would.
+func (e *bed) startSink(b *testing.B, namespace, listener string) (url string, sink *process) {
 	b.Helper()
 	e.interceptor(b)
 	account, err := e.account(namespace, "scan-and-validate-listener")
@@ -118,7 +121,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sink := start(b, "the sink "+listener, e.programs.sink, []string{
+	sink = start(b, "the sink "+listener, e.programs.sink, []string{
 		"KUBECONFIG=" + account, "NAMESPACE=" + namespace, "NAME=" + listener, "SYSTEM_NAMESPACE=" + namespace,
 		// As in triggers/700-eventlistener.yaml; the default of 5 a second would be all that is measured.
 		"KUBE_API_QPS=200", "KUBE_API_BURST=400", "PROFILING_PORT=0",
@@ -133,7 +136,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) string {
 	if err := e.admin.Status().Update(b.Context(), &object); err != nil {
 		b.Fatal(err)
 	}
-	return "http://" + address
+	return "http://" + address, sink
 }
 
 // interceptor makes the object that every sink insists on. Nobody serves it and nobody calls it.
@@ -147,7 +150,8 @@ func (e *bed) plainWay(b *testing.B) *way {
 	b.Helper()
 	namespace := e.newNamespace(b)
 	e.apply(b, namespace, filepath.Join("testdata", "plain.yaml"))
-	w := e.newWay(b, namespace, e.startSink(b, namespace, "plain"))
+	url, _ := e.startSink(b, namespace, "plain")
+	w := e.newWay(b, namespace, url)
 	w.mark = "bench/version"
 	w.wanted = func(string) string { return w.repository.stream.ResourceVersion }
 	return w
@@ -160,7 +164,7 @@ func (e *bed) revetWay(b *testing.B) *way {
 	e.listener(b, namespace)
 	trigger := e.trigger(b, namespace)
 	receiver := e.startReceiver(b)
-	e.startController(b)
+	e.startController(b, maxConcurrent)
 	e.awaitReady(b, trigger)
 	w := e.newWay(b, namespace, receiver.url)
 	w.mark = v1alpha1.DigestAnnotation
@@ -169,23 +173,29 @@ func (e *bed) revetWay(b *testing.B) *way {
 }
 
 // listener serves the EventListener of triggers/ in a namespace.
-func (e *bed) listener(b *testing.B, namespace string) {
+func (e *bed) listener(b *testing.B, namespace string) *process {
 	b.Helper()
 	for _, pattern := range []string{"500-*.yaml", "600-*.yaml", "700-*.yaml"} {
 		e.apply(b, namespace, filepath.Join(root, "triggers", pattern))
 	}
-	e.startSink(b, namespace, "scan-and-validate")
+	_, sink := e.startSink(b, namespace, "scan-and-validate")
+	return sink
 }
 
 // trigger makes an ImageTrigger of all streams of a namespace, and what it needs but for its sink.
 func (e *bed) trigger(b *testing.B, namespace string) *v1alpha1.ImageTrigger {
 	b.Helper()
+	return e.namedTrigger(b, namespace, "vet", &v1alpha1.ImageStreamSelector{})
+}
+
+func (e *bed) namedTrigger(b *testing.B, namespace, name string, streams *v1alpha1.ImageStreamSelector) *v1alpha1.ImageTrigger {
+	b.Helper()
 	e.create(b, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "kata"}, Handler: "kata"})
 	e.apply(b, namespace, filepath.Join("testdata", "reader.yaml"))
 	trigger := &v1alpha1.ImageTrigger{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "vet"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.ImageTriggerSpec{
-			Images:        []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{}}},
+			Images:        []v1alpha1.ImageSelector{{ImageStreams: streams}},
 			Sink:          v1alpha1.Sink{Ref: &v1alpha1.SinkRef{Name: "scan-and-validate"}},
 			Sandbox:       v1alpha1.Sandbox{RuntimeClassName: "kata"},
 			Freshness:     &metav1.Duration{},
@@ -218,8 +228,10 @@ type served struct {
 func (e *bed) startReceiver(b *testing.B) served {
 	return e.startRevet(b, "receiver", e.programs.receiver, "-drain-delay=0s")
 }
-func (e *bed) startController(b *testing.B) served {
-	return e.startRevet(b, "controller", e.programs.controller, "-identity=bench", fmt.Sprintf("-max-concurrent=%d", maxConcurrent))
+
+// startController starts a controller that allows so many runs at once.
+func (e *bed) startController(b *testing.B, most int) served {
+	return e.startRevet(b, "controller", e.programs.controller, "-identity=bench", fmt.Sprintf("-max-concurrent=%d", most))
 }
 
 func (e *bed) startRevet(b *testing.B, name, program string, args ...string) served {
