@@ -11,8 +11,9 @@
 //  3. re-read. Events are hints that anybody could forge: the stream is read
 //     again from the API server, or the tag from its registry, and only what was
 //     read is ever recorded.
-//  4. authorize. The trigger's account must be allowed to get the stream; for a
-//     registry its pull credentials must open it.
+//  4. authorize. The trigger's account must be allowed to get the stream, of which
+//     a yes is believed for ten seconds and a no never; for a registry its pull
+//     credentials must open it.
 //  5. exempt what cannot run, by its content, and remember it by digest.
 //  6. record in the ledger; only then is the sender told 202.
 //

@@ -63,6 +63,7 @@ type telling struct {
 
 // New returns an Intake.
 func New(d Dependencies) *Intake {
+	d.Cluster = newTrusting(d.Cluster, d.Now)
 	return &Intake{
 		Dependencies: d,
 		exempt:       newMemory[exemption](maxExempt),
