@@ -58,7 +58,8 @@ func run(ctx context.Context, args []string, env environment) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(env.streams.ErrOut, "error: %v\n", err)
+	// An error may quote what was read, which may be anything.
+	fmt.Fprintf(env.streams.ErrOut, "error: %s\n", printableLines(err.Error()))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintf(env.streams.ErrOut, "See '%s --help'.\n", command.CommandPath())

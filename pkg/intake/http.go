@@ -12,6 +12,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/image"
 )
 
 // Limits bound what a request may cost. What is above is refused, never cut.
@@ -96,10 +97,13 @@ func (h *Handler) later(w http.ResponseWriter, status int, cause string) {
 	refuse(w, status, cause)
 }
 
+// maxCause bounds the cause in an answer, in bytes: it may quote what was sent.
+const maxCause = 1024
+
 // refuse answers with a cause. The reply is plain text with no attribute of a
 // CloudEvent, which a Broker would take for a new event.
 func refuse(w http.ResponseWriter, status int, cause string) {
-	http.Error(w, cause, status)
+	http.Error(w, image.Cut(cause, maxCause), status)
 }
 
 // reply answers what became of a request.

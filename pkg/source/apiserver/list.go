@@ -46,7 +46,7 @@ func DecodeList(page []byte, each func(Listed)) (next string, err error) {
 		}
 	})
 	l.Consumed()
-	if err := l.Error(); err != nil {
+	if err := failed(l); err != nil {
 		return "", fmt.Errorf("decoding a list of ImageStreams: %w", err)
 	}
 	return next, nil

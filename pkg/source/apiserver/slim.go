@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/mailru/easyjson/jlexer"
@@ -51,14 +53,14 @@ func (r *reference) decode(data []byte) error {
 		}
 	})
 	l.Consumed()
-	return l.Error()
+	return failed(l)
 }
 
 func (o *object) decode(data []byte) error {
 	l := &jlexer.Lexer{Data: data}
 	o.read(l)
 	l.Consumed()
-	return l.Error()
+	return failed(l)
 }
 
 // read reads the object at which the lexer stands.
@@ -207,4 +209,15 @@ func text(l *jlexer.Lexer) string {
 		return ""
 	}
 	return l.String()
+}
+
+// failed returns the lexer's error without the text that was read, which is all of
+// it: a body of megabytes would stand in the answer, and in the log.
+func failed(l *jlexer.Lexer) error {
+	err := l.Error()
+	var where *jlexer.LexerError
+	if errors.As(err, &where) {
+		return fmt.Errorf("%s at byte %d", where.Reason, where.Offset)
+	}
+	return err
 }
