@@ -29,10 +29,11 @@
 //
 //   - The stand-in for Tekton and the pipeline starts the PipelineRuns of Revet's way, makes a Pod object with the
 //     RuntimeClass that the run asks for, and lets each succeed with verdict pass after 50 ms to 1.5 s, drawn from the seed.
-//     Nothing is executed. A run whose Pod the API server refuses fails, as with Tekton: while the RuntimeClass does not
-//     exist the answer is the real 403 of its admission, the TaskRun fails as PodCreationFailed and is not tried again, and
-//     so the PipelineRun fails. Revet takes that for infrastructure and repeats it. The stand-in is not disturbed, except by the API server being away. The plain way's runs are left as
-//     they are created, as nobody there looks at them again, so that the load of completing runs is on Revet's way only.
+//     Nothing is executed. A run whose Pod is refused for want of its RuntimeClass fails, as with Tekton: the answer is
+//     the API server's own 403, the TaskRun fails as PodCreationFailed and is not tried again, and so the PipelineRun
+//     fails. Revet takes that for infrastructure and repeats it. The stand-in is not disturbed, except by the API server
+//     being away. The plain way's runs are left as they are created, as nobody there looks at them again, so that the load
+//     of completing runs is on Revet's way only.
 //   - The stand-in for Services: TCP links, one before each server, one from each program to the API server, and one that
 //     spreads connections over the receivers. They are what a fault cuts off.
 //   - The stand-in for Tekton's controller of EventListeners writes the address into the object's status, and in the play
@@ -66,7 +67,7 @@
 //
 // A run that was begun before a break was noticed counts as any other. One that met a missing RuntimeClass has failed and
 // was repeated: the column repeats. One that met the broken template bears another name, and its entry would end as
-// Misnamed: Revet does not start a second. That is no loss to the account, and shows in the states of the entries.
+// Misnamed: Revet does not start a second. That is no loss to the account; it is printed below the case.
 //
 // # The account
 //

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,7 +131,8 @@ func (s *standIn) begin(ctx context.Context, run *pipelinev1.PipelineRun) error 
 		pod.Spec.RuntimeClassName = t.RuntimeClassName
 	}
 	switch err := s.client.Create(ctx, pod); {
-	case apierrors.IsForbidden(err):
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "RuntimeClass") && strings.Contains(err.Error(), "not found"):
+		// Only this: an API server that has just started forbids as well what it is not ready for.
 		return s.fail(ctx, run, err)
 	case err != nil && !apierrors.IsAlreadyExists(err):
 		return err

@@ -193,6 +193,9 @@ func troubleTable(out io.Writer, seed uint64, results []TroubleResult) {
 	_ = t.Flush() // out has been written to
 	for _, r := range results {
 		_, _ = fmt.Fprintf(out, "seed %d: %s: the trigger: %s\nseed %d: %s: an entry: %s\n", seed, r.Case, r.told.trigger.Message, seed, r.Case, r.told.entry.Message)
+		if len(r.Account.States) > 1 { // the stand-in lets everything pass
+			_, _ = fmt.Fprintf(out, "seed %d: %s: not all entries passed: %v\n", seed, r.Case, states(r.Account))
+		}
 		for _, fault := range r.Faults() {
 			_, _ = fmt.Fprintf(out, "seed %d: %s: NOT AS PROMISED: %s\n", seed, r.Case, fault)
 		}
