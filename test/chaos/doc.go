@@ -5,7 +5,9 @@
 //	make chaos                                       # 1,000 pushes, seed 1
 //	make chaos PUSHES=1000 SEEDS="1 2 3 4 5"
 //	make chaos FAULTS="adapter sink kill stall"      # only these targets and actions; or none
-//	make chaos PLAY=adapter-down PUSHES=50           # also: burst, leader-stopped; see [Play]
+//	make chaos PLAY=adapter-down PUSHES=50           # also: burst, leader-stopped, trouble; see [Play]
+//
+//	make chaos PLAY=trouble PUSHES=100               # something on the way to a run is broken for a while, and mended
 //
 // The exit status is 1 if Revet lost or doubled a push, or left anything without an end for longer than 120 s after the
 // last fault. What the plain way did is printed and never a failure. A fixed seed with few pushes is a Go test.
@@ -27,10 +29,15 @@
 //
 //   - The stand-in for Tekton and the pipeline starts the PipelineRuns of Revet's way, makes a Pod object with the
 //     RuntimeClass that the run asks for, and lets each succeed with verdict pass after 50 ms to 1.5 s, drawn from the seed.
-//     Nothing is executed. It is not disturbed, except by the API server being away. The plain way's runs are left as
-//     they are created, as nobody there looks at them again, so that the load of completing runs is on Revet's way only.
+//     Nothing is executed. A run whose Pod is refused for want of its RuntimeClass fails, as with Tekton: the answer is
+//     the API server's own 403, the TaskRun fails as PodCreationFailed and is not tried again, and so the PipelineRun
+//     fails. Revet takes that for infrastructure and repeats it. The stand-in is not disturbed, except by the API server
+//     being away. The plain way's runs are left as they are created, as nobody there looks at them again, so that the load
+//     of completing runs is on Revet's way only.
 //   - The stand-in for Services: TCP links, one before each server, one from each program to the API server, and one that
 //     spreads connections over the receivers. They are what a fault cuts off.
+//   - The stand-in for Tekton's controller of EventListeners writes the address into the object's status, and in the play
+//     trouble ends the sink when the object is deleted and starts it when there is one again.
 //   - The stand-in for kubelet starts what ended by itself, a second later, whatever its probes would say.
 //   - OpenShift's image API is the emulation of package openshift.
 //
@@ -43,6 +50,24 @@
 // 70 % are of a new digest; the others repeat the head, roll a tag back, or bring a digest to another tag or another
 // stream; a third comes in bursts of 10 to 50. Faults come one each second until all is pushed. The API server is left
 // alone for some time after each of its own, as nothing can make progress before it is up.
+//
+// # The play trouble
+//
+// In turn it deletes the EventListener, deletes the RoleBinding of the listener's account, has the TriggerTemplate name the
+// PipelineRun otherwise than after the run, has the TriggerBinding read a field that no request has, and deletes the
+// RuntimeClass; -cases selects some. Each stays so for two minutes (the EventListener) or 30 s, or as long as -for says, and
+// gets PUSHES pushes of new digests at even times, the first before it breaks and the last after it is mended. Other faults
+// are not done. The exit status is 1 as well if, in any case,
+//
+//   - the trigger's condition Ready did not become False for the expected reason, or did for another;
+//   - an entry still waited when it was mended, 5 s old or more, and did not say the reason then, with a message. An entry
+//     whose run failed and whose retry is not due yet says RetryScheduled, and is not counted;
+//   - a push of the case was lost or doubled, or had no end 120 s after the mending;
+//   - a receiver, a controller or the adapter was not the process that it was at first.
+//
+// A run that was begun before a break was noticed counts as any other. One that met a missing RuntimeClass has failed and
+// was repeated: the column repeats. One that met the broken template bears another name, and its entry would end as
+// Misnamed: Revet does not start a second. That is no loss to the account; it is printed below the case.
 //
 // # The account
 //

@@ -26,6 +26,10 @@ type Options struct {
 	Limit time.Duration
 	// Quiet is how long nothing more may happen after that: a sweep, and the time after which a request is sent again.
 	Quiet time.Duration
+	// Cases are those of [Trouble]: "all", or some.
+	Cases string
+	// For is how long each of them stays broken, if not 0.
+	For time.Duration
 	// Keep leaves the data of etcd and registry.
 	Keep bool
 }
@@ -50,12 +54,33 @@ func (o Options) validate() error {
 		return fmt.Errorf("chaos: %+v: there has to be a push, a tag, a rate, and at least %d streams", o.Shape, namespaces)
 	}
 	switch o.Play {
-	case Random, AdapterDown, Burst, LeaderStopped:
+	case Random, AdapterDown, Burst, LeaderStopped, Trouble:
 	default:
-		return fmt.Errorf("chaos: no play is called %q; there are %q", o.Play, []Play{Random, AdapterDown, Burst, LeaderStopped})
+		return fmt.Errorf("chaos: no play is called %q; there are %q", o.Play, []Play{Random, AdapterDown, Burst, LeaderStopped, Trouble})
+	}
+	if _, err := parseCases(o.Cases); err != nil {
+		return err
 	}
 	_, _, err := ParseFaults(o.Faults)
 	return err
+}
+
+// How long things stay broken by default.
+const (
+	listenerBroken = 2 * time.Minute
+	otherBroken    = 30 * time.Second
+)
+
+// brokenFor is how long a case lasts.
+func (o Options) brokenFor(name string) time.Duration {
+	switch {
+	case o.For > 0:
+		return o.For
+	case name == Listener:
+		return listenerBroken
+	default:
+		return otherBroken
+	}
 }
 
 // Play is what happens between the first push and the account.
@@ -71,4 +96,7 @@ const (
 	Burst Play = "burst"
 	// LeaderStopped stops the leading controller for a minute while the seed's pushes happen, and lets it go on.
 	LeaderStopped Play = "leader-stopped"
+	// Trouble breaks and mends the EventListener, its rights, its template, its binding and the RuntimeClass, one after
+	// another, and makes that many pushes to each. See the cases.
+	Trouble Play = "trouble"
 )

@@ -86,6 +86,12 @@ func (p *part) isToRun(process *rig.Process, then func()) bool {
 	return true
 }
 
+func (p *part) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.process.Cmd.Process.Pid
+}
+
 func (p *part) signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

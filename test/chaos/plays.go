@@ -27,6 +27,7 @@ import (
 // plays are what can happen. They return the number of faults, once the last is over and all is pushed.
 var plays = map[Play]func(*world, context.Context) (int, error){
 	Random: (*world).random, AdapterDown: (*world).adapterDown, Burst: (*world).burst, LeaderStopped: (*world).leaderStopped,
+	Trouble: (*world).trouble,
 }
 
 // random makes the pushes and the faults of the seed.

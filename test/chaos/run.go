@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,10 +30,14 @@ type Result struct {
 	RevetRate, PlainRate float64
 	// Coverage is what "kubectl revet coverage" printed.
 	Coverage string
+	// Troubles are the cases of that play.
+	Troubles []TroubleResult
 }
 
 // Failed says what Revet promises and did not do.
-func (r Result) Failed() bool { return len(r.Revet.Faults()) > 0 || !r.Settled }
+func (r Result) Failed() bool {
+	return len(r.Revet.Faults()) > 0 || !r.Settled || slices.ContainsFunc(r.Troubles, func(t TroubleResult) bool { return len(t.Faults()) > 0 })
+}
 
 // Run runs all seeds, one after another, and prints a table. Its error is the harness's own; what Revet did wrong is in
 // the results.
@@ -101,6 +106,9 @@ func runSeed(ctx context.Context, o Options, programs rig.Programs, seed uint64)
 	}
 	w.timeline.note("calm", "all is pushed and the last fault is over")
 	if err := w.settle(running, &r); err != nil {
+		return r, err
+	}
+	if r.Troubles, err = w.recount(running); err != nil {
 		return r, err
 	}
 	r.RevetRate, r.PlainRate = w.revetRuns.rate(began), w.plainRuns.rate(began)

@@ -116,6 +116,18 @@ func (w *writer) choose(p Push) (Kind, int) {
 	return New, w.images
 }
 
+// steady are pushes at even times, each of a new image, over all streams and their tags in turn.
+func steady(s Shape, firstImage int, over time.Duration) []Push {
+	var all []Push
+	for i := range s.Pushes {
+		all = append(all, Push{
+			At: over * time.Duration(i) / time.Duration(s.Pushes), Kind: New,
+			Stream: i % s.Streams, Tag: i / s.Streams % s.Tags, Image: firstImage + i + 1,
+		})
+	}
+	return all
+}
+
 // repository names a stream: several share a namespace.
 func repository(stream int) (namespace, name string) {
 	return fmt.Sprintf("team-%d", stream%namespaces), fmt.Sprintf("app-%d", stream/namespaces)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,12 +130,29 @@ func (s *standIn) begin(ctx context.Context, run *pipelinev1.PipelineRun) error 
 	if t := run.Spec.TaskRunTemplate.PodTemplate; t != nil {
 		pod.Spec.RuntimeClassName = t.RuntimeClassName
 	}
-	if err := s.client.Create(ctx, pod); err != nil && !apierrors.IsAlreadyExists(err) {
+	switch err := s.client.Create(ctx, pod); {
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "RuntimeClass") && strings.Contains(err.Error(), "not found"):
+		// Only this: an API server that has just started forbids as well what it is not ready for.
+		return s.fail(ctx, run, err)
+	case err != nil && !apierrors.IsAlreadyExists(err):
 		return err
 	}
 	now := metav1.Now()
 	run.Status.StartTime = &now
 	run.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionUnknown, Reason: "Running"})
+	return s.client.Status().Update(ctx, run)
+}
+
+// fail ends a run whose Pod is refused as Tekton does, which does not try again: its TaskRun fails as PodCreationFailed,
+// and with it the PipelineRun, which only counts its tasks.
+func (s *standIn) fail(ctx context.Context, run *pipelinev1.PipelineRun, refusal error) error {
+	now := metav1.Now()
+	run.Status.StartTime, run.Status.CompletionTime = &now, &now
+	run.Status.SetCondition(&apis.Condition{
+		Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "Failed",
+		Message: "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 0",
+	})
+	s.timeline.note("refused", "%s: the Pod of %s: %v", s.way, run.Name, refusal)
 	return s.client.Status().Update(ctx, run)
 }
 

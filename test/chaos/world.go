@@ -46,6 +46,7 @@ type world struct {
 
 	pusher               *pusher
 	revetRuns, plainRuns *standIn
+	troubles             []TroubleResult
 }
 
 // newWorld starts everything and returns once a push gets through both ways.

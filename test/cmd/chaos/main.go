@@ -60,7 +60,9 @@ func options(args []string) (chaos.Options, error) {
 	flags.StringVar(&o.Dir, "dir", "", "folder for timelines and logs; default is a new one among the temporary files")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "how often Revet sweeps")
 	flags.BoolVar(&o.Keep, "keep", o.Keep, "keep the data of etcd and registry")
-	flags.Func("play", "random, adapter-down, burst or leader-stopped; default is random", func(s string) error {
+	flags.StringVar(&o.Cases, "cases", "all", "of the play trouble: all, or some of listener, rights, template, binding and class")
+	flags.DurationVar(&o.For, "for", 0, "how long each of them stays broken; default is 2m for the listener, 30s for the others")
+	flags.Func("play", "random, adapter-down, burst, leader-stopped or trouble; default is random", func(s string) error {
 		o.Play = chaos.Play(s)
 		return nil
 	})
