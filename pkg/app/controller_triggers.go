@@ -51,7 +51,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs im
 	impl, run := c.newQueue(ctx, r, name, component, triggerConcurrency)
 	r.SetQueue(impl)
 	// Whatever broke a watch of this process may have broken the sources' too.
-	c.access.gaps.tell(r.Gap) //nolint:contextcheck // informers give their handlers no context
+	c.access.gaps.tell(r.Gap)
 	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
 	handlers := c.dependencies(r) //nolint:contextcheck // informers give their handlers no context
 	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, handler{&v1alpha1.ImageVerification{}, r.EntryHandler()})

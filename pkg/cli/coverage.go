@@ -59,7 +59,7 @@ something could not be looked at, and 2 for an error.`,
 
   # What one trigger missed
   kubectl revet coverage prod --verify -o json`,
-		Args:              atMost(1, "TRIGGER"),
+		Args:              atMostOne("TRIGGER"),
 		ValidArgsFunction: completeTriggerNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {

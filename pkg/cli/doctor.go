@@ -94,7 +94,7 @@ The exit status is 1 if there is a problem.`,
 
   # Only what is wrong, anywhere, for a script
   kubectl revet doctor -A -o json | jq '.triggers[].findings[] | select(.level != "ok")'`,
-		Args:              atMost(1, "TRIGGER"),
+		Args:              atMostOne("TRIGGER"),
 		ValidArgsFunction: completeTriggerNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !slices.Contains(doctorOutputs, o.output) {

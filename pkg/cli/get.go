@@ -47,7 +47,7 @@ ImageTrigger. The newest push comes first.`,
 
   # What one ImageTrigger admitted, for a script
   kubectl revet get --trigger prod -o json`,
-		Args:              atMost(1, "NAME"),
+		Args:              atMostOne("NAME"),
 		ValidArgsFunction: completeNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -54,7 +54,7 @@ Nothing else of an entry can be changed with it.`,
 
   # What became of it
   kubectl revet explain demo/app:latest`,
-		Args:              atMost(1, "NAME or IMAGE"),
+		Args:              atMostOne("NAME or IMAGE"),
 		ValidArgsFunction: completeNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
 			q, err := o.query(args)

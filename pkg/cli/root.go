@@ -120,11 +120,11 @@ another run.`,
 	return root
 }
 
-// atMost and atLeast are argument counts whose violation is a usage error.
-func atMost(n int, what string) cobra.PositionalArgs {
+// atMostOne and the like are argument counts whose violation is a usage error.
+func atMostOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usagef("at most %d %s can be given, not %d", n, what, len(args))
+		if len(args) > 1 {
+			return usagef("at most 1 %s can be given, not %d", what, len(args))
 		}
 		return nil
 	}

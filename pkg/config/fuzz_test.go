@@ -51,6 +51,9 @@ func FuzzRegistries(f *testing.F) {
 	})
 }
 
+// wordsOfErrors are what the errors about tokens say themselves.
+const wordsOfErrors = "for example from: openssl rand -hex 24 a token has at least characters is not the name of a registry in config-registries"
+
 // A token is valid for its own registry and for no other, whole and never in
 // part, and stands in no error.
 func FuzzTokens(f *testing.F) {
@@ -61,7 +64,8 @@ func FuzzTokens(f *testing.F) {
 		tokens, err := config.ParseTokens(map[string][]byte{name: []byte(lines)})
 		if err != nil {
 			for _, token := range strings.Fields(lines) {
-				if len(token) >= 8 && !strings.Contains(name, token) && strings.Contains(err.Error(), token) && !strings.Contains("for example from: openssl rand -hex 24 a token has at least characters is not the name of a registry in config-registries", token) {
+				own := strings.Contains(wordsOfErrors, token) || strings.Contains(name, token)
+				if len(token) >= 8 && !own && strings.Contains(err.Error(), token) {
 					t.Errorf("the error tells a token: %v", err)
 				}
 			}

@@ -73,7 +73,7 @@ func sumUp(listener *triggersv1beta1.EventListener, findings []Finding, probes [
 	r := Report{Checked: true, Findings: findings}
 	if len(probes) == 0 {
 		if _, refused := r.Refusal(); !refused {
-			r.Findings = append(findings, Finding{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
+			r.Findings = append(r.Findings, Finding{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
 				"EventListener %q has no trigger, so that a request starts nothing; add one to its spec.triggers", listener.Name)})
 		}
 		return r

@@ -82,7 +82,7 @@ func TestARegistryThatLimitsRequestsIsLeftAlone(t *testing.T) {
 			rests := newRests()
 			rests.now, rests.sleep = c.now, c.sleep
 			l := &limiter{next: a, rests: rests}
-			r := httptest.NewRequest(http.MethodGet, "https://registry.example.com/v2/", http.NoBody)
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://registry.example.com/v2/", http.NoBody)
 			r.Body = nil
 			resp, err := l.RoundTrip(r)
 			if err == nil {

@@ -61,7 +61,7 @@ func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, 
 // whose template is broken, says nothing of what the request met.
 func unseen(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, now time.Time) Decision {
 	again, since := patience(run), sinceFired(run, now)
-	if run.Attempts > 0 && since < again && !(mended(e, run, t) && since >= mendedAgain) {
+	if run.Attempts > 0 && since < again && (since < mendedAgain || !mended(e, run, t)) {
 		d := Decision{Action: Wait, Reason: sent(run), After: min(max(since, firstLook), slowestLook, again-since), Run: run.Number}
 		if since >= overdue && !t.Ready && !t.Gone {
 			// What the trigger says is the likely cause, and is told before the time is up.

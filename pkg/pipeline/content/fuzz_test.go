@@ -72,7 +72,7 @@ func FuzzWalk(f *testing.F) {
 				t.Errorf("%d layers, %d diff_ids, size %d", len(i.Layers), len(i.Config.RootFS.DiffIDs), i.Size())
 			}
 			for _, l := range i.Layers {
-				if l.Digest.IsZero() || l.DiffID.IsZero() || l.Descriptor.Size < 0 {
+				if l.Digest.IsZero() || l.DiffID.IsZero() || l.Size < 0 {
 					t.Errorf("a layer of nothing: %+v", l)
 				}
 			}
