@@ -83,7 +83,7 @@ func (e *bed) measureSweep(b *testing.B, name string, streams int) {
 			b.Error(err)
 		}
 	}()
-	want := int32(streams * streamTags) //nolint:gosec // a few hundred thousand
+	want := int32(streams * streamTags)
 	e.awaitSweep(b, trigger, time.Time{}, want)
 	last := e.awaitSweep(b, trigger, trigger.Status.LastSweep.FinishedAt.Time, want)
 

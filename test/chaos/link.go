@@ -135,7 +135,7 @@ func (l *link) connect(client net.Conn) {
 }
 
 func (l *link) dial() net.Conn {
-	first := int(l.turn.Add(1))
+	first := int(l.turn.Add(1) % uint64(len(l.backends))) //nolint:gosec // below the number of backends
 	for i := range l.backends {
 		c, err := net.DialTimeout("tcp", l.backends[(first+i)%len(l.backends)], dialTimeout) //nolint:noctx // bounded
 		if err == nil {

@@ -113,8 +113,6 @@ func (p *part) take(s syscall.Signal) {
 	}
 }
 
-func (p *part) stop() { p.take(syscall.SIGTERM) }
-
 func (p *part) await(ctx context.Context, url string) error {
 	p.mu.Lock()
 	process := p.process

@@ -87,7 +87,7 @@ func (r role) cluster(ctx context.Context) error {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.Bridge)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listening for the registry: %w", err), c.Stop())
+		return errors.Join(fmt.Errorf("listening for the registry: %w", err), c.Stop()) //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 	}
 	server := &http.Server{Handler: c.OpenShift(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with the process
@@ -107,7 +107,7 @@ func (r role) cluster(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = nil // it was asked to end
 	}
-	return errors.Join(err, server.Close(), c.Stop())
+	return errors.Join(err, server.Close(), c.Stop()) //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 }
 
 // registry is a CNCF Distribution registry. A push is not acknowledged before its objects are written, as on OpenShift.
@@ -117,7 +117,7 @@ func (r role) registry(ctx context.Context) error {
 		return err
 	}
 	<-ctx.Done()
-	return reg.Stop()
+	return reg.Stop() //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 }
 
 // tellTimeout is longer than the bridge's own, after which it answers that the objects could not be written.

@@ -87,7 +87,7 @@ func serveImages(ctx context.Context, images registry.Options, objects openshift
 		<-ctx.Done()
 	}
 	// The registry first, so that it refuses no push for the lack of the API.
-	return errors.Join(err, server.Stop(), api.Stop())
+	return errors.Join(err, server.Stop(), api.Stop()) //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 }
 
 // awaitAPIServer waits as long as it takes: what runs this process gives up
