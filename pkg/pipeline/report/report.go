@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -48,6 +49,18 @@ type Report struct {
 	Rules int `json:"rules"`
 	// Findings are the rules that did not hold.
 	Findings []Finding `json:"findings"`
+	// Database is what a scanner compared with; nil for checks that need none.
+	Database *Database `json:"database,omitempty"`
+	// Levels counts the vulnerabilities of all images by level ("critical", "high",
+	// "medium", "low", "unknown"), those that fail nothing included.
+	Levels map[string]int `json:"levels,omitempty"`
+}
+
+// Database is the vulnerability database of a scan.
+type Database struct {
+	Digest image.Digest `json:"digest"`
+	// AsOf is the time at which its source was current.
+	AsOf time.Time `json:"asOf"`
 }
 
 // Image is an image that a check looked at.
@@ -63,6 +76,8 @@ type Finding struct {
 	Platform string       `json:"platform"`
 	Digest   image.Digest `json:"digest"`
 	Message  string       `json:"message"`
+	// Level is how bad a vulnerability is; empty for what is none.
+	Level string `json:"level,omitempty"`
 }
 
 // Write stores r in the layout in dir.

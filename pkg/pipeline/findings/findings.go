@@ -1,0 +1,185 @@
+package findings
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+const (
+	folder  = "scan"
+	file    = "findings.json"
+	maxFile = 64 << 20
+)
+
+// Level is how bad a vulnerability is, in the words of CVSS. The zero value is
+// none; it is refused.
+type Level string
+
+// The levels, worst first.
+const (
+	Critical Level = "critical"
+	High     Level = "high"
+	Medium   Level = "medium"
+	Low      Level = "low"
+	// Unknown is of a vulnerability whose source gives no severity.
+	Unknown Level = "unknown"
+)
+
+// Levels are all levels, worst first. Unknown comes last: it says nothing.
+func Levels() []Level { return []Level{Critical, High, Medium, Low, Unknown} }
+
+// File is what one scan found.
+type File struct {
+	// Digest is what was fetched: of an image or an index.
+	Digest   image.Digest `json:"digest"`
+	Scanner  Scanner      `json:"scanner"`
+	Database Database     `json:"database"`
+	// Images are all images that were scanned.
+	Images []Image `json:"images"`
+	// Vulnerabilities are sorted: worst first, then by package and identifier.
+	Vulnerabilities []Vulnerability `json:"vulnerabilities"`
+}
+
+// Scanner is the program that looked.
+type Scanner struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Database is what a scanner compared with.
+type Database struct {
+	// Reference is where it was pulled from, and Digest what was pulled.
+	Reference string       `json:"reference"`
+	Digest    image.Digest `json:"digest"`
+	// AsOf is the time at which its source was current. Its age counts from it.
+	AsOf time.Time `json:"asOf"`
+	// Ecosystems are those that it has records of, as OSV names them: "Debian:12", "Go".
+	Ecosystems []string `json:"ecosystems"`
+}
+
+// Image is an image that was scanned.
+type Image struct {
+	Platform string       `json:"platform"`
+	Digest   image.Digest `json:"digest"`
+	// Distribution is ID:VERSION_ID of its os-release, "debian:12", or empty.
+	Distribution string `json:"distribution,omitempty"`
+	// Packages is how many packages were found in it.
+	Packages int `json:"packages"`
+}
+
+// Vulnerability is one vulnerability of one package of one image.
+type Vulnerability struct {
+	ID      string   `json:"id"`
+	Aliases []string `json:"aliases,omitempty"`
+	Level   Level    `json:"level"`
+	// Score is the CVSS base score, 0 if its source gives none.
+	Score   float64 `json:"score,omitempty"`
+	Summary string  `json:"summary,omitempty"`
+	URL     string  `json:"url,omitempty"`
+	Package Package `json:"package"`
+	// FixedIn are the versions that a fix is in; empty if there is none yet.
+	FixedIn  []string     `json:"fixedIn,omitempty"`
+	Platform string       `json:"platform"`
+	Digest   image.Digest `json:"digest"` // of the image, not of what was fetched
+	// Ignored says that, and why, the finding fails nothing.
+	Ignored *Ignored `json:"ignored,omitempty"`
+}
+
+// Package is a package in an image.
+type Package struct {
+	Name      string `json:"name"`
+	Version   string `json:"version"`
+	Ecosystem string `json:"ecosystem"` // as OSV names it
+	PURL      string `json:"purl"`
+	// Locations are paths in the image, at most 5.
+	Locations []string `json:"locations,omitempty"`
+}
+
+// Ignored is why a finding fails nothing.
+type Ignored struct {
+	Reason string `json:"reason"`
+	// By is what says so: "policy", or the identifier of an OpenVEX document.
+	By string `json:"by"`
+	// Expires is when it counts again; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// ErrMissing is of a layout that no scanner wrote into.
+var ErrMissing = errors.New("no findings: the scan step did not run, or did not finish")
+
+// Path returns where the findings are in the layout in dir.
+func Path(dir string) string { return filepath.Join(dir, folder, file) }
+
+// Write stores f in the layout in dir.
+func Write(dir string, f File) error {
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode findings: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(Path(dir)), 0o755); err != nil { //nolint:gosec // a further step may run as another user
+		return fmt.Errorf("write findings: %w", err)
+	}
+	if err := os.WriteFile(Path(dir), append(b, '\n'), 0o644); err != nil { //nolint:gosec // a further step may run as another user
+		return fmt.Errorf("write findings: %w", err)
+	}
+	return nil
+}
+
+// Read returns the findings in the layout in dir.
+func Read(dir string) (File, error) {
+	r, err := os.Open(Path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return File{}, ErrMissing
+	}
+	if err != nil {
+		return File{}, fmt.Errorf("read findings: %w", err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return File{}, fmt.Errorf("read findings: %w", err)
+	}
+	if len(b) > maxFile {
+		return File{}, fmt.Errorf("the findings have more than %d bytes", maxFile)
+	}
+	var f File
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&f); err != nil {
+		return File{}, fmt.Errorf("decode findings: %w", err)
+	}
+	return f, f.check()
+}
+
+func (f File) check() error {
+	if f.Digest.IsZero() {
+		return errors.New("the findings do not say what was scanned")
+	}
+	if f.Database.Digest.IsZero() || f.Database.AsOf.IsZero() {
+		return errors.New("the findings do not say which database was used, or how old it is")
+	}
+	for _, v := range f.Vulnerabilities {
+		if !known(v.Level) {
+			return fmt.Errorf("vulnerability %q has the unknown level %q", v.ID, v.Level)
+		}
+	}
+	return nil
+}
+
+func known(l Level) bool {
+	for _, other := range Levels() {
+		if l == other {
+			return true
+		}
+	}
+	return false
+}
