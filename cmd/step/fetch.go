@@ -6,22 +6,18 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
 )
 
 type fetchOptions struct {
-	reference  string
-	layout     string
-	registries string
-	insecure   []string
-	limits     fetch.Limits
-	timeout    time.Duration
-	stall      time.Duration
+	registryOptions
+	layout    string
+	platforms string
+	limits    fetch.Limits
 }
 
 func newFetch() *cobra.Command {
@@ -43,33 +39,26 @@ that end in .crt in that directory hold further certificate authorities.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.reference, "reference", "", "what to pull, as host/repository@sha256:...")
+	o.flags(f, 15*time.Minute)
 	f.StringVar(&o.layout, "layout", "", "directory to write the image layout to")
-	f.StringVar(&o.registries, "registries", "", "directory with the files \"insecure\" and *.crt; it may be missing")
-	f.StringSliceVar(&o.insecure, "insecure-registry", nil, "host[:port] that may be spoken to without TLS; may be repeated")
+	f.StringVar(&o.platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
 	f.Int64Var(&o.limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
 	f.Int64Var(&o.limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
-	f.DurationVar(&o.timeout, "timeout", 15*time.Minute, "most time for everything")
-	f.DurationVar(&o.stall, "stall-timeout", time.Minute, "most time that the registry may send nothing")
-	for _, name := range []string{"reference", "layout"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // a flag that is not declared above
-		}
-	}
-	return cmd
+	f.Int64Var(&o.limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
+	return require(cmd, "reference", "layout")
 }
 
 func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
-	if o.limits.Bytes <= 0 || o.limits.Unpacked <= 0 || o.timeout <= 0 || o.stall <= 0 {
-		return fmt.Errorf("--max-bytes, --max-unpacked-bytes, --timeout and --stall-timeout must be positive")
+	if o.limits.Bytes <= 0 || o.limits.Unpacked <= 0 || o.limits.Ratio <= 0 {
+		return fmt.Errorf("--max-bytes, --max-unpacked-bytes and --max-ratio must be positive")
 	}
-	ref, err := image.ParseReference(o.reference)
-	if err != nil {
-		return fmt.Errorf("--reference: %w", err)
-	}
-	trust, err := fetch.LoadTrust(o.registries, o.insecure)
+	ref, options, err := o.open()
 	if err != nil {
 		return err
+	}
+	chosen, err := content.ParseSelection(o.platforms)
+	if err != nil {
+		return fmt.Errorf("--platforms: %w", err)
 	}
 	dir, err := layout.Create(o.layout)
 	if err != nil {
@@ -79,13 +68,11 @@ func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	start := time.Now()
-	registry, err := fetch.NewRegistry(ctx, ref.Repository(), fetch.Options{
-		Trust: trust, Keychain: authn.DefaultKeychain, Stall: o.stall,
-	})
+	registry, err := fetch.NewRegistry(ctx, ref.Repository(), options)
 	if err != nil {
 		return err
 	}
-	tree, err := fetch.Fetch(ctx, registry, ref.Digest(), dir, o.limits)
+	tree, err := fetch.FetchSelected(ctx, registry, ref.Digest(), chosen, dir, o.limits)
 	if err != nil {
 		return err
 	}
@@ -94,7 +81,7 @@ func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
 		layers += len(i.Layers)
 		bytes += i.Size()
 	}
-	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, in %s\n",
-		ref, len(tree.Images), layers, bytes, len(tree.Attachments), time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, platforms not chosen %d, in %s\n",
+		ref, len(tree.Images), layers, bytes, len(tree.Attachments), len(tree.Unselected), time.Since(start).Round(time.Millisecond))
 	return nil
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
@@ -17,61 +21,98 @@ func newVerdict(results *string) *cobra.Command {
 	var dir string
 	var expect []string
 	cmd := &cobra.Command{
-		Use:   "verdict --layout DIR --results DIR",
-		Short: "Join the reports of all checks into the results of the run",
-		Long: `Writes the results verdict (pass or fail), digest (of what was fetched),
-summary (JSON) and report. A failed check gives the verdict fail, and the
-step succeeds; a check that did not report is an error.`,
-		Example: `  step verdict --layout /tmp/image --results /tmp/results
-  step verdict --layout /tmp/image --results /tmp/results --expect validate,scan`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if *results == "" {
-				return errors.New("--results is missing; in Tekton it is " + verdict.DefaultResults)
-			}
-			v, err := join(cmd.Context(), dir, expect)
-			if err != nil {
-				return err
-			}
-			if err := verdict.Write(*results, v); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "verdict %s on %s: errors %d, warnings %d\n",
-				v.Value, v.Digest, v.Summary.Counts.Errors, v.Summary.Counts.Warnings)
-			return nil
+		Use:   "verdict [--layout DIR] [--expect CHECKS] [OUTCOME...]",
+		Short: "Join what all checks came to into the results of the run",
+		Long: `Joins the reports in the layout DIR, and what other Tasks wrote as their result
+outcome, into the results verdict (pass or fail), digest (of what was looked
+at), summary (JSON) and report. A failed check gives the verdict fail, and the
+step succeeds; a check that did not report, or looked at something else, is an
+error. Without --results they are printed.`,
+		Example: `  step verdict --layout /tmp/image
+  step verdict --layout /tmp/image --results /tmp/results --expect validate,scan
+  step verdict --results /tmp/results --expect validate,scan,signature -- "$SCAN" "$SIGNATURE"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runVerdict(cmd.Context(), cmd.OutOrStdout(), dir, expect, args, *results)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "layout", "", "directory that fetch wrote")
 	cmd.Flags().StringSliceVar(&expect, "expect", []string{validate.CheckName}, "checks that must have reported")
-	if err := cmd.MarkFlagRequired("layout"); err != nil {
-		panic(err) // a flag that is not declared above
-	}
 	return cmd
 }
 
-func join(ctx context.Context, path string, expect []string) (verdict.Verdict, error) {
+func runVerdict(ctx context.Context, out io.Writer, dir string, expect, texts []string, results string) error {
+	fmt.Fprintf(out, "kernel: %s\n", kernel())
+	var outcomes []outcome.Outcome
+	elsewhere := map[string]bool{}
+	for i, text := range texts {
+		o, err := outcome.Decode(text)
+		if err != nil {
+			return fmt.Errorf("outcome %d of %d: %w", i+1, len(texts), err)
+		}
+		for _, c := range o.Checks {
+			elsewhere[c.Name] = true
+		}
+		outcomes = append(outcomes, o)
+	}
+	switch {
+	case dir == "" && len(texts) == 0:
+		return errors.New("there is nothing to join: give --layout, or the outcomes of Tasks")
+	case dir != "":
+		tree, reports, err := readLayout(ctx, dir)
+		if err != nil {
+			return err
+		}
+		var here []string
+		for _, check := range expect {
+			if !elsewhere[check] {
+				here = append(here, check)
+			}
+		}
+		o, err := outcome.Of(tree, here, nil, reports)
+		if err != nil {
+			return err
+		}
+		outcomes = append(outcomes, o)
+	}
+	v, err := verdict.Combine(expect, outcomes, time.Now())
+	if err != nil {
+		return err
+	}
+	summary, err := v.Summary.Encode()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "verdict %s on %s: errors %d, warnings %d\n%s\n", v.Value, v.Digest, v.Summary.Counts.Errors, v.Summary.Counts.Warnings, summary)
+	if results == "" {
+		return nil
+	}
+	return verdict.Write(results, v)
+}
+
+// readLayout reads what was fetched and all reports on it.
+func readLayout(ctx context.Context, path string) (content.Tree, []report.Report, error) {
 	dir, err := layout.Open(path)
 	if err != nil {
-		return verdict.Verdict{}, err
+		return content.Tree{}, nil, err
 	}
 	tree, err := dir.Tree(ctx)
 	if err != nil {
-		return verdict.Verdict{}, err
+		return content.Tree{}, nil, err
 	}
 	checks, err := report.List(dir.Path())
 	if err != nil {
-		return verdict.Verdict{}, err
+		return content.Tree{}, nil, err
 	}
 	var reports []report.Report
 	for _, check := range checks {
 		r, err := report.Read(dir.Path(), check)
 		if err != nil {
-			return verdict.Verdict{}, err
+			return content.Tree{}, nil, err
 		}
 		if r.Check != check {
-			return verdict.Verdict{}, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
+			return content.Tree{}, nil, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
 		}
 		reports = append(reports, r)
 	}
-	return verdict.Join(tree, expect, reports)
+	return tree, reports, nil
 }

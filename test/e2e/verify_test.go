@@ -77,8 +77,9 @@ func checkRun(t *testing.T, w *world, entry *v1alpha1.ImageVerification) {
 		if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName != "kata" {
 			t.Errorf("Pod %s has RuntimeClass %v, want kata", pod.Name, pod.Spec.RuntimeClassName)
 		}
-		if log := w.logOf(t, pod.Name, "step-fetch"); !strings.Contains(log, "gVisor") && !strings.Contains(log, "gvisor") {
-			t.Errorf("step fetch of Pod %s does not tell of a gVisor kernel; it printed:\n%s", pod.Name, log)
+		first := pod.Spec.Containers[0].Name
+		if log := w.logOf(t, pod.Name, first); !strings.Contains(log, "gVisor") && !strings.Contains(log, "gvisor") {
+			t.Errorf("container %s of Pod %s does not tell of a gVisor kernel; it printed:\n%s", first, pod.Name, log)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -34,6 +35,7 @@ type manifests struct {
 	roleBindings  []*rbacv1.RoleBinding
 	clusterRoles  []*rbacv1.ClusterRole
 	clusterGrants []*rbacv1.ClusterRoleBinding
+	policies      []*networkingv1.NetworkPolicy
 	all           []metav1.Object
 }
 
@@ -97,6 +99,8 @@ func (m *manifests) add(t *testing.T, file string, document []byte) {
 		put(t, m, file, document, &m.clusterRoles)
 	case "rbac.authorization.k8s.io/v1 ClusterRoleBinding":
 		put(t, m, file, document, &m.clusterGrants)
+	case "networking.k8s.io/v1 NetworkPolicy":
+		put(t, m, file, document, &m.policies)
 	default:
 		t.Fatalf("%s: kind %q of %q is not known to this test", file, kind.Kind, kind.APIVersion)
 	}
@@ -114,6 +118,18 @@ func put[T any](t *testing.T, m *manifests, file string, document []byte, into *
 		t.Fatalf("%s: %T has no name", file, object)
 	}
 	m.all = append(m.all, named)
+}
+
+// task returns the Task of that name.
+func (m *manifests) task(t *testing.T, name string) *pipelinev1.Task {
+	t.Helper()
+	for _, task := range m.tasks {
+		if task.Name == name {
+			return task
+		}
+	}
+	t.Fatalf("there is no Task %q", name)
+	return nil
 }
 
 // only returns the one object of its kind.

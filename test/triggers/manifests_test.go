@@ -12,9 +12,12 @@ import (
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"knative.dev/pkg/apis"
 
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/signature"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
@@ -25,13 +28,16 @@ func TestManifestsPassTektonsValidation(t *testing.T) {
 		apis.Defaultable
 		apis.Validatable
 	}
-	for name, o := range map[string]object{
-		"Task":            only(t, m.tasks),
+	objects := map[string]object{
 		"Pipeline":        only(t, m.pipelines),
 		"EventListener":   only(t, m.listeners),
 		"TriggerBinding":  only(t, m.bindings),
 		"TriggerTemplate": only(t, m.templates),
-	} {
+	}
+	for _, task := range m.tasks {
+		objects["Task "+task.Name] = task
+	}
+	for name, o := range objects {
 		ctx := apis.WithinCreate(context.Background())
 		o.SetDefaults(ctx)
 		if err := o.Validate(ctx); err != nil {
@@ -60,20 +66,18 @@ func TestManifestsNameNoNamespace(t *testing.T) {
 // What one object names in another is there, under that name.
 func TestManifestsFitEachOther(t *testing.T) {
 	m := load(t)
-	task, pipe := only(t, m.tasks), only(t, m.pipelines)
+	pipe := only(t, m.pipelines)
 	listener, binding, template := only(t, m.listeners), only(t, m.bindings), only(t, m.templates)
 	run := runOf(t, template)
 
 	trigger := listener.Spec.Triggers[0]
-	step := pipe.Spec.Tasks[0]
 	for _, pair := range []struct{ what, names, is string }{
 		{"the listener's binding", trigger.Bindings[0].Ref, binding.Name},
 		{"the listener's template", *trigger.Template.Ref, template.Name},
 		{"the run's pipeline", run.Spec.PipelineRef.Name, pipe.Name},
-		{"the pipeline's task", step.TaskRef.Name, task.Name},
 		{"the listener's account", listener.Spec.ServiceAccountName, m.accounts[0].Name},
 		{"the run's account", run.Spec.TaskRunTemplate.ServiceAccountName, m.accounts[1].Name},
-		{"the rules", rulesVolume(t, task).ConfigMap.Name, only(t, m.configMaps).Name},
+		{"the rules", rulesVolume(t, m.task(t, "scan-image")).ConfigMap.Name, only(t, m.configMaps).Name},
 	} {
 		if pair.names != pair.is {
 			t.Errorf("%s is named %q and is %q", pair.what, pair.names, pair.is)
@@ -89,44 +93,125 @@ func TestManifestsFitEachOther(t *testing.T) {
 	}
 	same(t, "parameters of binding and template", wanted, bound)
 	same(t, "parameters of template and those it uses", wanted, used(`\$\(tt\.params\.([^)]+)\)`, string(template.Spec.ResourceTemplates[0].Raw)))
-	same(t, "parameters of run and pipeline", specs(pipe.Spec.Params), given(run.Spec.Params))
-	same(t, "parameters of pipeline task and task", specs(task.Spec.Params), given(step.Params))
-	var args []string
-	for _, s := range task.Spec.Steps {
-		args = append(args, s.Args...)
+	within(t, "parameters of the run, which the pipeline must have", given(run.Spec.Params), specs(pipe.Spec.Params))
+	within(t, "parameters without a default, which the run must give", needed(pipe.Spec.Params), given(run.Spec.Params))
+	var taken []string
+	for _, step := range pipe.Spec.Tasks {
+		task := m.task(t, step.TaskRef.Name)
+		within(t, "parameters given to "+task.Name, given(step.Params), specs(task.Spec.Params))
+		within(t, "parameters that "+task.Name+" needs", needed(task.Spec.Params), given(step.Params))
+		taken = append(taken, values(step.Params)...)
 	}
-	same(t, "parameters of task and those it uses", specs(task.Spec.Params), used(`\$\(params\.([^)]+)\)`, strings.Join(args, " ")))
+	same(t, "parameters of the pipeline and those it uses", specs(pipe.Spec.Params), used(`\$\(params\.([^)]+)\)`, strings.Join(taken, " ")))
+	for _, task := range m.tasks {
+		var args []string
+		for _, s := range task.Spec.Steps {
+			args = append(args, s.Args...)
+		}
+		var takes []string
+		for _, name := range used(`\$\(params\.([^)]+)\)`, strings.Join(args, " ")) {
+			takes = append(takes, strings.TrimSuffix(name, "[*]"))
+		}
+		// Without the scan's steps, its parameter waits for them.
+		within(t, "parameters that "+task.Name+" uses", takes, specs(task.Spec.Params))
+	}
+}
+
+// The outcomes of all Tasks but the last reach it, and it expects just the checks
+// that they make.
+func TestOutcomesAreJoined(t *testing.T) {
+	m := load(t)
+	pipe := only(t, m.pipelines)
+	var want []string
+	for _, step := range pipe.Spec.Tasks[:len(pipe.Spec.Tasks)-1] {
+		want = append(want, "$(tasks."+step.Name+".results."+verdict.ResultOutcome+")")
+		if len(step.RunAfter) > 0 || strings.Contains(strings.Join(values(step.Params), " "), "$(tasks.") {
+			t.Errorf("%s waits for another Task", step.Name)
+		}
+	}
+	last := pipe.Spec.Tasks[len(pipe.Spec.Tasks)-1]
+	for _, p := range last.Params {
+		if p.Name == "outcomes" {
+			same(t, "outcomes", want, p.Value.ArrayVal)
+		}
+	}
+	var made []string
+	for _, s := range m.task(t, "scan-image").Spec.Steps {
+		for _, arg := range s.Args {
+			if list, ok := strings.CutPrefix(arg, "--expect="); ok {
+				made = append(made, strings.Split(list, ",")...)
+			}
+		}
+	}
+	made = append(made, signature.CheckName)
+	for _, p := range m.task(t, "join-verdict").Spec.Params {
+		if p.Name == "expect" {
+			same(t, "checks", made, strings.Split(p.Default.StringVal, ","))
+		}
+	}
 }
 
 // The results are those that the steps write and that Revet reads.
 func TestResults(t *testing.T) {
 	m := load(t)
-	task, pipe := only(t, m.tasks), only(t, m.pipelines)
+	pipe := only(t, m.pipelines)
 	read := []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary, verdict.ResultReport}
-	var ofTask, ofPipeline []string
-	for _, r := range task.Spec.Results {
-		// Tekton would take a summary of another type for an object.
-		if r.Type != pipelinev1.ResultsTypeString {
-			t.Errorf("task result %s has the type %q", r.Name, r.Type)
+	for name, want := range map[string][]string{
+		"scan-image":       {verdict.ResultOutcome, verdict.ResultError},
+		"verify-signature": {verdict.ResultOutcome, verdict.ResultError},
+		"join-verdict":     append(slices.Clone(read), verdict.ResultError),
+	} {
+		var results []string
+		for _, r := range m.task(t, name).Spec.Results {
+			// Tekton would take a summary of another type for an object.
+			if r.Type != pipelinev1.ResultsTypeString {
+				t.Errorf("result %s of %s has the type %q", r.Name, name, r.Type)
+			}
+			results = append(results, r.Name)
 		}
-		ofTask = append(ofTask, r.Name)
+		same(t, "results of "+name, want, results)
 	}
+	var ofPipeline []string
 	for _, r := range pipe.Spec.Results {
 		ofPipeline = append(ofPipeline, r.Name)
-		if want := "$(tasks." + pipe.Spec.Tasks[0].Name + ".results." + r.Name + ")"; r.Value.StringVal != want {
+		if want := "$(tasks.join-verdict.results." + r.Name + ")"; r.Value.StringVal != want {
 			t.Errorf("pipeline result %s is %s, want %s", r.Name, r.Value.StringVal, want)
 		}
 	}
 	same(t, "results of the pipeline", read, ofPipeline)
-	same(t, "results of the task", append(read, verdict.ResultError), ofTask)
 	if pipeline.DefaultResultPath != verdict.DefaultResults {
 		t.Errorf("Tekton's results are in %q, the steps write to %q", pipeline.DefaultResultPath, verdict.DefaultResults)
 	}
 }
 
+// The kubelet cuts the message of each container to its part of 12 KiB; results
+// that do not fit fail the TaskRun. Tekton adds one container to a Pod of steps
+// without scripts and working directories.
+func TestResultsFitTheirPartOfThePod(t *testing.T) {
+	const ofPod, ofContainer, besideOutcome, besideSummary, aFurtherStep = 12288, 4096, 130, 700, 1
+	m := load(t)
+	for _, task := range m.tasks {
+		containers := len(task.Spec.Steps) + 1
+		part := min(ofPod/(containers+aFurtherStep), ofContainer)
+		most := outcome.MaxQuoted + besideOutcome
+		if task.Name == "join-verdict" {
+			part, most = min(ofPod/containers, ofContainer), 2900+besideSummary
+		}
+		if most > part {
+			t.Errorf("%s: results of %d bytes in messages of %d", task.Name, most, part)
+		}
+	}
+}
+
 // No value reaches a shell, and each step is our image, confined.
 func TestSteps(t *testing.T) {
-	task := only(t, load(t).tasks)
+	for _, task := range load(t).tasks {
+		t.Run(task.Name, func(t *testing.T) { testSteps(t, task) })
+	}
+}
+
+func testSteps(t *testing.T, task *pipelinev1.Task) {
+	t.Helper()
 	template := task.Spec.StepTemplate.SecurityContext
 	if template == nil || !*template.RunAsNonRoot || !*template.ReadOnlyRootFilesystem || *template.AllowPrivilegeEscalation ||
 		!slices.Equal(template.Capabilities.Drop, []corev1.Capability{"ALL"}) || template.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
@@ -145,6 +230,9 @@ func TestSteps(t *testing.T) {
 		}
 		if s.Image != "ko://github.com/revet-dev/revet/cmd/step" || !slices.Equal(s.Command, []string{"/ko-app/" + path.Base(s.Image)}) {
 			t.Errorf("step %s runs %v of %q", s.Name, s.Command, s.Image)
+		}
+		if s.Timeout == nil {
+			t.Errorf("step %s has no time limit", s.Name)
 		}
 		if s.Args[0] != s.Name {
 			t.Errorf("step %s runs the command %q", s.Name, s.Args[0])
@@ -196,6 +284,33 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// Every Pod of the pipeline is under a network policy that says what it may
+// reach; what joins the outcomes reaches nothing, and nobody reaches any.
+func TestNetworkPolicies(t *testing.T) {
+	m := load(t)
+	const label = "revet.dev/network"
+	byLabel := map[string]*networkingv1.NetworkPolicy{}
+	for _, p := range m.policies {
+		byLabel[p.Spec.PodSelector.MatchLabels[label]] = p
+		if len(p.Spec.Ingress) > 0 || len(p.Spec.PolicyTypes) != 2 {
+			t.Errorf("policy %s lets somebody in, or says nothing of one way", p.Name)
+		}
+	}
+	for _, task := range m.tasks {
+		p := byLabel[task.Labels[label]]
+		if p == nil {
+			t.Errorf("no policy is for the Pods of %s", task.Name)
+			continue
+		}
+		speaks := slices.ContainsFunc(task.Spec.Steps, func(s pipelinev1.Step) bool {
+			return slices.ContainsFunc(s.Args, func(a string) bool { return strings.HasPrefix(a, "--registries=") })
+		})
+		if speaks != (len(p.Spec.Egress) > 0) {
+			t.Errorf("%s speaks to registries: %t, and policy %s has %d ways out", task.Name, speaks, p.Name, len(p.Spec.Egress))
+		}
+	}
+}
+
 func rulesVolume(t *testing.T, task *pipelinev1.Task) corev1.Volume {
 	t.Helper()
 	for _, v := range task.Spec.Volumes {
@@ -213,6 +328,35 @@ func specs(params []pipelinev1.ParamSpec) []string {
 		names = append(names, p.Name)
 	}
 	return names
+}
+
+// needed are those without a default.
+func needed(params []pipelinev1.ParamSpec) []string {
+	var names []string
+	for _, p := range params {
+		if p.Default == nil {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func values(params []pipelinev1.Param) []string {
+	var all []string
+	for _, p := range params {
+		all = append(append(all, p.Value.StringVal), p.Value.ArrayVal...)
+	}
+	return all
+}
+
+// within reports what of some is not in all.
+func within(t *testing.T, what string, some, all []string) {
+	t.Helper()
+	for _, name := range some {
+		if !slices.Contains(all, name) {
+			t.Errorf("%s: %q is not among %q", what, name, all)
+		}
+	}
 }
 
 func given(params []pipelinev1.Param) []string {

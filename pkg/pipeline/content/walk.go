@@ -28,6 +28,9 @@ type Tree struct {
 	Images []Image
 	// Attachments are children of an index that cannot run: provenance, SBOMs.
 	Attachments []Attachment
+	// Unselected are images of an index whose platform was not chosen. Nothing of
+	// them was read.
+	Unselected []Descriptor
 }
 
 // Image is an image for one platform.
@@ -73,9 +76,20 @@ type Read func(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byt
 
 // Walk reads all manifests and configurations that root leads to.
 func Walk(ctx context.Context, root image.Digest, read Read) (Tree, error) {
-	w := walker{read: read, seen: map[image.Digest]bool{}}
+	return WalkSelected(ctx, root, nil, read)
+}
+
+// WalkSelected is Walk for chosen platforms. One that root has no image for is an
+// error: whoever chose it wants it checked.
+func WalkSelected(ctx context.Context, root image.Digest, chosen Selection, read Read) (Tree, error) {
+	w := walker{read: read, chosen: chosen, seen: map[image.Digest]bool{}, met: map[Platform]bool{}}
 	if err := w.visit(ctx, Descriptor{Digest: root, Size: -1}, 0); err != nil {
 		return Tree{}, err
+	}
+	for _, p := range chosen {
+		if !w.met[p] {
+			return Tree{}, Errorf(ReasonMissing, "platform "+p.String(), "%s has no image for it; choose among those that it has, or push it", root)
+		}
 	}
 	if len(w.tree.Images) == 0 {
 		return Tree{}, Errorf(ReasonNotAnImage, "index "+root.String(), "it names no image that could run")
@@ -84,11 +98,13 @@ func Walk(ctx context.Context, root image.Digest, read Read) (Tree, error) {
 }
 
 type walker struct {
-	read  Read
-	tree  Tree
-	seen  map[image.Digest]bool // digest: whether a runtime could choose it
-	bytes int64
-	nodes int
+	read   Read
+	chosen Selection
+	tree   Tree
+	seen   map[image.Digest]bool // digest: whether a runtime could choose it
+	met    map[Platform]bool     // of those that were chosen
+	bytes  int64
+	nodes  int
 }
 
 func (w *walker) visit(ctx context.Context, d Descriptor, depth int) error {
@@ -97,11 +113,16 @@ func (w *walker) visit(ctx context.Context, d Descriptor, depth int) error {
 	if before, ok := w.seen[d.Digest]; ok && (before || !d.selectable()) {
 		return nil
 	}
-	w.seen[d.Digest] = d.selectable()
 	subject := subjectOf(d)
 	if w.nodes++; w.nodes > maxManifests {
 		return Errorf(ReasonTooLarge, subject, "the index names more than %d manifests", maxManifests)
 	}
+	// A runtime goes by what the index says, not by what the image says of itself.
+	if d.selectable() && !w.meets(*d.Platform) {
+		w.tree.Unselected = append(w.tree.Unselected, d)
+		return nil
+	}
+	w.seen[d.Digest] = d.selectable()
 	raw, err := w.get(ctx, KindManifest, d, MaxManifest)
 	if err != nil {
 		if d.Platform != nil {
@@ -177,12 +198,26 @@ func (w *walker) image(ctx context.Context, d Descriptor, doc document) error {
 	if err != nil {
 		return Within(&Error{Reason: ReasonNotAnImage, Subject: "config " + doc.Config.Digest.String(), Err: err}, subjectOf(d))
 	}
+	// Where no index says it, runtimes go by the configuration.
+	if !d.selectable() && !w.meets(config.Platform) {
+		w.tree.Unselected = append(w.tree.Unselected, d)
+		return nil
+	}
 	img := Image{Manifest: d, Config: config}
 	for i, l := range doc.Layers {
 		img.Layers = append(img.Layers, Layer{Descriptor: l, DiffID: config.RootFS.DiffIDs[i]})
 	}
 	w.tree.Images = append(w.tree.Images, img)
 	return nil
+}
+
+// meets reports whether p was chosen, and remembers that there is an image for it.
+func (w *walker) meets(p Platform) bool {
+	by, ok := w.chosen.admits(p)
+	for _, c := range by {
+		w.met[c] = true
+	}
+	return ok
 }
 
 // subjectOf names a manifest, with the platform that led to it.

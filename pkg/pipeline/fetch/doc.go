@@ -5,9 +5,11 @@
 // the layout, and these digests were recomputed from the bytes: of the index
 // and of every manifest that it names, of every configuration, of every layer
 // as it is stored, and of every layer as it unpacks (the configuration's
-// diff_ids). Sizes, numbers, depth and the unpacked size are bounded; a layer
-// is never held in memory. A child that an index names and the registry does
-// not have is an error, as is content that cannot run.
+// diff_ids). Sizes, numbers, depth and the unpacked size are bounded, the latter
+// for each layer also as a multiple of its stored size; a layer is never held in
+// memory. A child that an index names and the registry does not have is an error,
+// as is content that cannot run. FetchSelected pulls only the chosen platforms of
+// an index; one that is not there is an error.
 //
 // Registry is the source for real registries. It speaks plain HTTP only to
 // hosts that its options list, follows redirects only to HTTPS or to such

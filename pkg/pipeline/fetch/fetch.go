@@ -25,12 +25,31 @@ type Limits struct {
 	Bytes int64
 	// Unpacked bounds the sum of all layers unpacked. They are never stored.
 	Unpacked int64
+	// Ratio bounds what a layer unpacks to, as a multiple of its stored size. 0
+	// stands for DefaultRatio.
+	Ratio int64
 }
+
+const (
+	// DefaultRatio is far above what files compress to, and far below the 1000 that
+	// gzip makes of zeros.
+	DefaultRatio = 200
+	// freeRatio is what a layer may unpack to at any ratio: small ones do no harm.
+	freeRatio = 64 << 20
+)
 
 // Fetch pulls what digest names from src into dir.
 func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir, limits Limits) (content.Tree, error) {
-	f := fetcher{src: src, dir: dir, unpacked: map[image.Digest]image.Digest{}, left: limits.Unpacked}
-	tree, err := content.Walk(ctx, digest, f.read)
+	return FetchSelected(ctx, src, digest, nil, dir, limits)
+}
+
+// FetchSelected is Fetch for chosen platforms of an index.
+func FetchSelected(ctx context.Context, src Source, digest image.Digest, chosen content.Selection, dir layout.Dir, limits Limits) (content.Tree, error) {
+	if limits.Ratio <= 0 {
+		limits.Ratio = DefaultRatio
+	}
+	f := fetcher{src: src, dir: dir, unpacked: map[image.Digest]image.Digest{}, left: limits.Unpacked, ratio: limits.Ratio}
+	tree, err := content.WalkSelected(ctx, digest, chosen, f.read)
 	if err != nil {
 		return content.Tree{}, explain(ctx, err)
 	}
@@ -51,7 +70,7 @@ func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir,
 			}
 		}
 	}
-	if err := dir.Complete(tree.Root); err != nil {
+	if err := dir.Complete(tree.Root, chosen); err != nil {
 		return content.Tree{}, err
 	}
 	return tree, nil
@@ -97,7 +116,8 @@ type fetcher struct {
 	// unpacked maps each layer that is stored to its recomputed diff_id.
 	unpacked map[image.Digest]image.Digest
 	// left is how many unpacked bytes may still come.
-	left int64
+	left  int64
+	ratio int64
 }
 
 // read is content.Read from the source, through the layout.
@@ -140,7 +160,7 @@ func (f *fetcher) layer(ctx context.Context, l content.Layer) error {
 			return err
 		}
 		var err error
-		if got, err = f.unpack(ctx, l.Digest); err != nil {
+		if got, err = f.unpack(ctx, l.Descriptor); err != nil {
 			return about(subject, err)
 		}
 		f.unpacked[l.Digest] = got

@@ -41,31 +41,17 @@ type Registry struct {
 
 // NewRegistry shakes hands with the registry of repository.
 func NewRegistry(ctx context.Context, repository image.Repository, o Options) (*Registry, error) {
-	// Not by parsing the whole name: that would take a host without a dot for
-	// a namespace of Docker Hub.
-	var named []name.Option
-	if o.Trust.insecure[repository.Host()] {
-		named = append(named, name.Insecure)
-	}
-	registry, err := name.NewRegistry(repository.Host(), named...)
+	named, guarded, err := Guarded(repository, o)
 	if err != nil {
-		return nil, fmt.Errorf("registry %q: %w", repository.Host(), err)
+		return nil, err
 	}
-	r := &Registry{repository: registry.Repo(repository.Path())}
+	registry := named.Registry
+	r := &Registry{repository: named}
 	auth := authn.Anonymous
 	if o.Keychain != nil {
 		if auth, err = authn.Resolve(ctx, o.Keychain, r.repository); err != nil {
 			return nil, content.Errorf(content.ReasonDenied, "registry "+repository.Host(), "its credentials cannot be read: %w", err)
 		}
-	}
-	if o.Stall <= 0 {
-		o.Stall = time.Minute
-	}
-	guarded := &guard{
-		inner:    newTransport(o.Trust),
-		registry: registry.RegistryStr(),
-		insecure: o.Trust.insecure,
-		stall:    o.Stall,
 	}
 	retrying := transport.NewRetry(guarded, transport.WithRetryStatusCodes(
 		http.StatusRequestTimeout, http.StatusTooManyRequests,
@@ -81,6 +67,31 @@ func NewRegistry(ctx context.Context, repository image.Repository, o Options) (*
 		return nil
 	}}
 	return r, nil
+}
+
+// Guarded returns how the registry of repository is named and reached, for other
+// clients of it: with TLS unless it is listed, and never longer than Stall without
+// an answer.
+func Guarded(repository image.Repository, o Options) (name.Repository, http.RoundTripper, error) {
+	// Not by parsing the whole name: that would take a host without a dot for
+	// a namespace of Docker Hub.
+	var named []name.Option
+	if o.Trust.insecure[repository.Host()] {
+		named = append(named, name.Insecure)
+	}
+	registry, err := name.NewRegistry(repository.Host(), named...)
+	if err != nil {
+		return name.Repository{}, nil, fmt.Errorf("registry %q: %w", repository.Host(), err)
+	}
+	if o.Stall <= 0 {
+		o.Stall = time.Minute
+	}
+	return registry.Repo(repository.Path()), &guard{
+		inner:    newTransport(o.Trust),
+		registry: registry.RegistryStr(),
+		insecure: o.Trust.insecure,
+		stall:    o.Stall,
+	}, nil
 }
 
 func newTransport(trust Trust) *http.Transport {
@@ -131,6 +142,9 @@ func (r *Registry) get(ctx context.Context, kind string, d image.Digest, accept 
 	}
 	return resp.Body, nil
 }
+
+// Classify returns err as an Error about subject, with the reason in it.
+func Classify(subject string, err error) error { return classify(subject, err) }
 
 // classify finds the reason in what went wrong.
 func classify(subject string, err error) error {

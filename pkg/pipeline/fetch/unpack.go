@@ -23,8 +23,8 @@ const maxWindow = 128 << 20
 
 // unpack returns the digest of a stored layer's unpacked bytes. The layer is
 // read from the layout, so that it is only unpacked once its own digest holds.
-func (f *fetcher) unpack(ctx context.Context, digest image.Digest) (image.Digest, error) {
-	blob, err := f.dir.Blob(digest)
+func (f *fetcher) unpack(ctx context.Context, l content.Descriptor) (image.Digest, error) {
+	blob, err := f.dir.Blob(l.Digest)
 	if err != nil {
 		return image.Digest{}, fmt.Errorf("read it back: %w", err)
 	}
@@ -35,13 +35,21 @@ func (f *fetcher) unpack(ctx context.Context, digest image.Digest) (image.Digest
 	}
 	defer r.Close()
 	hash := sha256.New()
-	n, err := io.Copy(hash, contextReader{ctx, io.LimitReader(r, f.left+1)})
+	// The blob has exactly the size that it is named with: Put saw to that.
+	most := f.left
+	if l.Size < f.left/f.ratio {
+		most = min(f.left, max(freeRatio, l.Size*f.ratio))
+	}
+	n, err := io.Copy(hash, contextReader{ctx, io.LimitReader(r, most+1)})
 	switch {
 	case ctx.Err() != nil:
 		return image.Digest{}, ctx.Err()
 	case err != nil:
 		return image.Digest{}, content.Errorf(content.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
-	case n > f.left:
+	case n > most && most < f.left:
+		return image.Digest{}, content.Errorf(content.ReasonTooLarge, "",
+			"it unpacks to more than %d times its size of %d bytes, as decompression bombs do; raise --max-ratio of the fetch step if it is none", f.ratio, l.Size)
+	case n > most:
 		return image.Digest{}, content.Errorf(content.ReasonTooLarge, "",
 			"the image unpacks to more than the limit; raise --max-unpacked-bytes of the fetch step if it is no decompression bomb")
 	}

@@ -6,5 +6,8 @@
 // layout as complete. What is read is hashed again: a step believes the
 // directory no more than it believes a registry.
 //
-// Beside the layout proper, reports/ holds the reports of the checks.
+// Beside the layout proper, reports/ holds the reports of the checks, sbom/ the
+// SBOM of each image, and scan/ what a scanner found. A layout that is begun anew
+// has none of them. Which platforms of an index were chosen is an annotation in
+// index.json; of the others there is nothing.
 package layout

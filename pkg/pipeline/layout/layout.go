@@ -23,6 +23,8 @@ const (
 	reports     = "reports"
 	version     = `{"imageLayoutVersion":"1.0.0"}`
 	maxIndex    = 64 << 10
+	// platforms is the annotation of what was chosen of an index.
+	platforms = "revet.dev/platforms"
 )
 
 // Dir is a layout. The zero value is none.
@@ -37,7 +39,7 @@ func Create(path string) (Dir, error) {
 		return Dir{}, fmt.Errorf("create image layout: %w", err)
 	}
 	// What an earlier fetch left must not pass for this one's.
-	for _, name := range []string{indexFile, reports} {
+	for _, name := range []string{indexFile, reports, "sbom", "scan"} {
 		if err := os.RemoveAll(filepath.Join(path, name)); err != nil {
 			return Dir{}, fmt.Errorf("begin image layout anew: %w", err)
 		}
@@ -106,9 +108,13 @@ func wrongSize(got, want int64) string {
 	return fmt.Sprintf("it has more than the %d bytes that it should have", want)
 }
 
-// Complete names what the layout holds.
-func (d Dir) Complete(root content.Descriptor) error {
-	b, err := json.Marshal(index{SchemaVersion: 2, Manifests: []content.Descriptor{root}})
+// Complete names what the layout holds, of the platforms that were chosen.
+func (d Dir) Complete(root content.Descriptor, chosen content.Selection) error {
+	what := named{Descriptor: root}
+	if len(chosen) > 0 {
+		what.Annotations = map[string]string{platforms: chosen.String()}
+	}
+	b, err := json.Marshal(index{SchemaVersion: 2, Manifests: []named{what}})
 	if err != nil {
 		return fmt.Errorf("encode index of image layout: %w", err)
 	}
@@ -129,8 +135,13 @@ func (d Dir) Blob(digest image.Digest) (io.ReadCloser, error) {
 }
 
 type index struct {
-	SchemaVersion int                  `json:"schemaVersion"`
-	Manifests     []content.Descriptor `json:"manifests"`
+	SchemaVersion int     `json:"schemaVersion"`
+	Manifests     []named `json:"manifests"`
+}
+
+type named struct {
+	content.Descriptor
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Tree reads all manifests and configurations, their digests recomputed.
@@ -146,7 +157,11 @@ func (d Dir) Tree(ctx context.Context) (content.Tree, error) {
 	if len(i.Manifests) != 1 || i.Manifests[0].Digest.IsZero() {
 		return content.Tree{}, fmt.Errorf("the image layout names %d images, not one", len(i.Manifests))
 	}
-	return content.Walk(ctx, i.Manifests[0].Digest, d.read)
+	chosen, err := content.ParseSelection(i.Manifests[0].Annotations[platforms])
+	if err != nil {
+		return content.Tree{}, fmt.Errorf("read index of image layout: %w", err)
+	}
+	return content.WalkSelected(ctx, i.Manifests[0].Digest, chosen, d.read)
 }
 
 func (d Dir) read(_ context.Context, kind content.Kind, c content.Descriptor, limit int64) ([]byte, error) {

@@ -41,7 +41,7 @@ func complete(t *testing.T) (layout.Dir, content.Descriptor) {
 		}
 	}
 	root := content.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digestOf(t, manifest), Size: int64(len(manifest))}
-	if err := dir.Complete(root); err != nil {
+	if err := dir.Complete(root, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir, root

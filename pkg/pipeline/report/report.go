@@ -47,6 +47,9 @@ type Report struct {
 	Images []Image `json:"images"`
 	// Rules is how many rules were applied to each image.
 	Rules int `json:"rules"`
+	// Unapplied are rules that could not be applied, since nobody looked for what
+	// they ask: a rule over packages where there is no SBOM. They are not in Rules.
+	Unapplied []string `json:"unapplied,omitempty"`
 	// Findings are the rules that did not hold.
 	Findings []Finding `json:"findings"`
 	// Database is what a scanner compared with; nil for checks that need none.

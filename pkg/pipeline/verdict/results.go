@@ -15,6 +15,8 @@ const (
 	ResultSummary = "summary"
 	ResultReport  = "report"
 	ResultError   = "error"
+	// ResultOutcome is of a Task whose outcome is joined with others'.
+	ResultOutcome = "outcome"
 )
 
 // DefaultResults is where Tekton has tasks write their results.
@@ -39,9 +41,17 @@ func Write(dir string, v Verdict) error {
 		{ResultReport, v.Report},
 		{ResultVerdict, string(v.Value)},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, r.name), []byte(r.value), 0o644); err != nil { //nolint:gosec // Tekton reads it as another user
-			return fmt.Errorf("write result %s: %w", r.name, err)
+		if err := WriteResult(dir, r.name, r.value); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// WriteResult writes one result into dir.
+func WriteResult(dir, name, value string) error {
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o644); err != nil { //nolint:gosec // Tekton reads it as another user
+		return fmt.Errorf("write result %s: %w", name, err)
 	}
 	return nil
 }
@@ -50,8 +60,5 @@ func Write(dir string, v Verdict) error {
 // results of a failed step into its termination message and the TaskRun.
 func WriteError(dir string, cause error) error {
 	line := report.Clip(report.Line(cause.Error()), maxError)
-	if err := os.WriteFile(filepath.Join(dir, ResultError), []byte(line), 0o644); err != nil { //nolint:gosec // Tekton reads it as another user
-		return fmt.Errorf("write result %s: %w", ResultError, err)
-	}
-	return nil
+	return WriteResult(dir, ResultError, line)
 }

@@ -2,12 +2,14 @@ package verdict
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 )
 
 const (
@@ -15,94 +17,122 @@ const (
 	MaxSummary = 2048
 	// maxQuoted bounds the summary as a string within JSON. Tekton passes the
 	// results of a step through a message of 4096 bytes, in which every quote
-	// is escaped; what does not fit fails the run.
-	maxQuoted = 2900
-
-	maxText      = 160 // of a message
-	maxRule      = 63
-	maxPlatform  = 40
+	// is escaped; what does not fit fails the run. The step must have one other
+	// container beside it at most: see package outcome.
+	maxQuoted    = 2900
 	maxPlatforms = 16
 )
 
 // Summary is what a run tells of its checks.
 type Summary struct {
 	Counts Counts `json:"counts"`
-	// Findings are the rules that did not hold, errors first, as many as fit.
-	Findings []Finding `json:"findings,omitempty"`
-	// Omitted is how many findings did not fit.
+	// Levels counts the vulnerabilities by level, those that fail nothing included.
+	Levels map[string]int `json:"levels,omitempty"`
+	// Findings are the rules that did not hold and the worst vulnerabilities, what
+	// fails the image first, as many as fit.
+	Findings []outcome.Finding `json:"findings,omitempty"`
+	// Omitted is how many findings are not listed.
 	Omitted int `json:"omitted,omitempty"`
-	// Platforms are those of the images, the first 16.
+	// Off are the checks that were switched off: nothing is known of what they ask.
+	Off []string `json:"off,omitempty"`
+	// Database is what the scan compared with.
+	Database  *Database         `json:"database,omitempty"`
+	Signature outcome.Signature `json:"signature,omitempty"`
+	// Platforms are those of the images, the first few.
 	Platforms []string `json:"platforms"`
+	// Unpublished is why there is no full report, if there should be one.
+	Unpublished string `json:"unpublished,omitempty"`
 }
 
 // Counts are the numbers of a run.
 type Counts struct {
-	Images   int `json:"images"`
-	Checks   int `json:"checks"`
-	Rules    int `json:"rules"`    // of all checks, counted once for all images
-	Errors   int `json:"errors"`   // findings that fail the image
-	Warnings int `json:"warnings"` // findings that do not
+	Images int `json:"images"`
+	// Unselected images of the index were not checked, as their platform was not
+	// among those that were chosen.
+	Unselected int `json:"unselected,omitempty"`
+	Checks     int `json:"checks"`
+	Rules      int `json:"rules"` // of all checks, counted once for all images
+	// Unapplied rules ask for what nobody looked for.
+	Unapplied int `json:"unapplied,omitempty"`
+	Errors    int `json:"errors"`   // findings that fail the image
+	Warnings  int `json:"warnings"` // findings that do not
 }
 
-// Finding is one rule that did not hold.
-type Finding struct {
-	Check    string          `json:"check"`
-	Rule     string          `json:"rule"`
-	Severity report.Severity `json:"severity"`
-	Platform string          `json:"platform"`
-	Message  string          `json:"message"`
+// Database is the vulnerability database of a scan.
+type Database struct {
+	Digest image.Digest `json:"digest"`
+	AsOf   time.Time    `json:"asOf"`
+	// Age is how old it was when the verdict was given, in hours.
+	Age string `json:"age,omitempty"`
 }
 
 // summarize counts everything and lists what fits.
-func summarize(tree content.Tree, reports []report.Report) Summary {
-	s := Summary{Counts: Counts{Images: len(tree.Images), Checks: len(reports)}, Platforms: []string{}}
-	for _, i := range tree.Images {
-		if len(s.Platforms) == maxPlatforms {
-			break
+func summarize(checks []outcome.Check, images outcome.Images, outcomes []outcome.Outcome, now time.Time) (Summary, error) {
+	s := Summary{Counts: Counts{Images: images.N, Unselected: images.Unselected}, Platforms: []string{}}
+	for _, c := range checks {
+		if c.Off {
+			s.Off = append(s.Off, c.Name)
+			continue
 		}
-		s.Platforms = append(s.Platforms, platform(i.Config.String()))
+		s.Counts.Checks++
+		s.Counts.Rules += c.Rules
+		s.Counts.Unapplied += c.Unapplied
 	}
-	var failing, warning []Finding
-	for _, r := range reports {
-		s.Counts.Rules += r.Rules
-		for _, f := range r.Findings {
-			short := Finding{
-				Check: r.Check, Rule: report.Clip(report.Line(f.Rule), maxRule), Severity: f.Severity,
-				Platform: platform(f.Platform), Message: report.Clip(report.Line(f.Message), maxText),
-			}
-			if f.Severity == report.SeverityError {
-				failing = append(failing, short)
-			} else {
-				warning = append(warning, short)
-			}
+	var all []outcome.Finding
+	for _, o := range outcomes {
+		all = append(all, o.Findings...)
+		if err := s.add(o, now); err != nil {
+			return Summary{}, err
 		}
 	}
-	s.Counts.Errors, s.Counts.Warnings = len(failing), len(warning)
-	all := slices.Concat(failing, warning)
-	s.Omitted = len(all) // so that each look at the size counts the longest number
-	for _, f := range all {
+	total := s.Counts.Errors + s.Counts.Warnings
+	s.Findings = outcome.Fill(outcome.Worst(all), func(listed []outcome.Finding) bool {
 		next := s
-		next.Findings = slices.Concat(s.Findings, []Finding{f})
-		if !next.fits() {
-			break
-		}
-		s = next
+		next.Findings, next.Omitted = listed, total // the longest number that it could be
+		return next.fits()
+	})
+	s.Omitted = total - outcome.Stand(s.Findings)
+	if !s.fits() {
+		return Summary{}, fmt.Errorf("the summary of %d checks does not fit %d bytes", len(checks), MaxSummary)
 	}
-	s.Omitted = len(all) - len(s.Findings)
-	return s
+	return s, nil
 }
 
-// platform keeps what platforms are made of: an image claims its own, and
-// anything else would take up to twelve bytes a character once it is quoted.
-func platform(p string) string {
-	return report.Clip(strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("/._-", r):
-			return r
-		default:
-			return '?'
+// add adds everything but the findings themselves.
+func (s *Summary) add(o outcome.Outcome, now time.Time) error {
+	s.Counts.Errors += o.Errors
+	s.Counts.Warnings += o.Warnings
+	for level, n := range o.Levels {
+		if s.Levels == nil {
+			s.Levels = map[string]int{}
 		}
-	}, p), maxPlatform)
+		s.Levels[level] += n
+	}
+	for _, p := range o.Platforms {
+		if len(s.Platforms) < maxPlatforms && !slices.Contains(s.Platforms, p) {
+			s.Platforms = append(s.Platforms, p)
+		}
+	}
+	if o.Unpublished != "" {
+		s.Unpublished = o.Unpublished
+	}
+	if o.Signature != "" {
+		if s.Signature != "" {
+			return errors.New("two Tasks looked for signatures")
+		}
+		s.Signature = o.Signature
+	}
+	if o.Database == nil {
+		return nil
+	}
+	if s.Database != nil {
+		return errors.New("two Tasks used a database")
+	}
+	s.Database = &Database{Digest: o.Database.Digest, AsOf: o.Database.AsOf}
+	if !now.IsZero() {
+		s.Database.Age = outcome.Age(*o.Database, now)
+	}
+	return nil
 }
 
 func (s Summary) fits() bool {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
@@ -31,58 +33,97 @@ type Verdict struct {
 // Join returns the verdict on tree. expected are the checks that must have
 // reported; reports are all that there are.
 func Join(tree content.Tree, expected []string, reports []report.Report) (Verdict, error) {
-	if len(expected) == 0 {
-		return Verdict{}, errors.New("no check is expected; an image that nothing checked does not pass")
+	o, err := outcome.Of(tree, expected, nil, reports)
+	if err != nil {
+		return Verdict{}, err
 	}
-	seen := map[string]bool{}
-	for _, r := range reports {
-		switch {
-		case seen[r.Check]:
-			return Verdict{}, fmt.Errorf("check %q reported twice", r.Check)
-		case !slices.Contains(expected, r.Check):
-			return Verdict{}, fmt.Errorf("check %q reported and is not expected; add it to --expect, or remove its step", r.Check)
+	return Combine(expected, []outcome.Outcome{o}, time.Time{})
+}
+
+// Combine returns the verdict that outcomes give together. expected are the
+// checks that must have reported; now is what the database's age is told for,
+// if it is not zero.
+func Combine(expected []string, outcomes []outcome.Outcome, now time.Time) (Verdict, error) {
+	checks, err := checked(expected, outcomes)
+	if err != nil {
+		return Verdict{}, err
+	}
+	images, err := sameImages(outcomes)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Value: Pass, Digest: outcomes[0].Digest}
+	for _, o := range outcomes {
+		if o.Digest != v.Digest {
+			return Verdict{}, fmt.Errorf("one Task looked at %s and another at %s", v.Digest, o.Digest)
 		}
-		seen[r.Check] = true
-		if err := covers(r, tree); err != nil {
-			return Verdict{}, fmt.Errorf("check %q: %w", r.Check, err)
+		if o.Errors > 0 {
+			v.Value = Fail
+		}
+		if o.Report == "" {
+			continue
+		}
+		if v.Report != "" {
+			return Verdict{}, errors.New("two Tasks published a report")
+		}
+		v.Report = o.Report
+	}
+	v.Summary, err = summarize(checks, images, outcomes, now)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return v, nil
+}
+
+// checked returns all checks. Each of expected must be among them once, and no
+// other.
+func checked(expected []string, outcomes []outcome.Outcome) ([]outcome.Check, error) {
+	if len(expected) == 0 {
+		return nil, errors.New("no check is expected; an image that nothing checked does not pass")
+	}
+	var all []outcome.Check
+	seen, applied := map[string]bool{}, 0
+	for _, o := range outcomes {
+		for _, c := range o.Checks {
+			switch {
+			case seen[c.Name]:
+				return nil, fmt.Errorf("check %q reported twice", c.Name)
+			case !slices.Contains(expected, c.Name):
+				return nil, fmt.Errorf("check %q reported and is not expected; add it to --expect, or remove its Task", c.Name)
+			}
+			seen[c.Name] = true
+			if !c.Off {
+				applied++
+			}
+			all = append(all, c)
 		}
 	}
 	for _, check := range expected {
 		if !seen[check] {
-			return Verdict{}, fmt.Errorf("check %q: %w", check, report.ErrMissing)
+			return nil, fmt.Errorf("check %q: %w", check, report.ErrMissing)
 		}
 	}
-	value := Pass
-	for _, r := range reports {
-		for _, f := range r.Findings {
-			switch f.Severity {
-			case report.SeverityError:
-				value = Fail
-			case report.SeverityWarning:
-			default:
-				return Verdict{}, fmt.Errorf("check %q: rule %q has the unknown severity %q", r.Check, f.Rule, f.Severity)
-			}
-		}
+	if applied == 0 {
+		return nil, errors.New("every check was switched off; an image that nothing checked does not pass")
 	}
-	return Verdict{Value: value, Digest: tree.Root.Digest, Summary: summarize(tree, reports)}, nil
+	return all, nil
 }
 
-// covers reports an error unless r looked at all of tree, and at that only.
-func covers(r report.Report, tree content.Tree) error {
-	if r.Digest != tree.Root.Digest {
-		return fmt.Errorf("it looked at %s, and %s was fetched", r.Digest, tree.Root.Digest)
-	}
-	if r.Rules <= 0 {
-		return errors.New("it applied no rule")
-	}
-	looked := map[image.Digest]bool{}
-	for _, i := range r.Images {
-		looked[i.Digest] = true
-	}
-	for _, i := range tree.Images {
-		if !looked[i.Manifest.Digest] {
-			return fmt.Errorf("it did not look at the image %s (%s)", i.Manifest.Digest, i.Config.Platform)
+// sameImages returns what the Tasks looked into, which must be the same for all
+// that looked into images, and some Task must have.
+func sameImages(outcomes []outcome.Outcome) (outcome.Images, error) {
+	var images *outcome.Images
+	for _, o := range outcomes {
+		switch {
+		case o.Images == nil:
+		case images == nil:
+			images = o.Images
+		case *images != *o.Images:
+			return outcome.Images{}, fmt.Errorf("one Task looked into %d images and another into %d, or into others", images.N, o.Images.N)
 		}
 	}
-	return nil
+	if images == nil {
+		return outcome.Images{}, errors.New("no Task looked into an image")
+	}
+	return *images, nil
 }

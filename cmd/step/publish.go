@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/publish"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/sarif"
+	"github.com/revet-dev/revet/pkg/pipeline/validate"
+)
+
+const (
+	scanCheck = "scan"
+	sarifFile = "report.sarif"
+	// The values of --publish.
+	publishNone      = "none"
+	publishReferrers = "referrers"
+	publishRequired  = "required"
+)
+
+type publishOptions struct {
+	registryOptions
+	layout   string
+	expect   []string
+	database string
+	publish  string
+}
+
+func newPublish(results *string) *cobra.Command {
+	var o publishOptions
+	cmd := &cobra.Command{
+		Use:   "publish --reference HOST/REPOSITORY@sha256:... --layout DIR",
+		Short: "Join the reports of a layout, and push the full report beside the image",
+		Long: `Writes the full report to DIR/` + sarifFile + ` as SARIF 2.1.0, pushes it and the
+SBOMs beside the image, as artefacts that refer to it, and writes the result
+outcome, which the step verdict joins with those of other Tasks.
+
+With --publish referrers, the verdict stands if the push fails: the outcome says
+why there is no report. With required that is an error; with none nothing is
+pushed. The credentials need the right to push to the image's repository.`,
+		Example: `  step publish --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image --publish none`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), cmd.OutOrStdout(), *results)
+		},
+	}
+	f := cmd.Flags()
+	o.flags(f, 2*time.Minute)
+	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
+	f.StringSliceVar(&o.expect, "expect", []string{validate.CheckName}, "checks that must have reported")
+	f.StringVar(&o.database, "database", "", "the database of the check "+scanCheck+"; without one it may be missing, and the verdict says so")
+	f.StringVar(&o.publish, "publish", publishReferrers, "referrers, required or none")
+	return require(cmd, "reference", "layout")
+}
+
+func (o publishOptions) run(ctx context.Context, out io.Writer, results string) error {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	switch o.publish {
+	case publishNone, publishReferrers, publishRequired:
+	default:
+		return fmt.Errorf("--publish is %q; accepted are %s, %s and %s", o.publish, publishReferrers, publishRequired, publishNone)
+	}
+	ref, options, err := o.open()
+	if err != nil {
+		return err
+	}
+	tree, reports, err := readLayout(ctx, o.layout)
+	if err != nil {
+		return err
+	}
+	if tree.Root.Digest != ref.Digest() {
+		return fmt.Errorf("the layout holds %s and not %s", tree.Root.Digest, ref.Digest())
+	}
+	var off []string
+	if o.database == "" {
+		off = append(off, scanCheck)
+	}
+	result, err := outcome.Of(tree, o.expect, off, reports)
+	if err != nil {
+		return err
+	}
+	full, err := o.writeSARIF(ref, tree, reports)
+	if err != nil {
+		return err
+	}
+	if o.publish != publishNone {
+		digest, err := o.push(ctx, out, ref, options, tree, full)
+		switch {
+		case err == nil:
+			result.Published(ref.Repository().At(digest).String())
+		case o.publish == publishRequired:
+			return err
+		default:
+			fmt.Fprintln(out, "warning: the report was not published:", report.Line(err.Error()))
+			result.Withheld(err)
+		}
+	}
+	if err := writeOutcome(results, result); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "outcome of %s: errors %d, warnings %d, report %q\n", result.Digest, result.Errors, result.Warnings, result.Report)
+	return nil
+}
+
+// writeSARIF makes the full report and leaves it in the layout.
+func (o publishOptions) writeSARIF(ref image.Reference, tree content.Tree, reports []report.Report) ([]byte, error) {
+	in := sarif.Input{Reference: ref, Reports: reports, ScanCheck: scanCheck, Now: time.Now()}
+	found, err := findings.Read(o.layout)
+	switch {
+	case errors.Is(err, findings.ErrMissing):
+	case err != nil:
+		return nil, err
+	case found.Digest != tree.Root.Digest:
+		return nil, fmt.Errorf("the findings are of %s, and %s was fetched", found.Digest, tree.Root.Digest)
+	default:
+		in.Scan = &found
+	}
+	full, err := sarif.Make(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(o.layout, sarifFile), full, 0o644); err != nil { //nolint:gosec // a further step may run as another user
+		return nil, fmt.Errorf("write report: %w", err)
+	}
+	return full, nil
+}
+
+// push pushes the SBOMs, each beside its own image, and then the report, which
+// is what the result names.
+func (o publishOptions) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree content.Tree, full []byte) (image.Digest, error) {
+	registry, err := publish.NewRegistry(ref.Repository(), options)
+	if err != nil {
+		return image.Digest{}, err
+	}
+	boms, err := publish.SBOMs(o.layout, tree)
+	if err != nil {
+		return image.Digest{}, err
+	}
+	artifacts := append(boms, publish.Artifact{
+		Subject: tree.Root, Type: sarif.MediaType, Content: full, Title: sarifFile,
+		Annotations: map[string]string{"org.opencontainers.image.created": time.Now().UTC().Format(time.RFC3339)},
+	})
+	var digest image.Digest
+	for _, a := range artifacts {
+		if digest, err = registry.Push(ctx, a); err != nil {
+			return image.Digest{}, err
+		}
+		fmt.Fprintf(out, "published %s (%s, %d bytes) beside %s\n", digest, a.Type, len(a.Content), a.Subject.Digest)
+	}
+	return digest, nil
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/signature"
+	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+)
+
+type signatureOptions struct {
+	registryOptions
+	policy string
+	keys   string
+}
+
+func newSignature(results *string) *cobra.Command {
+	var o signatureOptions
+	cmd := &cobra.Command{
+		Use:   "signature --reference HOST/REPOSITORY@sha256:... --keys DIR --policy Required",
+		Short: "Verify that a trusted key signed the digest, as cosign signs",
+		Long: `Looks for signatures on the digest: under the tag that cosign gives them, and
+among the referrers of the digest. The keys are the files of DIR that end in
+.pub: public keys in PEM, ECDSA on P-256, RSA or Ed25519.
+
+Required fails what no key signed. Optional fails what has signatures of which
+none is by a key, and does not look where there is no key. Off does not look.
+That the registry cannot be read is an error, and not "unsigned".`,
+		Example: `  step signature --reference registry.example.com/team/app@sha256:4f1c... --keys . --policy Required`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), cmd.OutOrStdout(), *results)
+		},
+	}
+	o.flags(cmd.Flags(), 2*time.Minute)
+	cmd.Flags().StringVar(&o.policy, "policy", "", "Required, Optional or Off")
+	cmd.Flags().StringVar(&o.keys, "keys", "", "directory of public keys; it may be missing")
+	return require(cmd, "reference", "policy")
+}
+
+func (o signatureOptions) run(ctx context.Context, out io.Writer, results string) error {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	fmt.Fprintf(out, "kernel: %s\n", kernel())
+	ref, options, err := o.open()
+	if err != nil {
+		return err
+	}
+	policy, err := signature.ParsePolicy(o.policy)
+	if err != nil {
+		return fmt.Errorf("--policy: %w", err)
+	}
+	var keys []signature.Key
+	if o.keys != "" {
+		if keys, err = signature.LoadKeys(o.keys); err != nil {
+			return err
+		}
+	}
+	look, err := policy.Looks(keys)
+	if err != nil {
+		return err
+	}
+	result := signature.NotLooked(ref.Digest())
+	if look {
+		src, err := signature.NewRemote(ref.Repository(), options)
+		if err != nil {
+			return err
+		}
+		found, err := signature.Look(ctx, src, ref.Digest(), keys)
+		if err != nil {
+			return err
+		}
+		for _, why := range found.Refused {
+			fmt.Fprintln(out, "refused:", report.Line(why))
+		}
+		fmt.Fprintf(out, "signed by: %s\n", strings.Join(found.By, ", "))
+		result = signature.Judge(policy, ref.Digest(), found)
+	}
+	fmt.Fprintf(out, "signature of %s: %s (policy %s, keys %d)\n", ref, result.Signature, policy, len(keys))
+	return writeOutcome(results, result)
+}
+
+// writeOutcome writes the result of a Task, where there are results.
+func writeOutcome(results string, o outcome.Outcome) error {
+	text, err := o.Encode()
+	if err != nil || results == "" {
+		return err
+	}
+	return verdict.WriteResult(results, verdict.ResultOutcome, text)
+}

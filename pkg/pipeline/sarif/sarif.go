@@ -1,0 +1,186 @@
+package sarif
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+)
+
+// MediaType is that of a SARIF file.
+const MediaType = "application/sarif+json"
+
+const home = "https://github.com/revet-dev/revet"
+
+// Input is what a SARIF file tells of.
+type Input struct {
+	Reference image.Reference
+	Reports   []report.Report
+	// Scan is what a scanner found; nil if none looked. Its findings stand for
+	// those of the report of ScanCheck.
+	Scan      *findings.File
+	ScanCheck string
+	Now       time.Time
+}
+
+// Make returns the file.
+func Make(in Input) ([]byte, error) {
+	l := log{Schema: schema, Version: version, Runs: []run{}}
+	for _, r := range in.Reports {
+		if in.Scan != nil && r.Check == in.ScanCheck {
+			l.Runs = append(l.Runs, scanned(in, r))
+			continue
+		}
+		l.Runs = append(l.Runs, checked(in, r))
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(l); err != nil {
+		return nil, fmt.Errorf("encode SARIF: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// checked is a run of a check by rules.
+func checked(in Input, r report.Report) run {
+	out := newRun(in, "revet-"+r.Check, r)
+	rules := map[string]int{}
+	for _, f := range r.Findings {
+		id := report.Line(f.Rule)
+		at, ok := rules[id]
+		if !ok {
+			at = len(out.Tool.Driver.Rules)
+			rules[id] = at
+			out.Tool.Driver.Rules = append(out.Tool.Driver.Rules, rule{ID: id})
+		}
+		out.Results = append(out.Results, result{
+			RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF's words are the same
+			Message:      text{report.Line(f.Message)},
+			Locations:    located(in.Reference, f.Platform, f.Digest, "", ""),
+			Fingerprints: map[string]any{"finding/v1": r.Check + "/" + id + "/" + report.Line(f.Platform)},
+		})
+	}
+	return out
+}
+
+// scanned is the run of a scanner.
+func scanned(in Input, r report.Report) run {
+	out := newRun(in, "revet-"+r.Check, r)
+	if name := report.Line(in.Scan.Scanner.Name); name != "" {
+		out.Tool.Driver.Name, out.Tool.Driver.Version = name, report.Line(in.Scan.Scanner.Version)
+		out.Tool.Driver.InformationURI = ""
+	}
+	database := in.Scan.Database
+	out.Properties["database"] = map[string]any{
+		"reference": report.Line(database.Reference), "digest": database.Digest.String(), "asOf": database.AsOf.UTC(),
+	}
+	type judged struct {
+		rule   string
+		digest image.Digest
+	}
+	levels := map[judged]report.Severity{}
+	for _, f := range r.Findings {
+		key := judged{report.Line(f.Rule), f.Digest}
+		if levels[key] != report.SeverityError {
+			levels[key] = f.Severity
+		}
+	}
+	rules := map[string]int{}
+	for _, v := range in.Scan.Vulnerabilities {
+		id := report.Line(v.ID)
+		at, ok := rules[id]
+		if !ok {
+			at = len(out.Tool.Driver.Rules)
+			rules[id] = at
+			out.Tool.Driver.Rules = append(out.Tool.Driver.Rules, ruleOf(v))
+		}
+		res := resultOf(in.Reference, v, at)
+		if s, ok := levels[judged{id, v.Digest}]; ok && v.Ignored == nil {
+			res.Level = string(s)
+		}
+		out.Results = append(out.Results, res)
+	}
+	return out
+}
+
+func newRun(in Input, name string, r report.Report) run {
+	var images []string
+	for _, i := range r.Images {
+		images = append(images, report.Line(i.Platform)+" "+i.Digest.String())
+	}
+	properties := map[string]any{"reference": in.Reference.String(), "images": images, "rulesApplied": r.Rules}
+	if len(r.Unapplied) > 0 {
+		properties["rulesNotApplied"] = r.Unapplied
+	}
+	return run{
+		Tool:        tool{driver{Name: name, InformationURI: home, Rules: []rule{}}},
+		Invocations: []invocation{{ExecutionSuccessful: true, EndTimeUTC: in.Now.UTC().Truncate(time.Second)}},
+		Results:     []result{},
+		Properties:  properties,
+	}
+}
+
+func ruleOf(v findings.Vulnerability) rule {
+	r := rule{ID: report.Line(v.ID), Properties: map[string]any{"level": string(v.Level), "tags": []string{"security", "vulnerability"}}}
+	if s := report.Line(v.Summary); s != "" {
+		r.ShortDescription = &text{s}
+	}
+	if u, err := url.Parse(v.URL); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
+		r.HelpURI = u.String()
+	}
+	if v.Score > 0 {
+		r.Properties["security-severity"] = fmt.Sprintf("%.1f", v.Score) // as GitHub reads it
+	}
+	return r
+}
+
+func resultOf(ref image.Reference, v findings.Vulnerability, at int) result {
+	name, id := report.Line(v.Package.Name+" "+v.Package.Version), report.Line(v.ID)
+	said := fmt.Sprintf("%s has %s (%s)", name, id, v.Level)
+	if s := report.Line(v.Summary); s != "" {
+		said += ": " + s
+	}
+	if len(v.FixedIn) > 0 {
+		said += "; fixed in " + report.Line(strings.Join(v.FixedIn, ", "))
+	}
+	file := ""
+	if len(v.Package.Locations) > 0 {
+		file = v.Package.Locations[0]
+	}
+	r := result{
+		RuleID: id, RuleIndex: at, Level: "note", Message: text{report.Line(said)},
+		Locations:    located(ref, v.Platform, v.Digest, file, name),
+		Fingerprints: map[string]any{"finding/v1": id + "/" + name + "/" + report.Line(v.Platform)},
+		Properties:   map[string]any{"level": string(v.Level), "purl": report.Line(v.Package.PURL), "fixedIn": v.FixedIn, "aliases": v.Aliases},
+	}
+	if v.Ignored != nil {
+		why := report.Line(v.Ignored.Reason) + ", says " + report.Line(v.Ignored.By)
+		if !v.Ignored.Expires.IsZero() {
+			why += ", until " + v.Ignored.Expires.UTC().Format(time.DateOnly)
+		}
+		r.Suppressions = []suppression{{Kind: "external", Justification: why}}
+	}
+	return r
+}
+
+// located says where something is: in a file of an image, where that is known,
+// else in the image.
+func located(ref image.Reference, platform string, d image.Digest, file, inside string) []location {
+	uri := "oci://" + ref.Repository().String() + "@" + d.String()
+	if file != "" {
+		uri = (&url.URL{Path: strings.TrimLeft(file, "/")}).String()
+	}
+	name := report.Line(platform)
+	if inside != "" {
+		name += "/" + inside
+	}
+	return []location{{Physical: physical{artifact{uri}}, Logical: []logical{{name}}}}
+}

@@ -1,0 +1,137 @@
+package signature
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+const (
+	keySuffix  = ".pub"
+	maxKeys    = 32
+	maxKeyFile = 64 << 10
+	minRSA     = 2048
+)
+
+// Key is a public key that is trusted. The zero value verifies nothing.
+type Key struct {
+	// Name is what the key goes by in messages: its file's.
+	Name   string
+	public crypto.PublicKey
+}
+
+// LoadKeys reads the keys of a directory: all files that end in .pub. It may be
+// missing, or hold none.
+func LoadKeys(dir string) ([]Key, error) {
+	files := os.DirFS(dir)
+	names, err := fs.Glob(files, "*"+keySuffix)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	var keys []Key
+	for _, name := range names {
+		raw, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("read key: %w", err)
+		}
+		parsed, err := ParseKeys(strings.TrimSuffix(name, keySuffix), raw)
+		if err != nil {
+			return nil, fmt.Errorf("key %q: %w", name, err)
+		}
+		keys = append(keys, parsed...)
+	}
+	if len(keys) > maxKeys {
+		return nil, fmt.Errorf("there are %d keys; at most %d are tried", len(keys), maxKeys)
+	}
+	return keys, nil
+}
+
+// ParseKeys reads public keys in PEM, one or several.
+func ParseKeys(name string, raw []byte) ([]Key, error) {
+	if len(raw) > maxKeyFile {
+		return nil, fmt.Errorf("it has more than %d bytes", maxKeyFile)
+	}
+	var keys []Key
+	for {
+		block, rest := pem.Decode(raw)
+		if block == nil {
+			break
+		}
+		raw = rest
+		public, err := parsePublic(block)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, Key{Name: name, public: public})
+	}
+	if len(keys) == 0 || strings.TrimSpace(string(raw)) != "" {
+		return nil, errors.New("it is not all public keys in PEM, as in cosign.pub")
+	}
+	return keys, nil
+}
+
+func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
+	if block.Type != "PUBLIC KEY" {
+		return nil, fmt.Errorf("it holds a %q, where PUBLIC KEY is wanted, as in cosign.pub", block.Type)
+	}
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be read: %w", err)
+	}
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			return nil, fmt.Errorf("it is on the curve %s; of ECDSA keys, those on P-256 are supported", k.Params().Name)
+		}
+	case *rsa.PublicKey:
+		if k.N.BitLen() < minRSA {
+			return nil, fmt.Errorf("it is an RSA key of %d bits; at least %d are wanted", k.N.BitLen(), minRSA)
+		}
+	case ed25519.PublicKey:
+	default:
+		return nil, fmt.Errorf("it is a %T; supported are ECDSA on P-256, RSA and Ed25519", public)
+	}
+	return public, nil
+}
+
+// verify reports whether sig is k's over message.
+func (k Key) verify(message, sig []byte) bool {
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
+		sum := sha256.Sum256(message)
+		return ecdsa.VerifyASN1(public, sum[:], sig)
+	case *rsa.PublicKey:
+		sum := sha256.Sum256(message)
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, sum[:], sig) == nil
+	case ed25519.PublicKey:
+		// cosign signs prehashed since version 2, and as it is before.
+		sum := sha512.Sum512(message)
+		return ed25519.Verify(public, message, sig) ||
+			ed25519.VerifyWithOptions(public, sum[:], sig, &ed25519.Options{Hash: crypto.SHA512}) == nil
+	default:
+		return false
+	}
+}
+
+// signer returns the first of keys that made sig over message.
+func signer(keys []Key, message, sig []byte) (string, error) {
+	for _, k := range keys {
+		if k.verify(message, sig) {
+			return k.Name, nil
+		}
+	}
+	return "", errUntrusted
+}
+
+var errUntrusted = errors.New("no trusted key made it")

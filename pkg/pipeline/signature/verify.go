@@ -1,0 +1,139 @@
+package signature
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+const (
+	simpleSigningType = "cosign container image signature"
+	bundleType        = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	statementPayload  = "application/vnd.in-toto+json"
+	signPredicate     = "https://sigstore.dev/cosign/sign/v1"
+)
+
+// errOther is of a bundle that is an attestation, and no signature of an image.
+var errOther = errors.New("it is an attestation and no signature")
+
+// simpleSigning is the payload of the older form.
+type simpleSigning struct {
+	Critical struct {
+		Image struct {
+			Digest string `json:"docker-manifest-digest"`
+		} `json:"image"`
+		Type string `json:"type"`
+	} `json:"critical"`
+}
+
+// verifySimple returns the key that signed digest by payload and its signature
+// in base64.
+func verifySimple(keys []Key, digest image.Digest, payload []byte, encoded string) (string, error) {
+	sig, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", fmt.Errorf("its signature is not in base64: %w", err)
+	}
+	// Before the payload is believed to be anything.
+	name, err := signer(keys, payload, sig)
+	if err != nil {
+		return "", err
+	}
+	var p simpleSigning
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return "", fmt.Errorf("its payload cannot be read: %w", err)
+	}
+	if p.Critical.Type != simpleSigningType {
+		return "", fmt.Errorf("its payload is a %q, not a %q", clip(p.Critical.Type), simpleSigningType)
+	}
+	if p.Critical.Image.Digest != digest.String() {
+		return "", fmt.Errorf("it signs %s, not %s", clip(p.Critical.Image.Digest), digest)
+	}
+	return name, nil
+}
+
+// bundle is what is read of a Sigstore bundle.
+type bundle struct {
+	MediaType string    `json:"mediaType"`
+	Envelope  *envelope `json:"dsseEnvelope"`
+}
+
+type envelope struct {
+	Payload     string `json:"payload"`
+	PayloadType string `json:"payloadType"`
+	Signatures  []struct {
+		Sig string `json:"sig"`
+	} `json:"signatures"`
+}
+
+// statement is what is read of an in-toto statement.
+type statement struct {
+	Type    string `json:"_type"`
+	Subject []struct {
+		Digest map[string]string `json:"digest"`
+	} `json:"subject"`
+	PredicateType string `json:"predicateType"`
+}
+
+// verifyBundle returns the key that signed digest by a Sigstore bundle, or errOther.
+func verifyBundle(keys []Key, digest image.Digest, raw []byte) (string, error) {
+	var b bundle
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return "", fmt.Errorf("it is no Sigstore bundle: %w", err)
+	}
+	if b.MediaType != bundleType || b.Envelope == nil {
+		return "", fmt.Errorf("it is no Sigstore bundle of the type %s with a DSSE envelope", bundleType)
+	}
+	payload, err := base64.StdEncoding.DecodeString(b.Envelope.Payload)
+	if err != nil {
+		return "", fmt.Errorf("its payload is not in base64: %w", err)
+	}
+	var s statement
+	if b.Envelope.PayloadType != statementPayload || json.Unmarshal(payload, &s) != nil {
+		return "", fmt.Errorf("its payload, a %q, is no in-toto statement", clip(b.Envelope.PayloadType))
+	}
+	if s.PredicateType != signPredicate {
+		return "", errOther
+	}
+	name, err := b.Envelope.signer(keys, payload)
+	if err != nil {
+		return "", err
+	}
+	if s.Type != "https://in-toto.io/Statement/v1" && s.Type != "https://in-toto.io/Statement/v0.1" {
+		return "", fmt.Errorf("its statement is of the type %q", clip(s.Type))
+	}
+	for _, subject := range s.Subject {
+		if subject.Digest["sha256"] == digest.Hex() {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("it signs something else than %s", digest)
+}
+
+// signer returns the key that made one of the envelope's signatures.
+func (e envelope) signer(keys []Key, payload []byte) (string, error) {
+	const most = 16
+	if len(e.Signatures) > most {
+		return "", fmt.Errorf("its envelope has more than %d signatures", most)
+	}
+	for _, s := range e.Signatures {
+		sig, err := base64.StdEncoding.DecodeString(s.Sig)
+		if err != nil {
+			continue
+		}
+		if name, err := signer(keys, preAuthentication(e.PayloadType, payload), sig); err == nil {
+			return name, nil
+		}
+	}
+	return "", errUntrusted
+}
+
+// preAuthentication is what is signed in a DSSE envelope: "PAE" in its protocol.
+func preAuthentication(payloadType string, payload []byte) []byte {
+	return append(fmt.Appendf(nil, "DSSEv1 %d %s %d ", len(payloadType), payloadType, len(payload)), payload...)
+}
+
+// clip bounds what a hostile value adds to a message.
+func clip(s string) string { return image.Cut(s, 100) }

@@ -1,0 +1,209 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+var kinds = []string{"ecdsa", "rsa", "ed25519"}
+
+func recorded(t testing.TB, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/cosign/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func signedDigest(t testing.TB) image.Digest {
+	t.Helper()
+	d, err := image.ParseDigest(strings.TrimSpace(string(recorded(t, "digest"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func keysOf(t testing.TB, kinds ...string) []Key {
+	t.Helper()
+	var all []Key
+	for _, kind := range kinds {
+		keys, err := ParseKeys(kind, recorded(t, kind+".pub"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, keys...)
+	}
+	return all
+}
+
+func others(kind string) []string {
+	var all []string
+	for _, k := range kinds {
+		if k != kind {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// simpleOf is cosign's own signature of the older form.
+func simpleOf(t testing.TB, kind string) (payload []byte, encoded string) {
+	t.Helper()
+	var m manifest
+	if err := json.Unmarshal(recorded(t, kind+".sig.json"), &m); err != nil {
+		t.Fatal(err)
+	}
+	return recorded(t, kind+".payload.json"), m.Layers[0].Annotations[annotation]
+}
+
+// What cosign signed holds for the key that signed and the digest that was
+// signed, in both of its forms, and for nothing else.
+func TestCosignsSignatures(t *testing.T) {
+	digest := signedDigest(t)
+	other, err := image.ParseDigest("sha256:" + strings.Repeat("ab", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range kinds {
+		payload, sig := simpleOf(t, kind)
+		for form, verify := range map[string]func([]Key, image.Digest) (string, error){
+			"simple": func(k []Key, d image.Digest) (string, error) { return verifySimple(k, d, payload, sig) },
+			"bundle": func(k []Key, d image.Digest) (string, error) {
+				return verifyBundle(k, d, recorded(t, kind+".bundle.json"))
+			},
+		} {
+			t.Run(kind+" "+form, func(t *testing.T) {
+				if by, err := verify(keysOf(t, kinds...), digest); err != nil || by != kind {
+					t.Errorf("signed by %q, %v", by, err)
+				}
+				if by, err := verify(keysOf(t, others(kind)...), digest); !errors.Is(err, errUntrusted) || by != "" {
+					t.Errorf("with other keys it is signed by %q, %v", by, err)
+				}
+				if by, err := verify(nil, digest); !errors.Is(err, errUntrusted) || by != "" {
+					t.Errorf("without a key it is signed by %q, %v", by, err)
+				}
+				if by, err := verify(keysOf(t, kind), other); err == nil || !strings.Contains(err.Error(), "not "+other.String()) && !strings.Contains(err.Error(), "than "+other.String()) || by != "" {
+					t.Errorf("another digest is signed by %q, %v", by, err)
+				}
+			})
+		}
+	}
+}
+
+// One letter that differs is enough: of what was signed, or of the signature.
+func TestTamperedSignatures(t *testing.T) {
+	digest := signedDigest(t)
+	for _, kind := range kinds {
+		keys := keysOf(t, kind)
+		payload, sig := simpleOf(t, kind)
+		for i := range payload {
+			bad := bytes.Clone(payload)
+			bad[i] ^= 1
+			if by, err := verifySimple(keys, digest, bad, sig); err == nil {
+				t.Fatalf("%s: with byte %d changed, the payload is signed by %q", kind, i, by)
+			}
+		}
+		raw, err := base64.StdEncoding.DecodeString(sig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range raw {
+			bad := bytes.Clone(raw)
+			bad[i] ^= 1
+			if by, err := verifySimple(keys, digest, payload, base64.StdEncoding.EncodeToString(bad)); err == nil {
+				t.Fatalf("%s: with byte %d changed, the signature is by %q", kind, i, by)
+			}
+		}
+		var b bundle
+		if err := json.Unmarshal(recorded(t, kind+".bundle.json"), &b); err != nil {
+			t.Fatal(err)
+		}
+		statement, err := base64.StdEncoding.DecodeString(b.Envelope.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range statement {
+			bad := bytes.Clone(statement)
+			bad[i] ^= 1
+			b.Envelope.Payload = base64.StdEncoding.EncodeToString(bad)
+			text, err := json.Marshal(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if by, err := verifyBundle(keys, digest, text); err == nil {
+				t.Fatalf("%s: with byte %d changed, the statement is signed by %q", kind, i, by)
+			}
+		}
+	}
+}
+
+// What is no signature of an image is refused with its cause, or passed over as
+// an attestation.
+func TestVerifyBundleRefuses(t *testing.T) {
+	good := string(recorded(t, "ecdsa.bundle.json"))
+	var b bundle
+	if err := json.Unmarshal([]byte(good), &b); err != nil {
+		t.Fatal(err)
+	}
+	attestation := strings.Replace(good, b.Envelope.Payload, base64.StdEncoding.EncodeToString([]byte(`{"predicateType":"https://slsa.dev/provenance/v1"}`)), 1)
+	tests := []struct{ name, raw, want string }{
+		{"no JSON", "{", "no Sigstore bundle"},
+		{"another version", strings.ReplaceAll(good, "v0.3", "v0.9"), "no Sigstore bundle of the type"},
+		{"no envelope", `{"mediaType":"` + bundleType + `","messageSignature":{}}`, "with a DSSE envelope"},
+		{"another payload type", strings.Replace(good, "application/vnd.in-toto+json", "text/plain", 1), `"text/plain", is no in-toto statement`},
+		{"a payload that is not base64", strings.Replace(good, b.Envelope.Payload, "%", 1), "base64"},
+		{"no signature", strings.Replace(good, `[{"sig":"`+b.Envelope.Signatures[0].Sig+`"}]`, "[]", 1), errUntrusted.Error()},
+		{"a signature that is not base64", strings.Replace(good, b.Envelope.Signatures[0].Sig, "%", 1), errUntrusted.Error()},
+		{"very many signatures", strings.Replace(good, `[{"sig"`, `[`+strings.Repeat(`{"sig":""},`, 16)+`{"sig"`, 1), "more than 16"},
+		{"an attestation", attestation, errOther.Error()},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if by, err := verifyBundle(keysOf(t, kinds...), signedDigest(t), []byte(tt.raw)); err == nil || !strings.Contains(err.Error(), tt.want) || by != "" {
+				t.Errorf("signed by %q, %v; want %q", by, err, tt.want)
+			}
+		})
+	}
+}
+
+// The encoding that is signed is that of the example in the DSSE protocol.
+func TestPreAuthentication(t *testing.T) {
+	const want = "DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+	if got := preAuthentication("http://example.com/HelloWorld", []byte("hello world")); string(got) != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Whatever a bundle holds, it counts only with cosign's own statement in it.
+func FuzzVerifyBundle(f *testing.F) {
+	keys, digest := keysOf(f, kinds...), signedDigest(f)
+	statements := map[string]bool{}
+	for _, kind := range kinds {
+		raw := recorded(f, kind+".bundle.json")
+		var b bundle
+		if err := json.Unmarshal(raw, &b); err != nil {
+			f.Fatal(err)
+		}
+		statements[b.Envelope.Payload] = true
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		by, err := verifyBundle(keys, digest, raw)
+		if (err == nil) != (by != "") {
+			t.Errorf("signed by %q beside %v", by, err)
+		}
+		var b bundle
+		if err == nil && (json.Unmarshal(raw, &b) != nil || !statements[b.Envelope.Payload]) {
+			t.Errorf("%s is signed by %q", raw, by)
+		}
+	})
+}
