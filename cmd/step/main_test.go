@@ -186,6 +186,7 @@ func (p *pod) push(edit func(*v1.ConfigFile)) string {
 	config.OS, config.Architecture = "linux", "amd64"
 	config.Created = v1.Time{Time: time.Now().Add(-time.Hour)}
 	config.Config.User = "65532"
+	config.Config.Entrypoint = []string{"/app"}
 	config.Config.Env = []string{"PATH=/bin", "TOKENIZERS_PARALLELISM=false", "API_KEY_FILE=/run/key", "DB_PASSWORD="}
 	config.Config.Labels = map[string]string{"org.opencontainers.image.source": "https://example.com/app"}
 	config.History = append(config.History, v1.History{CreatedBy: "RUN --mount=type=secret,id=token login --token=$TOKEN", EmptyLayer: true})
@@ -238,7 +239,7 @@ func TestTaskGivesTheVerdict(t *testing.T) {
 		{"a year but for a day passes", func(c *v1.ConfigFile) { c.Created = v1.Time{Time: time.Now().AddDate(0, 0, -364)} }, nil},
 		{"no date fails", func(c *v1.ConfigFile) { c.Created = v1.Time{} }, []string{"not-too-old"}},
 		{"everything fails at once", func(c *v1.ConfigFile) { c.Config, c.Created = v1.Config{Env: []string{"SECRET=x"}}, v1.Time{} },
-			[]string{"non-root", "no-secret-in-env", "required-labels", "not-too-old"}},
+			[]string{"non-root", "no-secret-in-env", "required-labels", "not-too-old", "has-command"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -24,9 +24,10 @@ func newValidate() *cobra.Command {
 	var o validateOptions
 	cmd := &cobra.Command{
 		Use:   "validate --layout DIR --rules FILE",
-		Short: "Check an image's configuration against CEL rules",
+		Short: "Check images, and what is known of them, against CEL rules",
 		Long: `Applies the rules in FILE to every image in the layout and writes the report
-to DIR/reports/validate.json. Rules that do not hold are findings, and the
+to DIR/reports/validate.json. Rules that ask for an SBOM or for findings are
+applied if the layout has them, and named in the report if not. Rules that do not hold are findings, and the
 step still succeeds; rules that cannot be read or evaluated are an error.`,
 		Example: `  step validate --layout /tmp/image --rules rules.yaml
 
@@ -74,7 +75,11 @@ func (o validateOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found, err := rules.Check(ctx, tree, start.UTC())
+	known, err := validate.LoadMaterials(dir.Path(), tree)
+	if err != nil {
+		return err
+	}
+	found, err := rules.CheckWith(ctx, tree, known, start.UTC())
 	if err != nil {
 		return err
 	}
@@ -83,6 +88,9 @@ func (o validateOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	for _, f := range found.Findings {
 		fmt.Fprintf(out, "%s: %s: %s: %s\n", f.Severity, f.Platform, f.Rule, f.Message)
+	}
+	for _, name := range found.Unapplied {
+		fmt.Fprintf(out, "not applied: %s: it asks for an SBOM or for findings, and there are none\n", name)
 	}
 	fmt.Fprintf(out, "validated %s: images %d, rules %d, findings %d, in %s\n",
 		found.Digest, len(found.Images), found.Rules, len(found.Findings), time.Since(start).Round(time.Millisecond))

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,12 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/publish"
+	"github.com/revet-dev/revet/pkg/pipeline/sarif"
 )
 
 const (
@@ -86,6 +92,38 @@ func (s *site) push(tag string, what remote.Taggable) string {
 		s.t.Fatal(err)
 	}
 	return d.String()
+}
+
+func (s *site) ref(tag string) name.Tag {
+	s.t.Helper()
+	ref, err := name.NewTag(s.host + "/" + tag)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ref
+}
+
+// tag names what is there under another tag, and returns the digest.
+func (s *site) tag(tag, digest string) string {
+	s.t.Helper()
+	ref := s.ref(tag)
+	desc, err := remote.Get(ref.Digest(digest))
+	if err == nil {
+		err = remote.Tag(ref, desc)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return digest
+}
+
+func (s *site) digestOf(tag string) string {
+	s.t.Helper()
+	desc, err := remote.Head(s.ref(tag))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return desc.Digest.String()
 }
 
 func randomImage(t *testing.T) v1.Image {
@@ -343,6 +381,64 @@ func TestArtefactsOfARegistryAreExempt(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"vet " + signature + "@" + disguised + " 1"}, c.tags()); diff != "" {
 		t.Errorf("an image in a signature's name (-want +got):\n%s", diff)
+	}
+}
+
+// What a run publishes beside an image starts no run: neither the reports, nor
+// the list of them that clients keep under the tag sha256-HEX. An image in that
+// list, or under that name, is still recorded.
+func TestPublishedReportsAreExempt(t *testing.T) {
+	s := newSite(t)
+	c := registered(t, s, registryTrigger(s, "shop", "vet"))
+	r := c.receiver()
+	digest := s.push("web:v1", randomImage(t))
+	subject := content.Descriptor{MediaType: string(types.DockerManifestSchema2), Size: 1}
+	if err := subject.Digest.UnmarshalText([]byte(digest)); err != nil {
+		t.Fatal(err)
+	}
+	repository, err := image.ParseRepository(s.host + "/web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := fetch.LoadTrust("", []string{s.host})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := publish.NewRegistry(repository, fetch.Options{Trust: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fallback := "sha256-" + subject.Digest.Hex()
+	told := func(tag, digest string) {
+		t.Helper()
+		if code, body := send(t, r, notify(t, firstToken, target{"web", tag, digest})); code != http.StatusAccepted {
+			t.Fatalf("answered %d %s, want 202", code, body)
+		}
+	}
+	for _, mediaType := range []string{sarif.MediaType, "application/vnd.cyclonedx+json"} {
+		d, err := to.Push(t.Context(), publish.Artifact{Subject: subject, Type: mediaType, Content: []byte("{}"), Title: mediaType})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told("", d.String())
+		told("report", s.tag("web:report", d.String()))
+		told(fallback, s.digestOf("web:"+fallback))
+	}
+	if got := c.tags(); len(got) != 0 {
+		t.Errorf("recorded %v", got)
+	}
+	listed, err := remote.Index(s.ref("web:" + fallback))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := s.push("web:"+fallback, mutate.AppendManifests(listed, mutate.IndexAddendum{Add: randomImage(t)}))
+	told(fallback, with)
+	disguised := s.push("web:"+fallback, randomImage(t))
+	told(fallback, disguised)
+	want := []string{"vet " + fallback + "@" + with + " 1", "vet " + fallback + "@" + disguised + " 2"}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, c.tags()); diff != "" {
+		t.Errorf("images under the list's name (-want +got):\n%s", diff)
 	}
 }
 

@@ -41,9 +41,10 @@ func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*r
 	return &reader{repository, puller}, nil
 }
 
-// Content returns what tells whether a digest can run. It does not look into
-// the children of an index: that costs two requests each, and what is not known
-// is runnable.
+// Content returns what tells whether a digest can run. It looks into the children
+// of an index only where none names a platform, as in the list that clients keep
+// of an image's signatures and reports: that costs up to two requests each, and
+// what is not known is runnable.
 func (c *Client) Content(ctx context.Context, ref image.Reference, as Account) (image.Content, error) {
 	r, err := c.reader(ctx, ref.Repository(), as)
 	if err != nil {
@@ -53,7 +54,47 @@ func (c *Client) Content(ctx context.Context, ref image.Reference, as Account) (
 	if err != nil {
 		return image.Content{}, classify(ref.String(), err)
 	}
-	return m.content(), nil
+	content := m.content()
+	if m.index != nil {
+		content.Children, err = r.unplaced(ctx, m.index)
+	}
+	if err != nil {
+		return image.Content{}, classify(ref.String(), err)
+	}
+	return content, nil
+}
+
+// unplaced returns the content of the children of an index none of which names a
+// platform; of any other index nothing. It stops at the first that can run.
+func (r *reader) unplaced(ctx context.Context, index *v1.IndexManifest) ([]image.Content, error) {
+	if len(index.Manifests) > maxChildren {
+		return nil, nil
+	}
+	for _, desc := range index.Manifests {
+		if p := desc.Platform; p != nil && p.OS != "unknown" {
+			return nil, nil
+		}
+	}
+	var children []image.Content
+	for _, desc := range index.Manifests {
+		d, err := image.ParseDigest(desc.Digest.String())
+		if err != nil {
+			return nil, nil //nolint:nilerr // it is not known what this is, and so it is runnable
+		}
+		child, err := r.read(ctx, d)
+		switch {
+		case err != nil && reason(err) == NotFound:
+			return nil, nil //nolint:nilerr // as above
+		case err != nil:
+			return nil, fmt.Errorf("the child %s: %w", d, err)
+		}
+		content := child.content()
+		children = append(children, content)
+		if content.Runnable("") {
+			break
+		}
+	}
+	return children, nil
 }
 
 // read gets a manifest by digest, recomputes the digest, and gets its

@@ -62,6 +62,8 @@ type document struct {
 	Config        *Descriptor  `json:"config"`
 	Layers        []Descriptor `json:"layers"`
 	Manifests     []Descriptor `json:"manifests"`
+	// Annotations are the pusher's words, bounded by the manifest's size.
+	Annotations map[string]string `json:"annotations"`
 	// FSLayers is there in schema 1 only, which carries no configuration.
 	FSLayers json.RawMessage `json:"fsLayers"`
 }

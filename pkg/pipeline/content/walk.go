@@ -38,6 +38,8 @@ type Image struct {
 	Manifest Descriptor
 	Config   Config
 	Layers   []Layer
+	// Annotations are those of its manifest.
+	Annotations map[string]string
 }
 
 // Layer is a layer and the digest of its uncompressed content.
@@ -203,7 +205,7 @@ func (w *walker) image(ctx context.Context, d Descriptor, doc document) error {
 		w.tree.Unselected = append(w.tree.Unselected, d)
 		return nil
 	}
-	img := Image{Manifest: d, Config: config}
+	img := Image{Manifest: d, Config: config, Annotations: doc.Annotations}
 	for i, l := range doc.Layers {
 		img.Layers = append(img.Layers, Layer{Descriptor: l, DiffID: config.RootFS.DiffIDs[i]})
 	}

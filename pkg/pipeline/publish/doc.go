@@ -7,6 +7,9 @@
 // read, change and write: who writes at the same time overwrites others, so that
 // it is read again, after a pause too, and written again until the artefact stays.
 //
+// In that list the newest artefact of a kind takes the place of older ones; they
+// stay in the registry until its own retention removes them.
+//
 // What is pushed cannot run, has no tag of its own, and names its subject: Revet
 // tells from the manifest that it is no push of an image.
 package publish

@@ -6,13 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -24,7 +28,9 @@ import (
 const (
 	emptyType = "application/vnd.oci.empty.v1+json"
 	emptyBlob = "{}"
-	attempts  = 12
+	// kindAnnotation marks what this package pushed, with what it is.
+	kindAnnotation = "revet.dev/report"
+	attempts       = 12
 	// pause is how long another writer of the fallback tag may take from its
 	// reading to its writing.
 	pause = 300 * time.Millisecond
@@ -94,6 +100,9 @@ func (r *Registry) settle(ctx context.Context, a Artifact, m manifest, options [
 			if err := remote.Put(r.repository.Digest(m.digest.String()), m, options...); err != nil {
 				return err
 			}
+			if err := r.prune(a, m.digest, options); err != nil {
+				return err
+			}
 		}
 		listed, err := r.lists(a.Subject.Digest, m.digest, options)
 		switch {
@@ -111,6 +120,36 @@ func (r *Registry) settle(ctx context.Context, a Artifact, m manifest, options [
 		}
 	}
 	return errors.New("others overwrote the list of referrers each time; it was written and is found by its digest only")
+}
+
+// prune leaves older artefacts of a's kind out of the fallback tag's list, which
+// would grow with each run until clients refuse it. In registries with the
+// referrers API there is no such tag, and the registry's own retention decides.
+func (r *Registry) prune(a Artifact, own image.Digest, options []remote.Option) error {
+	tag := r.repository.Tag("sha256-" + a.Subject.Digest.Hex())
+	desc, err := remote.Get(tag, options...)
+	if status := (*transport.Error)(nil); errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	list, err := v1.ParseIndexManifest(bytes.NewReader(desc.Manifest))
+	if err != nil {
+		return fmt.Errorf("read the list of referrers under the tag %s: %w", tag.TagStr(), err)
+	}
+	kept := slices.DeleteFunc(slices.Clone(list.Manifests), func(m v1.Descriptor) bool {
+		return m.Annotations[kindAnnotation] == a.Type && m.Digest.String() != own.String()
+	})
+	if len(kept) == len(list.Manifests) {
+		return nil
+	}
+	list.Manifests = kept
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("encode the list of referrers: %w", err)
+	}
+	return remote.Put(tag, manifest{raw: raw, mediaType: types.OCIImageIndex}, options...)
 }
 
 // lists reports whether the registry lists d among the referrers of subject.
@@ -152,15 +191,16 @@ func failed(ctx context.Context, a Artifact, err error) error {
 
 // manifest is that of an artefact, as bytes.
 type manifest struct {
-	raw    []byte
-	digest image.Digest
+	raw       []byte
+	mediaType types.MediaType
+	digest    image.Digest
 }
 
 // RawManifest implements remote.Taggable.
 func (m manifest) RawManifest() ([]byte, error) { return m.raw, nil }
 
 // MediaType tells the library how to send it.
-func (m manifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
+func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }
 
 func newManifest(a Artifact) (manifest, error) {
 	if a.Subject.Digest.IsZero() || a.Subject.MediaType == "" || a.Type == "" {
@@ -182,6 +222,8 @@ func newManifest(a Artifact) (manifest, error) {
 	if err != nil {
 		return manifest{}, err
 	}
+	annotations := map[string]string{kindAnnotation: a.Type}
+	maps.Copy(annotations, a.Annotations)
 	raw, err := json.Marshal(struct {
 		v1.Manifest
 		ArtifactType string `json:"artifactType"`
@@ -194,7 +236,7 @@ func newManifest(a Artifact) (manifest, error) {
 			Annotations: map[string]string{"org.opencontainers.image.title": a.Title},
 		}},
 		Subject:     &v1.Descriptor{MediaType: types.MediaType(a.Subject.MediaType), Digest: subject, Size: a.Subject.Size},
-		Annotations: a.Annotations,
+		Annotations: annotations,
 	}, a.Type})
 	if err != nil {
 		return manifest{}, fmt.Errorf("encode the manifest of report %s: %w", a.Title, err)
@@ -204,5 +246,5 @@ func newManifest(a Artifact) (manifest, error) {
 		return manifest{}, err
 	}
 	d, err := image.ParseDigest(h.String())
-	return manifest{raw, d}, err
+	return manifest{raw, types.OCIManifestSchema1, d}, err
 }

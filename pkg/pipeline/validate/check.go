@@ -15,39 +15,61 @@ import (
 // CheckName is the name that reports of this package go by.
 const CheckName = "validate"
 
-// Check applies every rule to every image of tree.
+// Check applies every rule to every image of tree, of which nothing else is known.
 func (r Rules) Check(ctx context.Context, tree content.Tree, now time.Time) (report.Report, error) {
+	return r.CheckWith(ctx, tree, Materials{}, now)
+}
+
+// CheckWith applies every rule to every image of tree. Rules that ask for what is
+// not among known are not applied, and the report names them.
+func (r Rules) CheckWith(ctx context.Context, tree content.Tree, known Materials, now time.Time) (report.Report, error) {
 	if len(r.rules) == 0 || len(tree.Images) == 0 {
 		return report.Report{}, fmt.Errorf("nothing to check: %d rules, %d images", len(r.rules), len(tree.Images))
 	}
-	out := report.Report{
-		Check:    CheckName,
-		Digest:   tree.Root.Digest,
-		Rules:    len(r.rules),
-		Findings: []report.Finding{},
+	out := report.Report{Check: CheckName, Digest: tree.Root.Digest, Findings: []report.Finding{}}
+	var applied []rule
+	for _, rule := range r.rules {
+		if rule.asks.sbom && known.Packages == nil || rule.asks.findings && known.Findings == nil {
+			out.Unapplied = append(out.Unapplied, rule.name)
+			continue
+		}
+		applied = append(applied, rule)
 	}
+	out.Rules = len(applied)
 	for _, img := range tree.Images {
-		platform := report.Line(img.Config.String())
-		out.Images = append(out.Images, report.Image{Platform: platform, Digest: img.Manifest.Digest})
-		vars := map[string]any{"image": view(img), "now": now, "parameters": r.parameters}
-		for _, rule := range r.rules {
-			holds, err := rule.evaluate(ctx, vars)
-			if err != nil {
-				return report.Report{}, fmt.Errorf("%s, image %s: %w", rule.label(), platform, err)
-			}
-			if holds {
-				continue
-			}
-			out.Findings = append(out.Findings, report.Finding{
-				Rule:     rule.name,
-				Severity: rule.severity,
-				Platform: platform,
-				Digest:   img.Manifest.Digest,
-				Message:  report.Line(rule.tell(ctx, vars)),
-			})
+		if err := check(ctx, applied, img, known, r.parameters, now, &out); err != nil {
+			return report.Report{}, err
 		}
 	}
 	return out, nil
+}
+
+// check applies rules to one image.
+func check(ctx context.Context, rules []rule, img content.Image, known Materials, parameters map[string]any, now time.Time, out *report.Report) error {
+	platform := report.Line(img.Config.String())
+	out.Images = append(out.Images, report.Image{Platform: platform, Digest: img.Manifest.Digest})
+	vars := map[string]any{
+		"image": view(img), "base": baseOf(img), "now": now, "parameters": parameters,
+		sbomVariable:     SBOM{Packages: known.Packages[img.Manifest.Digest]},
+		findingsVariable: known.findings(img.Manifest.Digest),
+	}
+	for _, rule := range rules {
+		holds, err := rule.evaluate(ctx, vars)
+		if err != nil {
+			return fmt.Errorf("%s, image %s: %w", rule.label(), platform, err)
+		}
+		if holds {
+			continue
+		}
+		out.Findings = append(out.Findings, report.Finding{
+			Rule:     rule.name,
+			Severity: rule.severity,
+			Platform: platform,
+			Digest:   img.Manifest.Digest,
+			Message:  report.Line(rule.tell(ctx, vars)),
+		})
+	}
+	return nil
 }
 
 // evaluate reports whether the rule holds. Only true is true.

@@ -24,11 +24,13 @@ const (
 
 // newEnv declares what expressions see.
 func newEnv() (*cel.Env, error) {
-	view := reflect.TypeFor[Image]()
 	env, err := cel.NewEnv(
-		ext.NativeTypes(view, ext.ParseStructTags(true)),
+		ext.NativeTypes(reflect.TypeFor[Image](), reflect.TypeFor[Base](), reflect.TypeFor[SBOM](), reflect.TypeFor[Findings](), ext.ParseStructTags(true)),
 		ext.Strings(),
 		cel.Variable("image", cel.ObjectType("validate.Image")),
+		cel.Variable("base", cel.ObjectType("validate.Base")),
+		cel.Variable(sbomVariable, cel.ObjectType("validate.SBOM")),
+		cel.Variable(findingsVariable, cel.ObjectType("validate.Findings")),
 		cel.Variable("now", cel.TimestampType),
 		cel.Variable("parameters", cel.MapType(cel.StringType, cel.DynType)),
 		cel.CrossTypeNumericComparisons(true),
@@ -48,21 +50,36 @@ func newEnv() (*cel.Env, error) {
 	return env, nil
 }
 
+// The variables that are not always there.
+const (
+	sbomVariable     = "sbom"
+	findingsVariable = "findings"
+)
+
+// asks says which of them an expression speaks of.
+type asks struct{ sbom, findings bool }
+
 // program compiles an expression that must give want. Errors name line and
 // column within the expression.
-func program(env *cel.Env, expression string, want *cel.Type) (cel.Program, error) {
+func program(env *cel.Env, expression string, want *cel.Type) (cel.Program, asks, error) {
 	ast, issues := env.Compile(expression)
 	if issues.Err() != nil {
-		return nil, positions(issues)
+		return nil, asks{}, positions(issues)
 	}
 	if got := ast.OutputType(); !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("it gives a value of type %s, not %s", got, want)
+		return nil, asks{}, fmt.Errorf("it gives a value of type %s, not %s", got, want)
 	}
-	return env.Program(ast,
+	var a asks
+	for _, ref := range ast.NativeRep().ReferenceMap() {
+		a.sbom = a.sbom || ref.Name == sbomVariable
+		a.findings = a.findings || ref.Name == findingsVariable
+	}
+	p, err := env.Program(ast,
 		cel.EvalOptions(cel.OptOptimize),
 		cel.CostLimit(maxCost),
 		cel.InterruptCheckFrequency(checkEvery),
 	)
+	return p, a, err
 }
 
 // positions lists issues in one line, each with its line and column.

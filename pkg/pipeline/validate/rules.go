@@ -37,6 +37,7 @@ type rule struct {
 	message  string
 	holds    cel.Program
 	explain  cel.Program // nil where message is all there is
+	asks     asks
 }
 
 // label names the rule in errors.
@@ -148,14 +149,16 @@ func compile(env *cel.Env, e entry, line int) (rule, error) {
 		return rule{}, fmt.Errorf("%s: message is missing", r.label())
 	}
 	var err error
-	if r.holds, err = program(env, e.Expression, cel.BoolType); err != nil {
+	if r.holds, r.asks, err = program(env, e.Expression, cel.BoolType); err != nil {
 		return rule{}, fmt.Errorf("%s: expression: %w", r.label(), err)
 	}
 	if e.MessageExpression == "" {
 		return r, nil
 	}
-	if r.explain, err = program(env, e.MessageExpression, cel.StringType); err != nil {
+	var told asks
+	if r.explain, told, err = program(env, e.MessageExpression, cel.StringType); err != nil {
 		return rule{}, fmt.Errorf("%s: messageExpression: %w", r.label(), err)
 	}
+	r.asks.sbom, r.asks.findings = r.asks.sbom || told.sbom, r.asks.findings || told.findings
 	return r, nil
 }

@@ -1,0 +1,88 @@
+package sarif_test
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/sarif"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func input(t *testing.T) sarif.Input {
+	t.Helper()
+	ref, err := image.ParseReference("registry.example.com/team/app@sha256:" + strings.Repeat("1", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	images := []report.Image{{Platform: "linux/amd64", Digest: ref.Digest()}}
+	vulnerable := findings.Vulnerability{
+		ID: "CVE-2026-0001", Level: findings.High, Score: 7.5, Summary: "A <script> in \x1b[31mred", URL: "https://example.com/CVE-2026-0001",
+		Package: findings.Package{Name: "openssl", Version: "3.0.1", Ecosystem: "Debian:12", PURL: "pkg:deb/debian/openssl@3.0.1", Locations: []string{"/var/lib/dpkg/a b"}},
+		FixedIn: []string{"3.0.2"}, Platform: "linux/amd64", Digest: ref.Digest(),
+	}
+	ignored := vulnerable
+	ignored.ID, ignored.URL, ignored.Package.Locations = "CVE-2026-0002", "javascript:alert(1)", nil
+	ignored.Ignored = &findings.Ignored{Reason: "not reachable", By: "policy", Expires: now.AddDate(0, 1, 0)}
+	return sarif.Input{
+		Reference: ref, Now: now, ScanCheck: "scan",
+		Reports: []report.Report{
+			{Check: "validate", Digest: ref.Digest(), Images: images, Rules: 12, Unapplied: []string{"forbidden-packages"}, Findings: []report.Finding{
+				{Rule: "non-root", Severity: report.SeverityError, Platform: "linux/amd64", Digest: ref.Digest(), Message: "it runs as root"},
+				{Rule: "non-root", Severity: report.SeverityWarning, Platform: "linux/arm64", Digest: ref.Digest(), Message: "it runs as root"},
+			}},
+			{Check: "scan", Digest: ref.Digest(), Images: images, Rules: 1, Findings: []report.Finding{
+				{Rule: "CVE-2026-0001", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: ref.Digest(), Message: "openssl"},
+			}},
+		},
+		Scan: &findings.File{
+			Digest: ref.Digest(), Scanner: findings.Scanner{Name: "osv-scalibr", Version: "0.5.3"},
+			Database:        findings.Database{Reference: "registry.example.com/db:1", Digest: ref.Digest(), AsOf: now.Add(-time.Hour)},
+			Vulnerabilities: []findings.Vulnerability{vulnerable, ignored},
+		},
+	}
+}
+
+// The file is the one that was looked at and validated against the standard's
+// schema, which a test of the test module does again.
+func TestMake(t *testing.T) {
+	for name, edit := range map[string]func(*sarif.Input){
+		"full": func(*sarif.Input) {},
+		"clean": func(in *sarif.Input) {
+			in.Scan = nil
+			in.Reports = in.Reports[:1]
+			in.Reports[0].Findings, in.Reports[0].Unapplied = nil, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t)
+			edit(&in)
+			got, err := sarif.Make(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := "testdata/" + name + ".sarif"
+			if *update {
+				if err := os.WriteFile(file, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,193 @@
+package validate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+)
+
+const maxSBOM = 64 << 20
+
+// Materials is what is known of images beside themselves. The zero value is that
+// nobody looked.
+type Materials struct {
+	// Packages are those of each image's SBOM; nil if no SBOM was made.
+	Packages map[image.Digest][]Package
+	// Findings are a scanner's; nil if none looked.
+	Findings *findings.File
+}
+
+// SBOM is what expressions see as sbom.
+type SBOM struct {
+	Packages []Package `cel:"packages"`
+}
+
+// Package is an element of sbom.packages.
+type Package struct {
+	Name    string `cel:"name"`
+	Version string `cel:"version"`
+	PURL    string `cel:"purl"`
+	// Type is that of the purl: deb, golang, npm, ...
+	Type string `cel:"type"`
+}
+
+// Findings is what expressions see as findings.
+type Findings struct {
+	Vulnerabilities []Vulnerability `cel:"vulnerabilities"`
+	DatabaseAsOf    time.Time       `cel:"databaseAsOf"`
+}
+
+// Vulnerability is an element of findings.vulnerabilities.
+type Vulnerability struct {
+	ID      string   `cel:"id"`
+	Aliases []string `cel:"aliases"`
+	Level   string   `cel:"level"`
+	Score   float64  `cel:"score"`
+	Package string   `cel:"package"`
+	Version string   `cel:"version"`
+	FixedIn []string `cel:"fixedIn"`
+	Ignored bool     `cel:"ignored"`
+}
+
+// Base is what expressions see as base: what the image claims to be built from.
+type Base struct {
+	Name   string `cel:"name"`
+	Digest string `cel:"digest"`
+}
+
+const (
+	baseName   = "org.opencontainers.image.base.name"
+	baseDigest = "org.opencontainers.image.base.digest"
+)
+
+// baseOf reads annotations, where build tools put it, and else labels.
+func baseOf(img content.Image) Base {
+	first := func(key string) string {
+		if v := img.Annotations[key]; v != "" {
+			return v
+		}
+		return img.Config.Config.Labels[key]
+	}
+	return Base{Name: first(baseName), Digest: first(baseDigest)}
+}
+
+// findings of one image.
+func (m Materials) findings(d image.Digest) Findings {
+	if m.Findings == nil {
+		return Findings{}
+	}
+	f := Findings{DatabaseAsOf: m.Findings.Database.AsOf}
+	for _, v := range m.Findings.Vulnerabilities {
+		if v.Digest != d {
+			continue
+		}
+		f.Vulnerabilities = append(f.Vulnerabilities, Vulnerability{
+			ID: v.ID, Aliases: v.Aliases, Level: string(v.Level), Score: v.Score,
+			Package: v.Package.Name, Version: v.Package.Version, FixedIn: v.FixedIn, Ignored: v.Ignored != nil,
+		})
+	}
+	return f
+}
+
+// LoadMaterials reads what the layout in dir holds beside the images of tree. What
+// is there must be of all of them: rules would hold for what nobody looked at.
+func LoadMaterials(dir string, tree content.Tree) (Materials, error) {
+	var m Materials
+	for _, img := range tree.Images {
+		packages, err := readSBOM(filepath.Join(dir, "sbom", img.Manifest.Digest.Hex()+".cdx.json"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Materials{}, fmt.Errorf("the SBOM of image %s: %w", img.Config, err)
+		}
+		if m.Packages == nil {
+			m.Packages = map[image.Digest][]Package{}
+		}
+		m.Packages[img.Manifest.Digest] = packages
+	}
+	if n := len(m.Packages); n > 0 && n < len(tree.Images) {
+		return Materials{}, fmt.Errorf("there are SBOMs of %d of %d images", n, len(tree.Images))
+	}
+	found, err := findings.Read(dir)
+	if errors.Is(err, findings.ErrMissing) {
+		return m, nil
+	}
+	if err != nil {
+		return Materials{}, err
+	}
+	if found.Digest != tree.Root.Digest {
+		return Materials{}, fmt.Errorf("the findings are of %s, and %s was fetched", found.Digest, tree.Root.Digest)
+	}
+	scanned := map[image.Digest]bool{}
+	for _, i := range found.Images {
+		scanned[i.Digest] = true
+	}
+	for _, img := range tree.Images {
+		if !scanned[img.Manifest.Digest] {
+			return Materials{}, fmt.Errorf("the findings leave out the image %s (%s)", img.Manifest.Digest, img.Config)
+		}
+	}
+	m.Findings = &found
+	return m, nil
+}
+
+// readSBOM reads the packages of a CycloneDX document.
+func readSBOM(path string) ([]Package, error) {
+	f, err := os.Open(path) //nolint:gosec // the layout is what the caller names
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxSBOM+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxSBOM {
+		return nil, fmt.Errorf("it has more than %d bytes", maxSBOM)
+	}
+	var doc struct {
+		Format     string `json:"bomFormat"`
+		Components []struct {
+			Name    string `json:"name"`
+			Group   string `json:"group"`
+			Version string `json:"version"`
+			PURL    string `json:"purl"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, fmt.Errorf("it cannot be read: %w", err)
+	}
+	if doc.Format != "CycloneDX" {
+		return nil, fmt.Errorf("its bomFormat is %q, not CycloneDX", image.Cut(doc.Format, 60))
+	}
+	packages := make([]Package, 0, len(doc.Components))
+	for _, c := range doc.Components {
+		p := Package{Name: c.Name, Version: c.Version, PURL: c.PURL, Type: purlType(c.PURL)}
+		if c.Group != "" {
+			p.Name = c.Group + "/" + c.Name
+		}
+		packages = append(packages, p)
+	}
+	return packages, nil
+}
+
+// purlType returns "deb" of "pkg:deb/debian/bash@5.2".
+func purlType(purl string) string {
+	rest, ok := strings.CutPrefix(purl, "pkg:")
+	if !ok {
+		return ""
+	}
+	kind, _, _ := strings.Cut(strings.TrimLeft(rest, "/"), "/")
+	return kind
+}
