@@ -261,7 +261,7 @@ func wantNoLayout(t *testing.T, dir layout.Dir) {
 // Content that the registry serves faithfully may still be wrong in itself.
 func TestFetchRefusesBrokenImages(t *testing.T) {
 	raw := tarOf(t, "x")
-	bomb := make([]byte, 4<<20)
+	bomb, great := make([]byte, 4<<20), make([]byte, 65<<20)
 	whole := imageOf(t, "amd64", layerOf(t, "whole"))
 	tests := []struct {
 		name string
@@ -278,6 +278,8 @@ func TestFetchRefusesBrokenImages(t *testing.T) {
 			want: content.ReasonCorrupted, says: "cannot be unpacked"},
 		{name: "a decompression bomb", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, bomb), bomb)),
 			want: content.ReasonTooLarge, says: "--max-unpacked-bytes"},
+		{name: "a decompression bomb within the limit for all layers", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, great), great)),
+			set: setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40}}, want: content.ReasonTooLarge, says: "--max-ratio"},
 		{name: "more than the limit", what: whole, set: setting{limits: fetch.Limits{Bytes: 10, Unpacked: 1 << 20}},
 			want: content.ReasonTooLarge, says: "--max-bytes"},
 		{name: "an artefact", what: mutate.ConfigMediaType(whole, "application/vnd.example.thing"),
@@ -349,5 +351,54 @@ func TestFetchBeginsAnew(t *testing.T) {
 	wantNoLayout(t, dir)
 	if _, err := os.Stat(filepath.Join(dir.Path(), "reports")); err == nil {
 		t.Error("the reports of the earlier fetch are left")
+	}
+}
+
+// What is packed tightly and unpacks to little is no bomb, and the ratio is the
+// user's to choose.
+func TestFetchAllowsWhatIsNoBomb(t *testing.T) {
+	for name, tt := range map[string]struct {
+		size  int
+		ratio int64
+	}{
+		"a small layer of zeros":           {8 << 20, 0},
+		"a large one, as the user allowed": {65 << 20, 2000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			zeros := make([]byte, tt.size)
+			s := newServer(t)
+			set := setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40, Ratio: tt.ratio}}
+			if _, _, err := s.pull(t, s.push(t, imageOf(t, "amd64", newRawLayer(gzipOf(t, zeros), zeros))), set); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Of an index, only what was chosen is pulled, and the layout is one of that.
+func TestFetchSelected(t *testing.T) {
+	s := newServer(t)
+	amd64, arm64 := imageOf(t, "amd64", layerOf(t, "amd64")), imageOf(t, "arm64", layerOf(t, "arm64"))
+	d := s.push(t, indexOf(amd64, arm64))
+	chosen, err := content.ParseSelection("linux/amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, dir, err := s.pull(t, d, setting{chosen: chosen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := dir.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []content.Tree{tree, again} {
+		if len(got.Images) != 1 || got.Images[0].Config.Architecture != "amd64" || len(got.Unselected) != 1 {
+			t.Errorf("images %+v, not chosen %+v", got.Images, got.Unselected)
+		}
+	}
+	other := must(arm64.Digest())(t)
+	if n := s.got(other); n != 0 {
+		t.Errorf("the other image was asked for %d times", n)
 	}
 }

@@ -127,6 +127,7 @@ type setting struct {
 	options  fetch.Options
 	insecure []string // beside the server itself
 	strict   bool     // do not list the server
+	chosen   content.Selection
 }
 
 // pull fetches d from s into a new layout.
@@ -156,7 +157,7 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	if err != nil {
 		return content.Tree{}, dir, err
 	}
-	tree, err := fetch.Fetch(ctx, source, must(image.ParseDigest(d.String()))(t), dir, set.limits)
+	tree, err := fetch.FetchSelected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
 	return tree, dir, err
 }
 

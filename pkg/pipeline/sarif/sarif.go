@@ -54,19 +54,7 @@ func checked(in Input, r report.Report) run {
 	out := newRun(in, "revet-"+r.Check, r)
 	rules := map[string]int{}
 	for _, f := range r.Findings {
-		id := report.Line(f.Rule)
-		at, ok := rules[id]
-		if !ok {
-			at = len(out.Tool.Driver.Rules)
-			rules[id] = at
-			out.Tool.Driver.Rules = append(out.Tool.Driver.Rules, rule{ID: id})
-		}
-		out.Results = append(out.Results, result{
-			RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF's words are the same
-			Message:      text{report.Line(f.Message)},
-			Locations:    located(in.Reference, f.Platform, f.Digest, "", ""),
-			Fingerprints: map[string]any{"finding/v1": r.Check + "/" + id + "/" + report.Line(f.Platform)},
-		})
+		out.add(in, r.Check, f, rules)
 	}
 	return out
 }
@@ -93,7 +81,7 @@ func scanned(in Input, r report.Report) run {
 			levels[key] = f.Severity
 		}
 	}
-	rules := map[string]int{}
+	rules, told := map[string]int{}, map[judged]bool{}
 	for _, v := range in.Scan.Vulnerabilities {
 		id := report.Line(v.ID)
 		at, ok := rules[id]
@@ -102,13 +90,36 @@ func scanned(in Input, r report.Report) run {
 			rules[id] = at
 			out.Tool.Driver.Rules = append(out.Tool.Driver.Rules, ruleOf(v))
 		}
-		res := resultOf(in.Reference, v, at)
-		if s, ok := levels[judged{id, v.Digest}]; ok && v.Ignored == nil {
-			res.Level = string(s)
+		res, key := resultOf(in.Reference, v, at), judged{id, v.Digest}
+		if s, ok := levels[key]; ok && v.Ignored == nil {
+			res.Level, told[key] = string(s), true
 		}
 		out.Results = append(out.Results, res)
 	}
+	// What the check found that is no vulnerability is told too.
+	for _, f := range r.Findings {
+		if !told[judged{report.Line(f.Rule), f.Digest}] {
+			out.add(in, r.Check, f, rules)
+		}
+	}
 	return out
+}
+
+// add adds a finding of a check, and its rule if it is the first of it.
+func (r *run) add(in Input, check string, f report.Finding, rules map[string]int) {
+	id := report.Line(f.Rule)
+	at, ok := rules[id]
+	if !ok {
+		at = len(r.Tool.Driver.Rules)
+		rules[id] = at
+		r.Tool.Driver.Rules = append(r.Tool.Driver.Rules, rule{ID: id})
+	}
+	r.Results = append(r.Results, result{
+		RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF's words are the same
+		Message:      text{report.Line(f.Message)},
+		Locations:    located(in.Reference, f.Platform, f.Digest, "", ""),
+		Fingerprints: map[string]any{"finding/v1": check + "/" + id + "/" + report.Line(f.Platform)},
+	})
 }
 
 func newRun(in Input, name string, r report.Report) run {

@@ -42,6 +42,7 @@ func input(t *testing.T) sarif.Input {
 			}},
 			{Check: "scan", Digest: ref.Digest(), Images: images, Rules: 1, Findings: []report.Finding{
 				{Rule: "CVE-2026-0001", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: ref.Digest(), Message: "openssl"},
+				{Rule: "end-of-life", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: ref.Digest(), Message: "debian:9 is not maintained"},
 			}},
 		},
 		Scan: &findings.File{

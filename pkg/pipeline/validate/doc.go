@@ -1,5 +1,5 @@
-// Package validate checks the configuration of an image against rules that the
-// user writes in CEL.
+// Package validate checks an image's configuration, and what is known of it,
+// against rules that the user writes in CEL.
 //
 // A rules file is YAML:
 //
@@ -18,6 +18,11 @@
 //	            config {user, env, labels, entrypoint, cmd, exposedPorts, workingDir},
 //	            history [{created, createdBy, comment, emptyLayer}],
 //	            layers [{digest, size, mediaType}]
+//	base        name, digest: what the image claims to be built from, in the
+//	            annotations and labels org.opencontainers.image.base.*
+//	sbom        packages [{name, version, purl, type}]
+//	findings    vulnerabilities [{id, aliases, level, score, package, version,
+//	            fixedIn, ignored}], databaseAsOf
 //	now         the time of the check
 //	parameters  the map above
 //
@@ -25,7 +30,10 @@
 // env is a list of NAME=value; labels is a map; what the image leaves out is
 // empty, and image.created, where it is left out, is 1970.
 //
-// Contract: Check is pure. A rule that is false gives a finding; a rule that
+// A rule that speaks of sbom or findings is applied only where Materials has them;
+// the report names those that were not.
+//
+// Contract: Check and CheckWith are pure. A rule that is false gives a finding; a rule that
 // cannot be read, compiled or evaluated gives an error, so that a broken rule
 // never passes an image. Every image of an index is checked. The file, the
 // expressions and the cost of evaluating them are bounded.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -212,5 +213,106 @@ func TestWriteError(t *testing.T) {
 	b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
 	if err != nil || !strings.HasPrefix(string(b), "first second? xxx") || len(b) > 1000 {
 		t.Errorf("error result is %q (%v)", b, err)
+	}
+}
+
+// outcomeOf is what a Task tells whose checks looked at all of tree.
+func outcomeOf(t *testing.T, tree content.Tree, check string, found ...report.Finding) outcome.Outcome {
+	t.Helper()
+	o, err := outcome.Of(tree, []string{check}, nil, []report.Report{reportOf(check, tree, found...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// Outcomes give a verdict together if they are of the same digest and the same
+// images, and of just the checks that are expected.
+func TestCombine(t *testing.T) {
+	tree := treeOf("amd64", "arm64")
+	signed := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Rules: 1}}, Signature: outcome.SignatureValid}
+	unsigned := signed
+	unsigned.Signature, unsigned.Errors = outcome.SignatureNone, 1
+	unsigned.Findings = []outcome.Finding{{Check: "signature", Rule: "signed", Severity: report.SeverityError, Message: "nobody signed it"}}
+	off := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Off: true}}, Signature: outcome.SignatureOff}
+	other := signed
+	other.Digest = digest(2)
+	good := outcomeOf(t, tree, "validate")
+	bad := outcomeOf(t, tree, "validate", finding(report.SeverityError, "non-root"))
+	partial := outcomeOf(t, treeOf("amd64"), "scan")
+	allOff := good
+	allOff.Checks = []outcome.Check{{Name: "validate", Off: true}}
+	published, again := good, outcomeOf(t, tree, "scan")
+	published.Report, again.Report = "r/a@"+digest(3).String(), "r/a@"+digest(4).String()
+	both := []string{"validate", "signature"}
+	tests := []struct {
+		name     string
+		expect   []string
+		outcomes []outcome.Outcome
+		want     verdict.Value
+		err      string
+	}{
+		{"both good", both, []outcome.Outcome{good, signed}, verdict.Pass, ""},
+		{"in another order", both, []outcome.Outcome{signed, good}, verdict.Pass, ""},
+		{"the first bad", both, []outcome.Outcome{bad, signed}, verdict.Fail, ""},
+		{"the second bad", both, []outcome.Outcome{good, unsigned}, verdict.Fail, ""},
+		{"one switched off", both, []outcome.Outcome{good, off}, verdict.Pass, ""},
+		{"all switched off", both, []outcome.Outcome{allOff, off}, "", "every check was switched off"},
+		{"one missing", both, []outcome.Outcome{good}, "", `check "signature": no report`},
+		{"none", both, nil, "", `check "validate": no report`},
+		{"nothing expected", nil, []outcome.Outcome{good}, "", "no check is expected"},
+		{"one that nobody expects", []string{"validate"}, []outcome.Outcome{good, signed}, "", "remove its Task"},
+		{"one twice", both, []outcome.Outcome{good, good, signed}, "", "reported twice"},
+		{"another digest", both, []outcome.Outcome{good, other}, "", "one Task looked at " + digest(1).String()},
+		{"other images", []string{"validate", "scan"}, []outcome.Outcome{good, partial}, "", "2 images and another into 1"},
+		{"no images", []string{"signature"}, []outcome.Outcome{signed}, "", "no Task looked into an image"},
+		{"two reports", []string{"validate", "scan"}, []outcome.Outcome{published, again}, "", "two Tasks published"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := verdict.Combine(tt.expect, tt.outcomes, time.Time{})
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || got.Value != "" {
+					t.Errorf("verdict %q, error %v; want none and %q", got.Value, err, tt.err)
+				}
+				return
+			}
+			if err != nil || got.Value != tt.want || got.Digest != digest(1) {
+				t.Errorf("verdict %q on %s, error %v; want %q on %s", got.Value, got.Digest, err, tt.want, digest(1))
+			}
+		})
+	}
+}
+
+// The summary of several Tasks tells what each knew, and what nobody looked for.
+func TestSummaryOfSeveralTasks(t *testing.T) {
+	tree := treeOf("amd64")
+	now := time.Date(2026, 3, 2, 14, 30, 0, 0, time.UTC)
+	scan := reportOf("scan", tree, report.Finding{Rule: "CVE-1", Severity: report.SeverityError, Level: "critical", Platform: "linux/amd64", Message: "openssl 1"})
+	scan.Rules, scan.Levels = 1, map[string]int{"critical": 1, "low": 30}
+	scan.Database = &report.Database{Digest: digest(7), AsOf: now.Add(-26*time.Hour - time.Minute)}
+	validated := reportOf("validate", tree, finding(report.SeverityWarning, "title"))
+	validated.Unapplied = []string{"x", "y"}
+	image, err := outcome.Of(tree, []string{"validate", "scan"}, nil, []report.Report{validated, scan})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image.Withheld(errors.New("AccessDenied: no"))
+	off := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Off: true}}, Signature: outcome.SignatureOff}
+	v, err := verdict.Combine([]string{"validate", "scan", "signature"}, []outcome.Outcome{image, off}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Summary.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"counts":{"images":1,"checks":2,"rules":5,"unapplied":2,"errors":1,"warnings":1},"levels":{"critical":1,"low":30},` +
+		`"findings":[{"check":"scan","rule":"CVE-1","severity":"error","level":"critical","platform":"linux/amd64","message":"openssl 1"},` +
+		`{"check":"validate","rule":"title","severity":"warning","platform":"linux/amd64","message":"it is so"}],` +
+		`"off":["signature"],"database":{"digest":"` + digest(7).String() + `","asOf":"2026-03-01T12:29:00Z","age":"26h"},"signature":"off",` +
+		`"platforms":["linux/amd64"],"unpublished":"AccessDenied: no"}`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,101 @@
+package content_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+// Of an index, the images of the chosen platforms are looked at and no others;
+// a platform that is chosen and not there is an error.
+func TestWalkSelected(t *testing.T) {
+	type outcome struct {
+		Images     []string
+		Unselected int
+		Says       string
+	}
+	index := func(t *testing.T, s shelf) content.Descriptor {
+		v8 := on(s.image(t, "darwin", layerType), "linux", "arm64")
+		v8.Platform.Variant = "v8"
+		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), v8, s.image(t, "windows", layerType))
+	}
+	missing := func(t *testing.T, s shelf) content.Descriptor {
+		gone := s.put(t, []byte("gone"))
+		delete(s, gone.Digest)
+		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(gone, "linux", "s390x"))
+	}
+	single := func(t *testing.T, s shelf) content.Descriptor { return s.image(t, "linux", layerType) }
+	attested := func(t *testing.T, s shelf) content.Descriptor {
+		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "linux", intotoType), "unknown", "unknown"))
+	}
+	tests := []struct {
+		name     string
+		root     func(*testing.T, shelf) content.Descriptor
+		selected string
+		want     outcome
+	}{
+		{"all", index, "", outcome{Images: []string{"linux/amd64", "darwin/amd64", "windows/amd64"}}},
+		{"one", index, "linux/amd64", outcome{Images: []string{"linux/amd64"}, Unselected: 2}},
+		{"a variant by its architecture", index, "linux/arm64", outcome{Images: []string{"darwin/amd64"}, Unselected: 2}},
+		{"a variant", index, "linux/arm64/v8", outcome{Images: []string{"darwin/amd64"}, Unselected: 2}},
+		{"another variant", index, "linux/arm64/v9", outcome{Says: "platform linux/arm64/v9"}},
+		{"what the image says where the index does not", index, "windows/amd64", outcome{Images: []string{"windows/amd64"}, Unselected: 2}},
+		{"two, one of which is not there", index, "linux/amd64,linux/s390x", outcome{Says: "platform linux/s390x"}},
+		{"none of those that are there", index, "plan9/amd64", outcome{Says: "platform plan9/amd64"}},
+		{"a child that is missing and not chosen", missing, "linux/amd64", outcome{Images: []string{"linux/amd64"}, Unselected: 1}},
+		{"a child that is missing and chosen", missing, "linux/s390x", outcome{Says: "it is not there"}},
+		{"a single image of that platform", single, "linux/amd64", outcome{Images: []string{"linux/amd64"}}},
+		{"a single image of another", single, "linux/arm64", outcome{Says: "platform linux/arm64"}},
+		{"an attestation, which has no platform", attested, "linux/amd64", outcome{Images: []string{"linux/amd64"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := shelf{}
+			chosen, err := content.ParseSelection(tt.selected)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, err := content.WalkSelected(t.Context(), tt.root(t, s).Digest, chosen, s.read)
+			got := outcome{Unselected: len(tree.Unselected)}
+			for _, i := range tree.Images {
+				got.Images = append(got.Images, i.Config.String())
+			}
+			var e *content.Error
+			if err != nil && (!errors.As(err, &e) || e.Reason != content.ReasonMissing || !strings.Contains(err.Error(), tt.want.Says) || tt.want.Says == "") {
+				t.Fatalf("error is %v, want %q", err, tt.want.Says)
+			}
+			if err == nil && tt.want.Says != "" {
+				t.Errorf("no error; want %q", tt.want.Says)
+			}
+			tt.want.Says = ""
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("walk (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is no list of platforms chooses nothing.
+func TestParseSelection(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                   "",
+		" , ":                                "",
+		"linux/amd64":                        "linux/amd64",
+		"linux/amd64, linux/arm64/v8":        "linux/amd64,linux/arm64/v8",
+		"linux":                              "error",
+		"linux/amd64/v8/x":                   "error",
+		"Linux/amd64":                        "error",
+		"linux/amd64;linux/arm64":            "error",
+		"linux/" + strings.Repeat("a b", 99): "error",
+	} {
+		got, err := content.ParseSelection(in)
+		if text := got.String(); err != nil && want != "error" || err == nil && text != want {
+			t.Errorf("%q gives %q, %v; want %q", in, text, err, want)
+		}
+	}
+}
