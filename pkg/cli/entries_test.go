@@ -68,7 +68,10 @@ func failedEntry() v1alpha1.ImageVerification {
 			Summary: `{"counts":{"images":1,"checks":1,"rules":5,"errors":2,"warnings":1},"findings":[` +
 				`{"check":"validate","rule":"not-root","severity":"error","platform":"linux/amd64","message":"the image runs as root: set USER"},` +
 				`{"check":"validate","rule":"secret-env","severity":"error","platform":"linux/amd64","message":"AWS_SECRET_ACCESS_KEY looks like a secret"},` +
-				`{"check":"validate","rule":"age","severity":"warning","platform":"linux/amd64","message":"it is 10 days old"}],"platforms":["linux/amd64"]}`,
+				`{"check":"scan","rule":"CVE-2026-1","severity":"error","level":"critical","platform":"linux/amd64","message":"openssl 3.0.1, fixed in 3.0.2"},` +
+				`{"check":"validate","rule":"age","severity":"warning","platform":"linux/amd64","message":"it is 10 days old"}],` +
+				`"levels":{"low":30,"critical":1},"off":["signature"],"database":{"digest":"` + digestA + `","asOf":"2026-11-20T12:00:00Z","age":"26h"},` +
+				`"signature":"off","platforms":["linux/amd64"],"unpublished":"AccessDenied: \u001b[2Jno"}`,
 		}},
 	}
 	return e
