@@ -86,8 +86,8 @@ func (p *pod) add(file string) {
 	}
 	p.read(file, &task)
 	for _, s := range task.Spec.Steps {
-		if diff := cmp.Diff([]string{"/ko-app/step"}, s.Command); diff != "" {
-			p.t.Fatalf("command (-want +got):\n%s", diff)
+		if !slices.Equal(s.Command, []string{"/ko-app/step"}) {
+			continue // another program's; without a database it reports nothing
 		}
 		p.steps = append(p.steps, step{task.Metadata.Name, s.Args})
 	}

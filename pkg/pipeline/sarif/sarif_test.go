@@ -53,8 +53,8 @@ func input(t *testing.T) sarif.Input {
 	}
 }
 
-// The file is the one that was looked at and validated against the standard's
-// schema, which a test of the test module does again.
+// The file is the one that was looked at. The test module compares it with the
+// schema of the standard.
 func TestMake(t *testing.T) {
 	for name, edit := range map[string]func(*sarif.Input){
 		"full": func(*sarif.Input) {},
