@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
 	"github.com/revet-dev/revet/pkg/registry"
@@ -52,7 +53,47 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 		// It says something that cannot be read, and will say so again.
 		return nil, fmt.Errorf("the Image %q: %w: %w", e.Spec.Digest, imageverification.ErrNoFacts, err)
 	}
-	return &imageverification.Image{Facts: facts, Content: apiserver.Content(img, children)}, nil
+	content := apiserver.Content(img, children)
+	if content.Runnable("") && unplaced(img) {
+		if content, err = f.unplaced(ctx, t, e, content); err != nil {
+			return nil, err
+		}
+	}
+	return &imageverification.Image{Facts: facts, Content: content}, nil
+}
+
+// unplaced reports whether img is an index none of whose children is for a
+// platform: the list that clients keep of an image's signatures and reports.
+func unplaced(img *imagev1.Image) bool {
+	for _, m := range img.DockerImageManifests {
+		if m.OS != "" && m.OS != "unknown" {
+			return false
+		}
+	}
+	return len(img.DockerImageManifests) > 0
+}
+
+// unplaced asks the registry what such an index is. Nobody tags its children, so
+// that there may be no Image of them, and what is not known would be run. Where
+// the registry may not be asked, known is all that is known.
+func (f *factsReader) unplaced(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, known image.Content) (image.Content, error) {
+	ref, err := ledger.ReferenceOf(e)
+	if err != nil {
+		return known, nil //nolint:nilerr // it cannot be asked for
+	}
+	account, err := f.account(ctx, t)
+	if err != nil {
+		return known, err
+	}
+	content, err := f.registry.Content(ctx, ref, account)
+	switch registry.ReasonOf(err) {
+	case "":
+		return content, err
+	case registry.NotFound, registry.Invalid, registry.NotAllowed, registry.Denied:
+		return known, nil
+	default:
+		return known, err
+	}
 }
 
 // image returns nil if there is no such Image, or no image API at all. One that
@@ -100,19 +141,25 @@ func (f *factsReader) fromRegistry(ctx context.Context, t *v1alpha1.ImageTrigger
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
 	}
-	account := t.Spec.ServiceAccountName
-	if account == "" {
-		account = "default"
-	}
-	keychain, err := registry.Keychain(ctx, f.live, t.Namespace, account)
+	account, err := f.account(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := f.registry.Facts(ctx, ref, registry.Account{Namespace: t.Namespace, Keychain: keychain}, labels)
+	facts, err := f.registry.Facts(ctx, ref, account, labels)
 	if err != nil {
 		return nil, f.refusal(e, err)
 	}
 	return &imageverification.Image{Facts: facts.Image, Content: facts.Content}, nil
+}
+
+// account is whom registries are asked as.
+func (f *factsReader) account(ctx context.Context, t *v1alpha1.ImageTrigger) (registry.Account, error) {
+	name := t.Spec.ServiceAccountName
+	if name == "" {
+		name = "default"
+	}
+	keychain, err := registry.Keychain(ctx, f.live, t.Namespace, name)
+	return registry.Account{Namespace: t.Namespace, Keychain: keychain}, err
 }
 
 // refusal tells apart what asking again may cure. For an ImageStream the

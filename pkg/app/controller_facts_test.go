@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	imagev1 "github.com/openshift/api/image/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -96,6 +99,43 @@ func TestFactsOfAnIndexAddItsChildrenUp(t *testing.T) {
 	}
 	if got.Facts.Layers != 2 || got.Facts.Size != 200 || len(got.Facts.Platforms) != 3 || !got.Content.Runnable("v1") {
 		t.Errorf("facts %+v, content %+v; want 2 layers, 200 bytes, 3 platforms, runnable", got.Facts, got.Content)
+	}
+}
+
+// The list of an image's reports is told from an image by its children, which the
+// registry has where there is no Image of them; what cannot be known is run.
+func TestListsOfReportsCannotRun(t *testing.T) {
+	s := newSite(t)
+	list := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: artefact()})
+	reports := s.push("demo/app:sha256-"+strings.Repeat("a", 64), list)
+	withImage := s.push("demo/app:v1", mutate.AppendManifests(list, mutate.IndexAddendum{Add: randomImage(t)}))
+	allowed := func(host, _ string) (insecure, ok bool) { return true, host == s.host }
+	for _, test := range []struct {
+		name     string
+		digest   string
+		child    imagev1.ImageManifest
+		registry *registry.Client
+		want     bool
+	}{
+		{"a list of reports", reports, imagev1.ImageManifest{Digest: fullDigest("b")}, registry.New(allowed), false},
+		{"a list that an image is in", withImage, imagev1.ImageManifest{Digest: fullDigest("b")}, registry.New(allowed), true},
+		{"an index for a platform, which is not asked for", reports, imagev1.ImageManifest{Digest: fullDigest("b"), OS: "linux"}, registry.New(allowed), true},
+		{"a registry that may not be asked", reports, imagev1.ImageManifest{Digest: fullDigest("b")}, factsWorld(t).registry, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := factsWorld(t, &imagev1.Image{
+				ObjectMeta:                   metav1.ObjectMeta{Name: test.digest},
+				DockerImageManifestMediaType: "application/vnd.oci.image.index.v1+json",
+				DockerImageManifests:         []imagev1.ImageManifest{test.child},
+			})
+			f.registry = test.registry
+			trigger, entry := pushOf(v1alpha1.RepositoryImageStream, test.digest)
+			entry.Spec.Repository.Pull = s.host + "/demo/app"
+			got, err := f.Read(t.Context(), trigger, entry, nil)
+			if err != nil || got.Content.Runnable("sha256-"+strings.Repeat("a", 64)) != test.want {
+				t.Errorf("content %+v, %v; want runnable %t", got, err, test.want)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,10 @@ package signature
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -206,4 +210,61 @@ func FuzzVerifyBundle(f *testing.F) {
 			t.Errorf("%s is signed by %q", raw, by)
 		}
 	})
+}
+
+// A trusted key signs other things too: only a document that is meant as the
+// signature of this image counts.
+func TestWhatATrustedKeySignedElsewhere(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, digest := []Key{{Name: "k", public: &private.PublicKey}}, signedDigest(t)
+	sign := func(message []byte) string {
+		sum := sha256.Sum256(message)
+		sig, err := ecdsa.SignASN1(rand.Reader, private, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return base64.StdEncoding.EncodeToString(sig)
+	}
+	const simple = `{"critical":{"image":{"docker-manifest-digest":"DIGEST"},"type":"cosign container image signature"}}`
+	for payload, want := range map[string]string{
+		simple: "",
+		strings.Replace(simple, "cosign container image signature", "atomic container signature", 1): "not a",
+		strings.Replace(simple, "DIGEST", "sha256:"+strings.Repeat("a", 64), 1):                      "it signs sha256:aaa",
+		`{"image":"DIGEST"}`: "not a",
+		"DIGEST":             "cannot be read",
+	} {
+		text := []byte(strings.ReplaceAll(payload, "DIGEST", digest.String()))
+		by, err := verifySimple(keys, digest, text, sign(text))
+		if want == "" && (err != nil || by != "k") || want != "" && (err == nil || by != "" || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: signed by %q, %v; want %q", text, by, err, want)
+		}
+	}
+
+	const statement = `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"OTHER"}},{"digest":{"sha256":"HEX"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1"}`
+	for payload, want := range map[string]string{
+		statement: "",
+		strings.Replace(statement, "Statement/v1", "Statement/v9", 1):  "statement is of the type",
+		strings.Replace(statement, "HEX", "OTHER", 1):                  "something else",
+		strings.Replace(statement, `"sha256":"HEX"`, `"md5":"HEX"`, 1): "something else",
+		strings.Replace(statement, "cosign/sign", "cosign/other", 1):   errOther.Error(),
+	} {
+		text := []byte(strings.NewReplacer("HEX", digest.Hex(), "OTHER", strings.Repeat("a", 64)).Replace(payload))
+		bundleOf := func(sig string) []byte {
+			return []byte(`{"mediaType":"` + bundleType + `","dsseEnvelope":{"payload":"` + base64.StdEncoding.EncodeToString(text) +
+				`","payloadType":"` + statementPayload + `","signatures":[{"sig":"AAAA"},{"sig":"` + sig + `"}]}}`)
+		}
+		by, err := verifyBundle(keys, digest, bundleOf(sign(preAuthentication(statementPayload, text))))
+		if want == "" && (err != nil || by != "k") || want != "" && (err == nil || by != "" || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: signed by %q, %v; want %q", text, by, err, want)
+		}
+		// What was signed as it is, or as something else, is no envelope.
+		for _, message := range [][]byte{text, preAuthentication("text/plain", text)} {
+			if by, err := verifyBundle(keys, digest, bundleOf(sign(message))); err == nil {
+				t.Errorf("%s: signed by %q outside of an envelope", text, by)
+			}
+		}
+	}
 }
