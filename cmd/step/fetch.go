@@ -72,7 +72,7 @@ func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tree, err := fetch.FetchSelected(ctx, registry, ref.Digest(), chosen, dir, o.limits)
+	tree, err := fetch.Selected(ctx, registry, ref.Digest(), chosen, dir, o.limits)
 	if err != nil {
 		return err
 	}

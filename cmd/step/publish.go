@@ -146,11 +146,11 @@ func (o publishOptions) push(ctx context.Context, out io.Writer, ref image.Refer
 	if err != nil {
 		return image.Digest{}, err
 	}
-	boms, err := publish.SBOMs(o.layout, tree)
+	artifacts, err := publish.SBOMs(o.layout, tree)
 	if err != nil {
 		return image.Digest{}, err
 	}
-	artifacts := append(boms, publish.Artifact{
+	artifacts = append(artifacts, publish.Artifact{
 		Subject: tree.Root, Type: sarif.MediaType, Content: full, Title: sarifFile,
 		Annotations: map[string]string{"org.opencontainers.image.created": time.Now().UTC().Format(time.RFC3339)},
 	})

@@ -84,7 +84,7 @@ func (r *reader) unplaced(ctx context.Context, index *v1.IndexManifest) ([]image
 		child, err := r.read(ctx, d)
 		switch {
 		case err != nil && reason(err) == NotFound:
-			return nil, nil //nolint:nilerr // as above
+			return nil, nil
 		case err != nil:
 			return nil, fmt.Errorf("the child %s: %w", d, err)
 		}

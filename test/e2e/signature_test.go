@@ -57,8 +57,7 @@ func TestSignaturesAreVerified(t *testing.T) {
 		{"a stranger signed", "forged", stranger, v1alpha1.PhaseFailed, `"signature":"invalid"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			now := time.Now()
-			options := images.Options{Now: now, Salt: w.namespace + test.repository}
+			options := images.Options{Now: time.Now(), Salt: w.namespace + test.repository}
 			digest, err := images.Digest(images.Good(), options)
 			if err != nil {
 				t.Fatal(err)

@@ -8,7 +8,7 @@
 // diff_ids). Sizes, numbers, depth and the unpacked size are bounded, the latter
 // for each layer also as a multiple of its stored size; a layer is never held in
 // memory. A child that an index names and the registry does not have is an error,
-// as is content that cannot run. FetchSelected pulls only the chosen platforms of
+// as is content that cannot run. Selected pulls only the chosen platforms of
 // an index; one that is not there is an error.
 //
 // Registry is the source for real registries. It speaks plain HTTP only to

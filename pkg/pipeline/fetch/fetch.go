@@ -40,11 +40,11 @@ const (
 
 // Fetch pulls what digest names from src into dir.
 func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir, limits Limits) (content.Tree, error) {
-	return FetchSelected(ctx, src, digest, nil, dir, limits)
+	return Selected(ctx, src, digest, nil, dir, limits)
 }
 
-// FetchSelected is Fetch for chosen platforms of an index.
-func FetchSelected(ctx context.Context, src Source, digest image.Digest, chosen content.Selection, dir layout.Dir, limits Limits) (content.Tree, error) {
+// Selected is Fetch for chosen platforms of an index.
+func Selected(ctx context.Context, src Source, digest image.Digest, chosen content.Selection, dir layout.Dir, limits Limits) (content.Tree, error) {
 	if limits.Ratio <= 0 {
 		limits.Ratio = DefaultRatio
 	}

@@ -157,7 +157,7 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	if err != nil {
 		return content.Tree{}, dir, err
 	}
-	tree, err := fetch.FetchSelected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
+	tree, err := fetch.Selected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
 	return tree, dir, err
 }
 

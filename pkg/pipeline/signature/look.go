@@ -175,11 +175,11 @@ func (f *Found) referrer(ctx context.Context, src Source, at, digest image.Diges
 	if err != nil {
 		return err
 	}
-	var m manifest
-	if err := json.Unmarshal(raw, &m); err != nil || len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix) {
+	layer, ok := bundleOf(raw)
+	if !ok {
 		return nil // something else about the image
 	}
-	blob, err := image.ParseDigest(m.Layers[0].Digest)
+	blob, err := image.ParseDigest(layer.Digest)
 	if err != nil {
 		f.refused(what, err)
 		return nil
@@ -201,4 +201,13 @@ func (f *Found) referrer(ctx context.Context, src Source, at, digest image.Diges
 		f.valid(name)
 	}
 	return nil
+}
+
+// bundleOf returns the bundle that a manifest wraps, if it wraps one.
+func bundleOf(raw []byte) (descriptor, bool) {
+	var m manifest
+	if err := json.Unmarshal(raw, &m); err != nil || len(m.Layers) != 1 {
+		return descriptor{}, false
+	}
+	return m.Layers[0], strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
 }
