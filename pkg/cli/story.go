@@ -125,6 +125,9 @@ func newStoryPush(p v1alpha1.TagStatus, kind v1alpha1.RepositoryKind) StoryPush 
 	return s
 }
 
+// runPodLabel is what Tekton labels the Pods of a PipelineRun with.
+const runPodLabel = "tekton.dev/pipelineRun"
+
 func newStoryRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers map[string]string) StoryRun {
 	s := StoryRun{
 		Number: r.Number, Name: r.Name, Cause: r.Cause, Attempts: r.Attempts,
@@ -138,8 +141,13 @@ func newStoryRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers 
 	if r.ConfirmedAt != nil {
 		s.Look = fmt.Sprintf("kubectl get pipelinerun %s --namespace %s -o yaml", r.Name, e.Namespace)
 	}
-	if pods := r.Sandbox.Pods; len(pods) > 0 {
-		s.Logs = fmt.Sprintf("kubectl logs %s --namespace %s --all-containers", pods[len(pods)-1], e.Namespace)
+	switch pods := r.Sandbox.Pods; len(pods) {
+	case 0:
+	case 1:
+		s.Logs = fmt.Sprintf("kubectl logs %s --namespace %s --all-containers", pods[0], e.Namespace)
+	default:
+		// A Pod for each Task; by a label, kubectl prints ten lines if not told otherwise.
+		s.Logs = fmt.Sprintf("kubectl logs --selector %s=%s --namespace %s --all-containers --prefix --tail=-1", runPodLabel, r.Name, e.Namespace)
 	}
 	return s
 }

@@ -45,7 +45,7 @@ func (o *Outcome) Published(reference string) {
 
 // Withheld adds why there is no full report.
 func (o *Outcome) Withheld(err error) {
-	o.Unpublished = fit(report.Clip(report.Line(err.Error()), maxReason), maxReason+40)
+	o.Unpublished = Fit(report.Clip(report.Line(err.Error()), maxReason), maxReason+40)
 	o.trim()
 }
 

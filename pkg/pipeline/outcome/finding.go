@@ -29,14 +29,14 @@ func short(check string, f report.Finding) Finding {
 		level = "unknown"
 	}
 	return Finding{
-		Check: check, Rule: fit(report.Clip(report.Line(f.Rule), maxRule), maxRule+16), Severity: f.Severity, Level: level,
-		Platform: platform(f.Platform), Message: fit(report.Clip(report.Line(f.Message), maxText), maxText+60),
+		Check: check, Rule: Fit(report.Clip(report.Line(f.Rule), maxRule), maxRule+16), Severity: f.Severity, Level: level,
+		Platform: platform(f.Platform), Message: Fit(report.Clip(report.Line(f.Message), maxText), maxText+60),
 	}
 }
 
-// fit cuts s to what takes at most most bytes in the end: it is quoted as JSON
+// Fit cuts s to what takes at most most bytes in the end: it is quoted as JSON
 // within JSON, where one letter can take a dozen bytes.
-func fit(s string, most int) string {
+func Fit(s string, most int) string {
 	for len(s) > 3 && cost(s) > most {
 		s = report.Clip(s, len(s)*3/4)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
@@ -22,8 +23,12 @@ const (
 // DefaultResults is where Tekton has tasks write their results.
 const DefaultResults = "/tekton/results"
 
-// maxError bounds the error result, which shares Tekton's message.
-const maxError = 700
+// maxError and maxErrorQuoted bound the error result, which is in a message that
+// the kubelet cuts: see package outcome.
+const (
+	maxError       = 700
+	maxErrorQuoted = 1200
+)
 
 // Write writes the results of v into dir, the verdict last: without it the run
 // is an Error, whatever else was written.
@@ -59,6 +64,6 @@ func WriteResult(dir, name, value string) error {
 // WriteError writes why a step fails into dir, in one line. Tekton puts the
 // results of a failed step into its termination message and the TaskRun.
 func WriteError(dir string, cause error) error {
-	line := report.Clip(report.Line(cause.Error()), maxError)
+	line := outcome.Fit(report.Clip(report.Line(cause.Error()), maxError), maxErrorQuoted)
 	return WriteResult(dir, ResultError, line)
 }

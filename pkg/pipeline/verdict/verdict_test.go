@@ -216,6 +216,24 @@ func TestWriteError(t *testing.T) {
 	}
 }
 
+// However it is quoted, the reason of a failed step is not cut.
+func TestErrorsFitTheirPartOfThePod(t *testing.T) {
+	for _, text := range []string{strings.Repeat("<&>", 2000), strings.Repeat(`"\`, 2000), strings.Repeat("\U0001f433", 2000)} {
+		dir := t.TempDir()
+		if err := verdict.WriteError(dir, errors.New(text)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
+		if err != nil {
+			t.Fatal(err)
+		}
+		quoted, err := json.Marshal(string(b))
+		if err != nil || len(quoted) > 1200 || len(b) < 100 {
+			t.Errorf("%d bytes, quoted %d, %v", len(b), len(quoted), err)
+		}
+	}
+}
+
 // outcomeOf is what a Task tells whose checks looked at all of tree.
 func outcomeOf(t *testing.T, tree content.Tree, check string, found ...report.Finding) outcome.Outcome {
 	t.Helper()
