@@ -54,7 +54,7 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 		return nil, fmt.Errorf("the Image %q: %w: %w", e.Spec.Digest, imageverification.ErrNoFacts, err)
 	}
 	content := apiserver.Content(img, children)
-	if content.Runnable("") && unplaced(img) {
+	if content.Runnable("") && apiserver.Unplaced(img) {
 		if content, err = f.unplaced(ctx, t, e, content); err != nil {
 			return nil, err
 		}
@@ -62,20 +62,10 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 	return &imageverification.Image{Facts: facts, Content: content}, nil
 }
 
-// unplaced reports whether img is an index none of whose children is for a
-// platform: the list that clients keep of an image's signatures and reports.
-func unplaced(img *imagev1.Image) bool {
-	for _, m := range img.DockerImageManifests {
-		if m.OS != "" && m.OS != "unknown" {
-			return false
-		}
-	}
-	return len(img.DockerImageManifests) > 0
-}
-
-// unplaced asks the registry what such an index is. Nobody tags its children, so
-// that there may be no Image of them, and what is not known would be run. Where
-// the registry may not be asked, known is all that is known.
+// unplaced asks the registry what an index without platforms is: the list that
+// clients keep of an image's reports, or one that somebody made so. Nobody tags its
+// children, so that there may be no Image of them, and what is not known would be
+// run. Where the registry may not be asked, known is all that is known.
 func (f *factsReader) unplaced(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, known image.Content) (image.Content, error) {
 	ref, err := ledger.ReferenceOf(e)
 	if err != nil {

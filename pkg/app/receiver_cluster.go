@@ -33,25 +33,40 @@ func (c *cluster) Stream(ctx context.Context, namespace, name string) (*intake.S
 	return &intake.StreamState{Labels: is.Labels, Stream: apiserver.Stream(&is)}, nil
 }
 
-// Image reads the Image of a digest. The children of an index are not read:
-// what they tell is found by the controller, which reads them anyway.
+// Image reads the Image of a digest. The children of an index are read only where
+// it is for no platform, as the list of an image's reports is; what else they tell
+// is found by the controller, which reads them anyway.
 func (c *cluster) Image(ctx context.Context, d image.Digest) (intake.Image, error) {
-	var img imagev1.Image
-	err := c.live.Get(ctx, client.ObjectKey{Name: d.String()}, &img)
-	if apierrors.IsNotFound(err) {
-		return intake.Image{}, nil
+	img, err := c.image(ctx, d.String())
+	if err != nil || img == nil {
+		return intake.Image{}, err
 	}
+	content, err := apiserver.ReadContent(img, func(child string) (*imagev1.Image, error) { return c.image(ctx, child) })
 	if err != nil {
-		return intake.Image{}, fmt.Errorf("reading Image %q: %w", d, err)
+		return intake.Image{}, err
 	}
-	read := intake.Image{Content: apiserver.Content(&img, nil)}
+	read := intake.Image{Content: content}
 	if read.Content.Kind == image.ContentImage {
 		// What cannot be decoded is left to the controller, which says so.
-		if facts, err := apiserver.Facts(&img, nil, nil); err == nil {
+		if facts, err := apiserver.Facts(img, nil, nil); err == nil {
 			read.Facts = &facts
 		}
 	}
 	return read, nil
+}
+
+// image returns nil if there is no such Image.
+func (c *cluster) image(ctx context.Context, digest string) (*imagev1.Image, error) {
+	var img imagev1.Image
+	err := c.live.Get(ctx, client.ObjectKey{Name: digest}, &img)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading Image %q: %w", digest, err)
+	default:
+		return &img, nil
+	}
 }
 
 // Content reads what the Image of a digest tells of whether it can run.

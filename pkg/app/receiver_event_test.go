@@ -268,6 +268,28 @@ func TestRequestsThatAnEventCosts(t *testing.T) {
 	}
 }
 
+// The list of an image's reports under the tag sha256-HEX is no push; an image in
+// it, or one of which nothing is known, is.
+func TestListsOfReportsInAStreamAreExempt(t *testing.T) {
+	list := "sha256-" + strings.Repeat("a", 64)
+	web := streamOf("web", map[string][]int{list: {5}, "with-image": {6}, "not-known": {7}})
+	listOf := func(n int, children ...int) *imagev1.Image {
+		img := &imagev1.Image{ObjectMeta: metav1.ObjectMeta{Name: digestOf(n)}, DockerImageManifestMediaType: "application/vnd.oci.image.index.v1+json"}
+		for _, child := range children {
+			img.DockerImageManifests = append(img.DockerImageManifests, imagev1.ImageManifest{Digest: digestOf(child)})
+		}
+		return img
+	}
+	c := newCell(t, triggerNamed("shop", "vet"), web.DeepCopy(), listOf(5, 1, 2), listOf(6, 1, 3), listOf(7, 1, 4),
+		imageOf(1, "", "application/sarif+json"), imageOf(2, "", "application/vnd.cyclonedx+json"), imageOf(3, "amd64", rootFSLayer))
+	if code, body := send(t, c.receiver(), update(t, web)); code != http.StatusAccepted {
+		t.Fatalf("answered %d %s, want 202", code, body)
+	}
+	if diff := cmp.Diff([]string{"vet shop/web:not-known@7", "vet shop/web:with-image@6"}, c.pushes()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
 // What fails, but may succeed later, is answered 503; the retry records it.
 func TestFailuresThatARetryCures(t *testing.T) {
 	web := streamOf("web", map[string][]int{"prod": {1}})

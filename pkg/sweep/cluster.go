@@ -147,18 +147,28 @@ func restarting(read func(next string) (string, error)) error {
 	}
 }
 
-// Content implements Images. The children of an index are not read: that it cannot
-// run is found by who runs it, and reads them anyway.
+// Content implements Images. The children of an index are read only where it is for
+// no platform, as the list of an image's reports is; that another cannot run is
+// found by who runs it, and reads them anyway.
 func (l *Live) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+	img, err := l.image(ctx, d.String())
+	if err != nil || img == nil {
+		return image.Content{}, err
+	}
+	return apiserver.ReadContent(img, func(child string) (*imagev1.Image, error) { return l.image(ctx, child) })
+}
+
+// image returns nil if there is no such Image.
+func (l *Live) image(ctx context.Context, digest string) (*imagev1.Image, error) {
 	var img imagev1.Image
-	err := l.client.Get(ctx, client.ObjectKey{Name: d.String()}, &img)
+	err := l.client.Get(ctx, client.ObjectKey{Name: digest}, &img)
 	switch {
 	case apierrors.IsNotFound(err):
-		return image.Content{}, nil
+		return nil, nil
 	case err != nil:
-		return image.Content{}, err
+		return nil, err
 	default:
-		return apiserver.Content(&img, nil), nil
+		return &img, nil
 	}
 }
 

@@ -3,8 +3,13 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/test/images"
@@ -74,6 +79,7 @@ func checkRun(t *testing.T, w *world, entry *v1alpha1.ImageVerification) {
 		t.Fatal("the run has no Pod")
 	}
 	for _, pod := range pods {
+		logTimes(t, &pod)
 		if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName != "kata" {
 			t.Errorf("Pod %s has RuntimeClass %v, want kata", pod.Name, pod.Spec.RuntimeClassName)
 		}
@@ -82,4 +88,29 @@ func checkRun(t *testing.T, w *world, entry *v1alpha1.ImageVerification) {
 			t.Errorf("container %s of Pod %s does not tell of a gVisor kernel; it printed:\n%s", first, pod.Name, log)
 		}
 	}
+}
+
+// logTimes prints how long a Pod and its steps took. Tekton starts each step's
+// program when the one before has ended, and notes the time in its message.
+func logTimes(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	var parts []string
+	var last time.Time
+	for _, c := range pod.Status.ContainerStatuses {
+		end := c.State.Terminated
+		if end == nil {
+			continue
+		}
+		last = end.FinishedAt.Time
+		var results []struct{ Key, Value string }
+		if err := json.Unmarshal([]byte(end.Message), &results); err != nil {
+			t.Errorf("the message of %s of Pod %s is cut: %v", c.Name, pod.Name, err)
+		}
+		for _, r := range results {
+			if r.Key == "StartedAt" {
+				parts = append(parts, fmt.Sprintf("%s at %s, message of %d bytes", c.Name, r.Value, len(end.Message)))
+			}
+		}
+	}
+	t.Logf("%s: %s from its creation to its end; %s", pod.Labels["tekton.dev/pipelineTask"], last.Sub(pod.CreationTimestamp.Time), strings.Join(parts, "; "))
 }

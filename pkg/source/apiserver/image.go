@@ -78,6 +78,43 @@ func Content(img *imagev1.Image, children Children) image.Content {
 	return c
 }
 
+// maxListed is how many children of a list are read.
+const maxListed = 64
+
+// ReadContent is Content, with the children of an index read by get where none is
+// for a platform: such is the list that clients keep of an image's signatures and
+// reports, which changes whenever one is added. Of any other index they are not
+// read. get returns nil for what is not there. It stops at the first child that
+// can run, or is not known.
+func ReadContent(img *imagev1.Image, get func(digest string) (*imagev1.Image, error)) (image.Content, error) {
+	digests := ChildDigests(img)
+	if !Unplaced(img) || len(digests) > maxListed {
+		return Content(img, nil), nil
+	}
+	children := Children{}
+	for _, d := range digests {
+		child, err := get(d.String())
+		if err != nil {
+			return image.Content{}, err
+		}
+		if child == nil || Content(child, nil).Runnable("") {
+			break // the rest does not matter
+		}
+		children[d.String()] = child
+	}
+	return Content(img, children), nil
+}
+
+// Unplaced reports whether img is an index none of whose children is for a platform.
+func Unplaced(img *imagev1.Image) bool {
+	for _, m := range img.DockerImageManifests {
+		if m.OS != "" && m.OS != "unknown" {
+			return false
+		}
+	}
+	return len(img.DockerImageManifests) > 0
+}
+
 // Facts returns what an Image says of its digest. Of the labels only those that
 // labelNames lists are carried.
 func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {

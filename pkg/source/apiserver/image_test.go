@@ -2,6 +2,8 @@ package apiserver_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +97,60 @@ func TestContentOfWhatTellsLittle(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// Of an index for no platform the children are read, until one can run or is not
+// known; of any other they are not.
+func TestReadContent(t *testing.T) {
+	artefact := &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.manifest.v1+json",
+		DockerImageLayers: []imagev1.ImageLayer{{MediaType: "application/sarif+json"}}}
+	runs := &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.manifest.v1+json",
+		DockerImageLayers: []imagev1.ImageLayer{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"}}}
+	digest := func(n int) string { return fmt.Sprintf("sha256:%064x", n) }
+	index := func(os string, children ...int) *imagev1.Image {
+		img := &imagev1.Image{}
+		for _, n := range children {
+			img.DockerImageManifests = append(img.DockerImageManifests, imagev1.ImageManifest{Digest: digest(n), OS: os})
+		}
+		return img
+	}
+	known := map[string]*imagev1.Image{digest(1): artefact, digest(2): artefact, digest(3): runs}
+	var many []int
+	for n := range 65 {
+		many = append(many, n+100)
+		known[digest(n+100)] = artefact
+	}
+	broken := index("", 1)
+	broken.DockerImageManifests = append(broken.DockerImageManifests, imagev1.ImageManifest{Digest: "x"})
+	for _, test := range []struct {
+		name  string
+		img   *imagev1.Image
+		want  image.Runnability
+		reads int
+	}{
+		{"a list of artefacts", index("", 1, 2), image.NoRunnableChild, 2},
+		{"a list of attestations", index("unknown", 1), image.NoRunnableChild, 1},
+		{"a list that an image is in", index("", 1, 3, 2), image.HasRunnableChild, 2},
+		{"a list of what is not known", index("", 4, 1), image.HasRunnableChild, 1},
+		{"a list with what is no digest", broken, image.HasRunnableChild, 1},
+		{"a very long list", index("", many...), image.HasRunnableChild, 0},
+		{"an index for platforms", index("linux", 1), image.HasRunnableChild, 0},
+		{"a single artefact", artefact, image.NoRootFS, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reads := 0
+			got, err := apiserver.ReadContent(test.img, func(d string) (*imagev1.Image, error) {
+				reads++
+				return known[d], nil
+			})
+			if err != nil || got.Runnability("latest") != test.want || reads != test.reads {
+				t.Errorf("%q after %d reads, %v; want %q after %d", got.Runnability("latest"), reads, err, test.want, test.reads)
+			}
+		})
+	}
+	if _, err := apiserver.ReadContent(index("", 1), func(string) (*imagev1.Image, error) { return nil, errors.New("away") }); err == nil {
+		t.Error("a child that cannot be read is taken for one that is not there")
 	}
 }
 
