@@ -80,6 +80,9 @@ func checkRun(t *testing.T, w *world, entry *v1alpha1.ImageVerification) {
 	}
 	for _, pod := range pods {
 		logTimes(t, &pod)
+		if pod.Labels["revet.dev/network"] == "" {
+			t.Errorf("no network policy is for Pod %s, by its labels %v", pod.Name, pod.Labels)
+		}
 		if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName != "kata" {
 			t.Errorf("Pod %s has RuntimeClass %v, want kata", pod.Name, pod.Spec.RuntimeClassName)
 		}

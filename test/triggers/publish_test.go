@@ -74,7 +74,7 @@ func TestReportsPushedAtOnceAreAllFound(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	index, err := remote.Referrers(tag.Repository.Digest(desc.Digest.String()))
+	index, err := remote.Referrers(tag.Digest(desc.Digest.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
