@@ -22,6 +22,7 @@ type guard struct {
 	registry string // host[:port]
 	insecure map[string]bool
 	stall    time.Duration
+	answer   int64 // most bytes of one; 0 for any number
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -41,7 +42,11 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	body.rc, resp.Body = resp.Body, body
+	body.rc = resp.Body
+	if g.answer > 0 {
+		body.rc = boundedBody{&boundedReader{r: resp.Body, left: g.answer}, resp.Body}
+	}
+	resp.Body = body
 	return resp, nil
 }
 
@@ -72,6 +77,12 @@ func isPrivate(host string) bool {
 	}
 	a = a.Unmap()
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
+}
+
+// boundedBody fails where an answer is longer than its reader expects.
+type boundedBody struct {
+	io.Reader
+	io.Closer
 }
 
 // watchedBody ends the request when a Read takes too long.

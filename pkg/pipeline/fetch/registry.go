@@ -31,6 +31,9 @@ type Options struct {
 	Keychain authn.Keychain
 	// Stall is how long a registry may send nothing; 0 stands for a minute.
 	Stall time.Duration
+	// Answer is the most bytes that the registry may answer a request with; 0 for
+	// any number. Fetch bounds what it reads itself.
+	Answer int64
 }
 
 // Registry is the Source of one repository.
@@ -91,6 +94,7 @@ func Guarded(repository image.Repository, o Options) (name.Repository, http.Roun
 		registry: registry.RegistryStr(),
 		insecure: o.Trust.insecure,
 		stall:    o.Stall,
+		answer:   o.Answer,
 	}, nil
 }
 

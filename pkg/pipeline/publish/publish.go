@@ -57,6 +57,7 @@ type Registry struct {
 
 // NewRegistry returns the registry of repository.
 func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error) {
+	o.Answer = content.MaxManifest // the library reads up to 100 MiB
 	named, rt, err := fetch.Guarded(repository, o)
 	if err != nil {
 		return nil, err

@@ -181,6 +181,10 @@ func TestLookWithoutAnAnswer(t *testing.T) {
 	}{
 		{"it fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, content.ReasonUnavailable},
 		{"it denies", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, content.ReasonDenied},
+		{"it answers without end", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+			_, _ = w.Write(make([]byte, maxManifest+1))
+		}, content.ReasonTooLarge},
 		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, content.ReasonTimedOut},
 	}
 	for _, tt := range tests {

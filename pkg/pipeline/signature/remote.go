@@ -28,6 +28,7 @@ type Remote struct {
 
 // NewRemote returns the Source of repository.
 func NewRemote(repository image.Repository, o fetch.Options) (*Remote, error) {
+	o.Answer = maxManifest // the library reads up to 100 MiB
 	named, rt, err := fetch.Guarded(repository, o)
 	if err != nil {
 		return nil, err
