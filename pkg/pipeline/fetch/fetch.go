@@ -31,9 +31,9 @@ type Limits struct {
 }
 
 const (
-	// DefaultRatio is far above what files compress to, and far below the 1000 that
+	// DefaultRatio is far above what files compress to, and below the 230 to 1000 that
 	// gzip makes of zeros.
-	DefaultRatio = 200
+	DefaultRatio = 100
 	// freeRatio is what a layer may unpack to at any ratio: small ones do no harm.
 	freeRatio = 64 << 20
 )
