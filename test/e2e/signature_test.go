@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -111,7 +110,7 @@ func sign(t *testing.T, key *ecdsa.PrivateKey, tag, digest string) {
 		t.Fatal(err)
 	}
 	at := ref.Context().Tag("sha256-" + strings.TrimPrefix(digest, "sha256:") + ".sig")
-	if err := remote.Write(at, v1.Image(mutate.ConfigMediaType(img, types.OCIConfigJSON))); err != nil {
+	if err := remote.Write(at, mutate.ConfigMediaType(img, types.OCIConfigJSON)); err != nil {
 		t.Fatal(err)
 	}
 }
