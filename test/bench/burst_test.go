@@ -43,22 +43,31 @@ var (
 // Many pushes at once, beside the plain way: PipelineRuns made per second from the first push to the last PipelineRun. None
 // may be lost or doubled, and the goal is the plain way's number.
 func BenchmarkBurst(b *testing.B) {
-	pushes := burstPushes
-	if s := os.Getenv("BURST_PUSHES"); s != "" {
-		var err error
-		if pushes, err = strconv.Atoi(s); err != nil || pushes < burstStreams {
-			b.Fatalf("BURST_PUSHES is %q, which is no number of at least %d", s, burstStreams)
-		}
-	}
-	burstOnce.Do(func() { measureBursts(b, pushes) })
+	pushes, qps := setting(b, "BURST_PUSHES", burstPushes, burstStreams), setting(b, "BURST_SINK_QPS", sinkQPS, 1)
+	burstOnce.Do(func() { measureBursts(b, pushes, qps) })
 	b.ReportMetric(0, "ns/op")
 	for name, value := range burstCost {
 		b.ReportMetric(value, name)
 	}
 }
 
-func measureBursts(b *testing.B, pushes int) {
+// setting is the number in an environment variable.
+func setting(b *testing.B, name string, otherwise, atLeast int) int {
+	b.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < atLeast {
+		b.Fatalf("%s is %q, which is no number of at least %d", name, s, atLeast)
+	}
+	return n
+}
+
+func measureBursts(b *testing.B, pushes, qps int) {
 	e := newBed(b)
+	e.sinkQPS = qps
 	ways := []*burstWay{e.burstPlain(b), e.burstRevet(b, pushes)}
 	for _, w := range ways {
 		if m := w.burst(b, w.streams, 1); m.lost+m.doubled > 0 {

@@ -28,7 +28,8 @@
 // 2,000 pushes at once, of BURST_PUSHES: statuses of 40 ImageStreams, written straight to the image API by a writer each, one
 // write a push; the Images are made before, and no history is cut. The two ways are measured in turn, in one run, and what
 // one leaves to do is done beside the other. No run ends in either, so that Revet has as many ImageTriggers, and as high a
-// bound of all, as the pushes need. It reports PipelineRuns per second, from the first push to the last of them, the pushes
+// bound of all, as the pushes need. BURST_SINK_QPS is how many requests a second the sinks may make, 200 unless said otherwise; Tekton's default
+// is 5. It reports PipelineRuns per second, from the first push to the last of them, the pushes
 // without a run (lost), the runs beyond the first of a push (doubled) and the time from push to run, of each way. It prints
 // the processor seconds of the processes and the API server's requests for each push.
 //

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -123,8 +124,7 @@ func (e *bed) startSink(b *testing.B, namespace, listener string) (url string, s
 	}
 	sink = start(b, "the sink "+listener, e.programs.sink, []string{
 		"KUBECONFIG=" + account, "NAMESPACE=" + namespace, "NAME=" + listener, "SYSTEM_NAMESPACE=" + namespace,
-		// As in triggers/700-eventlistener.yaml; the default of 5 a second would be all that is measured.
-		"KUBE_API_QPS=200", "KUBE_API_BURST=400", "PROFILING_PORT=0",
+		"KUBE_API_QPS=" + strconv.Itoa(e.sinkQPS), "KUBE_API_BURST=" + strconv.Itoa(2*e.sinkQPS), "PROFILING_PORT=0",
 	}, "-el-name", listener, "-el-namespace", namespace, "-port", port)
 	sink.await(b, "http://"+address+"/live")
 
