@@ -11,7 +11,8 @@
 //
 // [Start] serves the API from etcd, registers it with the API server (Service "api" in namespace "openshift-apiserver",
 // which needs no endpoints, and APIService "v1.image.openshift.io"), and returns when clients of the API server can use
-// it. Requests are authenticated by the API server's front proxy and authorised by RBAC.
+// it. While the API server takes it for unavailable it is made to look again, each second: it would do so each half a minute,
+// which is what tests that stop it would measure. Requests are authenticated by the API server's front proxy and authorised by RBAC.
 //
 // What the server does to an ImageStream:
 //

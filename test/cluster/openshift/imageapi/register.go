@@ -126,7 +126,7 @@ func (s *Server) WaitServed(ctx context.Context) error {
 		if last == nil {
 			return nil
 		}
-		if errors.Is(last, errStale) && time.Since(nudged) > nudgeInterval {
+		if looksAgain(last) && time.Since(nudged) > nudgeInterval {
 			nudged = time.Now()
 			if err := nudge(ctx, s.client); err != nil {
 				return err
@@ -144,14 +144,8 @@ func (s *Server) WaitServed(ctx context.Context) error {
 
 func served(ctx context.Context, client kubernetes.Interface) error {
 	for _, path := range []string{"images", "imagestreams"} {
-		var status int
-		err := client.Discovery().RESTClient().Get().AbsPath("/apis/image.openshift.io/v1/"+path).
-			Param("limit", "1").Do(ctx).StatusCode(&status).Error()
-		if err != nil {
-			return fmt.Errorf("listing %s: %w", path, err)
-		}
-		if status != http.StatusOK {
-			return fmt.Errorf("listing %s: status %d", path, status)
+		if err := listed(ctx, client, path); err != nil {
+			return err
 		}
 	}
 	groups, _, failed, err := client.Discovery().(discovery.AggregatedDiscoveryInterface).GroupsAndMaybeResources()
@@ -169,9 +163,49 @@ func served(ctx context.Context, client kubernetes.Interface) error {
 	return fmt.Errorf("group %q is not among the API server's groups", imagev1.GroupName)
 }
 
-// nudge makes the API server read the group's resources again. One that could not,
-// as it does when it was just started and is not ready to authenticate what it
-// reads from, otherwise tries again after a minute.
+func listed(ctx context.Context, client kubernetes.Interface, resource string) error {
+	var status int
+	err := client.Discovery().RESTClient().Get().AbsPath("/apis/image.openshift.io/v1/"+resource).
+		Param("limit", "1").Do(ctx).StatusCode(&status).Error()
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", resource, err)
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("listing %s: status %d", resource, status)
+	}
+	return nil
+}
+
+// looksAgain reports whether err may be of a look that the API server took too early.
+func looksAgain(err error) bool {
+	return errors.Is(err, errStale) || apierrors.IsServiceUnavailable(err)
+}
+
+// keepServed nudges the API server while it takes this one for unavailable, until ctx ends.
+func (s *Server) keepServed(ctx context.Context) {
+	client, err := kubernetes.NewForConfig(s.client)
+	if err != nil {
+		return // WaitServed says why
+	}
+	tick := time.NewTicker(nudgeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		asking, cancel := context.WithTimeout(ctx, nudgeInterval)
+		if apierrors.IsServiceUnavailable(listed(asking, client, "images")) {
+			_ = nudge(asking, s.client) // an API server that is away is asked again at the next tick
+		}
+		cancel()
+	}
+}
+
+// nudge makes the API server look at this one again, and read the group's resources. It looks too early when it was
+// just started, stopped or slow, as it is not ready then to authenticate what it reads from, or this one answers too
+// late; it otherwise takes the group for unavailable for half a minute, and its discovery for stale for a minute.
 func nudge(ctx context.Context, config *rest.Config) error {
 	registration, err := aggregator.NewForConfig(config)
 	if err != nil {

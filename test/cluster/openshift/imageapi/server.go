@@ -68,6 +68,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err := s.WaitServed(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
+	go s.keepServed(run)
 	return s, nil
 }
 
