@@ -82,7 +82,16 @@ const (
 	recovery = 2 * time.Second
 	// An API server takes seconds to start, and nothing makes progress before.
 	apiRecovery = 15 * time.Second
+	// What it holds has to be listed by everybody then, and the registry by the bridge: of more pushes than these, each
+	// takes its time, or nothing would ever make progress again.
+	apiPushes       = 1000
+	apiRecoveryEach = 5 * time.Millisecond
 )
+
+// apiRecoveryOf is how long the API server is left alone in a run of so many pushes.
+func apiRecoveryOf(pushes int) time.Duration {
+	return apiRecovery + time.Duration(max(pushes-apiPushes, 0))*apiRecoveryEach
+}
 
 // faults writes the faults of a seed, one each second. What it writes does not depend on how long it is asked.
 type faults struct {
@@ -90,10 +99,12 @@ type faults struct {
 	targets, actions []weighted
 	at               time.Duration
 	busyUntil        map[string]time.Duration
+	apiRecovery      time.Duration
 }
 
-func faultsOf(seed uint64, only []string) *faults {
+func faultsOf(seed uint64, only []string, pushes int) *faults {
 	return &faults{
+		apiRecovery: apiRecoveryOf(pushes),
 		random:  source(seed, faultSource),
 		targets: allowed(targetWeights, only), actions: allowed(actionWeights, only),
 		at: every, busyUntil: map[string]time.Duration{},
@@ -113,7 +124,7 @@ func (f *faults) next() Fault {
 		fault.Length = f.length(fault.Action)
 		f.busyUntil[fault.Target] = at + fault.Length + recovery
 		if fault.Target == "apiserver" {
-			f.busyUntil[fault.Target] += apiRecovery
+			f.busyUntil[fault.Target] += f.apiRecovery
 		}
 		return fault
 	}

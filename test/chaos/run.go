@@ -139,7 +139,7 @@ func (w *world) disturb(ctx context.Context) (number int) {
 	}
 	began := time.Now()
 	var active sync.WaitGroup
-	for script := faultsOf(w.seed, only); ; number++ {
+	for script := faultsOf(w.seed, only, w.options.Shape.Pushes); ; number++ {
 		f := script.next()
 		if !sleep(ctx, time.Until(began.Add(f.At))) {
 			active.Wait()

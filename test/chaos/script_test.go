@@ -44,7 +44,7 @@ func TestScriptHasPushesOfAllKindsAndBursts(t *testing.T) {
 }
 
 func TestFaultsAreAFunctionOfTheirSeedAndHitEverything(t *testing.T) {
-	a, b := faultsOf(1, nil), faultsOf(1, nil)
+	a, b := faultsOf(1, nil, 1000), faultsOf(1, nil, 1000)
 	hit, until := map[string]int{}, map[string]time.Duration{}
 	for range 1000 {
 		f := a.next()
@@ -71,7 +71,7 @@ func TestFaultsCanBeChosen(t *testing.T) {
 	if err != nil || none {
 		t.Fatal(none, err)
 	}
-	script := faultsOf(1, only)
+	script := faultsOf(1, only, 1000)
 	for range 100 {
 		if f := script.next(); f.Action != Kill || f.Target != "adapter" && f.Target != "sink" {
 			t.Errorf("a fault that was not asked for: %s", f)
