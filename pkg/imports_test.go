@@ -33,7 +33,7 @@ var adapterImports = []string{"pkg/image", "pkg/push", "pkg/verdict", "pkg/apis"
 
 // useCaseImports are what use cases may name: values, never an adapter's
 // constructor; they declare the interfaces that adapters satisfy.
-var useCaseImports = append([]string{"pkg/source", "pkg/selector", "pkg/filter", "pkg/ledger"}, adapterImports...)
+var useCaseImports = append([]string{"pkg/source", "pkg/selector", "pkg/sandbox", "pkg/filter", "pkg/ledger"}, adapterImports...)
 
 var layers = []layer{
 	{prefix: "pkg/image", standardOnly: true},
@@ -50,8 +50,10 @@ var layers = []layer{
 	{prefix: "pkg/registry", revet: adapterImports},
 	{prefix: "pkg/config", revet: adapterImports},
 	{prefix: "pkg/ledger", revet: adapterImports},
-	{prefix: "pkg/eventlistener", revet: adapterImports},
+	{prefix: "pkg/eventlistener", revet: append([]string{"pkg/sandbox"}, adapterImports...)},
 	{prefix: "pkg/events", revet: adapterImports},
+	// It is pure, and compares names as selectors do.
+	{prefix: "pkg/sandbox", revet: append([]string{"pkg/selector"}, adapterImports...)},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
 	{prefix: "pkg/intake", revet: useCaseImports},
 	// It joins what sweeps ask for with the client that answers.

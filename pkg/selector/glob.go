@@ -82,3 +82,48 @@ func matchAny(globs []glob, name string) bool {
 	}
 	return false
 }
+
+// Names is a pattern for repositories as entries of the ledger name them, or for
+// some of their tags.
+type Names struct {
+	repository glob
+	tag        *glob // nil: whatever the tags are
+}
+
+// ParseNames reads repository or repository:tag, both patterns.
+func ParseNames(pattern string) (Names, error) {
+	repository, tag := pattern, ""
+	if i := strings.LastIndexByte(pattern, ':'); i > strings.LastIndexByte(pattern, '/') {
+		repository, tag = pattern[:i], pattern[i+1:]
+		if tag == "" {
+			return Names{}, fmt.Errorf("pattern %q ends with a colon; write a tag after it, or leave it out", pattern)
+		}
+	}
+	var n Names
+	var err error
+	if n.repository, err = newGlob(repository); err != nil || tag == "" {
+		return n, err
+	}
+	t, err := newGlob(tag)
+	if err == nil && (len(t.segments) != 1 || tag == anySegments) {
+		err = fmt.Errorf("pattern %q can never match: a tag has no slashes; write * for any characters", tag)
+	}
+	n.tag = &t
+	return n, err
+}
+
+// Match reports whether the repository is named, and, if tags are, all of these.
+func (n Names) Match(repository string, tags []string) bool {
+	if !n.repository.match(repository) {
+		return false
+	}
+	if n.tag == nil {
+		return true
+	}
+	for _, t := range tags {
+		if !n.tag.match(t) {
+			return false
+		}
+	}
+	return len(tags) > 0
+}

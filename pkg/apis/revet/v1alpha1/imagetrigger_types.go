@@ -227,6 +227,8 @@ type SinkRef struct {
 }
 
 // Sandbox says where the Pods of a run execute.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.runtimeClassName) && self.runtimeClassName != '' || !(has(self.weight) && self.weight < 100 || has(self.exclude) || has(self.fallback) && self.fallback == 'Default')",message="weight, exclude and fallback speak of a class: set runtimeClassName"
 type Sandbox struct {
 	// RuntimeClassName is the RuntimeClass of the run's Pods, for example kata.
 	// A pass from a Pod that did not have it is an Error, never a pass. Empty
@@ -235,7 +237,92 @@ type Sandbox struct {
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$`
 	// +optional
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+
+	// Weight is the percentage of digests whose runs get the class; the others run
+	// in the cluster's default runtime, and their entries say so. It is chosen by a
+	// keyed hash of the digest: the same digest is always on the same side, and
+	// nobody who does not have the key can choose a digest that is on the other.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=100
+	// +optional
+	Weight *int32 `json:"weight,omitempty"`
+
+	// Exclude names images whose runs do not get the class, as they cannot be
+	// checked in it, each with the reason, which their entries tell.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Exclude []SandboxExclusion `json:"exclude,omitempty"`
+
+	// Fallback says what happens while the cluster has no such RuntimeClass.
+	// +kubebuilder:default=Refuse
+	// +optional
+	Fallback FallbackPolicy `json:"fallback,omitempty"`
+
+	// NodeSelector is a label of the nodes that the Pods run on, beside those that
+	// the RuntimeClass selects. More of them belong into the RuntimeClass's
+	// scheduling, which Kubernetes adds to every Pod of the class.
+	// +kubebuilder:validation:MaxProperties=1
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// Tolerations are those of the Pods, beside the RuntimeClass's own.
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=atomic
+	// +optional
+	Tolerations []Toleration `json:"tolerations,omitempty"`
+
+	// RunTimeout is how long a run may take. Empty leaves it to the template.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="runTimeout must be at least 1m"
+	// +optional
+	RunTimeout *metav1.Duration `json:"runTimeout,omitempty"`
 }
+
+// SandboxExclusion names images that are not checked in the class.
+type SandboxExclusion struct {
+	// Images is a pattern for what an entry names, namespace/name of an ImageStream or
+	// host/path, with the tag after a colon, if wanted: team-a/** or team-a/legacy:v1*.
+	// * matches within a path segment and ** matches any number of segments. With a
+	// tag it holds if all tags that the entry has match.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._*?-]+(:[0-9]+)?(/[A-Za-z0-9._*?-]+)*(:[A-Za-z0-9_.*?-]+)?$`
+	Images string `json:"images"`
+	// Reason is why, in words.
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason"`
+}
+
+// Toleration is a Pod's toleration, without a time.
+type Toleration struct {
+	// +kubebuilder:validation:MaxLength=316
+	// +optional
+	Key string `json:"key,omitempty"`
+	// +kubebuilder:validation:Enum=Exists;Equal
+	// +kubebuilder:default=Equal
+	// +optional
+	Operator string `json:"operator,omitempty"`
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Value string `json:"value,omitempty"`
+	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
+	Effect string `json:"effect"`
+}
+
+// FallbackPolicy says what happens where the RuntimeClass cannot be had.
+//
+// +kubebuilder:validation:Enum=Refuse;Default
+type FallbackPolicy string
+
+// The fallback policies.
+const (
+	// FallbackRefuse runs nothing until it can be had.
+	FallbackRefuse FallbackPolicy = "Refuse"
+	// FallbackDefault runs in the cluster's default runtime, and the entry says so.
+	FallbackDefault FallbackPolicy = "Default"
+)
 
 // ImageTriggerStatus is what Revet observed of a trigger.
 type ImageTriggerStatus struct {

@@ -264,11 +264,34 @@ type RunStatus struct {
 	Report string `json:"report,omitempty"`
 }
 
+// SandboxRoute says why a run was not asked to execute in the trigger's class.
+//
+// +kubebuilder:validation:Enum=Excluded;OutsideWeight;FellBack
+type SandboxRoute string
+
+// The ways around the class.
+const (
+	// RouteExcluded: an exclusion of the trigger names the image.
+	RouteExcluded SandboxRoute = "Excluded"
+	// RouteOutsideWeight: the digest is not among the percentage that gets it.
+	RouteOutsideWeight SandboxRoute = "OutsideWeight"
+	// RouteFellBack: the class could not be had, and the trigger allows that.
+	RouteFellBack SandboxRoute = "FellBack"
+)
+
 // SandboxStatus tells where a run's Pods really executed.
 type SandboxStatus struct {
-	// Requested is the RuntimeClass that the trigger asked for.
+	// Requested is the RuntimeClass that was asked for, for this run.
 	// +optional
 	Requested string `json:"requested,omitempty"`
+	// Route says why none was, though the trigger names one; empty if one was, or
+	// the trigger names none.
+	// +optional
+	Route SandboxRoute `json:"route,omitempty"`
+	// RouteMessage says that in words.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	RouteMessage string `json:"routeMessage,omitempty"`
 	// Observed are the RuntimeClasses of the run's Pods; "" stands for none.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=atomic
