@@ -14,6 +14,8 @@ func cure(r verdict.Reason) string {
 		return "check that the trigger's service account may get the image, and that the registry answers"
 	case verdict.FilterInvalid, verdict.FilterFailed:
 		return "correct spec.filter of the ImageTrigger"
+	case verdict.SandboxUndecided:
+		return "restore the Secret revet-sandbox-key, whose key the weight of spec.sandbox is chosen by, or correct spec.sandbox; the run follows by itself"
 	case verdict.Existing:
 		return "set existing: Verify on the ImageTrigger to verify what was there before it"
 	case verdict.RetryScheduled:

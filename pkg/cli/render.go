@@ -219,6 +219,9 @@ func sandboxLine(r StoryRun) string {
 	if s.Requested != "" {
 		asked = fmt.Sprintf("requested %s", className(s.Requested, s.Handlers))
 	}
+	if s.Route != "" {
+		asked = fmt.Sprintf("NOT SANDBOXED (%s): %s", s.Route, s.RouteMessage)
+	}
 	if len(s.Observed) == 0 {
 		if s.Requested == "" {
 			return asked

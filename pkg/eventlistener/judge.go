@@ -3,6 +3,7 @@ package eventlistener
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -106,17 +107,69 @@ func judgeUse(p *probe, o *unstructured.Unstructured, s *sample) {
 	if err != nil || !strings.Contains(string(spec), s.data.Image.Digest) {
 		p.refuse(ImageUnused, "gives its PipelineRun neither the image's reference nor its digest; add spec: {params: [{name: reference, value: $(tt.params.reference)}]}, with the binding {name: reference, value: $(body.image.reference)}")
 	}
-	want := s.data.Sandbox.RuntimeClassName
-	if want == "" {
-		return // the template's own choice holds
-	}
+	judgeSandbox(p, o, s)
+}
+
+// classCure is how a template takes the class from the request.
+const classCure = "write spec: {taskRunTemplate: {podTemplate: {$(tt.params.podField): $(tt.params.podValue)}}}, with the bindings {name: podField, value: $(body.sandbox.podField)} and {name: podValue, value: $(body.sandbox.podValue)}"
+
+// judgeSandbox looks at where the run's Pods execute. What the trigger does not
+// ask for is the template's own choice.
+func judgeSandbox(p *probe, o *unstructured.Unstructured, s *sample) {
+	want := s.data.Sandbox
 	for _, c := range classes(o) {
-		if c.class != want {
+		switch {
+		case want.PodField == "" || c.class == want.RuntimeClassName:
+		case want.RuntimeClassName == "":
+			p.refuse(SandboxNotInTemplate,
+				"gives the Pods of its PipelineRun the RuntimeClass %q at %s also where the trigger's weight, exclude or fallback asks for none; %s", c.class, c.field, classCure)
+		default:
 			p.refuse(SandboxNotInTemplate,
 				"gives the Pods of its PipelineRun the RuntimeClass %q at %s, but the trigger asks for %q; write spec: {taskRunTemplate: {podTemplate: {runtimeClassName: $(tt.params.runtimeClassName)}}}, with the binding {name: runtimeClassName, value: $(body.sandbox.runtimeClassName)}",
-				c.class, c.field, want)
+				c.class, c.field, want.RuntimeClassName)
 		}
 	}
+	pod := podTemplate(o)
+	if label := want.NodeLabel; label != "" {
+		if got, _, _ := unstructured.NestedString(pod, "nodeSelector", label); got != want.NodeLabelValue {
+			p.refuse(NodesNotInTemplate, "does not give the Pods of its PipelineRun the trigger's nodeSelector; "+
+				"write spec: {taskRunTemplate: {podTemplate: {nodeSelector: {$(tt.params.nodeLabel): $(tt.params.nodeLabelValue)}}}}, with bindings of $(body.sandbox.nodeLabel) and $(body.sandbox.nodeLabelValue)")
+		}
+	}
+	for _, t := range want.Tolerations {
+		if !tolerates(pod, t) {
+			p.refuse(NodesNotInTemplate, "does not give the Pods of its PipelineRun the trigger's toleration; "+
+				"write it to spec.taskRunTemplate.podTemplate.tolerations, with bindings of $(body.sandbox.tolerations[0].key), operator, value and effect")
+		}
+	}
+	if limit := want.RunTimeout; limit != "" {
+		got, _, _ := unstructured.NestedString(o.Object, "spec", "timeouts", "pipeline")
+		if d, err := time.ParseDuration(got); err != nil || d.String() != limit {
+			p.refuse(TimeoutNotInTemplate, "gives its PipelineRun the time limit %q, but the trigger's runTimeout is %s; write spec: {timeouts: {pipeline: $(tt.params.runTimeout)}}, with the binding {name: runTimeout, value: $(body.sandbox.runTimeout)}", got, limit)
+		}
+	}
+}
+
+// podTemplate is that of a PipelineRun's Pods in general.
+func podTemplate(o *unstructured.Unstructured) map[string]any {
+	path := []string{"spec", "taskRunTemplate", "podTemplate"}
+	if o.GetAPIVersion() == "tekton.dev/v1beta1" {
+		path = []string{"spec", "podTemplate"}
+	}
+	pod, _, _ := unstructured.NestedMap(o.Object, path...)
+	return pod
+}
+
+func tolerates(pod map[string]any, want RequestToleration) bool {
+	all, _, _ := unstructured.NestedSlice(pod, "tolerations")
+	for _, one := range all {
+		t, ok := one.(map[string]any)
+		text := func(field string) string { s, _ := t[field].(string); return s }
+		if ok && want == (RequestToleration{text("key"), text("operator"), text("value"), text("effect")}) {
+			return true
+		}
+	}
+	return false
 }
 
 // class is the RuntimeClass at one place of a PipelineRun.

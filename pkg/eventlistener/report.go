@@ -43,6 +43,10 @@ const (
 	RunsMoreThanOnce FindingReason = "RunsMoreThanOnce"
 	// SandboxNotInTemplate: the PipelineRun's Pods do not get the requested class.
 	SandboxNotInTemplate FindingReason = "SandboxNotInTemplate"
+	// NodesNotInTemplate: they do not get the trigger's nodeSelector or toleration.
+	NodesNotInTemplate FindingReason = "NodesNotInTemplate"
+	// TimeoutNotInTemplate: the PipelineRun does not get the trigger's runTimeout.
+	TimeoutNotInTemplate FindingReason = "TimeoutNotInTemplate"
 	// ListenerNotReady: the listener has an address, and says that it is not
 	// ready. A warning: what it says may be old, and a request shows.
 	ListenerNotReady FindingReason = "ListenerNotReady"

@@ -1,6 +1,7 @@
 package eventlistener
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -22,8 +23,7 @@ type Request struct {
 	Data RequestData
 }
 
-// RequestData is the request's JSON. No field is ever left out but the
-// RuntimeClass.
+// RequestData is the request's JSON. No field is ever left out but some of sandbox.
 type RequestData struct {
 	Run      string `json:"run"`
 	EntryUID string `json:"entryUID"`
@@ -55,14 +55,61 @@ type RequestImage struct {
 	Base    string `json:"base"`
 }
 
-// RequestSandbox says where the run's Pods are to execute.
+// RequestSandbox says where the run's Pods are to execute. A template can splice
+// texts alone, so that whatever it needs is a text here, and is left out where the
+// default of the template's parameter is to hold.
 type RequestSandbox struct {
-	// RuntimeClassName is left out if the trigger asks for none, so that the
-	// default of a template's parameter holds. An empty one would be refused by
-	// the API server when the Pods are made.
-	RuntimeClassName string              `json:"runtimeClassName,omitempty"`
-	NodeSelector     map[string]string   `json:"nodeSelector"`
-	Tolerations      []corev1.Toleration `json:"tolerations"`
+	// RuntimeClassName is left out if none is asked for. An empty one would be
+	// refused by the API server when the Pods are made.
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+	// PodField and PodValue are a field of the podTemplate and its value:
+	// runtimeClassName and the class; or, for a run that goes around the trigger's
+	// class, schedulerName and the name that it has anyway, as a field cannot be
+	// left out of a template. Both are left out if the trigger names no class.
+	PodField string `json:"podField,omitempty"`
+	PodValue string `json:"podValue,omitempty"`
+	// NodeLabel and NodeLabelValue are the trigger's nodeSelector.
+	NodeLabel      string              `json:"nodeLabel,omitempty"`
+	NodeLabelValue string              `json:"nodeLabelValue,omitempty"`
+	Tolerations    []RequestToleration `json:"tolerations"`
+	// RunTimeout is how long the run may take, as 30m0s.
+	RunTimeout string `json:"runTimeout,omitempty"`
+}
+
+// RequestToleration is a toleration of which no field is left out.
+type RequestToleration struct {
+	Key      string `json:"key"`
+	Operator string `json:"operator"`
+	Value    string `json:"value"`
+	Effect   string `json:"effect"`
+}
+
+// The fields of a podTemplate by which a run is put into a class, or none.
+const (
+	classField     = "runtimeClassName"
+	schedulerField = "schedulerName"
+)
+
+// newRequestSandbox asks for a class. Without one, around says whether the trigger
+// names one all the same.
+func newRequestSandbox(s v1alpha1.Sandbox, class string, around bool) RequestSandbox {
+	r := RequestSandbox{RuntimeClassName: class, Tolerations: []RequestToleration{}}
+	switch {
+	case class != "":
+		r.PodField, r.PodValue = classField, class
+	case around:
+		r.PodField, r.PodValue = schedulerField, corev1.DefaultSchedulerName
+	}
+	for label, value := range s.NodeSelector { // one at most
+		r.NodeLabel, r.NodeLabelValue = label, string(value)
+	}
+	for _, t := range s.Tolerations {
+		r.Tolerations = append(r.Tolerations, RequestToleration{t.Key, cmp.Or(t.Operator, string(corev1.TolerationOpEqual)), string(t.Value), t.Effect})
+	}
+	if s.RunTimeout != nil {
+		r.RunTimeout = s.RunTimeout.Duration.String()
+	}
+	return r
 }
 
 // RequestPrevious is the latest verdict on another digest, where one is known.
@@ -95,12 +142,8 @@ func NewRequest(trigger *v1alpha1.ImageTrigger, entry *v1alpha1.ImageVerificatio
 			Platforms:  []string{},
 			Labels:     map[string]string{},
 		},
-		Source: string(entry.Spec.FirstPush.Source),
-		Sandbox: RequestSandbox{
-			RuntimeClassName: run.Sandbox.Requested,
-			NodeSelector:     map[string]string{},
-			Tolerations:      []corev1.Toleration{},
-		},
+		Source:  string(entry.Spec.FirstPush.Source),
+		Sandbox: newRequestSandbox(trigger.Spec.Sandbox, run.Sandbox.Requested, run.Sandbox.Route != ""),
 	}
 	data.Image.addFacts(entry.ImageFacts())
 	return Request{

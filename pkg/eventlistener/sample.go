@@ -7,9 +7,8 @@ import (
 	"net/http"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/sandbox"
 )
 
 // sample is a request as a listener sees it.
@@ -20,15 +19,12 @@ type sample struct {
 	body   []byte
 }
 
-// newSamples returns two requests that differ in everything that differs between
-// real ones: the first knows nothing of the image but its digest, the second
-// knows all there is. What a template does right for both it does right.
+// newSamples returns requests that differ in everything that differs between real
+// ones: the first knows nothing of the image but its digest, the second knows all
+// there is, and where runs may go around the trigger's class a third one does. What
+// a template does right for all of them it does right.
 func newSamples(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]sample, error) {
-	sandbox := RequestSandbox{
-		RuntimeClassName: trigger.Spec.Sandbox.RuntimeClassName,
-		NodeSelector:     map[string]string{},
-		Tolerations:      []corev1.Toleration{},
-	}
+	inClass := newRequestSandbox(trigger.Spec.Sandbox, trigger.Spec.Sandbox.RuntimeClassName, false)
 	plain, full := strings.Repeat("0a", 32), strings.Repeat("1b", 32)
 	requests := []struct {
 		name string
@@ -42,7 +38,7 @@ func newSamples(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]sample, 
 				Reference: "registry.invalid/sample/a@sha256:" + plain, Repository: "sample/a", Digest: "sha256:" + plain,
 				Tags: []string{"latest"}, Platforms: []string{}, Labels: map[string]string{},
 			},
-			Sandbox: sandbox,
+			Sandbox: inClass,
 		}},
 		{"a request with all facts of the image", "v1.0", RequestData{
 			Run: "sample-" + full[:32], EntryUID: "11111111-1111-4111-8111-111111111111",
@@ -55,9 +51,15 @@ func newSamples(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]sample, 
 				Labels:  map[string]string{"tier": `quote " dollar $(tt.params.run) brace {`},
 				Created: "2006-01-02T15:04:05Z", Size: 1 << 30, Base: "docker.io/library/debian:12",
 			},
-			Sandbox:  sandbox,
+			Sandbox:  inClass,
 			Previous: RequestPrevious{Digest: "sha256:" + plain, Verdict: "pass"},
 		}},
+	}
+	if sandbox.Detours(trigger.Spec.Sandbox) {
+		around := requests[0]
+		around.name = "a request around the sandbox"
+		around.data.Sandbox = newRequestSandbox(trigger.Spec.Sandbox, "", true)
+		requests = append(requests, around)
 	}
 	var samples []sample
 	for _, r := range requests {

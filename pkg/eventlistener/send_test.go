@@ -109,7 +109,7 @@ func TestSendPostsABinaryCloudEvent(t *testing.T) {
 			`"repository":"team-a/app","digest":"` + testDigest + `","tags":["v1","v2"],` +
 			`"mediaType":"application/vnd.oci.image.manifest.v1+json","platforms":["linux/amd64"],"labels":{"tier":"prod"},` +
 			`"created":"2025-03-01T12:00:00Z","size":42,"base":""},"source":"event",` +
-			`"sandbox":{"runtimeClassName":"kata","nodeSelector":{},"tolerations":[]},"previous":{"digest":"","verdict":""}}`,
+			`"sandbox":{"runtimeClassName":"kata","podField":"runtimeClassName","podValue":"kata","tolerations":[]},"previous":{"digest":"","verdict":""}}`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
@@ -132,7 +132,7 @@ func TestRequestOfAnEntryOfWhichNothingIsKnownHasEveryFieldButTheClass(t *testin
 	want := `{"run":"app-0011","entryUID":"5f0c","cause":"Push","causeKey":"v2@now",` +
 		`"image":{"reference":"image-registry.openshift-image-registry.svc:5000/team-a/app@` + testDigest + `",` +
 		`"repository":"team-a/app","digest":"` + testDigest + `","tags":["v1"],"mediaType":"","platforms":[],"labels":{},` +
-		`"created":"","size":0,"base":""},"source":"event","sandbox":{"nodeSelector":{},"tolerations":[]},"previous":{"digest":"","verdict":""}}`
+		`"created":"","size":0,"base":""},"source":"event","sandbox":{"tolerations":[]},"previous":{"digest":"","verdict":""}}`
 	if diff := cmp.Diff(want, string(body)); diff != "" {
 		t.Errorf("data (-want +got):\n%s", diff)
 	}

@@ -32,8 +32,6 @@ type Trigger struct {
 	Confirmable bool
 	// Freshness is how long a verdict covers further pushes; 0 is not at all.
 	Freshness time.Duration
-	// RuntimeClass is what the run's Pods must have; empty asks for none.
-	RuntimeClass string
 	// Retries is how often a run whose infrastructure failed is repeated.
 	Retries int
 	// SkipSuperseded is true if a push that waits is given up for a newer one.
@@ -53,12 +51,11 @@ func TriggerOf(t *v1alpha1.ImageTrigger) Trigger {
 		return Trigger{Gone: true}
 	}
 	facts := Trigger{
-		Ready:        t.IsReady(),
-		Generation:   t.Generation,
-		Confirmable:  t.Status.Confirmable,
-		Freshness:    defaultFreshness,
-		RuntimeClass: t.Spec.Sandbox.RuntimeClassName,
-		Retries:      defaultRetries,
+		Ready:       t.IsReady(),
+		Generation:  t.Generation,
+		Confirmable: t.Status.Confirmable,
+		Freshness:   defaultFreshness,
+		Retries:     defaultRetries,
 
 		SkipSuperseded: t.Spec.Superseded == v1alpha1.SupersededSkip,
 		SinkLog:        sinkLog(t),

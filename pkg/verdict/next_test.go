@@ -390,10 +390,9 @@ func TestTriggerOf(t *testing.T) {
 		{"no trigger is gone", nil, verdict.Trigger{Gone: true}},
 		{"a ready one, with the default freshness", made(func(*v1alpha1.ImageTrigger) {}),
 			verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
-		{"a freshness of 0 and a class", made(func(tr *v1alpha1.ImageTrigger) {
+		{"a freshness of 0", made(func(tr *v1alpha1.ImageTrigger) {
 			tr.Spec.Freshness = &metav1.Duration{}
-			tr.Spec.Sandbox.RuntimeClassName = "kata"
-		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, RuntimeClass: "kata", Retries: 2, SinkLog: listenerLog}},
+		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Retries: 2, SinkLog: listenerLog}},
 		{"one whose sink cannot be looked into is ready and not confirmable", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateUnknown("NotCheckable", "", now) }),
 			verdict.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
 		{"one whose template is refused", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateRefused("NameNotRun", "cure", now) }),

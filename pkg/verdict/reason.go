@@ -13,6 +13,8 @@ const (
 	FactsUnreadable Reason = "FactsUnreadable"
 	// FilterInvalid: the trigger's filter does not compile.
 	FilterInvalid Reason = "FilterInvalid"
+	// SandboxUndecided: it cannot be decided where the run executes.
+	SandboxUndecided Reason = "SandboxUndecided"
 	// RetryScheduled: the latest run's infrastructure failed; it is repeated.
 	RetryScheduled Reason = "RetryScheduled"
 )

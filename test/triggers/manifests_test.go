@@ -69,7 +69,10 @@ func TestManifestsFitEachOther(t *testing.T) {
 	m := load(t)
 	pipe := only(t, m.pipelines)
 	listener, binding, template := only(t, m.listeners), only(t, m.bindings), only(t, m.templates)
-	run := runOf(t, template)
+	run, err := render(t, request(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	trigger := listener.Spec.Triggers[0]
 	for _, pair := range []struct{ what, names, is string }{

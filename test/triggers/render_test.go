@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	"github.com/tektoncd/triggers/pkg/template"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -30,16 +32,8 @@ func request() object {
 			"reference": reference, "repository": "demo/app", "digest": digest, "tags": []any{"v1"},
 			"labels": object{"tier": "prod"}, "platforms": []any{"linux/amd64"},
 		},
-		"sandbox": object{"runtimeClassName": "kata"},
+		"sandbox": object{"runtimeClassName": "kata", "podField": "runtimeClassName", "podValue": "kata", "tolerations": []any{}},
 	}
-}
-
-func runOf(t *testing.T, tt *triggersv1.TriggerTemplate) pipelinev1.PipelineRun {
-	t.Helper()
-	if len(tt.Spec.ResourceTemplates) != 1 {
-		t.Fatalf("the template makes %d objects; a second would be skipped when the run is there already", len(tt.Spec.ResourceTemplates))
-	}
-	return decodeRun(t, tt.Spec.ResourceTemplates[0].Raw)
 }
 
 func decodeRun(t *testing.T, raw []byte) pipelinev1.PipelineRun {
@@ -73,7 +67,11 @@ func render(t *testing.T, body object, header http.Header) (pipelinev1.PipelineR
 	if err != nil {
 		return pipelinev1.PipelineRun{}, err
 	}
-	return decodeRun(t, template.ResolveResources(resolved.TriggerTemplate, params)[0]), nil
+	made := template.ResolveResources(resolved.TriggerTemplate, params)
+	if len(made) != 1 {
+		t.Fatalf("the template makes %d objects; a second would be skipped when the run is there already", len(made))
+	}
+	return decodeRun(t, made[0]), nil
 }
 
 // The run carries what Revet finds it again by.
@@ -115,6 +113,34 @@ func TestRenderedRunWithoutAClass(t *testing.T) {
 	}
 	if class := *got.Spec.TaskRunTemplate.PodTemplate.RuntimeClassName; class != "kata" {
 		t.Errorf("the class is %q", class)
+	}
+}
+
+// A run that goes around the class gets none, and no other field that it would
+// not have had; what the trigger says of nodes and time arrives.
+func TestRenderedRunAroundTheClass(t *testing.T) {
+	body := request()
+	body["sandbox"] = object{
+		"podField": "schedulerName", "podValue": "default-scheduler", "nodeLabel": "example.com/pool", "nodeLabelValue": "scans",
+		"tolerations": []any{object{"key": "scans", "operator": "Equal", "value": "only", "effect": "NoExecute"}}, "runTimeout": "10m0s",
+	}
+	got, err := render(t, body, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := got.Spec.TaskRunTemplate.PodTemplate
+	if pod.RuntimeClassName != nil || pod.SchedulerName != "default-scheduler" {
+		t.Errorf("the class is %v, the scheduler %q", pod.RuntimeClassName, pod.SchedulerName)
+	}
+	if diff := cmp.Diff(map[string]string{"example.com/pool": "scans"}, pod.NodeSelector); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+	want := []corev1.Toleration{{Key: "scans", Operator: corev1.TolerationOpEqual, Value: "only", Effect: corev1.TaintEffectNoExecute}}
+	if diff := cmp.Diff(want, pod.Tolerations); diff != "" {
+		t.Errorf("tolerations (-want +got):\n%s", diff)
+	}
+	if limit := got.Spec.Timeouts.Pipeline.Duration; limit != 10*time.Minute {
+		t.Errorf("the time limit is %s", limit)
 	}
 }
 
@@ -191,7 +217,9 @@ func TestTriggersSubstitutesTwice(t *testing.T) {
 		paths = append(paths, p.Value)
 	}
 	same(t, "what the binding takes", []string{
-		"$(body.run)", "$(body.entryUID)", "$(body.image.reference)", "$(body.image.digest)", "$(body.sandbox.runtimeClassName)",
+		"$(body.run)", "$(body.entryUID)", "$(body.image.reference)", "$(body.image.digest)", "$(body.sandbox.podField)", "$(body.sandbox.podValue)",
+		"$(body.sandbox.nodeLabel)", "$(body.sandbox.nodeLabelValue)", "$(body.sandbox.tolerations[0].key)", "$(body.sandbox.tolerations[0].operator)",
+		"$(body.sandbox.tolerations[0].value)", "$(body.sandbox.tolerations[0].effect)", "$(body.sandbox.runTimeout)",
 	}, paths)
 }
 

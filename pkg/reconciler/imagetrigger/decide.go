@@ -18,11 +18,12 @@ import (
 const (
 	ReasonSelectorInvalid        = "SelectorInvalid"
 	ReasonFilterInvalid          = "FilterInvalid"
-	ReasonRuntimeClassNotFound   = "RuntimeClassNotFound"
+	ReasonRuntimeClassNotFound   = v1alpha1.ReasonRuntimeClassNotFound
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
 	ReasonRunsNotAllowed         = "RunsNotAllowed"
 	ReasonStreamsNotVisible      = "StreamsNotVisible"
 	ReasonNoNamespaceSelected    = "NoNamespaceSelected"
+	ReasonSandboxInvalid         = "SandboxInvalid"
 )
 
 // decide returns the trigger with the status that follows from what was seen. It
@@ -32,6 +33,7 @@ func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1
 	next.Status.ObservedGeneration = trigger.Generation
 	decideFilter(next, o, now)
 	decideSink(next, o, now)
+	decideSandbox(next, o, now)
 	decideTemplate(next, o, now)
 	decideRights(next, o.rights, now)
 	decideSweep(next, o, now)
@@ -66,9 +68,26 @@ func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 		next.MarkFilterInvalid(ReasonSelectorInvalid, "spec.images: "+o.selectorErr.Error(), now)
 	case o.filterErr != nil:
 		next.MarkFilterInvalid(ReasonFilterInvalid, "spec.filter: "+o.filterErr.Error(), now)
+	case o.sandboxErr != nil:
+		next.MarkFilterInvalid(ReasonSandboxInvalid, o.sandboxErr.Error(), now)
 	default:
 		next.MarkFilterValid(now)
 	}
+}
+
+// decideSandbox says whether there is the class, and what is done without it.
+func decideSandbox(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
+	if !o.classMissing {
+		next.MarkSandboxAvailable(now)
+		return
+	}
+	message := fmt.Sprintf("the cluster has no RuntimeClass %q", next.Spec.Sandbox.RuntimeClassName)
+	if next.Spec.Sandbox.Fallback == v1alpha1.FallbackDefault {
+		message += "; runs execute in the default runtime, as spec.sandbox.fallback is Default, and their entries say so. Create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)"
+	} else {
+		message += "; nothing runs until there is, as spec.sandbox.fallback is Refuse"
+	}
+	next.MarkSandboxMissing(ReasonRuntimeClassNotFound, message, now)
 }
 
 func decideTemplate(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
@@ -76,7 +95,7 @@ func decideTemplate(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	switch {
 	case refused:
 		next.MarkTemplateRefused(string(refusal.Reason), refusal.Message, now)
-	case o.classMissing:
+	case o.classMissing && next.Spec.Sandbox.Fallback != v1alpha1.FallbackDefault:
 		next.MarkTemplateRefused(ReasonRuntimeClassNotFound, fmt.Sprintf(
 			"the cluster has no RuntimeClass %q, so that the run's Pods could not start; create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)",
 			next.Spec.Sandbox.RuntimeClassName), now)

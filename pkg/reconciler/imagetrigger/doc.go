@@ -4,11 +4,13 @@
 // Contract: a pass reads (observe), decides without effects (decide), and writes
 // the status only if it differs. Conditions, and what Ready makes of them:
 //
-//	FilterValid       the filter and the selectors compile
+//	FilterValid       the filter, the selectors and the exclusions compile
 //	SinkResolved      the sink has an address that may be used
 //	TemplateAccepted  what the sink starts is named after the run and runs in the
 //	                  requested sandbox, whose RuntimeClass exists; Unknown for a sink
 //	                  that cannot be looked into, which does not keep it from Ready
+//	SandboxAvailable  the RuntimeClass exists; False with a fallback to the default
+//	                  runtime does not keep it from Ready
 //	Authorized        the service account exists and sees at least one of the
 //	                  selected namespaces; the listener's account may create runs
 //	Swept             the latest sweep saw all that is selected; not part of Ready

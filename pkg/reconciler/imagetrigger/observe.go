@@ -8,6 +8,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
 	"github.com/revet-dev/revet/pkg/filter"
+	"github.com/revet-dev/revet/pkg/sandbox"
 	"github.com/revet-dev/revet/pkg/selector"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
@@ -19,9 +20,10 @@ const maxNamespaces = 100
 // observed is what one pass read about a trigger. A nil or empty field means "no
 // trouble" only where the field says so.
 type observed struct {
-	// selectorErr and filterErr are nil if they compile.
+	// selectorErr, filterErr and sandboxErr are nil if they compile.
 	selectorErr error
 	filterErr   error
+	sandboxErr  error
 	selector    *selector.Selector
 
 	uri string
@@ -60,6 +62,7 @@ type rights struct {
 func compile(trigger *v1alpha1.ImageTrigger) observed {
 	var o observed
 	o.selector, o.selectorErr = selector.Compile(trigger)
+	o.sandboxErr = sandbox.Check(trigger.Spec.Sandbox)
 	if trigger.Spec.Filter != "" {
 		_, o.filterErr = filter.Compile(trigger.Spec.Filter)
 	}

@@ -61,8 +61,9 @@ func compactCondition(c *metav1.Condition) {
 }
 
 func compactRun(r *v1alpha1.RunStatus) {
-	share(&r.Name, &r.Cause.Key, &r.Reason, &r.Message, &r.Digest, &r.Summary, &r.Sandbox.Requested, &r.Sandbox.Node)
+	share(&r.Name, &r.Cause.Key, &r.Reason, &r.Message, &r.Digest, &r.Summary, &r.Sandbox.Requested, &r.Sandbox.RouteMessage, &r.Sandbox.Node)
 	share(&r.Cause.Type)
+	share(&r.Sandbox.Route)
 	share(&r.Outcome)
 	for i := range r.Sandbox.Observed {
 		share(&r.Sandbox.Observed[i])

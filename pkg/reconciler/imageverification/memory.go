@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/sandbox"
 	"github.com/revet-dev/revet/pkg/verdict"
 )
 
@@ -31,6 +32,8 @@ type sent struct {
 	at    time.Time
 	err   error
 	facts *v1alpha1.ImageFacts
+	// route is where run 1 was asked to execute.
+	route sandbox.Route
 	// trigger is what it was when the request was sent.
 	trigger verdict.Trigger
 }

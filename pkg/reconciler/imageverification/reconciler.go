@@ -29,7 +29,7 @@ const (
 	maxSteps = 16
 )
 
-// Options are what a Reconciler works with. All but Emitter are required.
+// Options are what a Reconciler works with. All but Emitter and SandboxKey are required.
 type Options struct {
 	// Cached reads ImageVerifications, ImageTriggers and PipelineRuns from
 	// informers, with the indexes of Index.
@@ -46,6 +46,9 @@ type Options struct {
 	Now      func() time.Time
 	// Emitter is nil if nobody is to be told.
 	Emitter Emitter
+	// SandboxKey reads the key of sandboxes' weights. Nil if there is none: triggers
+	// with a weight then wait.
+	SandboxKey func(context.Context) ([]byte, error)
 	// MaxConcurrent bounds the runs of all triggers that are under way at once.
 	MaxConcurrent int
 }
@@ -76,6 +79,7 @@ type Reconciler struct {
 	sink     Sink
 	facts    Facts
 	lease    Lease
+	key      func(context.Context) ([]byte, error)
 	emitter  *paced
 	recorder record.EventRecorder
 	metrics  *Metrics
@@ -97,7 +101,7 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease,
+		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
 		emitter: &paced{emitter: o.Emitter}, memory: newMemory(), census: newCensus(), filters: newFilters(),
 	}

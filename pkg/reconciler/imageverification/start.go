@@ -12,7 +12,9 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/sandbox"
 	"github.com/revet-dev/revet/pkg/verdict"
 )
 
@@ -28,6 +30,10 @@ const (
 	// unrecorded is how long a request for run 1 may have been sent before that is
 	// written down without the run having been seen.
 	unrecorded = 50 * time.Millisecond
+	// keyRetry is how often the key of the sandbox's weight is asked for again.
+	keyRetry = 5 * time.Second
+	// maxRouteMessage is the bound of v1alpha1.SandboxStatus.
+	maxRouteMessage = 512
 	// factsTimeout bounds what reading an image may cost a worker and a slot.
 	factsTimeout = 10 * time.Second
 )
@@ -39,7 +45,11 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 	}
 	if p.seen.Sight == verdict.Found {
 		// Fired by an earlier process, and not recorded: only that is left to do.
-		return true, r.write(ctx, p, r.begin(p, d, nil, r.now()))
+		route, err := r.route(ctx, p)
+		if err != nil {
+			return false, r.unrouted(ctx, p, err)
+		}
+		return true, r.write(ctx, p, r.begin(p, d, nil, route, r.now()))
 	}
 	if given, err := r.superseded(ctx, p, d.Cause); given || err != nil {
 		return true, err
@@ -62,22 +72,26 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 	default:
 		return r.wait(ctx, p, refusal)
 	}
-	if p.entry.Status.RunCount == 0 && d.Cause.Type == v1alpha1.CausePush && p.facts.Confirmable {
-		return r.fireFirst(ctx, p, d, facts)
+	route, err := r.route(ctx, p)
+	if err != nil {
+		return false, r.unrouted(ctx, p, err)
 	}
-	return r.recordThenSend(ctx, p, r.begin(p, d, facts, r.now()))
+	if p.entry.Status.RunCount == 0 && d.Cause.Type == v1alpha1.CausePush && p.facts.Confirmable {
+		return r.fireFirst(ctx, p, d, facts, route)
+	}
+	return r.recordThenSend(ctx, p, r.begin(p, d, facts, route, r.now()))
 }
 
 // fireFirst fires run 1, whose intent is the entry's creation, and leaves the
 // recording for when the run is seen, which is one write for both. A crash
 // before that repeats the request; its PipelineRun exists then, and stays alone.
-func (r *Reconciler) fireFirst(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts) (bool, error) {
+func (r *Reconciler) fireFirst(ctx context.Context, p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts, route sandbox.Route) (bool, error) {
 	if p.seen.Sight == verdict.NotLooked && r.now().Sub(p.entry.CreationTimestamp.Time) > firedBefore {
 		return true, r.look(ctx, p)
 	}
 	draft := p.entry.DeepCopy()
 	draft.Status.Tags = ledger.Tags(draft)
-	r.begin(p, d, facts, r.now())(&draft.Status)
+	r.begin(p, d, facts, route, r.now())(&draft.Status)
 	held, release, leads := r.lease.Hold(ctx, p.key)
 	if !leads {
 		return false, r.lost(p)
@@ -85,7 +99,7 @@ func (r *Reconciler) fireFirst(ctx context.Context, p *pass, d verdict.Decision,
 	defer release()
 	run := verdict.Current(&draft.Status)
 	done := r.send(held, p, draft, run)
-	done.facts = facts
+	done.facts, done.route = facts, route
 	r.memory.didSend(run.Name, done)
 	return true, nil
 }
@@ -99,7 +113,7 @@ func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decisio
 		return false, later(unrecorded - since)
 	}
 	ours := p.seen.Sight == verdict.Found && verdict.Foreign(p.entry, name, p.seen.Run) == ""
-	now, seen, begin := r.now(), p.seen.Run, r.begin(p, d, done.facts, done.at)
+	now, seen, begin := r.now(), p.seen.Run, r.begin(p, d, done.facts, done.route, done.at)
 	err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
 		begin(s)
 		verdict.Attempt(s, done.trigger, done.at)
@@ -121,12 +135,12 @@ func (r *Reconciler) recordFirst(ctx context.Context, p *pass, d verdict.Decisio
 }
 
 // begin returns the change of status that begins a run which was decided at a time.
-func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts, decided time.Time) func(*v1alpha1.ImageVerificationStatus) {
+func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFacts, route sandbox.Route, decided time.Time) func(*v1alpha1.ImageVerificationStatus) {
 	run := v1alpha1.RunStatus{
 		Name:              ledger.RunName(p.entry, p.entry.Status.RunCount+1),
 		Cause:             d.Cause,
 		TriggerGeneration: p.facts.Generation,
-		Sandbox:           v1alpha1.SandboxStatus{Requested: p.facts.RuntimeClass},
+		Sandbox:           v1alpha1.SandboxStatus{Requested: route.RuntimeClassName, Route: route.Around, RouteMessage: image.Cut(route.Message, maxRouteMessage)},
 	}
 	return func(s *v1alpha1.ImageVerificationStatus) {
 		if facts != nil {
@@ -134,6 +148,42 @@ func (r *Reconciler) begin(p *pass, d verdict.Decision, facts *v1alpha1.ImageFac
 		}
 		verdict.Begin(s, run, decided)
 	}
+}
+
+// route decides where the next run executes.
+func (r *Reconciler) route(ctx context.Context, p *pass) (sandbox.Route, error) {
+	if p.trigger == nil {
+		return sandbox.Route{}, nil // it was deleted, and what it asked for is not known
+	}
+	var key []byte
+	if s := p.trigger.Spec.Sandbox; sandbox.Weighted(s) {
+		if r.key == nil {
+			return sandbox.Route{}, sandbox.ErrNoKey
+		}
+		var err error
+		if key, err = r.key(ctx); err != nil {
+			return sandbox.Route{}, err
+		}
+	}
+	digest, err := image.ParseDigest(p.entry.Spec.Digest)
+	if err != nil {
+		return sandbox.Route{}, fmt.Errorf("entry %q: %w", p.key, err)
+	}
+	img := sandbox.Image{Digest: digest, Repository: p.entry.Spec.Repository.Name}
+	for _, t := range ledger.Tags(p.entry) {
+		img.Tags = append(img.Tags, t.Tag)
+	}
+	return sandbox.Decide(p.trigger.Spec.Sandbox, key, img, p.trigger.IsSandboxMissing())
+}
+
+// unrouted ends the pass of an entry of which it cannot be decided where it runs.
+func (r *Reconciler) unrouted(ctx context.Context, p *pass, cause error) error {
+	r.slots.free(p.key)
+	p.log.Warn("deciding where the run executes", zap.Error(cause))
+	if err := r.hold(ctx, p, verdict.Decision{Reason: verdict.SandboxUndecided, Message: cause.Error()}); err != nil {
+		return err
+	}
+	return controller.NewRequeueAfter(keyRetry)
 }
 
 // slot asks for one of the trigger's maxConcurrent slots, and of all triggers'.

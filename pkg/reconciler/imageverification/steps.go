@@ -127,6 +127,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	}
 	now, seen, facts := r.now(), p.seen.Run, p.facts
 	outcome := verdict.Judge(digest, run.Sandbox.Requested, seen, pods)
+	outcome.Sandbox.Route, outcome.Sandbox.RouteMessage = run.Sandbox.Route, run.Sandbox.RouteMessage
 	err = r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
 		verdict.Finish(s, seen, outcome, facts.Freshness, now)
 		verdict.Schedule(s, facts, now) // in one write: a retry is neither lost nor made twice

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -10,7 +11,7 @@ import (
 
 // The conditions of an ImageTrigger.
 const (
-	// ConditionReady sums up the others but Swept and Confirmed: pushes are fired only while it is True.
+	// ConditionReady sums up the others but Swept, Confirmed and SandboxAvailable: pushes are fired only while it is True.
 	ConditionReady = "Ready"
 	// ConditionSinkResolved: the sink has an address that may be used.
 	ConditionSinkResolved = "SinkResolved"
@@ -27,6 +28,10 @@ const (
 	// ConditionConfirmed: the runs that were requested appeared. It is not part of
 	// Ready, as a request that is sent again is what cures it.
 	ConditionConfirmed = "Confirmed"
+	// ConditionSandboxAvailable: the cluster has the RuntimeClass that the trigger
+	// names, if it names one. It is not part of Ready: where it is False and the
+	// trigger does not allow to run without, TemplateAccepted is False too.
+	ConditionSandboxAvailable = "SandboxAvailable"
 )
 
 // The conditions of an ImageVerification.
@@ -51,6 +56,8 @@ const (
 	ReasonFilterValid      = "FilterValid"
 	ReasonSwept            = "Swept"
 	ReasonConfirmed        = "Confirmed"
+	ReasonSandboxAvailable = "SandboxAvailable"
+	ReasonNoSandbox        = "NoSandboxRequested"
 	ReasonNotChecked       = "NotChecked"
 
 	ReasonRecorded = "Recorded"
@@ -138,6 +145,29 @@ func (t *ImageTrigger) MarkSwept(message string, now time.Time) {
 // MarkNotSwept records what the latest sweep could not see.
 func (t *ImageTrigger) MarkNotSwept(reason, message string, now time.Time) {
 	t.mark(ConditionSwept, metav1.ConditionFalse, reason, message, now)
+}
+
+// ReasonRuntimeClassNotFound: the cluster has no such RuntimeClass.
+const ReasonRuntimeClassNotFound = "RuntimeClassNotFound"
+
+// MarkSandboxAvailable records that the RuntimeClass exists, or that none is named.
+func (t *ImageTrigger) MarkSandboxAvailable(now time.Time) {
+	reason, message := ReasonSandboxAvailable, fmt.Sprintf("RuntimeClass %q exists", t.Spec.Sandbox.RuntimeClassName)
+	if t.Spec.Sandbox.RuntimeClassName == "" {
+		reason, message = ReasonNoSandbox, "the trigger names no RuntimeClass: the template decides where runs execute"
+	}
+	t.mark(ConditionSandboxAvailable, metav1.ConditionTrue, reason, message, now)
+}
+
+// MarkSandboxMissing records why runs cannot execute in the RuntimeClass.
+func (t *ImageTrigger) MarkSandboxMissing(reason, message string, now time.Time) {
+	t.mark(ConditionSandboxAvailable, metav1.ConditionFalse, reason, message, now)
+}
+
+// IsSandboxMissing reports whether the cluster was found to have no such RuntimeClass.
+func (t *ImageTrigger) IsSandboxMissing() bool {
+	c := meta.FindStatusCondition(t.Status.Conditions, ConditionSandboxAvailable)
+	return c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == t.Generation
 }
 
 // MarkConfirmed records that no request waits for its run for long.

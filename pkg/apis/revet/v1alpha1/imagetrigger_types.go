@@ -228,7 +228,7 @@ type SinkRef struct {
 
 // Sandbox says where the Pods of a run execute.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.runtimeClassName) && self.runtimeClassName != '' || !(has(self.weight) && self.weight < 100 || has(self.exclude) || has(self.fallback) && self.fallback == 'Default')",message="weight, exclude and fallback speak of a class: set runtimeClassName"
+// +kubebuilder:validation:XValidation:rule="has(self.runtimeClassName) && self.runtimeClassName != ” || !(has(self.weight) && self.weight < 100 || has(self.exclude) || has(self.fallback) && self.fallback == 'Default')",message="weight, exclude and fallback speak of a class: set runtimeClassName"
 type Sandbox struct {
 	// RuntimeClassName is the RuntimeClass of the run's Pods, for example kata.
 	// A pass from a Pod that did not have it is an Error, never a pass. Empty
@@ -264,11 +264,12 @@ type Sandbox struct {
 	// the RuntimeClass selects. More of them belong into the RuntimeClass's
 	// scheduling, which Kubernetes adds to every Pod of the class.
 	// +kubebuilder:validation:MaxProperties=1
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9.-]{1,253}/)?[A-Za-z0-9_.-]{1,63}$'))",message="nodeSelector takes the key of a label, as example.com/pool"
 	// +optional
-	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 
-	// Tolerations are those of the Pods, beside the RuntimeClass's own.
-	// +kubebuilder:validation:MaxItems=2
+	// Tolerations is one of the Pods, beside the RuntimeClass's own.
+	// +kubebuilder:validation:MaxItems=1
 	// +listType=atomic
 	// +optional
 	Tolerations []Toleration `json:"tolerations,omitempty"`
@@ -295,18 +296,27 @@ type SandboxExclusion struct {
 	Reason string `json:"reason"`
 }
 
+// LabelValue is the value of a label or a taint.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$`
+type LabelValue string
+
 // Toleration is a Pod's toleration, without a time.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",message="a toleration with operator Exists has no value"
+// +kubebuilder:validation:XValidation:rule="has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",message="a toleration without a key has operator Exists"
 type Toleration struct {
-	// +kubebuilder:validation:MaxLength=316
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:Pattern=`^(([a-z0-9.-]{1,253}/)?[A-Za-z0-9_.-]{1,63})?$`
 	// +optional
 	Key string `json:"key,omitempty"`
 	// +kubebuilder:validation:Enum=Exists;Equal
 	// +kubebuilder:default=Equal
 	// +optional
 	Operator string `json:"operator,omitempty"`
-	// +kubebuilder:validation:MaxLength=63
 	// +optional
-	Value string `json:"value,omitempty"`
+	Value LabelValue `json:"value,omitempty"`
 	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
 	Effect string `json:"effect"`
 }
@@ -331,7 +341,7 @@ type ImageTriggerStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// Conditions are Ready, FilterValid, SinkResolved, TemplateAccepted, Authorized,
-	// Swept and Confirmed.
+	// Swept, Confirmed and SandboxAvailable.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
