@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
@@ -143,10 +144,23 @@ func TestCheck(t *testing.T) {
 	good := want{checked: true, confirmable: true}
 	refused := func(reasons ...FindingReason) want { return want{checked: true, reasons: reasons} }
 	unknown := want{reasons: []FindingReason{NotCheckable}}
+	excluding := func(s *v1alpha1.Sandbox) {
+		s.Exclude = []v1alpha1.SandboxExclusion{{Images: "team-a/**", Reason: "it needs io_uring"}}
+	}
+	placed := func(s *v1alpha1.Sandbox) {
+		s.NodeSelector = map[string]v1alpha1.LabelValue{"example.com/pool": "scans"}
+		s.Tolerations = []v1alpha1.Toleration{{Key: "scans", Value: "only", Effect: "NoSchedule"}}
+		s.RunTimeout = &metav1.Duration{Duration: 10 * time.Minute}
+	}
+	around := listener{
+		edit:   []string{"runtimeClassName: $(tt.params.class)", "$(tt.params.field): $(tt.params.value)"},
+		params: []string{"class=", "field=$(body.sandbox.podField)", "value=$(body.sandbox.podValue)"},
+	}
 	for _, test := range []struct {
 		name     string
 		listener listener
 		noClass  bool
+		sandbox  func(*v1alpha1.Sandbox)
 		want     want
 	}{
 		{name: "a template as it should be", want: good},
@@ -181,6 +195,19 @@ func TestCheck(t *testing.T) {
 		{name: "no class although the trigger asks for one", listener: listener{edit: []string{"runtimeClassName: $(tt.params.class)", "hostNetwork: false"}}, want: refused(SandboxNotInTemplate)},
 		{name: "another class than the trigger asks for", listener: listener{edit: []string{"$(tt.params.class)", "runc"}}, want: refused(SandboxNotInTemplate)},
 		{name: "a task that leaves the sandbox", listener: listener{edit: []string{"taskRunTemplate:", "taskRunSpecs: [{pipelineTaskName: scan, podTemplate: {runtimeClassName: runc}}], taskRunTemplate:"}}, want: refused(SandboxNotInTemplate)},
+
+		{name: "runs around the class, and a template that follows", sandbox: excluding, listener: around, want: good},
+		{name: "runs around the class, and a template with the class written into it", sandbox: excluding, listener: listener{edit: []string{"$(tt.params.class)", "kata"}, params: []string{"class="}}, want: refused(SandboxNotInTemplate)},
+		{name: "runs around the class, and a binding that reads it", sandbox: excluding, want: refused(ParamUnresolved)},
+		{name: "a template that follows, and a trigger that asks for no class", noClass: true, listener: listener{
+			edit: around.edit, params: around.params, defaults: []string{"field=runtimeClassName", "value=kata"}}, want: good},
+		{name: "nodes, a toleration and a time that the template takes", sandbox: placed, listener: listener{
+			edit: []string{"podTemplate: {", "podTemplate: {nodeSelector: {$(tt.params.label): $(tt.params.labelValue)}, tolerations: [{key: $(tt.params.key), operator: $(tt.params.operator), value: $(tt.params.tolerated), effect: $(tt.params.effect)}], ",
+				"pipelineRef:", "timeouts: {pipeline: $(tt.params.limit)}, pipelineRef:"},
+			params: []string{"label=$(body.sandbox.nodeLabel)", "labelValue=$(body.sandbox.nodeLabelValue)", "limit=$(body.sandbox.runTimeout)", "key=$(body.sandbox.tolerations[0].key)",
+				"operator=$(body.sandbox.tolerations[0].operator)", "tolerated=$(body.sandbox.tolerations[0].value)", "effect=$(body.sandbox.tolerations[0].effect)"},
+		}, want: good},
+		{name: "nodes, a toleration and a time that the template ignores", sandbox: placed, want: refused(NodesNotInTemplate, TimeoutNotInTemplate)},
 
 		{name: "a TaskRun", listener: listener{edit: []string{"kind: PipelineRun", "kind: TaskRun"}}, want: refused(TaskRunNotSupported, NoPipelineRun)},
 		{name: "something else", listener: listener{edit: []string{"apiVersion: tekton.dev/v1, kind: PipelineRun", "apiVersion: v1, kind: ConfigMap"}}, want: refused(NoPipelineRun)},
@@ -241,7 +268,11 @@ func TestCheck(t *testing.T) {
 				class = ""
 			}
 			checker := NewChecker(newTestClient(t, test.listener.build(t)...), testPolicy)
-			report, err := checker.Check(t.Context(), trigger(class))
+			asking := trigger(class)
+			if test.sandbox != nil {
+				test.sandbox(&asking.Spec.Sandbox)
+			}
+			report, err := checker.Check(t.Context(), asking)
 			if err != nil {
 				t.Fatal(err)
 			}

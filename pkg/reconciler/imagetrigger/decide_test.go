@@ -78,6 +78,8 @@ func TestDecide(t *testing.T) {
 		}, want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isUnknown, "a Broker", false}},
 		{"nothing known of the template", func(o *observed) { o.report = eventlistener.Report{} },
 			want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isUnknown, "not looked into", false}},
+		{"an exclusion that cannot be read", func(o *observed) { o.sandboxErr = errors.New("spec.sandbox.exclude[0].images: no") },
+			want{isFalse, "SandboxInvalid", v1alpha1.ConditionFilterValid, isFalse, "exclude[0]", true}},
 		{"a RuntimeClass that is not there; runs that were requested go on", func(o *observed) { o.classMissing = true },
 			want{isFalse, "RuntimeClassNotFound", v1alpha1.ConditionTemplateAccepted, isFalse, "kubectl get runtimeclasses", true}},
 		{"no service account", func(o *observed) { o.rights.accountMissing = true },
@@ -135,6 +137,37 @@ func TestDecide(t *testing.T) {
 				t.Errorf("observedGeneration %d", got.Status.ObservedGeneration)
 			}
 		})
+	}
+}
+
+// A class that is missing keeps a trigger from being ready only where nothing may
+// run without it; that it is missing is told either way.
+func TestDecideOnAClassThatIsMissing(t *testing.T) {
+	for _, test := range []struct {
+		fallback v1alpha1.FallbackPolicy
+		ready    bool
+		says     string
+	}{
+		{"", false, "nothing runs until there is"},
+		{v1alpha1.FallbackRefuse, false, "nothing runs until there is"},
+		{v1alpha1.FallbackDefault, true, "runs execute in the default runtime"},
+	} {
+		trigger, seen := testTrigger(), well()
+		trigger.Spec.Sandbox.Fallback = test.fallback
+		seen.classMissing = true
+		got := decide(trigger, seen, noon)
+		got.Status.ObservedGeneration = got.Generation
+		if got.IsReady() != test.ready || !got.IsSandboxMissing() {
+			t.Errorf("fallback %q: ready %v, missing %v; conditions %+v", test.fallback, got.IsReady(), got.IsSandboxMissing(), got.Status.Conditions)
+		}
+		c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionSandboxAvailable)
+		if c == nil || c.Reason != "RuntimeClassNotFound" || !strings.Contains(c.Message, test.says) {
+			t.Errorf("fallback %q: SandboxAvailable is %+v", test.fallback, c)
+		}
+		seen.classMissing = false
+		if back := decide(got, seen, noon); !back.IsReady() || back.IsSandboxMissing() {
+			t.Errorf("fallback %q: the class is back, and the conditions are %+v", test.fallback, back.Status.Conditions)
+		}
 	}
 }
 
