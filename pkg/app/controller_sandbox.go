@@ -17,7 +17,7 @@ import (
 // The Secret that holds the key of the sandboxes' weights. config/ makes it empty,
 // so that controllers need no right to create Secrets.
 const (
-	sandboxKeySecret = "revet-sandbox-key"
+	sandboxKeySecret = "revet-sandbox-key" //nolint:gosec // the name of a Secret
 	sandboxKeyField  = "key"
 )
 

@@ -147,7 +147,7 @@ func (t *ImageTrigger) MarkNotSwept(reason, message string, now time.Time) {
 	t.mark(ConditionSwept, metav1.ConditionFalse, reason, message, now)
 }
 
-// ReasonRuntimeClassNotFound: the cluster has no such RuntimeClass.
+// ReasonRuntimeClassNotFound says that the cluster has no such RuntimeClass.
 const ReasonRuntimeClassNotFound = "RuntimeClassNotFound"
 
 // MarkSandboxAvailable records that the RuntimeClass exists, or that none is named.

@@ -228,7 +228,7 @@ type SinkRef struct {
 
 // Sandbox says where the Pods of a run execute.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.runtimeClassName) && self.runtimeClassName != ” || !(has(self.weight) && self.weight < 100 || has(self.exclude) || has(self.fallback) && self.fallback == 'Default')",message="weight, exclude and fallback speak of a class: set runtimeClassName"
+// +kubebuilder:validation:XValidation:rule="has(self.runtimeClassName) && size(self.runtimeClassName) > 0 || !(has(self.weight) && self.weight < 100 || has(self.exclude) || has(self.fallback) && self.fallback == 'Default')",message="weight, exclude and fallback speak of a class: set runtimeClassName"
 type Sandbox struct {
 	// RuntimeClassName is the RuntimeClass of the run's Pods, for example kata.
 	// A pass from a Pod that did not have it is an Error, never a pass. Empty
@@ -304,8 +304,8 @@ type LabelValue string
 
 // Toleration is a Pod's toleration, without a time.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",message="a toleration with operator Exists has no value"
-// +kubebuilder:validation:XValidation:rule="has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",message="a toleration without a key has operator Exists"
+// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || size(self.value) == 0",message="a toleration with operator Exists has no value"
+// +kubebuilder:validation:XValidation:rule="has(self.key) && size(self.key) > 0 || has(self.operator) && self.operator == 'Exists'",message="a toleration without a key has operator Exists"
 type Toleration struct {
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:Pattern=`^(([a-z0-9.-]{1,253}/)?[A-Za-z0-9_.-]{1,63})?$`
