@@ -65,6 +65,7 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 		Now:      c.options.Now,
 		Emitter:  tell,
 
+		Stop:          runStopper{c.access.live}.stop,
 		SandboxKey:    (&sandboxKey{live: c.access.live, namespace: c.options.SystemNamespace, log: c.log}).read,
 		MaxConcurrent: c.options.MaxConcurrent,
 	}, nil

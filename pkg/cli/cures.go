@@ -16,6 +16,8 @@ func cure(r verdict.Reason) string {
 		return "correct spec.filter of the ImageTrigger"
 	case verdict.SandboxUndecided:
 		return "restore the Secret revet-sandbox-key, whose key the weight of spec.sandbox is chosen by, or correct spec.sandbox; the run follows by itself"
+	case verdict.SandboxUnavailable:
+		return "mend what the message names; a RuntimeClass that is made anew repeats the run by itself, otherwise kubectl revet replay. spec.sandbox.fallback: Default would run it outside the sandbox"
 	case verdict.Existing:
 		return "set existing: Verify on the ImageTrigger to verify what was there before it"
 	case verdict.RetryScheduled:

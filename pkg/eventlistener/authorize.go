@@ -3,6 +3,7 @@ package eventlistener
 import (
 	"context"
 	"fmt"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -60,15 +61,16 @@ func (c *Checker) may(ctx context.Context, account Account, attributes authoriza
 	return review.Status.Allowed && !review.Status.Denied, nil
 }
 
-// HasRuntimeClass reports whether the cluster has a RuntimeClass of that name.
-func (c *Checker) HasRuntimeClass(ctx context.Context, name string) (bool, error) {
+// RuntimeClassSince returns when the RuntimeClass of that name was made, and false if
+// there is none.
+func (c *Checker) RuntimeClassSince(ctx context.Context, name string) (time.Time, bool, error) {
 	var class nodev1.RuntimeClass
 	err := c.client.Get(ctx, types.NamespacedName{Name: name}, &class)
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return time.Time{}, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading RuntimeClass %q: %w", name, err)
+		return time.Time{}, false, fmt.Errorf("reading RuntimeClass %q: %w", name, err)
 	}
-	return true, nil
+	return class.CreationTimestamp.Time, true, nil
 }

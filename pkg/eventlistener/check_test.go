@@ -532,6 +532,7 @@ func TestRights(t *testing.T) {
 	})
 	checker := NewChecker(c, testPolicy)
 	account := Account{Namespace: "team-a", Name: "runner"}
+	has := func(_ time.Time, ok bool, err error) (bool, error) { return ok, err }
 	for _, test := range []struct {
 		name string
 		ask  func() (bool, error)
@@ -539,8 +540,8 @@ func TestRights(t *testing.T) {
 	}{
 		{"may create runs", func() (bool, error) { return checker.MayCreateRuns(t.Context(), account, "team-a") }, true},
 		{"may not get streams", func() (bool, error) { return checker.MayGetImageStream(t.Context(), account, "team-b", "app") }, false},
-		{"has the class", func() (bool, error) { return checker.HasRuntimeClass(t.Context(), "kata") }, true},
-		{"has not another", func() (bool, error) { return checker.HasRuntimeClass(t.Context(), "gvisor") }, false},
+		{"has the class", func() (bool, error) { return has(checker.RuntimeClassSince(t.Context(), "kata")) }, true},
+		{"has not another", func() (bool, error) { return has(checker.RuntimeClassSince(t.Context(), "gvisor")) }, false},
 		{"has the account", func() (bool, error) { return checker.HasServiceAccount(t.Context(), account) }, true},
 		{"has not another account", func() (bool, error) { return checker.HasServiceAccount(t.Context(), Account{"team-a", "none"}) }, false},
 	} {

@@ -16,7 +16,7 @@
 //     Finding with its cure. That a listener says of itself that it is not ready
 //     is a warning. A sink of another kind cannot be checked.
 //   - MayCreateRuns and MayGetImageStream ask the API server whether an account
-//     has the rights that a trigger needs; HasServiceAccount and HasRuntimeClass
+//     has the rights that a trigger needs; HasServiceAccount and RuntimeClassSince
 //     whether what it names exists.
 //   - Send posts one request as a binary CloudEvent: no redirects, bounded in time
 //     and in what it reads. After its context's deadline it writes nothing, also if

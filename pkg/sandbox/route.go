@@ -51,9 +51,10 @@ func Detours(s v1alpha1.Sandbox) bool {
 }
 
 // Decide returns where a run of an image executes. Missing says that the cluster
-// has no RuntimeClass of that name. An error is ErrNoKey, or says which exclusion
-// cannot be read.
-func Decide(s v1alpha1.Sandbox, key []byte, img Image, missing bool) (Route, error) {
+// has no RuntimeClass of that name; unable is why the run before this one could not
+// start in it, or empty. An error is ErrNoKey, or says which exclusion cannot be
+// read.
+func Decide(s v1alpha1.Sandbox, key []byte, img Image, missing bool, unable string) (Route, error) {
 	if s.RuntimeClassName == "" {
 		return Route{}, nil
 	}
@@ -77,6 +78,9 @@ func Decide(s v1alpha1.Sandbox, key []byte, img Image, missing bool) (Route, err
 	}
 	if missing && s.Fallback == v1alpha1.FallbackDefault {
 		return Route{Around: v1alpha1.RouteFellBack, Message: fmt.Sprintf("the cluster has no RuntimeClass %q, and spec.sandbox.fallback is Default", s.RuntimeClassName)}, nil
+	}
+	if unable != "" && s.Fallback == v1alpha1.FallbackDefault {
+		return Route{Around: v1alpha1.RouteFellBack, Message: "spec.sandbox.fallback is Default, and the run before could not start: " + unable}, nil
 	}
 	return Route{RuntimeClassName: s.RuntimeClassName}, nil
 }

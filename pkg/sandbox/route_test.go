@@ -48,28 +48,32 @@ func TestDecide(t *testing.T) {
 		sandbox v1alpha1.Sandbox
 		image   sandbox.Image
 		missing bool
+		unable  string
 		want    sandbox.Route
 	}{
-		{"no class asks for none", v1alpha1.Sandbox{}, sandbox.Image{Repository: "a/b"}, false, sandbox.Route{}},
-		{"a class", kata, sandbox.Image{Repository: "a/b"}, false, inClass},
-		{"a class that is missing, and nothing is said of it", kata, sandbox.Image{Repository: "a/b"}, true, inClass},
-		{"a class that is missing, and may be done without", falls, sandbox.Image{Repository: "a/b"}, true,
+		{"no class asks for none", v1alpha1.Sandbox{}, sandbox.Image{Repository: "a/b"}, false, "", sandbox.Route{}},
+		{"a class", kata, sandbox.Image{Repository: "a/b"}, false, "", inClass},
+		{"a class that is missing, and nothing is said of it", kata, sandbox.Image{Repository: "a/b"}, true, "", inClass},
+		{"a class that is missing, and may be done without", falls, sandbox.Image{Repository: "a/b"}, true, "",
 			sandbox.Route{Around: v1alpha1.RouteFellBack, Message: `the cluster has no RuntimeClass "kata", and spec.sandbox.fallback is Default`}},
-		{"a class that is there, and may be done without", falls, sandbox.Image{Repository: "a/b"}, false, inClass},
-		{"an excluded repository", legacy, sandbox.Image{Repository: "team-a/b/c"}, false,
+		{"a class that is there, and may be done without", falls, sandbox.Image{Repository: "a/b"}, false, "", inClass},
+		{"a class that could not start the run before, and may be done without", falls, sandbox.Image{Repository: "a/b"}, false, "no shim",
+			sandbox.Route{Around: v1alpha1.RouteFellBack, Message: "spec.sandbox.fallback is Default, and the run before could not start: no shim"}},
+		{"a class that could not start the run before", kata, sandbox.Image{Repository: "a/b"}, false, "no shim", inClass},
+		{"an excluded repository", legacy, sandbox.Image{Repository: "team-a/b/c"}, false, "",
 			sandbox.Route{Around: v1alpha1.RouteExcluded, Message: "spec.sandbox.exclude names team-a/**: it needs io_uring"}},
-		{"another repository", legacy, sandbox.Image{Repository: "team-b/c"}, false, inClass},
-		{"an excluded tag", legacy, sandbox.Image{Repository: "registry.example:5000/x/app", Tags: []string{"v1", "v1.2"}}, false,
+		{"another repository", legacy, sandbox.Image{Repository: "team-b/c"}, false, "", inClass},
+		{"an excluded tag", legacy, sandbox.Image{Repository: "registry.example:5000/x/app", Tags: []string{"v1", "v1.2"}}, false, "",
 			sandbox.Route{Around: v1alpha1.RouteExcluded, Message: "spec.sandbox.exclude names registry.example:5000/x/app:v1*: too large"}},
-		{"an excluded tag, and one that is not", legacy, sandbox.Image{Repository: "registry.example:5000/x/app", Tags: []string{"v1", "v2"}}, false, inClass},
-		{"no tag where one is excluded", legacy, sandbox.Image{Repository: "registry.example:5000/x/app"}, false, inClass},
-		{"a weight of nothing", none, sandbox.Image{Repository: "a/b"}, false,
+		{"an excluded tag, and one that is not", legacy, sandbox.Image{Repository: "registry.example:5000/x/app", Tags: []string{"v1", "v2"}}, false, "", inClass},
+		{"no tag where one is excluded", legacy, sandbox.Image{Repository: "registry.example:5000/x/app"}, false, "", inClass},
+		{"a weight of nothing", none, sandbox.Image{Repository: "a/b"}, false, "",
 			sandbox.Route{Around: v1alpha1.RouteOutsideWeight, Message: "spec.sandbox.weight gives the class to 0 percent of digests, and this is none of them"}},
-		{"a weight of all needs no key", with(func(s *v1alpha1.Sandbox) { s.Weight = weight(100) }), sandbox.Image{Repository: "a/b"}, false, inClass},
+		{"a weight of all needs no key", with(func(s *v1alpha1.Sandbox) { s.Weight = weight(100) }), sandbox.Image{Repository: "a/b"}, false, "", inClass},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.image.Digest = digest(t, 1)
-			got, err := sandbox.Decide(test.sandbox, key, test.image, test.missing)
+			got, err := sandbox.Decide(test.sandbox, key, test.image, test.missing, test.unable)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +89,7 @@ func TestWeightIsStableAndFair(t *testing.T) {
 	inside := func(percent int32, key []byte) map[int]bool {
 		in := map[int]bool{}
 		for n := range 200 {
-			r, err := sandbox.Decide(v1alpha1.Sandbox{RuntimeClassName: "kata", Weight: &percent}, key, sandbox.Image{Digest: digest(t, n)}, false)
+			r, err := sandbox.Decide(v1alpha1.Sandbox{RuntimeClassName: "kata", Weight: &percent}, key, sandbox.Image{Digest: digest(t, n)}, false, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,11 +117,11 @@ func TestWeightIsStableAndFair(t *testing.T) {
 }
 
 func TestDecideRefuses(t *testing.T) {
-	if _, err := sandbox.Decide(v1alpha1.Sandbox{RuntimeClassName: "kata", Weight: weight(30)}, key[1:], sandbox.Image{Digest: digest(t, 1)}, false); !errors.Is(err, sandbox.ErrNoKey) {
+	if _, err := sandbox.Decide(v1alpha1.Sandbox{RuntimeClassName: "kata", Weight: weight(30)}, key[1:], sandbox.Image{Digest: digest(t, 1)}, false, ""); !errors.Is(err, sandbox.ErrNoKey) {
 		t.Errorf("a weight with a short key: %v", err)
 	}
 	broken := v1alpha1.Sandbox{RuntimeClassName: "kata", Exclude: []v1alpha1.SandboxExclusion{{Images: "a/**b", Reason: "no"}, {Images: "a/b:", Reason: "no"}}}
-	if _, err := sandbox.Decide(broken, key, sandbox.Image{}, false); err == nil {
+	if _, err := sandbox.Decide(broken, key, sandbox.Image{}, false, ""); err == nil {
 		t.Error("an exclusion that cannot be read was passed over")
 	}
 	err := sandbox.Check(broken)

@@ -13,6 +13,8 @@ import (
 const (
 	defaultFreshness = 24 * time.Hour
 	defaultRetries   = 2
+	// defaultStartTimeout leaves a node the time to be made, where nodes are.
+	defaultStartTimeout = 5 * time.Minute
 )
 
 // Trigger is what a decision needs to know of an entry's ImageTrigger. The zero
@@ -37,6 +39,12 @@ type Trigger struct {
 	// SkipSuperseded is true if a push that waits is given up for a newer one.
 	SkipSuperseded bool
 
+	// ClassSince is when the RuntimeClass that the trigger names was made; zero if
+	// there is none.
+	ClassSince time.Time
+	// StartTimeout is how long the Pods of a run in the class may take to start.
+	StartTimeout time.Duration
+
 	// SinkLog says where to read what the sink did with a request.
 	SinkLog string
 	// SinkDoubt is what the sink says of itself that may keep it from working.
@@ -51,17 +59,24 @@ func TriggerOf(t *v1alpha1.ImageTrigger) Trigger {
 		return Trigger{Gone: true}
 	}
 	facts := Trigger{
-		Ready:       t.IsReady(),
-		Generation:  t.Generation,
-		Confirmable: t.Status.Confirmable,
-		Freshness:   defaultFreshness,
-		Retries:     defaultRetries,
+		Ready:        t.IsReady(),
+		Generation:   t.Generation,
+		Confirmable:  t.Status.Confirmable,
+		Freshness:    defaultFreshness,
+		Retries:      defaultRetries,
+		StartTimeout: defaultStartTimeout,
 
 		SkipSuperseded: t.Spec.Superseded == v1alpha1.SupersededSkip,
 		SinkLog:        sinkLog(t),
 	}
 	if t.Spec.Freshness != nil {
 		facts.Freshness = max(t.Spec.Freshness.Duration, 0)
+	}
+	if since := t.Status.RuntimeClassSince; since != nil {
+		facts.ClassSince = since.Time
+	}
+	if limit := t.Spec.Sandbox.StartTimeout; limit != nil {
+		facts.StartTimeout = limit.Duration
 	}
 	if t.Spec.Retries != nil {
 		facts.Retries = int(max(*t.Spec.Retries, 0))
@@ -111,6 +126,9 @@ const (
 type Sighting struct {
 	Sight Sight
 	Run   PipelineRun
+	// PodsStarted is true if the run's Pods were looked at after the time in which they
+	// have to start, and had.
+	PodsStarted bool
 }
 
 // PipelineRun is what a decision needs to know of a Tekton PipelineRun.
@@ -140,6 +158,10 @@ type Pod struct {
 	// RuntimeClass is the class it has; empty for none.
 	RuntimeClass string
 	Node         string
+	// Started is true once any of its containers did.
+	Started bool
+	// Waiting is why it has not, as far as is known.
+	Waiting string
 	// Failure is what its first container that failed said; empty if none did.
 	Failure string
 }

@@ -86,6 +86,17 @@ func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alp
 	return v1alpha1.OutcomePass, Passed, ""
 }
 
+// Stranded returns the outcome of a run that was stopped as its Pods could not start,
+// or that ended so by itself, for the reason in words. One that gave a verdict all
+// the same keeps it.
+func (o Outcome) Stranded(message string) Outcome {
+	if message == "" || (o.Reason != RunFailed && o.Reason != RunCancelled) {
+		return o
+	}
+	o.Reason, o.Message = SandboxUnavailable, image.Cut(message, maxMessage)
+	return o
+}
+
 // The reasons that Tekton gives to a PipelineRun that somebody stopped, which
 // nobody but a person does.
 var cancelled = map[string]bool{"Cancelled": true, "CancelledRunningFinally": true, "StoppedRunningFinally": true, "PipelineRunCancelled": true}

@@ -3,11 +3,13 @@ package verdict
 import (
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
 )
 
 // Action is what is to be done next with an entry. The zero value is nothing.
@@ -37,6 +39,10 @@ const (
 	Settle
 	// End: the current run ends without a verdict, for Reason.
 	End
+	// Inspect: the run's Pods should have started: look whether they have.
+	Inspect
+	// Stop: the run's Pods cannot start: end its PipelineRun.
+	Stop
 	// GiveUp: the latest run, which was to be repeated, is not.
 	GiveUp
 )
@@ -59,6 +65,8 @@ const (
 	// triggerRetry is how often a trigger that is not ready is looked at again,
 	// besides whenever it changes.
 	triggerRetry = time.Minute
+	// stopAgain is how often a run that is to end is asked to.
+	stopAgain = 10 * time.Second
 	// mostTaken is how many run names in a row may be taken before it is not an
 	// accident any more.
 	mostTaken = 5
@@ -71,7 +79,7 @@ func Next(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, now time.Time
 			return Decision{Action: Cover, Reason: Requested, Run: run.Number}
 		}
 		if run.ConfirmedAt != nil {
-			return follow(e, run, seen, now)
+			return follow(e, run, t, seen, now)
 		}
 		return confirm(e, run, t, seen, now)
 	}
@@ -86,6 +94,9 @@ func Next(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, now time.Time
 	}
 	if Scheduled(&e.Status) {
 		return repeat(&e.Status, t, seen, now)
+	}
+	if cause, ok := rescued(&e.Status, t); ok {
+		return start(cause, t, seen, now)
 	}
 	return Decision{Action: Rest, Reason: Reason(e.Status.Reason)}
 }
@@ -227,7 +238,7 @@ func unhandledRequest(e *v1alpha1.ImageVerification) (string, bool) {
 }
 
 // follow decides while the run exists.
-func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, seen Sighting, now time.Time) Decision {
+func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
 	switch seen.Sight {
 	case Found:
 		switch {
@@ -238,7 +249,7 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, seen Sightin
 		case run.UID != seen.Run.UID, run.StartedAt == nil && !seen.Run.Started.IsZero():
 			return Decision{Action: Progress, Reason: Running, Run: run.Number}
 		default:
-			return Decision{Action: Wait, Reason: Running, Run: run.Number}
+			return started(run, t, seen, now)
 		}
 	case Absent:
 		return Decision{Action: End, Reason: Vanished, Message: "its PipelineRun was deleted before its outcome was recorded", Run: run.Number}
@@ -250,6 +261,59 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, seen Sightin
 	default:
 		return Decision{Action: Look, Reason: Unknown, Run: run.Number}
 	}
+}
+
+// started decides on a run that goes on: whether its Pods have started, if it was
+// asked to execute in a RuntimeClass, which may be unable to.
+func started(run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
+	wait := Decision{Action: Wait, Reason: Running, Run: run.Number}
+	switch {
+	case Reason(run.Reason) == SandboxUnavailable:
+		return Decision{Action: Stop, Reason: SandboxUnavailable, Message: run.Message, After: stopAgain, Run: run.Number}
+	case run.Sandbox.Requested == "" || seen.PodsStarted || run.StartedAt == nil || t.StartTimeout <= 0:
+		return wait
+	}
+	if wait.After = run.StartedAt.Add(t.StartTimeout).Sub(now); wait.After > 0 {
+		return wait
+	}
+	return Decision{Action: Inspect, Run: run.Number}
+}
+
+// Stranding returns why none of a run's Pods has started in the class, or "" if one has.
+func Stranding(class string, limit time.Duration, pods []Pod) string {
+	why := "it has no Pod yet; see the conditions of its TaskRuns"
+	for _, p := range pods {
+		if p.Started {
+			return ""
+		}
+		why = note("Pod "+p.Name, p.Waiting)
+	}
+	return image.Cut(fmt.Sprintf("no Pod of the run started in RuntimeClass %q within %s: %s. %s", class, limit, why, sandboxCure(class, why)), maxMessage)
+}
+
+// The words by which Kubernetes and containerd say why a Pod does not start in a
+// class, with what cures it.
+var sandboxCures = []struct{ words, cure string }{
+	{"is configured", "Configure the RuntimeClass's handler in the node's container runtime, or let the RuntimeClass's scheduling select the nodes that have it"},
+	{"not found", "Create the RuntimeClass"},
+	{"binary not installed", "Install the runtime's shim on the node, or let the RuntimeClass's scheduling select the nodes that have it"},
+	{"OCI runtime create failed", "Mend the runtime on the node; its log says more"},
+	{"nodes are available", "Give a node the labels that the RuntimeClass and spec.sandbox.nodeSelector select, or room for the Pod"},
+}
+
+func sandboxCure(class, why string) string {
+	for _, c := range sandboxCures {
+		if strings.Contains(why, c.words) {
+			return c.cure
+		}
+	}
+	return fmt.Sprintf("kubectl describe pod tells more, and kubectl describe runtimeclass %s where it is to run", class)
+}
+
+// MissingClass reports whether what a TaskRun says is that its Pod was refused, as
+// there is no such RuntimeClass.
+func MissingClass(class, said string) bool {
+	return class != "" && strings.Contains(said, fmt.Sprintf("RuntimeClass %q not found", class))
 }
 
 // Foreign returns why a PipelineRun is not the run of that name of this entry, or

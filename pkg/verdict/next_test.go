@@ -389,23 +389,23 @@ func TestTriggerOf(t *testing.T) {
 	}{
 		{"no trigger is gone", nil, verdict.Trigger{Gone: true}},
 		{"a ready one, with the default freshness", made(func(*v1alpha1.ImageTrigger) {}),
-			verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
+			verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
 		{"a freshness of 0", made(func(tr *v1alpha1.ImageTrigger) {
 			tr.Spec.Freshness = &metav1.Duration{}
-		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Retries: 2, SinkLog: listenerLog}},
+		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
 		{"one whose sink cannot be looked into is ready and not confirmable", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateUnknown("NotCheckable", "", now) }),
-			verdict.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
+			verdict.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
 		{"one whose template is refused", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateRefused("NameNotRun", "cure", now) }),
-			verdict.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
+			verdict.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
 		{"one that was changed since it was checked", made(func(tr *v1alpha1.ImageTrigger) { tr.Generation = 3 }),
-			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, SinkLog: listenerLog}},
+			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
 		{"one that was never checked, and whose sink is a URI", &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: v1alpha1.ImageTriggerSpec{Sink: v1alpha1.Sink{URI: "http://x"}}},
-			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour, Retries: 2, SinkLog: "the log of http://x"}},
+			verdict.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: "the log of http://x"}},
 		{"one that gives superseded pushes up, without retries, at a sink that has doubts", made(func(tr *v1alpha1.ImageTrigger) {
 			tr.Spec.Superseded, tr.Spec.Retries = v1alpha1.SupersededSkip, new(int32)
 			tr.Spec.Sink.Ref = &v1alpha1.SinkRef{Kind: "Broker", Name: "b"}
 			tr.MarkSinkDoubted("http://sink", "SinkNotReady", "it says so", now)
-		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, SkipSuperseded: true, SinkLog: `the log of Broker "b"`, SinkDoubt: "it says so"}},
+		}), verdict.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, SkipSuperseded: true, StartTimeout: 5 * time.Minute, SinkLog: `the log of Broker "b"`, SinkDoubt: "it says so"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, verdict.TriggerOf(test.trigger)); diff != "" {

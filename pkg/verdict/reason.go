@@ -69,6 +69,9 @@ const (
 	// repetition may cure: the others come from what the template, the pipeline
 	// or the listener are, and from what somebody wanted.
 	RunFailed Reason = "RunFailed"
+	// SandboxUnavailable: the run's Pods could not start in the requested RuntimeClass.
+	// A repetition may cure it, and so does a RuntimeClass that is made anew.
+	SandboxUnavailable Reason = "SandboxUnavailable"
 	// RunCancelled: somebody stopped the PipelineRun.
 	RunCancelled Reason = "RunCancelled"
 	// NoVerdict: the PipelineRun succeeded without the result "verdict".

@@ -27,7 +27,28 @@ func Scheduled(s *v1alpha1.ImageVerificationStatus) bool {
 
 // curable reports whether a repetition may end otherwise.
 func curable(run *v1alpha1.RunStatus) bool {
-	return run.Outcome == v1alpha1.OutcomeError && Reason(run.Reason) == RunFailed
+	return run.Outcome == v1alpha1.OutcomeError && (Reason(run.Reason) == RunFailed || Reason(run.Reason) == SandboxUnavailable)
+}
+
+// Stranded reports whether an entry ended as its run could not start in the
+// requested RuntimeClass.
+func Stranded(s *v1alpha1.ImageVerificationStatus) bool {
+	last := latest(s)
+	return last != nil && s.Phase == v1alpha1.PhaseError && Reason(last.Reason) == SandboxUnavailable
+}
+
+// rescued returns the cause for which a stranded entry runs again: there is a
+// RuntimeClass that was made after the run had failed.
+func rescued(s *v1alpha1.ImageVerificationStatus, t Trigger) (v1alpha1.Cause, bool) {
+	if !Stranded(s) || t.Gone {
+		return v1alpha1.Cause{}, false
+	}
+	last := latest(s)
+	// Both times are of whole seconds.
+	if last.FinishedAt == nil || t.ClassSince.Before(last.FinishedAt.Time) {
+		return v1alpha1.Cause{}, false
+	}
+	return v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: last.Name}, true
 }
 
 // retried counts the repetitions that led to the latest run, from the ledger. A

@@ -92,6 +92,17 @@ func Confirm(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, now time.Time)
 	s.MarkStarted(run.Name, now)
 }
 
+// Strand records that the current run's Pods cannot start, from before it is stopped.
+func Strand(s *v1alpha1.ImageVerificationStatus, message string, now time.Time) {
+	run := Current(s)
+	if run == nil {
+		return
+	}
+	run.Reason, run.Message = string(SandboxUnavailable), image.Cut(message, maxMessage)
+	s.Reason, s.Message = run.Reason, run.Message
+	s.MarkUndecided(run.Reason, run.Message, now)
+}
+
 // Finish records how the current run ended.
 func Finish(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, freshness time.Duration, now time.Time) {
 	run := Current(s)

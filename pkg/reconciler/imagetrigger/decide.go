@@ -11,6 +11,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
 	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 // The reasons of conditions that are False, besides those of package
@@ -37,7 +38,7 @@ func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1
 	decideTemplate(next, o, now)
 	decideRights(next, o.rights, now)
 	decideSweep(next, o, now)
-	if o.trouble != "" {
+	if o.trouble != "" && o.trouble != string(verdict.SandboxUnavailable) {
 		next.MarkUnconfirmed(o.trouble, o.troubleMessage, now)
 	} else {
 		next.MarkConfirmed(now)
@@ -77,7 +78,17 @@ func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 
 // decideSandbox says whether there is the class, and what is done without it.
 func decideSandbox(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
-	if !o.classMissing {
+	next.Status.RuntimeClassSince = nil
+	if !o.classSince.IsZero() {
+		since := metav1.NewTime(o.classSince)
+		next.Status.RuntimeClassSince = &since
+	}
+	switch {
+	case o.classMissing:
+	case o.trouble == string(verdict.SandboxUnavailable):
+		next.MarkSandboxMissing(o.trouble, o.troubleMessage, now)
+		return
+	default:
 		next.MarkSandboxAvailable(now)
 		return
 	}

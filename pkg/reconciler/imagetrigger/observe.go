@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/eventlistener"
@@ -30,8 +31,10 @@ type observed struct {
 	// sinkErr is nil if uri is to be used.
 	sinkErr *eventlistener.SinkError
 	report  eventlistener.Report
-	// classMissing is true if the requested RuntimeClass does not exist.
+	// classMissing is true if the requested RuntimeClass does not exist; otherwise
+	// classSince is when it was made, zero if none is requested.
 	classMissing bool
+	classSince   time.Time
 
 	rights rights
 	// trouble and troubleMessage say why runs do not appear; empty if they do.
@@ -83,8 +86,8 @@ func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger
 		return err
 	}
 	if name := trigger.Spec.Sandbox.RuntimeClassName; name != "" {
-		exists, err := r.Sinks.HasRuntimeClass(ctx, name)
-		if err != nil {
+		var exists bool
+		if o.classSince, exists, err = r.Sinks.RuntimeClassSince(ctx, name); err != nil {
 			return err
 		}
 		o.classMissing = !exists

@@ -47,7 +47,7 @@ const (
 type Sinks interface {
 	Resolve(ctx context.Context, namespace string, sink v1alpha1.Sink) (*url.URL, error)
 	Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (eventlistener.Report, error)
-	HasRuntimeClass(ctx context.Context, name string) (bool, error)
+	RuntimeClassSince(ctx context.Context, name string) (time.Time, bool, error)
 }
 
 // Rights answers for accounts.

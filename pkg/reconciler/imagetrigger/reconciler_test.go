@@ -55,7 +55,9 @@ func (f *fakeCluster) Check(context.Context, *v1alpha1.ImageTrigger) (eventliste
 	return f.report, f.checkErr
 }
 
-func (f *fakeCluster) HasRuntimeClass(context.Context, string) (bool, error) { return !f.noClass, nil }
+func (f *fakeCluster) RuntimeClassSince(context.Context, string) (time.Time, bool, error) {
+	return time.Time{}, !f.noClass, nil
+}
 
 func (f *fakeCluster) HasServiceAccount(context.Context, eventlistener.Account) (bool, error) {
 	return !f.noAccount, nil

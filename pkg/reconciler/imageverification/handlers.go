@@ -76,7 +76,7 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 			a, okA := before.(*v1alpha1.ImageTrigger)
 			b, okB := after.(*v1alpha1.ImageTrigger)
 			if okA && okB && a.UID == b.UID && a.Generation == b.Generation && a.IsReady() == b.IsReady() &&
-				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable && sameTrouble(a, b) {
+				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable && a.Status.RuntimeClassSince.Equal(b.Status.RuntimeClassSince) && sameTrouble(a, b) {
 				return // a sweep was noted, or the like
 			}
 			enqueue(after)

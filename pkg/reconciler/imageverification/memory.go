@@ -23,6 +23,8 @@ type memory struct {
 	// sent are requests that were sent and not recorded yet, by run. Without it
 	// they would be sent again, for nothing.
 	sent map[string]sent
+	// started are runs whose Pods were looked at, and had started.
+	started map[string]bool
 	// pauses are until when a trigger's sink wants to be left alone, by its UID.
 	pauses map[string]time.Time
 }
@@ -39,7 +41,7 @@ type sent struct {
 }
 
 func newMemory() *memory {
-	return &memory{written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}, pauses: map[string]time.Time{}}
+	return &memory{written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}, started: map[string]bool{}, pauses: map[string]time.Time{}}
 }
 
 func keyOf(entry *v1alpha1.ImageVerification) types.NamespacedName {
@@ -103,6 +105,24 @@ func (m *memory) recordedSend(run string) {
 	delete(m.sent, run)
 }
 
+func (m *memory) didStart(run string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.started[run] = true
+}
+
+func (m *memory) hasStarted(run string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.started[run]
+}
+
+func (m *memory) ended(run string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.started, run)
+}
+
 // pause leaves a trigger's sink alone until the latest of what it asked for.
 func (m *memory) pause(trigger string, until time.Time) {
 	m.mu.Lock()
@@ -123,6 +143,7 @@ func (m *memory) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.written)
+	clear(m.started)
 	clear(m.sent)
 	clear(m.pauses)
 }

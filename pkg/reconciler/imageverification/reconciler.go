@@ -46,6 +46,9 @@ type Options struct {
 	Now      func() time.Time
 	// Emitter is nil if nobody is to be told.
 	Emitter Emitter
+	// Stop asks for the end of a PipelineRun, by Tekton's own way. One that is gone,
+	// or has another UID, is no error.
+	Stop func(ctx context.Context, run types.NamespacedName, uid types.UID) error
 	// SandboxKey reads the key of sandboxes' weights. Nil if there is none: triggers
 	// with a weight then wait.
 	SandboxKey func(context.Context) ([]byte, error)
@@ -57,7 +60,7 @@ func (o Options) validate() error {
 	for name, missing := range map[string]bool{
 		"Cached": o.Cached == nil, "Live": o.Live == nil, "Ledger": o.Ledger == nil, "Sink": o.Sink == nil,
 		"Facts": o.Facts == nil, "Lease": o.Lease == nil, "Recorder": o.Recorder == nil,
-		"Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
+		"Stop": o.Stop == nil, "Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
 	} {
 		if missing {
 			return fmt.Errorf("imageverification: option %s is not set", name)
@@ -80,6 +83,7 @@ type Reconciler struct {
 	facts    Facts
 	lease    Lease
 	key      func(context.Context) ([]byte, error)
+	stopRun  func(context.Context, types.NamespacedName, types.UID) error
 	emitter  *paced
 	recorder record.EventRecorder
 	metrics  *Metrics
@@ -101,7 +105,7 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey,
+		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
 		emitter: &paced{emitter: o.Emitter}, memory: newMemory(), census: newCensus(), filters: newFilters(),
 	}
@@ -193,6 +197,10 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d verdict.Decision) (bool
 		return r.fireAgain(ctx, p)
 	case verdict.Adopt, verdict.Progress:
 		return true, r.confirm(ctx, p, d)
+	case verdict.Inspect:
+		return true, r.inspect(ctx, p)
+	case verdict.Stop:
+		return false, r.stop(ctx, p, d)
 	case verdict.Settle:
 		return true, r.judge(ctx, p)
 	case verdict.End:

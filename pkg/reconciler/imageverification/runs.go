@@ -56,7 +56,10 @@ func ToRun(pr *pipelinev1.PipelineRun) verdict.PipelineRun {
 
 // toPod returns what decisions need to know of a Pod.
 func toPod(p *corev1.Pod) verdict.Pod {
-	pod := verdict.Pod{Name: p.Name, Node: p.Spec.NodeName}
+	pod := verdict.Pod{Name: p.Name, Node: p.Spec.NodeName, Started: startedOf(p)}
+	if !pod.Started {
+		pod.Waiting = waitingOf(p)
+	}
 	if p.Status.Phase == corev1.PodFailed {
 		pod.Failure = failureOf(p)
 	}

@@ -4,10 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"knative.dev/pkg/apis"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
@@ -122,5 +129,171 @@ func TestEveryProcessRoutesADigestAlike(t *testing.T) {
 	}
 	if len(sides) != 2 {
 		t.Errorf("all digests are on one side: %v", sides)
+	}
+}
+
+// strandedPod is a Pod of a run that its class cannot start.
+func (w *world) strandedPod(run, message string) {
+	w.t.Helper()
+	class := "kata"
+	w.must(w.client.Create(w.t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: run + "-pod",
+			Labels: map[string]string{"tekton.dev/pipelineRun": run, "tekton.dev/taskRun": run + "-task"},
+		},
+		Spec:   corev1.PodSpec{RuntimeClassName: &class},
+		Status: corev1.PodStatus{Phase: corev1.PodPending},
+	}))
+	w.must(w.client.Create(w.t.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: run + "-event"},
+		InvolvedObject: corev1.ObjectReference{Name: run + "-pod"}, Reason: "FailedCreatePodSandBox", Message: message,
+	}))
+}
+
+// begins starts a run as Tekton does, before it has made a Pod.
+func (w *world) begins(run string) {
+	w.t.Helper()
+	var pr pipelinev1.PipelineRun
+	w.must(w.client.Get(w.t.Context(), types.NamespacedName{Namespace: namespace, Name: run}, &pr))
+	start := metav1.NewTime(w.clock())
+	pr.Status.StartTime = &start
+	w.must(w.client.Update(w.t.Context(), &pr))
+}
+
+// cancelled reports whether a run was asked to end, and ends it if so, as Tekton does.
+func (w *world) cancelled(run string) bool {
+	w.t.Helper()
+	var pr pipelinev1.PipelineRun
+	w.must(w.client.Get(w.t.Context(), types.NamespacedName{Namespace: namespace, Name: run}, &pr))
+	if pr.Spec.Status != pipelinev1.PipelineRunSpecStatusCancelled {
+		return false
+	}
+	end := metav1.NewTime(w.clock())
+	pr.Status.CompletionTime = &end
+	pr.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "Cancelled", Message: `PipelineRun was cancelled`})
+	w.must(w.client.Update(w.t.Context(), &pr))
+	return true
+}
+
+const noHandler = `Failed to create pod sandbox: failed to get sandbox runtime: no runtime for "nohandler" is configured`
+
+// A run whose Pods cannot start in its class is stopped and told with its cure; it
+// is repeated, and ends as Error, and runs again when the class is made anew.
+func TestARunWhoseClassCannotStartItIsRefused(t *testing.T) {
+	once := int32(1)
+	w := newWorld(t, func(tr *v1alpha1.ImageTrigger) { tr.Spec.Retries = &once })
+	entry := w.push("v1", pushed)
+	for number := int32(1); number <= 2; number++ {
+		w.work(entry, time.Minute)
+		run := w.runName(entry, number)
+		w.begins(run)
+		w.strandedPod(run, noHandler)
+		w.work(entry, time.Second)
+		w.pass(4 * time.Minute)
+		w.work(entry, time.Second)
+		if w.cancelled(run) {
+			t.Fatal("the run was stopped before its time was up")
+		}
+		w.work(entry, 2*time.Minute)
+		e := w.entry(entry)
+		if e.Status.Reason != "SandboxUnavailable" || !strings.Contains(e.Status.Message, noHandler) || !strings.Contains(e.Status.Message, "Configure the RuntimeClass's handler") {
+			t.Fatalf("run %d: the entry is %s/%s: %s", number, e.Status.Phase, e.Status.Reason, e.Status.Message)
+		}
+		if !w.cancelled(run) {
+			t.Fatalf("run %d was not stopped", number)
+		}
+		w.work(entry, time.Second)
+	}
+	ended := chapter{v1alpha1.CauseRetry, 1, v1alpha1.OutcomeError, "SandboxUnavailable"}
+	w.wantStory(entry, story{v1alpha1.PhaseError, "SandboxUnavailable", map[string]int32{"v1": 1}, []chapter{{v1alpha1.CausePush, 1, v1alpha1.OutcomeError, "SandboxUnavailable"}, ended}})
+	if reason, message, err := w.reconciler.Trouble(t.Context(), w.trigger.UID); err != nil || reason != "SandboxUnavailable" || !strings.Contains(message, noHandler) {
+		t.Errorf("the trigger is told %q, %q, %v", reason, message, err)
+	}
+	w.work(entry, time.Hour)
+	if n := len(w.runs()); n != 2 {
+		t.Fatalf("there are %d runs though nothing changed", n)
+	}
+
+	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(w.trigger), w.trigger))
+	w.pass(time.Minute)
+	since := metav1.NewTime(w.clock())
+	w.trigger.Status.RuntimeClassSince = &since
+	w.must(w.client.Status().Update(t.Context(), w.trigger))
+	w.work(entry, time.Second)
+	w.finish(w.runName(entry, 3), "pass", digest, "kata")
+	w.work(entry, time.Second)
+	w.wantStory(entry, story{v1alpha1.PhasePassed, "Passed", map[string]int32{"v1": 1}, []chapter{
+		{v1alpha1.CausePush, 1, v1alpha1.OutcomeError, "SandboxUnavailable"}, ended, {v1alpha1.CauseRetry, 1, v1alpha1.OutcomePass, "Passed"}}})
+	if reason, _, _ := w.reconciler.Trouble(t.Context(), w.trigger.UID); reason != "" {
+		t.Errorf("the trigger is still told %s", reason)
+	}
+}
+
+// Where the trigger allows it, the repetition executes outside the class and says so.
+func TestARunWhoseClassCannotStartItFallsBack(t *testing.T) {
+	w := newWorld(t, withSandbox(func(s *v1alpha1.Sandbox) { s.Fallback = v1alpha1.FallbackDefault }))
+	entry := w.push("v1", pushed)
+	w.work(entry, time.Second)
+	run := w.runName(entry, 1)
+	w.begins(run)
+	w.strandedPod(run, noHandler)
+	w.work(entry, 6*time.Minute)
+	if !w.cancelled(run) {
+		t.Fatal("the run was not stopped")
+	}
+	w.work(entry, time.Minute)
+	w.finish(w.runName(entry, 2), "pass", digest, "")
+	w.work(entry, time.Second)
+	w.wantStory(entry, story{v1alpha1.PhasePassed, "Passed", map[string]int32{"v1": 1}, []chapter{
+		{v1alpha1.CausePush, 1, v1alpha1.OutcomeError, "SandboxUnavailable"}, {v1alpha1.CauseRetry, 1, v1alpha1.OutcomePass, "Passed"}}})
+	s := w.entry(entry).Status.Runs[1].Sandbox
+	if s.Requested != "" || s.Route != v1alpha1.RouteFellBack || !strings.Contains(s.RouteMessage, noHandler) {
+		t.Errorf("the sandbox is %+v", s)
+	}
+}
+
+// Pods that started in time are looked at once, and a run that gives its verdict
+// while it is being stopped keeps it.
+func TestARunThatStartsIsNotStopped(t *testing.T) {
+	w := newWorld(t)
+	entry := w.push("v1", pushed)
+	w.work(entry, time.Second)
+	run := w.runName(entry, 1)
+	w.begins(run)
+	class := "kata"
+	w.must(w.client.Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "p", Labels: map[string]string{"tekton.dev/pipelineRun": run, "tekton.dev/taskRun": "t"}},
+		Spec:       corev1.PodSpec{RuntimeClassName: &class}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
+	}))
+	w.work(entry, time.Hour)
+	if w.cancelled(run) {
+		t.Fatal("a run whose Pods started was stopped")
+	}
+	w.finish(run, "pass", digest, "kata")
+	w.work(entry, time.Second)
+	w.wantStory(entry, story{v1alpha1.PhasePassed, "Passed", map[string]int32{"v1": 1}, []chapter{{v1alpha1.CausePush, 1, v1alpha1.OutcomePass, "Passed"}}})
+}
+
+// A Pod that is refused, as its RuntimeClass went away after the request, is told
+// from any other failure.
+func TestARunThatWasRefusedForWantOfItsClass(t *testing.T) {
+	w := newWorld(t)
+	entry := w.push("v1", pushed)
+	w.work(entry, time.Second)
+	run := w.runName(entry, 1)
+	task := &pipelinev1.TaskRun{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: run + "-scan", Labels: map[string]string{"tekton.dev/pipelineRun": run}}}
+	task.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "PodCreationFailed",
+		Message: `failed to create task run pod "x": pods "x" is forbidden: pod rejected: RuntimeClass "kata" not found. Maybe missing or invalid Task`})
+	w.must(w.client.Create(t.Context(), task))
+	var pr pipelinev1.PipelineRun
+	w.must(w.client.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: run}, &pr))
+	now := metav1.NewTime(w.clock())
+	pr.Status.StartTime, pr.Status.CompletionTime = &now, &now
+	pr.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "Failed", Message: "Tasks Completed: 1"})
+	w.must(w.client.Update(t.Context(), &pr))
+	w.work(entry, time.Second)
+	e := w.entry(entry)
+	if got := e.Status.Runs[0]; got.Reason != "SandboxUnavailable" || !strings.Contains(got.Message, `RuntimeClass "kata" not found`) {
+		t.Errorf("the run ended as %s: %s", got.Reason, got.Message)
 	}
 }

@@ -173,7 +173,12 @@ func (r *Reconciler) route(ctx context.Context, p *pass) (sandbox.Route, error) 
 	for _, t := range ledger.Tags(p.entry) {
 		img.Tags = append(img.Tags, t.Tag)
 	}
-	return sandbox.Decide(p.trigger.Spec.Sandbox, key, img, p.trigger.IsSandboxMissing())
+	missing := p.trigger.IsSandboxMissing()
+	why := ""
+	if n := len(p.entry.Status.Runs); n > 0 && !missing && verdict.Reason(p.entry.Status.Runs[n-1].Reason) == verdict.SandboxUnavailable {
+		why = p.entry.Status.Runs[n-1].Message
+	}
+	return sandbox.Decide(p.trigger.Spec.Sandbox, key, img, missing, why)
 }
 
 // unrouted ends the pass of an entry of which it cannot be decided where it runs.

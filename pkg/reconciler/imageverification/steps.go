@@ -36,7 +36,7 @@ func (r *Reconciler) sight(ctx context.Context, p *pass) error {
 	err := r.cached.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
 	switch {
 	case err == nil:
-		p.seen = verdict.Sighting{Sight: verdict.Found, Run: ToRun(&pr)}
+		p.seen = verdict.Sighting{Sight: verdict.Found, Run: ToRun(&pr), PodsStarted: r.memory.hasStarted(name)}
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading PipelineRun %q: %w", name, err)
 	case p.seen.Run.Name != name:
@@ -53,7 +53,7 @@ func (r *Reconciler) look(ctx context.Context, p *pass) error {
 	err := r.live.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
 	switch {
 	case err == nil:
-		p.seen = verdict.Sighting{Sight: verdict.Found, Run: ToRun(&pr)}
+		p.seen = verdict.Sighting{Sight: verdict.Found, Run: ToRun(&pr), PodsStarted: r.memory.hasStarted(name)}
 	case apierrors.IsNotFound(err):
 		p.seen = verdict.Sighting{Sight: verdict.Absent, Run: verdict.PipelineRun{Name: name}}
 	default:
@@ -128,6 +128,11 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	now, seen, facts := r.now(), p.seen.Run, p.facts
 	outcome := verdict.Judge(digest, run.Sandbox.Requested, seen, pods)
 	outcome.Sandbox.Route, outcome.Sandbox.RouteMessage = run.Sandbox.Route, run.Sandbox.RouteMessage
+	why, err := r.strandedBy(ctx, p, run, outcome, pods)
+	if err != nil {
+		return err
+	}
+	outcome = outcome.Stranded(why)
 	err = r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
 		verdict.Finish(s, seen, outcome, facts.Freshness, now)
 		verdict.Schedule(s, facts, now) // in one write: a retry is neither lost nor made twice
@@ -137,6 +142,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	}
 	failpoint.Hit("verification.outcome")
 	r.metrics.finished(ctx, p.entry, now)
+	r.memory.ended(run.Name)
 	r.slots.free(p.key)
 	return nil
 }

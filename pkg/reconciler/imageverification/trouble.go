@@ -10,16 +10,22 @@ import (
 )
 
 // Trouble says why the requests of a trigger are not followed by their runs: what
-// the oldest run says that was requested more than once and has not appeared. The
+// a run says that could not start in its RuntimeClass and was not made good, or else
+// the oldest one that was requested more than once and has not appeared. The
 // reason is empty if there is none. It reads the ledger's cache, so that it
 // answers for what other leaders fire too.
 func (r *Reconciler) Trouble(ctx context.Context, trigger types.UID) (reason, message string, err error) {
-	entries, err := list(ctx, r.cached, fieldUnderway, string(trigger))
+	entries, err := list(ctx, r.cached, fieldOpen, string(trigger))
 	if err != nil {
 		return "", "", err
 	}
 	var oldest *v1alpha1.RunStatus
 	for i := range entries {
+		if runs := entries[i].Status.Runs; len(runs) > 0 {
+			if last := &runs[len(runs)-1]; verdict.Reason(last.Reason) == verdict.SandboxUnavailable {
+				return last.Reason, "run " + last.Name + ": " + last.Message, nil
+			}
+		}
 		run := verdict.Current(&entries[i].Status)
 		if run == nil || run.ConfirmedAt != nil || run.Attempts < 2 || run.Reason == "" {
 			continue

@@ -1,6 +1,7 @@
 package imageverification_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,12 @@ func newWorld(t *testing.T, change ...func(*v1alpha1.ImageTrigger)) *world {
 	for field, extract := range imageverification.Indexes() {
 		builder = builder.WithIndex(&v1alpha1.ImageVerification{}, field, extract)
 	}
+	for field, extract := range map[string]func(*corev1.Event) string{ // what the API server selects by itself
+		"involvedObject.name": func(e *corev1.Event) string { return e.InvolvedObject.Name },
+		"reason":              func(e *corev1.Event) string { return e.Reason },
+	} {
+		builder = builder.WithIndex(&corev1.Event{}, field, func(o client.Object) []string { return []string{extract(o.(*corev1.Event))} })
+	}
 	w.client = &uids{Client: builder.Build()}
 	w.ledger = ledger.New(w.client, ledger.NewIndex(w.clock))
 	w.facts = &stubFacts{image: imageverification.Image{
@@ -139,7 +146,7 @@ func (w *world) process() *imageverification.Reconciler {
 	o := imageverification.Options{
 		Cached: w.client, Live: w.client, Ledger: w.ledger, Sink: httpSink{sender}, Facts: w.facts,
 		Lease: alwaysLeads{}, Recorder: w.events, Metrics: metrics, Log: zap.NewNop(), Now: w.clock, Emitter: w.emitted,
-		MaxConcurrent: 200,
+		Stop: w.stop, MaxConcurrent: 200,
 	}
 	if w.interpose != nil {
 		w.interpose(&o)
@@ -149,6 +156,16 @@ func (w *world) process() *imageverification.Reconciler {
 	r.SetQueue(w.queue)
 	w.must(r.Promote(reconciler.UniversalBucket(), func(reconciler.Bucket, types.NamespacedName) {}))
 	return r
+}
+
+// stop writes what asks Tekton for the end of a run.
+func (w *world) stop(ctx context.Context, run types.NamespacedName, uid types.UID) error {
+	var pr pipelinev1.PipelineRun
+	if err := w.client.Get(ctx, run, &pr); err != nil || pr.UID != uid {
+		return client.IgnoreNotFound(err)
+	}
+	pr.Spec.Status = pipelinev1.PipelineRunSpecStatusCancelled
+	return w.client.Update(ctx, &pr)
 }
 
 func (w *world) must(err error) {

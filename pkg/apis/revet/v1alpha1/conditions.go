@@ -167,7 +167,7 @@ func (t *ImageTrigger) MarkSandboxMissing(reason, message string, now time.Time)
 // IsSandboxMissing reports whether the cluster was found to have no such RuntimeClass.
 func (t *ImageTrigger) IsSandboxMissing() bool {
 	c := meta.FindStatusCondition(t.Status.Conditions, ConditionSandboxAvailable)
-	return c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == t.Generation
+	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == ReasonRuntimeClassNotFound && c.ObservedGeneration == t.Generation
 }
 
 // MarkConfirmed records that no request waits for its run for long.

@@ -255,7 +255,8 @@ type Sandbox struct {
 	// +optional
 	Exclude []SandboxExclusion `json:"exclude,omitempty"`
 
-	// Fallback says what happens while the cluster has no such RuntimeClass.
+	// Fallback says what happens while the cluster has no such RuntimeClass, or where
+	// its Pods cannot start.
 	// +kubebuilder:default=Refuse
 	// +optional
 	Fallback FallbackPolicy `json:"fallback,omitempty"`
@@ -273,6 +274,14 @@ type Sandbox struct {
 	// +listType=atomic
 	// +optional
 	Tolerations []Toleration `json:"tolerations,omitempty"`
+
+	// StartTimeout is how long the Pods of a run in the class may take to start, from
+	// the start of the run, before it is stopped and the class taken for unable to
+	// run it.
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s')",message="startTimeout must be at least 10s"
+	// +optional
+	StartTimeout *metav1.Duration `json:"startTimeout,omitempty"`
 
 	// RunTimeout is how long a run may take. Empty leaves it to the template.
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="runTimeout must be at least 1m"
@@ -355,6 +364,11 @@ type ImageTriggerStatus struct {
 	// name, so that an unconfirmed request may be sent again.
 	// +optional
 	Confirmable bool `json:"confirmable,omitempty"`
+
+	// RuntimeClassSince is when the RuntimeClass that the trigger names was made.
+	// Runs that failed for want of it before are repeated.
+	// +optional
+	RuntimeClassSince *metav1.Time `json:"runtimeClassSince,omitempty"`
 
 	// LastSweep tells of the latest comparison of the streams with the ledger.
 	// +optional

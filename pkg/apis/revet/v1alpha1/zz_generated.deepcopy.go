@@ -209,6 +209,10 @@ func (in *ImageTriggerStatus) DeepCopyInto(out *ImageTriggerStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.RuntimeClassSince != nil {
+		in, out := &in.RuntimeClassSince, &out.RuntimeClassSince
+		*out = (*in).DeepCopy()
+	}
 	if in.LastSweep != nil {
 		in, out := &in.LastSweep, &out.LastSweep
 		*out = new(SweepStatus)
@@ -471,6 +475,11 @@ func (in *Sandbox) DeepCopyInto(out *Sandbox) {
 		in, out := &in.Tolerations, &out.Tolerations
 		*out = make([]Toleration, len(*in))
 		copy(*out, *in)
+	}
+	if in.StartTimeout != nil {
+		in, out := &in.StartTimeout, &out.StartTimeout
+		*out = new(v1.Duration)
+		**out = **in
 	}
 	if in.RunTimeout != nil {
 		in, out := &in.RunTimeout, &out.RunTimeout
