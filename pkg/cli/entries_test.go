@@ -63,7 +63,7 @@ func failedEntry() v1alpha1.ImageVerification {
 			RequestedAt: *micro(599800 * time.Millisecond), FiredAt: micro(599795 * time.Millisecond), Attempts: 2,
 			ConfirmedAt: micro(599700 * time.Millisecond), StartedAt: second(599 * time.Second), FinishedAt: second(560 * time.Second),
 			Outcome: v1alpha1.OutcomeFail, Reason: "Failed", Message: "2 of 5 rules did not hold",
-			Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata"}, Pods: []string{"app-5f0c-pod"}, Node: "node-1"},
+			Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata"}, Pods: []string{"app-5f0c-pod"}, Node: "node-1", Overhead: map[string]string{"cpu": "250m", "memory": "160Mi"}},
 			Digest:  digestB, Report: "registry.example.com/reports@" + digestA,
 			Summary: `{"counts":{"images":1,"checks":1,"rules":5,"errors":2,"warnings":1},"findings":[` +
 				`{"check":"validate","rule":"not-root","severity":"error","platform":"linux/amd64","message":"the image runs as root: set USER"},` +

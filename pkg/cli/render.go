@@ -239,10 +239,22 @@ func sandboxLine(r StoryRun) string {
 	if s.Node != "" {
 		where += " on node " + s.Node
 	}
+	if len(s.Overhead) > 0 {
+		where += ", each with an overhead of " + overheadOf(s.Overhead)
+	}
 	if len(s.Observed) == 1 && s.Observed[0] == s.Requested && s.Requested != "" {
 		return asked + ", observed on every Pod" + where
 	}
 	return fmt.Sprintf("%s; observed %s%s", asked, strings.Join(had, " and "), where)
+}
+
+// overheadOf lists what a class adds to a Pod, as 250m cpu and 160Mi memory.
+func overheadOf(overhead map[string]string) string {
+	var parts []string
+	for _, resource := range slices.Sorted(maps.Keys(overhead)) {
+		parts = append(parts, overhead[resource]+" "+resource)
+	}
+	return strings.Join(parts, " and ")
 }
 
 // className says what serves a class, where that is known: a class's name is

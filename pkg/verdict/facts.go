@@ -158,6 +158,8 @@ type Pod struct {
 	// RuntimeClass is the class it has; empty for none.
 	RuntimeClass string
 	Node         string
+	// Overhead is what its RuntimeClass adds to its resources.
+	Overhead map[string]string
 	// Started is true once any of its containers did.
 	Started bool
 	// Waiting is why it has not, as far as is known.

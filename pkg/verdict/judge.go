@@ -149,6 +149,9 @@ func observe(class string, pods []Pod) v1alpha1.SandboxStatus {
 		if s.Node == "" {
 			s.Node = p.Node
 		}
+		if s.Overhead == nil {
+			s.Overhead = p.Overhead
+		}
 	}
 	return s
 }

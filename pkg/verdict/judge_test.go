@@ -78,10 +78,10 @@ func TestJudgeTellsWhatTheRunSaid(t *testing.T) {
 	}
 	run := done(map[string]string{"verdict": "fail", "digest": digest.String(), "summary": `{"high":2}`, "report": "host/r@" + digest.String()})
 	got := verdict.Judge(digest, "kata", run, []verdict.Pod{
-		{Name: "p1", RuntimeClass: "kata", Node: "n1"}, {Name: "p2", Node: "n2"}, {Name: "p3", RuntimeClass: "kata", Node: "n3"}})
+		{Name: "p1", RuntimeClass: "kata", Node: "n1", Overhead: map[string]string{"memory": "160Mi"}}, {Name: "p2", Node: "n2"}, {Name: "p3", RuntimeClass: "kata", Node: "n3"}})
 	want := verdict.Outcome{
 		Outcome: v1alpha1.OutcomeFail, Reason: verdict.Failed, Digest: digest.String(), Summary: `{"high":2}`, Report: "host/r@" + digest.String(),
-		Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata", ""}, Pods: []string{"p1", "p2", "p3"}, Node: "n1"},
+		Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata", ""}, Overhead: map[string]string{"memory": "160Mi"}, Pods: []string{"p1", "p2", "p3"}, Node: "n1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)

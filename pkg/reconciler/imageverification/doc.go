@@ -57,7 +57,10 @@
 // entry, trigger, namespace.
 //
 // Metrics: revet_requests_total{result}, result being accepted or the reason why
-// not; revet_runs_total{outcome,reason,cause}; revet_confirm_seconds, from the
+// not; revet_runs_total{outcome,reason,cause,class,route},
+// class being the RuntimeClass that the run's Pods had and route why the trigger's was
+// not asked for, if so (Excluded, OutsideWeight, FellBack);
+// revet_confirm_seconds, from the
 // latest request to the run being seen; from a push being recorded
 // revet_push_to_fire_seconds, revet_push_to_confirm_seconds and
 // revet_push_to_verdict_seconds; from the time that the repository shows for it, in

@@ -146,10 +146,23 @@ func (m *Metrics) finished(ctx context.Context, e *v1alpha1.ImageVerification, n
 	run := &e.Status.Runs[len(e.Status.Runs)-1]
 	m.runs.Add(ctx, 1, metric.WithAttributes(
 		attribute.String("outcome", string(run.Outcome)), attribute.String("reason", run.Reason),
-		attribute.String("cause", string(run.Cause.Type))))
+		attribute.String("cause", string(run.Cause.Type)), attribute.String("class", classOf(run.Sandbox)),
+		attribute.String("route", string(run.Sandbox.Route))))
 	m.toVerdict.Record(ctx, sinceObserved(e, run, now))
 	if since, ok := sincePushed(e, run, now); ok {
 		m.pushedToVerdict.Record(ctx, since)
+	}
+}
+
+// classOf is the RuntimeClass that a run's Pods had, or was asked for if none did.
+func classOf(s v1alpha1.SandboxStatus) string {
+	switch len(s.Observed) {
+	case 0:
+		return s.Requested
+	case 1:
+		return s.Observed[0]
+	default:
+		return "several"
 	}
 }
 

@@ -45,7 +45,7 @@ func TestMetrics(t *testing.T) {
 		`revet_queue_oldest{namespace=demo,trigger=all} 5`,
 		`revet_requests{result=accepted} 2`,
 		`revet_runs_under_way{namespace=demo,trigger=all} 1`,
-		`revet_runs{cause=Push,outcome=error,reason=RunFailed} 1`,
+		`revet_runs{cause=Push,class=,outcome=error,reason=RunFailed,route=} 1`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 	w.reconciler.EntryHandler().OnDelete(w.entry(waiting))
 	got = measured(t, reader)
 	for _, want := range []string{
-		`revet_runs{cause=Retry,outcome=pass,reason=Passed} 1`,
+		`revet_runs{cause=Retry,class=kata,outcome=pass,reason=Passed,route=} 1`,
 		`revet_entries{namespace=demo,phase=Passed,trigger=all} 1`,
 	} {
 		if !slices.Contains(got, want) {

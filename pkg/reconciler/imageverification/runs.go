@@ -63,6 +63,12 @@ func toPod(p *corev1.Pod) verdict.Pod {
 	if p.Status.Phase == corev1.PodFailed {
 		pod.Failure = failureOf(p)
 	}
+	for resource, quantity := range p.Spec.Overhead {
+		if pod.Overhead == nil {
+			pod.Overhead = map[string]string{}
+		}
+		pod.Overhead[string(resource)] = quantity.String()
+	}
 	if p.Spec.RuntimeClassName != nil {
 		pod.RuntimeClass = *p.Spec.RuntimeClassName
 	}

@@ -297,6 +297,11 @@ type SandboxStatus struct {
 	// +listType=atomic
 	// +optional
 	Observed []string `json:"observed,omitempty"`
+	// Overhead is what the RuntimeClass adds to the resources of each Pod, as the
+	// API server wrote it into them: cpu and memory.
+	// +kubebuilder:validation:MaxProperties=8
+	// +optional
+	Overhead map[string]string `json:"overhead,omitempty"`
 	// Pods are the names of the Pods that were looked at.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=atomic

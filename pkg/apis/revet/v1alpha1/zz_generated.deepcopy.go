@@ -521,6 +521,13 @@ func (in *SandboxStatus) DeepCopyInto(out *SandboxStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Overhead != nil {
+		in, out := &in.Overhead, &out.Overhead
+		*out = make(map[string]string, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
+	}
 	if in.Pods != nil {
 		in, out := &in.Pods, &out.Pods
 		*out = make([]string, len(*in))
