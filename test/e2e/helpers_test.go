@@ -74,8 +74,14 @@ func (w *world) ready(t *testing.T, source stack.Source) {
 // digest. The salt keeps the digests of different tests apart.
 func (w *world) push(t *testing.T, repository string, sample images.Sample) string {
 	t.Helper()
+	return w.pushSalted(t, repository, sample, w.namespace)
+}
+
+// pushSalted is push for a digest of its own.
+func (w *world) pushSalted(t *testing.T, repository string, sample images.Sample, salt string) string {
+	t.Helper()
 	dir := t.TempDir()
-	digest, err := images.Save(dir, sample, images.Options{Now: time.Now(), Salt: w.namespace})
+	digest, err := images.Save(dir, sample, images.Options{Now: time.Now(), Salt: salt})
 	if err != nil {
 		t.Fatal(err)
 	}

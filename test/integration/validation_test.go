@@ -60,6 +60,16 @@ func TestNonsenseTriggersAreRefused(t *testing.T) {
 		{"a freshness that is no duration", "{" + streams + ", " + sink + ", freshness: tomorrow}", "spec.freshness: Invalid value"},
 		{"another word for existing", "{" + streams + ", " + sink + ", existing: Maybe}", `spec.existing: Unsupported value: "Maybe": supported values: "Ignore", "Verify"`},
 		{"a runtime class in capitals", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: Kata_QEMU}}", "spec.sandbox.runtimeClassName: Invalid value"},
+		{"a weight of more than all", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, weight: 101}}", "spec.sandbox.weight: Invalid value: 101"},
+		{"a weight of no class", "{" + streams + ", " + sink + ", sandbox: {weight: 30}}", "weight, exclude and fallback speak of a class: set runtimeClassName"},
+		{"a fallback of no class", "{" + streams + ", " + sink + ", sandbox: {fallback: Default}}", "weight, exclude and fallback speak of a class: set runtimeClassName"},
+		{"another word for fallback", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, fallback: Maybe}}", `spec.sandbox.fallback: Unsupported value: "Maybe"`},
+		{"an exclusion without a reason", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, exclude: [{images: a/b}]}}", "spec.sandbox.exclude[0].reason: Required value"},
+		{"two labels of nodes", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, nodeSelector: {a: b, c: d}}}", "spec.sandbox.nodeSelector: Too many: 2"},
+		{"a label that no node can have", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, nodeSelector: {'$(tt.params.run)': b}}}", "nodeSelector takes the key of a label"},
+		{"a value that no label can have", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, nodeSelector: {a: '$(tt.params.run)'}}}", "spec.sandbox.nodeSelector.a: Invalid value"},
+		{"a toleration of everything by a value", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, tolerations: [{value: b, effect: NoSchedule}]}}", "a toleration without a key has operator Exists"},
+		{"a time to start that is none", "{" + streams + ", " + sink + ", sandbox: {runtimeClassName: kata, startTimeout: 1s}}", "startTimeout must be at least 10s"},
 		{"a service account in capitals", "{" + streams + ", " + sink + ", serviceAccountName: Me}", "spec.serviceAccountName: Invalid value"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,7 +91,12 @@ func (r *Reconciler) strandedBy(ctx context.Context, p *pass, run *v1alpha1.RunS
 	// Without its RuntimeClass a Pod is refused, and Tekton ends the TaskRun.
 	var tasks pipelinev1.TaskRunList
 	err := r.live.List(ctx, &tasks, client.InNamespace(p.key.Namespace), client.MatchingLabels{podRunLabel: run.Name})
-	if err != nil {
+	switch {
+	case meta.IsNoMatchError(err), apierrors.IsForbidden(err):
+		// What is known will do: it is a run that failed.
+		p.log.Warn("looking into the TaskRuns of a run that failed", zap.String("run", run.Name), zap.Error(err))
+		return "", nil
+	case err != nil:
 		return "", fmt.Errorf("listing the TaskRuns of run %q: %w", run.Name, err)
 	}
 	for i := range tasks.Items {
