@@ -3,6 +3,10 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -89,6 +93,39 @@ func layer(name, text string) (v1.Layer, error) {
 		return io.NopCloser(bytes.NewReader(b.Bytes())), nil
 	}, tarball.WithMediaType(types.OCILayer))
 }
+
+// zerosLayer packs one file of zeros without ever holding it.
+func zerosLayer(size int64) (v1.Layer, error) {
+	var packed bytes.Buffer
+	unpacked := sha256.New()
+	z := gzip.NewWriter(&packed)
+	w := tar.NewWriter(io.MultiWriter(z, unpacked))
+	if err := w.WriteHeader(&tar.Header{Name: "zeros", Mode: 0o644, Size: size}); err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(w, zeros{}, size); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		return nil, err
+	}
+	diff := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(unpacked.Sum(nil))}
+	return named{Layer: static.NewLayer(packed.Bytes(), types.OCILayer), diff: diff}, nil
+}
+
+// zeros reads as zeros without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// named is a layer whose diff_id is known.
+type named struct {
+	v1.Layer
+	diff v1.Hash
+}
+
+// DiffID returns the digest of what it unpacks to.
+func (n named) DiffID() (v1.Hash, error) { return n.diff, nil }
 
 // misnamed is the image's first layer once more, under a false diff_id.
 type misnamed struct{ v1.Layer }

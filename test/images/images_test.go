@@ -54,7 +54,7 @@ func defaultRules(t testing.TB) validate.Rules {
 }
 
 // check runs the pipeline over what was pushed, without Tekton.
-func check(t testing.TB, host, repository string, d image.Digest, rules validate.Rules) (verdict.Verdict, error) {
+func check(t testing.TB, host, repository string, d image.Digest, rules validate.Rules, unpacked int64) (verdict.Verdict, error) {
 	t.Helper()
 	trust, err := fetch.LoadTrust("", []string{host})
 	if err != nil {
@@ -72,7 +72,7 @@ func check(t testing.TB, host, repository string, d image.Digest, rules validate
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	if _, err := fetch.Fetch(t.Context(), source, d, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20}); err != nil {
+	if _, err := fetch.Fetch(t.Context(), source, d, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: unpacked}); err != nil {
 		return verdict.Verdict{}, err
 	}
 	tree, err := dir.Tree(t.Context())
@@ -118,7 +118,7 @@ func testSamples(t *testing.T, host string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := check(t, host, "demo/"+s.Name, d, rules)
+			got, err := check(t, host, "demo/"+s.Name, d, rules, 1<<20)
 			if s.Verdict == images.VerdictError {
 				var e *content.Error
 				if !errors.As(err, &e) || string(e.Reason) != s.Reason {
@@ -142,6 +142,22 @@ func testSamples(t *testing.T, host string) {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A bomb is refused before it is unpacked, by what a layer may unpack to as a
+// multiple of its size.
+func TestABombIsRefused(t *testing.T) {
+	host := newRegistry(t)
+	s := images.Bomb(256 << 20)
+	d, err := images.Push(t.Context(), host+"/demo/bomb:v1", s, images.Options{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = check(t, host, "demo/bomb", d, defaultRules(t), 1<<30)
+	var e *content.Error
+	if !errors.As(err, &e) || string(e.Reason) != s.Reason {
+		t.Errorf("error is %v, want the reason %s", err, s.Reason)
 	}
 }
 
@@ -171,7 +187,7 @@ func BenchmarkPipeline(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := check(b, host, "demo/good", d, defaultRules(b)); err != nil {
+		if _, err := check(b, host, "demo/good", d, defaultRules(b), 1<<20); err != nil {
 			b.Fatal(err)
 		}
 	}

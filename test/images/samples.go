@@ -52,7 +52,46 @@ type artefact struct {
 
 // All returns every sample, the good one first.
 func All() []Sample {
-	return []Sample{Good(), Bad(), Expired(), MultiArch(), BadChild(), Attested(), MissingChild(), CorruptedLayer(), NotAnImage()}
+	return []Sample{Good(), Bad(), RootUser(), SecretInHistory(), Expired(), MultiArch(), BadChild(), Attested(), MissingChild(), CorruptedLayer(), NotAnImage()}
+}
+
+// RootUser is good but for its user.
+func RootUser() Sample {
+	return Sample{
+		Name: "root-user", About: "a good image that runs as root", Verdict: VerdictFail, Rules: []string{"non-root"},
+		build: func(o Options) (artefact, error) {
+			return image(o, func(c *v1.ConfigFile) { good(c); c.Config.User = "root" })
+		},
+	}
+}
+
+// SecretInHistory is good but for a command that it was built by.
+func SecretInHistory() Sample {
+	return Sample{
+		Name: "secret-in-history", About: "a good image with a secret in its history", Verdict: VerdictFail, Rules: []string{"no-secret-in-history"},
+		build: func(o Options) (artefact, error) {
+			return image(o, func(c *v1.ConfigFile) {
+				good(c)
+				c.History = append(c.History, v1.History{CreatedBy: "RUN |1 NPM_TOKEN=this-is-no-token /bin/sh -c npm ci", EmptyLayer: true})
+			})
+		},
+	}
+}
+
+// Bomb is good and has a layer that unpacks to so many bytes of zeros. It is not
+// among All, as making one of the size that harms takes seconds.
+func Bomb(size int64) Sample {
+	return Sample{
+		Name: "bomb", About: "a good image with a layer of zeros, a thousandth of the size that it unpacks to", Verdict: VerdictError,
+		Reason: "TooLarge",
+		build: func(o Options) (artefact, error) {
+			zeros, err := zerosLayer(size)
+			if err != nil {
+				return artefact{}, err
+			}
+			return image(o, good, zeros)
+		},
+	}
 }
 
 // Good passes every rule.
