@@ -105,8 +105,8 @@ type faults struct {
 func faultsOf(seed uint64, only []string, pushes int) *faults {
 	return &faults{
 		apiRecovery: apiRecoveryOf(pushes),
-		random:  source(seed, faultSource),
-		targets: allowed(targetWeights, only), actions: allowed(actionWeights, only),
+		random:      source(seed, faultSource),
+		targets:     allowed(targetWeights, only), actions: allowed(actionWeights, only),
 		at: every, busyUntil: map[string]time.Duration{},
 	}
 }

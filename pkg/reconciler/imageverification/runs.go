@@ -60,8 +60,10 @@ func toPod(p *corev1.Pod) verdict.Pod {
 	if !pod.Started {
 		pod.Waiting = waitingOf(p)
 	}
-	if p.Status.Phase == corev1.PodFailed {
-		pod.Failure = failureOf(p)
+	// Tekton ends a TaskRun when its containers have ended, which may be before the
+	// Pod's phase says so.
+	if pod.Failure = failureOf(p); pod.Failure == "" && p.Status.Phase == corev1.PodFailed {
+		pod.Failure = p.Status.Message // it was evicted, or the like
 	}
 	for resource, quantity := range p.Spec.Overhead {
 		if pod.Overhead == nil {
@@ -77,7 +79,7 @@ func toPod(p *corev1.Pod) verdict.Pod {
 
 // failureOf returns what the first container of a Pod that failed said. Tekton's
 // steps leave their results as the container's message, a list in JSON; one named
-// "error" is the reason in words.
+// "error" is the reason in words. It is empty if none has failed.
 func failureOf(p *corev1.Pod) string {
 	for i := range p.Status.ContainerStatuses {
 		ended := p.Status.ContainerStatuses[i].State.Terminated
@@ -95,7 +97,7 @@ func failureOf(p *corev1.Pod) string {
 		}
 		return fmt.Sprintf("%s: %s, exit status %d", name, ended.Reason, ended.ExitCode)
 	}
-	return p.Status.Message // it was evicted, or the like
+	return ""
 }
 
 // SlimRun keeps of a PipelineRun what ToRun and the references to its TaskRuns

@@ -25,6 +25,8 @@ func TestWhatAPodThatFailedSays(t *testing.T) {
 			"fetch: OOMKilled, exit status 137"},
 		{"a message that is no list of results", corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{ended("step-fetch", 2, "Error", "panic: oh")}},
 			"fetch: Error, exit status 2"},
+		{"a step that failed in a Pod whose phase does not say so yet", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
+			ended("step-fetch", 1, "Error", `[{"key":"error","value":"ContentMissing: no","type":1}]`)}}, "fetch: ContentMissing: no"},
 		{"a Pod that was evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "The node was low on resource: memory."}, "The node was low on resource: memory."},
 		{"a Pod that did its work", corev1.PodStatus{Phase: corev1.PodSucceeded, Message: "x"}, ""},
 	} {
