@@ -132,6 +132,12 @@ func (d *doctor) sandbox(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 		findings = append(findings, d.nodes(ctx, &rc)...)
 	}
 	for i := range entries {
+		if runs := entries[i].Status.Runs; len(runs) > 0 && verdict.Reason(runs[len(runs)-1].Reason) == verdict.SandboxUnavailable {
+			run := runs[len(runs)-1]
+			return append(findings, problem(check, cure(verdict.SandboxUnavailable), "run %s: %s", run.Name, run.Message))
+		}
+	}
+	for i := range entries {
 		for j := len(entries[i].Status.Runs) - 1; j >= 0; j-- {
 			run := &entries[i].Status.Runs[j]
 			if run.Sandbox.Requested != class || len(run.Sandbox.Observed) == 0 {
