@@ -436,8 +436,10 @@ func TestPublishedReportsAreExempt(t *testing.T) {
 	disguised := s.push("web:"+fallback, randomImage(t))
 	told(fallback, disguised)
 	want := []string{"vet " + fallback + "@" + with + " 1", "vet " + fallback + "@" + disguised + " 2"}
+	got := c.tags()
 	slices.Sort(want)
-	if diff := cmp.Diff(want, c.tags()); diff != "" {
+	slices.Sort(got) // entries come by their names, which are hashes
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("images under the list's name (-want +got):\n%s", diff)
 	}
 }
