@@ -544,7 +544,8 @@ func TestThatRunsDoNotAppearIsToldOnce(t *testing.T) {
 }
 
 // A run that was requested and does not appear has its trigger looked at, whoever
-// requested it, at most every five seconds; so has one that appears after all.
+// requested it, at most every five seconds; so has one that appears after all, and
+// one that cannot start in its RuntimeClass.
 func TestARunThatIsAwaitedHasItsTriggerLookedAt(t *testing.T) {
 	f := newFixture(t, testTrigger())
 	f.reconcile(t)
@@ -566,7 +567,11 @@ func TestARunThatIsAwaitedHasItsTriggerLookedAt(t *testing.T) {
 	handler.OnUpdate(awaited, running)
 	f.now = f.now.Add(time.Minute)
 	handler.OnUpdate(awaited, running)
-	want := []string{"team-a/all after 2s", "team-a/all after 6s", "team-a/all after 2s"}
+	f.now = f.now.Add(time.Minute)
+	stranded := running.DeepCopy()
+	stranded.Status.Runs[0].Outcome, stranded.Status.Runs[0].Reason = v1alpha1.OutcomeError, "SandboxUnavailable"
+	handler.OnUpdate(running, stranded)
+	want := []string{"team-a/all after 2s", "team-a/all after 6s", "team-a/all after 2s", "team-a/all after 2s"}
 	if diff := cmp.Diff(want, f.queue.keys); diff != "" {
 		t.Errorf("queued (-want +got):\n%s", diff)
 	}

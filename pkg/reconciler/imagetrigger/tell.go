@@ -135,19 +135,20 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 }
 
 // EntryHandler has a trigger looked at again when one of its runs was requested
-// and does not appear, or appears after all: what its sink depends on may have
-// changed without anything that is watched. It goes by the ledger, as entries and
+// and does not appear, or appears after all, and when one cannot start in its
+// RuntimeClass, or is made good: what its sink depends on may have changed without
+// anything that is watched. It goes by the ledger, as entries and
 // triggers may be led by different processes.
 func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 	recheck := func(obj any) {
-		if e, ok := obj.(*v1alpha1.ImageVerification); ok && awaited(e) {
+		if e, ok := obj.(*v1alpha1.ImageVerification); ok && (awaited(e) || stranded(e)) {
 			r.recheck(e)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: recheck,
 		UpdateFunc: func(before, after any) {
-			recheck(before) // it may just have appeared
+			recheck(before) // it may just have appeared, or be made good
 			recheck(after)
 		},
 	}
@@ -157,6 +158,12 @@ func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 func awaited(e *v1alpha1.ImageVerification) bool {
 	run := verdict.Current(&e.Status)
 	return run != nil && run.Attempts > 0 && run.ConfirmedAt == nil
+}
+
+// stranded reports whether the latest run could not start in its RuntimeClass.
+func stranded(e *v1alpha1.ImageVerification) bool {
+	n := len(e.Status.Runs)
+	return n > 0 && verdict.Reason(e.Status.Runs[n-1].Reason) == verdict.SandboxUnavailable
 }
 
 func (r *Reconciler) recheck(e *v1alpha1.ImageVerification) {
