@@ -42,6 +42,8 @@ type Trigger struct {
 	// ClassSince is when the RuntimeClass that the trigger names was made; zero if
 	// there is none.
 	ClassSince time.Time
+	// FallsBack is true if a run that could not start in the class is repeated without.
+	FallsBack bool
 	// StartTimeout is how long the Pods of a run in the class may take to start.
 	StartTimeout time.Duration
 
@@ -66,6 +68,7 @@ func TriggerOf(t *v1alpha1.ImageTrigger) Trigger {
 		Retries:      defaultRetries,
 		StartTimeout: defaultStartTimeout,
 
+		FallsBack:      t.Spec.Sandbox.Fallback == v1alpha1.FallbackDefault,
 		SkipSuperseded: t.Spec.Superseded == v1alpha1.SupersededSkip,
 		SinkLog:        sinkLog(t),
 	}

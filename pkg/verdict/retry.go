@@ -81,7 +81,7 @@ func Schedule(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) {
 		return
 	}
 	made := retried(s)
-	if t.Gone || made >= t.Retries {
+	if t.Gone || made >= repetitions(last, made, t) {
 		s.Message = image.Cut(note(last.Message, attempts(made+1)), maxMessage)
 		return
 	}
@@ -105,13 +105,23 @@ func Resign(s *v1alpha1.ImageVerificationStatus, now time.Time) {
 func repeat(s *v1alpha1.ImageVerificationStatus, t Trigger, seen Sighting, now time.Time) Decision {
 	last, made := latest(s), retried(s)
 	cause := v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: last.Name}
-	if seen.Sight != Found && (t.Gone || made >= t.Retries) {
+	if seen.Sight != Found && (t.Gone || made >= repetitions(last, made, t)) {
 		return Decision{Action: GiveUp, Reason: Reason(last.Reason), Run: last.Number}
 	}
 	if wait := due(last, made).Sub(now); wait > 0 {
 		return Decision{Action: Wait, Reason: RetryScheduled, Message: repetition(last, made, t), After: wait, Cause: cause, Hold: true}
 	}
 	return start(cause, t, seen, now)
+}
+
+// repetitions is how often a run is repeated that was repeated so often before: one
+// that falls back to no class is, whatever spec.retries says, as that is what was
+// asked for.
+func repetitions(run *v1alpha1.RunStatus, made int, t Trigger) int {
+	if t.FallsBack && Reason(run.Reason) == SandboxUnavailable && run.Sandbox.Requested != "" {
+		return max(t.Retries, made+1)
+	}
+	return t.Retries
 }
 
 // due is when a run is repeated that was repeated so often before. The jitter
@@ -133,7 +143,7 @@ func due(run *v1alpha1.RunStatus, made int) time.Time {
 
 func repetition(run *v1alpha1.RunStatus, made int, t Trigger) string {
 	return fmt.Sprintf("retry %d of %d follows at %s; run %s: %s",
-		made+1, t.Retries, due(run, made).UTC().Format(time.RFC3339), run.Name, note(run.Reason, run.Message))
+		made+1, repetitions(run, made, t), due(run, made).UTC().Format(time.RFC3339), run.Name, note(run.Reason, run.Message))
 }
 
 func attempts(n int) string {

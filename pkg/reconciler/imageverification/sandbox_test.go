@@ -229,9 +229,12 @@ func TestARunWhoseClassCannotStartItIsRefused(t *testing.T) {
 	}
 }
 
-// Where the trigger allows it, the repetition executes outside the class and says so.
+// Where the trigger allows it, the repetition executes outside the class and says
+// so, even if nothing else is repeated.
 func TestARunWhoseClassCannotStartItFallsBack(t *testing.T) {
-	w := newWorld(t, withSandbox(func(s *v1alpha1.Sandbox) { s.Fallback = v1alpha1.FallbackDefault }))
+	w := newWorld(t, func(tr *v1alpha1.ImageTrigger) {
+		tr.Spec.Sandbox.Fallback, tr.Spec.Retries = v1alpha1.FallbackDefault, new(int32)
+	})
 	entry := w.push("v1", pushed)
 	w.work(entry, time.Second)
 	run := w.runName(entry, 1)
