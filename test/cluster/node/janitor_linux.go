@@ -17,6 +17,9 @@ import (
 // cluster's end nor a signal to the supervisor's group ends it.
 func runJanitor(c Config) error {
 	files := inherited("lock", "orders", "answers")
+	// Until all is removed: a file that nobody refers to any more is closed by the
+	// garbage collector, and the cluster would pass for stopped while it is taken down.
+	defer func() { _ = files[0].Close() }()
 	orders := bufio.NewReader(files[1])
 	// A supervisor that is killed before it reads this is an end like any other.
 	_, _ = fmt.Fprintln(files[2], "ready")

@@ -26,6 +26,7 @@ type supervisor struct {
 func runSupervisor(c Config) error {
 	files := inherited("lock", "api", "registry", "reports", "caller")
 	s := supervisor{c, files[0], files[1], files[2], files[3], files[4]}
+	defer runtime.KeepAlive(s.lock) // see runJanitor
 	c.SupervisorPID = os.Getpid()
 	s.config = c
 	if err := s.run(); err != nil {
