@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -40,10 +39,6 @@ type manifests struct {
 	all           []metav1.Object
 }
 
-// waiting begins the lines of the scanner's steps; they are tested as if they
-// were on.
-const waiting = "#scan "
-
 // load decodes every document strictly; a kind that it does not know is an
 // error, so that none is left out of the tests.
 func load(t *testing.T) manifests {
@@ -58,7 +53,6 @@ func load(t *testing.T) manifests {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw = regexp.MustCompile("(?m)^"+waiting).ReplaceAll(raw, nil)
 		reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
 		for {
 			document, err := reader.Read()
