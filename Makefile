@@ -14,6 +14,7 @@ CLUSTER := cd test && go run ./cmd/cluster
 BENCHTIME ?= 300x
 FUZZTIME ?= 30s
 PUSHES ?= 1000
+RATE ?= 10
 SEEDS ?= 1
 FAULTS ?= all
 PLAY ?= random
@@ -57,8 +58,8 @@ bench: ## measure push-to-run beside the plain way, and the receiver's cost of i
 	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
 
 .PHONY: chaos
-chaos: ## push PUSHES images for each of SEEDS while FAULTS happen; tell what was lost or doubled, beside the plain way
-	cd test && go run ./cmd/chaos -pushes $(PUSHES) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY)
+chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; tell what was lost or doubled, beside the plain way
+	cd test && go run ./cmd/chaos -pushes $(PUSHES) -rate $(RATE) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY)
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)

@@ -85,7 +85,7 @@ const (
 	// What it holds has to be listed by everybody then, and the registry by the bridge: of more pushes than these, each
 	// takes its time, or nothing would ever make progress again.
 	apiPushes       = 1000
-	apiRecoveryEach = 5 * time.Millisecond
+	apiRecoveryEach = 10 * time.Millisecond
 )
 
 // apiRecoveryOf is how long the API server is left alone in a run of so many pushes.
