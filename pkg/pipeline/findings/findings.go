@@ -74,7 +74,31 @@ type Image struct {
 	Distribution string `json:"distribution,omitempty"`
 	// Packages is how many packages were found in it.
 	Packages int `json:"packages"`
+	// Unmatched are those of them that were not compared, and why.
+	Unmatched []Unmatched `json:"unmatched,omitempty"`
+	// Unread is how many files name packages and could not be read.
+	Unread int `json:"unread,omitempty"`
 }
+
+// Unmatched are packages of an image that were not compared with the database.
+type Unmatched struct {
+	// Ecosystem is theirs, without a release.
+	Ecosystem string `json:"ecosystem"`
+	// Why is one of the constants.
+	Why string `json:"why"`
+	// Packages is how many they are.
+	Packages int `json:"packages"`
+	// Examples are a few of them, as NAME@VERSION.
+	Examples []string `json:"examples,omitempty"`
+}
+
+// Why packages were not compared.
+const (
+	// NoRecords: the database has none of their ecosystem.
+	NoRecords = "NoRecords"
+	// NoVersion: they have no version, or one that cannot be compared.
+	NoVersion = "NoVersion"
+)
 
 // Vulnerability is one vulnerability of one package of one image.
 type Vulnerability struct {
