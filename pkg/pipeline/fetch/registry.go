@@ -115,19 +115,27 @@ func newTransport(trust Trust) *http.Transport {
 
 // Manifest opens a manifest.
 func (r *Registry) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
-	return r.get(ctx, "manifests", d, strings.Join(content.ManifestTypes(), ","))
+	return r.get(ctx, "manifests", d.String(), strings.Join(content.ManifestTypes(), ","))
+}
+
+// Tagged opens the manifest that a tag names now. What it is, only its bytes say.
+func (r *Registry) Tagged(ctx context.Context, tag string) (io.ReadCloser, error) {
+	if !image.ValidTag(tag) {
+		return nil, fmt.Errorf("%.80q is not a tag", tag)
+	}
+	return r.get(ctx, "manifests", tag, strings.Join(content.ManifestTypes(), ","))
 }
 
 // Blob opens a blob.
 func (r *Registry) Blob(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
-	return r.get(ctx, "blobs", d, "")
+	return r.get(ctx, "blobs", d.String(), "")
 }
 
-func (r *Registry) get(ctx context.Context, kind string, d image.Digest, accept string) (io.ReadCloser, error) {
+func (r *Registry) get(ctx context.Context, kind, name, accept string) (io.ReadCloser, error) {
 	u := url.URL{
 		Scheme: r.repository.Scheme(),
 		Host:   r.repository.RegistryStr(),
-		Path:   "/v2/" + r.repository.RepositoryStr() + "/" + kind + "/" + d.String(),
+		Path:   "/v2/" + r.repository.RepositoryStr() + "/" + kind + "/" + name,
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

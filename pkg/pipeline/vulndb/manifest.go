@@ -1,0 +1,133 @@
+package vulndb
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+// The types of the artefact and of its parts.
+const (
+	ArtifactType = "application/vnd.revet.vulnerability-database"
+	ConfigType   = "application/vnd.revet.vulnerability-database.config.v1+json"
+	LayerType    = "application/vnd.revet.vulnerability-database.records.v1+zip"
+
+	manifestType    = "application/vnd.oci.image.manifest.v1+json"
+	titleAnnotation = "org.opencontainers.image.title"
+	madeAnnotation  = "org.opencontainers.image.created"
+)
+
+// descriptor is one in a manifest.
+type descriptor struct {
+	MediaType   string            `json:"mediaType"`
+	Digest      image.Digest      `json:"digest"`
+	Size        int64             `json:"size"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+type manifest struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        descriptor        `json:"config"`
+	Layers        []descriptor      `json:"layers"`
+	Annotations   map[string]string `json:"annotations,omitempty"`
+}
+
+// Artifact is a database but for its layers: what Pack makes and Pull reads.
+type Artifact struct {
+	Digest   image.Digest
+	Manifest []byte
+	// RawConfig is Config as it is stored.
+	RawConfig []byte
+	Config    Config
+}
+
+// MediaType is the manifest's.
+func (Artifact) MediaType() string { return manifestType }
+
+// Pack makes the artefact that holds the layers that c names.
+func Pack(c Config) (Artifact, error) {
+	c.Format = Format
+	c.AsOf, c.Mirrored = c.AsOf.UTC(), c.Mirrored.UTC()
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return Artifact{}, fmt.Errorf("encode the database's config: %w", err)
+	}
+	if len(raw) > maxConfig {
+		return Artifact{}, fmt.Errorf("the database's config has %d bytes, more than %d", len(raw), maxConfig)
+	}
+	if c, err = decodeConfig(raw); err != nil {
+		return Artifact{}, err
+	}
+	m := manifest{
+		SchemaVersion: 2, MediaType: manifestType, ArtifactType: ArtifactType,
+		Config:      descriptor{MediaType: ConfigType, Digest: sum(raw), Size: int64(len(raw))},
+		Annotations: map[string]string{madeAnnotation: c.Mirrored.Format("2006-01-02T15:04:05Z")},
+	}
+	for _, e := range c.Ecosystems {
+		m.Layers = append(m.Layers, descriptor{
+			MediaType: LayerType, Digest: e.Digest, Size: e.Size, Annotations: map[string]string{titleAnnotation: e.Name + ".zip"},
+		})
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return Artifact{}, fmt.Errorf("encode the database's manifest: %w", err)
+	}
+	return Artifact{Digest: sum(b), Manifest: b, RawConfig: raw, Config: c}, nil
+}
+
+// decodeManifest reads a manifest, and says why it is not a database's.
+func decodeManifest(raw []byte) (manifest, error) {
+	var m manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest cannot be read: %w; %s", err, cureBroken)
+	}
+	switch {
+	case m.ArtifactType != ArtifactType:
+		return manifest{}, content.Errorf(ReasonFormat, "", "it is no vulnerability database: its artifactType is %.80q; %s", m.ArtifactType, cureFormat)
+	case m.Config.MediaType != ConfigType:
+		return manifest{}, content.Errorf(ReasonFormat, "", "its config is a %.80q; %s", m.Config.MediaType, cureFormat)
+	case m.SchemaVersion != 2 || m.MediaType != manifestType:
+		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest is a %.80q of version %d; %s", m.MediaType, m.SchemaVersion, cureBroken)
+	case m.Config.Digest.IsZero() || m.Config.Size <= 0 || m.Config.Size > maxConfig:
+		return manifest{}, content.Errorf(ReasonBroken, "", "its config is %s of %d bytes; at most %d are possible; %s",
+			m.Config.Digest, m.Config.Size, maxConfig, cureBroken)
+	}
+	return m, nil
+}
+
+// fits reports an error unless the manifest names the layers that the config does.
+func (m manifest) fits(c Config) error {
+	if len(m.Layers) != len(c.Ecosystems) {
+		return content.Errorf(ReasonBroken, "", "its manifest has %d layers and its config %d ecosystems; %s", len(m.Layers), len(c.Ecosystems), cureBroken)
+	}
+	for i, e := range c.Ecosystems {
+		l := m.Layers[i]
+		var err error
+		switch {
+		case l.MediaType != LayerType:
+			err = fmt.Errorf("its type is %.80q", l.MediaType)
+		case l.Digest != e.Digest || l.Size != e.Size:
+			err = errors.New("the manifest names another layer than the config")
+		default:
+			continue
+		}
+		return content.Errorf(ReasonBroken, "ecosystem "+e.Name, "%w; %s", err, cureBroken)
+	}
+	return nil
+}
+
+func sum(b []byte) image.Digest {
+	h := sha256.Sum256(b)
+	d, err := image.ParseDigest("sha256:" + hex.EncodeToString(h[:]))
+	if err != nil {
+		panic(err) // it is one
+	}
+	return d
+}

@@ -1,0 +1,30 @@
+package vulndb
+
+import "github.com/revet-dev/revet/pkg/pipeline/content"
+
+// The reasons why a database cannot be used. That the registry cannot be reached,
+// or refuses, are content's.
+const (
+	// ReasonMissing: there is none of that name.
+	ReasonMissing content.Reason = "DatabaseMissing"
+	// ReasonBroken: it contradicts itself, or cannot be read.
+	ReasonBroken content.Reason = "DatabaseBroken"
+	// ReasonTampered: bytes do not have the digest that they go by.
+	ReasonTampered content.Reason = "DatabaseTampered"
+	// ReasonTooOld: its data is older than it may be.
+	ReasonTooOld content.Reason = "DatabaseTooOld"
+	// ReasonEmpty: it holds no record.
+	ReasonEmpty content.Reason = "DatabaseEmpty"
+	// ReasonFormat: it is no database, or of a format that is not known.
+	ReasonFormat content.Reason = "DatabaseFormat"
+)
+
+// The cures that messages end with.
+const (
+	cureMissing  = "mirror one there (step database mirror), or correct the parameter database"
+	cureBroken   = "mirror it again"
+	cureTampered = "mirror it again, and find out who or what changed it"
+	cureTooOld   = "look why its mirror job failed, or allow more by database-max-age"
+	cureEmpty    = "mirror it again from a source that has records"
+	cureFormat   = "use the same version of Revet for the mirror and for scans, or correct the parameter database"
+)
