@@ -26,13 +26,13 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var results string
 	root := &cobra.Command{
 		Use:           "step",
-		Short:         "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict",
+		Short:         "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict; and its vulnerability database",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.PersistentFlags().StringVar(&results, "results", "",
 		"directory for results, in Tekton "+verdict.DefaultResults+"; a step that fails writes its reason to the file \"error\" in it")
-	root.AddCommand(newFetch(), newValidate(), newPublish(&results), newSignature(&results), newVerdict(&results)) //nolint:contextcheck // cobra hands them the context
+	root.AddCommand(newFetch(), newValidate(), newPublish(&results), newSignature(&results), newVerdict(&results), newDatabase()) //nolint:contextcheck // cobra hands them the context
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)

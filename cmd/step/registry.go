@@ -23,6 +23,11 @@ type registryOptions struct {
 
 func (o *registryOptions) flags(f *pflag.FlagSet, timeout time.Duration) {
 	f.StringVar(&o.reference, "reference", "", "what to check, as host/repository@sha256:...")
+	o.connection(f, timeout)
+}
+
+// connection declares the flags of how registries are spoken to.
+func (o *registryOptions) connection(f *pflag.FlagSet, timeout time.Duration) {
 	f.StringVar(&o.registries, "registries", "", "directory with the files \"insecure\" and *.crt; it may be missing")
 	f.StringSliceVar(&o.insecure, "insecure-registry", nil, "host[:port] that may be spoken to without TLS; may be repeated")
 	f.DurationVar(&o.timeout, "timeout", timeout, "most time for everything")
@@ -31,18 +36,27 @@ func (o *registryOptions) flags(f *pflag.FlagSet, timeout time.Duration) {
 
 // open reads what the flags name.
 func (o registryOptions) open() (image.Reference, fetch.Options, error) {
-	if o.timeout <= 0 || o.stall <= 0 {
-		return image.Reference{}, fetch.Options{}, fmt.Errorf("--timeout and --stall-timeout must be positive")
+	options, err := o.connect()
+	if err != nil {
+		return image.Reference{}, fetch.Options{}, err
 	}
 	ref, err := image.ParseReference(o.reference)
 	if err != nil {
 		return image.Reference{}, fetch.Options{}, fmt.Errorf("--reference: %w", err)
 	}
+	return ref, options, nil
+}
+
+// connect reads how registries are spoken to.
+func (o registryOptions) connect() (fetch.Options, error) {
+	if o.timeout <= 0 || o.stall <= 0 {
+		return fetch.Options{}, fmt.Errorf("--timeout and --stall-timeout must be positive")
+	}
 	trust, err := fetch.LoadTrust(o.registries, o.insecure)
 	if err != nil {
-		return image.Reference{}, fetch.Options{}, err
+		return fetch.Options{}, err
 	}
-	return ref, fetch.Options{Trust: trust, Keychain: authn.DefaultKeychain, Stall: o.stall}, nil
+	return fetch.Options{Trust: trust, Keychain: authn.DefaultKeychain, Stall: o.stall}, nil
 }
 
 // require makes flags of cmd required.

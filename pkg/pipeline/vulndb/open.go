@@ -67,7 +67,7 @@ func open(ctx context.Context, registry *fetch.Registry, ref Reference, o Option
 		return nil, err
 	}
 	if !o.AnyAge {
-		if err := checkAge(a.Config, o.MaxAge, o.Now); err != nil {
+		if err := a.Config.CheckAge(o.MaxAge, o.Now); err != nil {
 			return nil, err
 		}
 	}
@@ -92,7 +92,8 @@ func open(ctx context.Context, registry *fetch.Registry, ref Reference, o Option
 // skew is how far clocks may differ.
 const skew = 10 * time.Minute
 
-func checkAge(c Config, most time.Duration, now time.Time) error {
+// CheckAge reports an error if the data is older than most, or of the future.
+func (c Config) CheckAge(most time.Duration, now time.Time) error {
 	age := now.Sub(c.AsOf)
 	switch {
 	case age > most:
