@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 )
 
 // A mirror writes a database, and inspect shows what is in it; both say why not.
@@ -66,6 +70,71 @@ Go         1        1         0           %s  %s
 		}
 	}
 	if status, out, errOut := step("inspect", tag, "-o", "json"); status != 0 || !strings.Contains(out, `"digest": "`+digest+`"`) {
+		t.Errorf("status %d: %s%s", status, out, errOut)
+	}
+}
+
+// The job in triggers/ is a command line that works, with what its ConfigMap says.
+func TestMirrorJob(t *testing.T) {
+	p := newPod(t)
+	raw, err := fs.ReadFile(os.DirFS("../../triggers"), "800-database.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings struct{ Data map[string]string }
+	var job struct {
+		Spec struct {
+			JobTemplate struct {
+				Spec struct {
+					Template struct {
+						Spec struct {
+							Containers []struct {
+								Args []string
+								Env  []struct {
+									Name      string
+									ValueFrom struct{ ConfigMapKeyRef struct{ Key string } }
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, document := range strings.Split(string(raw), "\n---\n") {
+		switch {
+		case strings.Contains(document, "\nkind: ConfigMap\n"):
+			err = yaml.Unmarshal([]byte(document), &settings)
+		case strings.Contains(document, "\nkind: CronJob\n"):
+			err = yaml.Unmarshal([]byte(document), &job)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	container := job.Spec.JobTemplate.Spec.Template.Spec.Containers[0]
+	start := func() (int, string, string) {
+		var args []string
+		for _, a := range container.Args {
+			for _, e := range container.Env {
+				a = strings.ReplaceAll(a, "$("+e.Name+")", settings.Data[e.ValueFrom.ConfigMapKeyRef.Key])
+			}
+			if flag, value, ok := strings.Cut(a, "=/"); ok {
+				a = flag + "=" + filepath.Join(p.root, value)
+			}
+			args = append(args, a)
+		}
+		var out, errOut bytes.Buffer
+		status := run(t.Context(), args, &out, &errOut)
+		return status, out.String(), errOut.String()
+	}
+	if status, _, errOut := start(); status != 1 || !strings.Contains(errOut, "--to: ") {
+		t.Errorf("as it is delivered: status %d: %s", status, errOut)
+	}
+	p.write("/work/.keep", "")
+	p.write("/source/GO-1.json", fmt.Sprintf(`{"id":"GO-1","modified":%q,"affected":[{"package":{"ecosystem":"Go","name":"a"}}]}`, time.Now().UTC().Format(time.RFC3339)))
+	settings.Data = map[string]string{"source": "/source", "database": p.host + "/revet/db:1", "ecosystems": ""}
+	if status, out, errOut := start(); status != 0 || errOut != "" || !strings.HasPrefix(out, "mirrored ") {
 		t.Errorf("status %d: %s%s", status, out, errOut)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -36,6 +37,7 @@ type manifests struct {
 	clusterRoles  []*rbacv1.ClusterRole
 	clusterGrants []*rbacv1.ClusterRoleBinding
 	policies      []*networkingv1.NetworkPolicy
+	cronJobs      []*batchv1.CronJob
 	all           []metav1.Object
 }
 
@@ -101,6 +103,8 @@ func (m *manifests) add(t *testing.T, file string, document []byte) {
 		put(t, m, file, document, &m.clusterGrants)
 	case "networking.k8s.io/v1 NetworkPolicy":
 		put(t, m, file, document, &m.policies)
+	case "batch/v1 CronJob":
+		put(t, m, file, document, &m.cronJobs)
 	default:
 		t.Fatalf("%s: kind %q of %q is not known to this test", file, kind.Kind, kind.APIVersion)
 	}

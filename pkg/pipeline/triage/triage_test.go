@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	yaml "go.yaml.in/yaml/v3"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
@@ -437,5 +438,32 @@ func TestLoad(t *testing.T) {
 	}
 	if _, err := triage.Load(dir); err == nil {
 		t.Error("a directory is no policy")
+	}
+}
+
+// The policy that is delivered is the default, written out, and its examples are
+// entries that can be read.
+func TestDeliveredPolicy(t *testing.T) {
+	raw, err := os.ReadFile("../../../triggers/210-scan-policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var delivered struct{ Data map[string]string }
+	if err := yaml.Unmarshal(raw, &delivered); err != nil {
+		t.Fatal(err)
+	}
+	text := delivered.Data["policy.yaml"]
+	p := parse(t, text)
+	if diff := cmp.Diff(triage.Default(), p, cmp.AllowUnexported(triage.Policy{})); diff != "" {
+		t.Errorf("policy (-default +delivered):\n%s", diff)
+	}
+	head, examples, ok := strings.Cut(text, "ignore: []\n")
+	if !ok {
+		t.Fatal("the examples are not where they were")
+	}
+	v := openssl(func(v *findings.Vulnerability) { v.ID, v.Package.Name = "CVE-2026-1234", "linux-libc-dev" })
+	j := parse(t, head+"ignore:\n"+strings.ReplaceAll(examples, "# ", "")).Judge(root, []findings.Vulnerability{v}, now)
+	if j.Suppressed != 1 || j.Vulnerabilities[0].Ignored.Reason != "headers only; the kernel is the node's" {
+		t.Errorf("with the examples: %+v", j)
 	}
 }
