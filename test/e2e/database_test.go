@@ -1,0 +1,97 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/osv"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
+	"github.com/revet-dev/revet/test/stack"
+)
+
+// The job that is delivered fills the database from the records of a ConfigMap, and
+// who pulls it finds what is in it.
+func TestDatabaseIsMirrored(t *testing.T) {
+	w := newWorld(t, "e2e-database", stack.None)
+	modified := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
+	// The registry keeps what earlier runs wrote.
+	repository := fmt.Sprintf("%s/records-%d", w.namespace, time.Now().Unix())
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: w.namespace, Name: name} }
+	if err := w.client.Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: meta("revet-vulnerability-records"),
+		Data: map[string]string{"GO-1.json": fmt.Sprintf(
+			`{"id":"GO-1","modified":%q,"affected":[{"package":{"ecosystem":"Go","name":"example.com/a"}}]}`, modified.Format(time.RFC3339))},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Update(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: meta("revet-vulnerability-database"),
+		Data:       map[string]string{"source": "/source", "ecosystems": "", "database": cluster.Info.RegistryInCluster + "/" + repository + ":current"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cluster.Kubectl(t.Context(), "create", "job", "first-mirror", "--namespace", w.namespace, "--from=cronjob/vulnerability-database"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	pod := w.finished(t, "first-mirror")
+	printed := w.logOf(t, pod.Name, "mirror")
+	t.Logf("the job printed: %s", printed)
+
+	trust, err := fetch.LoadTrust("", []string{cluster.Info.RegistryHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := vulndb.Open(t.Context(), cluster.Info.RegistryHost+"/"+repository+":current", vulndb.Options{
+		Registry: fetch.Options{Trust: trust}, MaxAge: 2 * time.Hour, Now: time.Now(), Dir: t.TempDir(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if info := db.Info(); !strings.Contains(printed, "@"+info.Digest.String()+": ecosystems 1, records 1") || !info.AsOf.Equal(modified) {
+		t.Errorf("the database is %s of %s", info.Digest, info.AsOf)
+	}
+	var ids []string
+	err = db.Each(t.Context(), func(ecosystem, name string) bool { return ecosystem == "Go" && name == "example.com/a" }, func(r osv.Record) error {
+		ids = append(ids, r.ID)
+		return nil
+	})
+	if err != nil || len(ids) != 1 || ids[0] != "GO-1" {
+		t.Errorf("records %v, %v", ids, err)
+	}
+}
+
+// finished waits until a job succeeded, and returns its Pod.
+func (w *world) finished(t *testing.T, name string) corev1.Pod {
+	t.Helper()
+	var last string
+	await(t, time.Minute, func() string { return "job " + name + ": " + last }, func(ctx context.Context) (bool, error) {
+		job, err := w.clientset.BatchV1().Jobs(w.namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		last = fmt.Sprintf("%+v", job.Status)
+		return job.Status.Succeeded > 0, nil
+	})
+	var pods corev1.PodList
+	if err := w.client.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{"job-name": name}); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		if pod.Status.Phase == corev1.PodSucceeded {
+			return pod
+		}
+	}
+	t.Fatalf("none of %d Pods of the job %s succeeded", len(pods.Items), name)
+	return corev1.Pod{}
+}
