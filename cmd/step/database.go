@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb/mirror"
@@ -32,8 +33,8 @@ tag or by digest. See docs/database.md.`,
 }
 
 type mirrorOptions struct {
-	registryOptions
-	to string
+	connection command.Connection
+	to         string
 	mirror.Options
 }
 
@@ -60,7 +61,7 @@ HTTP, also to a source, is for hosts that --insecure-registry lists.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
-	o.connection(f, time.Hour)
+	o.connection.Flags(f, time.Hour)
 	f.StringVar(&o.From, "from", "", "source of the records")
 	f.StringVar(&o.to, "to", "", "database to write, as host/repository:tag")
 	f.StringSliceVar(&o.Ecosystems, "ecosystems", nil, "ecosystems to take, as OSV names them: Debian,Go,npm; a directory has all if there are none")
@@ -68,14 +69,14 @@ HTTP, also to a source, is for hosts that --insecure-registry lists.`,
 	f.Int64Var(&o.MaxDownload, "max-download", 2<<30, "most bytes of one file of a source")
 	f.IntVar(&o.MaxUnreadable, "max-unreadable", 0, "most records of an ecosystem to leave out as they cannot be read; more are an error")
 	f.BoolVar(&o.AllowSmaller, "allow-smaller", false, "also replace a database that has more, or newer records")
-	return require(cmd, "from", "to")
+	return command.Require(cmd, "from", "to")
 }
 
 func (o mirrorOptions) run(ctx context.Context, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.connection.Timeout)
 	defer cancel()
 	var err error
-	if o.Registry, err = o.connect(); err != nil {
+	if o.Registry, err = o.connection.Options(); err != nil {
 		return err
 	}
 	if o.To, err = vulndb.ParseReference(o.to); err != nil {
@@ -102,7 +103,7 @@ func (o mirrorOptions) run(ctx context.Context, out io.Writer) error {
 }
 
 type inspectOptions struct {
-	registryOptions
+	command.Connection
 	maxAge time.Duration
 	verify bool
 	output string
@@ -122,7 +123,7 @@ its own words. With --verify all of it is pulled, and held against those.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), cmd.OutOrStdout(), args[0]) },
 	}
 	f := cmd.Flags()
-	o.connection(f, 15*time.Minute)
+	o.Flags(f, 15*time.Minute)
 	f.DurationVar(&o.maxAge, "max-age", 0, "fail if it is older; 0 for any age")
 	f.BoolVar(&o.verify, "verify", false, "pull and verify all of it")
 	f.StringVarP(&o.output, "output", "o", "", "json, or empty for text")
@@ -131,12 +132,12 @@ its own words. With --verify all of it is pulled, and held against those.`,
 }
 
 func (o inspectOptions) run(ctx context.Context, out io.Writer, reference string) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	if o.output != "" && o.output != "json" {
 		return fmt.Errorf("--output is %q; accepted is json", o.output)
 	}
-	options, err := o.connect()
+	options, err := o.Options()
 	if err != nil {
 		return err
 	}

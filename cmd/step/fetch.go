@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
@@ -45,7 +46,7 @@ that end in .crt in that directory hold further certificate authorities.`,
 	f.Int64Var(&o.limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
 	f.Int64Var(&o.limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
 	f.Int64Var(&o.limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
-	return require(cmd, "reference", "layout")
+	return command.Require(cmd, "reference", "layout")
 }
 
 func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
@@ -65,7 +66,7 @@ func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	start := time.Now()
 	registry, err := fetch.NewRegistry(ctx, ref.Repository(), options)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
@@ -63,11 +64,11 @@ pushed. The credentials need the right to push to the image's repository.`,
 	f.StringSliceVar(&o.expect, "expect", []string{validate.CheckName}, "checks that must have reported")
 	f.StringVar(&o.database, "database", "", "the database of the check "+scanCheck+"; without one it may be missing, and the verdict says so")
 	f.StringVar(&o.publish, "publish", publishReferrers, "referrers, required or none")
-	return require(cmd, "reference", "layout")
+	return command.Require(cmd, "reference", "layout")
 }
 
 func (o publishOptions) run(ctx context.Context, out io.Writer, results string) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	switch o.publish {
 	case publishNone, publishReferrers, publishRequired:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
@@ -42,11 +43,11 @@ That the registry cannot be read is an error, and not "unsigned".`,
 	o.flags(cmd.Flags(), 2*time.Minute)
 	cmd.Flags().StringVar(&o.policy, "policy", "", "Required, Optional or Off")
 	cmd.Flags().StringVar(&o.keys, "keys", "", "directory of public keys; it may be missing")
-	return require(cmd, "reference", "policy")
+	return command.Require(cmd, "reference", "policy")
 }
 
 func (o signatureOptions) run(ctx context.Context, out io.Writer, results string) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
 	ref, options, err := o.open()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
@@ -47,12 +48,7 @@ step still succeeds; rules that cannot be read or evaluated are an error.`,
 	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
 	f.StringVar(&o.rules, "rules", "", "rules file")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "most time for all rules")
-	for _, name := range []string{"layout", "rules"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // a flag that is not declared above
-		}
-	}
-	return cmd
+	return command.Require(cmd, "layout", "rules")
 }
 
 func (o validateOptions) run(ctx context.Context, out io.Writer) error {

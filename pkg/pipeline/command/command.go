@@ -1,0 +1,82 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+)
+
+// Results declares the flag --results on root, and returns where its value will be.
+func Results(root *cobra.Command) *string {
+	var results string
+	root.PersistentFlags().StringVar(&results, "results", "",
+		"directory for results, in Tekton "+verdict.DefaultResults+"; a step that fails writes its reason to the file \"error\" in it")
+	return &results
+}
+
+// Execute runs one command line and returns its exit status.
+func Execute(ctx context.Context, root *cobra.Command, results *string, args []string, out, errOut io.Writer) int {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(errOut, "%s: %s\n", command.CommandPath(), report.Line(err.Error()))
+	if *results != "" {
+		if err := verdict.WriteError(*results, err); err != nil {
+			fmt.Fprintf(errOut, "%s: %v\n", command.CommandPath(), err)
+		}
+	}
+	return 1
+}
+
+// Require makes flags of cmd required.
+func Require(cmd *cobra.Command, names ...string) *cobra.Command {
+	for _, name := range names {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // a flag that is not declared
+		}
+	}
+	return cmd
+}
+
+// Connection is how registries are spoken to.
+type Connection struct {
+	// Timeout is the most time that a command may take for everything.
+	Timeout    time.Duration
+	registries string
+	insecure   []string
+	stall      time.Duration
+}
+
+// Flags declares the flags of c. timeout is the default of --timeout.
+func (c *Connection) Flags(f *pflag.FlagSet, timeout time.Duration) {
+	f.StringVar(&c.registries, "registries", "", "directory with the files \"insecure\" and *.crt; it may be missing")
+	f.StringSliceVar(&c.insecure, "insecure-registry", nil, "host[:port] that may be spoken to without TLS; may be repeated")
+	f.DurationVar(&c.Timeout, "timeout", timeout, "most time for everything")
+	f.DurationVar(&c.stall, "stall-timeout", time.Minute, "most time that the registry may send nothing")
+}
+
+// Options returns what the flags say.
+func (c *Connection) Options() (fetch.Options, error) {
+	if c.Timeout <= 0 || c.stall <= 0 {
+		return fetch.Options{}, fmt.Errorf("--timeout and --stall-timeout must be positive")
+	}
+	trust, err := fetch.LoadTrust(c.registries, c.insecure)
+	if err != nil {
+		return fetch.Options{}, err
+	}
+	return fetch.Options{Trust: trust, Keychain: authn.DefaultKeychain, Stall: c.stall}, nil
+}
