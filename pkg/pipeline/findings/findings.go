@@ -76,8 +76,10 @@ type Image struct {
 	Packages int `json:"packages"`
 	// Unmatched are those of them that were not compared, and why.
 	Unmatched []Unmatched `json:"unmatched,omitempty"`
-	// Unread is how many files name packages and could not be read.
-	Unread int `json:"unread,omitempty"`
+	// Unread is how many files name packages and could not be read, and UnreadExamples
+	// names a few.
+	Unread         int      `json:"unread,omitempty"`
+	UnreadExamples []string `json:"unreadExamples,omitempty"`
 }
 
 // Unmatched are packages of an image that were not compared with the database.

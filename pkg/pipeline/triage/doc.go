@@ -5,6 +5,7 @@
 //
 //	failOn: [critical, high, unknown]   # levels that fail; others are warnings
 //	onlyIfFixed: true                   # or a list of levels, or false
+//	unmatched: fail                     # or warn: packages of ecosystems that the database lacks
 //	ignore:
 //	- id: CVE-2026-1234                 # or an alias; "*" for all of some packages
 //	  packages: ["openssl", "pkg:deb/debian/openssl@3.*"]  # optional patterns

@@ -34,7 +34,9 @@ type Policy struct {
 	// The levels that fail nothing, and those that do only if there is a fix.
 	warn    map[findings.Level]bool
 	ifFixed map[findings.Level]bool
-	ignores []ignore
+	// warnUnmatched lets packages pass that the database knows nothing of.
+	warnUnmatched bool
+	ignores       []ignore
 	// statements by the names of vulnerabilities.
 	statements map[string][]*statement
 }
@@ -52,6 +54,7 @@ type ignore struct {
 type file struct {
 	FailOn      *[]findings.Level `yaml:"failOn"`
 	OnlyIfFixed yaml.Node         `yaml:"onlyIfFixed"`
+	Unmatched   string            `yaml:"unmatched"`
 	Ignore      []entry           `yaml:"ignore"`
 }
 
@@ -63,7 +66,7 @@ type entry struct {
 }
 
 // Default is the policy where there is none: critical, high and unknown levels fail
-// if there is a fix.
+// if there is a fix, and packages that the database knows nothing of.
 func Default() Policy {
 	p, err := Parse(nil, nil)
 	if err != nil {
@@ -95,6 +98,13 @@ func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 	}
 	if p.ifFixed, err = onlyIfFixed(f.OnlyIfFixed); err != nil {
 		return Policy{}, err
+	}
+	switch f.Unmatched {
+	case "", "fail":
+	case "warn":
+		p.warnUnmatched = true
+	default:
+		return Policy{}, fmt.Errorf("unmatched is %.40q; accepted are fail and warn", f.Unmatched)
 	}
 	if len(f.Ignore) > maxIgnores {
 		return Policy{}, fmt.Errorf("the policy ignores %d vulnerabilities; the limit is %d", len(f.Ignore), maxIgnores)
@@ -146,7 +156,7 @@ func unreadable(err error) error {
 	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
 		text = strings.Join(t.Errors, "; ")
 	}
-	return fmt.Errorf("the policy cannot be read: %s (accepted are failOn, onlyIfFixed and ignore; in an entry of ignore id, packages, reason and expires)",
+	return fmt.Errorf("the policy cannot be read: %s (accepted are failOn, onlyIfFixed, unmatched and ignore; in an entry of ignore id, packages, reason and expires)",
 		goType.ReplaceAllString(text, ""))
 }
 

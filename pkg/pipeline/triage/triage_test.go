@@ -319,7 +319,7 @@ func TestOpenVEX(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	const entry = "ignore:\n- {id: CVE-2026-1, reason: x, expires: never}\n"
 	tests := []struct{ name, text, want string }{
-		{"a field that is not known", "failOn: [high]\nfail: [low]\n", "line 2: field fail not found (accepted are failOn, onlyIfFixed and ignore"},
+		{"a field that is not known", "failOn: [high]\nfail: [low]\n", "line 2: field fail not found (accepted are failOn, onlyIfFixed, unmatched and ignore"},
 		{"a field of an entry that is not known", "ignore:\n- id: CVE-2026-1\n  reson: x\n", "line 3: field reson not found"},
 		{"a level that is not known", "failOn: [high, terrible]", `failOn: level "terrible" is not known; accepted are ["critical"`},
 		{"a level in other letters", "failOn: [High]", `level "High" is not known`},
