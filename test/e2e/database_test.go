@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/osv"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb/mirror"
+	"github.com/revet-dev/revet/test/images"
 	"github.com/revet-dev/revet/test/stack"
 )
 
@@ -69,6 +73,33 @@ func TestDatabaseIsMirrored(t *testing.T) {
 	if err != nil || len(ids) != 1 || ids[0] != "GO-1" {
 		t.Errorf("records %v, %v", ids, err)
 	}
+}
+
+// mirror fills a database with the records of the samples, as of now, and returns
+// its name in the cluster.
+func (w *world) mirror(t *testing.T) string {
+	t.Helper()
+	source := t.TempDir()
+	if err := os.CopyFS(source, images.Records()); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	if err := os.WriteFile(filepath.Join(source, "as-of"), []byte(now.Format(time.RFC3339)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("%s/database-%d:current", w.namespace, now.Unix())
+	to, err := vulndb.ParseReference(cluster.Info.RegistryHost + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := fetch.LoadTrust("", []string{cluster.Info.RegistryHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mirror.Run(t.Context(), mirror.Options{From: source, To: to, Registry: fetch.Options{Trust: trust}, Dir: t.TempDir(), Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	return cluster.Info.RegistryInCluster + "/" + name
 }
 
 // finished waits until a job succeeded, and returns its Pod.

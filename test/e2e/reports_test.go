@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -53,34 +52,18 @@ func TestReportsAreBesideTheImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := false
+	byType := map[string]string{}
 	for _, m := range list.Manifests {
-		found = found || m.Digest.String() == reported && m.ArtifactType == "application/sarif+json"
+		byType[m.ArtifactType] = m.Digest.String()
 	}
-	if !found {
+	if byType["application/sarif+json"] != reported {
 		t.Errorf("the report %s is not among the referrers: %+v", reported, list.Manifests)
 	}
-	out, err := exec.CommandContext(t.Context(), crane, "manifest", repository+"@"+reported).Output()
-	if err != nil {
-		t.Fatalf("crane manifest: %v", err)
+	if content := readArtifact(t, ref.Context(), reported); !strings.Contains(content, `"ruleId": "non-root"`) {
+		t.Errorf("the report does not tell of non-root: %s", content)
 	}
-	var manifest struct {
-		Layers []struct{ Digest string }
-	}
-	if err := json.Unmarshal(out, &manifest); err != nil || len(manifest.Layers) != 1 {
-		t.Fatalf("manifest %s, %v", out, err)
-	}
-	layer, err := remote.Layer(ref.Context().Digest(manifest.Layers[0].Digest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rc, err := layer.Compressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(rc)
-	if err != nil || !strings.Contains(string(content), `"ruleId": "non-root"`) {
-		t.Errorf("the report does not tell of non-root: %s, %v", content, err)
+	if content := readArtifact(t, ref.Context(), byType["application/vnd.cyclonedx+json"]); !strings.Contains(content, `"bomFormat": "CycloneDX"`) || !strings.Contains(content, digest) {
+		t.Errorf("the SBOM is none of the image: %s", content)
 	}
 
 	// A push after the report was there is seen after it, too.
@@ -89,6 +72,26 @@ func TestReportsAreBesideTheImage(t *testing.T) {
 		t.Errorf("phase = %s (%s: %s), want Passed", entry.Status.Phase, entry.Status.Reason, entry.Status.Message)
 	}
 	w.onlySkipped(t, app, digest, later)
+}
+
+// readArtifact reads the one blob of an artefact with a stock client.
+func readArtifact(t *testing.T, repository name.Repository, digest string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), crane, "manifest", repository.Digest(digest).String()).Output()
+	if err != nil {
+		t.Fatalf("crane manifest %s: %v", digest, err)
+	}
+	var manifest struct {
+		Layers []struct{ Digest string }
+	}
+	if err := json.Unmarshal(out, &manifest); err != nil || len(manifest.Layers) != 1 {
+		t.Fatalf("manifest %s, %v", out, err)
+	}
+	content, err := exec.CommandContext(t.Context(), crane, "blob", repository.Digest(manifest.Layers[0].Digest).String()).Output()
+	if err != nil {
+		t.Fatalf("crane blob: %v", err)
+	}
+	return string(content)
 }
 
 // onlySkipped waits until whatever else was recorded of a repository was skipped

@@ -48,8 +48,10 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	stalled := w.stall(t)
+	database := w.mirror(t)
+	w.setDefault(t, "database", database)
 
-	samples := append(images.All(), images.Bomb(bombSize))
+	samples := slices.Concat(images.All(), images.Vulnerable(), []images.Sample{images.Bomb(bombSize)})
 	digests := map[string]string{}
 	for _, s := range samples {
 		tag := fmt.Sprintf("%s/%s/%s:1", cluster.Info.RegistryHost, w.namespace, s.Name)
@@ -80,6 +82,20 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 			t.Errorf("after the attacks a good image is %s: %s: %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message)
 		}
 	})
+	for name, broken := range map[string]map[string]string{
+		"DatabaseMissing": {"database": database + "-gone"},
+		"DatabaseTooOld":  {"database": database, "database-max-age": "1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for param, value := range broken {
+				w.setDefault(t, param, value)
+			}
+			entry := w.verdict(t, w.pushSalted(t, strings.ToLower(name)+":1", images.Good(), w.namespace+name))
+			if entry.Status.Phase != v1alpha1.PhaseError || !strings.Contains(entry.Status.Message, name) {
+				t.Errorf("it is %s/%s: %s; want an Error that says %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message, name)
+			}
+		})
+	}
 	t.Run("what cannot run is no push", func(t *testing.T) {
 		for _, s := range samples {
 			// It was pushed before the next image, whose verdict is there.
@@ -112,14 +128,36 @@ func checkSample(t *testing.T, s images.Sample, entry *v1alpha1.ImageVerificatio
 	}
 	var summary struct {
 		Findings []struct{ Rule string }
+		Database struct{ Digest, Age string }
+		Off      []string
 	}
 	if err := json.Unmarshal([]byte(got.Runs[0].Summary), &summary); err != nil {
 		t.Fatalf("summary %q: %v", got.Runs[0].Summary, err)
+	}
+	if summary.Database.Digest == "" || summary.Database.Age == "" || slices.Contains(summary.Off, "scan") {
+		t.Errorf("the summary does not say by which database it was scanned, and how old that is: %s", got.Runs[0].Summary)
 	}
 	for _, rule := range s.Rules {
 		if !slices.ContainsFunc(summary.Findings, func(f struct{ Rule string }) bool { return f.Rule == rule }) {
 			t.Errorf("the summary does not name rule %s: %s", rule, got.Runs[0].Summary)
 		}
+	}
+}
+
+// setDefault sets the default of a parameter of the pipeline, which is what runs get.
+func (w *world) setDefault(t *testing.T, param, value string) {
+	t.Helper()
+	var pipeline pipelinev1.Pipeline
+	if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "scan-and-validate"}, &pipeline); err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(pipeline.Spec.Params, func(p pipelinev1.ParamSpec) bool { return p.Name == param })
+	if at < 0 {
+		t.Fatalf("the pipeline has no parameter %s", param)
+	}
+	pipeline.Spec.Params[at].Default = pipelinev1.NewStructuredValues(value)
+	if err := w.client.Update(t.Context(), &pipeline); err != nil {
+		t.Fatal(err)
 	}
 }
 
