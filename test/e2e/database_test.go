@@ -96,7 +96,7 @@ func (w *world) mirror(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mirror.Run(t.Context(), mirror.Options{From: source, To: to, Registry: fetch.Options{Trust: trust}, Dir: t.TempDir(), Now: now}); err != nil {
+	if _, err := mirror.Run(t.Context(), mirror.Options{From: source, To: to, Registry: fetch.Options{Trust: trust}, Dir: t.TempDir(), MaxDownload: 1 << 20, Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	return cluster.Info.RegistryInCluster + "/" + name

@@ -113,6 +113,7 @@ func (w *world) verdict(t *testing.T, digest string) *v1alpha1.ImageVerification
 			case v1alpha1.PhasePassed, v1alpha1.PhaseFailed, v1alpha1.PhaseError, v1alpha1.PhaseSkipped:
 				found = &list.Items[i]
 				return true, nil
+			case v1alpha1.PhasePending, v1alpha1.PhaseRequested, v1alpha1.PhaseRunning:
 			}
 		}
 		return false, nil

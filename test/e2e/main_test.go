@@ -102,7 +102,7 @@ func setUp(ctx context.Context) (down func() error, err error) {
 		return nil, err
 	}
 	down = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		return errors.Join(node.Down(ctx, options), os.Remove(tokenFile))
 	}

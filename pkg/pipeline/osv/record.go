@@ -193,7 +193,7 @@ func Base(ecosystem string) string {
 // CheckBase reports an error unless name can be an ecosystem without a release.
 func CheckBase(name string) error {
 	if !ecosystemPattern.MatchString(name) {
-		return fmt.Errorf("%.80q: %w; write Debian, Go, npm, ...", name, ErrEcosystem)
+		return fmt.Errorf("%.80q: %w; write Debian, Go or npm, for example", name, ErrEcosystem)
 	}
 	return nil
 }

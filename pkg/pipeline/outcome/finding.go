@@ -57,7 +57,8 @@ func cost(s string) int {
 
 // Worst sorts findings: what fails the image first, rules before
 // vulnerabilities, and those by level. What is the same on several platforms
-// becomes one, and of vulnerabilities only the worst are left.
+// becomes one, as does a vulnerability of several packages; and of vulnerabilities
+// only the worst are left.
 func Worst(all []Finding) []Finding {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
@@ -71,6 +72,9 @@ func Worst(all []Finding) []Finding {
 	for _, f := range sorted {
 		key := f
 		key.Platform, key.Times = "", 0
+		if f.Level != "" {
+			key.Message = "" // it names the package
+		}
 		if i, ok := at[key]; ok {
 			out[i].Times = max(out[i].Times, 1) + max(f.Times, 1)
 			out[i].Platform = joined(out[i].Platform, f.Platform)

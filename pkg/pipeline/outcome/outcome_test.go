@@ -208,3 +208,16 @@ func TestDecodeRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A vulnerability of several packages is one of the worst, and counted for each.
+func TestWorstNamesAVulnerabilityOnce(t *testing.T) {
+	v := func(rule, message string) outcome.Finding {
+		return outcome.Finding{Check: "scan", Rule: rule, Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Message: message}
+	}
+	got := outcome.Worst([]outcome.Finding{v("A", "curl 1"), v("A", "libcurl4 1"), v("B", "x"), v("C", "x"), v("D", "x")})
+	want := []outcome.Finding{v("A", "curl 1"), v("B", "x"), v("C", "x")}
+	want[0].Times = 2
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("worst (-want +got):\n%s", diff)
+	}
+}

@@ -77,27 +77,39 @@ func toPod(p *corev1.Pod) verdict.Pod {
 	return pod
 }
 
-// failureOf returns what the first container of a Pod that failed said. Tekton's
-// steps leave their results as the container's message, a list in JSON; one named
-// "error" is the reason in words. It is empty if none has failed.
+// failureOf returns what the container of a Pod that failed said. Tekton's steps
+// leave their results as the container's message, a list in JSON; one named "error"
+// is the reason in words. It is empty if none has failed. The API server lists
+// containers by name, and Tekton ends all steps after one that failed as failed:
+// what a step says itself counts first, and else the first end.
 func failureOf(p *corev1.Pod) string {
+	first := -1
 	for i := range p.Status.ContainerStatuses {
 		ended := p.Status.ContainerStatuses[i].State.Terminated
 		if ended == nil || ended.ExitCode == 0 {
 			continue
 		}
-		name := strings.TrimPrefix(p.Status.ContainerStatuses[i].Name, "step-")
 		var results []struct{ Key, Value string }
 		if json.Unmarshal([]byte(ended.Message), &results) == nil {
 			for _, r := range results {
 				if r.Key == resultError && r.Value != "" {
-					return name + ": " + r.Value
+					return stepName(p, i) + ": " + r.Value
 				}
 			}
 		}
-		return fmt.Sprintf("%s: %s, exit status %d", name, ended.Reason, ended.ExitCode)
+		if first < 0 || ended.FinishedAt.Before(&p.Status.ContainerStatuses[first].State.Terminated.FinishedAt) {
+			first = i
+		}
 	}
-	return ""
+	if first < 0 {
+		return ""
+	}
+	ended := p.Status.ContainerStatuses[first].State.Terminated
+	return fmt.Sprintf("%s: %s, exit status %d", stepName(p, first), ended.Reason, ended.ExitCode)
+}
+
+func stepName(p *corev1.Pod, container int) string {
+	return strings.TrimPrefix(p.Status.ContainerStatuses[container].Name, "step-")
 }
 
 // SlimRun keeps of a PipelineRun what ToRun and the references to its TaskRuns

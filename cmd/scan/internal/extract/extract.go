@@ -33,7 +33,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 )
 
-// ReasonUnreadable: it has packages, or may have some, that cannot be read.
+// ReasonUnreadable is of an image that has packages, or may have some, that cannot
+// be read.
 const ReasonUnreadable content.Reason = "PackagesUnreadable"
 
 const (

@@ -167,7 +167,7 @@ func TestGoProgram(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/program").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	raw, err := os.ReadFile(program) //nolint:gosec // it was just built
+	raw, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
 	}

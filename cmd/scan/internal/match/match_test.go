@@ -80,7 +80,7 @@ func TestRanges(t *testing.T) {
 		t.Run(test.ecosystem+" "+test.version+" in "+test.events, func(t *testing.T) {
 			events := strings.Split(test.events, ", ")
 			for seed := range uint64(6) {
-				random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it has to be repeatable
+				random := rand.New(rand.NewPCG(seed, 1))
 				random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 				all := images(pkg(test.ecosystem, "p", test.version))
 				packages := match.NewPackages(all, []string{osv.Base(test.ecosystem)})

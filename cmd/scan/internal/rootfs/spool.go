@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // spool keeps the content of files, one after another in a file that has no name
@@ -83,7 +84,7 @@ func (f *finder) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	// The mark may lie across two writes: look at the seam, then at the rest.
-	seam := append(f.tail, p[:min(len(p), len(f.mark)-1)]...)
+	seam := slices.Concat(f.tail, p[:min(len(p), len(f.mark)-1)])
 	if bytes.Contains(seam, f.mark) || bytes.Contains(p, f.mark) {
 		f.found = true
 		return len(p), nil
