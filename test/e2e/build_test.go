@@ -1,0 +1,161 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	"knative.dev/pkg/apis"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/stack"
+)
+
+// buildRun is what a user creates to build three images of a commit, here with the
+// builder that is compiled for this test.
+const buildRun = `apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata:
+  name: build-images
+  namespace: %[1]s
+spec:
+  pipelineRef: {name: build-images}
+  params:
+  - {name: source, value: git.%[1]s.svc.cluster.local/shop.git}
+  - {name: scheme, value: http}
+  - {name: commit, value: %[2]s}
+  - {name: repository, value: %[3]s/%[1]s}
+  - {name: tag, value: "1"}
+  - {name: insecure, value: "true"}
+  - {name: builder, value: ko://github.com/GoogleContainerTools/kaniko/cmd/executor}
+  - {name: executor, value: /ko-app/executor}
+  taskRunTemplate:
+    podTemplate: {runtimeClassName: kata}
+`
+
+// From a commit to three verdicts: images that are built in the cluster, at the same
+// time and without privilege, are verified as they are pushed, and nothing else
+// connects the two.
+func TestImagesBuiltInTheClusterAreVerified(t *testing.T) {
+	w := newWorld(t, "e2e-build", stack.Direct)
+	w.ready(t, stack.Direct)
+	if err := cluster.KoApply(t.Context(), "test/build", "-f", "../e2e/testdata/git.yaml", "--", "-n", w.namespace); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cluster.Kubectl(t.Context(), "apply", "-n", w.namespace, "-f", filepath.Join(cluster.Root, "docs", "examples", "build", "pipeline.yaml")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := cluster.Kubectl(t.Context(), "rollout", "status", "-n", w.namespace, "deployment/git", "--timeout=120s"); err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(t.TempDir(), "run.yaml")
+	if err := os.WriteFile(run, fmt.Appendf(nil, buildRun, w.namespace, w.commit(t), cluster.Info.RegistryInCluster), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.KoApply(t.Context(), "test/build", "-f", run); err != nil {
+		t.Fatal(err)
+	}
+	digests := w.built(t, "build-images")
+	for name, want := range map[string]v1alpha1.Phase{"api": v1alpha1.PhasePassed, "web": v1alpha1.PhasePassed, "worker": v1alpha1.PhaseFailed} {
+		entry := w.verdict(t, digests[name])
+		t.Logf("%s@%s is %s", entry.Spec.Repository.Name, entry.Spec.Digest, entry.Status.Phase)
+		if entry.Status.Phase != want {
+			t.Errorf("%s is %s: %s: %s; want %s", name, entry.Status.Phase, entry.Status.Reason, entry.Status.Message, want)
+		}
+	}
+	w.checkBuilders(t, "build-images")
+}
+
+// commit is what the git server says that it has.
+func (w *world) commit(t *testing.T) string {
+	t.Helper()
+	var pods corev1.PodList
+	if err := w.client.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{"app": "git"}); err != nil || len(pods.Items) == 0 {
+		t.Fatalf("the git server has %d Pods: %v", len(pods.Items), err)
+	}
+	_, hash, ok := strings.Cut(strings.TrimSpace(w.logOf(t, pods.Items[0].Name, "git")), "commit ")
+	if !ok {
+		t.Fatalf("the git server names no commit")
+	}
+	return hash
+}
+
+// built waits for the end of a build, and returns the digests of its images by name.
+func (w *world) built(t *testing.T, name string) map[string]string {
+	t.Helper()
+	var run pipelinev1.PipelineRun
+	await(t, verdictTimeout, func() string { return fmt.Sprintf("the end of run %s; %+v", name, run.Status.Conditions) }, func(ctx context.Context) (bool, error) {
+		err := w.client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, &run)
+		return err == nil && run.Status.CompletionTime != nil, err
+	})
+	if c := run.Status.GetCondition(apis.ConditionSucceeded); !c.IsTrue() {
+		for _, p := range w.podsOf(t, name) {
+			for _, c := range p.Spec.Containers {
+				t.Logf("%s of %s: %s", c.Name, p.Name, w.logOf(t, p.Name, c.Name))
+			}
+		}
+		t.Fatalf("the build is %s: %s", c.Reason, c.Message)
+	}
+	results := map[string]string{}
+	for _, r := range run.Status.Results {
+		results[r.Name] = r.Value.StringVal
+	}
+	return results
+}
+
+// checkBuilders holds that each image had a Pod of its own, at the same time as the
+// others, and that none was privileged or had anything of the host.
+func (w *world) checkBuilders(t *testing.T, name string) {
+	t.Helper()
+	pods := w.podsOf(t, name)
+	if len(pods) != 3 {
+		t.Errorf("the build had %d Pods, want one for each image", len(pods))
+	}
+	for i := range pods {
+		p := &pods[i]
+		if p.Spec.HostNetwork || p.Spec.HostPID || p.Spec.HostIPC || p.Spec.RuntimeClassName == nil || *p.Spec.RuntimeClassName != "kata" {
+			t.Errorf("Pod %s has something of the host, or no sandbox", p.Name)
+		}
+		for _, v := range p.Spec.Volumes {
+			if v.HostPath != nil {
+				t.Errorf("Pod %s mounts %s of the host", p.Name, v.HostPath.Path)
+			}
+		}
+		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+			if s := c.SecurityContext; s != nil && s.Privileged != nil && *s.Privileged {
+				t.Errorf("container %s of Pod %s is privileged", c.Name, p.Name)
+			}
+		}
+		for _, c := range p.Spec.Containers {
+			if s := c.SecurityContext; s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || !slices.Contains(s.Capabilities.Drop, "ALL") {
+				t.Errorf("container %s of Pod %s may become more than it is: %+v", c.Name, p.Name, s)
+			}
+		}
+		t.Logf("Pod %s: class %s, created %s, ended %s", p.Name, *p.Spec.RuntimeClassName, p.CreationTimestamp.Format("15:04:05"), ended(p).Format("15:04:05"))
+		for j := range pods {
+			if ended(&pods[j]).Before(p.CreationTimestamp.Time) {
+				t.Errorf("Pod %s was created after %s had ended: they were not built at the same time", p.Name, pods[j].Name)
+			}
+		}
+	}
+}
+
+// ended is when the last container of a Pod ended.
+func ended(p *corev1.Pod) (last time.Time) {
+	for i := range p.Status.ContainerStatuses {
+		if end := p.Status.ContainerStatuses[i].State.Terminated; end != nil && end.FinishedAt.After(last) {
+			last = end.FinishedAt.Time
+		}
+	}
+	return last
+}
