@@ -75,19 +75,25 @@ func TestDatabaseIsMirrored(t *testing.T) {
 	}
 }
 
-// mirror fills a database with the records of the samples, as of now, and returns
-// its name in the cluster.
-func (w *world) mirror(t *testing.T) string {
+// mirror fills a database with the records of the samples and one of its own, as of
+// now, and returns its name in the cluster.
+func (w *world) mirror(t *testing.T, repository string) string {
 	t.Helper()
 	source := t.TempDir()
 	if err := os.CopyFS(source, images.Records()); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().UTC().Truncate(time.Second)
+	// The registry keeps one of what is the same: a record of its own keeps the layers
+	// of different databases apart.
+	own := fmt.Sprintf(`{"id":"%s-%d","modified":%q,"affected":[{"package":{"ecosystem":"Debian:12","name":"none"}}]}`, repository, time.Now().UnixNano(), now.Format(time.RFC3339))
+	if err := os.WriteFile(filepath.Join(source, "own.json"), []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(source, "as-of"), []byte(now.Format(time.RFC3339)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("%s/database-%d:current", w.namespace, now.Unix())
+	name := fmt.Sprintf("%s/%s-%d:current", w.namespace, repository, now.Unix())
 	to, err := vulndb.ParseReference(cluster.Info.RegistryHost + "/" + name)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +106,39 @@ func (w *world) mirror(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return cluster.Info.RegistryInCluster + "/" + name
+}
+
+// tamper changes a byte of the records of Debian where the registry keeps them.
+func (w *world) tamper(t *testing.T, database string) {
+	t.Helper()
+	ref, err := vulndb.ParseReference(strings.Replace(database, cluster.Info.RegistryInCluster, cluster.Info.RegistryHost, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := fetch.LoadTrust("", []string{cluster.Info.RegistryHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := vulndb.Inspect(t.Context(), ref, fetch.Options{Trust: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	debian, ok := is.Config.Ecosystem("Debian")
+	if !ok {
+		t.Fatalf("the database has no Debian: %v", is.Config.Names())
+	}
+	found, err := filepath.Glob(filepath.Join(cluster.Info.RegistryDir, "docker", "registry", "v2", "blobs", "sha256", "*", debian.Digest.Hex(), "data"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the registry keeps the records in %v (%v)", found, err)
+	}
+	raw, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/2] ^= 1
+	if err := os.WriteFile(found[0], raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // finished waits until a job succeeded, and returns its Pod.

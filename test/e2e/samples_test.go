@@ -48,7 +48,7 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	stalled := w.stall(t)
-	database := w.mirror(t)
+	database, tampered := w.mirror(t, "database"), w.mirror(t, "tampered")
 	w.setDefault(t, "database", database)
 
 	samples := slices.Concat(images.All(), images.Vulnerable(), []images.Sample{images.Bomb(bombSize)})
@@ -82,15 +82,16 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 			t.Errorf("after the attacks a good image is %s: %s: %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message)
 		}
 	})
-	for name, broken := range map[string]map[string]string{
-		"DatabaseMissing": {"database": database + "-gone"},
-		"DatabaseTooOld":  {"database": database, "database-max-age": "1s"},
+	w.tamper(t, tampered)
+	for _, broken := range []struct{ reason, param, value string }{
+		{"DatabaseMissing", "database", database + "-gone"},
+		{"DatabaseTampered", "database", tampered},
+		{"DatabaseTooOld", "database-max-age", "1s"},
 	} {
+		name := broken.reason
 		t.Run(name, func(t *testing.T) {
-			for param, value := range broken {
-				w.setDefault(t, param, value)
-			}
-			entry := w.verdict(t, w.pushSalted(t, strings.ToLower(name)+":1", images.Good(), w.namespace+name))
+			w.setDefault(t, broken.param, broken.value)
+			entry := w.verdict(t, w.pushSalted(t, strings.ToLower(name)+":1", images.Debian(0), w.namespace+name))
 			if entry.Status.Phase != v1alpha1.PhaseError || !strings.Contains(entry.Status.Message, name) {
 				t.Errorf("it is %s/%s: %s; want an Error that says %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message, name)
 			}
