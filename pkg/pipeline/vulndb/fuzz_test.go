@@ -45,7 +45,7 @@ func FuzzLayer(f *testing.F) {
 					return // such a name cannot be written
 				}
 				if _, err := w.Write([]byte(file[1])); err != nil {
-					t.Fatal(err)
+					return // nor can anything be written into a folder
 				}
 			}
 			if err := z.Close(); err != nil {
