@@ -131,7 +131,7 @@ func TestMirrorJob(t *testing.T) {
 	if status, _, errOut := start(); status != 1 || !strings.Contains(errOut, "--to: ") {
 		t.Errorf("as it is delivered: status %d: %s", status, errOut)
 	}
-	p.write("/work/.keep", "")
+	p.write("/scratch/.keep", "")
 	p.write("/source/GO-1.json", fmt.Sprintf(`{"id":"GO-1","modified":%q,"affected":[{"package":{"ecosystem":"Go","name":"a"}}]}`, time.Now().UTC().Format(time.RFC3339)))
 	settings.Data = map[string]string{"source": "/source", "database": p.host + "/revet/db:1", "ecosystems": ""}
 	if status, out, errOut := start(); status != 0 || errOut != "" || !strings.HasPrefix(out, "mirrored ") {

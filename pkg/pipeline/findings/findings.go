@@ -1,17 +1,14 @@
 package findings
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/document"
 )
 
 const (
@@ -145,43 +142,20 @@ var ErrMissing = errors.New("no findings: the scan step did not run, or did not 
 // Path returns where the findings are in the layout in dir.
 func Path(dir string) string { return filepath.Join(dir, folder, file) }
 
+var kind = document.Kind{Name: "findings", Limit: maxFile}
+
 // Write stores f in the layout in dir.
-func Write(dir string, f File) error {
-	b, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode findings: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(Path(dir)), 0o755); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write findings: %w", err)
-	}
-	if err := os.WriteFile(Path(dir), append(b, '\n'), 0o644); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write findings: %w", err)
-	}
-	return nil
-}
+func Write(dir string, f File) error { return kind.Write(Path(dir), f) }
 
 // Read returns the findings in the layout in dir.
 func Read(dir string) (File, error) {
-	r, err := os.Open(Path(dir))
+	var f File
+	err := kind.Read(Path(dir), &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return File{}, ErrMissing
 	}
 	if err != nil {
-		return File{}, fmt.Errorf("read findings: %w", err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return File{}, fmt.Errorf("read findings: %w", err)
-	}
-	if len(b) > maxFile {
-		return File{}, fmt.Errorf("the findings have more than %d bytes", maxFile)
-	}
-	var f File
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
-		return File{}, fmt.Errorf("decode findings: %w", err)
+		return File{}, err
 	}
 	return f, f.check()
 }

@@ -1,19 +1,16 @@
 package inventory
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/document"
 )
 
 const (
@@ -132,46 +129,20 @@ var ErrMissing = errors.New("no inventory: the sbom step did not run, or did not
 // Path returns where the inventory is in the layout in dir.
 func Path(dir string) string { return filepath.Join(dir, folder, file) }
 
+var kind = document.Kind{Name: "inventory", Limit: maxFile}
+
 // Write stores f in the layout in dir.
-func Write(dir string, f File) error {
-	b, err := json.Marshal(f)
-	if err != nil {
-		return fmt.Errorf("encode inventory: %w", err)
-	}
-	if len(b) > maxFile {
-		return fmt.Errorf("the inventory has more than %d bytes", maxFile)
-	}
-	if err := os.MkdirAll(filepath.Dir(Path(dir)), 0o755); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write inventory: %w", err)
-	}
-	if err := os.WriteFile(Path(dir), b, 0o644); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write inventory: %w", err)
-	}
-	return nil
-}
+func Write(dir string, f File) error { return kind.Write(Path(dir), f) }
 
 // Read returns the inventory in the layout in dir.
 func Read(dir string) (File, error) {
-	r, err := os.Open(Path(dir))
+	var f File
+	err := kind.Read(Path(dir), &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return File{}, ErrMissing
 	}
 	if err != nil {
-		return File{}, fmt.Errorf("read inventory: %w", err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return File{}, fmt.Errorf("read inventory: %w", err)
-	}
-	if len(b) > maxFile {
-		return File{}, fmt.Errorf("the inventory has more than %d bytes", maxFile)
-	}
-	var f File
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
-		return File{}, fmt.Errorf("decode inventory: %w", err)
+		return File{}, err
 	}
 	if f.Digest.IsZero() {
 		return File{}, errors.New("the inventory does not say what it is of")

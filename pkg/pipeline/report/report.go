@@ -1,11 +1,8 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/document"
 )
 
 const (
@@ -89,17 +87,11 @@ func Write(dir string, r Report) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode report of check %q: %w", r.Check, err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
+	return kind(r.Check).Write(path, r)
+}
+
+func kind(check string) document.Kind {
+	return document.Kind{Name: fmt.Sprintf("report of check %q", check), Limit: maxReport}
 }
 
 // ErrMissing is of a check that wrote no report.
@@ -111,28 +103,12 @@ func Read(dir, check string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	f, err := os.Open(path) //nolint:gosec // the name was checked
+	var r Report
+	err = kind(check).Read(path, &r)
 	if errors.Is(err, os.ErrNotExist) {
 		return Report{}, fmt.Errorf("check %q: %w", check, ErrMissing)
 	}
-	if err != nil {
-		return Report{}, fmt.Errorf("read report of check %q: %w", check, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxReport+1))
-	if err != nil {
-		return Report{}, fmt.Errorf("read report of check %q: %w", check, err)
-	}
-	if len(b) > maxReport {
-		return Report{}, fmt.Errorf("the report of check %q has more than %d bytes", check, maxReport)
-	}
-	var r Report
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
-		return Report{}, fmt.Errorf("decode report of check %q: %w", check, err)
-	}
-	return r, nil
+	return r, err
 }
 
 // List returns the names of the checks that wrote reports into the layout in

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/document"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 )
 
@@ -22,7 +22,7 @@ const (
 )
 
 // The document, as far as it is written.
-type document struct {
+type bom struct {
 	Schema       string      `json:"$schema"`
 	Format       string      `json:"bomFormat"`
 	SpecVersion  string      `json:"specVersion"`
@@ -66,7 +66,7 @@ type occurrence struct {
 
 // Make returns the SBOM of an image that tool looked into.
 func Make(img inventory.Image, tool inventory.Tool) ([]byte, error) {
-	doc := document{
+	doc := bom{
 		Schema: schema, Format: format, SpecVersion: specVersion, Version: 1,
 		Metadata: metadata{
 			Tools: tools{[]component{{Type: "application", Name: tool.Name, Version: tool.Version}}},
@@ -135,12 +135,5 @@ func Path(dir string, digest image.Digest) string {
 
 // Write stores the SBOM of an image in the layout in dir.
 func Write(dir string, digest image.Digest, raw []byte) error {
-	path := Path(dir, digest)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write SBOM: %w", err)
-	}
-	if err := os.WriteFile(path, raw, 0o644); err != nil { //nolint:gosec // a further step may run as another user
-		return fmt.Errorf("write SBOM: %w", err)
-	}
-	return nil
+	return document.Kind{Name: "SBOM"}.WriteRaw(Path(dir, digest), raw)
 }
