@@ -55,6 +55,8 @@ var layers = []layer{
 	// It is pure, and compares names as selectors do.
 	{prefix: "pkg/sandbox", revet: append([]string{"pkg/selector"}, adapterImports...)},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
+	{prefix: "pkg/nodeusage", standardOnly: true},
+	{prefix: "pkg/compare", standardOnly: true},
 	{prefix: "pkg/intake", revet: useCaseImports},
 	// It joins what sweeps ask for with the client that answers.
 	{prefix: "pkg/sweep/remote", revet: append([]string{"pkg/registry", "pkg/sweep"}, adapterImports...)},
@@ -67,11 +69,11 @@ var layers = []layer{
 	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
 	// It is wiring too: its diagnoses are those of the production code, over a client
 	// of its own, and coverage reads registries as the operator configured them.
-	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/registry", "pkg/sweep", "pkg/reconciler"}, useCaseImports...)},
+	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/compare", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/nodeusage", "pkg/registry", "pkg/sweep", "pkg/reconciler"}, useCaseImports...)},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// A module of its own: its packages are its own only.
 	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image"}},
-	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
+	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/nodeusage", "pkg/pipeline", "pkg/image"}},
 }
 
 // forbidden are modules that the product must never see.

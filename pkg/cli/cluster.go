@@ -9,10 +9,12 @@ import (
 	"github.com/spf13/cobra"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,6 +44,8 @@ type cluster struct {
 	client.Reader
 	// writer is for the few commands that ask the cluster for something.
 	writer client.Client
+	// logs reads what a Pod printed.
+	logs func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) ([]byte, error)
 	// namespace is what the flags or the kubeconfig name.
 	namespace string
 	// user is what the kubeconfig calls its user, as a part of an id.
@@ -75,7 +79,14 @@ func connect(f *clusterFlags) (cluster, error) {
 	if err != nil {
 		return cluster{}, fmt.Errorf("connecting to %q: %w", config.Host, err)
 	}
-	return cluster{Reader: c, writer: c, namespace: namespace, user: readableUser(f.user(raw))}, nil
+	core, err := corev1client.NewForConfig(config)
+	if err != nil {
+		return cluster{}, fmt.Errorf("connecting to %q: %w", config.Host, err)
+	}
+	logs := func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) ([]byte, error) {
+		return core.Pods(namespace).GetLogs(pod, o).DoRaw(ctx)
+	}
+	return cluster{Reader: c, writer: c, logs: logs, namespace: namespace, user: readableUser(f.user(raw))}, nil
 }
 
 // newScheme has what the controller reads, and what only a person looks at.

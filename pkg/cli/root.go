@@ -81,7 +81,7 @@ func newRoot(env environment) *cobra.Command {
 Revet records every push that an ImageTrigger admits in a ledger of
 ImageVerifications, and has each verified by a pipeline. These commands read
 the ledger. None of them changes anything, but for replay, which asks for
-another run.`,
+another run, and compare-sandbox, which makes runs of its own.`,
 		Example: `  # What was pushed here, and did it pass?
   kubectl revet get
 
@@ -97,6 +97,9 @@ another run.`,
   # Did any push slip through?
   kubectl revet coverage --verify
 
+  # What does the sandbox cost?
+  kubectl revet compare-sandbox demo/app:latest
+
   # Which pushes do these recorded objects show?
   kubectl get imagestreams -A -o json | kubectl revet pushes -`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl revet"},
@@ -105,7 +108,7 @@ another run.`,
 		// Without this, cobra answers an unknown command with the help and status 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q; there are get, explain, replay, coverage, doctor, pushes and completion", args[0])
+				return usagef("there is no command %q; there are get, explain, replay, coverage, doctor, compare-sandbox, pushes and completion", args[0])
 			}
 			return nil
 		},
@@ -115,7 +118,7 @@ another run.`,
 	root.SetOut(env.streams.Out)
 	root.SetErr(env.streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newCoverage(env), newDoctor(env), newPushes(env), newCompletion())
+	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newCoverage(env), newDoctor(env), newCompareSandbox(env), newPushes(env), newCompletion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -6,6 +6,7 @@ import (
 
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
 
@@ -15,42 +16,103 @@ import (
 // Check reports what a request of the trigger would start. An error is the API
 // server's, and transient.
 func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Report, error) {
-	ref := trigger.Spec.Sink.Ref
-	if ref == nil {
-		return notCheckable("spec.sink.uri cannot be looked into; each run is requested once only. A ref to an EventListener can be checked"), nil
-	}
-	if ref.APIVersion != triggersv1beta1.SchemeGroupVersion.String() || ref.Kind != "EventListener" {
-		return notCheckable("%s in %s cannot be looked into; each run is requested once only. An EventListener in %s can be checked",
-			ref.Kind, ref.APIVersion, triggersv1beta1.SchemeGroupVersion), nil
-	}
-	var listener triggersv1beta1.EventListener
-	if err := c.client.Get(ctx, types.NamespacedName{Namespace: trigger.Namespace, Name: ref.Name}, &listener); err != nil {
-		if apierrors.IsNotFound(err) {
-			return notCheckable("there is no EventListener %q in namespace %q", ref.Name, trigger.Namespace), nil
-		}
-		return Report{}, fmt.Errorf("reading EventListener %q: %w", ref.Name, err)
-	}
-	g := gatherer{client: c.client, listener: &listener, findings: notReady(&listener)}
-	if err := g.gather(ctx); err != nil {
+	l, err := c.look(ctx, trigger)
+	if err != nil {
 		return Report{}, err
 	}
-	if g.notCheckable != "" {
-		return notCheckable("%s", g.notCheckable), nil
+	if l.notCheckable != "" {
+		return notCheckable("%s", l.notCheckable), nil
 	}
 	samples, err := newSamples(ctx, trigger)
 	if err != nil {
 		return Report{}, fmt.Errorf("making sample requests of trigger %q: %w", trigger.Name, err)
 	}
-	p := prober{client: c.client, namespace: trigger.Namespace, samples: samples}
+	results, err := c.probe(ctx, l, samples)
+	if err != nil {
+		return Report{}, err
+	}
+	return sumUp(&l.listener, l.findings, results), nil
+}
+
+// look is what a trigger's sink is seen to be.
+type look struct {
+	listener   triggersv1beta1.EventListener
+	candidates []candidate
+	findings   []Finding
+	// notCheckable says why the sink cannot be looked into, if it cannot.
+	notCheckable string
+}
+
+func (c *Checker) look(ctx context.Context, trigger *v1alpha1.ImageTrigger) (look, error) {
+	var l look
+	ref := trigger.Spec.Sink.Ref
+	if ref == nil {
+		l.notCheckable = "spec.sink.uri cannot be looked into; each run is requested once only. A ref to an EventListener can be checked"
+		return l, nil
+	}
+	if ref.APIVersion != triggersv1beta1.SchemeGroupVersion.String() || ref.Kind != "EventListener" {
+		l.notCheckable = fmt.Sprintf("%s in %s cannot be looked into; each run is requested once only. An EventListener in %s can be checked",
+			ref.Kind, ref.APIVersion, triggersv1beta1.SchemeGroupVersion)
+		return l, nil
+	}
+	if err := c.client.Get(ctx, types.NamespacedName{Namespace: trigger.Namespace, Name: ref.Name}, &l.listener); err != nil {
+		if apierrors.IsNotFound(err) {
+			l.notCheckable = fmt.Sprintf("there is no EventListener %q in namespace %q", ref.Name, trigger.Namespace)
+			return l, nil
+		}
+		return look{}, fmt.Errorf("reading EventListener %q: %w", ref.Name, err)
+	}
+	g := gatherer{client: c.client, listener: &l.listener, findings: notReady(&l.listener)}
+	if err := g.gather(ctx); err != nil {
+		return look{}, err
+	}
+	l.candidates, l.findings, l.notCheckable = g.candidates, g.findings, g.notCheckable
+	return l, nil
+}
+
+// probe evaluates all of the listener's triggers for samples.
+func (c *Checker) probe(ctx context.Context, l look, samples []sample) ([]probe, error) {
+	p := prober{client: c.client, namespace: l.listener.Namespace, samples: samples}
 	var results []probe
-	for _, candidate := range g.candidates {
+	for _, candidate := range l.candidates {
 		result, err := p.probe(ctx, candidate)
 		if err != nil {
-			return Report{}, err
+			return nil, err
 		}
 		results = append(results, result)
 	}
-	return sumUp(&listener, g.findings, results), nil
+	return results, nil
+}
+
+// PipelineRun returns what the trigger's listener would make of a request, which is
+// not sent. An error that is not the API server's says what keeps it from making the
+// right one.
+func (c *Checker) PipelineRun(ctx context.Context, trigger *v1alpha1.ImageTrigger, r Request) (*unstructured.Unstructured, error) {
+	l, err := c.look(ctx, trigger)
+	if err != nil {
+		return nil, err
+	}
+	if l.notCheckable != "" {
+		return nil, fmt.Errorf("ImageTrigger %q: %s", trigger.Name, l.notCheckable)
+	}
+	s, err := newSample(ctx, "this request", r)
+	if err != nil {
+		return nil, err
+	}
+	results, err := c.probe(ctx, l, []sample{s})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range results {
+		if p.accepted() && p.run != nil {
+			return p.run, nil
+		}
+	}
+	refusal, refused := sumUp(&l.listener, l.findings, results).Refusal()
+	if !refused {
+		refusal.Message = firstUnknown(results)
+	}
+	return nil, fmt.Errorf("ImageTrigger %q: %s", trigger.Name, refusal.Message)
 }
 
 // notReady finds what the listener says of itself.

@@ -34,6 +34,7 @@ func judge(p *probe, tt *triggersv1beta1.TriggerTemplate, made []unstructured.Un
 		p.refuse(NoPipelineRun, "makes no PipelineRun; add one to the resourcetemplates of %s", templateName(tt))
 		return
 	}
+	p.run = &made[run]
 	if run != len(made)-1 {
 		p.refuse(NotLastTemplate, "makes a %s after the PipelineRun; put the PipelineRun last, as a request that is sent again stops at it", made[run+1].GetKind())
 	}

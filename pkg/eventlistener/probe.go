@@ -34,6 +34,8 @@ type probe struct {
 	// right: the wanted PipelineRun is made of every sample.
 	right    bool
 	findings []Finding
+	// run is the PipelineRun that is made of the last sample, if there is one.
+	run *unstructured.Unstructured
 	// unknown says why nothing can be said, if so.
 	unknown string
 }

@@ -114,7 +114,7 @@ func setUp(ctx context.Context) (down func() error, err error) {
 }
 
 // namespaces are those of all tests.
-var namespaces = []string{"e2e-direct", "e2e-broker", "e2e-events", "e2e-plain", "e2e-build"}
+var namespaces = []string{"e2e-direct", "e2e-broker", "e2e-events", "e2e-plain", "e2e-build", "e2e-compare"}
 
 // webhookToken authenticates the registry at the receiver. It is made for one run.
 var webhookToken = fmt.Sprintf("e2e-%d-%d", os.Getpid(), time.Now().UnixNano())

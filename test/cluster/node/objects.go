@@ -82,10 +82,10 @@ func kataClass() *nodev1.RuntimeClass {
 			Name:   "kata",
 			Labels: map[string]string{"revet.dev/served-by": "gvisor"},
 			Annotations: map[string]string{
-				"revet.dev/served-by": "On this local cluster the handler kata is gVisor (runsc, platform systrap), not Kata Containers.",
+				"revet.dev/served-by": "On this local cluster the class kata is served by gVisor (handler runsc, platform systrap), not Kata Containers.",
 			},
 		},
-		Handler: "kata",
+		Handler: "runsc",
 		Overhead: &nodev1.Overhead{PodFixed: corev1.ResourceList{
 			corev1.ResourceCPU:    resource.MustParse("10m"),
 			corev1.ResourceMemory: resource.MustParse("64Mi"),
