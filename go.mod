@@ -31,7 +31,7 @@ require (
 	k8s.io/apimachinery v0.35.5
 	k8s.io/cli-runtime v0.35.4
 	k8s.io/client-go v0.35.5
-	k8s.io/cri-api v0.35.5
+	k8s.io/cri-api v0.35.4
 	k8s.io/klog/v2 v2.140.0
 	knative.dev/eventing v0.49.2
 	knative.dev/pkg v0.0.0-20260531000007-52dbd5ece63f

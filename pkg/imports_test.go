@@ -71,7 +71,8 @@ var layers = []layer{
 	// of its own, and coverage reads registries as the operator configured them.
 	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/compare", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/nodeusage", "pkg/registry", "pkg/sweep", "pkg/reconciler"}, useCaseImports...)},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
-	// A module of its own: its packages are its own only.
+	// Modules of their own: their packages are their own only.
+	{prefix: "cmd/grype", revet: []string{"pkg/pipeline", "pkg/image"}},
 	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/nodeusage", "pkg/pipeline", "pkg/image"}},
 }

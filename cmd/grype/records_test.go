@@ -1,7 +1,11 @@
-package grype_test
+package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +14,7 @@ import (
 	"time"
 
 	v6 "github.com/anchore/grype/grype/db/v6"
-	"github.com/anchore/grype/grype/vulnerability"
-	_ "github.com/glebarez/sqlite" // what the database is stored in
+	"github.com/klauspost/compress/zstd"
 )
 
 // record is what of an OSV record a database of Grype's is made of here.
@@ -27,8 +30,9 @@ type record struct {
 	}
 }
 
-// provider makes a database of Grype's of the records in dir.
-func provider(t *testing.T, dir string) vulnerability.Provider {
+// archive makes an archive as Grype distributes them, of the records in dir, as of a
+// time.
+func archive(t *testing.T, dir string, asOf time.Time) []byte {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil || len(files) == 0 {
@@ -58,12 +62,43 @@ func provider(t *testing.T, dir string) vulnerability.Provider {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := v6.NewReader(config)
+	backdate(t, config, asOf)
+	raw, err := os.ReadFile(config.DBFilePath())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = reader.Close() }) // it was only read
-	return v6.NewVulnerabilityProvider(reader)
+	var packed bytes.Buffer
+	z, err := zstd.NewWriter(&packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := tar.NewWriter(z)
+	if err := a.WriteHeader(&tar.Header{Name: v6.VulnerabilityDBFileName, Mode: 0o644, Size: int64(len(raw))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+// backdate sets when the database says that it was built, which its writer takes
+// from the clock.
+func backdate(t *testing.T, config v6.Config, asOf time.Time) {
+	t.Helper()
+	db, err := sql.Open("sqlite", config.DBFilePath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "UPDATE db_metadata SET build_timestamp = ?", asOf); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r record) write(w v6.ReadWriter) error {
