@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -30,6 +31,9 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 	short := &metav1.Duration{Duration: 15 * time.Second}
 	w.runtimeClass(t, "e2e-nohandler", "nohandler")
 	w.runtimeClass(t, "e2e-mended", "nohandler")
+	w.runtimeClass(t, "e2e-noshim", "noshim")
+	w.runtimeClass(t, "e2e-removed", gvisor)
+	w.runtimeClassOn(t, "e2e-nonode", gvisor, map[string]string{"e2e.example.com/pool": "nowhere"})
 	cases := []struct {
 		stream  string
 		sandbox v1alpha1.Sandbox
@@ -39,6 +43,9 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 		{"late", v1alpha1.Sandbox{RuntimeClassName: "e2e-late"}, &once},
 		{"fallback", v1alpha1.Sandbox{RuntimeClassName: "e2e-nohandler", StartTimeout: short, Fallback: v1alpha1.FallbackDefault}, &once},
 		{"mended", v1alpha1.Sandbox{RuntimeClassName: "e2e-mended", StartTimeout: short}, &none},
+		{"noshim", v1alpha1.Sandbox{RuntimeClassName: "e2e-noshim", StartTimeout: short}, &none},
+		{"nonode", v1alpha1.Sandbox{RuntimeClassName: "e2e-nonode", StartTimeout: short}, &none},
+		{"removed", v1alpha1.Sandbox{RuntimeClassName: "e2e-removed"}, &none},
 	}
 	for _, c := range cases {
 		w.sandboxTrigger(t, c.stream, c.sandbox, c.retries)
@@ -46,7 +53,7 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 	if err := cluster.WaitSource(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	for _, stream := range []string{"excluded", "fallback", "mended"} {
+	for _, stream := range []string{"excluded", "fallback", "mended", "noshim", "nonode", "removed"} {
 		w.awaitCondition(t, stream, v1alpha1.ConditionReady, metav1.ConditionTrue, "Ready")
 	}
 	w.awaitCondition(t, "late", v1alpha1.ConditionSandboxAvailable, metav1.ConditionFalse, "RuntimeClassNotFound")
@@ -56,11 +63,36 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 		digests[c.stream] = w.pushSalted(t, c.stream+":1", sample, namespace+c.stream)
 	}
 
+	// While the first Pods of its run execute, the class goes, so that the last is refused.
+	w.awaitPods(t, digests["removed"])
+	w.deleteRuntimeClass(t, "e2e-removed")
+
 	late := w.awaitEntry(t, digests["late"], func(e *v1alpha1.ImageVerification) bool { return e.Status.Reason == "RuntimeClassNotFound" })
 	if late.Status.Phase != v1alpha1.PhasePending || !strings.Contains(late.Status.Message, `no RuntimeClass "e2e-late"`) || len(late.Status.Runs) != 0 {
 		t.Errorf("without its class the entry is %s with %d runs: %s", late.Status.Phase, len(late.Status.Runs), late.Status.Message)
 	}
-	w.runtimeClass(t, "e2e-late", "kata")
+	w.runtimeClass(t, "e2e-late", gvisor)
+
+	removed := w.verdict(t, digests["removed"])
+	if removed.Status.Phase != v1alpha1.PhaseError || removed.Status.Reason != "SandboxUnavailable" || !strings.Contains(removed.Status.Message, `RuntimeClass "e2e-removed" not found`) {
+		t.Errorf("of a class that went in the middle the entry is %s/%s: %s", removed.Status.Phase, removed.Status.Reason, removed.Status.Message)
+	}
+	w.awaitCondition(t, "removed", v1alpha1.ConditionSandboxAvailable, metav1.ConditionFalse, "RuntimeClassNotFound")
+	w.runtimeClass(t, "e2e-removed", gvisor)
+
+	for stream, says := range map[string][]string{
+		"noshim": {"binary not installed", "Install the runtime's shim on the node"},
+		"nonode": {"0/1 nodes are available", "Give a node the labels"},
+	} {
+		e := w.verdict(t, digests[stream])
+		for _, text := range says {
+			if e.Status.Phase != v1alpha1.PhaseError || e.Status.Reason != "SandboxUnavailable" || !strings.Contains(e.Status.Message, text) {
+				t.Errorf("%s: the entry is %s/%s: %s; want it to say %q", stream, e.Status.Phase, e.Status.Reason, e.Status.Message, text)
+			}
+		}
+		w.awaitCondition(t, stream, v1alpha1.ConditionSandboxAvailable, metav1.ConditionFalse, "SandboxUnavailable")
+		t.Logf("%s: %s", stream, e.Status.Message)
+	}
 
 	const noHandler = `no runtime for "nohandler" is configured`
 	mended := w.verdict(t, digests["mended"])
@@ -69,11 +101,9 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 		t.Errorf("where no node has the handler the entry is %s/%s: %s", mended.Status.Phase, mended.Status.Reason, mended.Status.Message)
 	}
 	w.awaitCondition(t, "mended", v1alpha1.ConditionSandboxAvailable, metav1.ConditionFalse, "SandboxUnavailable")
-	if err := w.client.Delete(t.Context(), &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "e2e-mended"}}); err != nil {
-		t.Fatal(err)
-	}
+	w.deleteRuntimeClass(t, "e2e-mended")
 	w.awaitCondition(t, "mended", v1alpha1.ConditionSandboxAvailable, metav1.ConditionFalse, "RuntimeClassNotFound")
-	w.runtimeClass(t, "e2e-mended", "kata")
+	w.runtimeClass(t, "e2e-mended", gvisor)
 
 	for _, want := range []struct {
 		stream, class string
@@ -85,6 +115,7 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 		{"late", "e2e-late", "", "", 1},
 		{"fallback", "", v1alpha1.RouteFellBack, noHandler, 2},
 		{"mended", "e2e-mended", "", "", 2},
+		{"removed", "e2e-removed", "", "", 2},
 	} {
 		e := w.awaitEntry(t, digests[want.stream], func(e *v1alpha1.ImageVerification) bool { return e.Status.Phase == v1alpha1.PhasePassed })
 		run := e.Status.Runs[len(e.Status.Runs)-1]
@@ -99,10 +130,19 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 	}
 }
 
+// gvisor is the handler of the local cluster's RuntimeClass kata.
+const gvisor = "runsc"
+
 // runtimeClass makes a RuntimeClass, which goes with the test.
 func (w *world) runtimeClass(t *testing.T, name, handler string) {
 	t.Helper()
-	class := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Handler: handler}
+	w.runtimeClassOn(t, name, handler, nil)
+}
+
+// runtimeClassOn makes one whose Pods are only for nodes with labels.
+func (w *world) runtimeClassOn(t *testing.T, name, handler string, labels map[string]string) {
+	t.Helper()
+	class := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Handler: handler, Scheduling: &nodev1.Scheduling{NodeSelector: labels}}
 	if err := w.client.Create(t.Context(), class); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +150,29 @@ func (w *world) runtimeClass(t *testing.T, name, handler string) {
 		if err := w.client.Delete(context.WithoutCancel(t.Context()), class); client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
+	})
+}
+
+func (w *world) deleteRuntimeClass(t *testing.T, name string) {
+	t.Helper()
+	if err := w.client.Delete(t.Context(), &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitPods waits until the first Pods of a digest's run have started.
+func (w *world) awaitPods(t *testing.T, digest string) {
+	t.Helper()
+	await(t, verdictTimeout, func() string { return "the first Pods for " + digest }, func(context.Context) (bool, error) {
+		started := 0
+		for _, run := range w.runsOf(t, digest) {
+			for _, pod := range w.podsOf(t, run.Name) {
+				if pod.Status.Phase != corev1.PodPending {
+					started++
+				}
+			}
+		}
+		return started >= 2, nil
 	})
 }
 

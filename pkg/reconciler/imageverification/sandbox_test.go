@@ -278,25 +278,36 @@ func TestARunThatStartsIsNotStopped(t *testing.T) {
 }
 
 // A Pod that is refused, as its RuntimeClass went away after the request, is told
-// from any other failure.
+// from any other failure, be it the first of the run or the last.
 func TestARunThatWasRefusedForWantOfItsClass(t *testing.T) {
-	w := newWorld(t)
-	entry := w.push("v1", pushed)
-	w.work(entry, time.Second)
-	run := w.runName(entry, 1)
-	task := &pipelinev1.TaskRun{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: run + "-scan", Labels: map[string]string{"tekton.dev/pipelineRun": run}}}
-	task.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "PodCreationFailed",
-		Message: `failed to create task run pod "x": pods "x" is forbidden: pod rejected: RuntimeClass "kata" not found. Maybe missing or invalid Task`})
-	w.must(w.client.Create(t.Context(), task))
-	var pr pipelinev1.PipelineRun
-	w.must(w.client.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: run}, &pr))
-	now := metav1.NewTime(w.clock())
-	pr.Status.StartTime, pr.Status.CompletionTime = &now, &now
-	pr.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "Failed", Message: "Tasks Completed: 1"})
-	w.must(w.client.Update(t.Context(), &pr))
-	w.work(entry, time.Second)
-	e := w.entry(entry)
-	if got := e.Status.Runs[0]; got.Reason != "SandboxUnavailable" || !strings.Contains(got.Message, `RuntimeClass "kata" not found`) {
-		t.Errorf("the run ended as %s: %s", got.Reason, got.Message)
+	for name, before := range map[string]bool{"the first Pod": false, "a later Pod": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			entry := w.push("v1", pushed)
+			w.work(entry, time.Second)
+			run := w.runName(entry, 1)
+			class := "kata"
+			if before {
+				pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: run + "-fetch", Labels: map[string]string{"tekton.dev/pipelineRun": run}}}
+				pod.Spec.RuntimeClassName = &class
+				pod.Status.Phase = corev1.PodSucceeded
+				w.must(w.client.Create(t.Context(), pod))
+			}
+			task := &pipelinev1.TaskRun{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: run + "-scan", Labels: map[string]string{"tekton.dev/pipelineRun": run}}}
+			task.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "PodCreationFailed",
+				Message: `failed to create task run pod "x": pods "x" is forbidden: pod rejected: RuntimeClass "kata" not found. Maybe missing or invalid Task`})
+			w.must(w.client.Create(t.Context(), task))
+			var pr pipelinev1.PipelineRun
+			w.must(w.client.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: run}, &pr))
+			now := metav1.NewTime(w.clock())
+			pr.Status.StartTime, pr.Status.CompletionTime = &now, &now
+			pr.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "Failed", Message: "Tasks Completed: 1"})
+			w.must(w.client.Update(t.Context(), &pr))
+			w.work(entry, time.Second)
+			e := w.entry(entry)
+			if got := e.Status.Runs[0]; got.Reason != "SandboxUnavailable" || !strings.Contains(got.Message, `RuntimeClass "kata" not found`) {
+				t.Errorf("the run ended as %s: %s", got.Reason, got.Message)
+			}
+		})
 	}
 }

@@ -128,7 +128,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	now, seen, facts := r.now(), p.seen.Run, p.facts
 	outcome := verdict.Judge(digest, run.Sandbox.Requested, seen, pods)
 	outcome.Sandbox.Route, outcome.Sandbox.RouteMessage = run.Sandbox.Route, run.Sandbox.RouteMessage
-	why, err := r.strandedBy(ctx, p, run, outcome, pods)
+	why, err := r.strandedBy(ctx, p, run, outcome)
 	if err != nil {
 		return err
 	}

@@ -76,19 +76,15 @@ func (r *Reconciler) stop(ctx context.Context, p *pass, d verdict.Decision) erro
 
 // strandedBy returns why a run that failed could not start in its class, or "" if
 // that is not why it failed.
-func (r *Reconciler) strandedBy(ctx context.Context, p *pass, run *v1alpha1.RunStatus, o verdict.Outcome, pods []verdict.Pod) (string, error) {
+func (r *Reconciler) strandedBy(ctx context.Context, p *pass, run *v1alpha1.RunStatus, o verdict.Outcome) (string, error) {
 	switch {
 	case verdict.Reason(run.Reason) == verdict.SandboxUnavailable:
 		return run.Message, nil
 	case run.Sandbox.Requested == "" || o.Reason != verdict.RunFailed:
 		return "", nil
 	}
-	for _, pod := range pods {
-		if pod.Started {
-			return "", nil
-		}
-	}
-	// Without its RuntimeClass a Pod is refused, and Tekton ends the TaskRun.
+	// Without its RuntimeClass a Pod is refused, and Tekton ends the TaskRun. That may be
+	// a later one, when others have run in it already.
 	var tasks pipelinev1.TaskRunList
 	err := r.live.List(ctx, &tasks, client.InNamespace(p.key.Namespace), client.MatchingLabels{podRunLabel: run.Name})
 	switch {
