@@ -236,6 +236,11 @@ func (l *laboratory) logs(ctx context.Context, namespace, pod string, o *corev1.
 
 func (l *laboratory) run(t *testing.T, args ...string) result {
 	t.Helper()
+	return l.runUntil(t.Context(), t, args...)
+}
+
+func (l *laboratory) runUntil(ctx context.Context, t *testing.T, args ...string) result {
+	t.Helper()
 	var out, errOut bytes.Buffer
 	env := environment{
 		streams: genericiooptions.IOStreams{Out: &out, ErrOut: &errOut},
@@ -245,7 +250,7 @@ func (l *laboratory) run(t *testing.T, args ...string) result {
 		},
 		unique: func() string { return "x7k2q9" },
 	}
-	status := run(t.Context(), append([]string{"compare-sandbox"}, args...), env)
+	status := run(ctx, append([]string{"compare-sandbox"}, args...), env)
 	return result{status: status, out: out.String(), errOut: errOut.String()}
 }
 
@@ -329,6 +334,43 @@ func TestCompareSandboxForPrograms(t *testing.T) {
 	}
 	if strings.Contains(r.out, "Nothing was published") {
 		t.Error("it says that nothing was published")
+	}
+}
+
+// Who interrupts it, while a run is under way, leaves nothing behind.
+func TestAnInterruptedComparisonLeavesNothing(t *testing.T) {
+	l := newLaboratory(t, append(laboratoryObjects(t), laboratoryEntry())...)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	l.condition = corev1.ConditionUnknown // no run ends
+	l.verdict = func(int) string { interrupt(); return "" }
+	r := l.runUntil(ctx, t, "app-bad-1")
+	if r.status != 1 || !strings.Contains(r.errOut, "run 1 of 12, class kata, warm: interrupted") {
+		t.Errorf("status %d: %s", r.status, r.errOut)
+	}
+	if len(l.created) != 2 || len(l.left) > 0 {
+		t.Errorf("of %v there are left: %v", l.created, l.left)
+	}
+}
+
+// A run that does not end says what its Pods wait for.
+func TestARunThatDoesNotEndSaysWhy(t *testing.T) {
+	l := newLaboratory(t, append(laboratoryObjects(t), laboratoryEntry())...)
+	l.condition = corev1.ConditionUnknown
+	if err := l.client.Create(t.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: "demo", Name: "trouble"},
+		InvolvedObject: corev1.ObjectReference{UID: "uid-1"}, Type: corev1.EventTypeWarning, Reason: "FailedCreatePodSandBox", Message: "no runtime for \"kata\" is configured",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l.left = nil // the Event
+	r := l.run(t, "app-bad-1", "--timeout", "300ms")
+	want := `PipelineRun "revet-compare-x7k2q9-1" has not ended after 300ms; of Pod "revet-compare-x7k2q9-1-scan-image": FailedCreatePodSandBox: no runtime for "kata" is configured; it is left`
+	if r.status != 1 || !strings.Contains(r.errOut, want) {
+		t.Errorf("status %d: %s", r.status, r.errOut)
+	}
+	if !slices.Equal(l.left, []string{"revet-compare-x7k2q9-1"}) {
+		t.Errorf("left: %v", l.left)
 	}
 }
 

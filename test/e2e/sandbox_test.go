@@ -165,8 +165,8 @@ func (w *world) awaitPods(t *testing.T, digest string) {
 	t.Helper()
 	await(t, verdictTimeout, func() string { return "the first Pods for " + digest }, func(context.Context) (bool, error) {
 		started := 0
-		for _, run := range w.runsOf(t, digest) {
-			for _, pod := range w.podsOf(t, run.Name) {
+		for _, run := range w.runsOf(t, digest) { //nolint:contextcheck // it takes the test's
+			for _, pod := range w.podsOf(t, run.Name) { //nolint:contextcheck // as above
 				if pod.Status.Phase != corev1.PodPending {
 					started++
 				}
