@@ -66,11 +66,11 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestLocksAdmitOneAtATime(t *testing.T) {
 	var l locks
 	var wg sync.WaitGroup
-	var inside, most, waits int
+	var inside, most int
 	var mu sync.Mutex
 	for range 50 {
 		wg.Go(func() {
-			unlock, waited, err := l.lock(t.Context(), "name")
+			unlock, err := l.lock(t.Context(), "name")
 			if err != nil {
 				t.Error(err)
 				return
@@ -78,9 +78,6 @@ func TestLocksAdmitOneAtATime(t *testing.T) {
 			mu.Lock()
 			inside++
 			most = max(most, inside)
-			if waited {
-				waits++
-			}
 			mu.Unlock()
 			mu.Lock()
 			inside--
@@ -97,23 +94,22 @@ func TestLocksAdmitOneAtATime(t *testing.T) {
 	}
 }
 
-// Whoever waits is told that what it knew may be out of date, and does not wait
-// longer than its context.
-func TestLockTellsOfWaitingAndEndsWithItsContext(t *testing.T) {
+// Nobody waits for another name, or longer than its context.
+func TestLockIsOfItsNameAndEndsWithItsContext(t *testing.T) {
 	var l locks
-	unlock, waited, err := l.lock(t.Context(), "a")
-	if err != nil || waited {
-		t.Fatalf("the first waited = %t, error %v", waited, err)
+	unlock, err := l.lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if other, waited, err := l.lock(t.Context(), "b"); err != nil || waited {
-		t.Errorf("another name waited = %t, error %v", waited, err)
+	if other, err := l.lock(t.Context(), "b"); err != nil {
+		t.Error(err)
 	} else {
 		other()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, waited, err := l.lock(ctx, "a"); !errors.Is(err, context.Canceled) || !waited {
-		t.Errorf("waited = %t, error %v; want the context's", waited, err)
+	if _, err := l.lock(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v; want the context's", err)
 	}
 	unlock()
 	if len(l.held) != 0 {

@@ -16,15 +16,16 @@ type nameLock struct {
 	users int
 }
 
-// lock waits for the name, or for the end of ctx. It tells whether it had to
-// wait: then what was known before may be out of date.
-func (l *locks) lock(ctx context.Context, name string) (unlock func(), waited bool, err error) {
+// lock waits for the name, or for the end of ctx. What was known before may be out of
+// date then, also if it did not have to wait: who held the name may have left it
+// between the two.
+func (l *locks) lock(ctx context.Context, name string) (unlock func(), err error) {
 	l.mu.Lock()
 	if l.held == nil {
 		l.held = map[string]*nameLock{}
 	}
-	n, waited := l.held[name]
-	if !waited {
+	n, held := l.held[name]
+	if !held {
 		n = &nameLock{token: make(chan struct{}, 1)}
 		l.held[name] = n
 	}
@@ -33,10 +34,10 @@ func (l *locks) lock(ctx context.Context, name string) (unlock func(), waited bo
 
 	select {
 	case n.token <- struct{}{}:
-		return func() { <-n.token; l.leave(name, n) }, waited, nil
+		return func() { <-n.token; l.leave(name, n) }, nil
 	case <-ctx.Done():
 		l.leave(name, n)
-		return nil, waited, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

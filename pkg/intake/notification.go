@@ -77,15 +77,14 @@ func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result
 	if len(interested) == 0 {
 		return done(registryKind, passedOver(selected))
 	}
-	unlock, waited, err := i.locks.lock(ctx, at.String())
+	unlock, err := i.locks.lock(ctx, at.String())
 	if err != nil {
 		return again(registryKind, fmt.Errorf("waiting for another notification of %q: %w", at, err))
 	}
 	defer unlock()
-	if waited {
-		if interested, selected = i.interested(ctx, from, at, h.ClaimedDigest); len(interested) == 0 {
-			return done(registryKind, passedOver(selected))
-		}
+	// Another notification may have recorded just this since it was looked at.
+	if interested, selected = i.interested(ctx, from, at, h.ClaimedDigest); len(interested) == 0 {
+		return done(registryKind, passedOver(selected))
 	}
 	c := tally{kind: registryKind}
 	news := false

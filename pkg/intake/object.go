@@ -68,21 +68,19 @@ func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
 
 // stream handles an ImageStream that was added or updated.
 func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
-	claimed, news, r := i.hasNews(ctx, obs)
-	if !news {
+	if _, news, r := i.hasNews(ctx, obs); !news {
 		return r
 	}
 	object := obs.Object
-	unlock, waited, err := i.locks.lock(ctx, object.Namespace+"/"+object.Name)
+	unlock, err := i.locks.lock(ctx, object.Namespace+"/"+object.Name)
 	if err != nil {
 		return again(streamKind, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
 	}
 	defer unlock()
-	if waited {
-		// Another delivery may have recorded just this.
-		if claimed, news, r = i.hasNews(ctx, obs); !news {
-			return r
-		}
+	// Another delivery may have recorded just this since it was looked at.
+	claimed, news, r := i.hasNews(ctx, obs)
+	if !news {
+		return r
 	}
 	i.Metrics.reread(ctx, v1alpha1.SourceEvent)
 	reads := newReads(i.Cluster, object)

@@ -49,7 +49,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	defer cancel()
 	c := &Cluster{options: o, log: &tail{passOn: o.Output}}
 	if err := c.start(ctx); err != nil {
-		return nil, errors.Join(c.log.explain(fmt.Errorf("starting the fast cluster: %w", err)), c.Stop())
+		return nil, errors.Join(c.log.explain(fmt.Errorf("starting the fast cluster: %w", err)), c.Stop()) //nolint:contextcheck // it drains after the context that ended it
 	}
 	return c, nil
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -32,7 +33,7 @@ func tryLock(path string) (file *os.File, ok bool, err error) {
 		return file, true, nil
 	}
 	_ = file.Close()
-	if err == syscall.EWOULDBLOCK {
+	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, false, nil
 	}
 	return nil, false, fmt.Errorf("lock %q: %w", path, err)

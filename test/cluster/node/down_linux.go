@@ -101,7 +101,7 @@ func status(p paths) (*Info, State, error) {
 	if err != nil || !id.alive() || id.PID != info.PID {
 		// There is no description before it is ready, and none any more when
 		// it is being taken down.
-		return nil, Busy, nil
+		return nil, Busy, nil //nolint:nilerr // as above
 	}
 	return info, Running, nil
 }

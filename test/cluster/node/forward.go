@@ -33,7 +33,7 @@ func forwardOne(outside net.Conn, to string) {
 	defer outside.Close()
 	// The server is not there yet while the cluster starts, nor when it is
 	// being restarted; the client then sees a closed connection.
-	inside, err := net.DialTimeout("tcp", to, 5*time.Second)
+	inside, err := net.DialTimeout("tcp", to, 5*time.Second) //nolint:noctx // the connection has no context but its end
 	if err != nil {
 		return
 	}

@@ -59,7 +59,7 @@ func TestAForwardedConnectionEndsHalfAtATime(t *testing.T) {
 	defer outside.Close()
 	go forward(outside, inside.Addr().String())
 
-	conn, err := net.DialTimeout("tcp", outside.Addr().String(), testTimeout)
+	conn, err := (&net.Dialer{Timeout: testTimeout}).DialContext(t.Context(), "tcp", outside.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestAConnectionToWhatIsNotThereIsClosed(t *testing.T) {
 	}
 	defer outside.Close()
 	go forward(outside, to)
-	conn, err := net.DialTimeout("tcp", outside.Addr().String(), testTimeout)
+	conn, err := (&net.Dialer{Timeout: testTimeout}).DialContext(t.Context(), "tcp", outside.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

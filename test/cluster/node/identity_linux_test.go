@@ -27,7 +27,7 @@ func TestAProcessIsToldFromALaterOneOfItsNumber(t *testing.T) {
 }
 
 func TestAProcessThatEndedIsNotAlive(t *testing.T) {
-	cmd := exec.Command("/bin/sh", "-c", "read line")
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "read line")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ func runInit(c Config) error {
 		// before it was armed.
 		_, err := life.ReadByte()
 		slog.Info("the supervisor ended", "error", err)
-		os.Exit(1) //nolint:revive // the end of process 1 ends the namespaces
+		os.Exit(1) // the end of process 1 ends the namespaces
 	}()
 	reports := newReporter(files[3])
 	fail := func(err error) error {

@@ -29,7 +29,8 @@ func (r *restarts) next(now time.Time) (delay time.Duration, ok bool) {
 			recent = append(recent, end)
 		}
 	}
-	r.ends = append(recent, now)
+	recent = append(recent, now)
+	r.ends = recent
 	if len(r.ends) > restartLimit {
 		return 0, false
 	}
@@ -58,7 +59,7 @@ func keepRunning(ctx context.Context, c component, log string, env []string) err
 		}
 		delay, ok := history.next(time.Now())
 		if !ok {
-			return fmt.Errorf("%s keeps ending, the last time with %v: see %q", c.name, err, log)
+			return fmt.Errorf("%s keeps ending, the last time with %w: see %q", c.name, err, log)
 		}
 		slog.Warn("component ended", "component", c.name, "error", err, "restartIn", delay.String())
 		select {

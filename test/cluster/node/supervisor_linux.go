@@ -160,7 +160,7 @@ func (s supervisor) role(name string, files ...*os.File) *exec.Cmd {
 // roleCommand is this binary in another role. Its output goes to this
 // process's log.
 func roleCommand(c Config, name string, files ...*os.File) *exec.Cmd {
-	cmd := exec.Command(c.Executable, "role", name, c.paths().config())
+	cmd := exec.Command(c.Executable, "role", name, c.paths().config()) //nolint:noctx // a role outlives whoever starts it
 	cmd.Dir = "/"
 	cmd.Env = environment(c)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

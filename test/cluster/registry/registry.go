@@ -14,6 +14,7 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
+
 	// Distribution finds its storage drivers by registration only.
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/sirupsen/logrus"
@@ -67,7 +68,7 @@ func Start(ctx context.Context, o Options) (*Registry, error) {
 	r.server = &http.Server{Handler: r.counted(handler), ReadHeaderTimeout: readHeaderTimeout}
 	go func() { r.served <- r.server.Serve(listener) }()
 	if err := r.waitReady(ctx); err != nil {
-		return nil, errors.Join(err, r.Stop())
+		return nil, errors.Join(err, r.Stop()) //nolint:contextcheck // it drains after the context that ended it
 	}
 	return r, nil
 }

@@ -121,7 +121,7 @@ func TestAKilledUpLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := look(t)
-	cmd := exec.Command(command, "up", "--name", clusterName, "--fresh-registry")
+	cmd := exec.CommandContext(t.Context(), command, "up", "--name", clusterName, "--fresh-registry")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
