@@ -27,13 +27,13 @@ type database struct {
 }
 
 // open pulls the database, and opens it below temp.
-func (o vulnerabilitiesOptions) open(ctx context.Context, temp string, now time.Time) (*database, error) {
-	registry, err := o.connection.Options()
+func (o *vulnerabilitiesOptions) open(ctx context.Context, temp string, now time.Time) (*database, error) {
+	registry, err := o.Connection.Options()
 	if err != nil {
 		return nil, err
 	}
 	archive := filepath.Join(temp, "database.tar.zst")
-	digest, err := vulndb.Archive(ctx, o.database, vulndb.ArchiveOptions{Registry: registry, MaxBytes: o.maxBytes, File: archive})
+	digest, err := vulndb.Archive(ctx, o.Database, vulndb.ArchiveOptions{Registry: registry, MaxBytes: o.maxBytes, File: archive})
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func (o vulnerabilitiesOptions) open(ctx context.Context, temp string, now time.
 		return nil, o.broken(err)
 	}
 	built := about.Built.UTC()
-	if err := (vulndb.Config{AsOf: built}).CheckAge(o.maxAge, now); err != nil {
-		return nil, content.Within(err, "database "+o.database)
+	if err := (vulndb.Config{AsOf: built}).CheckAge(o.MaxAge, now); err != nil {
+		return nil, content.Within(err, "database "+o.Database)
 	}
 	reader, err := curator.Reader()
 	if err != nil {
@@ -60,8 +60,8 @@ func (o vulnerabilitiesOptions) open(ctx context.Context, temp string, now time.
 	return &database{digest: digest, built: built, reader: reader, provider: v6.NewVulnerabilityProvider(reader)}, nil
 }
 
-func (o vulnerabilitiesOptions) broken(err error) error {
-	return content.Errorf(vulndb.ReasonFormat, "database "+o.database, "Grype cannot read it: %w; push the archive that \"grype db list\" names", err)
+func (o *vulnerabilitiesOptions) broken(err error) error {
+	return content.Errorf(vulndb.ReasonFormat, "database "+o.Database, "Grype cannot read it: %w; push the archive that \"grype db list\" names", err)
 }
 
 // Close releases the database.

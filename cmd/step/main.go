@@ -4,20 +4,13 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/pipeline/command"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { os.Exit(command.Main(run)) }
 
 // run executes one command line and returns its exit status.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {

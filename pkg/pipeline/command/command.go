@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -14,6 +17,13 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
+
+// Main runs a program's command line until a signal ends it, and returns its exit status.
+func Main(run func(ctx context.Context, args []string, out, errOut io.Writer) int) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
 
 // Results declares the flag --results on root, and returns where its value will be.
 func Results(root *cobra.Command) *string {

@@ -1,0 +1,90 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/triage"
+)
+
+// Vulnerabilities is a step that looks for vulnerabilities, but for the scanner: what
+// it is told, and what becomes of what was found. Scanners that agree on
+// [findings.File] come to the same verdict.
+type Vulnerabilities struct {
+	Connection Connection
+	// Layout is the directory that fetch wrote.
+	Layout string
+	// Database is where the scanner's database is; empty looks for nothing.
+	Database string
+	// MaxAge is how old the database's data may be.
+	MaxAge time.Duration
+	// Temp is where the scanner may write; empty for the system's.
+	Temp   string
+	policy string
+}
+
+// Flags declares the flags of v.
+func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
+	v.Connection.Flags(f, 10*time.Minute)
+	f.StringVar(&v.Layout, "layout", "", "directory that the steps before wrote")
+	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; empty looks for nothing")
+	f.DurationVar(&v.MaxAge, "database-max-age", 120*time.Hour, "how old the database's data may be")
+	f.StringVar(&v.policy, "policy", "", "file that says what fails an image; it may be missing")
+	f.StringVar(&v.Temp, "temp", "", "directory for the database and what is unpacked; empty for the system's")
+}
+
+// Run has scan look into the image, and writes what it found and, by the policy, what
+// of that fails the image. Without a database neither is written.
+func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(context.Context, layout.Dir, content.Tree, time.Time) (findings.File, error)) error {
+	if v.Database == "" {
+		fmt.Fprintln(out, "no database is named: nobody looks for vulnerabilities, and the verdict says so")
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.Connection.Timeout)
+	defer cancel()
+	start := time.Now().UTC()
+	policy := triage.Default()
+	if v.policy != "" {
+		var err error
+		if policy, err = triage.Load(v.policy); err != nil {
+			return err
+		}
+	}
+	dir, err := layout.Open(v.Layout)
+	if err != nil {
+		return err
+	}
+	tree, err := dir.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := scan(ctx, dir, tree, start)
+	if err != nil {
+		return err
+	}
+	found.Database.Reference = v.Database
+	judged, notes := policy.Report(&found, start)
+	if err := findings.Write(dir.Path(), found); err != nil {
+		return err
+	}
+	if err := report.Write(dir.Path(), judged); err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(out, "note:", report.Line(note))
+	}
+	for _, f := range judged.Findings {
+		fmt.Fprintf(out, "%s: %s: %s: %s\n", f.Severity, f.Platform, f.Rule, f.Message)
+	}
+	fmt.Fprintf(out, "scanned %s: images %d, vulnerabilities %d, findings %d, database %s of %s, in %s\n", tree.Root.Digest, len(found.Images),
+		len(found.Vulnerabilities), len(judged.Findings), found.Database.Digest, found.Database.AsOf.Format(time.RFC3339), time.Since(start).Round(time.Millisecond))
+	return nil
+}
