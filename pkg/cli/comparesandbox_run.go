@@ -105,6 +105,13 @@ func (c *comparison) note() {
 	if len(verdicts) > 1 {
 		c.report.Notes = append(c.report.Notes, "The verdicts differ between runs, so that they did not do the same work: see the runs with -o json.")
 	}
+	for i := range c.report.Classes {
+		if handler := c.report.Classes[i].Handler; strings.HasPrefix(handler, "kata") {
+			// Its own docs/design/host-cgroups.md.
+			c.report.Notes = append(c.report.Notes, fmt.Sprintf("Of %s (handler %s) CPU and memory are complete only with sandbox_cgroup_only = true in Kata's configuration: "+
+				"otherwise, which was its default for long, its hypervisor is outside of the Pod's control group.", c.report.Classes[i].Name, handler))
+		}
+	}
 	if c.report.Node.CgroupVersion == 1 {
 		c.report.Notes = append(c.report.Notes, "The node's control groups are of version 1, which does not tell who wrote to disk.")
 	}

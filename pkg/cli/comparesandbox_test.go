@@ -285,6 +285,16 @@ func TestCompareSandbox(t *testing.T) {
 	}
 }
 
+// Runs that come to different verdicts did not do the same.
+func TestComparedRunsThatDiffer(t *testing.T) {
+	l := newLaboratory(t, append(laboratoryObjects(t), laboratoryEntry())...)
+	l.verdict = func(run int) string { return []string{"pass", "fail"}[run%2] }
+	r := l.run(t, "app-bad-1", "--runs", "1")
+	if r.status != 0 || !strings.Contains(r.out, "The verdicts differ between runs") {
+		t.Errorf("status %d: %s%s", r.status, r.out, r.errOut)
+	}
+}
+
 // A run of the comparison is what the trigger's own template makes, without what the
 // ledger would know it by.
 func TestComparedRunsAreTheTriggersOwn(t *testing.T) {
@@ -319,8 +329,13 @@ func TestComparedRunsAreTheTriggersOwn(t *testing.T) {
 }
 
 func TestCompareSandboxForPrograms(t *testing.T) {
-	l := newLaboratory(t, append(laboratoryObjects(t), laboratoryEntry())...)
-	l.verdict = func(run int) string { return []string{"pass", "fail"}[run%2] }
+	objects := append(laboratoryObjects(t), laboratoryEntry())
+	for _, o := range objects {
+		if class, ok := o.(*nodev1.RuntimeClass); ok {
+			class.Handler = "kata-qemu"
+		}
+	}
+	l := newLaboratory(t, objects...)
 	r := l.run(t, "app-bad-1", "--runs", "1", "--classes", "kata", "-o", "json", "--node", "d-tainted", "--param", "publish=referrers")
 	if r.status != 0 {
 		t.Fatalf("status %d: %s", r.status, r.errOut)
@@ -332,8 +347,8 @@ func TestCompareSandboxForPrograms(t *testing.T) {
 	if report.Node.Name != "d-tainted" || len(report.Classes) != 1 || len(report.Classes[0].Runs) != 1 {
 		t.Errorf("report: %+v", report)
 	}
-	if strings.Contains(r.out, "Nothing was published") {
-		t.Error("it says that nothing was published")
+	if len(report.Notes) != 2 || !strings.Contains(report.Notes[0], "sandbox_cgroup_only = true") || !strings.Contains(report.Notes[1], "version 1") {
+		t.Errorf("notes, want those of Kata and of the control groups: %q", report.Notes)
 	}
 }
 
