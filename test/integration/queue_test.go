@@ -74,7 +74,9 @@ func TestControllersAreOutlivedByTheQueue(t *testing.T) {
 	oneRunEach(t, namespace)
 }
 
-// underWay counts the entries of the cluster that have a run under way.
+// underWay counts the entries of the cluster whose run the bound of all triggers
+// counts: those of which none appears, for a reason that is known, give their place to
+// others. Some of what other tests left comes to that while this one goes on.
 func underWay(t *testing.T) int {
 	t.Helper()
 	var all v1alpha1.ImageVerificationList
@@ -83,7 +85,8 @@ func underWay(t *testing.T) int {
 	}
 	n := 0
 	for i := range all.Items {
-		if verdict.Current(&all.Items[i].Status) != nil {
+		s := &all.Items[i].Status
+		if run := verdict.Current(s); run != nil && (run.ConfirmedAt != nil || run.Attempts == 0 || verdict.Reason(s.Reason) == verdict.Requested) {
 			n++
 		}
 	}
