@@ -77,6 +77,16 @@ func unified() files {
 	}
 }
 
+// nested is the same in a group of the kubelet's own, as kind has it.
+func nested() files {
+	tree := files{}
+	for name, content := range unified() {
+		name = strings.ReplaceAll(name, "/kubepods", "/kubelet-kubepods")
+		tree[strings.Replace(name, "cgroup/kubelet-", "cgroup/kubelet.slice/kubelet-", 1)] = content
+	}
+	return tree
+}
+
 // divided is a node with version 1 and the other driver, in a group of its own.
 func divided() files {
 	pod := "/nested/kubepods/burstable/pod" + uidA + "/"
@@ -115,6 +125,7 @@ func TestUsageIsRead(t *testing.T) {
 		written *int64
 	}{
 		{"version 2, systemd's driver", unified(), 2, []string{uidA}, value(int64(2048))},
+		{"version 2, nested", nested(), 2, []string{uidA}, value(int64(2048))},
 		{"version 1, nested", divided(), 1, []string{uidA, uidB}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
