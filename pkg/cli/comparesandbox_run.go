@@ -275,11 +275,11 @@ func (c *comparison) awaitGone(ctx context.Context, pods []corev1.Pod) error {
 
 // newPod joins what the API server and the node tell of a Pod.
 func newPod(pod *corev1.Pod, t podTiming, e nodeusage.Ended) compare.Pod {
-	p := compare.Pod{
-		Name: pod.Name, CPUSeconds: e.CPUSeconds, PeakMemoryBytes: float(e.PeakMemoryBytes),
+	p := compare.Pod{Name: pod.Name, Figures: compare.Figures{
+		CPUSeconds: e.CPUSeconds, PeakMemoryBytes: float(e.PeakMemoryBytes),
 		DiskReadBytes: float(e.DiskReadBytes), DiskWrittenBytes: float(e.DiskWrittenBytes),
 		ReceivedBytes: float(e.ReceivedBytes), SentBytes: float(e.SentBytes),
-	}
+	}}
 	p.PullSeconds = t.pulled
 	if !t.started.IsZero() && !e.Since.IsZero() {
 		p.SetUpSeconds = positive(t.started.Sub(e.Since))

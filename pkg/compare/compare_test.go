@@ -24,11 +24,11 @@ func value(v float64) *float64 { return &v }
 
 // pod is one of a class whose everything is so many times the other's.
 func pod(name string, times float64) compare.Pod {
-	return compare.Pod{
-		Name: name, SetUpSeconds: value(times), PullSeconds: value(0), StepsSeconds: value(2 * times), CPUSeconds: value(0.5 * times),
+	return compare.Pod{Name: name, Figures: compare.Figures{
+		SetUpSeconds: value(times), PullSeconds: value(0), StepsSeconds: value(2 * times), CPUSeconds: value(0.5 * times),
 		PeakMemoryBytes: value(30 << 20 * times), DiskReadBytes: value(0),
 		ReceivedBytes: value(1536), SentBytes: value(700),
-	}
+	}}
 }
 
 func run(number int, state compare.State, times float64) compare.Run {

@@ -60,30 +60,26 @@ type Run struct {
 	// WholeSeconds are from the creation of the PipelineRun to its end, as the API
 	// server shows it.
 	WholeSeconds float64 `json:"wholeSeconds"`
-	// SetUpSeconds are from a Pod's admission by the kubelet to the start of its first
-	// step, the mean of the run's Pods.
-	SetUpSeconds *float64 `json:"setUpSeconds,omitempty"`
-	// PullSeconds are what of that was spent on pulling images, the sum of the run's Pods.
-	PullSeconds *float64 `json:"pullSeconds,omitempty"`
-	// StepsSeconds are from the start of a Pod's first step to the end of its last, the
-	// sum of the run's Pods, as are all figures below but the peak, which is the largest
-	// Pod's.
-	StepsSeconds     *float64 `json:"stepsSeconds,omitempty"`
-	CPUSeconds       *float64 `json:"cpuSeconds,omitempty"`
-	PeakMemoryBytes  *float64 `json:"peakMemoryBytes,omitempty"`
-	DiskReadBytes    *float64 `json:"diskReadBytes,omitempty"`
-	DiskWrittenBytes *float64 `json:"diskWrittenBytes,omitempty"`
-	ReceivedBytes    *float64 `json:"receivedBytes,omitempty"`
-	SentBytes        *float64 `json:"sentBytes,omitempty"`
+	// Figures are the Pods' together: the mean of SetUpSeconds, the largest of
+	// PeakMemoryBytes, and the sums of all others.
+	Figures
 
 	Pods []Pod `json:"pods"`
 }
 
 // Pod is what one Pod of a run took.
 type Pod struct {
-	Name             string   `json:"name"`
-	SetUpSeconds     *float64 `json:"setUpSeconds,omitempty"`
-	PullSeconds      *float64 `json:"pullSeconds,omitempty"`
+	Name string `json:"name"`
+	Figures
+}
+
+// Figures are what was measured of Pods.
+type Figures struct {
+	// SetUpSeconds are from a Pod's admission by the kubelet to the start of its first
+	// step, PullSeconds what of that was spent on pulling images.
+	SetUpSeconds *float64 `json:"setUpSeconds,omitempty"`
+	PullSeconds  *float64 `json:"pullSeconds,omitempty"`
+	// StepsSeconds are from the start of a Pod's first step to the end of its last.
 	StepsSeconds     *float64 `json:"stepsSeconds,omitempty"`
 	CPUSeconds       *float64 `json:"cpuSeconds,omitempty"`
 	PeakMemoryBytes  *float64 `json:"peakMemoryBytes,omitempty"`

@@ -3,11 +3,8 @@ package vulndb
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -77,17 +74,5 @@ func store(ctx context.Context, registry *fetch.Registry, layer image.Digest, si
 		return fmt.Errorf("store the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(rc, size+1))
-	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
-		return fmt.Errorf("store the database: %w", err) // no space
-	}
-	if err != nil {
-		return fetch.Classify("its layer", err)
-	}
-	got, err := image.ParseDigest("sha256:" + hex.EncodeToString(h.Sum(nil)))
-	if err != nil {
-		return err
-	}
-	return verify("its layer", layer, size, got, n)
+	return fill(f, rc, "its layer", layer, size)
 }

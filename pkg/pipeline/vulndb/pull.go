@@ -97,23 +97,29 @@ func download(ctx context.Context, registry *fetch.Registry, dir string, e Ecosy
 	if err != nil {
 		return nil, err
 	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(rc, e.Size+1))
-	if err == nil {
-		var got image.Digest
-		if got, err = image.ParseDigest("sha256:" + hex.EncodeToString(h.Sum(nil))); err == nil {
-			err = verify(what, e.Digest, e.Size, got, n)
-		}
-	} else if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
-		err = fmt.Errorf("store %s of the database: %w", what, err) // no space
-	} else {
-		err = fetch.Classify(what, err)
-	}
+	err = fill(f, rc, what, e.Digest, e.Size)
 	if err != nil {
 		_ = f.Close() // the error is what there is to tell
 		return nil, err
 	}
 	return f, nil
+}
+
+// fill stores what comes in f, and reports an error unless it is what was asked for.
+func fill(f *os.File, rc io.Reader, what string, want image.Digest, size int64) error {
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(rc, size+1))
+	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
+		return fmt.Errorf("store %s of the database: %w", what, err) // no space
+	}
+	if err != nil {
+		return fetch.Classify(what, err)
+	}
+	got, err := image.ParseDigest("sha256:" + hex.EncodeToString(h.Sum(nil)))
+	if err != nil {
+		return err
+	}
+	return verify(what, want, size, got, n)
 }
 
 func temporary(dir string) (*os.File, error) {
