@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/pipeline/command"
+	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 )
 
 func main() { os.Exit(command.Main(run)) }
@@ -19,6 +20,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Short: "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict; and its vulnerability database",
 	}
 	results := command.Results(root)
-	root.AddCommand(newFetch(), newValidate(), newPublish(results), newSignature(results), newVerdict(results), newDatabase()) //nolint:contextcheck // cobra hands them the context
+	root.AddCommand(stepcmd.NewFetch(), stepcmd.NewValidate(), stepcmd.NewPublish(results), stepcmd.NewSignature(results), stepcmd.NewVerdict(results), newDatabase()) //nolint:contextcheck // cobra hands them the context
 	return command.Execute(ctx, root, results, args, out, errOut)
 }

@@ -40,7 +40,7 @@ func (p *pod) scanned(database image.Digest, asOf time.Time) {
 		p.t.Fatal(err)
 	}
 	if err := report.Write(dir, report.Report{
-		Check: scanCheck, Digest: ref.Digest(), Images: images, Rules: 1,
+		Check: "scan", Digest: ref.Digest(), Images: images, Rules: 1,
 		Database: &report.Database{Digest: database, AsOf: asOf}, Levels: map[string]int{"critical": 1},
 		Findings: []report.Finding{{Rule: "CVE-2026-1", Severity: report.SeverityError, Level: "critical", Platform: "linux/amd64", Digest: ref.Digest(), Message: "telnetd 0.17"}},
 	}); err != nil {
@@ -114,7 +114,7 @@ func TestScannersFindingsReachTheVerdict(t *testing.T) {
 		}
 		types[m.ArtifactType] = string(text)
 	}
-	sarif, err := os.ReadFile(filepath.Join(p.root, "scan", "image", sarifFile))
+	sarif, err := os.ReadFile(filepath.Join(p.root, "scan", "image", "report.sarif"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,8 @@ type Database struct {
 	Digest    image.Digest `json:"digest"`
 	// AsOf is the time at which its source was current. Its age counts from it.
 	AsOf time.Time `json:"asOf"`
+	// Schema is the version of its format, as the scanner names it: "6.1.9".
+	Schema string `json:"schema,omitempty"`
 	// Ecosystems are those that it has records of, as OSV names them: "Debian:12", "Go".
 	Ecosystems []string `json:"ecosystems"`
 }
@@ -71,6 +73,10 @@ type Image struct {
 	Distribution string `json:"distribution,omitempty"`
 	// Packages is how many packages were found in it.
 	Packages int `json:"packages"`
+	// Kinds counts them by kind, as package URLs name it: "deb", "golang", "npm".
+	Kinds map[string]int `json:"kinds,omitempty"`
+	// Gaps are what of the image nobody could look at.
+	Gaps []Gap `json:"gaps,omitempty"`
 	// Unmatched are those of them that were not compared, and why.
 	Unmatched []Unmatched `json:"unmatched,omitempty"`
 	// Unread is how many files name packages and could not be read, and UnreadExamples
@@ -78,6 +84,39 @@ type Image struct {
 	Unread         int      `json:"unread,omitempty"`
 	UnreadExamples []string `json:"unreadExamples,omitempty"`
 }
+
+// Gap is something in an image that the scanner could not look at, or not in full. The
+// policy says what comes of it, by its rule.
+type Gap struct {
+	// Rule is one of the constants Rule...
+	Rule string `json:"rule"`
+	// Subject is what the gap is about: a distribution and release ("debian:13"), a kind
+	// of package ("conda"), a path; or empty.
+	Subject string `json:"subject,omitempty"`
+	// Message says what was not looked at and why, and how to mend that, in one line.
+	Message string `json:"message"`
+	// Count is how many packages or files it is about, and Examples names a few of them.
+	Count    int      `json:"count,omitempty"`
+	Examples []string `json:"examples,omitempty"`
+}
+
+// The rules of what nobody could look at. By default each fails the image.
+const (
+	// RuleUncoveredRelease: the database has no records of the distribution, or of its release.
+	RuleUncoveredRelease = "uncovered-release"
+	// RuleUncoveredPackages: the database has no records of a kind of package.
+	RuleUncoveredPackages = "uncovered-packages"
+	// RuleUncomparedPackages: packages have no version, or one that cannot be compared.
+	RuleUncomparedPackages = "uncompared-packages"
+	// RuleUnreadFiles: files that name packages could not be read, or nothing here reads
+	// them.
+	RuleUnreadFiles = "unread-files"
+	// RuleNoPackages: no package was found in the image.
+	RuleNoPackages = "no-packages"
+	// RuleLimitedSupport: the distribution ended its support for the release, or gives
+	// fixes to subscribers only: what is known of it no longer grows.
+	RuleLimitedSupport = "limited-support"
+)
 
 // Unmatched are packages of an image that were not compared with the database.
 type Unmatched struct {
@@ -109,6 +148,10 @@ type Vulnerability struct {
 	Summary string  `json:"summary,omitempty"`
 	URL     string  `json:"url,omitempty"`
 	Package Package `json:"package"`
+	// Malware says that the package itself is malicious.
+	Malware bool `json:"malware,omitempty"`
+	// KnownExploited says that it is in CISA's catalogue of exploited vulnerabilities.
+	KnownExploited bool `json:"knownExploited,omitempty"`
 	// FixedIn are the versions that a fix is in; empty if there is none yet.
 	FixedIn  []string     `json:"fixedIn,omitempty"`
 	Platform string       `json:"platform"`
@@ -122,7 +165,9 @@ type Package struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`
 	Ecosystem string `json:"ecosystem"` // as OSV names it
-	PURL      string `json:"purl"`
+	// Kind is as package URLs name it: "deb", "golang", "npm".
+	Kind string `json:"kind,omitempty"`
+	PURL string `json:"purl"`
 	// Locations are paths in the image, at most 5.
 	Locations []string `json:"locations,omitempty"`
 }

@@ -1,4 +1,4 @@
-package main
+package stepcmd
 
 import (
 	"context"
@@ -17,7 +17,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
-func newVerdict(results *string) *cobra.Command {
+// NewVerdict returns the command line of the step.
+func NewVerdict(results *string) *cobra.Command {
 	var dir string
 	var expect []string
 	cmd := &cobra.Command{

@@ -1,4 +1,4 @@
-package main
+package stepcmd
 
 import (
 	"context"
@@ -15,14 +15,16 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
-type validateOptions struct {
-	layout  string
-	rules   string
-	timeout time.Duration
+// Validate checks the images of a layout against rules.
+type Validate struct {
+	Layout  string
+	Rules   string
+	Timeout time.Duration
 }
 
-func newValidate() *cobra.Command {
-	var o validateOptions
+// NewValidate returns the command line of the step.
+func NewValidate() *cobra.Command {
+	var o Validate
 	cmd := &cobra.Command{
 		Use:   "validate --layout DIR --rules FILE",
 		Short: "Check images, and what is known of them, against CEL rules",
@@ -42,28 +44,29 @@ step still succeeds; rules that cannot be read or evaluated are an error.`,
     expression: image.created >= now - duration(string(parameters.maxAgeDays * 24) + 'h')
     message: it is too old; build it again`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
-	f.StringVar(&o.rules, "rules", "", "rules file")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "most time for all rules")
+	f.StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
+	f.StringVar(&o.Rules, "rules", "", "rules file")
+	f.DurationVar(&o.Timeout, "timeout", time.Minute, "most time for all rules")
 	return command.Require(cmd, "layout", "rules")
 }
 
-func (o validateOptions) run(ctx context.Context, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+// Run does the work of the step.
+func (o Validate) Run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	start := time.Now()
-	raw, err := os.ReadFile(o.rules)
+	raw, err := os.ReadFile(o.Rules)
 	if err != nil {
 		return fmt.Errorf("read rules: %w", err)
 	}
 	rules, err := validate.Parse(raw)
 	if err != nil {
-		return fmt.Errorf("rules file %q: %w", o.rules, err)
+		return fmt.Errorf("rules file %q: %w", o.Rules, err)
 	}
-	dir, err := layout.Open(o.layout)
+	dir, err := layout.Open(o.Layout)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package stepcmd
 
 import (
 	"fmt"
@@ -11,24 +11,25 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 
-// registryOptions are those of every step that speaks to an image's registry.
-type registryOptions struct {
+// Registry are those of every step that speaks to an image's registry.
+// Registry is what every step is told that speaks to an image's registry.
+type Registry struct {
 	command.Connection
-	reference string
+	Reference string
 }
 
-func (o *registryOptions) flags(f *pflag.FlagSet, timeout time.Duration) {
-	f.StringVar(&o.reference, "reference", "", "what to check, as host/repository@sha256:...")
+func (o *Registry) flags(f *pflag.FlagSet, timeout time.Duration) {
+	f.StringVar(&o.Reference, "reference", "", "what to check, as host/repository@sha256:...")
 	o.Flags(f, timeout)
 }
 
 // open reads what the flags name.
-func (o *registryOptions) open() (image.Reference, fetch.Options, error) {
+func (o *Registry) open() (image.Reference, fetch.Options, error) {
 	options, err := o.Options()
 	if err != nil {
 		return image.Reference{}, fetch.Options{}, err
 	}
-	ref, err := image.ParseReference(o.reference)
+	ref, err := image.ParseReference(o.Reference)
 	if err != nil {
 		return image.Reference{}, fetch.Options{}, fmt.Errorf("--reference: %w", err)
 	}

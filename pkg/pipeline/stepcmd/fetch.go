@@ -1,4 +1,4 @@
-package main
+package stepcmd
 
 import (
 	"context"
@@ -14,15 +14,17 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
 )
 
-type fetchOptions struct {
-	registryOptions
-	layout    string
-	platforms string
-	limits    fetch.Limits
+// Fetch pulls an image by digest into a layout.
+type Fetch struct {
+	Registry
+	Layout    string
+	Platforms string
+	Limits    fetch.Limits
 }
 
-func newFetch() *cobra.Command {
-	var o fetchOptions
+// NewFetch returns the command line of the step.
+func NewFetch() *cobra.Command {
+	var o Fetch
 	cmd := &cobra.Command{
 		Use:   "fetch --reference HOST/REPOSITORY@sha256:... --layout DIR",
 		Short: "Pull an image by digest and recompute every digest in it",
@@ -37,31 +39,32 @@ that end in .crt in that directory hold further certificate authorities.`,
 		Example: `  step fetch --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image
   step fetch --reference localhost:5001/demo/app@sha256:4f1c... --layout /tmp/image --insecure-registry localhost:5001`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
 	o.flags(f, 15*time.Minute)
-	f.StringVar(&o.layout, "layout", "", "directory to write the image layout to")
-	f.StringVar(&o.platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
-	f.Int64Var(&o.limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
-	f.Int64Var(&o.limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
-	f.Int64Var(&o.limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
+	f.StringVar(&o.Layout, "layout", "", "directory to write the image layout to")
+	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
+	f.Int64Var(&o.Limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
+	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
+	f.Int64Var(&o.Limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
 	return command.Require(cmd, "reference", "layout")
 }
 
-func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
-	if o.limits.Bytes <= 0 || o.limits.Unpacked <= 0 || o.limits.Ratio <= 0 {
+// Run does the work of the step.
+func (o Fetch) Run(ctx context.Context, out io.Writer) error {
+	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 {
 		return fmt.Errorf("--max-bytes, --max-unpacked-bytes and --max-ratio must be positive")
 	}
 	ref, options, err := o.open()
 	if err != nil {
 		return err
 	}
-	chosen, err := content.ParseSelection(o.platforms)
+	chosen, err := content.ParseSelection(o.Platforms)
 	if err != nil {
 		return fmt.Errorf("--platforms: %w", err)
 	}
-	dir, err := layout.Create(o.layout)
+	dir, err := layout.Create(o.Layout)
 	if err != nil {
 		return err
 	}
@@ -73,7 +76,7 @@ func (o fetchOptions) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tree, err := fetch.Selected(ctx, registry, ref.Digest(), chosen, dir, o.limits)
+	tree, err := fetch.Selected(ctx, registry, ref.Digest(), chosen, dir, o.Limits)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package stepcmd
 
 import (
 	"context"
@@ -16,14 +16,16 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
-type signatureOptions struct {
-	registryOptions
-	policy string
-	keys   string
+// Signature looks for signatures on a digest.
+type Signature struct {
+	Registry
+	Policy string
+	Keys   string
 }
 
-func newSignature(results *string) *cobra.Command {
-	var o signatureOptions
+// NewSignature returns the command line of the step.
+func NewSignature(results *string) *cobra.Command {
+	var o Signature
 	cmd := &cobra.Command{
 		Use:   "signature --reference HOST/REPOSITORY@sha256:... --keys DIR --policy Required",
 		Short: "Verify that a trusted key signed the digest, as cosign signs",
@@ -37,16 +39,17 @@ That the registry cannot be read is an error, and not "unsigned".`,
 		Example: `  step signature --reference registry.example.com/team/app@sha256:4f1c... --keys . --policy Required`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), cmd.OutOrStdout(), *results)
+			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
 	o.flags(cmd.Flags(), 2*time.Minute)
-	cmd.Flags().StringVar(&o.policy, "policy", "", "Required, Optional or Off")
-	cmd.Flags().StringVar(&o.keys, "keys", "", "directory of public keys; it may be missing")
+	cmd.Flags().StringVar(&o.Policy, "policy", "", "Required, Optional or Off")
+	cmd.Flags().StringVar(&o.Keys, "keys", "", "directory of public keys; it may be missing")
 	return command.Require(cmd, "reference", "policy")
 }
 
-func (o signatureOptions) run(ctx context.Context, out io.Writer, results string) error {
+// Run does the work of the step.
+func (o Signature) Run(ctx context.Context, out io.Writer, results string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
@@ -54,13 +57,13 @@ func (o signatureOptions) run(ctx context.Context, out io.Writer, results string
 	if err != nil {
 		return err
 	}
-	policy, err := signature.ParsePolicy(o.policy)
+	policy, err := signature.ParsePolicy(o.Policy)
 	if err != nil {
 		return fmt.Errorf("--policy: %w", err)
 	}
 	var keys []signature.Key
-	if o.keys != "" {
-		if keys, err = signature.LoadKeys(o.keys); err != nil {
+	if o.Keys != "" {
+		if keys, err = signature.LoadKeys(o.Keys); err != nil {
 			return err
 		}
 	}

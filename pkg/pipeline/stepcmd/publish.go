@@ -1,4 +1,4 @@
-package main
+package stepcmd
 
 import (
 	"context"
@@ -32,16 +32,18 @@ const (
 	publishRequired  = "required"
 )
 
-type publishOptions struct {
-	registryOptions
-	layout   string
-	expect   []string
-	database string
-	publish  string
+// Publish joins the reports of a layout, and pushes the full report.
+type Publish struct {
+	Registry
+	Layout   string
+	Expect   []string
+	Database string
+	Mode     string
 }
 
-func newPublish(results *string) *cobra.Command {
-	var o publishOptions
+// NewPublish returns the command line of the step.
+func NewPublish(results *string) *cobra.Command {
+	var o Publish
 	cmd := &cobra.Command{
 		Use:   "publish --reference HOST/REPOSITORY@sha256:... --layout DIR",
 		Short: "Join the reports of a layout, and push the full report beside the image",
@@ -55,31 +57,32 @@ pushed. The credentials need the right to push to the image's repository.`,
 		Example: `  step publish --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image --publish none`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), cmd.OutOrStdout(), *results)
+			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
 	f := cmd.Flags()
 	o.flags(f, 2*time.Minute)
-	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
-	f.StringSliceVar(&o.expect, "expect", []string{validate.CheckName}, "checks that must have reported")
-	f.StringVar(&o.database, "database", "", "the database of the check "+scanCheck+"; without one it may be missing, and the verdict says so")
-	f.StringVar(&o.publish, "publish", publishReferrers, "referrers, required or none")
+	f.StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
+	f.StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
+	f.StringVar(&o.Database, "database", "", "the database of the check "+scanCheck+"; without one it may be missing, and the verdict says so")
+	f.StringVar(&o.Mode, "publish", publishReferrers, "referrers, required or none")
 	return command.Require(cmd, "reference", "layout")
 }
 
-func (o publishOptions) run(ctx context.Context, out io.Writer, results string) error {
+// Run does the work of the step.
+func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	switch o.publish {
+	switch o.Mode {
 	case publishNone, publishReferrers, publishRequired:
 	default:
-		return fmt.Errorf("--publish is %q; accepted are %s, %s and %s", o.publish, publishReferrers, publishRequired, publishNone)
+		return fmt.Errorf("--publish is %q; accepted are %s, %s and %s", o.Mode, publishReferrers, publishRequired, publishNone)
 	}
 	ref, options, err := o.open()
 	if err != nil {
 		return err
 	}
-	tree, reports, err := readLayout(ctx, o.layout)
+	tree, reports, err := readLayout(ctx, o.Layout)
 	if err != nil {
 		return err
 	}
@@ -87,10 +90,10 @@ func (o publishOptions) run(ctx context.Context, out io.Writer, results string) 
 		return fmt.Errorf("the layout holds %s and not %s", tree.Root.Digest, ref.Digest())
 	}
 	var off []string
-	if o.database == "" {
+	if o.Database == "" {
 		off = append(off, scanCheck)
 	}
-	result, err := outcome.Of(tree, o.expect, off, reports)
+	result, err := outcome.Of(tree, o.Expect, off, reports)
 	if err != nil {
 		return err
 	}
@@ -98,12 +101,12 @@ func (o publishOptions) run(ctx context.Context, out io.Writer, results string) 
 	if err != nil {
 		return err
 	}
-	if o.publish != publishNone {
+	if o.Mode != publishNone {
 		digest, err := o.push(ctx, out, ref, options, tree, full)
 		switch {
 		case err == nil:
 			result.Published(ref.Repository().At(digest).String())
-		case o.publish == publishRequired:
+		case o.Mode == publishRequired:
 			return err
 		default:
 			fmt.Fprintln(out, "warning: the report was not published:", report.Line(err.Error()))
@@ -118,9 +121,9 @@ func (o publishOptions) run(ctx context.Context, out io.Writer, results string) 
 }
 
 // writeSARIF makes the full report and leaves it in the layout.
-func (o publishOptions) writeSARIF(ref image.Reference, tree content.Tree, reports []report.Report) ([]byte, error) {
+func (o Publish) writeSARIF(ref image.Reference, tree content.Tree, reports []report.Report) ([]byte, error) {
 	in := sarif.Input{Reference: ref, Reports: reports, ScanCheck: scanCheck, Now: time.Now()}
-	found, err := findings.Read(o.layout)
+	found, err := findings.Read(o.Layout)
 	switch {
 	case errors.Is(err, findings.ErrMissing):
 	case err != nil:
@@ -134,7 +137,7 @@ func (o publishOptions) writeSARIF(ref image.Reference, tree content.Tree, repor
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(o.layout, sarifFile), full, 0o644); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.WriteFile(filepath.Join(o.Layout, sarifFile), full, 0o644); err != nil { //nolint:gosec // a further step may run as another user
 		return nil, fmt.Errorf("write report: %w", err)
 	}
 	return full, nil
@@ -142,12 +145,12 @@ func (o publishOptions) writeSARIF(ref image.Reference, tree content.Tree, repor
 
 // push pushes the SBOMs, each beside its own image, and then the report, which
 // is what the result names.
-func (o publishOptions) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree content.Tree, full []byte) (image.Digest, error) {
+func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree content.Tree, full []byte) (image.Digest, error) {
 	registry, err := publish.NewRegistry(ref.Repository(), options)
 	if err != nil {
 		return image.Digest{}, err
 	}
-	artifacts, err := publish.SBOMs(o.layout, tree)
+	artifacts, err := publish.SBOMs(o.Layout, tree)
 	if err != nil {
 		return image.Digest{}, err
 	}
