@@ -28,7 +28,7 @@ func Check(ctx context.Context, blobs Blobs, img content.Image, limits Limits) (
 			return nil, err
 		}
 	}
-	return c.Ambiguities(), nil
+	return c.Finish()
 }
 
 // Checker is Check for whoever reads the layers anyway: layer by layer, the lowest
@@ -38,6 +38,8 @@ type Checker struct {
 	blobs Blobs
 	left  int64
 	layer int
+	// rubbish counts the layers that are no archives.
+	rubbish int
 }
 
 // NewChecker begins an image.
@@ -54,8 +56,14 @@ func (c *Checker) Layer(ctx context.Context, d content.Descriptor, unpacked io.W
 	return read, subject(ctx, "layer "+d.Digest.String(), err)
 }
 
-// Ambiguities returns what was found in the layers so far, in their order.
-func (c *Checker) Ambiguities() []Ambiguity { return c.b.found.all }
+// Finish returns what was found in the layers, in their order. An image that has
+// layers of which none is an archive is none.
+func (c *Checker) Finish() ([]Ambiguity, error) {
+	if c.layer > 0 && c.rubbish == c.layer {
+		return nil, content.Errorf(content.ReasonNotAnImage, "", "none of its %d layers is an archive that a runtime could unpack", c.layer)
+	}
+	return c.b.found.all, nil
+}
 
 func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Writer) (bool, error) {
 	c.b.begin(c.layer, d.Digest)
@@ -102,17 +110,23 @@ func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
 func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
 	u, err := decompress(stored)
 	if err != nil {
-		return fmt.Errorf("it cannot be unpacked: %w", err)
+		return err
 	}
 	defer u.Close()
 	counted := &counter{r: u, left: &c.left, max: c.b.limits.Unpacked}
 	all := bufio.NewReaderSize(io.TeeReader(counted, unpacked), 64<<10)
 	archive := tar.NewReader(all)
 	c.b.archive = archive
-	for {
+	for first := true; ; first = false {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			c.rubbish++
+			c.b.tell(Unreadable, "", "it is no archive; runtimes refuse the image")
+			_, err := io.Copy(io.Discard, all)
+			return err
 		}
 		if err != nil {
 			return err
@@ -171,7 +185,7 @@ func corrupted(err error) error {
 	if err == nil || errors.As(err, &e) || errors.As(err, &disk) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return content.Errorf(content.ReasonCorrupted, "", "it cannot be read: %w", err)
+	return content.Errorf(content.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
 }
 
 // subject makes err one about a layer.

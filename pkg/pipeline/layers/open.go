@@ -59,6 +59,10 @@ func Open(ctx context.Context, blobs Blobs, img content.Image, limits Limits, te
 			return nil, err
 		}
 	}
+	if _, err := c.Finish(); err != nil {
+		_ = kept.file.Close() // as above
+		return nil, err
+	}
 	return &Tree{b: c.b, spool: kept}, nil
 }
 
