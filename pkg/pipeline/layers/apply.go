@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"path"
 	"strings"
 
@@ -32,8 +33,8 @@ type builder struct {
 	inodes inodes
 	text   text
 	keep   keeper // nil for Check
-	// archive is where the content of the present entry is read from.
-	archive *tar.Reader
+	// content is where that of the present entry is read from.
+	content io.Reader
 
 	layer   int
 	digest  image.Digest
