@@ -49,7 +49,7 @@ const (
 )
 
 const (
-	blockBits = 12
+	blockBits = 10
 	blockSize = 1 << blockBits
 )
 
