@@ -154,6 +154,16 @@ func (n *nodes) clear(r ref) int {
 	return count
 }
 
+// dated reports whether a directory below r had an entry of its own.
+func (n *nodes) dated(r ref) bool {
+	for c := n.at(r).child; c != 0; c = n.at(c).next {
+		if d := n.at(c); d.kind == Dir && (d.told != 0 || n.dated(c)) {
+			return true
+		}
+	}
+	return false
+}
+
 // path returns the path of r from the root.
 func (n *nodes) path(r ref) string {
 	var names []string
