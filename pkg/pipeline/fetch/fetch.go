@@ -140,15 +140,37 @@ func (f *fetcher) read(ctx context.Context, kind content.Kind, d content.Descrip
 	return raw.Bytes(), nil
 }
 
+// sized is a Source that can make use of a blob's size.
+type sized interface {
+	Sized(ctx context.Context, d image.Digest, size int64) (io.ReadCloser, error)
+}
+
 // blob stores d.
 func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) error {
-	subject := kind + " " + d.Digest.String()
-	rc, err := f.src.Blob(ctx, d.Digest)
-	if err != nil {
-		return about(subject, err)
+	for {
+		rc, err := f.openBlob(ctx, d)
+		if err == nil {
+			err = f.dir.Put(d.Digest, d.Size, rc)
+			_ = rc.Close() // it was read
+		}
+		// Parts that are each right may still not fit: then it is pulled in one.
+		if parts, ok := rc.(*resumed); err != nil && ok && isCorrupted(err) && parts.distrust() {
+			continue
+		}
+		return about(kind+" "+d.Digest.String(), err)
 	}
-	defer rc.Close()
-	return about(subject, f.dir.Put(d.Digest, d.Size, rc))
+}
+
+func (f *fetcher) openBlob(ctx context.Context, d content.Descriptor) (io.ReadCloser, error) {
+	if src, ok := f.src.(sized); ok {
+		return src.Sized(ctx, d.Digest, d.Size)
+	}
+	return f.src.Blob(ctx, d.Digest)
+}
+
+func isCorrupted(err error) bool {
+	var e *content.Error
+	return errors.As(err, &e) && e.Reason == content.ReasonCorrupted
 }
 
 // layer stores l and compares what it unpacks to with its diff_id.
