@@ -154,7 +154,7 @@ func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) e
 			_ = rc.Close() // it was read
 		}
 		// Parts that are each right may still not fit: then it is pulled in one.
-		if parts, ok := rc.(*resumed); err != nil && ok && isCorrupted(err) && parts.distrust() {
+		if parts, ok := rc.(*resumed); err != nil && ok && isReason(err, content.ReasonCorrupted) && parts.distrust() {
 			continue
 		}
 		return about(kind+" "+d.Digest.String(), err)
@@ -168,9 +168,9 @@ func (f *fetcher) openBlob(ctx context.Context, d content.Descriptor) (io.ReadCl
 	return f.src.Blob(ctx, d.Digest)
 }
 
-func isCorrupted(err error) bool {
+func isReason(err error, reason content.Reason) bool {
 	var e *content.Error
-	return errors.As(err, &e) && e.Reason == content.ReasonCorrupted
+	return errors.As(err, &e) && e.Reason == reason
 }
 
 // layer stores l and compares what it unpacks to with its diff_id.
@@ -213,7 +213,7 @@ func about(subject string, err error) error {
 
 // explain replaces the many ways in which an expired deadline shows.
 func explain(ctx context.Context, err error) error {
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, io.EOF) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
 	subject := ""
@@ -221,7 +221,7 @@ func explain(ctx context.Context, err error) error {
 		subject = e.Subject
 	}
 	return &content.Error{Reason: content.ReasonTimedOut, Subject: subject,
-		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the fetch step: %w", context.DeadlineExceeded)}
+		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the step: %w", context.DeadlineExceeded)}
 }
 
 // boundedReader fails where io.LimitReader would silently end.

@@ -240,7 +240,7 @@ func (r *Registry) get(ctx context.Context, u *url.URL, accept string, header ht
 		r.mu.Unlock()
 		resp, err := client.Do(req)
 		if err != nil {
-			return nil, classify("", err)
+			return nil, explain(ctx, classify("", err))
 		}
 		if resp.StatusCode != http.StatusUnauthorized || !opened || renewed {
 			r.mu.Lock()
@@ -269,7 +269,7 @@ func (r *Registry) read(ctx context.Context, u *url.URL, accept string, limit in
 	for tries := 1; ; tries++ {
 		a, err := r.readOnce(ctx, u, accept, limit, others)
 		if err == nil || tries > maxStuck || !a.brokeOff {
-			return a.answer, classify("", err)
+			return a.answer, explain(ctx, classify("", err))
 		}
 		if err := sleep(ctx, r.patience.pause(tries-1)); err != nil {
 			return answer{}, err

@@ -44,6 +44,11 @@ func openResumed(ctx context.Context, r *Registry, what resource, size int64) (*
 
 // Read implements io.Reader.
 func (b *resumed) Read(p []byte) (int, error) {
+	n, err := b.read(p)
+	return n, explain(b.ctx, err)
+}
+
+func (b *resumed) read(p []byte) (int, error) {
 	for len(p) > 0 {
 		if b.body == nil {
 			if err := b.open(); err != nil {
