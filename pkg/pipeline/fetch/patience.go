@@ -89,7 +89,7 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 			left = min(left, time.Until(deadline))
 		}
 		if wait > p.patience.Longest || pause > left || told > p.patience.Waits || failed > p.patience.Repeats {
-			return nil, gaveUp(req.Context(), resp, err, wait, failed+told)
+			return nil, p.gaveUp(resp, err, wait, failed+told)
 		}
 		discard(resp)
 		if err := sleep(req.Context(), pause); err != nil {
@@ -160,7 +160,7 @@ func retryAfter(resp *http.Response, now time.Time) (wait time.Duration, asked b
 }
 
 // gaveUp says what there is of a request that is not repeated any more.
-func gaveUp(ctx context.Context, resp *http.Response, err error, wait time.Duration, tries int) error {
+func (p *patient) gaveUp(resp *http.Response, err error, wait time.Duration, tries int) error {
 	if resp == nil {
 		var typed *content.Error
 		if errors.As(err, &typed) {
@@ -175,9 +175,9 @@ func gaveUp(ctx context.Context, resp *http.Response, err error, wait time.Durat
 	switch {
 	case wait > 0:
 		until := time.Now().Add(wait).UTC().Format(time.RFC3339)
-		why := "which is longer than is waited"
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			why = "and the time of this step ends before; raise --timeout"
+		why := "and the time of this step ends before; raise --timeout"
+		if wait > min(p.patience.Longest, p.patience.Total) {
+			why = "which is longer than is waited"
 		}
 		return content.Errorf(reason, "", "it asks to be left alone for %s, until %s, %s; %s: %w", wait.Round(time.Second), until, why, cure, cause)
 	case reason == content.ReasonRateLimited:
