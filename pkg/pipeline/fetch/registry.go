@@ -240,7 +240,7 @@ func (r *Registry) get(ctx context.Context, u *url.URL, accept string, header ht
 		r.mu.Unlock()
 		resp, err := client.Do(req)
 		if err != nil {
-			return nil, explain(ctx, classify("", err))
+			return nil, explain(ctx, classify("", redacted(err)))
 		}
 		if resp.StatusCode != http.StatusUnauthorized || !opened || renewed {
 			r.mu.Lock()
@@ -253,6 +253,16 @@ func (r *Registry) get(ctx context.Context, u *url.URL, accept string, header ht
 			return nil, err
 		}
 	}
+}
+
+// redacted cuts the query off the address in err: to storage, it is a credential.
+func redacted(err error) error {
+	var failed *url.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	address, _, _ := strings.Cut(failed.URL, "?")
+	return &url.Error{Op: failed.Op, URL: address, Err: failed.Err}
 }
 
 // answer is a document that was read to its end.
