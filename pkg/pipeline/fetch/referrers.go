@@ -101,6 +101,8 @@ func (l *list) read(ctx context.Context, r *Registry, u *url.URL, others ...int)
 		return a, nil
 	case isReason(err, content.ReasonTooLarge):
 		return answer{}, content.Errorf(content.ReasonTooLarge, l.subject, "the list has more than %d bytes; %s", maxReferrerBytes, cureReferrers)
+	case isReason(err, content.ReasonMissing):
+		return answer{}, l.broken(err) // it is a page that another one names
 	default:
 		return answer{}, classify(l.subject, err)
 	}
