@@ -27,6 +27,8 @@ const (
 	ReasonDenied Reason = "AccessDenied"
 	// ReasonRefused: the registry led to an address that must not be used.
 	ReasonRefused Reason = "AddressRefused"
+	// ReasonRateLimited: the registry was asked too much, and wants to be left alone.
+	ReasonRateLimited Reason = "RateLimited"
 	// ReasonUnavailable: the registry cannot be reached or failed.
 	ReasonUnavailable Reason = "RegistryUnavailable"
 )
