@@ -20,6 +20,8 @@ import (
 // [findings.File] come to the same verdict.
 type Vulnerabilities struct {
 	Connection Connection
+	// Reference is the image, as host/repository@digest; empty if that is not known.
+	Reference string
 	// Layout is the directory that fetch wrote.
 	Layout string
 	// Database is where the scanner's database is; empty looks for nothing.
@@ -71,7 +73,7 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 		return err
 	}
 	found.Database.Reference = v.Database
-	judged, notes := policy.Report(&found, start)
+	judged, notes := policy.Report(&found, v.Reference, start)
 	if err := findings.Write(dir.Path(), found); err != nil {
 		return err
 	}
