@@ -17,6 +17,9 @@ const CheckName = "scan"
 // RuleExpiredException tells of exceptions that would hold if they had not expired.
 const RuleExpiredException = "expired-exception"
 
+// otherKind is of packages whose kind is not told.
+const otherKind = "other"
+
 // Report judges what a scan found, marks in f what is ignored, and returns the
 // report of the check and notes for the log. Scanners that agree on [findings.File]
 // come to the same. reference is that of the image, for exceptions.
@@ -28,11 +31,37 @@ func (p Policy) Report(f *findings.File, reference string, now time.Time) (repor
 		Database: &report.Database{Digest: f.Database.Digest, AsOf: f.Database.AsOf, Schema: f.Database.Schema},
 	}
 	for _, i := range f.Images {
-		img := report.Image{Platform: i.Platform, Digest: i.Digest, Distribution: i.Distribution, Packages: maps.Clone(i.Kinds)}
+		img := report.Image{Platform: i.Platform, Digest: i.Digest, Distribution: i.Distribution, Packages: kinds(i)}
 		r.Images = append(r.Images, img)
-		r.Findings = append(r.Findings, p.Gaps(img, i.Gaps, reference, now)...)
+		r.Findings = append(r.Findings, p.Gaps(img, gaps(i), reference, now)...)
 	}
 	return r, append(j.Notes, p.notes(reference, now)...)
+}
+
+// kinds counts the packages of an image by kind; those whose kind the scanner did not
+// tell are of another.
+func kinds(i findings.Image) map[string]int {
+	out, told := maps.Clone(i.Kinds), 0
+	for _, n := range i.Kinds {
+		told += n
+	}
+	if rest := i.Packages - told; rest > 0 {
+		if out == nil {
+			out = map[string]int{}
+		}
+		out[otherKind] += rest
+	}
+	return out
+}
+
+// gaps are what of an image nobody could look at. An image without packages is one,
+// whether or not its scanner says so: there was nothing to compare.
+func gaps(i findings.Image) []findings.Gap {
+	told := slices.ContainsFunc(i.Gaps, func(g findings.Gap) bool { return g.Rule == findings.RuleNoPackages })
+	if i.Packages > 0 || told {
+		return i.Gaps
+	}
+	return append(slices.Clone(i.Gaps), findings.Gap{Rule: findings.RuleNoPackages, Message: "no package was found in the image, so that there was nothing to compare"})
 }
 
 // Gaps tells what of an image nobody could look at, and which exceptions would have

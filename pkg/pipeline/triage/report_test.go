@@ -9,6 +9,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/triage"
 )
 
 // A scan's report names every image and the database, counts what was found, and
@@ -53,7 +54,7 @@ func TestReport(t *testing.T) {
 			Check: "scan", Digest: root, Rules: 12, Levels: map[string]int{"high": 1}, Findings: tt.want,
 			Images: []report.Image{
 				{Platform: "linux/amd64", Digest: child, Distribution: "debian:13", Packages: map[string]int{"deb": 8, "golang": 1}},
-				{Platform: "linux/arm64", Digest: digest(3)},
+				{Platform: "linux/arm64", Digest: digest(3), Packages: map[string]int{"other": 1}},
 			},
 			Database: &report.Database{Digest: digest(9), AsOf: asOf, Schema: "6.1.9"},
 		}
@@ -70,5 +71,26 @@ func TestReport(t *testing.T) {
 	_, notes := parse(t, exceptionOf).Report(&found, "", now)
 	if diff := cmp.Diff([]string{"policy: no exception holds, as it is not known which repository the image is of; give --reference"}, notes); diff != "" {
 		t.Errorf("without a reference, notes (-want +got):\n%s", diff)
+	}
+}
+
+// An image without packages is one that nobody could look at, also if its scanner does
+// not say so, and once if it does.
+func TestReportOfAnImageWithoutPackages(t *testing.T) {
+	for name, of := range map[string]findings.Image{
+		"a scanner that says so":      {Gaps: []findings.Gap{{Rule: "no-packages", Message: "m"}}},
+		"a scanner that does not":     {},
+		"a scanner that says another": {Gaps: []findings.Gap{{Rule: "unread-files", Message: "m"}}},
+	} {
+		got, _ := triage.Default().Report(&findings.File{Digest: root, Images: []findings.Image{of}}, reference, now)
+		n := 0
+		for _, f := range got.Findings {
+			if f.Rule == "no-packages" && f.Severity == report.SeverityError && f.Gap {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %+v", name, got.Findings)
+		}
 	}
 }
