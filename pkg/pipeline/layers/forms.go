@@ -92,6 +92,7 @@ func (b *builder) lower(name string) (ref, error) {
 				at = root
 			}
 			rest = append(strings.Split(target, "/"), rest...)
+			b.steps += int64(len(rest)) // they were copied
 		default:
 			return 0, nil
 		}
