@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
@@ -293,6 +294,23 @@ func TestFetchTrustsAuthoritiesEverywhere(t *testing.T) {
 	wantError(t, n.pull(false), content.ReasonRefused, "ends in .crt")
 	if len(n.seen) != before {
 		t.Error("a host was spoken to whose authority is not trusted")
+	}
+}
+
+// What does not pass is not asked for again: a certificate that is not trusted, and
+// plain HTTP where TLS is wanted.
+func TestFetchAsksOnceForWhatLasts(t *testing.T) {
+	n := newNamed(t)
+	slow := fetch.Patience{Pause: 5 * time.Second}
+	untrusted, plain := setting{options: n.options(false)}, setting{strict: true}
+	untrusted.options.Patience, plain.options.Patience = slow, slow
+	begin := time.Now()
+	_, _, err := pullFrom(t, registryHost, n.whole.manifest, untrusted)
+	wantError(t, err, content.ReasonRefused, "ends in .crt")
+	_, _, err = n.real.pull(t, n.whole.manifest, plain)
+	wantError(t, err, content.ReasonRefused, "revet-registries")
+	if took := time.Since(begin); took > slow.Pause {
+		t.Errorf("it took %s", took)
 	}
 }
 
