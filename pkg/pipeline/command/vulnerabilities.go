@@ -8,11 +8,13 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/triage"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
 // Vulnerabilities is a step that looks for vulnerabilities, but for the scanner: what
@@ -20,9 +22,13 @@ import (
 // [findings.File] come to the same verdict.
 type Vulnerabilities struct {
 	Connection Connection
+	// Reference is the image, as host/repository@digest; empty if that is not known.
+	Reference string
 	// Layout is the directory that fetch wrote.
 	Layout string
-	// Database is where the scanner's database is; empty looks for nothing.
+	// Scan says whether anybody looks at all.
+	Scan Scan
+	// Database is where the scanner's database is.
 	Database string
 	// MaxAge is how old the database's data may be.
 	MaxAge time.Duration
@@ -35,18 +41,25 @@ type Vulnerabilities struct {
 func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
 	v.Connection.Flags(f, 10*time.Minute)
 	f.StringVar(&v.Layout, "layout", "", "directory that the steps before wrote")
-	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; empty looks for nothing")
+	f.StringVar(&v.Reference, "reference", "", "the image, as host/repository@sha256:...; without it no exception of the policy holds")
+	v.Scan.Flag(f)
+	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --scan is Off")
 	f.DurationVar(&v.MaxAge, "database-max-age", 120*time.Hour, "how old the database's data may be")
 	f.StringVar(&v.policy, "policy", "", "file that says what fails an image; it may be missing")
 	f.StringVar(&v.Temp, "temp", "", "directory for the database and what is unpacked; empty for the system's")
 }
 
 // Run has scan look into the image, and writes what it found and, by the policy, what
-// of that fails the image. Without a database neither is written.
+// of that fails the image. If the scan is off, neither is written; if there is no
+// database, it fails: that nobody looked is for the owner to choose, and not to
+// happen.
 func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(context.Context, layout.Dir, content.Tree, time.Time) (findings.File, error)) error {
-	if v.Database == "" {
-		fmt.Fprintln(out, "no database is named: nobody looks for vulnerabilities, and the verdict says so")
+	if v.Scan.Off {
+		fmt.Fprintln(out, "scan is Off: nobody looks for vulnerabilities, and the verdict says so")
 		return nil
+	}
+	if v.Database == "" {
+		return vulndb.NotConfigured()
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.Connection.Timeout)
 	defer cancel()
@@ -66,12 +79,15 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	if err != nil {
 		return err
 	}
+	if err := v.matches(tree); err != nil {
+		return err
+	}
 	found, err := scan(ctx, dir, tree, start)
 	if err != nil {
 		return err
 	}
 	found.Database.Reference = v.Database
-	judged, notes := policy.Report(&found, start)
+	judged, notes := policy.Report(&found, v.Reference, start)
 	if err := findings.Write(dir.Path(), found); err != nil {
 		return err
 	}
@@ -86,5 +102,21 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	}
 	fmt.Fprintf(out, "scanned %s: images %d, vulnerabilities %d, findings %d, database %s of %s, in %s\n", tree.Root.Digest, len(found.Images),
 		len(found.Vulnerabilities), len(judged.Findings), found.Database.Digest, found.Database.AsOf.Format(time.RFC3339), time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// matches reports an error if the reference is of another image than the layout's: an
+// exception would hold for what it was not made for.
+func (v *Vulnerabilities) matches(tree content.Tree) error {
+	if v.Reference == "" {
+		return nil
+	}
+	ref, err := image.ParseReference(v.Reference)
+	if err != nil {
+		return fmt.Errorf("--reference: %w", err)
+	}
+	if ref.Digest() != tree.Root.Digest {
+		return fmt.Errorf("--reference: the layout holds %s and not %s", tree.Root.Digest, ref.Digest())
+	}
 	return nil
 }

@@ -10,8 +10,11 @@ type Reason string
 
 // The reasons. The zero value is none of them.
 const (
-	// ReasonNotAnImage: the digest names something that cannot run.
+	// ReasonNotAnImage: it is proven that the digest names something that cannot run.
 	ReasonNotAnImage Reason = "NotAnImage"
+	// ReasonUnreadable: a manifest or a configuration is malformed, or can be read
+	// in two ways; some runtime may run it all the same.
+	ReasonUnreadable Reason = "ContentUnreadable"
 	// ReasonCorrupted: bytes do not have the digest or the size they go by.
 	ReasonCorrupted Reason = "ContentCorrupted"
 	// ReasonMissing: the registry does not have something that is named.
