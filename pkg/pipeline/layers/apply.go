@@ -326,7 +326,11 @@ func (b *builder) replace(at place, base, name string, kind Type) (ref, error) {
 		}
 		return own, nil
 	case d.kind == Dir:
-		b.tell(Replaced, name, "the layer has a directory, and then something else in its place: runtimes refuse that, or show one or the other")
+		// At the end runtimes date each directory that had an entry, through a link that
+		// has taken its place, and give up if there is none.
+		if b.own.dated(own) || kind == Symlink && d.told != 0 {
+			b.tell(Replaced, name, "the layer has a directory with others in it, and then something else in its place: most runtimes refuse the layer")
+		}
 		b.own.clear(own)
 	}
 	if d.kind != whiteout {
