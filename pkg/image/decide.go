@@ -3,6 +3,8 @@ package image
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -50,6 +52,13 @@ func (m Manifest) Content(ctx context.Context, read Read) Content {
 // image's by its type alone.
 func (m Manifest) HasImageConfig() bool { return m.Config != nil && isImageConfig(m.Config.MediaType) }
 
+// LooksLikeImage reports whether m declares an image's config, and layers none of
+// which has an odd type. It is a claim, which makes an image of m and never exempts.
+func (m Manifest) LooksLikeImage() bool {
+	odd := slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return !isUnpackedType(l.MediaType) })
+	return m.HasImageConfig() && !odd
+}
+
 // isImageConfig reports whether a runtime takes a config of this declared type
 // for an image's. Docker does so for the types that old registries gave.
 func isImageConfig(mediaType string) bool {
@@ -93,7 +102,7 @@ func (m Manifest) otherConfig(ctx context.Context, read Read) bool {
 	}
 	if err := Decode(raw, &config); err != nil {
 		// Runtimes read it as JSON, too. What an odd field leaves over is not known.
-		return NoJSONObject(raw)
+		return !json.Valid(raw)
 	}
 	return len(config.RootFS.DiffIDs) != unpacked
 }
