@@ -71,7 +71,9 @@ func (c Choice) fits(child Platform) (near, fallback bool) {
 		}
 	}
 	switch {
-	case c.anyVariant, p.Variant == c.host.Variant, child.Variant == "":
+	case c.anyVariant, p.Variant == c.host.Variant:
+		return true, false
+	case child.Variant == "" && child.Architecture == c.host.Architecture:
 		// containers/image takes a child without a variant for every variant.
 		return true, false
 	case c.host.Architecture == "arm":
@@ -126,8 +128,8 @@ func (c Choice) comesFirst(p Platform) (own, sure bool) {
 		own = !c.anyVariant && p.Variant == c.host.Variant
 		return own, own
 	case "arm64":
-		// Where the host is of another version, containers/image passes v8 over.
-		return p.Variant == "" || p.Variant == "v8", p.Variant == ""
+		// Told of another version, containers/image passes v8 over.
+		return p.Variant == "" || p.Variant == "v8", p.Variant == "" || p.Variant == "v8" && c.host.Variant == ""
 	default:
 		return p.Variant == "", p.Variant == ""
 	}

@@ -92,6 +92,11 @@ func TestWhatRuntimesChooseIsTaken(t *testing.T) {
 					if i < 0 {
 						continue
 					}
+					// It finds no other version than v8 by itself; who tells it of another
+					// chooses that here as well.
+					if runtime == "containers/image" && name == "linux/arm64" && host.Variant != "" && host.Variant != "v8" {
+						continue
+					}
 					chosen++
 					p := index[i]
 					switch {
