@@ -101,16 +101,13 @@ func TestManifestContent(t *testing.T) {
 		{name: "a config without a type", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"layer"}},
 		{name: "a config that Docker takes for an image's", configType: "text/html", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"layer"}},
 		{name: "a Helm chart", configType: "application/vnd.cncf.helm.config.v1+json", config: []byte(`{"name":"x"}`), layers: []layer{{"application/vnd.cncf.helm.chart.content.v1.tar+gzip", archive(t)}}, want: image.NoImageConfig},
-		{name: "a directory pushed with ORAS", configType: "application/vnd.oci.empty.v1+json", config: []byte(`{}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
-		{name: "a directory pushed with an empty config", configType: "application/vnd.unknown.config.v1+json", config: []byte(``), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
-		{name: "a cache of BuildKit", configType: "application/vnd.buildkit.cacheconfig.v0", config: []byte(`{"layers":[{"blob":"x"}],"records":[]}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
-		{name: "an image whose config is called something else", configType: "application/x-evil", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
-		{name: "the same, with an odd layer beside", configType: "application/x-evil", config: config(1), layers: []layer{{"application/x-whatever", payload}, {tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer", "layer"}},
-		{name: "the same, and the config cannot be read", configType: "application/x-evil", config: config(1), layers: []layer{{tarGzip, archive(t)}},
-			change: func(_ object, s *store) { clear(s.blobs) }, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
-		{name: "the same, and the config has an odd field", configType: "application/x-evil", config: []byte(`{"rootfs":{"diff_ids":7}}`), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
-		{name: "a Docker manifest whose config is called something else", manifestType: image.DockerManifest, configType: "application/x-evil", config: []byte(`{}`), layers: []layer{{dockerGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"layer"}},
-		{name: "a config that is a program", configType: "application/x-evil", config: []byte("\x7fELF"), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
+		{name: "a directory pushed with ORAS", configType: "application/vnd.oci.empty.v1+json", config: []byte(`{}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
+		{name: "a cache of BuildKit", configType: "application/vnd.buildkit.cacheconfig.v0", config: []byte(`{"layers":[{"blob":"x"}],"records":[]}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
+		{name: "an artefact with the config of an image", manifestType: image.OCIManifest, configType: "application/vnd.cncf.flux.config.v1+json", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
+		{name: "a type that only begins like a config's", configType: ociConfig + "; charset=utf-8", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
+		{name: "a config of whatever type in a Docker manifest, which containers/image runs", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(1), layers: []layer{{dockerGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"layer"}},
+		{name: "the same with a payload only", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(1), layers: []layer{{dockerGzip, payload}}, want: image.NoArchive, reads: []image.Kind{"layer"}},
+		{name: "the same with a layer that is not of Docker", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(2), layers: []layer{{dockerGzip, archive(t)}, {tarGzip, archive(t)}}, want: image.NoImageConfig},
 		{name: "OCI's former artifact manifest", change: func(m object, _ *store) {
 			delete(m, "config")
 			delete(m, "layers")
