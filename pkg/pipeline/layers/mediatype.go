@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 )
 
@@ -55,13 +56,13 @@ func (b *builder) media(mediaType string, p packing, empty bool) {
 const maxRubbish = 1 << 20
 
 // mounted reports whether a layer that is no archive may still be one to a runtime that
-// mounts it as a file system: containerd does so with EROFS, its plug-ins with others.
+// mounts it as a file system, or reads something else in its place.
 func (c *Checker) mounted(d content.Descriptor) (bool, error) {
-	if d.Size > maxRubbish || strings.HasPrefix(d.MediaType, "application/vnd.erofs.") || snapshots(d) != "" {
+	if d.Size > maxRubbish || snapshots(d) != "" {
 		return true, nil
 	}
-	magic, err := c.part(d, span{1024, 4})
-	return string(magic) == "\xe2\xe1\xf5\xe0", err
+	raw, err := c.part(d, span{0, d.Size})
+	return image.MayBeArchive(raw), err
 }
 
 // foreign tells of annotations by which plug-ins of containerd (Nydus, overlaybd) show
