@@ -87,11 +87,11 @@ func TestGoVulnerabilityDatabase(t *testing.T) {
 	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
 	}
-	all, err := filepath.Glob(filepath.Join(module.Dir, "data", "osv", "GO-202[01]-*.json"))
-	if err != nil || len(all) < 200 {
+	all, err := filepath.Glob(filepath.Join(module.Dir, "data", "osv", "GO-*.json"))
+	if err != nil || len(all) < 4000 {
 		t.Fatalf("%d records, %v", len(all), err)
 	}
-	reader := build(t, files(all))
+	reader := build(t, files(all[:500]))
 	got := found(t, reader, pkg.Package{Name: "golang.org/x/text", Version: "v0.3.5", Type: syftpkg.GoModulePkg, Language: syftpkg.Go})
 	if diff := cmp.Diff([]string{"GO-2021-0113 unknown 0.3.7"}, got); diff != "" {
 		t.Errorf("vulnerabilities of golang.org/x/text v0.3.5 (-want +got):\n%s", diff)
