@@ -2,8 +2,12 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,8 +32,10 @@ type Vulnerabilities struct {
 	Layout string
 	// Scan says whether anybody looks at all.
 	Scan Scan
-	// Database is where the scanner's database is.
+	// Database is where the scanner's database is; empty for what DatabaseFile names.
 	Database string
+	// DatabaseFile is a file that names it; it may be missing or empty.
+	DatabaseFile string
 	// MaxAge is how old the database's data may be.
 	MaxAge time.Duration
 	// Temp is where the scanner may write; empty for the system's.
@@ -43,7 +49,8 @@ func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
 	f.StringVar(&v.Layout, "layout", "", "directory that the steps before wrote")
 	f.StringVar(&v.Reference, "reference", "", "the image, as host/repository@sha256:...; without it no exception of the policy holds")
 	v.Scan.Flag(f)
-	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --scan is Off")
+	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --database-file names one or --scan is Off")
+	f.StringVar(&v.DatabaseFile, "database-file", "", "file that names the database where --database is empty; it may be missing")
 	f.DurationVar(&v.MaxAge, "database-max-age", 120*time.Hour, "how old the database's data may be")
 	f.StringVar(&v.policy, "policy", "", "file that says what fails an image; it may be missing")
 	f.StringVar(&v.Temp, "temp", "", "directory for the database and what is unpacked; empty for the system's")
@@ -58,8 +65,8 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 		fmt.Fprintln(out, "scan is Off: nobody looks for vulnerabilities, and the verdict says so")
 		return nil
 	}
-	if v.Database == "" {
-		return vulndb.NotConfigured()
+	if err := v.findDatabase(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.Connection.Timeout)
 	defer cancel()
@@ -102,6 +109,21 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	}
 	fmt.Fprintf(out, "scanned %s: images %d, vulnerabilities %d, findings %d, database %s of %s, in %s\n", tree.Root.Digest, len(found.Images),
 		len(found.Vulnerabilities), len(judged.Findings), found.Database.Digest, found.Database.AsOf.Format(time.RFC3339), time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// findDatabase finds out what the database is. That it was never named is an error.
+func (v *Vulnerabilities) findDatabase() error {
+	if v.Database == "" && v.DatabaseFile != "" {
+		raw, err := os.ReadFile(v.DatabaseFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("reading which database to compare with: %w", err)
+		}
+		v.Database = strings.TrimSpace(string(raw))
+	}
+	if v.Database == "" {
+		return vulndb.NotConfigured()
+	}
 	return nil
 }
 

@@ -31,12 +31,13 @@ const (
 	cureFormat   = "use the same version of Revet for the mirror and for scans, or correct the parameter database"
 )
 
-// FillCommand fills the database that triggers/800-database.yaml describes.
-const FillCommand = "kubectl create job first-mirror --from=cronjob/vulnerability-database"
+// FillCommand fills the database that triggers/800-database.yaml describes, and names it
+// to the pipeline of a namespace.
+const FillCommand = "kubectl revet fill-database HOST/REPOSITORY:TAG -n NAMESPACE"
 
 // NotConfigured is the error of a scan that is told of no database.
 func NotConfigured() error {
 	return content.Errorf(ReasonNotConfigured, "",
-		"no vulnerability database is named, so that nobody can look for vulnerabilities; fill one (%s), and name it in the parameter database; "+
+		"no vulnerability database is named, so that nobody can look for vulnerabilities; fill one with: %s; "+
 			"or set the parameter scan to Off, which every verdict then shows", FillCommand)
 }
