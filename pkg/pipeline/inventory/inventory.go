@@ -88,6 +88,8 @@ type Package struct {
 	// Metadata is what else of its kind is compared.
 	Metadata *Metadata `json:"metadata,omitempty"`
 	Licenses []string  `json:"licenses,omitempty"`
+	// Private says that it is of no registry: it has the name of a stranger's by chance.
+	Private bool `json:"private,omitempty"`
 	// Owners are the indexes of packages that it came with.
 	Owners []int `json:"owners,omitempty"`
 	// Locations are paths in the image, the first few.

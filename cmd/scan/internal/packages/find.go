@@ -24,12 +24,14 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
 	"github.com/revet-dev/revet/cmd/scan/internal/tree"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
 const (
 	tool = "syft"
 	// maxLocations is how many places of a package are named.
 	maxLocations = 5
+	maxRelease   = 64 << 10
 )
 
 // Found is what is in an image.
@@ -39,6 +41,8 @@ type Found struct {
 	// Evidence are the paths that packages were read from, all of them, without the
 	// leading slash.
 	Evidence map[string]bool
+	// At counts the packages that were read from a path.
+	At map[string]int
 	// Owned are the paths that packages of distributions own.
 	Owned map[string]bool
 	// Unread are the files that could not be read, and why.
@@ -82,7 +86,9 @@ func Find(ctx context.Context, t *tree.Tree, about source.Description) (*Found, 
 		if r.err != nil {
 			return nil, r.err
 		}
-		return newFound(r.bom), nil
+		found := newFound(r.bom)
+		found.Release = release(r.bom.Artifacts.LinuxDistribution, t)
+		return found, nil
 	}
 }
 
@@ -150,8 +156,8 @@ var _ interface {
 
 func newFound(bom *sbom.SBOM) *Found {
 	f := &Found{
-		Release: release(bom.Artifacts.LinuxDistribution), bom: bom,
-		Evidence: map[string]bool{}, Owned: map[string]bool{}, Unread: map[string][]string{}, Types: map[pkg.Type]int{},
+		bom:      bom,
+		Evidence: map[string]bool{}, At: map[string]int{}, Owned: map[string]bool{}, Unread: map[string][]string{}, Types: map[pkg.Type]int{},
 	}
 	all := bom.Artifacts.Packages.Sorted()
 	for i := range all {
@@ -162,6 +168,9 @@ func newFound(bom *sbom.SBOM) *Found {
 		}
 		for _, l := range p.Locations.ToSlice() {
 			f.Evidence[relative(l.RealPath)] = true
+			if l.Annotations[pkg.EvidenceAnnotationKey] == pkg.PrimaryEvidenceAnnotation {
+				f.At[relative(l.RealPath)]++
+			}
 		}
 		if owner, ok := p.Metadata.(pkg.FileOwner); ok && inventoried.OfDistribution(p.Type) {
 			for _, name := range owner.OwnedFiles() {
@@ -173,7 +182,13 @@ func newFound(bom *sbom.SBOM) *Found {
 		name := relative(at.RealPath)
 		f.Unread[name] = append(f.Unread[name], reasons...)
 	}
-	f.Packages = convert(grypepkg.FromPackages(all, bom.Relationships, grypepkg.SynthesisConfig{}))
+	private := map[grypepkg.ID]bool{}
+	for i := range all {
+		if m, ok := all[i].Metadata.(pkg.NpmPackage); ok && m.Private {
+			private[grypepkg.ID(all[i].ID())] = true
+		}
+	}
+	f.Packages = convert(grypepkg.FromPackages(all, bom.Relationships, grypepkg.SynthesisConfig{}), private)
 	return f
 }
 
@@ -192,7 +207,7 @@ func nameByCPE(p *pkg.Package) {
 }
 
 // convert writes packages down, in an order that is always the same.
-func convert(all []*grypepkg.Package) []inventory.Package {
+func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []inventory.Package {
 	slices.SortStableFunc(all, func(a, b *grypepkg.Package) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version),
 			cmp.Compare(a.PURL, b.PURL), slices.Compare(places(a), places(b)), cmp.Compare(a.ID, b.ID))
@@ -206,6 +221,10 @@ func convert(all []*grypepkg.Package) []inventory.Package {
 		next := inventoried.Package(p)
 		next.Locations = places(p)
 		next.Locations = next.Locations[:min(len(next.Locations), maxLocations)]
+		// What is installed came from a registry, whatever it says.
+		next.Private = private[p.ID] && !slices.ContainsFunc(next.Locations, func(at string) bool {
+			return strings.Contains("/"+at, "/node_modules/")
+		})
 		for _, owner := range p.RelatedPackages[artifact.OwnershipByFileOverlapRelationship] {
 			if o, ok := index[owner.ID]; ok && o != i && !slices.Contains(next.Owners, o) {
 				next.Owners = append(next.Owners, o)
@@ -228,12 +247,38 @@ func places(p *grypepkg.Package) []string {
 
 func relative(name string) string { return strings.TrimPrefix(name, "/") }
 
-func release(r *linux.Release) *inventory.Release {
+func release(r *linux.Release, t *tree.Tree) *inventory.Release {
 	if r == nil {
 		return nil
 	}
-	return &inventory.Release{
+	out := &inventory.Release{
 		ID: r.ID, IDLike: r.IDLike, Name: r.Name, Version: r.Version, VersionID: r.VersionID,
 		Codename: r.VersionCodename, SupportEnd: r.SupportEnd, Extended: r.ExtendedSupport,
 	}
+	// For Debian, Syft has the point release in its place, of another file.
+	if own := versionID(t); own != "" {
+		out.VersionID = own
+	}
+	return out
+}
+
+// versionID is what os-release itself says.
+func versionID(t *tree.Tree) string {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		e, ok := t.Resolve(name)
+		if !ok || e.Type != layers.File {
+			continue
+		}
+		raw, _, err := t.Read(e, maxRelease)
+		if err != nil {
+			return ""
+		}
+		for line := range strings.Lines(string(raw)) {
+			if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_ID="); ok {
+				return strings.Trim(value, `"'`)
+			}
+		}
+		return ""
+	}
+	return ""
 }

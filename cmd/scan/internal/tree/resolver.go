@@ -102,7 +102,15 @@ func (t *Tree) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
 	if entry.Type != stereofile.TypeRegular {
 		return nil, fmt.Errorf("%q is no regular file", l.RealPath)
 	}
-	return t.files.Open(strings.TrimPrefix(string(entry.RealPath), "/"))
+	found, ok := t.layers.Lookup(strings.TrimPrefix(string(entry.RealPath), "/"))
+	if !ok {
+		return nil, fmt.Errorf("%q: %w", l.RealPath, os.ErrNotExist)
+	}
+	f, err := t.layers.Open(found)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", l.RealPath, err)
+	}
+	return content{f}, nil
 }
 
 // FileMetadataByLocation implements file.Resolver.
@@ -129,3 +137,9 @@ func (t *Tree) AllLocations(ctx context.Context) <-chan file.Location {
 	}()
 	return results
 }
+
+// content is a file's. Readers of programs want to seek in it.
+type content struct{ *io.SectionReader }
+
+// Close implements io.Closer.
+func (content) Close() error { return nil }

@@ -5,66 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/anchore/stereoscope/pkg/file"
 	"github.com/anchore/stereoscope/pkg/filetree"
+
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
-
-// Node is a file, a directory, a link, or a device.
-type Node struct {
-	// Path is relative to the root: "usr/bin/env".
-	Path string
-	// Mode tells the kind, too.
-	Mode     fs.FileMode
-	UID, GID int
-	Size     int64
-	// Link is the target of a symbolic link, as it is written.
-	Link    string
-	ModTime time.Time
-}
-
-// Files are those of a flattened image.
-type Files interface {
-	// Walk calls f for each node but the root, directories before what is in them.
-	Walk(f func(Node) error) error
-	// Open opens a regular file.
-	Open(path string) (Content, error)
-}
-
-// Content is that of a file. Readers of binaries want io.ReaderAt and io.Seeker.
-type Content interface {
-	io.ReadSeekCloser
-	io.ReaderAt
-}
 
 // Tree is a flattened image, searchable as Syft does it.
 type Tree struct {
-	files  Files
-	nodes  map[string]Node
-	paths  []string
+	layers *layers.Tree
 	tree   filetree.ReadWriter
 	index  filetree.Index
 	search filetree.Searcher
 }
 
 // New reads the names of all files, and of those that may be programs the first bytes.
-func New(files Files) (*Tree, error) {
-	t := &Tree{files: files, nodes: map[string]Node{}, tree: filetree.New(), index: filetree.NewIndex()}
+func New(flat *layers.Tree) (*Tree, error) {
+	t := &Tree{layers: flat, tree: filetree.New(), index: filetree.NewIndex()}
 	build := filetree.NewBuilder(t.tree, t.index)
-	err := files.Walk(func(n Node) error {
-		m, err := t.metadata(n)
+	err := flat.Walk(func(e *layers.Entry) error {
+		if e.Path == "" {
+			return nil
+		}
+		m, err := t.metadata(e)
 		if err != nil {
 			return err
 		}
 		if _, err := build.Add(m); err != nil {
-			return fmt.Errorf("take %q into the tree: %w", n.Path, err)
+			return fmt.Errorf("take %q into the tree: %w", e.Path, err)
 		}
-		t.nodes[n.Path] = n
-		t.paths = append(t.paths, n.Path)
 		return nil
 	})
 	if err != nil {
@@ -74,15 +46,16 @@ func New(files Files) (*Tree, error) {
 	return t, nil
 }
 
-func (t *Tree) metadata(n Node) (file.Metadata, error) {
+func (t *Tree) metadata(e *layers.Entry) (file.Metadata, error) {
 	m := file.Metadata{
-		FileInfo: info{n}, Path: "/" + n.Path, LinkDestination: n.Link, UserID: n.UID, GroupID: n.GID, Type: file.TypeFromMode(n.Mode),
+		FileInfo: file.ManualInfo{NameValue: path.Base(e.Path), SizeValue: e.Size, ModeValue: e.Mode, ModTimeValue: e.ModTime},
+		Path:     "/" + e.Path, LinkDestination: e.Link, UserID: e.UID, GroupID: e.GID, Type: file.TypeFromMode(e.Mode),
 	}
-	if m.Type != file.TypeRegular || n.Size == 0 {
+	if e.Type != layers.File || e.Size == 0 {
 		return m, nil
 	}
 	var err error
-	m.MIMEType, err = t.mediaType(n)
+	m.MIMEType, err = t.mediaType(e)
 	return m, err
 }
 
@@ -93,45 +66,37 @@ var programs = [][]byte{
 	[]byte("\xce\xfa\xed\xfe"), []byte("\xcf\xfa\xed\xfe"), []byte("\xca\xfe\xba\xbe"),
 }
 
-func (t *Tree) mediaType(n Node) (string, error) {
-	f, err := t.files.Open(n.Path)
+func (t *Tree) mediaType(e *layers.Entry) (string, error) {
+	f, err := t.layers.Open(e)
 	if err != nil {
-		return "", fmt.Errorf("read %q: %w", n.Path, err)
+		return "", fmt.Errorf("read %q: %w", e.Path, err)
 	}
-	defer f.Close()
 	var first [4]byte
-	if _, err := io.ReadFull(f, first[:]); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read %q: %w", n.Path, err)
+	if _, err := f.ReadAt(first[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read %q: %w", e.Path, err)
 	}
 	for _, p := range programs {
 		if bytes.HasPrefix(first[:], p) {
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return "", fmt.Errorf("read %q: %w", n.Path, err)
-			}
 			return file.MIMEType(f), nil
 		}
 	}
 	return "", nil
 }
 
-// Each calls f for each node, sorted by path.
-func (t *Tree) Each(f func(Node)) {
-	for _, p := range t.paths {
-		f(t.nodes[p])
-	}
-}
+// Walk calls f for every entry, directories before what is in them.
+func (t *Tree) Walk(f func(*layers.Entry) error) error { return t.layers.Walk(f) }
 
-// Lookup finds a node. No link is followed.
-func (t *Tree) Lookup(name string) (Node, bool) {
-	n, ok := t.nodes[name]
-	return n, ok
-}
+// Lookup finds an entry. No link is followed.
+func (t *Tree) Lookup(name string) (*layers.Entry, bool) { return t.layers.Lookup(name) }
+
+// Children returns the entries in a directory.
+func (t *Tree) Children(name string) []*layers.Entry { return t.layers.Children(name) }
 
 // Resolve finds what a name leads to, links followed. It is false for what is not
 // there, and for a loop.
-func (t *Tree) Resolve(name string) (Node, bool) {
+func (t *Tree) Resolve(name string) (*layers.Entry, bool) {
 	const most = 40 // as Linux has it
-	todo := strings.Split(path.Clean("/" + name)[1:], "/")
+	todo := strings.Split(name, "/")
 	at, links := "", 0
 	for len(todo) > 0 {
 		part := todo[0]
@@ -144,66 +109,37 @@ func (t *Tree) Resolve(name string) (Node, bool) {
 			continue
 		}
 		next := path.Join(at, part)
-		n, ok := t.nodes[next]
+		e, ok := t.layers.Lookup(next)
 		if !ok {
-			return Node{}, false
+			return nil, false
 		}
-		if n.Mode.Type() != fs.ModeSymlink {
+		if e.Type != layers.Symlink {
 			at = next
 			continue
 		}
-		if links++; links > most || len(n.Link) > 4096 {
-			return Node{}, false
+		if links++; links > most {
+			return nil, false
 		}
-		if path.IsAbs(n.Link) {
+		if path.IsAbs(e.Link) {
 			at = ""
 		}
-		todo = append(strings.Split(n.Link, "/"), todo...)
+		todo = append(strings.Split(e.Link, "/"), todo...)
 	}
-	if at == "" {
-		return Node{Mode: fs.ModeDir}, true
-	}
-	n, ok := t.nodes[at]
-	return n, ok
+	return t.layers.Lookup(at)
 }
 
 // Open opens a regular file.
-func (t *Tree) Open(name string) (Content, error) { return t.files.Open(name) }
+func (t *Tree) Open(e *layers.Entry) (*io.SectionReader, error) { return t.layers.Open(e) }
 
 // Read returns at most limit bytes of a file's beginning, and whether that is all.
-func (t *Tree) Read(name string, limit int64) (raw []byte, whole bool, err error) {
-	f, err := t.files.Open(name)
+func (t *Tree) Read(e *layers.Entry, limit int64) (raw []byte, whole bool, err error) {
+	f, err := t.layers.Open(e)
 	if err != nil {
 		return nil, false, err
 	}
-	defer f.Close()
-	raw, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, false, err
+	raw = make([]byte, min(limit, f.Size()))
+	if _, err := io.ReadFull(f, raw); err != nil {
+		return nil, false, fmt.Errorf("read %q: %w", e.Path, err)
 	}
-	if int64(len(raw)) > limit {
-		return raw[:limit], false, nil
-	}
-	return raw, true, nil
+	return raw, int64(len(raw)) == f.Size(), nil
 }
-
-// info is a node as fs.FileInfo.
-type info struct{ n Node }
-
-// Name implements fs.FileInfo.
-func (i info) Name() string { return path.Base(i.n.Path) }
-
-// Size implements fs.FileInfo.
-func (i info) Size() int64 { return i.n.Size }
-
-// Mode implements fs.FileInfo.
-func (i info) Mode() fs.FileMode { return i.n.Mode }
-
-// ModTime implements fs.FileInfo.
-func (i info) ModTime() time.Time { return i.n.ModTime }
-
-// IsDir implements fs.FileInfo.
-func (i info) IsDir() bool { return i.n.Mode.IsDir() }
-
-// Sys implements fs.FileInfo.
-func (i info) Sys() any { return nil }
