@@ -114,7 +114,9 @@ func (c *Coverage) any(spec *v6.PackageSpecifier, os *v6.OSSpecifier) (bool, err
 	switch {
 	case errors.Is(err, v6.ErrOSNotPresent):
 		return false, nil
-	case err != nil && !errors.Is(err, v6.ErrLimitReached):
+	case errors.Is(err, v6.ErrLimitReached):
+		return true, nil
+	case err != nil:
 		return false, fmt.Errorf("ask the database for records of %s: %w", spec, err)
 	}
 	return len(found) > 0, nil
@@ -126,10 +128,10 @@ func (c *Coverage) hasNVD() (bool, error) {
 		return *c.nvd, nil
 	}
 	found, err := c.reader.GetAffectedCPEs(nil, &v6.GetCPEOptions{Limit: 1})
-	if err != nil && !errors.Is(err, v6.ErrLimitReached) {
+	known := len(found) > 0 || errors.Is(err, v6.ErrLimitReached)
+	if err != nil && !known {
 		return false, fmt.Errorf("ask the database for records of the NVD: %w", err)
 	}
-	known := len(found) > 0
 	c.nvd = &known
 	return known, nil
 }

@@ -3,7 +3,6 @@ package match
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -157,7 +156,7 @@ func (m *Matcher) File(ctx context.Context, stock inventory.File) (findings.File
 	for _, img := range stock.Images {
 		looked, found, err := m.Image(ctx, img)
 		if err != nil {
-			return findings.File{}, content.Within(fmt.Errorf("image %s: %w", img.Platform, err), "image "+img.Platform)
+			return findings.File{}, content.Within(err, "image "+img.Platform)
 		}
 		out.Images = append(out.Images, looked)
 		out.Vulnerabilities = append(out.Vulnerabilities, found...)

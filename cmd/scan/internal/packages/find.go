@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	grypepkg "github.com/anchore/grype/grype/pkg"
 	"github.com/anchore/syft/syft"
@@ -98,11 +99,36 @@ func create(ctx context.Context, t *tree.Tree, about source.Description) (bom *s
 			err = fmt.Errorf("looking for packages: Syft failed: %v", r)
 		}
 	}()
-	bom, err = syft.CreateSBOM(ctx, &imageSource{tree: t, about: about}, config())
+	values, err := licences()
+	if err != nil {
+		return nil, fmt.Errorf("reading what licences look like: %w", err)
+	}
+	bom, err = syft.CreateSBOM(withValues{ctx, values}, &imageSource{tree: t, about: about}, config())
 	if err != nil {
 		return nil, fmt.Errorf("looking for packages: %w", err)
 	}
 	return bom, nil
+}
+
+// licences is a context with what tells licences by their text. Making it takes longer
+// than looking into most images.
+var licences = sync.OnceValues(func() (context.Context, error) {
+	return syft.SetContextLicenseScanner(context.Background(), cataloging.DefaultLicenseConfig())
+})
+
+// withValues is a context with the values of another one, too.
+type withValues struct {
+	context.Context //nolint:containedctx // it is one
+
+	more context.Context //nolint:containedctx // only its values
+}
+
+// Value implements context.Context.
+func (w withValues) Value(key any) any {
+	if v := w.Context.Value(key); v != nil {
+		return v
+	}
+	return w.more.Value(key)
 }
 
 // config is Syft's for images, but for what costs much and tells nothing here, and for
