@@ -95,6 +95,7 @@ func (r *reading) kind(subject string, empty func([]byte) bool, e *layers.Entry)
 			return err
 		}
 		if whole && empty(raw) {
+			r.empty[e.Path] = true
 			return nil
 		}
 	}

@@ -42,7 +42,10 @@ func (r *reading) archive(e *layers.Entry) error {
 	switch {
 	case why != "":
 		r.unread("java", path.Join(e.Path, at), "archives of Java's could not be read in full ("+why+"), so that what is in them could not be compared; build them again")
-	case !r.found.Evidence[e.Path] && hasClasses(f):
+	case r.found.Evidence[e.Path]:
+	case !hasClasses(f):
+		r.empty[e.Path] = true
+	default:
 		r.unread("java", e.Path, "archives of Java's do not say which packages they are (no manifest, no pom.properties), so that these could not be compared; build them with a manifest")
 	}
 	return nil

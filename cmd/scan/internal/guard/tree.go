@@ -24,13 +24,15 @@ type reading struct {
 	gaps  Gaps
 	// told are the files that a gap is about.
 	told map[string]bool
+	// empty are files that name no package, and may.
+	empty map[string]bool
 	// budget is how many bytes of nested archives are still read.
 	budget int64
 }
 
 // Read tells which files of an image name packages and were not read.
 func Read(ctx context.Context, t *tree.Tree, found *packages.Found) ([]findings.Gap, error) {
-	r := &reading{tree: t, found: found, told: map[string]bool{}, budget: maxNested}
+	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, budget: maxNested}
 	r.databases()
 	err := t.Walk(func(e *layers.Entry) error {
 		if err := ctx.Err(); err != nil {
@@ -70,6 +72,9 @@ func (r *reading) unknowns() {
 
 // harmless reports whether Syft's word tells of nothing that was missed.
 func (r *reading) harmless(name, why string) bool {
+	if r.empty[name] && (strings.Contains(why, "unable to determine packages") || strings.Contains(why, "no package identified")) {
+		return true
+	}
 	// The guard itself says more of a package.json: most are none of a package.
 	return strings.HasPrefix(why, "javascript-package-cataloger") && !installedModule(name)
 }

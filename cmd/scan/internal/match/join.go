@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	v6 "github.com/anchore/grype/grype/db/v6"
 	gmatch "github.com/anchore/grype/grype/match"
 	"github.com/anchore/grype/grype/pkg"
 	"github.com/anchore/grype/grype/vulnerability"
@@ -91,11 +92,21 @@ func identity(v vulnerability.Vulnerability) []string {
 	return names
 }
 
+// names are all names that a record has for a vulnerability. Grype tells of those with
+// CVE and GHSA; others stand in the record.
 func names(v vulnerability.Vulnerability) []string {
 	all := []string{v.ID}
+	add := func(name string) {
+		if name != "" && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
 	for _, r := range v.RelatedVulnerabilities {
-		if r.ID != "" && !slices.Contains(all, r.ID) {
-			all = append(all, r.ID)
+		add(r.ID)
+	}
+	if record, ok := v.Internal.(*v6.VulnerabilityHandle); ok && record.BlobValue != nil {
+		for _, name := range record.BlobValue.Aliases {
+			add(name)
 		}
 	}
 	return all

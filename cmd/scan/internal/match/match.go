@@ -3,6 +3,7 @@ package match
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/anchore/grype/grype/matcher/rpm"
 	"github.com/anchore/grype/grype/matcher/stock"
 	"github.com/anchore/grype/grype/pkg"
+	"github.com/anchore/grype/grype/search"
 	"github.com/anchore/grype/grype/version"
 	syftpkg "github.com/anchore/syft/syft/pkg"
 
@@ -72,10 +74,12 @@ func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Imag
 // is compared as the distribution's, which knows what was patched. Malware counts all
 // the same.
 func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Package, compared []bool) ([]gmatch.Match, error) {
-	var own, inherited []pkg.Package
+	var own, inherited, unclear []pkg.Package
 	for i := range all {
 		switch {
-		case !compared[i] || img.Packages[i].Private:
+		case img.Packages[i].Private:
+		case !compared[i]:
+			unclear = append(unclear, all[i])
 		case ofDistribution(img, all, i):
 			inherited = append(inherited, all[i])
 		default:
@@ -95,7 +99,34 @@ func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Pa
 			found = append(found, f)
 		}
 	}
-	return found, nil
+	also, err = m.malicious(unclear)
+	if err != nil {
+		return nil, broken(err)
+	}
+	return append(found, also...), nil
+}
+
+// malicious finds which of packages without a version are malicious in every version.
+func (m *Matcher) malicious(packages []pkg.Package) ([]gmatch.Match, error) {
+	provider := m.records.Provider()
+	var out []gmatch.Match
+	for _, p := range packages {
+		if inventoried.OfDistribution(p.Type) {
+			continue
+		}
+		for _, name := range provider.PackageSearchNames(p) {
+			found, err := provider.FindVulnerabilities(search.ByEcosystem(p.Language, p.Type), search.ByPackageName(name))
+			if err != nil {
+				return nil, fmt.Errorf("ask the database for %.80q: %w", name, err)
+			}
+			for _, v := range found {
+				if malware(v) && (v.Constraint == nil || v.Constraint.Value() == "") {
+					out = append(out, gmatch.Match{Vulnerability: v, Package: p})
+				}
+			}
+		}
+	}
+	return out, nil
 }
 
 // config is that of Grype's own command line.

@@ -144,6 +144,9 @@ func (r Record) os() *v6.OperatingSystem {
 	name, version, _ := strings.Cut(r.OS, ":")
 	version, codename, _ := strings.Cut(version, "/")
 	os := &v6.OperatingSystem{Name: name, ReleaseID: name, Codename: codename}
+	if name == "rhel" {
+		os.Name = "redhat" // as Grype calls it
+	}
 	if version != "" && version[0] >= '0' && version[0] <= '9' {
 		os.MajorVersion, os.MinorVersion, _ = strings.Cut(version, ".")
 	} else {
