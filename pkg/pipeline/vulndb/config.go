@@ -200,23 +200,30 @@ func (c Config) checkParts() error {
 // Same reports whether two differ in nothing but the time at which they were
 // mirrored. That alone gives no new digest: who pins one would have to follow.
 func Same(a, b Config) bool {
+	a, b = a.sorted(), b.sorted()
 	a.Mirrored, b.Mirrored = time.Time{}, time.Time{}
-	if !a.AsOf.Equal(b.AsOf) || !slices.EqualFunc(a.Origins, b.Origins, Origin.same) {
-		return false
-	}
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-func (o Origin) same(other Origin) bool {
-	return o.Source == other.Source && o.Checksum == other.Checksum && o.ETag == other.ETag && o.Modified.Equal(other.Modified)
+// SameOrigins reports whether two databases are made of the same downloads, as far as
+// their sources told one version of them from another.
+func SameOrigins(a, b []Origin) bool {
+	return len(a) > 0 && slices.EqualFunc(a, b, func(x, y Origin) bool {
+		told := x.Checksum != "" || x.ETag != "" || !x.Modified.IsZero()
+		return told && x.Source == y.Source && x.Checksum == y.Checksum && x.ETag == y.ETag && x.Modified.Equal(y.Modified)
+	})
 }
 
 // sorted returns c as it is stored: names in order, times in UTC.
 func (c Config) sorted() Config {
 	c.Format = Format
 	c.AsOf, c.Mirrored = c.AsOf.UTC(), c.Mirrored.UTC()
+	c.Origins = slices.Clone(c.Origins)
+	for i := range c.Origins {
+		c.Origins[i].Modified = c.Origins[i].Modified.UTC()
+	}
 	c.Providers, c.Ecosystems = slices.Clone(c.Providers), slices.Clone(c.Ecosystems)
 	slices.SortFunc(c.Providers, func(a, b Provider) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Ecosystems, func(a, b Ecosystem) int { return strings.Compare(a.Name, b.Name) })

@@ -27,6 +27,9 @@ type Options struct {
 	// Accept reports an error if the database is of no use, before its file is
 	// pulled; nil accepts all.
 	Accept func(Config) error
+	// Parts is a directory in which the parts are kept as they came, for Push; empty
+	// for not at all.
+	Parts string
 }
 
 // Inspect reads what a database says of itself, without its file. It does not ask how
@@ -59,7 +62,7 @@ func Pull(ctx context.Context, ref Reference, o Options, path string) (Artifact,
 		err = o.Accept(a.Config)
 	}
 	if err == nil {
-		err = store(ctx, registry, a.Config, path)
+		err = store(ctx, registry, a.Config, o.Parts, path)
 	}
 	if err != nil {
 		return Artifact{}, about(ctx, ref, err)
@@ -131,7 +134,7 @@ func blob(ctx context.Context, registry *fetch.Registry, what string, d image.Di
 
 // store writes the parts to a file, which is gone again if they are not what the
 // config names.
-func store(ctx context.Context, registry *fetch.Registry, c Config, path string) (err error) {
+func store(ctx context.Context, registry *fetch.Registry, c Config, keep, path string) (err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the caller's own folder
 	if err != nil {
 		return fmt.Errorf("store the database: %w", err)
@@ -143,15 +146,15 @@ func store(ctx context.Context, registry *fetch.Registry, c Config, path string)
 	}()
 	whole := sha256.New()
 	for i, p := range c.Parts {
-		if err := part(ctx, registry, io.MultiWriter(f, whole), i, p); err != nil {
+		if err := part(ctx, registry, io.MultiWriter(f, whole), keep, i, p); err != nil {
 			return err
 		}
 	}
 	return verify("file", c.File.Digest, c.File.Size, digestOf(whole), c.File.Size)
 }
 
-// part pulls a part, and unpacks it into w.
-func part(ctx context.Context, registry *fetch.Registry, w io.Writer, i int, p Part) error {
+// part pulls a part, and unpacks it into w. It is kept in the directory keep.
+func part(ctx context.Context, registry *fetch.Registry, w io.Writer, keep string, i int, p Part) (err error) {
 	what := partName(i)
 	rc, err := registry.Blob(ctx, p.Digest)
 	if err != nil {
@@ -159,6 +162,14 @@ func part(ctx context.Context, registry *fetch.Registry, w io.Writer, i int, p P
 	}
 	defer rc.Close()
 	in := &counted{r: io.LimitReader(rc, p.Size+1), sum: sha256.New()}
+	if keep != "" {
+		f, err := os.Create(partPath(keep, i))
+		if err != nil {
+			return fmt.Errorf("store %s of the database: %w", what, err)
+		}
+		defer f.Close()
+		in.r = io.TeeReader(in.r, f)
+	}
 	unpacked, err := unpack(w, in, p.Unpacked)
 	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
 		return fmt.Errorf("store %s of the database: %w", what, err) // no space

@@ -2,6 +2,7 @@ package database
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,11 @@ type Schema struct{ Model, Revision, Addition int }
 // String returns what parseSchema reads.
 func (s Schema) String() string { return fmt.Sprintf("%d.%d.%d", s.Model, s.Revision, s.Addition) }
 
+// compare orders schemas.
+func (s Schema) compare(other Schema) int {
+	return cmp.Or(cmp.Compare(s.Model, other.Model), cmp.Compare(s.Revision, other.Revision), cmp.Compare(s.Addition, other.Addition))
+}
+
 // newer reports whether s is newer than what this version reads.
 func (s Schema) newer() bool {
 	return s.Model > Library.Model || s.Model == Library.Model && s.Revision > Library.Revision
@@ -46,6 +52,15 @@ func (s Schema) check() error {
 		return content.Errorf(vulndb.ReasonFormat, "", "its schema is %s, and this version of Revet reads %d.x; mirror a newer one", s, Library.Model)
 	}
 	return nil
+}
+
+// CheckSchema reports an error unless this version reads the schema that text names.
+func CheckSchema(text string) error {
+	s, err := parseSchema(text)
+	if err != nil {
+		return content.Errorf(vulndb.ReasonBroken, "", "%w; %s", err, vulndb.CureBroken)
+	}
+	return s.check()
 }
 
 func parseSchema(text string) (Schema, error) {
@@ -109,6 +124,21 @@ func (f *File) agrees(c vulndb.Config) error {
 			f.Schema, f.Built.Format(time.RFC3339), c.Schema, c.AsOf.Format(time.RFC3339), vulndb.CureBroken)
 	}
 	return nil
+}
+
+// Agrees reports an error unless the file at path is what the config says.
+func Agrees(path string, c vulndb.Config) error {
+	f, err := OpenFile(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.agrees(c), f.Close())
+}
+
+// Says reports an error unless the file at path is of that schema and build, as its
+// listing has it.
+func Says(path, schema string, built time.Time) error {
+	return Agrees(path, vulndb.Config{Schema: strings.TrimPrefix(schema, "v"), AsOf: built})
 }
 
 // describe reads what a file says of itself, before anything relies on it.

@@ -59,7 +59,7 @@ func Open(ctx context.Context, reference string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("make a place for the database: %w", err)
 	}
 	path := filepath.Join(dir, v6.VulnerabilityDBFileName)
-	a, err := vulndb.Pull(ctx, ref, vulndb.Options{Registry: o.Registry, MaxAge: o.MaxAge, Now: o.Now, Accept: accept}, path)
+	a, err := vulndb.Pull(ctx, ref, vulndb.Options{Registry: o.Registry, MaxAge: o.MaxAge, Now: o.Now, Accept: Accept}, path)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -76,13 +76,9 @@ func Open(ctx context.Context, reference string, o Options) (*DB, error) {
 	return &DB{artifact: a, dir: dir, file: f}, nil
 }
 
-// accept refuses what this version cannot read before it is pulled.
-func accept(c vulndb.Config) error {
-	s, err := parseSchema(c.Schema)
-	if err != nil {
-		return content.Errorf(vulndb.ReasonBroken, "", "%w; %s", err, vulndb.CureBroken)
-	}
-	return s.check()
+// Accept refuses what this version cannot read before it is pulled.
+func Accept(c vulndb.Config) error {
+	return CheckSchema(c.Schema)
 }
 
 // Info says which database it is.

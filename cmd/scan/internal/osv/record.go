@@ -2,7 +2,6 @@ package osv
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -16,9 +15,11 @@ const MaxRecord = 16 << 20
 type Record struct {
 	ID         string      `json:"id"`
 	Modified   time.Time   `json:"modified"`
+	Published  time.Time   `json:"published"`
 	Withdrawn  *time.Time  `json:"withdrawn"`
 	Aliases    []string    `json:"aliases"`
 	Upstream   []string    `json:"upstream"`
+	Related    []string    `json:"related"`
 	Summary    string      `json:"summary"`
 	Details    string      `json:"details"`
 	Severity   []Severity  `json:"severity"`
@@ -75,12 +76,8 @@ func (e Event) fields() int {
 	return n
 }
 
-// The types of ranges that versions are compared with. GIT ranges are of commits,
-// which images do not tell.
-const (
-	Semver    = "SEMVER"
-	Ecosystem = "ECOSYSTEM"
-)
+// Git is the type of ranges of commits, which images do not tell.
+const Git = "GIT"
 
 // Reference leads to more.
 type Reference struct {
@@ -96,6 +93,8 @@ type Specific struct {
 	// Urgency is Debian's.
 	Urgency string
 	URL     string
+	// Modularity is the stream of modules that a package of an RPM distribution is of.
+	Modularity string
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -111,7 +110,7 @@ func (s *Specific) UnmarshalJSON(raw []byte) error {
 		}
 		return s
 	}
-	*s = Specific{Severity: word("severity"), Urgency: word("urgency"), URL: word("url")}
+	*s = Specific{Severity: word("severity"), Urgency: word("urgency"), URL: word("url"), Modularity: word("rpm_modularity")}
 	return nil
 }
 
@@ -142,20 +141,6 @@ func Parse(raw []byte) (Record, error) {
 	return r, nil
 }
 
-// Link returns where more is told: what the database names, else the advisory,
-// else osv.dev.
-func (r Record) Link() string {
-	if r.Specific.URL != "" {
-		return r.Specific.URL
-	}
-	for _, ref := range r.References {
-		if ref.Type == "ADVISORY" {
-			return ref.URL
-		}
-	}
-	return "https://osv.dev/vulnerability/" + r.ID
-}
-
 // Title is its summary, else the first line of its details.
 func (r Record) Title() string {
 	if r.Summary != "" {
@@ -165,58 +150,8 @@ func (r Record) Title() string {
 	return line
 }
 
-// Ecosystems returns the ecosystems that r names, with their releases, each once.
-func (r Record) Ecosystems() []string {
-	var all []string
-	seen := map[string]bool{}
-	for _, a := range r.Affected {
-		if e := a.Package.Ecosystem; e != "" && !seen[e] {
-			seen[e] = true
-			all = append(all, e)
-		}
-	}
-	return all
-}
+// Malware is how the identifiers of malicious packages begin.
+const Malware = "MAL-"
 
-// ErrEcosystem is of a name that is no ecosystem's.
-var ErrEcosystem = errors.New("not the name of an ecosystem")
-
-// Names are those that OSV defines, or will: words of letters.
-var ecosystemPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9. -]{0,62}$`)
-
-// Base returns the ecosystem without its release: "Debian" of "Debian:12".
-func Base(ecosystem string) string {
-	base, _, _ := strings.Cut(ecosystem, ":")
-	return base
-}
-
-// CheckBase reports an error unless name can be an ecosystem without a release.
-func CheckBase(name string) error {
-	if !ecosystemPattern.MatchString(name) {
-		return fmt.Errorf("%.80q: %w; write Debian, Go or npm, for example", name, ErrEcosystem)
-	}
-	return nil
-}
-
-// Covers reports whether a record of the ecosystem record speaks of packages of
-// the ecosystem of.
-func Covers(record, of string) bool {
-	base, release, _ := strings.Cut(record, ":")
-	ofBase, ofRelease, _ := strings.Cut(of, ":")
-	if base != ofBase {
-		return false
-	}
-	if release == "" || ofRelease == "" || release == ofRelease {
-		return true
-	}
-	switch base {
-	case "Ubuntu":
-		// "22.04:LTS" is 22.04; "Pro:22.04:LTS" is what only customers get.
-		return strings.TrimSuffix(release, ":LTS") == ofRelease
-	case "Red Hat":
-		// Of a release there are parts: "enterprise_linux:9::appstream".
-		return strings.HasPrefix(release, ofRelease+":")
-	default:
-		return false
-	}
-}
+// IsMalware reports whether the record is of a malicious package.
+func (r Record) IsMalware() bool { return strings.HasPrefix(r.ID, Malware) }
