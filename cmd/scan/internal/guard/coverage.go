@@ -41,9 +41,9 @@ func (c *Coverage) release(d *distro.Distro) (*v6.OSSpecifier, error) {
 		Name: d.Name(), MajorVersion: d.MajorVersion(), MinorVersion: d.MinorVersion(), RemainingVersion: d.RemainingVersion(),
 		LabelVersion: d.LabelVersion(), DisableFallback: true,
 	}
-	found, err := c.reader.GetOperatingSystems(spec)
+	found, err := c.systems(spec)
 	if err != nil {
-		return nil, fmt.Errorf("ask the database for the release %s: %w", d, err)
+		return nil, err
 	}
 	if spec.MajorVersion == "" && spec.LabelVersion == "" {
 		// No release is told, and none is right unless there is only one.
@@ -61,13 +61,31 @@ func (c *Coverage) release(d *distro.Distro) (*v6.OSSpecifier, error) {
 	}
 	// Records that are of all minor releases of a major one: those of RHEL 9 for 9.4.
 	spec.MinorVersion, spec.RemainingVersion = "", ""
-	if found, err = c.reader.GetOperatingSystems(spec); err != nil {
-		return nil, fmt.Errorf("ask the database for the release %s: %w", d, err)
-	}
-	if len(found) == 0 {
-		return nil, nil
+	if found, err = c.systems(spec); err != nil || len(found) == 0 {
+		return nil, err
 	}
 	return &spec, nil
+}
+
+func (c *Coverage) systems(spec v6.OSSpecifier) ([]v6.OperatingSystem, error) {
+	found, err := c.reader.GetOperatingSystems(spec)
+	if err != nil {
+		return nil, fmt.Errorf("ask the database for the release %s: %w", &spec, err)
+	}
+	return found, nil
+}
+
+// exact returns how the database names the exact release of d, and d as Grype has to be
+// given it: some databases have numbers of releases only, and no codenames.
+func (c *Coverage) exact(d *distro.Distro) (*v6.OSSpecifier, *distro.Distro, error) {
+	spec, err := c.release(d)
+	if spec != nil || err != nil || d.Codename == "" || d.MajorVersion() == "" {
+		return spec, d, err
+	}
+	numbered := *d
+	numbered.Codename = ""
+	spec, err = c.release(&numbered)
+	return spec, &numbered, err
 }
 
 // typed reports whether the database has records of a type of package, of a release or,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	v6 "github.com/anchore/grype/grype/db/v6"
+	"github.com/anchore/grype/grype/distro"
 	"github.com/anchore/grype/grype/pkg"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
@@ -15,6 +16,8 @@ import (
 // Judged is what can be said of an image's packages before they are compared.
 type Judged struct {
 	Gaps []findings.Gap
+	// Distro is the image's, as the database names it.
+	Distro *distro.Distro
 	// Compared says of each package whether there is something to compare it with.
 	Compared []bool
 }
@@ -36,7 +39,7 @@ func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.T
 			"build it with a package database or with programs that tell what is in them, or, if it has none, "+
 			"make an exception of the rule for its repository in the policy", "")
 	}
-	return Judged{Gaps: j.gaps.All(), Compared: j.compared}, nil
+	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Compared: j.compared}, nil
 }
 
 // judging is one image being judged.
@@ -49,6 +52,7 @@ type judging struct {
 	compared []bool
 	// release is how the database names the image's release; nil if it does not.
 	release *v6.OSSpecifier
+	distro  *distro.Distro
 	// name is the distribution's for people; uncovered says what is wrong with it.
 	name, uncovered string
 }
@@ -67,7 +71,7 @@ func (j *judging) distribution() error {
 		return nil
 	}
 	var err error
-	if j.release, err = j.Coverage.release(d); err != nil {
+	if j.release, j.distro, err = j.exact(d); err != nil {
 		return err
 	}
 	if j.release == nil {

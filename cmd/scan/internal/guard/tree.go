@@ -70,9 +70,16 @@ func (r *reading) unknowns() {
 	}
 }
 
+// otherPrograms are the readers of programs that may take one of another language for
+// theirs, by a mark that it has by chance. What it is was found, then.
+var otherPrograms = []string{"dotnet-deps-binary-cataloger:", "cargo-auditable-binary-cataloger:", "graalvm-native-image-cataloger:"}
+
 // harmless reports whether Syft's word tells of nothing that was missed.
 func (r *reading) harmless(name, why string) bool {
 	if r.empty[name] && (strings.Contains(why, "unable to determine packages") || strings.Contains(why, "no package identified")) {
+		return true
+	}
+	if r.found.Evidence[name] && slices.ContainsFunc(otherPrograms, func(c string) bool { return strings.HasPrefix(why, c) }) {
 		return true
 	}
 	// The guard itself says more of a package.json: most are none of a package.

@@ -48,6 +48,9 @@ func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Imag
 	if err != nil {
 		return findings.Image{}, nil, broken(err)
 	}
+	for i := range all {
+		all[i].Distro = judged.Distro
+	}
 	matches, err := m.matches(ctx, img, all, judged.Compared)
 	if err != nil {
 		return findings.Image{}, nil, err

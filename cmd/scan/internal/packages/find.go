@@ -262,11 +262,18 @@ func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []inventory.
 	return out
 }
 
-// places are where a package was found, first where it was read from.
+// places are where a package was read from; if nothing says so, where it was found.
 func places(p *grypepkg.Package) []string {
-	var all []string
+	var read, all []string
 	for _, l := range p.Locations.ToSlice() {
-		all = append(all, relative(l.FullNestedPath()))
+		at := relative(l.FullNestedPath())
+		all = append(all, at)
+		if l.Annotations[pkg.EvidenceAnnotationKey] == pkg.PrimaryEvidenceAnnotation {
+			read = append(read, at)
+		}
+	}
+	if len(read) > 0 {
+		return read
 	}
 	return all
 }
