@@ -120,6 +120,9 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
+// impatient is of tests in which a registry fails for good.
+var impatient = fetch.Patience{Pause: time.Millisecond}
+
 // setting is what a test changes of a fetch.
 type setting struct {
 	limits   fetch.Limits
@@ -146,6 +149,9 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	if set.limits == (fetch.Limits{}) {
 		set.limits = fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20}
 	}
+	if set.options.Patience == (fetch.Patience{}) {
+		set.options.Patience = impatient
+	}
 	if set.timeout == 0 {
 		set.timeout = 20 * time.Second
 	}
@@ -157,8 +163,8 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	if err != nil {
 		return content.Tree{}, dir, err
 	}
-	tree, err := fetch.Selected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
-	return tree, dir, err
+	fetched, err := fetch.Selected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
+	return fetched.Tree, dir, err
 }
 
 // layerOf packs one file of some bytes.

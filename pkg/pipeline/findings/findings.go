@@ -77,6 +77,8 @@ type Image struct {
 	Kinds map[string]int `json:"kinds,omitempty"`
 	// Gaps are what of the image nobody could look at.
 	Gaps []Gap `json:"gaps,omitempty"`
+	// Unmatched, Unread and UnreadExamples are read by nobody: Gaps took their place.
+	//
 	// Unmatched are those of them that were not compared, and why.
 	Unmatched []Unmatched `json:"unmatched,omitempty"`
 	// Unread is how many files name packages and could not be read, and UnreadExamples
@@ -175,6 +177,8 @@ type Package struct {
 // Ignored is why a finding fails nothing.
 type Ignored struct {
 	Reason string `json:"reason"`
+	// Owner is who answers for it, where somebody is named.
+	Owner string `json:"owner,omitempty"`
 	// By is what says so: "policy", or the identifier of an OpenVEX document.
 	By string `json:"by"`
 	// Expires is when it counts again; zero: never.

@@ -28,7 +28,7 @@ func Check(ctx context.Context, blobs Blobs, img content.Image, limits Limits) (
 			return nil, err
 		}
 	}
-	return c.Ambiguities(), nil
+	return c.Finish()
 }
 
 // Checker is Check for whoever reads the layers anyway: layer by layer, the lowest
@@ -38,6 +38,8 @@ type Checker struct {
 	blobs Blobs
 	left  int64
 	layer int
+	// rubbish counts the layers that are no archives.
+	rubbish int
 }
 
 // NewChecker begins an image.
@@ -54,8 +56,14 @@ func (c *Checker) Layer(ctx context.Context, d content.Descriptor, unpacked io.W
 	return read, subject(ctx, "layer "+d.Digest.String(), err)
 }
 
-// Ambiguities returns what was found in the layers so far, in their order.
-func (c *Checker) Ambiguities() []Ambiguity { return c.b.found.all }
+// Finish returns what was found in the layers, in their order. An image that has
+// layers of which none is an archive is none.
+func (c *Checker) Finish() ([]Ambiguity, error) {
+	if c.layer > 0 && c.rubbish == c.layer {
+		return nil, content.Errorf(content.ReasonNotAnImage, "", "none of its %d layers is an archive that a runtime could unpack", c.layer)
+	}
+	return c.b.found.all, nil
+}
 
 func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Writer) (bool, error) {
 	c.b.begin(c.layer, d.Digest)
@@ -76,9 +84,13 @@ func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Wr
 	}
 	_, err = stored.Peek(1)
 	c.b.media(d.MediaType, p, errors.Is(err, io.EOF))
+	tables, err := c.tables(d)
+	if err != nil {
+		return false, err
+	}
 	if p == xzipped {
 		c.b.tell(Unreadable, "", "it is compressed with xz, and was not looked into; build the image again with gzip or zstd")
-	} else if err := c.unpack(stored, unpacked); err != nil {
+	} else if err := c.unpack(stored, unpacked, tables); err != nil {
 		return false, corrupted(err)
 	}
 	if err := finish(stored, sum, d.Digest); err != nil {
@@ -99,27 +111,19 @@ func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
 }
 
 // unpack reads the archive in stored, and what comes after it.
-func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
+func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) error {
 	u, err := decompress(stored)
 	if err != nil {
-		return fmt.Errorf("it cannot be unpacked: %w", err)
+		return err
 	}
 	defer u.Close()
 	counted := &counter{r: u, left: &c.left, max: c.b.limits.Unpacked}
 	all := bufio.NewReaderSize(io.TeeReader(counted, unpacked), 64<<10)
-	archive := tar.NewReader(all)
-	c.b.archive = archive
-	for {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := c.b.entry(h); err != nil {
-			return err
-		}
+	if err := c.archive(tar.NewReader(all), tables); errors.Is(err, errNoArchive) {
+		_, err := io.Copy(io.Discard, all)
+		return err
+	} else if err != nil {
+		return err
 	}
 	after := &zeros{}
 	if _, err := io.Copy(after, all); err != nil {
@@ -132,6 +136,43 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
 		c.b.tell(AfterEnd, "", "there is data after the end of the compressed stream: some runtimes refuse the layer, others pass over it")
 	}
 	return nil
+}
+
+var errNoArchive = errors.New("no archive")
+
+// archive reads the entries of a layer.
+func (c *Checker) archive(r *tar.Reader, tables []*table) error {
+	compare := comparison{b: c.b, tables: tables}
+	for first := true; ; first = false {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			compare.finish()
+			return nil
+		}
+		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			c.rubbish++
+			c.b.tell(Unreadable, "", "it is no archive; runtimes refuse the image")
+			return errNoArchive
+		}
+		if err != nil {
+			return err
+		}
+		c.b.content = r
+		content := compare.begin(h)
+		if content != nil {
+			c.b.content = io.TeeReader(r, content)
+		}
+		if err := c.b.entry(h); err != nil {
+			return err
+		}
+		if content == nil {
+			continue
+		}
+		if _, err := io.Copy(io.Discard, c.b.content); err != nil {
+			return err
+		}
+		compare.end()
+	}
 }
 
 // zeros notes whether anything but zeros is written to it.
@@ -171,7 +212,7 @@ func corrupted(err error) error {
 	if err == nil || errors.As(err, &e) || errors.As(err, &disk) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return content.Errorf(content.ReasonCorrupted, "", "it cannot be read: %w", err)
+	return content.Errorf(content.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
 }
 
 // subject makes err one about a layer.

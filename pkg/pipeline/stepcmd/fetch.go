@@ -7,11 +7,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/triage"
 )
 
 // Fetch pulls an image by digest into a layout.
@@ -20,6 +25,9 @@ type Fetch struct {
 	Layout    string
 	Platforms string
 	Limits    fetch.Limits
+	// Policy is the file that says what comes of layers that runtimes read differently;
+	// empty, or one that is not there, makes that an error.
+	Policy string
 }
 
 // NewFetch returns the command line of the step.
@@ -31,6 +39,10 @@ func NewFetch() *cobra.Command {
 		Long: `Pulls an image, or an index with all that it names, into an OCI image layout.
 The digests of manifests, configurations, layers and unpacked layers are
 recomputed; anything that does not fit is an error.
+
+Layers that runtimes read differently (containerd, containers/storage, those that
+pull lazily) are findings of the rule ambiguous-layers, in DIR/reports/layers.json:
+what one of them shows, another scanner or runtime may not see.
 
 Credentials are those of the Docker configuration ($DOCKER_CONFIG, else
 ~/.docker/config.json). Registries are spoken to over TLS, except for those
@@ -45,18 +57,40 @@ that end in .crt in that directory hold further certificate authorities.`,
 	o.flags(f, 15*time.Minute)
 	f.StringVar(&o.Layout, "layout", "", "directory to write the image layout to")
 	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
+	o.LimitFlags(f)
+	f.StringVar(&o.Policy, "policy", "", "file that says what fails an image; it may be missing")
+	return command.Require(cmd, "reference", "layout")
+}
+
+// LimitFlags declares the flags of what an image may cost.
+func (o *Fetch) LimitFlags(f *pflag.FlagSet) {
 	f.Int64Var(&o.Limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
 	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
 	f.Int64Var(&o.Limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
-	return command.Require(cmd, "reference", "layout")
+	f.IntVar(&o.Limits.Entries, "max-entries", layers.DefaultLimits().Entries, "most files, directories and links that the layers of an image may have")
 }
 
 // Run does the work of the step.
 func (o Fetch) Run(ctx context.Context, out io.Writer) error {
-	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 {
-		return fmt.Errorf("--max-bytes, --max-unpacked-bytes and --max-ratio must be positive")
-	}
 	ref, options, err := o.open()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	registry, err := fetch.NewRegistry(ctx, ref.Repository(), options)
+	if err != nil {
+		return err
+	}
+	return o.From(ctx, out, registry, ref)
+}
+
+// From is Run with another source than the registry that ref names.
+func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref image.Reference) error {
+	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 || o.Limits.Entries <= 0 {
+		return fmt.Errorf("--max-bytes, --max-unpacked-bytes, --max-ratio and --max-entries must be positive")
+	}
+	policy, err := o.policy()
 	if err != nil {
 		return err
 	}
@@ -69,23 +103,31 @@ func (o Fetch) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
 	start := time.Now()
-	registry, err := fetch.NewRegistry(ctx, ref.Repository(), options)
+	tree, err := fetch.Selected(ctx, source, ref.Digest(), chosen, dir, o.Limits)
 	if err != nil {
 		return err
 	}
-	tree, err := fetch.Selected(ctx, registry, ref.Digest(), chosen, dir, o.Limits)
-	if err != nil {
+	found := layersReport(tree, policy, ref, start.UTC())
+	if err := report.Write(dir.Path(), found); err != nil {
 		return err
 	}
-	layers, bytes := 0, int64(0)
+	for _, f := range found.Findings {
+		fmt.Fprintf(out, "%s: %s: %s: %s\n", f.Severity, f.Platform, f.Rule, f.Message)
+	}
+	count, bytes := 0, int64(0)
 	for _, i := range tree.Images {
-		layers += len(i.Layers)
+		count += len(i.Layers)
 		bytes += i.Size()
 	}
-	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, platforms not chosen %d, in %s\n",
-		ref, len(tree.Images), layers, bytes, len(tree.Attachments), len(tree.Unselected), time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, platforms not chosen %d, ambiguities %d, in %s\n",
+		ref, len(tree.Images), count, bytes, len(tree.Attachments), len(tree.Unselected), len(found.Findings), time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+func (o Fetch) policy() (triage.Policy, error) {
+	if o.Policy == "" {
+		return triage.Default(), nil
+	}
+	return triage.Load(o.Policy)
 }
