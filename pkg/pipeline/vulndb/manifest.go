@@ -18,8 +18,8 @@ const (
 	ConfigType   = "application/vnd.revet.vulnerability-database.config.v2+json"
 	LayerType    = "application/vnd.revet.vulnerability-database.part.v2+zstd"
 
-	manifestType    = "application/vnd.oci.image.manifest.v1+json"
-	madeAnnotation  = "org.opencontainers.image.created"
+	manifestType   = "application/vnd.oci.image.manifest.v1+json"
+	madeAnnotation = "org.opencontainers.image.created"
 )
 
 // descriptor is one in a manifest.

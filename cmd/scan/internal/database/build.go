@@ -3,11 +3,13 @@ package database
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anchore/grype/grype/db/provider"
@@ -173,19 +175,58 @@ func write(w interface{ Write(...dataEntry) error }, records Records, e entry, b
 	return nil
 }
 
-// finish indexes what was built, and takes out what differs from one time to the next.
+// finish indexes what was built, and takes out what differs from one time to the next:
+// the time, the order of aliases, of tables, and of their constraints.
 func finish(dir string, asOf time.Time) error {
-	s, err := openWritable(dir)
+	t, err := openWritable(dir)
 	if err != nil {
 		return err
 	}
-	err = s.exec(
-		[]any{"UPDATE db_metadata SET build_timestamp = ?", asOf},
-		[]any{"CREATE TEMP TABLE sorted AS SELECT name, alias FROM vulnerability_aliases ORDER BY name, alias"},
-		[]any{"DELETE FROM vulnerability_aliases"},
-		[]any{"INSERT INTO vulnerability_aliases (name, alias) SELECT name, alias FROM sorted ORDER BY name, alias"},
-		[]any{"DROP TABLE sorted"},
-		[]any{"VACUUM"},
-	)
-	return errors.Join(err, s.close())
+	schema, err := canonical(t)
+	if err == nil {
+		err = t.exec(
+			[]any{"UPDATE db_metadata SET build_timestamp = ?", asOf},
+			[]any{"CREATE TEMP TABLE sorted AS SELECT name, alias FROM vulnerability_aliases ORDER BY name, alias"},
+			[]any{"DELETE FROM vulnerability_aliases"},
+			[]any{"INSERT INTO vulnerability_aliases (name, alias) SELECT name, alias FROM sorted ORDER BY name, alias"},
+			[]any{"DROP TABLE sorted"},
+			[]any{"PRAGMA writable_schema = ON"},
+		)
+	}
+	if err == nil {
+		err = t.exec(append(schema,
+			[]any{"CREATE TEMP TABLE ordered AS SELECT * FROM sqlite_schema ORDER BY type = 'table' DESC, name"},
+			[]any{"DELETE FROM sqlite_schema"},
+			[]any{"INSERT INTO sqlite_schema SELECT * FROM ordered ORDER BY rowid"},
+			[]any{"PRAGMA writable_schema = OFF"},
+			[]any{"VACUUM"})...)
+	}
+	if err := errors.Join(err, t.close()); err != nil {
+		return err
+	}
+	// Opened again, it is analysed in that order.
+	if t, err = openWritable(dir); err == nil {
+		err = t.close()
+	}
+	return errors.Join(err, settle(dir))
+}
+
+// canonical returns the statements that bring the constraints of each table, which the
+// library writes in any order, into the order of their names.
+func canonical(t *tables) ([][]any, error) {
+	const separator = ",CONSTRAINT "
+	var all [][]any
+	err := t.query(context.Background(), func(r *sql.Rows) error {
+		var name, text string
+		if err := r.Scan(&name, &text); err != nil {
+			return err
+		}
+		body, ok := strings.CutSuffix(text, ")")
+		if parts := strings.Split(body, separator); ok && len(parts) > 1 {
+			slices.Sort(parts[1:])
+			all = append(all, []any{"UPDATE sqlite_schema SET sql = ? WHERE type = 'table' AND name = ?", strings.Join(parts, separator) + ")", name})
+		}
+		return nil
+	}, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL ORDER BY name")
+	return all, err
 }

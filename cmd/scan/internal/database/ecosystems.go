@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	v6 "github.com/anchore/grype/grype/db/v6"
+	"github.com/anchore/grype/grype/distro"
 	"github.com/anchore/grype/grype/version"
 	"github.com/anchore/syft/syft/pkg"
 )
@@ -15,7 +16,7 @@ import (
 type ecosystem struct {
 	packages pkg.Type
 	versions version.Format
-	// system is the distribution's name; empty for a language.
+	// system is what the distribution calls itself; empty for a language.
 	system string
 	// release finds the version in what follows the name.
 	release *regexp.Regexp
@@ -72,16 +73,24 @@ func findEcosystem(name string) (ecosystem, *v6.OperatingSystem, bool, error) {
 		return e, nil, ok, nil
 	}
 	if e.release == nil {
-		return e, &v6.OperatingSystem{Name: e.system, ReleaseID: e.system, LabelVersion: rolling}, true, nil
+		return e, &v6.OperatingSystem{Name: nameOf(e.system), ReleaseID: e.system, LabelVersion: rolling}, true, nil
 	}
 	m := e.release.FindStringSubmatch(release)
 	if m == nil {
 		return e, nil, true, fmt.Errorf("the ecosystem %.80q names no release that is known", name)
 	}
-	os := &v6.OperatingSystem{Name: e.system, ReleaseID: e.system, MajorVersion: m[e.release.SubexpIndex("major")]}
+	os := &v6.OperatingSystem{Name: nameOf(e.system), ReleaseID: e.system, MajorVersion: m[e.release.SubexpIndex("major")]}
 	// Red Hat's and its clones' records are of all minor releases.
 	if i := e.release.SubexpIndex("minor"); i >= 0 && e.system != "rhel" {
 		os.MinorVersion = m[i]
 	}
 	return e, os, true, nil
+}
+
+// nameOf is what the scanner calls a distribution.
+func nameOf(id string) string {
+	if t, ok := distro.IDMapping[id]; ok {
+		return t.String()
+	}
+	return id
 }

@@ -28,7 +28,7 @@ func Index(dir string) (err error) {
 	if err := v6.Hydrater()(dir); err != nil {
 		return content.Errorf(vulndb.ReasonBroken, "", "its indices cannot be made: %w; %s", err, vulndb.CureBroken)
 	}
-	return nil
+	return settle(dir)
 }
 
 // CheckWhole reports an error unless the file at path is all of a database: what a log
@@ -48,6 +48,13 @@ func CheckWhole(path string) error {
 // AddMalware adds the records of malicious packages in the file in from, which Build
 // made, to the indexed file in dir.
 func AddMalware(dir, from string) (err error) {
+	if err := add(dir, from); err != nil {
+		return err
+	}
+	return settle(dir)
+}
+
+func add(dir, from string) (err error) {
 	defer recovered(&err)
 	t, err := openWritable(dir)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/anchore/grype/grype/db/data"
@@ -82,4 +83,27 @@ func (t *tables) query(ctx context.Context, each func(*sql.Rows) error, text str
 func (t *tables) number(ctx context.Context, text string) (n int64, err error) {
 	err = t.query(ctx, func(r *sql.Rows) error { return r.Scan(&n) }, text)
 	return n, err
+}
+
+// The counters in the header of an SQLite file: of how often it was changed, and at
+// which of these its size was written.
+const (
+	changesAt = 24
+	sizedAt   = 92
+)
+
+// settle sets the counters in the header of the closed file in dir, as the library does
+// not change a file as often each time that it makes the same one.
+func settle(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, v6.VulnerabilityDBFileName), os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("settle the database: %w", err)
+	}
+	one := []byte{0, 0, 0, 1}
+	_, first := f.WriteAt(one, changesAt)
+	_, second := f.WriteAt(one, sizedAt)
+	if err := errors.Join(first, second, f.Close()); err != nil {
+		return fmt.Errorf("settle the database: %w", err)
+	}
+	return nil
 }

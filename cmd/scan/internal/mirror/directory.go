@@ -70,7 +70,7 @@ func fromFile(ctx context.Context, r run, dir string, made next) (next, error) {
 	path := filepath.Join(dir, v6.VulnerabilityDBFileName)
 	subject := "source " + path
 	if err := database.CheckWhole(path); err != nil {
-		return next{}, content.Within(err, subject)
+		return next{}, of(err, subject)
 	}
 	f, err := os.Open(path) //nolint:gosec // the user names the directory
 	if err != nil {
@@ -81,7 +81,7 @@ func fromFile(ctx context.Context, r run, dir string, made next) (next, error) {
 		return next{}, err
 	}
 	if err := database.Index(r.Dir); err != nil {
-		return next{}, content.Within(err, subject)
+		return next{}, of(err, subject)
 	}
 	malware, err := r.malware(ctx)
 	if err != nil {

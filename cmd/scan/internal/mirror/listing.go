@@ -50,7 +50,7 @@ func parseListing(raw []byte, subject string) (listing, error) {
 		return listing{}, content.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
 	}
 	if err := database.CheckSchema(strings.Trim(string(any.SchemaVersion), `"`)); err != nil {
-		return listing{}, content.Within(err, subject)
+		return listing{}, of(err, subject)
 	}
 	var l listing
 	if err := json.Unmarshal(raw, &l.LatestDocument); err != nil {
@@ -126,10 +126,10 @@ func (r run) fromArchive(ctx context.Context, made next, l listing, origin vulnd
 	}
 	subject := "source " + r.From
 	if err := checkSum(archive, l.Checksum); err != nil {
-		return next{}, content.Within(err, subject)
+		return next{}, of(err, subject)
 	}
 	if err := unpack(ctx, archive, r.file()); err != nil {
-		return next{}, content.Within(err, subject)
+		return next{}, of(err, subject)
 	}
 	if archive == filepath.Join(r.Dir, archiveFile) {
 		if err := os.Remove(archive); err != nil { // the room is needed
@@ -137,10 +137,10 @@ func (r run) fromArchive(ctx context.Context, made next, l listing, origin vulnd
 		}
 	}
 	if err := database.Index(r.Dir); err != nil {
-		return next{}, content.Within(err, subject)
+		return next{}, of(err, subject)
 	}
 	if err := database.Says(r.file(), l.SchemaVersion.String(), l.Built.Time); err != nil {
-		return next{}, content.Within(err, subject)
+		return next{}, of(err, subject)
 	}
 	notes, err := malware.add(ctx, r)
 	made.notes = append(made.notes, notes...)

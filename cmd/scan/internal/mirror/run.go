@@ -136,7 +136,7 @@ func (r run) file() string { return filepath.Join(r.Dir, v6.VulnerabilityDBFileN
 // ready loads the database as a scan would, and packs it.
 func (r run) ready(ctx context.Context, made next) (vulndb.Artifact, string, error) {
 	if err := database.Check(ctx, r.file()); err != nil {
-		return vulndb.Artifact{}, "", content.Within(err, "source "+r.From)
+		return vulndb.Artifact{}, "", of(err, "source "+r.From)
 	}
 	if made.artifact != nil {
 		return *made.artifact, made.parts, nil
@@ -151,7 +151,7 @@ func (r run) ready(ctx context.Context, made next) (vulndb.Artifact, string, err
 		return vulndb.Artifact{}, "", err
 	}
 	if err := c.CheckAge(0, r.Now); err != nil {
-		return vulndb.Artifact{}, "", content.Within(err, "source "+r.From)
+		return vulndb.Artifact{}, "", of(err, "source "+r.From)
 	}
 	if c.Providers, c.Ecosystems, err = database.Describe(ctx, r.file()); err != nil {
 		return vulndb.Artifact{}, "", err
@@ -163,7 +163,7 @@ func (r run) ready(ctx context.Context, made next) (vulndb.Artifact, string, err
 	c.File, c.Parts = stored.File, stored.Parts
 	a, err := vulndb.Pack(c)
 	if err != nil {
-		return vulndb.Artifact{}, "", content.Within(err, "source "+r.From)
+		return vulndb.Artifact{}, "", of(err, "source "+r.From)
 	}
 	return a, stored.Dir, nil
 }
@@ -244,4 +244,13 @@ func fromMirror(ctx context.Context, r run) (next, error) {
 		return next{}, err
 	}
 	return next{artifact: &a, parts: r.Dir}, database.Agrees(r.file(), a.Config)
+}
+
+// of says what an error is about, if it does not say.
+func of(err error, subject string) error {
+	var e *content.Error
+	if errors.As(err, &e) && e.Subject == "" {
+		return &content.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
+	}
+	return content.Within(err, subject)
 }
