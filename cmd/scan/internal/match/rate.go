@@ -137,4 +137,3 @@ func worse(a, b findings.Level) bool {
 	levels := findings.Levels()
 	return slices.Index(levels, a) < slices.Index(levels, b)
 }
-

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/osv"
+	"github.com/revet-dev/revet/cmd/scan/internal/osv"
 )
 
 func parse(t *testing.T, raw string) osv.Record {
