@@ -1,0 +1,93 @@
+package layers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/diff/apply"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
+	digest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// containerd unpacks as containerd's unpacker does: it prepares a snapshot for each
+// layer, lets the diff service's applier unpack into its mounts, and commits it.
+type containerd struct {
+	name  string
+	shots snapshots.Snapshotter
+}
+
+func (c containerd) String() string { return c.name }
+
+func (c containerd) show(ctx context.Context, id string, stored []blob) (shown tree, refused, err error) {
+	var made []string
+	defer func() {
+		for len(made) > 0 && err == nil {
+			last := made[len(made)-1]
+			made = made[:len(made)-1]
+			err = c.shots.Remove(ctx, last)
+		}
+	}()
+	parent := ""
+	for i, b := range stored {
+		key := fmt.Sprintf("%s-%d", id, i)
+		mounts, err := c.shots.Prepare(ctx, key+"-active", parent)
+		if err != nil {
+			return nil, nil, err
+		}
+		made = append(made, key+"-active")
+		applier := apply.NewFileSystemApplier(provider{b})
+		descriptor := ocispec.Descriptor{MediaType: b.media, Digest: b.digest, Size: int64(len(b.stored))}
+		if _, err := applier.Apply(ctx, descriptor, mounts); err != nil {
+			return nil, fmt.Errorf("layer %d: %w", i+1, err), nil
+		}
+		if err := c.shots.Commit(ctx, key, key+"-active"); err != nil {
+			return nil, nil, err
+		}
+		made[len(made)-1] = key
+		parent = key
+	}
+	// A container gets a snapshot that it can write to, not a view: with one layer
+	// the two are mounted differently.
+	mounts, err := c.shots.Prepare(ctx, id, parent)
+	if err != nil {
+		return nil, nil, err
+	}
+	made = append(made, id)
+	walked := false
+	err = mount.WithTempMount(ctx, mounts, func(root string) error {
+		walked = true
+		shown, err = walk(root)
+		return err
+	})
+	if err != nil && !walked {
+		return nil, fmt.Errorf("mount: %w", err), nil
+	}
+	return shown, nil, err
+}
+
+// provider is a content store of one blob.
+type provider struct{ blob blob }
+
+func (p provider) ReaderAt(_ context.Context, d ocispec.Descriptor) (content.ReaderAt, error) {
+	if d.Digest != p.blob.digest {
+		return nil, fmt.Errorf("%s: %w", d.Digest, errdefs.ErrNotFound)
+	}
+	return readerAt{bytes.NewReader(p.blob.stored)}, nil
+}
+
+type readerAt struct{ *bytes.Reader }
+
+func (readerAt) Close() error { return nil }
+
+// blob is a layer as a registry stores it.
+type blob struct {
+	media  string
+	digest digest.Digest
+	diffID digest.Digest
+	stored []byte
+}
