@@ -131,7 +131,7 @@ func (p *pod) step(i int) (int, string) {
 		for name, value := range p.params {
 			a = strings.ReplaceAll(a, "$(params."+name+")", value)
 		}
-		a = strings.ReplaceAll(a, "$(params.expect)", "validate,scan,signature")
+		a = strings.ReplaceAll(a, "$(params.expect)", "layers,validate,scan,signature")
 		a = strings.ReplaceAll(a, "/tekton/results", "/tekton/"+p.steps[i].task)
 		if flag, value, ok := strings.Cut(a, "=/"); ok {
 			a = flag + "=" + filepath.Join(p.root, value)

@@ -69,7 +69,7 @@ func TestScannersFindingsReachTheVerdict(t *testing.T) {
 		t.Errorf("verdict %q on %q", got["verdict"], got["digest"])
 	}
 	want := verdict.Summary{
-		Counts: verdict.Counts{Images: 1, Checks: 2, Rules: summary.Counts.Rules, Errors: 2},
+		Counts: verdict.Counts{Images: 1, Checks: 3, Rules: summary.Counts.Rules, Errors: 2},
 		Levels: map[string]int{"critical": 1},
 		Findings: []outcome.Finding{
 			{Check: "validate", Rule: "forbidden-packages", Severity: report.SeverityError, Platform: "linux/amd64", Message: "it holds forbidden packages: telnetd 0.17"},

@@ -80,8 +80,9 @@ func newRoot(env environment) *cobra.Command {
 
 Revet records every push that an ImageTrigger admits in a ledger of
 ImageVerifications, and has each verified by a pipeline. These commands read
-the ledger. None of them changes anything, but for replay, which asks for
-another run, and compare-sandbox, which makes runs of its own.`,
+the ledger. Three of them change something: replay asks for another run,
+compare-sandbox makes runs of its own, and fill-database fills the database that
+runs compare packages with.`,
 		Example: `  # What was pushed here, and did it pass?
   kubectl revet get
 
@@ -97,6 +98,9 @@ another run, and compare-sandbox, which makes runs of its own.`,
   # Did any push slip through?
   kubectl revet coverage --verify
 
+  # Runs end in Error, as no vulnerability database is there
+  kubectl revet fill-database registry.example.com/revet/database:current
+
   # What does the sandbox cost?
   kubectl revet compare-sandbox demo/app:latest
 
@@ -108,7 +112,7 @@ another run, and compare-sandbox, which makes runs of its own.`,
 		// Without this, cobra answers an unknown command with the help and status 0.
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q; there are get, explain, replay, coverage, doctor, compare-sandbox, pushes and completion", args[0])
+				return usagef("there is no command %q; there are get, explain, replay, coverage, doctor, compare-sandbox, fill-database, pushes and completion", args[0])
 			}
 			return nil
 		},
@@ -118,7 +122,7 @@ another run, and compare-sandbox, which makes runs of its own.`,
 	root.SetOut(env.streams.Out)
 	root.SetErr(env.streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newCoverage(env), newDoctor(env), newCompareSandbox(env), newPushes(env), newCompletion())
+	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newCoverage(env), newDoctor(env), newCompareSandbox(env), newFillDatabase(env), newPushes(env), newCompletion())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

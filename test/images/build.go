@@ -42,14 +42,15 @@ func image(o Options, e edit, more ...v1.Layer) (artefact, error) {
 }
 
 func build(o Options, architecture string, e edit, more ...v1.Layer) (v1.Image, error) {
-	var layers []v1.Layer
-	for file, text := range []string{"base of " + architecture, "application for " + architecture} {
-		l, err := layer(fmt.Sprintf("file%d", file), text)
-		if err != nil {
-			return nil, err
-		}
-		layers = append(layers, l)
+	base, err := baseLayer(architecture)
+	if err != nil {
+		return nil, err
 	}
+	application, err := filesLayer([]file{{name: "app", mode: 0o755, content: []byte("application for " + architecture)}})
+	if err != nil {
+		return nil, err
+	}
+	layers := []v1.Layer{base, application}
 	for _, l := range more {
 		if m, ok := l.(misnamed); ok {
 			m.Layer = layers[0]
@@ -75,9 +76,21 @@ func build(o Options, architecture string, e edit, more ...v1.Layer) (v1.Image, 
 	return mutate.ConfigFile(img, config)
 }
 
-// layer packs one file.
-func layer(name, text string) (v1.Layer, error) {
-	return filesLayer([]file{{name: name, mode: 0o644, content: []byte(text)}})
+// baseLayer is a Debian 12 of two packages: an image in which no package is found
+// deserves no verdict that says anything of vulnerabilities.
+func baseLayer(architecture string) (v1.Layer, error) {
+	release, err := testdata.ReadFile("testdata/debian/os-release")
+	if err != nil {
+		return nil, err
+	}
+	var status strings.Builder
+	for _, p := range [][2]string{{"base-files", "12.4+deb12u11"}, {"tzdata", "2025b-0+deb12u1"}} {
+		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: %s\nVersion: %s\n\n", p[0], architecture, p[1])
+	}
+	return filesLayer([]file{
+		{name: "etc/os-release", mode: 0o644, content: release},
+		{name: "var/lib/dpkg/status", mode: 0o644, content: []byte(status.String())},
+	})
 }
 
 // zerosLayer packs one file of zeros without ever holding it.

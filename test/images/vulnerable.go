@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"testing/fstest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -29,6 +30,23 @@ func Records() fs.FS {
 		panic(err) // it is embedded
 	}
 	return records
+}
+
+// DebianRecords are those of Records that are about Debian.
+func DebianRecords() fs.FS {
+	debian := fstest.MapFS{}
+	names, err := fs.Glob(Records(), "DEBIAN-*.json")
+	if err != nil {
+		panic(err) // the pattern is a good one
+	}
+	for _, name := range names {
+		raw, err := fs.ReadFile(Records(), name)
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		debian[name] = &fstest.MapFile{Data: raw}
+	}
+	return debian
 }
 
 // Vulnerable are images that fail for their vulnerabilities, by Records and the

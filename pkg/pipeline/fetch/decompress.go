@@ -1,7 +1,10 @@
 package fetch
 
-import "io"
+import (
+	"io"
 
-// Decompress unpacks a layer as Fetch does, with bounded memory: by its bytes and
-// not by its media type. How much comes out is for the caller to bound.
-func Decompress(r io.Reader) (io.ReadCloser, error) { return decompress(r) }
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
+)
+
+// Decompress is [layers.Decompress].
+func Decompress(r io.Reader) (io.ReadCloser, error) { return layers.Decompress(r) }

@@ -7,7 +7,9 @@
 // as it is stored, and of every layer as it unpacks (the configuration's
 // diff_ids). Sizes, numbers, depth and the unpacked size are bounded, the latter
 // for each layer also as a multiple of its stored size; a layer is never held in
-// memory. A child that an index names and the registry does not have is an error,
+// memory. Where runtimes read the layers of an image differently, Fetched says so; what
+// cannot be unpacked at all (xz, encryption) is said there too, and its diff_id is not
+// compared. A child that an index names and the registry does not have is an error,
 // as is content that cannot run. Selected pulls only the chosen platforms of
 // an index; one that is not there is an error.
 //

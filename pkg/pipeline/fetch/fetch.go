@@ -10,6 +10,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
 )
 
@@ -28,6 +29,17 @@ type Limits struct {
 	// Ratio bounds what a layer unpacks to, as a multiple of its stored size. 0
 	// stands for DefaultRatio.
 	Ratio int64
+	// Entries bounds the files, directories and links of an image's layers. 0 stands
+	// for what layers.DefaultLimits says.
+	Entries int
+}
+
+// Fetched is an image, or an index with all that was chosen of it.
+type Fetched struct {
+	content.Tree
+	// Ambiguities are where runtimes read an image's layers differently, by the digest
+	// of its manifest. Whoever judges the image must not pass over them.
+	Ambiguities map[image.Digest][]layers.Ambiguity
 }
 
 const (
@@ -39,41 +51,42 @@ const (
 )
 
 // Fetch pulls what digest names from src into dir.
-func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir, limits Limits) (content.Tree, error) {
+func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir, limits Limits) (Fetched, error) {
 	return Selected(ctx, src, digest, nil, dir, limits)
 }
 
 // Selected is Fetch for chosen platforms of an index.
-func Selected(ctx context.Context, src Source, digest image.Digest, chosen content.Selection, dir layout.Dir, limits Limits) (content.Tree, error) {
+func Selected(ctx context.Context, src Source, digest image.Digest, chosen content.Selection, dir layout.Dir, limits Limits) (Fetched, error) {
 	if limits.Ratio <= 0 {
 		limits.Ratio = DefaultRatio
 	}
-	f := fetcher{src: src, dir: dir, unpacked: map[image.Digest]image.Digest{}, left: limits.Unpacked, ratio: limits.Ratio}
+	f := fetcher{src: src, dir: dir, stored: map[image.Digest]bool{}, left: limits.Unpacked, ratio: limits.Ratio, entries: limits.Entries}
 	tree, err := content.WalkSelected(ctx, digest, chosen, f.read)
 	if err != nil {
-		return content.Tree{}, explain(ctx, err)
+		return Fetched{}, explain(ctx, err)
 	}
 	if err := checkSize(tree, limits.Bytes); err != nil {
-		return content.Tree{}, err
+		return Fetched{}, err
 	}
+	out := Fetched{Tree: tree, Ambiguities: map[image.Digest][]layers.Ambiguity{}}
 	for _, img := range tree.Images {
-		for _, l := range img.Layers {
-			if err := f.layer(ctx, l); err != nil {
-				return content.Tree{}, content.Within(explain(ctx, err), "image "+img.Config.String())
-			}
+		found, err := f.image(ctx, img)
+		if err != nil {
+			return Fetched{}, content.Within(explain(ctx, err), "image "+img.Config.String())
 		}
+		out.Ambiguities[img.Manifest.Digest] = found
 	}
 	for _, a := range tree.Attachments {
 		for _, b := range a.Blobs {
 			if err := f.blob(ctx, "attachment", b); err != nil {
-				return content.Tree{}, content.Within(explain(ctx, err), "manifest "+a.Manifest.Digest.String())
+				return Fetched{}, content.Within(explain(ctx, err), "manifest "+a.Manifest.Digest.String())
 			}
 		}
 	}
 	if err := dir.Complete(tree.Root, chosen); err != nil {
-		return content.Tree{}, err
+		return Fetched{}, err
 	}
-	return tree, nil
+	return out, nil
 }
 
 // checkSize compares what the manifests promise with the limit, before a byte
@@ -113,11 +126,12 @@ func checkSize(tree content.Tree, limit int64) error {
 type fetcher struct {
 	src Source
 	dir layout.Dir
-	// unpacked maps each layer that is stored to its recomputed diff_id.
-	unpacked map[image.Digest]image.Digest
+	// stored are the layers that are in dir.
+	stored map[image.Digest]bool
 	// left is how many unpacked bytes may still come.
-	left  int64
-	ratio int64
+	left    int64
+	ratio   int64
+	entries int
 }
 
 // read is content.Read from the source, through the layout.
@@ -152,20 +166,20 @@ func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) e
 }
 
 // layer stores l and compares what it unpacks to with its diff_id.
-func (f *fetcher) layer(ctx context.Context, l content.Layer) error {
+func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l content.Layer) error {
 	subject := "layer " + l.Digest.String()
-	got, ok := f.unpacked[l.Digest]
-	if !ok {
+	if !f.stored[l.Digest] {
 		if err := f.blob(ctx, "layer", l.Descriptor); err != nil {
 			return err
 		}
-		var err error
-		if got, err = f.unpack(ctx, l.Descriptor); err != nil {
-			return about(subject, err)
-		}
-		f.unpacked[l.Digest] = got
+		f.stored[l.Digest] = true
 	}
-	if got != l.DiffID {
+	got, ok, err := f.unpack(ctx, checker, l.Descriptor)
+	if err != nil {
+		return about(subject, err)
+	}
+	// What nobody can unpack has no diff_id to compare; the checker tells of it.
+	if ok && got != l.DiffID {
 		return content.Errorf(content.ReasonCorrupted, subject,
 			"it unpacks to the digest %s, where the configuration says %s", got, l.DiffID)
 	}

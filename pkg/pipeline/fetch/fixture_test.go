@@ -157,8 +157,8 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	if err != nil {
 		return content.Tree{}, dir, err
 	}
-	tree, err := fetch.Selected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
-	return tree, dir, err
+	fetched, err := fetch.Selected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
+	return fetched.Tree, dir, err
 }
 
 // layerOf packs one file of some bytes.

@@ -11,7 +11,9 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
 // Fetch pulls an image by digest into a layout.
@@ -20,6 +22,8 @@ type Fetch struct {
 	Layout    string
 	Platforms string
 	Limits    fetch.Limits
+	// Severity judges layers that runtimes read differently; nil makes it an error.
+	Severity LayerSeverity
 }
 
 // NewFetch returns the command line of the step.
@@ -31,6 +35,10 @@ func NewFetch() *cobra.Command {
 		Long: `Pulls an image, or an index with all that it names, into an OCI image layout.
 The digests of manifests, configurations, layers and unpacked layers are
 recomputed; anything that does not fit is an error.
+
+Layers that runtimes read differently (containerd, containers/storage, those that
+pull lazily) are findings of the rule ambiguous-layers, in DIR/reports/layers.json:
+what one of them shows, another scanner or runtime may not see.
 
 Credentials are those of the Docker configuration ($DOCKER_CONFIG, else
 ~/.docker/config.json). Registries are spoken to over TLS, except for those
@@ -48,13 +56,17 @@ that end in .crt in that directory hold further certificate authorities.`,
 	f.Int64Var(&o.Limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
 	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
 	f.Int64Var(&o.Limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
+	f.IntVar(&o.Limits.Entries, "max-entries", layers.DefaultLimits().Entries, "most files, directories and links that the layers of an image may have")
 	return command.Require(cmd, "reference", "layout")
 }
 
 // Run does the work of the step.
 func (o Fetch) Run(ctx context.Context, out io.Writer) error {
-	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 {
-		return fmt.Errorf("--max-bytes, --max-unpacked-bytes and --max-ratio must be positive")
+	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 || o.Limits.Entries <= 0 {
+		return fmt.Errorf("--max-bytes, --max-unpacked-bytes, --max-ratio and --max-entries must be positive")
+	}
+	if o.Severity == nil {
+		o.Severity = alwaysError
 	}
 	ref, options, err := o.open()
 	if err != nil {
@@ -80,12 +92,19 @@ func (o Fetch) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	layers, bytes := 0, int64(0)
+	found := layersReport(tree, o.Severity(ref.String()))
+	if err := report.Write(dir.Path(), found); err != nil {
+		return err
+	}
+	for _, f := range found.Findings {
+		fmt.Fprintf(out, "%s: %s: %s: %s\n", f.Severity, f.Platform, f.Rule, f.Message)
+	}
+	count, bytes := 0, int64(0)
 	for _, i := range tree.Images {
-		layers += len(i.Layers)
+		count += len(i.Layers)
 		bytes += i.Size()
 	}
-	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, platforms not chosen %d, in %s\n",
-		ref, len(tree.Images), layers, bytes, len(tree.Attachments), len(tree.Unselected), time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, platforms not chosen %d, ambiguities %d, in %s\n",
+		ref, len(tree.Images), count, bytes, len(tree.Attachments), len(tree.Unselected), len(found.Findings), time.Since(start).Round(time.Millisecond))
 	return nil
 }

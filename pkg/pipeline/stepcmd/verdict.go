@@ -30,8 +30,8 @@ at), summary (JSON) and report. A failed check gives the verdict fail, and the
 step succeeds; a check that did not report, or looked at something else, is an
 error. Without --results they are printed.`,
 		Example: `  step verdict --layout /tmp/image
-  step verdict --layout /tmp/image --results /tmp/results --expect validate,scan
-  step verdict --results /tmp/results --expect validate,scan,signature -- "$SCAN" "$SIGNATURE"`,
+  step verdict --layout /tmp/image --results /tmp/results --expect layers,validate,scan
+  step verdict --results /tmp/results --expect layers,validate,scan,signature -- "$SCAN" "$SIGNATURE"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runVerdict(cmd.Context(), cmd.OutOrStdout(), dir, expect, args, *results)
 		},

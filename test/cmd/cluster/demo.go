@@ -29,10 +29,10 @@ var errUnexpected = errors.New("the account is not as expected: see above, and t
 func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Push a good and a bad image to a cluster of its own and show both verified",
-		Long: "Bring a cluster up with Knative, Tekton and Revet, push a good and a bad image, show each hop to the\n" +
-			"verdict while it happens, and take the cluster down. The exit status is 0 only if one image passed, one\n" +
-			"failed and none was lost.",
+		Short: "Push three images to a cluster of its own and show each verified",
+		Long: "Bring a cluster up with Knative, Tekton and Revet, fill its vulnerability database, push three images, show\n" +
+			"each hop to the verdict while it happens, and take the cluster down. One image passes, one breaks rules, and\n" +
+			"one is a Go program with a known vulnerability. The exit status is 0 only if that is what came of them.",
 		Example: "  cluster demo",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -95,6 +95,12 @@ func prepareDemo(ctx context.Context, s *stack.Stack) error {
 	if err := s.AddNamespace(ctx, demoNamespace, stack.Direct); err != nil {
 		return err
 	}
+	if err := s.FillDatabase(ctx); err != nil {
+		return err
+	}
+	if err := s.UseDatabase(ctx, demoNamespace); err != nil {
+		return err
+	}
 	if err := s.AddTrigger(ctx, demoNamespace); err != nil {
 		return err
 	}
@@ -106,12 +112,13 @@ func pushDemo(ctx context.Context, s *stack.Stack, info *node.Info) (demo.Accoun
 	if err != nil {
 		return demo.Account{}, err
 	}
-	fmt.Fprintf(s.Out, "\nPushing two images to %s. RuntimeClass %s.\n", info.RegistryHost, node.KataNote)
+	fmt.Fprintf(s.Out, "\nPushing three images to %s. RuntimeClass %s.\n", info.RegistryHost, node.KataNote)
 	return demo.Run(ctx, demo.Options{
 		Config: config, Registry: info.RegistryHost, Namespace: demoNamespace, Out: s.Out, Timeout: demoTimeout,
 	}, []demo.Push{
 		{Name: "good", Stream: "good", Tag: "1.0", Sample: images.Good()},
 		{Name: "bad", Stream: "bad", Tag: "1.0", Sample: images.Bad()},
+		{Name: "old", Stream: "old", Tag: "1.0", Sample: images.GoProgram()},
 	})
 }
 
@@ -122,10 +129,10 @@ func tellDemo(ctx context.Context, s *stack.Stack, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "\n$ kubectl get imageverifications -n %s\n%s", demoNamespace, table)
-	story, err := s.Revet(ctx, "explain", "-n", demoNamespace, demoNamespace+"/bad:1.0")
+	story, err := s.Revet(ctx, "explain", "-n", demoNamespace, demoNamespace+"/old:1.0")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n$ kubectl revet explain -n %s %s/bad:1.0\n%s\n", demoNamespace, demoNamespace, story)
+	fmt.Fprintf(out, "\n$ kubectl revet explain -n %s %s/old:1.0\n%s\n", demoNamespace, demoNamespace, story)
 	return nil
 }

@@ -20,6 +20,12 @@ func playground(ctx context.Context, o node.Options, info *node.Info) error {
 	if err := s.AddNamespace(ctx, demoNamespace, stack.Direct); err != nil {
 		return err
 	}
+	if err := s.FillDatabase(ctx); err != nil {
+		return err
+	}
+	if err := s.UseDatabase(ctx, demoNamespace); err != nil {
+		return err
+	}
 	if err := s.AddTrigger(ctx, demoNamespace); err != nil {
 		return err
 	}

@@ -1,0 +1,206 @@
+package layers
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+)
+
+// Blobs is where layers are read from.
+type Blobs interface {
+	Blob(digest image.Digest) (io.ReadCloser, error)
+}
+
+// Check finds where runtimes read the layers of img differently.
+func Check(ctx context.Context, blobs Blobs, img content.Image, limits Limits) ([]Ambiguity, error) {
+	c := NewChecker(blobs, limits)
+	for _, l := range img.Layers {
+		if _, err := c.Layer(ctx, l.Descriptor, io.Discard); err != nil {
+			return nil, err
+		}
+	}
+	return c.Finish()
+}
+
+// Checker is Check for whoever reads the layers anyway: layer by layer, the lowest
+// first.
+type Checker struct {
+	b     *builder
+	blobs Blobs
+	left  int64
+	layer int
+	// rubbish counts the layers that are no archives.
+	rubbish int
+}
+
+// NewChecker begins an image.
+func NewChecker(blobs Blobs, limits Limits) *Checker {
+	limits = limits.filled()
+	return &Checker{b: newBuilder(limits), blobs: blobs, left: limits.Unpacked}
+}
+
+// Layer reads the next layer and writes all that it unpacks to into unpacked. It
+// returns false for a layer that cannot be unpacked; an Ambiguity then says so.
+func (c *Checker) Layer(ctx context.Context, d content.Descriptor, unpacked io.Writer) (bool, error) {
+	read, err := c.read(ctx, d, unpacked)
+	c.layer++
+	return read, subject(ctx, "layer "+d.Digest.String(), err)
+}
+
+// Finish returns what was found in the layers, in their order. An image that has
+// layers of which none is an archive is none.
+func (c *Checker) Finish() ([]Ambiguity, error) {
+	if c.layer > 0 && c.rubbish == c.layer {
+		return nil, content.Errorf(content.ReasonNotAnImage, "", "none of its %d layers is an archive that a runtime could unpack", c.layer)
+	}
+	return c.b.found.all, nil
+}
+
+func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Writer) (bool, error) {
+	c.b.begin(c.layer, d.Digest)
+	if encrypted(d.MediaType) {
+		c.b.tell(Unreadable, "", "it is encrypted: what is in it only those see who have a key")
+		return false, c.b.end()
+	}
+	blob, err := c.blobs.Blob(d.Digest)
+	if err != nil {
+		return false, err
+	}
+	defer blob.Close()
+	sum := sha256.New()
+	stored := bufio.NewReaderSize(contextReader{ctx, io.TeeReader(blob, sum)}, 64<<10)
+	p, err := packed(stored)
+	if err != nil {
+		return false, err
+	}
+	_, err = stored.Peek(1)
+	c.b.media(d.MediaType, p, errors.Is(err, io.EOF))
+	if p == xzipped {
+		c.b.tell(Unreadable, "", "it is compressed with xz, and was not looked into; build the image again with gzip or zstd")
+	} else if err := c.unpack(stored, unpacked); err != nil {
+		return false, corrupted(err)
+	}
+	if err := finish(stored, sum, d.Digest); err != nil {
+		return false, err
+	}
+	return p != xzipped, c.b.end()
+}
+
+// finish reads what is left of a blob and recomputes its digest.
+func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
+	if _, err := io.Copy(io.Discard, stored); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want.Hex() {
+		return content.Errorf(content.ReasonCorrupted, "", "its bytes in the image layout have the digest sha256:%s", got)
+	}
+	return nil
+}
+
+// unpack reads the archive in stored, and what comes after it.
+func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
+	u, err := decompress(stored)
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	counted := &counter{r: u, left: &c.left, max: c.b.limits.Unpacked}
+	all := bufio.NewReaderSize(io.TeeReader(counted, unpacked), 64<<10)
+	archive := tar.NewReader(all)
+	c.b.archive = archive
+	for first := true; ; first = false {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			c.rubbish++
+			c.b.tell(Unreadable, "", "it is no archive; runtimes refuse the image")
+			_, err := io.Copy(io.Discard, all)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.b.entry(h); err != nil {
+			return err
+		}
+	}
+	after := &zeros{}
+	if _, err := io.Copy(after, all); err != nil {
+		return err
+	}
+	if after.other {
+		c.b.tell(AfterEnd, "", "there is data after the end of the archive: Go's tar ends there, other tools read on")
+	}
+	if u.trailing {
+		c.b.tell(AfterEnd, "", "there is data after the end of the compressed stream: some runtimes refuse the layer, others pass over it")
+	}
+	return nil
+}
+
+// zeros notes whether anything but zeros is written to it.
+type zeros struct{ other bool }
+
+func (z *zeros) Write(p []byte) (int, error) {
+	for _, c := range p {
+		if c != 0 {
+			z.other = true
+			break
+		}
+	}
+	return len(p), nil
+}
+
+// counter bounds what is unpacked.
+type counter struct {
+	r    io.Reader
+	left *int64
+	max  int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if *c.left -= int64(n); *c.left < 0 {
+		return 0, tooLarge("its layers unpack to too many bytes", c.max, "--max-unpacked-bytes")
+	}
+	return n, err
+}
+
+// corrupted is err, unless it says itself what it is.
+func corrupted(err error) error {
+	var (
+		e    *content.Error
+		disk *storeError
+	)
+	if err == nil || errors.As(err, &e) || errors.As(err, &disk) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return content.Errorf(content.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
+}
+
+// subject makes err one about a layer.
+func subject(ctx context.Context, name string, err error) error {
+	var e *content.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return content.Errorf(content.ReasonTimedOut, name, "time ran out while it was looked into; raise --timeout of the step: %w", ctx.Err())
+	case errors.As(err, &e) && e.Subject == "":
+		return &content.Error{Reason: e.Reason, Subject: name, Err: e.Err}
+	case e != nil:
+		return err
+	default:
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+}

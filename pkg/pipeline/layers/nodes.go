@@ -1,0 +1,215 @@
+package layers
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+	"strings"
+)
+
+// Type is what an entry is.
+type Type uint8
+
+// The types. The zero value is none of them.
+const (
+	File Type = iota + 1
+	Dir
+	Symlink
+	CharDevice
+	BlockDevice
+	Fifo
+	// whiteout is the mark of a layer that what lies below is gone.
+	whiteout
+)
+
+// ref names a node; 0 is none.
+type ref uint32
+
+const root ref = 1
+
+// node is a name in a directory. It holds no pointers and little else, so that
+// millions of them cost neither the collector nor the memory much.
+type node struct {
+	parent, child, prev, next ref
+	inode                     uint32 // shared by hard links
+	name                      uint32 // where it begins in names
+	made, told                uint32 // when the layer made it, and when it had an entry of its own
+	opaque                    uint32 // when a marker was last read in it
+	length                    uint8
+	kind                      Type
+	cleared                   cleared
+}
+
+// cleared is why the layer's own entries removed what lay below a directory.
+type cleared uint8
+
+const (
+	byWhiteout cleared = 1 << iota
+	byReplacing
+)
+
+const (
+	blockBits = 12
+	blockSize = 1 << blockBits
+)
+
+// nodes is a tree of names.
+type nodes struct {
+	seed  maphash.Seed
+	all   [][]node // in blocks, so that growing copies nothing
+	used  int      // with the one that stands for none
+	free  ref      // a list of unused ones, by next
+	index map[uint64]ref
+	text  *text
+}
+
+func newNodes(seed maphash.Seed, t *text) *nodes {
+	n := &nodes{seed: seed, index: map[uint64]ref{}, text: t}
+	n.alloc() // 0 is none
+	n.at(n.alloc()).kind = Dir
+	return n
+}
+
+func (n *nodes) at(r ref) *node { return &n.all[r>>blockBits][r&(blockSize-1)] }
+
+func (n *nodes) alloc() ref {
+	if n.free != 0 {
+		r := n.free
+		n.free = n.at(r).next
+		*n.at(r) = node{}
+		return r
+	}
+	if n.used>>blockBits == len(n.all) {
+		n.all = append(n.all, make([]node, blockSize))
+	}
+	n.used++
+	return ref(n.used - 1) //nolint:gosec // entries are bounded far below
+}
+
+func (n *nodes) bytes(r ref) []byte {
+	d := n.at(r)
+	return n.text.get(d.name, int(d.length))
+}
+
+func (n *nodes) name(r ref) string { return string(n.bytes(r)) }
+
+func (n *nodes) key(parent ref, name string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(n.seed)
+	_, _ = h.Write([]byte{byte(parent), byte(parent >> 8), byte(parent >> 16), byte(parent >> 24)}) // never fails
+	_, _ = h.WriteString(name)
+	return h.Sum64()
+}
+
+// find returns the node of that name in parent. The seed is random, so that nobody
+// can make two names collide.
+func (n *nodes) find(parent ref, name string) ref {
+	if parent == 0 {
+		return 0
+	}
+	return n.index[n.key(parent, name)]
+}
+
+// add makes a node; there is none of the name.
+func (n *nodes) add(parent ref, name string) (ref, error) {
+	at, err := n.text.put(name)
+	if err != nil {
+		return 0, err
+	}
+	r := n.alloc()
+	d, p := n.at(r), n.at(parent)
+	d.parent, d.next, d.name, d.length = parent, p.child, at, uint8(len(name)) //nolint:gosec // at most maxName
+	if p.child != 0 {
+		n.at(p.child).prev = r
+	}
+	p.child = r
+	n.index[n.key(parent, name)] = r
+	return r, nil
+}
+
+// remove takes r and all below it away, and returns how many that were.
+func (n *nodes) remove(r ref) int {
+	count := n.clear(r) + 1
+	d := n.at(r)
+	delete(n.index, n.key(d.parent, n.name(r)))
+	if d.prev != 0 {
+		n.at(d.prev).next = d.next
+	} else {
+		n.at(d.parent).child = d.next
+	}
+	if d.next != 0 {
+		n.at(d.next).prev = d.prev
+	}
+	*d = node{next: n.free}
+	n.free = r
+	return count
+}
+
+// clear takes all below r away.
+func (n *nodes) clear(r ref) int {
+	count := 0
+	for c := n.at(r).child; c != 0; c = n.at(r).child {
+		count += n.remove(c)
+	}
+	return count
+}
+
+// path returns the path of r from the root.
+func (n *nodes) path(r ref) string {
+	var names []string
+	for ; r != root; r = n.at(r).parent {
+		names = append(names, n.name(r))
+	}
+	slices.Reverse(names)
+	return strings.Join(names, "/")
+}
+
+// sorted returns the children of r by their names.
+func (n *nodes) sorted(r ref) []ref {
+	var all []ref
+	for c := n.at(r).child; c != 0; c = n.at(c).next {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b ref) int { return bytes.Compare(n.bytes(a), n.bytes(b)) })
+	return all
+}
+
+// text holds the bytes of names, one after another.
+type text struct {
+	blocks [][]byte
+	size   int
+}
+
+const textBits = 16
+
+func (t *text) put(s string) (uint32, error) {
+	if t.size+len(s) > maxNameBytes {
+		return 0, tooMany("bytes of names", maxNameBytes)
+	}
+	if n := len(t.blocks); n == 0 || len(t.blocks[n-1])+len(s) > 1<<textBits {
+		t.blocks = append(t.blocks, make([]byte, 0, 1<<textBits))
+	}
+	b := len(t.blocks) - 1
+	at := b<<textBits | len(t.blocks[b])
+	t.blocks[b] = append(t.blocks[b], s...)
+	t.size += len(s)
+	return uint32(at), nil //nolint:gosec // below maxNameBytes
+}
+
+func (t *text) get(at uint32, length int) []byte {
+	b, i := at>>textBits, int(at&(1<<textBits-1))
+	return t.blocks[b][i : i+length]
+}
+
+// adopt makes a node in parent like from of another tree, without its children.
+func (n *nodes) adopt(parent ref, other *nodes, from ref) ref {
+	r := n.alloc()
+	f, d, p := other.at(from), n.at(r), n.at(parent)
+	*d = node{parent: parent, next: p.child, inode: f.inode, name: f.name, length: f.length, kind: f.kind}
+	if p.child != 0 {
+		n.at(p.child).prev = r
+	}
+	p.child = r
+	n.index[n.key(parent, n.name(r))] = r
+	return r
+}
