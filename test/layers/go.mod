@@ -9,6 +9,7 @@ require (
 	github.com/containerd/errdefs v1.0.0
 	github.com/opencontainers/go-digest v1.0.0
 	github.com/opencontainers/image-spec v1.1.1
+	github.com/revet-dev/revet v0.0.0-00010101000000-000000000000
 	github.com/sirupsen/logrus v1.10.2
 	go.podman.io/storage v1.65.1
 	golang.org/x/sys v0.49.0

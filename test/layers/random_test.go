@@ -184,7 +184,7 @@ func (g *generator) tidy(loose int) []entry {
 	for range 1 + g.IntN(6) {
 		lower := slices.Sorted(maps.Keys(g.tree))
 		if len(lower) > 0 && g.IntN(4) == 0 {
-			if p := pick(g, lower...); own[p] == "" && !g.covers(own, p) && !g.under(removed, p) && !g.touches(own, p) {
+			if p := pick(g, lower...); own[p] == "" && !g.covers(own, p) && !g.under(removed, p) && !g.touches(own, p) && !g.above(removed, p) {
 				removed[p] = true
 				out = append(out, file(path.Join(path.Dir(p), ".wh."+path.Base(p)), ""))
 			}
@@ -227,7 +227,7 @@ func (g *generator) tidyEntry(parent string, own map[string]string, removed map[
 		emit(symlink(p, pick(g, targets...)), "symlink")
 	case n < 10 && len(files) > 0:
 		emit(hard(p, pick(g, files...)), "file")
-	case n < 11:
+	case n < 11 && g.tree[p] == "": // no build tool puts one in the place of a file
 		emit(char(p, 1, 3), "device")
 	default:
 		emit(file(p, ""), "file")
@@ -275,6 +275,16 @@ func (g *generator) covers(own map[string]string, p string) bool {
 // touches reports whether the layer has something below p.
 func (g *generator) touches(own map[string]string, p string) bool {
 	for q := range own {
+		if strings.HasPrefix(q, p+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// above reports whether p is above one of all.
+func (g *generator) above(all map[string]bool, p string) bool {
+	for q := range all {
 		if strings.HasPrefix(q, p+"/") {
 			return true
 		}

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // tree is what a container sees below its root, by path.
@@ -117,9 +115,6 @@ func look(path string) (node, error) {
 		if info.Mode()&fs.ModeCharDevice != 0 {
 			n.kind = "char"
 		}
-		if s, ok := info.Sys().(*syscall.Stat_t); ok {
-			n.content = fmt.Sprintf("%d/%d", unix.Major(s.Rdev), unix.Minor(s.Rdev))
-		}
 	case fs.ModeNamedPipe:
 		n.kind = "fifo"
 	default:
@@ -137,6 +132,13 @@ type difference struct {
 // unread reports whether a runtime shows a file that was not read, or other content.
 func (d difference) unread() bool {
 	return d.shown.names() && (d.ours.kind != d.shown.kind || d.ours.content != d.shown.content)
+}
+
+// onlyDevice reports whether nothing that can be read is concerned: one of the two is
+// a device or a pipe, and the other one too, or nothing.
+func (d difference) onlyDevice() bool {
+	readable := func(n node) bool { return n.names() || n.kind == "dir" || n.kind == "unreachable" }
+	return !readable(d.ours) && !readable(d.shown)
 }
 
 // onlyMode reports whether nothing but permissions differs.
