@@ -106,8 +106,17 @@ func (c comparison) complaints() []string {
 			}
 		}
 	}
-	if strings.HasSuffix(c.stack.name, "-tidy") && c.agreed() && (len(c.ours.alarms) > 0 || c.ours.refused != nil) {
-		out = append(out, "a false alarm: all runtimes show what build tools wrote, and show the same")
+	if c.stack.family() != "tidy" {
+		return out
+	}
+	// A runtime that refuses everything would agree with anything.
+	for _, r := range c.runtimes {
+		if r.refused != nil {
+			out = append(out, fmt.Sprintf("%s refuses what build tools write", r.runtime))
+		}
+	}
+	if c.agreed() && (len(c.ours.alarms) > 0 || c.ours.refused != nil) {
+		out = append(out, "a false alarm: all runtimes show what build tools write, and show the same")
 	}
 	return out
 }

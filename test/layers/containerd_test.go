@@ -37,7 +37,8 @@ func (c containerd) show(ctx context.Context, id string, stored []blob) (shown t
 		key := fmt.Sprintf("%s-%d", id, i)
 		mounts, err := c.shots.Prepare(ctx, key+"-active", parent)
 		if err != nil {
-			return nil, nil, err
+			// The native snapshotter copies what is below, and cannot copy everything.
+			return nil, fmt.Errorf("layer %d: %w", i+1, err), nil
 		}
 		made = append(made, key+"-active")
 		applier := apply.NewFileSystemApplier(provider{b})
@@ -55,7 +56,7 @@ func (c containerd) show(ctx context.Context, id string, stored []blob) (shown t
 	// the two are mounted differently.
 	mounts, err := c.shots.Prepare(ctx, id, parent)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("container: %w", err), nil
 	}
 	made = append(made, id)
 	walked := false

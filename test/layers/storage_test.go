@@ -38,7 +38,8 @@ func (s storage) show(_ context.Context, id string, stored []blob) (shown tree, 
 	for i, b := range stored {
 		key := fmt.Sprintf("%s-%d", id, i)
 		if err := s.driver.Create(key, parent, nil); err != nil {
-			return nil, nil, err
+			// vfs copies what is below, and cannot copy everything that it unpacked.
+			return nil, fmt.Errorf("layer %d: %w", i+1, err), nil
 		}
 		made = append(made, key)
 		if err := s.apply(key, b); err != nil {
@@ -47,7 +48,7 @@ func (s storage) show(_ context.Context, id string, stored []blob) (shown tree, 
 		parent = key
 	}
 	if err := s.driver.CreateReadWrite(id, parent, nil); err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("container: %w", err), nil
 	}
 	made = append(made, id)
 	root, err := s.driver.Get(id, graphdriver.MountOpts{})
