@@ -28,6 +28,8 @@ type Descriptor struct {
 	Digest    image.Digest `json:"digest"`
 	Size      int64        `json:"size"`
 	Platform  *Platform    `json:"platform,omitempty"`
+	// Annotations are the pusher's words, bounded by the manifest's size.
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Platform is what an image claims to run on.

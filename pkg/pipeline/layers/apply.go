@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"path"
 	"strings"
 
@@ -32,8 +33,8 @@ type builder struct {
 	inodes inodes
 	text   text
 	keep   keeper // nil for Check
-	// archive is where the content of the present entry is read from.
-	archive *tar.Reader
+	// content is where that of the present entry is read from.
+	content io.Reader
 
 	layer   int
 	digest  image.Digest
@@ -325,7 +326,11 @@ func (b *builder) replace(at place, base, name string, kind Type) (ref, error) {
 		}
 		return own, nil
 	case d.kind == Dir:
-		b.tell(Replaced, name, "the layer has a directory, and then something else in its place: runtimes refuse that, or show one or the other")
+		// At the end runtimes date each directory that had an entry, through a link that
+		// has taken its place, and give up if there is none.
+		if b.own.dated(own) || kind == Symlink && d.told != 0 {
+			b.tell(Replaced, name, "the layer has a directory with others in it, and then something else in its place: most runtimes refuse the layer")
+		}
 		b.own.clear(own)
 	}
 	if d.kind != whiteout {

@@ -84,9 +84,13 @@ func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Wr
 	}
 	_, err = stored.Peek(1)
 	c.b.media(d.MediaType, p, errors.Is(err, io.EOF))
+	tables, err := c.tables(d)
+	if err != nil {
+		return false, err
+	}
 	if p == xzipped {
 		c.b.tell(Unreadable, "", "it is compressed with xz, and was not looked into; build the image again with gzip or zstd")
-	} else if err := c.unpack(stored, unpacked); err != nil {
+	} else if err := c.unpack(stored, unpacked, tables); err != nil {
 		return false, corrupted(err)
 	}
 	if err := finish(stored, sum, d.Digest); err != nil {
@@ -107,7 +111,7 @@ func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
 }
 
 // unpack reads the archive in stored, and what comes after it.
-func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
+func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) error {
 	u, err := decompress(stored)
 	if err != nil {
 		return err
@@ -115,25 +119,11 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
 	defer u.Close()
 	counted := &counter{r: u, left: &c.left, max: c.b.limits.Unpacked}
 	all := bufio.NewReaderSize(io.TeeReader(counted, unpacked), 64<<10)
-	archive := tar.NewReader(all)
-	c.b.archive = archive
-	for first := true; ; first = false {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
-			c.rubbish++
-			c.b.tell(Unreadable, "", "it is no archive; runtimes refuse the image")
-			_, err := io.Copy(io.Discard, all)
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		if err := c.b.entry(h); err != nil {
-			return err
-		}
+	if err := c.archive(tar.NewReader(all), tables); errors.Is(err, errNoArchive) {
+		_, err := io.Copy(io.Discard, all)
+		return err
+	} else if err != nil {
+		return err
 	}
 	after := &zeros{}
 	if _, err := io.Copy(after, all); err != nil {
@@ -146,6 +136,43 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer) error {
 		c.b.tell(AfterEnd, "", "there is data after the end of the compressed stream: some runtimes refuse the layer, others pass over it")
 	}
 	return nil
+}
+
+var errNoArchive = errors.New("no archive")
+
+// archive reads the entries of a layer.
+func (c *Checker) archive(r *tar.Reader, tables []*table) error {
+	compare := comparison{b: c.b, tables: tables}
+	for first := true; ; first = false {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			compare.finish()
+			return nil
+		}
+		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			c.rubbish++
+			c.b.tell(Unreadable, "", "it is no archive; runtimes refuse the image")
+			return errNoArchive
+		}
+		if err != nil {
+			return err
+		}
+		c.b.content = r
+		content := compare.begin(h)
+		if content != nil {
+			c.b.content = io.TeeReader(r, content)
+		}
+		if err := c.b.entry(h); err != nil {
+			return err
+		}
+		if content == nil {
+			continue
+		}
+		if _, err := io.Copy(io.Discard, c.b.content); err != nil {
+			return err
+		}
+		compare.end()
+	}
 }
 
 // zeros notes whether anything but zeros is written to it.

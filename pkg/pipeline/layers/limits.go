@@ -48,7 +48,7 @@ const (
 	maxHops      = 255       // links that lead to one another
 	maxNameBytes = 128 << 20 // of all names and of what symbolic links name
 	stepsEach    = 32        // directories on the way to an entry, on average
-	maxTOC       = 96 << 20  // of a table of contents
+	maxTOC       = 48 << 20  // of a table of contents
 	maxWindow    = 128 << 20 // that a zstd stream may make the reader hold
 )
 

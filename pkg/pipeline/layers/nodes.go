@@ -49,7 +49,7 @@ const (
 )
 
 const (
-	blockBits = 12
+	blockBits = 10
 	blockSize = 1 << blockBits
 )
 
@@ -152,6 +152,16 @@ func (n *nodes) clear(r ref) int {
 		count += n.remove(c)
 	}
 	return count
+}
+
+// dated reports whether a directory below r had an entry of its own.
+func (n *nodes) dated(r ref) bool {
+	for c := n.at(r).child; c != 0; c = n.at(c).next {
+		if d := n.at(c); d.kind == Dir && (d.told != 0 || n.dated(c)) {
+			return true
+		}
+	}
+	return false
 }
 
 // path returns the path of r from the root.

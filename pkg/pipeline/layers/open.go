@@ -51,7 +51,7 @@ func Open(ctx context.Context, blobs Blobs, img content.Image, limits Limits, te
 		if h.Size > c.b.limits.File {
 			return 0, tooLarge(fmt.Sprintf("its file %.200q has %d bytes", h.Name, h.Size), c.b.limits.File, "--max-file-bytes")
 		}
-		return kept.put(contextReader{ctx, c.b.archive}, h.Size)
+		return kept.put(contextReader{ctx, c.b.content}, h.Size)
 	}
 	for _, l := range img.Layers {
 		if _, err := c.Layer(ctx, l.Descriptor, io.Discard); err != nil {

@@ -1,0 +1,205 @@
+package layers
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// table is a table of contents.
+type table struct {
+	entries map[string]*tableEntry
+}
+
+// tableEntry is what a table of contents says of a path.
+type tableEntry struct {
+	Type       string
+	Link       string
+	Mode       int64
+	Size       int64
+	UID, GID   int64
+	Major      int64
+	Minor      int64
+	Digest     string
+	Attributes map[string]string // as they are, not in base64
+	Chunks     []chunk
+}
+
+// chunk is a part of a file that runtimes pull by itself, and believe by its digest.
+type chunk struct {
+	Offset, Size int64
+	Digest       string
+	Zeros        bool
+}
+
+// parseTable reads a table of contents. Parsers differ over keys that come twice or
+// are empty: these are refused.
+func parseTable(raw []byte) (*table, error) {
+	t := &table{entries: map[string]*tableEntry{}}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	err := object(d, func(key string) error {
+		if key != "entries" {
+			return skip(d)
+		}
+		var last string
+		return array(d, func() error { return t.entry(d, &last) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more after it")
+	}
+	return t, nil
+}
+
+// entry reads one entry; last is the path of the file before it.
+func (t *table) entry(d *json.Decoder, last *string) error {
+	e := &tableEntry{}
+	c := chunk{}
+	name, kind := "", ""
+	err := object(d, func(key string) error {
+		switch key {
+		case "name":
+			return value(d, &name)
+		case "type":
+			return value(d, &e.Type)
+		case "linkname":
+			return value(d, &e.Link)
+		case "mode":
+			return value(d, &e.Mode)
+		case "size":
+			return value(d, &e.Size)
+		case "uid":
+			return value(d, &e.UID)
+		case "gid":
+			return value(d, &e.GID)
+		case "devmajor":
+			return value(d, &e.Major)
+		case "devminor":
+			return value(d, &e.Minor)
+		case "digest":
+			return value(d, &e.Digest)
+		case "chunkoffset":
+			return value(d, &c.Offset)
+		case "chunksize":
+			return value(d, &c.Size)
+		case "chunkdigest":
+			return value(d, &c.Digest)
+		case "chunktype":
+			return value(d, &kind)
+		case "xattrs":
+			return e.attributes(d)
+		default:
+			return skip(d)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if kind != "" && kind != "zeros" {
+		return fmt.Errorf("a part of %.100q has the type %.100q", name, kind)
+	}
+	c.Zeros = kind == "zeros"
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if e.Type == "chunk" {
+		f := t.entries[name]
+		if f == nil || name != *last {
+			return fmt.Errorf("a part of %.100q does not follow its file", name)
+		}
+		f.Chunks = append(f.Chunks, c)
+		return nil
+	}
+	if t.entries[name] != nil {
+		return fmt.Errorf("it has %.100q twice", name)
+	}
+	e.Chunks = []chunk{c}
+	t.entries[name] = e
+	*last = name
+	return nil
+}
+
+func (e *tableEntry) attributes(d *json.Decoder) error {
+	e.Attributes = map[string]string{}
+	return member(d, func(key string) error {
+		var text string
+		if err := value(d, &text); err != nil {
+			return err
+		}
+		if _, ok := e.Attributes[key]; ok {
+			return fmt.Errorf("it has the attribute %.100q twice", key)
+		}
+		raw, err := base64.StdEncoding.DecodeString(text)
+		e.Attributes[key] = string(raw)
+		return err
+	})
+}
+
+// object reads an object whose keys are told apart whatever their case.
+func object(d *json.Decoder, f func(key string) error) error {
+	seen := map[string]bool{}
+	return member(d, func(key string) error {
+		key = strings.ToLower(key)
+		if key == "" || seen[key] {
+			return fmt.Errorf("it has the key %.100q twice, or an empty one", key)
+		}
+		seen[key] = true
+		return f(key)
+	})
+}
+
+func member(d *json.Decoder, f func(key string) error) error {
+	if err := delimiter(d, '{'); err != nil {
+		return err
+	}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		key, ok := token.(string)
+		if !ok {
+			return errors.New("a key is no text")
+		}
+		if err := f(key); err != nil {
+			return err
+		}
+	}
+	return delimiter(d, '}')
+}
+
+func array(d *json.Decoder, f func() error) error {
+	if err := delimiter(d, '['); err != nil {
+		return err
+	}
+	for d.More() {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return delimiter(d, ']')
+}
+
+func delimiter(d *json.Decoder, want json.Delim) error {
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	if token != want {
+		return fmt.Errorf("there is %.100v where %v belongs", token, want)
+	}
+	return nil
+}
+
+func value(d *json.Decoder, into any) error { return d.Decode(into) }
+
+func skip(d *json.Decoder) error {
+	var any json.RawMessage
+	return d.Decode(&any)
+}
