@@ -19,12 +19,38 @@ func TestLayersAgreeWithRuntimes(t *testing.T) {
 	figures := newFigures()
 	for i, s := range chosen(t) {
 		c := compareStack(t, all, fmt.Sprintf("stack%d", i), s)
-		figures.add(c)
+		if outcome := figures.add(c); *tell != "" && strings.Contains(outcome, *tell) {
+			t.Logf("%s:\n%s", outcome, c)
+		}
 		for _, complaint := range c.complaints() {
 			t.Errorf("%s\n%s", complaint, c)
 		}
 	}
 	t.Log(figures)
+}
+
+// The comparison can fail: with the check taken out, it finds the tricks that the
+// check is there for.
+func TestComparisonFindsWhatTheCheckTells(t *testing.T) {
+	all := runtimes(t, os.Getenv(scratch))
+	stacks := adversarialStacks()
+	for i, name := range []string{
+		"root-opaque/1", "root-opaque/2", "root-opaque/3", "root-opaque/14", // at the root a marker hides nothing, or all
+		"whiteout-and-entry/1", "whiteout-and-entry/3", "whiteout-and-entry/6", // a directory and its whiteout
+		"through-link/2", "through-link/4", "overlay-xattr/1",
+	} {
+		at := slices.IndexFunc(stacks, func(s stack) bool { return s.name == "adversarial/"+name })
+		if at < 0 {
+			t.Fatalf("there is no stack adversarial/%s", name)
+		}
+		c := compareStack(t, all, fmt.Sprintf("seen%d", i), stacks[at])
+		if len(c.ours.alarms) == 0 {
+			t.Errorf("nothing is told of\n%s", c)
+		}
+		if c.ours.alarms = nil; len(c.complaints()) == 0 {
+			t.Errorf("nobody would have seen\n%s", c)
+		}
+	}
 }
 
 // chosen are the stacks that the flags ask for.
@@ -155,7 +181,7 @@ func (c comparison) String() string {
 		if r.refused != nil {
 			fmt.Fprintf(&out, "  %s refuses: %.300v\n", r.runtime, r.refused)
 		}
-		for i, d := range append(slices.Clone(r.differs), r.modes...) {
+		for i, d := range slices.Concat(r.differs, r.devices, r.modes) {
 			if i == 5 {
 				out.WriteString("    and more\n")
 				break
@@ -184,7 +210,7 @@ func newFigures() *figures {
 		falseKinds: map[layers.Kind]int{}, falseByFamily: map[string]int{}, falseExamples: map[layers.Kind]string{}, stacksByFamily: map[string]int{}}
 }
 
-func (f *figures) add(c comparison) {
+func (f *figures) add(c comparison) string {
 	f.stacks++
 	family := c.stack.family()
 	f.stacksByFamily[family]++
@@ -240,9 +266,10 @@ func (f *figures) add(c comparison) {
 			}
 		}
 	default:
-		outcome = "all agree, not told"
+		outcome = "all agree, nothing told"
 	}
 	f.outcomes[outcome]++
+	return outcome
 }
 
 // family is what the stack is one of: a sort of random ones, or a kind of trick.

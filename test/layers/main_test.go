@@ -18,6 +18,7 @@ var (
 	random      = flag.Int("random", 300, "how many random stacks to compare")
 	adversarial = flag.Int("adversarial", -1, "how many adversarial stacks to compare; -1 is all")
 	seed        = flag.Uint64("seed", 1, "what the random stacks are made from")
+	tell        = flag.String("tell", "", "tell of every stack whose outcome contains this, as \"not told\"")
 	only        = flag.String("only", "", "the name of the only stack to compare, as a failure prints it")
 )
 

@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// Random stacks are of three sorts, by turns. Tidy ones hold what build tools write,
+// Random stacks are of four sorts, by turns. Tidy ones hold what build tools write,
 // and are the measure of false alarms. Loose ones are tidy but for one entry in six;
-// wild ones obey no rule.
-var sorts = []string{"tidy", "loose", "wild"}
+// wild ones obey no rule; dense ones have so few names that everything meets.
+var sorts = []string{"tidy", "loose", "wild", "dense"}
 
 // randomStack returns the stack of a seed and a number, always the same.
 func randomStack(seed uint64, number int) stack {
@@ -27,6 +27,8 @@ func randomStack(seed uint64, number int) stack {
 			s.layers = append(s.layers, of(g.tidy(0)...))
 		case "loose":
 			s.layers = append(s.layers, of(g.tidy(6)...))
+		case "dense":
+			s.layers = append(s.layers, of(g.dense()...))
 		default:
 			s.layers = append(s.layers, of(g.wild()...))
 		}
@@ -57,8 +59,12 @@ var (
 		strings.Repeat("w", 255), "m/i/s/s/i/n/g", "a/b", "a/b/c", "l/a", "l/b", "l/s/a", "d/l/a", "d/l/x/y", "x/a",
 	}
 	whiteoutNames = []string{
-		".wh..wh..opq", ".wh.a", ".wh.d", ".wh.l", ".wh.x", ".wh.s", ".wh.var", ".wh.", ".wh..", ".wh...", ".wh..wh.a", ".wh..wh.",
-		".wh..wh.plnk", ".wh..wh.aufs", ".wh..wh..opq", ".wh..wh..opq", ".wh..wh.plnk/1", ".wh.a/b",
+		".wh..wh..opq", ".wh..wh..opq", ".wh..wh..opq", ".wh.a", ".wh.d", ".wh.l", ".wh.x", ".wh.s", ".wh.var", ".wh.b", ".wh.c",
+		".wh.usr", ".wh.e", ".wh.lib",
+	}
+	// Some runtimes refuse most of these.
+	oddWhiteouts = []string{
+		".wh.", ".wh..", ".wh...", ".wh..wh.a", ".wh..wh.", ".wh..wh.plnk", ".wh..wh.aufs", ".wh..wh.plnk/1", ".wh.a/b",
 	}
 	targets = []string{
 		"a", "b", "../a", "/a", "d", "/d", "../d", ".", "/", "..", "../..", "../../../../a", "l", "/l", "d/l", "missing",
@@ -99,10 +105,36 @@ func (g *generator) wild() []entry {
 	return out
 }
 
+// dense is a layer of a few entries of a few names.
+func (g *generator) dense() []entry {
+	names := []string{"a", "d", "d/a", "d/b", "l", "l/a", "l/d", "d/l", "d/l/a", "d/d", "d/d/a"}
+	var out []entry
+	for range 1 + g.IntN(4) {
+		name := pick(g, names...)
+		switch n := g.IntN(20); {
+		case n < 6:
+			out = append(out, file(name, g.text()))
+		case n < 10:
+			out = append(out, dir(pick(g, "d", "d/d", "l", "a", name)))
+		case n < 13:
+			out = append(out, symlink(pick(g, "l", "d/l", "l", name), pick(g, "d", "/d", ".", "..", "d/d", "../d", "a", "l", "/")))
+		case n < 14 && len(out) > 0:
+			out = append(out, hard(name, strings.TrimSuffix(pick(g, out...).name, "/")))
+		case n < 17:
+			out = append(out, file(path.Join(path.Dir(name), ".wh."+path.Base(name)), ""))
+		case n < 19:
+			out = append(out, file(pick(g, "d", "l", "d/d", "d/l", "d", ".")+"/.wh..wh..opq", ""))
+		default:
+			out = append(out, char(name, 0, 0))
+		}
+	}
+	return out
+}
+
 // odd is an entry that obeys no rule, after others of its layer.
 func (g *generator) odd(before []entry) entry {
 	e := g.oddEntry(before)
-	if e.raw == nil && e.format == 0 && g.IntN(16) == 0 {
+	if e.raw == nil && (e.typ == tar.TypeReg || e.typ == tar.TypeDir) && g.IntN(10) == 0 {
 		e = e.with(pick(g, xattrNames...), pick(g, xattrValues...))
 	}
 	if g.IntN(12) == 0 {
@@ -125,12 +157,21 @@ func (g *generator) oddEntry(before []entry) entry {
 	case n < 42:
 		// A link to what is not there is refused by all, and says nothing more.
 		to := pick(g, g.name(), pick(g, targets...))
-		if len(before) > 0 && g.IntN(5) > 0 {
-			to = pick(g, before...).name
+		linkable := slices.DeleteFunc(slices.Clone(before), func(e entry) bool {
+			return e.typ == tar.TypeDir || e.typ == tar.TypeXGlobalHeader || strings.Contains(e.name, ".wh.")
+		})
+		if len(linkable) > 0 {
+			if g.IntN(8) > 0 {
+				to = pick(g, linkable...).name
+			}
+		} else if g.IntN(4) > 0 {
+			return file(g.name(), g.text())
 		}
 		return hard(g.name(), to)
 	case n < 53:
-		return file(path.Join(pick(g, "", "", pick(g, dirNames...), "l", "d/l"), pick(g, whiteoutNames...)), "")
+		return file(path.Join(pick(g, "", "", "l", pick(g, dirNames...), pick(g, dirNames...)), pick(g, whiteoutNames...)), "")
+	case n < 54:
+		return file(path.Join(pick(g, "", pick(g, dirNames...)), pick(g, oddWhiteouts...)), "")
 	case n < 55:
 		e := file(pick(g, "", "d/", "l/")+pick(g, whiteoutNames...), "")
 		e.typ = pick[byte](g, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo)
