@@ -35,6 +35,8 @@ type node struct {
 	name                      uint32 // where it begins in names
 	made, told                uint32 // when the layer made it, and when it had an entry of its own
 	opaque                    uint32 // when a marker was last read in it
+	hash                      uint32
+	chain                     ref // the next one in the bucket
 	length                    uint8
 	kind                      Type
 	cleared                   cleared
@@ -55,16 +57,19 @@ const (
 
 // nodes is a tree of names.
 type nodes struct {
-	seed  maphash.Seed
-	all   [][]node // in blocks, so that growing copies nothing
-	used  int      // with the one that stands for none
-	free  ref      // a list of unused ones, by next
-	index map[uint64]ref
-	text  *text
+	seed maphash.Seed
+	all  [][]node // in blocks, so that growing copies nothing
+	used int      // with the one that stands for none
+	free ref      // a list of unused ones, by next
+	// buckets are a hash table by directory and name: a map of Go costs three times
+	// as much. The seed is random, so that nobody can fill one bucket.
+	buckets []ref
+	count   int
+	text    *text
 }
 
 func newNodes(seed maphash.Seed, t *text) *nodes {
-	n := &nodes{seed: seed, index: map[uint64]ref{}, text: t}
+	n := &nodes{seed: seed, buckets: make([]ref, 64), text: t}
 	n.alloc() // 0 is none
 	n.at(n.alloc()).kind = Dir
 	return n
@@ -93,21 +98,57 @@ func (n *nodes) bytes(r ref) []byte {
 
 func (n *nodes) name(r ref) string { return string(n.bytes(r)) }
 
-func (n *nodes) key(parent ref, name string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(n.seed)
-	_, _ = h.Write([]byte{byte(parent), byte(parent >> 8), byte(parent >> 16), byte(parent >> 24)}) // never fails
-	_, _ = h.WriteString(name)
-	return h.Sum64()
+// hash mixes a name with its directory.
+func (n *nodes) hash(parent ref, name uint64) uint32 {
+	const odd = 0x9e3779b1                            // spreads what follows one another
+	return uint32(name^name>>32) ^ uint32(parent)*odd //nolint:gosec // as many bits as are needed
 }
 
-// find returns the node of that name in parent. The seed is random, so that nobody
-// can make two names collide.
+func (n *nodes) bucket(hash uint32) *ref { return &n.buckets[int(hash)&(len(n.buckets)-1)] }
+
+// find returns the node of that name in parent.
 func (n *nodes) find(parent ref, name string) ref {
 	if parent == 0 {
 		return 0
 	}
-	return n.index[n.key(parent, name)]
+	hash := n.hash(parent, maphash.String(n.seed, name))
+	for r := *n.bucket(hash); r != 0; r = n.at(r).chain {
+		if d := n.at(r); d.hash == hash && d.parent == parent && string(n.bytes(r)) == name {
+			return r
+		}
+	}
+	return 0
+}
+
+// enter puts a node into its bucket.
+func (n *nodes) enter(r ref) {
+	if n.count++; n.count > len(n.buckets) {
+		old := n.buckets
+		n.buckets = make([]ref, 2*len(old))
+		for _, first := range old {
+			for r := first; r != 0; {
+				d := n.at(r)
+				next := d.chain
+				b := n.bucket(d.hash)
+				d.chain, *b = *b, r
+				r = next
+			}
+		}
+	}
+	d := n.at(r)
+	d.hash = n.hash(d.parent, maphash.Bytes(n.seed, n.bytes(r)))
+	b := n.bucket(d.hash)
+	d.chain, *b = *b, r
+}
+
+// leave takes a node out of its bucket.
+func (n *nodes) leave(r ref) {
+	n.count--
+	at := n.bucket(n.at(r).hash)
+	for *at != r {
+		at = &n.at(*at).chain
+	}
+	*at = n.at(r).chain
 }
 
 // add makes a node; there is none of the name.
@@ -123,7 +164,7 @@ func (n *nodes) add(parent ref, name string) (ref, error) {
 		n.at(p.child).prev = r
 	}
 	p.child = r
-	n.index[n.key(parent, name)] = r
+	n.enter(r)
 	return r, nil
 }
 
@@ -131,7 +172,7 @@ func (n *nodes) add(parent ref, name string) (ref, error) {
 func (n *nodes) remove(r ref) int {
 	count := n.clear(r) + 1
 	d := n.at(r)
-	delete(n.index, n.key(d.parent, n.name(r)))
+	n.leave(r)
 	if d.prev != 0 {
 		n.at(d.prev).next = d.next
 	} else {
@@ -220,6 +261,6 @@ func (n *nodes) adopt(parent ref, other *nodes, from ref) ref {
 		n.at(p.child).prev = r
 	}
 	p.child = r
-	n.index[n.key(parent, n.name(r))] = r
+	n.enter(r)
 	return r
 }
