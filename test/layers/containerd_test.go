@@ -19,6 +19,9 @@ import (
 type containerd struct {
 	name  string
 	shots snapshots.Snapshotter
+	// parallel unpacks every layer for itself, and joins them afterwards, as the
+	// unpacker does with the overlay snapshotter where it may unpack several at once.
+	parallel bool
 }
 
 func (c containerd) String() string { return c.name }
@@ -35,18 +38,27 @@ func (c containerd) show(ctx context.Context, id string, stored []blob) (shown t
 	parent := ""
 	for i, b := range stored {
 		key := fmt.Sprintf("%s-%d", id, i)
-		mounts, err := c.shots.Prepare(ctx, key+"-active", parent)
+		below, above := parent, []snapshots.Opt(nil)
+		if c.parallel && i > 0 {
+			below, above = "", []snapshots.Opt{snapshots.WithParent(parent)}
+		}
+		mounts, err := c.shots.Prepare(ctx, key+"-active", below)
 		if err != nil {
 			// The native snapshotter copies what is below, and cannot copy everything.
 			return nil, fmt.Errorf("layer %d: %w", i+1, err), nil
 		}
 		made = append(made, key+"-active")
+		if c.parallel && i > 0 {
+			// A snapshot without a parent is a plain directory. The applier must take it
+			// for the upper one of an overlay, else it loses the whiteouts.
+			mounts = []mount.Mount{{Type: "overlay", Source: "overlay", Options: []string{"upperdir=" + mounts[0].Source}}}
+		}
 		applier := apply.NewFileSystemApplier(provider{b})
 		descriptor := ocispec.Descriptor{MediaType: b.media, Digest: b.digest, Size: int64(len(b.stored))}
 		if _, err := applier.Apply(ctx, descriptor, mounts); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", i+1, err), nil
 		}
-		if err := c.shots.Commit(ctx, key, key+"-active"); err != nil {
+		if err := c.shots.Commit(ctx, key, key+"-active", above...); err != nil {
 			return nil, nil, err
 		}
 		made[len(made)-1] = key

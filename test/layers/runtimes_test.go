@@ -45,7 +45,9 @@ func runtimes(t *testing.T, dir string) []unpacker {
 	copies, err := vfs.Init(filepath.Join(options.Root, "vfs"), with(t, options, "vfs"))
 	must(t, err)
 	return []unpacker{
-		containerd{"containerd overlay", overlays}, containerd{"containerd native", natives},
+		containerd{name: "containerd overlay", shots: overlays},
+		containerd{name: "containerd overlay, in parallel", shots: overlays, parallel: true},
+		containerd{name: "containerd native", shots: natives},
 		storage{"containers/storage overlay", over}, storage{"containers/storage vfs", copies},
 	}
 }
