@@ -66,6 +66,7 @@ func newPod(t *testing.T) *pod {
 	for _, param := range pipeline.Spec.Params {
 		p.params[param.Name] = param.Default
 	}
+	p.params["scan"] = "Off" // the scanner is another program; scanned stands for it
 	for _, file := range []string{"300-scan-image.yaml", "310-verify-signature.yaml", "320-join-verdict.yaml"} {
 		p.add(file)
 	}
@@ -294,7 +295,10 @@ func TestTaskWithoutAVerdict(t *testing.T) {
 			p.write("/etc/revet/rules/rules.yaml", "rules:\n- {name: r, message: m, expression: \"image.config.labels['x'] == ''\"}")
 		}, validated, `rule "r" (line 2), image linux/amd64`},
 		{"a check that did not run", func(p *pod) { p.steps = slices.Delete(p.steps, validated, published) }, 1, `check "validate": no report`},
-		{"a database without a scan", func(p *pod) { p.params["database"] = "registry.example.com/db:1" }, published, `check "scan": no report`},
+		{"a scan that did not report", func(p *pod) { p.params["scan"] = "On" }, published, `check "scan": no report`},
+		{"a scan that did not report, and a database that is named", func(p *pod) { p.params["scan"], p.params["database"] = "On", "registry.example.com/db:1" }, published, `check "scan": no report`},
+		{"a scan that is neither on nor off", func(p *pod) { p.params["scan"] = "off" }, published, `invalid argument "off" for "--scan" flag: accepted are On and Off`},
+		{"a scan of which nothing is said", func(p *pod) { p.params["scan"] = "" }, published, `invalid argument "" for "--scan" flag: accepted are On and Off`},
 		{"a way of publishing that is none", func(p *pod) { p.params["publish"] = "always" }, published, "referrers, required and none"},
 		{"a report that must be published and cannot", func(p *pod) {
 			p.params["publish"] = "required"

@@ -58,7 +58,7 @@ func TestScannersFindingsReachTheVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	asOf := time.Now().Add(-50 * time.Hour).UTC().Truncate(time.Second)
-	p.params["database"] = "registry.example.com/db:1"
+	p.params["scan"], p.params["database"] = "On", "registry.example.com/db:1"
 	p.before = func(i int) {
 		if p.steps[i].args[0] == "validate" {
 			p.scanned(database, asOf)

@@ -54,7 +54,7 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 		return nil, fmt.Errorf("the Image %q: %w: %w", e.Spec.Digest, imageverification.ErrNoFacts, err)
 	}
 	content := apiserver.Content(img, children)
-	if content.Runnable("") && apiserver.Unplaced(img) {
+	if content.Runnable() && apiserver.Unplaced(img) {
 		if content, err = f.unplaced(ctx, t, e, content); err != nil {
 			return nil, err
 		}

@@ -76,7 +76,7 @@ func TestFactsComeFromTheImageObject(t *testing.T) {
 	if diff := cmp.Diff(want, got.Facts); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
-	if !got.Content.Runnable("v1") {
+	if !got.Content.Runnable() {
 		t.Error("an image with a root file system is not runnable")
 	}
 }
@@ -97,7 +97,7 @@ func TestFactsOfAnIndexAddItsChildrenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Facts.Layers != 2 || got.Facts.Size != 200 || len(got.Facts.Platforms) != 3 || !got.Content.Runnable("v1") {
+	if got.Facts.Layers != 2 || got.Facts.Size != 200 || len(got.Facts.Platforms) != 3 || !got.Content.Runnable() {
 		t.Errorf("facts %+v, content %+v; want 2 layers, 200 bytes, 3 platforms, runnable", got.Facts, got.Content)
 	}
 }
@@ -132,7 +132,7 @@ func TestListsOfReportsCannotRun(t *testing.T) {
 			trigger, entry := pushOf(v1alpha1.RepositoryImageStream, test.digest)
 			entry.Spec.Repository.Pull = s.host + "/demo/app"
 			got, err := f.Read(t.Context(), trigger, entry, nil)
-			if err != nil || got.Content.Runnable("sha256-"+strings.Repeat("a", 64)) != test.want {
+			if err != nil || got.Content.Runnable() != test.want {
 				t.Errorf("content %+v, %v; want runnable %t", got, err, test.want)
 			}
 		})

@@ -55,5 +55,5 @@ func (d *detector) detect(changes []change) push.Result {
 // Runnable decides from the Images that inputs showed.
 func (d *detector) Runnable(tag string, digest image.Digest) bool {
 	img, ok := d.images[digest.String()]
-	return !ok || apiserver.Content(img, d.images).Runnable(tag)
+	return !ok || apiserver.Content(img, d.images).Runnable()
 }

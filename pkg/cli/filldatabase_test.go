@@ -70,7 +70,9 @@ func TestFillDatabase(t *testing.T) {
 			c, connect := writable(t, interceptor.Funcs{Create: endJob(test.end)}, objects...)
 			r := runCLI("", func(f *clusterFlags) (cluster, error) {
 				cl, err := connect(f)
-				cl.logs = func(context.Context, string, string, *corev1.PodLogOptions) ([]byte, error) { return []byte("mirrored\n"), nil }
+				cl.logs = func(context.Context, string, string, *corev1.PodLogOptions) ([]byte, error) {
+					return []byte("mirrored\n"), nil
+				}
 				return cl, err
 			}, append([]string{"fill-database"}, test.args...)...)
 			got := outcome{Status: r.status, Output: r.out + r.errOut}

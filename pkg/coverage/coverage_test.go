@@ -79,7 +79,7 @@ func (s *site) MayGet(context.Context, sweep.Account, string, string) (bool, err
 
 func (s *site) Content(_ context.Context, d image.Digest) (image.Content, error) {
 	if d == s.artefact {
-		return image.Content{Kind: image.ContentImage, LayerTypes: []string{"application/x-signature"}}, nil
+		return image.Content{Kind: image.ContentImage, OtherConfig: true}, nil
 	}
 	return image.Content{}, nil
 }

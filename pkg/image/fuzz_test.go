@@ -62,33 +62,3 @@ func digestTravels(t *testing.T, d image.Digest) {
 		t.Errorf("%q comes back as %v: %v", d, back, err)
 	}
 }
-
-// A name alone never exempts an image: what has a layer of a root file system
-// and declares a platform runs, whatever it is called; and what a tag changes,
-// it changes only for what declares nothing.
-func FuzzRunnability(f *testing.F) {
-	f.Add("sha256-"+hexA+".sig", tarGzip, signing, "amd64", true)
-	f.Add("latest", signing, inToto, "", false)
-	f.Add("sha256-"+hexA+".att", tarGzip, tarGzip, "unknown", false)
-	f.Fuzz(func(t *testing.T, tag, layer, other, architecture string, command bool) {
-		c := image.Content{Kind: image.ContentImage, Architecture: architecture, Command: command, LayerTypes: []string{layer, other}}
-		declares := command || (architecture != "" && architecture != "unknown")
-		rootFS := image.IsRootFSLayer(layer) || image.IsRootFSLayer(other)
-		got := c.Runnable(tag)
-		switch {
-		case declares && !got:
-			t.Errorf("%+v under %q cannot run: %s", c, tag, c.Runnability(tag))
-		case !declares && !rootFS && got:
-			t.Errorf("%+v under %q can run: %s", c, tag, c.Runnability(tag))
-		case !declares && rootFS && !got && !strings.HasPrefix(tag, "sha256-"):
-			t.Errorf("%+v is exempt by the tag %q", c, tag)
-		}
-		index := image.Content{Kind: image.ContentIndex, Children: []image.Content{c, {}}}
-		if !index.Runnable(tag) {
-			t.Errorf("an index with a child that was not read cannot run")
-		}
-		if one := (image.Content{Kind: image.ContentIndex, Children: []image.Content{c}}); one.Runnable(tag) != got {
-			t.Errorf("an index of one child runs: %t, the child: %t", one.Runnable(tag), got)
-		}
-	})
-}

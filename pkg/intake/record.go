@@ -112,7 +112,7 @@ func (i *Intake) recordOne(ctx context.Context, t *Trigger, p push.Push, read fu
 		c.fail(err)
 		return
 	}
-	if !img.Content.Runnable(p.Tag) {
+	if !img.Content.Runnable() {
 		i.exempt.add(exemption{p.Tag, p.Digest})
 		i.tellSkips(ctx, []push.Skip{{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Reason: push.NotRunnable}})
 		return

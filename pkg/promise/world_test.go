@@ -169,9 +169,9 @@ var (
 
 // content is what the Image object of a digest tells.
 func content(d image.Digest) image.Content {
-	c := image.Content{Kind: image.ContentImage, Architecture: "amd64", LayerTypes: []string{"application/vnd.oci.image.layer.v1.tar+gzip"}}
+	c := image.Content{Kind: image.ContentImage}
 	if d.String() == digestOf(artefact) {
-		c.Architecture, c.LayerTypes = "", []string{"application/vnd.dev.cosign.simplesigning.v1+json"}
+		c.OtherConfig = true
 	}
 	return c
 }

@@ -3,30 +3,30 @@ package registry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// manifest is one manifest or index, with its configuration if it is an image's.
-type manifest struct {
-	mediaType types.MediaType
-	image     *v1.Manifest
-	index     *v1.IndexManifest
-	config    *v1.ConfigFile
-}
+// What is read to tell what a digest is. Beyond it the digest is not known, and
+// so it is verified.
+const (
+	maxListed  = 1024    // children of an index, up to the first that can run
+	maxProof   = 4 << 20 // bytes of them, and of layers, together
+	maxSniffed = 512     // of a blob that an index declares to be no manifest
+)
 
-// reader reads the manifests of one repository.
+// reader reads the content of one repository. Its methods tell what content is.
 type reader struct {
 	repository name.Repository
 	puller     *remote.Puller
+	left       int64 // of maxProof
 }
 
 func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*reader, error) {
@@ -38,131 +38,158 @@ func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*r
 	if err != nil {
 		return nil, err
 	}
-	return &reader{repository, puller}, nil
+	return &reader{repository, puller, maxProof}, nil
 }
 
-// Content returns what tells whether a digest can run. It looks into the children
-// of an index only where none names a platform, as in the list that clients keep
-// of an image's signatures and reports: that costs up to two requests each, and
-// what is not known is runnable.
+// Content returns what tells whether a digest can run: of its manifest, of a
+// config or small layers where these may prove that it cannot, and of the
+// children of an index up to the first that can. What of these cannot be read is
+// not known, and that is runnable; an error is of the digest itself.
 func (c *Client) Content(ctx context.Context, ref image.Reference, as Account) (image.Content, error) {
 	r, err := c.reader(ctx, ref.Repository(), as)
 	if err != nil {
 		return image.Content{}, classify(ref.String(), err)
 	}
-	m, err := r.read(ctx, ref.Digest())
+	m, err := r.manifest(ctx, ref.Digest())
 	if err != nil {
 		return image.Content{}, classify(ref.String(), err)
 	}
-	content := m.content()
-	if m.index != nil {
-		content.Children, err = r.unplaced(ctx, m.index)
+	return r.content(ctx, m, maxDepth), nil
+}
+
+// maxDepth is how deep indexes in indexes are looked into.
+const maxDepth = 2
+
+// content decides what a manifest is, and an index with up to depth within it.
+func (r *reader) content(ctx context.Context, m manifest, depth int) image.Content {
+	switch {
+	case m.unknown != nil:
+		return image.Content{}
+	case !m.IsIndex():
+		return m.Content(ctx, r.proof)
+	default:
+		return r.children(ctx, m, depth)
 	}
+}
+
+// children looks at the children of an index until one can run, or is not known.
+func (r *reader) children(ctx context.Context, m manifest, depth int) image.Content {
+	index := image.Content{Kind: image.ContentIndex}
+	seen := map[image.Digest]bool{}
+	for _, d := range m.Manifests {
+		if seen[d.Digest] {
+			continue
+		}
+		seen[d.Digest] = true
+		if depth == 0 || len(seen) > maxListed || r.left <= 0 || ctx.Err() != nil {
+			return index
+		}
+		child := r.child(ctx, d, depth-1)
+		index.Children = append(index.Children, child)
+		if child.Runnable() {
+			return index
+		}
+	}
+	index.Complete = true
+	return index
+}
+
+// child decides what an index names. What it declares to be no manifest may be
+// one all the same, and is a blob only if the registry does not have it as one.
+func (r *reader) child(ctx context.Context, d image.Descriptor, depth int) image.Content {
+	m, err := r.manifest(ctx, d.Digest)
+	switch {
+	case err == nil:
+		r.left -= int64(len(m.raw))
+		return r.content(ctx, m, depth)
+	case reason(err) == NotFound && !d.NamesManifest():
+		return r.blob(ctx, d)
+	default:
+		return image.Content{}
+	}
+}
+
+// blob decides what a blob is that an index names beside its manifests. Its
+// beginning is enough to see that it is no JSON, which saves reading large ones.
+func (r *reader) blob(ctx context.Context, d image.Descriptor) image.Content {
+	blob, err := r.open(ctx, d.Digest)
 	if err != nil {
-		return image.Content{}, classify(ref.String(), err)
+		return image.Content{}
 	}
-	return content, nil
+	defer func() { _ = blob.Close() }()
+	begin, err := io.ReadAll(io.LimitReader(blob, maxSniffed))
+	if err != nil {
+		return image.Content{}
+	}
+	r.left -= int64(len(begin))
+	if image.NoJSONObject(begin) {
+		return image.Content{Kind: image.ContentBlob}
+	}
+	whole, err := r.proof(ctx, image.KindBlob, d, maxProof)
+	if err != nil {
+		return image.Content{}
+	}
+	return image.BlobContent(whole)
 }
 
-// unplaced returns the content of the children of an index none of which names a
-// platform; of any other index nothing. It stops at the first that can run.
-func (r *reader) unplaced(ctx context.Context, index *v1.IndexManifest) ([]image.Content, error) {
-	if len(index.Manifests) > maxChildren {
-		return nil, nil
-	}
-	for _, desc := range index.Manifests {
-		if p := desc.Platform; p != nil && p.OS != "unknown" {
-			return nil, nil
-		}
-	}
-	var children []image.Content
-	for _, desc := range index.Manifests {
-		d, err := image.ParseDigest(desc.Digest.String())
-		if err != nil {
-			return nil, nil //nolint:nilerr // it is not known what this is, and so it is runnable
-		}
-		child, err := r.read(ctx, d)
-		switch {
-		case err != nil && reason(err) == NotFound:
-			return nil, nil
-		case err != nil:
-			return nil, fmt.Errorf("the child %s: %w", d, err)
-		}
-		content := child.content()
-		children = append(children, content)
-		if content.Runnable("") {
-			break
-		}
-	}
-	return children, nil
+// manifest is what is read of a digest that the registry has as a manifest.
+type manifest struct {
+	image.Manifest
+	raw []byte
+	// unknown is why it is not known what runtimes make of it, if it is not.
+	unknown error
 }
 
-// read gets a manifest by digest, recomputes the digest, and gets its
-// configuration.
-func (r *reader) read(ctx context.Context, d image.Digest) (*manifest, error) {
+// manifest gets a manifest by digest and recomputes the digest. What it is, its
+// fields say, whatever the Content-Type.
+func (r *reader) manifest(ctx context.Context, d image.Digest) (manifest, error) {
 	desc, err := r.puller.Get(ctx, r.repository.Digest(d.String()))
 	if err != nil {
-		return nil, err
+		return manifest{}, err
 	}
 	// The library compares the digest of the bytes with the one that was asked
 	// for, except for a signed manifest of schema 1, where it believes a header.
 	if got, _, err := v1.SHA256(bytes.NewReader(desc.Manifest)); err != nil || got.String() != d.String() {
-		return nil, fmt.Errorf("%w: the registry answered with the content of %s", errInvalid, got)
+		return manifest{}, fmt.Errorf("%w: the registry answered with the content of %s", errInvalid, got)
 	}
-	m := &manifest{mediaType: desc.MediaType}
-	if desc.MediaType.IsIndex() {
-		if m.index, err = v1.ParseIndexManifest(bytes.NewReader(desc.Manifest)); err != nil {
-			return nil, fmt.Errorf("%w: %w", errInvalid, err)
-		}
-		return m, nil
-	}
-	if m.image, err = v1.ParseManifest(bytes.NewReader(desc.Manifest)); err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	if m.image.Config.MediaType.IsConfig() {
-		m.config, err = r.config(ctx, m.image.Config.Digest)
-	}
-	return m, err
+	m := manifest{raw: desc.Manifest}
+	m.Manifest, m.unknown = image.ParseManifest(desc.Manifest, "")
+	return m, nil
 }
 
-func (r *reader) config(ctx context.Context, h v1.Hash) (*v1.ConfigFile, error) {
-	d, err := image.ParseDigest(h.String())
+// proof is an image.Read within what is left of maxProof.
+func (r *reader) proof(ctx context.Context, _ image.Kind, d image.Descriptor, limit int64) ([]byte, error) {
+	raw, err := r.read(ctx, d.Digest, min(limit, r.left))
+	r.left -= int64(len(raw))
+	return raw, err
+}
+
+// read gets a whole blob of at most limit bytes, its digest recomputed.
+func (r *reader) read(ctx context.Context, d image.Digest, limit int64) ([]byte, error) {
+	blob, err := r.open(ctx, d)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+		return nil, err
+	}
+	defer func() { _ = blob.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(blob, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", errInvalid, d, limit)
+	}
+	return raw, nil
+}
+
+// open opens a blob, whose digest is recomputed up to its end.
+func (r *reader) open(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
+	if d.IsZero() {
+		return nil, errors.New("no digest")
 	}
 	layer, err := r.puller.Layer(ctx, r.repository.Digest(d.String()))
 	if err != nil {
 		return nil, err
 	}
 	// A layer's "compressed" form is the blob as it is, verified as it is read.
-	blob, err := layer.Compressed()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = blob.Close() }()
-	content, err := io.ReadAll(blob)
-	if err != nil {
-		return nil, err
-	}
-	var config v1.ConfigFile
-	if err := json.Unmarshal(content, &config); err != nil {
-		return nil, fmt.Errorf("%w: the image configuration: %w", errInvalid, err)
-	}
-	return &config, nil
-}
-
-func (m *manifest) content() image.Content {
-	if m.index != nil {
-		// Kind only: without children it counts as not known.
-		return image.Content{Kind: image.ContentIndex}
-	}
-	c := image.Content{Kind: image.ContentImage}
-	for _, l := range m.image.Layers {
-		c.LayerTypes = append(c.LayerTypes, string(l.MediaType))
-	}
-	if m.config != nil {
-		c.Architecture = m.config.Architecture
-		c.Command = len(m.config.Config.Cmd) > 0 || len(m.config.Config.Entrypoint) > 0
-	}
-	return c
+	return layer.Compressed()
 }

@@ -2,11 +2,10 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -42,69 +41,94 @@ func (c *Client) Facts(ctx context.Context, ref image.Reference, as Account, lab
 	if err != nil {
 		return Facts{}, classify(ref.String(), err)
 	}
-	m, err := r.read(ctx, ref.Digest())
+	m, err := r.manifest(ctx, ref.Digest())
+	if err == nil && m.unknown != nil {
+		err = fmt.Errorf("%w: %w", errInvalid, m.unknown)
+	}
 	if err != nil {
 		return Facts{}, classify(ref.String(), err)
 	}
-	if m.index == nil {
-		return Facts{Image: m.facts(labelNames), Content: m.content()}, nil
+	var facts Facts
+	if m.IsIndex() {
+		facts, err = r.index(ctx, m, labelNames)
+	} else {
+		facts.Content = r.content(ctx, m, 0)
+		facts.Image, err = r.facts(ctx, m, labelNames)
 	}
-	facts, err := r.index(ctx, m, labelNames)
 	if err != nil {
 		return Facts{}, classify(ref.String(), err)
 	}
 	return facts, nil
 }
 
-// index adds up the children that are there.
-func (r *reader) index(ctx context.Context, m *manifest, labelNames []string) (Facts, error) {
-	if len(m.index.Manifests) > maxChildren {
-		return Facts{}, fmt.Errorf("%w: the index names %d children; at most %d are read", errInvalid, len(m.index.Manifests), maxChildren)
-	}
+// index adds up the children that are there. A list of artefacts may be longer
+// than what an image has.
+func (r *reader) index(ctx context.Context, m manifest, labelNames []string) (Facts, error) {
 	facts := Facts{
-		Image:   v1alpha1.ImageFacts{MediaType: string(m.mediaType), Source: factsSource},
+		Image:   v1alpha1.ImageFacts{MediaType: m.Type(), Source: factsSource},
 		Content: image.Content{Kind: image.ContentIndex},
 	}
+	if len(m.Manifests) > maxChildren {
+		if facts.Content = r.children(ctx, m, maxDepth); !facts.Content.Runnable() {
+			return facts, nil
+		}
+		return Facts{}, fmt.Errorf("%w: the index names %d children; at most %d are read", errInvalid, len(m.Manifests), maxChildren)
+	}
+	facts.Content.Complete = true
 	seen := map[image.Digest]bool{}
-	for _, desc := range m.index.Manifests {
-		d, err := image.ParseDigest(desc.Digest.String())
-		if err != nil {
-			return Facts{}, fmt.Errorf("%w: a child of the index: %w", errInvalid, err)
-		}
-		if seen[d] {
+	for _, d := range m.Manifests {
+		if seen[d.Digest] {
 			continue
 		}
-		seen[d] = true
-		facts.Children = append(facts.Children, d)
-		child, err := r.read(ctx, d)
-		if err != nil && reason(err) != NotFound {
-			return Facts{}, fmt.Errorf("the child %s: %w", d, err)
+		seen[d.Digest] = true
+		facts.Children = append(facts.Children, d.Digest)
+		if err := r.addChild(ctx, &facts, d, labelNames); err != nil {
+			return Facts{}, fmt.Errorf("the child %s: %w", d.Digest, err)
 		}
-		if err != nil {
-			facts.Missing = append(facts.Missing, d)
-			facts.Content.Children = append(facts.Content.Children, image.Content{})
-			continue
-		}
-		facts.add(desc, child, labelNames)
 	}
 	return facts, nil
 }
 
-func (f *Facts) add(desc v1.Descriptor, child *manifest, labelNames []string) {
-	content := child.content()
+// addChild adds what an index names.
+func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, labelNames []string) error {
+	m, err := r.manifest(ctx, d.Digest)
+	if err != nil && reason(err) != NotFound {
+		return err
+	}
+	if err != nil {
+		var content image.Content
+		if !d.NamesManifest() {
+			content = r.blob(ctx, d)
+		}
+		f.Content.Children = append(f.Content.Children, content)
+		if content.Runnable() {
+			f.Missing = append(f.Missing, d.Digest)
+		}
+		return nil
+	}
+	content := r.content(ctx, m, maxDepth-1)
 	f.Content.Children = append(f.Content.Children, content)
-	if child.index != nil {
-		return // an index in an index is not looked into
+	if m.unknown != nil || m.IsIndex() {
+		return nil // an index in an index is not added up
 	}
-	own := child.facts(labelNames)
-	f.Image.Layers += own.Layers
-	f.Image.Size = image.AddSize(f.Image.Size, own.Size)
-	if !content.Runnable("") {
-		return // an attestation: it counts by size, and has no platform or labels
+	f.Image.Layers += layersOf(m)
+	f.Image.Size = image.AddSize(f.Image.Size, sizeOf(m))
+	if !content.Runnable() || d.Platform.NoHost() {
+		return nil // an attestation: it counts by size, and has no platform or labels
 	}
+	own, err := r.facts(ctx, m, labelNames)
+	if err != nil {
+		return err
+	}
+	f.add(d.Platform, own)
+	return nil
+}
+
+// add adds the facts of an image that an index names for a platform.
+func (f *Facts) add(p *image.Platform, own v1alpha1.ImageFacts) {
 	platforms := own.Platforms
-	if p := desc.Platform; p != nil && p.OS != "" && p.Architecture != "" {
-		platforms = []string{platform(p.OS, p.Architecture, p.Variant)}
+	if p != nil && p.OS != "" && p.Architecture != "" {
+		platforms = platformsOf(*p)
 	}
 	for _, p := range platforms {
 		if len(f.Image.Platforms) < maxPlatforms {
@@ -122,34 +146,59 @@ func (f *Facts) add(desc v1.Descriptor, child *manifest, labelNames []string) {
 	}
 }
 
-// facts of a single manifest.
-func (m *manifest) facts(labelNames []string) v1alpha1.ImageFacts {
-	f := v1alpha1.ImageFacts{
-		MediaType: string(m.mediaType),
-		Layers:    int32(min(len(m.image.Layers), 1<<20)),
-		Base:      image.Cut(m.image.Annotations[baseName], maxBase),
-		Source:    factsSource,
-	}
-	for _, l := range m.image.Layers {
-		f.Size = image.AddSize(f.Size, l.Size)
-	}
-	if m.config == nil {
-		return f
-	}
-	labels := m.config.Config.Labels
-	f.Labels = image.CarryLabels(labels, labelNames)
-	if f.Base == "" {
-		f.Base = image.Cut(labels[baseName], maxBase)
-	}
-	if created := m.config.Created.Time; !created.IsZero() {
-		f.Created = &metav1.Time{Time: created.UTC().Truncate(time.Second)}
-	}
-	if m.config.OS != "" && m.config.Architecture != "" {
-		f.Platforms = []string{platform(m.config.OS, m.config.Architecture, m.config.Variant)}
-	}
-	return f
+// config is what is read of an image's configuration.
+type config struct {
+	image.Platform
+	Created time.Time `json:"created"`
+	Config  struct {
+		Labels map[string]string `json:"Labels"`
+	} `json:"config"`
 }
 
-func platform(os, architecture, variant string) string {
-	return image.Cut(strings.TrimSuffix(os+"/"+architecture+"/"+variant, "/"), 128)
+// facts of a single manifest.
+func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1alpha1.ImageFacts, error) {
+	f := v1alpha1.ImageFacts{
+		MediaType: m.Type(),
+		Layers:    layersOf(m),
+		Size:      sizeOf(m),
+		Base:      image.Cut(m.Annotations[baseName], maxBase),
+		Source:    factsSource,
+	}
+	if !m.HasImageConfig() {
+		return f, nil
+	}
+	raw, err := r.read(ctx, m.Config.Digest, image.MaxConfig)
+	if err != nil {
+		return f, err
+	}
+	var c config
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return f, fmt.Errorf("%w: the image configuration: %w", errInvalid, err)
+	}
+	f.Labels = image.CarryLabels(c.Config.Labels, labelNames)
+	if f.Base == "" {
+		f.Base = image.Cut(c.Config.Labels[baseName], maxBase)
+	}
+	if !c.Created.IsZero() {
+		f.Created = &metav1.Time{Time: c.Created.UTC().Truncate(time.Second)}
+	}
+	f.Platforms = platformsOf(c.Platform)
+	return f, nil
+}
+
+func layersOf(m manifest) int32 { return int32(min(len(m.Layers), 1<<20)) } //nolint:gosec // bounded in the same expression
+
+func sizeOf(m manifest) (n int64) {
+	for _, l := range m.Layers {
+		n = image.AddSize(n, l.Size)
+	}
+	return n
+}
+
+// platformsOf returns p as facts have it, or nothing if no host has that platform.
+func platformsOf(p image.Platform) []string {
+	if p.OS == "" || p.Architecture == "" || p.NoHost() {
+		return nil
+	}
+	return []string{image.Cut(p.String(), 128)}
 }

@@ -141,7 +141,7 @@ func TestReadsOfAnImage(t *testing.T) {
 		t.Errorf("Head = %s, %v; want %s", got, err, want)
 	}
 	content, err := c.Content(t.Context(), repo.At(want), shop)
-	if err != nil || !content.Runnable("prod") {
+	if err != nil || !content.Runnable() {
 		t.Errorf("Content = %+v, %v; want something that runs", content, err)
 	}
 	got, err := c.Facts(t.Context(), repo.At(want), shop, []string{"tier", "absent"})
@@ -202,7 +202,7 @@ func TestReadsOfAnIndex(t *testing.T) {
 	if diff := cmp.Diff([]string{missing}, texts(got.Missing)); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
 	}
-	if !got.Content.Runnable("multi") {
+	if !got.Content.Runnable() {
 		t.Error("an index with an image cannot run")
 	}
 }

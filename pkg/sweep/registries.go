@@ -203,7 +203,7 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 		t.tally.show(place, shown{pushes: 1, gap: 1})
 		return fmt.Errorf("reading %q: %w", r.At(claimed), err)
 	}
-	if !content.Runnable(tag) {
+	if !content.Runnable() {
 		s.exempt.add(tag, claimed)
 		return nil
 	}

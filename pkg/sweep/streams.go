@@ -139,7 +139,7 @@ func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) 
 		t.tally.failed(fmt.Errorf("reading Image %q: %w", p.Digest, err))
 		return shown{pushes: 1, gap: 1}
 	}
-	if !content.Runnable(p.Tag) {
+	if !content.Runnable() {
 		s.exempt.add(p.Tag, p.Digest)
 		return shown{}
 	}

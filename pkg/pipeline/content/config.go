@@ -7,35 +7,6 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// The media types of image configurations. Anything else is an artefact.
-const (
-	ociConfig    = "application/vnd.oci.image.config.v1+json"
-	dockerConfig = "application/vnd.docker.container.image.v1+json"
-)
-
-func isConfig(mediaType string) bool {
-	return mediaType == ociConfig || mediaType == dockerConfig
-}
-
-// isLayer reports whether mediaType is that of a layer of a root file system.
-func isLayer(mediaType string) bool {
-	switch mediaType {
-	case "application/vnd.oci.image.layer.v1.tar",
-		"application/vnd.oci.image.layer.v1.tar+gzip",
-		"application/vnd.oci.image.layer.v1.tar+zstd",
-		"application/vnd.oci.image.layer.nondistributable.v1.tar",
-		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-		"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
-		"application/vnd.docker.image.rootfs.diff.tar",
-		"application/vnd.docker.image.rootfs.diff.tar.gzip",
-		"application/vnd.docker.image.rootfs.foreign.diff.tar",
-		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":
-		return true
-	default:
-		return false
-	}
-}
-
 // Config is an image's configuration, as far as checks look at it.
 type Config struct {
 	Platform
@@ -73,7 +44,7 @@ type Step struct {
 // parseConfig reads the configuration of an image with so many layers.
 func parseConfig(raw []byte, layers int) (Config, error) {
 	var c Config
-	if err := decode(raw, &c); err != nil {
+	if err := image.Decode(raw, &c); err != nil {
 		return Config{}, fmt.Errorf("not an image configuration: %w", err)
 	}
 	if len(c.RootFS.DiffIDs) != layers {

@@ -10,8 +10,11 @@ type Reason string
 
 // The reasons. The zero value is none of them.
 const (
-	// ReasonNotAnImage: the digest names something that cannot run.
+	// ReasonNotAnImage: it is proven that the digest names something that cannot run.
 	ReasonNotAnImage Reason = "NotAnImage"
+	// ReasonUnreadable: a manifest or a configuration is malformed, or can be read
+	// in two ways; some runtime may run it all the same.
+	ReasonUnreadable Reason = "ContentUnreadable"
 	// ReasonCorrupted: bytes do not have the digest or the size they go by.
 	ReasonCorrupted Reason = "ContentCorrupted"
 	// ReasonMissing: the registry does not have something that is named.
@@ -24,6 +27,8 @@ const (
 	ReasonDenied Reason = "AccessDenied"
 	// ReasonRefused: the registry led to an address that must not be used.
 	ReasonRefused Reason = "AddressRefused"
+	// ReasonRateLimited: the registry was asked too much, and wants to be left alone.
+	ReasonRateLimited Reason = "RateLimited"
 	// ReasonUnavailable: the registry cannot be reached or failed.
 	ReasonUnavailable Reason = "RegistryUnavailable"
 )

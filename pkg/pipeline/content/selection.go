@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/revet-dev/revet/pkg/image"
 )
 
 var platformPattern = regexp.MustCompile(`^[a-z0-9_.-]+/[a-z0-9_.-]+(/[a-z0-9_.-]+)?$`)
@@ -36,13 +38,16 @@ func (s Selection) String() string {
 	return strings.Join(all, ",")
 }
 
-// admits reports whether p was chosen, and by which platforms. A choice without a
-// variant is of every variant.
-func (s Selection) admits(p Platform) (by []Platform, ok bool) {
-	for _, chosen := range s {
-		if chosen.OS == p.OS && chosen.Architecture == p.Architecture && (chosen.Variant == "" || chosen.Variant == p.Variant) {
-			by = append(by, chosen)
-		}
+// choices are what hosts of the chosen platforms could take of an index; of
+// everything, nothing needs to be chosen.
+func (s Selection) choices(index []Descriptor) []image.Choice {
+	var platforms []*Platform
+	for _, d := range index {
+		platforms = append(platforms, d.Platform)
 	}
-	return by, len(s) == 0 || len(by) > 0
+	var all []image.Choice
+	for _, p := range s {
+		all = append(all, image.Choose(p, platforms))
+	}
+	return all
 }

@@ -2,6 +2,8 @@ package content
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/revet-dev/revet/pkg/image"
 )
@@ -9,13 +11,14 @@ import (
 // The limits of what is read before any layer is.
 const (
 	// MaxManifest bounds a manifest or an index; registries refuse larger ones.
-	MaxManifest = 4 << 20
+	MaxManifest = image.MaxManifest
 	// MaxConfig bounds a configuration.
-	MaxConfig = 8 << 20
+	MaxConfig = image.MaxConfig
 	// MaxMetadata bounds all manifests and configurations of a tree together.
 	MaxMetadata = 64 << 20
 
-	maxManifests = 256  // of a tree
+	maxManifests = 256  // of a tree, images and indexes
+	maxNodes     = 4096 // of a tree, artefacts included: lists of referrers are long
 	maxDepth     = 3    // of indexes within indexes
 	maxLayers    = 1000 // of an image; overlay file systems hold 500
 )
@@ -31,6 +34,10 @@ type Tree struct {
 	// Unselected are images of an index whose platform was not chosen. Nothing of
 	// them was read.
 	Unselected []Descriptor
+	// MissingAttachments are children of an index that the registry does not have,
+	// for a platform that no host has: attestations that retention removed. No
+	// runtime asks for them.
+	MissingAttachments []Descriptor
 }
 
 // Image is an image for one platform.
@@ -63,163 +70,283 @@ type Attachment struct {
 	Blobs    []Descriptor
 }
 
-// Kind tells manifests from other blobs: registries serve them apart.
-type Kind string
-
-// The kinds of content that Walk reads.
-const (
-	KindManifest Kind = "manifest"
-	KindConfig   Kind = "config"
-)
-
-// Read returns the bytes that d names, at most limit of them. It must have
-// recomputed their digest. d.Size is -1 where it is not known.
-type Read func(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error)
-
 // Walk reads all manifests and configurations that root leads to.
 func Walk(ctx context.Context, root image.Digest, read Read) (Tree, error) {
 	return WalkSelected(ctx, root, nil, read)
 }
 
-// WalkSelected is Walk for chosen platforms. One that root has no image for is an
-// error: whoever chose it wants it checked.
+// WalkSelected is Walk for chosen platforms. Read are all children of an index
+// that a runtime on a host of such a platform could take. One that root has no
+// image for is an error: whoever chose it wants it checked.
 func WalkSelected(ctx context.Context, root image.Digest, chosen Selection, read Read) (Tree, error) {
-	w := walker{read: read, chosen: chosen, seen: map[image.Digest]bool{}, met: map[Platform]bool{}}
-	if err := w.visit(ctx, Descriptor{Digest: root, Size: -1}, 0); err != nil {
+	w := walker{read: read, chosen: chosen, seen: map[image.Digest]*node{}, met: map[Platform]bool{}}
+	if err := w.visit(ctx, Descriptor{Digest: root, Size: -1}, place{choices: chosen.choices(nil)}); err != nil {
 		return Tree{}, err
+	}
+	t := w.tree
+	switch {
+	case len(t.Images)+len(t.Unselected)+len(t.MissingAttachments) == 0:
+		return Tree{}, Errorf(ReasonNotAnImage, "index "+root.String(), "it names no image that could run")
+	case len(t.Images) > 0 && len(t.Attachments) > maxManifests:
+		return Tree{}, Errorf(ReasonTooLarge, "index "+root.String(), "it names more than %d manifests", maxManifests)
+	case len(t.Images) > 0 && w.oversize != nil:
+		return Tree{}, w.oversize
 	}
 	for _, p := range chosen {
 		if !w.met[p] {
 			return Tree{}, Errorf(ReasonMissing, "platform "+p.String(), "%s has no image for it; choose among those that it has, or push it", root)
 		}
 	}
-	if len(w.tree.Images) == 0 {
-		return Tree{}, Errorf(ReasonNotAnImage, "index "+root.String(), "it names no image that could run")
+	if len(t.Images) == 0 {
+		return Tree{}, Errorf(ReasonMissing, "index "+root.String(), "of what it names nothing is there")
 	}
-	return w.tree, nil
+	return t, nil
 }
 
 type walker struct {
 	read   Read
 	chosen Selection
 	tree   Tree
-	seen   map[image.Digest]bool // digest: whether a runtime could choose it
-	met    map[Platform]bool     // of those that were chosen
-	bytes  int64
-	nodes  int
+	seen   map[image.Digest]*node
+	met    map[Platform]bool // of those that were chosen
+	// What was walked: children, of these images and indexes, and bytes.
+	nodes, images int
+	bytes, proofs int64
+	// oversize is a child of an index that is too large to be a manifest.
+	oversize error
 }
 
-func (w *walker) visit(ctx context.Context, d Descriptor, depth int) error {
-	// An index may name one manifest several times. What was an attachment under
-	// one descriptor may be an image under another: look again, if so.
-	if before, ok := w.seen[d.Digest]; ok && (before || !d.selectable()) {
-		return nil
+// node is what is known of a digest that was read.
+type node struct {
+	doc    image.Manifest
+	blob   bool // no manifest
+	known  bool // content is
+	listed bool // in the tree as an image
+	attach bool // in the tree as an attachment
+
+	content image.Content
+}
+
+// place is where in the tree a manifest is named.
+type place struct {
+	depth   int
+	choices []image.Choice // one for each chosen platform
+}
+
+func (w *walker) visit(ctx context.Context, d Descriptor, at place) error {
+	if w.nodes++; w.nodes > maxNodes {
+		return Errorf(ReasonTooLarge, subjectOf(d), "the index names more than %d manifests", maxNodes)
 	}
-	subject := subjectOf(d)
-	if w.nodes++; w.nodes > maxManifests {
-		return Errorf(ReasonTooLarge, subject, "the index names more than %d manifests", maxManifests)
-	}
-	// A runtime goes by what the index says, not by what the image says of itself.
-	if d.selectable() && !w.meets(*d.Platform) {
+	// Runtimes go by what the index says, not by what the image says of itself.
+	if placed(d) && !w.admits(at, image.Choice.Takes, *d.Platform) {
 		w.tree.Unselected = append(w.tree.Unselected, d)
 		return nil
 	}
-	w.seen[d.Digest] = d.selectable()
-	raw, err := w.get(ctx, KindManifest, d, MaxManifest)
-	if err != nil {
-		if d.Platform != nil {
-			err = Within(err, clip(d.Platform.String()))
-		}
+	n, err := w.node(ctx, d, at)
+	switch {
+	case missing(err) && d.Platform.NoHost():
+		w.tree.MissingAttachments = append(w.tree.MissingAttachments, d)
+		return nil
+	case err != nil:
 		return err
+	case n.blob:
+		return nil
+	case n.doc.IsIndex():
+		return w.index(ctx, d, n.doc, at)
 	}
-	doc, err := parseDocument(raw, d.MediaType)
+	d.MediaType = n.doc.Type()
+	if d.Platform.NoHost() && w.saysNoHost(ctx, n.doc) {
+		return w.attachment(d, n, at)
+	}
+	if !n.known {
+		n.content, n.known = n.doc.Content(ctx, w.proof), true
+	}
+	if !n.content.Runnable() {
+		return w.attachment(d, n, at)
+	}
+	return w.image(ctx, d, n, at)
+}
+
+// placed reports whether a runtime could take a child for its platform.
+func placed(d Descriptor) bool { return d.Platform.IsPlaced() && !d.Platform.NoHost() }
+
+// admits reports whether p was chosen, in the sense of takes.
+func (w *walker) admits(at place, takes func(image.Choice, Platform) bool, p Platform) bool {
+	return len(w.chosen) == 0 || slices.ContainsFunc(at.choices, func(c image.Choice) bool { return takes(c, p) })
+}
+
+// node reads what d names, once.
+func (w *walker) node(ctx context.Context, d Descriptor, at place) (*node, error) {
+	if n := w.seen[d.Digest]; n != nil {
+		return n, nil
+	}
+	n, err := w.open(ctx, d, at)
 	if err != nil {
-		return &Error{Reason: ReasonNotAnImage, Subject: subject, Err: err}
+		return nil, err
 	}
-	d.MediaType, d.Size = doc.mediaType(), int64(len(raw))
-	if depth == 0 {
+	w.seen[d.Digest] = n
+	return n, nil
+}
+
+func (w *walker) open(ctx context.Context, d Descriptor, at place) (*node, error) {
+	raw, err := w.get(ctx, KindManifest, d, MaxManifest)
+	switch {
+	case missing(err) && at.depth > 0 && !d.NamesManifest():
+		return w.blob(ctx, d)
+	case err != nil && d.Platform != nil:
+		return nil, Within(err, clip(d.Platform.String()))
+	case err != nil:
+		return nil, err
+	case !d.NamesManifest() && !image.BlobContent(raw).Runnable():
+		return &node{blob: true}, nil
+	}
+	doc, err := image.ParseManifest(raw, d.MediaType)
+	if err != nil {
+		return nil, &Error{Reason: ReasonUnreadable, Subject: subjectOf(d), Err: err}
+	}
+	if at.depth == 0 {
+		d.MediaType, d.Size = doc.Type(), int64(len(raw))
 		w.tree.Root = d
 	}
-	if !doc.isIndex() {
-		return w.leaf(ctx, d, doc, depth)
+	return &node{doc: doc}, nil
+}
+
+// blob reads what an index names and declares to be no manifest, and what the
+// registry does not have as one. It is nothing that runs, if it can be no manifest:
+// by its bytes, or because it has more of them than any runtime reads.
+func (w *walker) blob(ctx context.Context, d Descriptor) (*node, error) {
+	d.Size = -1 // the claim proves nothing
+	raw, err := w.get(ctx, KindBlob, d, MaxManifest)
+	var e *Error
+	switch {
+	case errors.As(err, &e) && e.Reason == ReasonTooLarge && MaxMetadata-w.bytes > MaxManifest:
+		w.oversize = err
+	case err != nil:
+		return nil, err
+	case image.BlobContent(raw).Runnable():
+		return nil, Errorf(ReasonUnreadable, subjectOf(d), "ambiguous: it is named as %q and can be read as a manifest", clip(d.MediaType))
 	}
-	if depth == maxDepth {
-		return Errorf(ReasonTooLarge, subject, "indexes are nested more than %d deep", maxDepth)
+	return &node{blob: true}, nil
+}
+
+// maxProofs bounds what is read of layers to prove that manifests are no images.
+const maxProofs = 16 << 20
+
+// proof is what an image.Manifest reads to decide. What fails here is not known,
+// and fails again where it is needed.
+func (w *walker) proof(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error) {
+	raw, err := w.get(ctx, kind, d, min(limit, maxProofs-w.proofs))
+	w.proofs += int64(len(raw))
+	return raw, err
+}
+
+func missing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Reason == ReasonMissing
+}
+
+// count bounds the images and indexes; one counts each time it is looked into.
+func (w *walker) count(d Descriptor) error {
+	if w.images++; w.images > maxManifests {
+		return Errorf(ReasonTooLarge, subjectOf(d), "the index names more than %d manifests", maxManifests)
 	}
+	return nil
+}
+
+func (w *walker) index(ctx context.Context, d Descriptor, doc image.Manifest, at place) error {
+	if at.depth == maxDepth {
+		return Errorf(ReasonTooLarge, subjectOf(d), "indexes are nested more than %d deep", maxDepth)
+	}
+	if err := w.count(d); err != nil {
+		return err
+	}
+	below := place{depth: at.depth + 1, choices: w.chosen.choices(doc.Manifests)}
 	for _, child := range doc.Manifests {
-		if err := w.visit(ctx, child, depth+1); err != nil {
+		if err := w.visit(ctx, child, below); err != nil {
 			return Within(err, "index "+d.Digest.String())
 		}
 	}
 	return nil
 }
 
-// leaf takes a manifest as an image or an attachment. A child is an attachment
-// only if no runtime can choose it by platform and nothing in it is a layer of
-// a file system: either alone would let an image go unchecked by its name.
-func (w *walker) leaf(ctx context.Context, d Descriptor, doc document, depth int) error {
-	subject := subjectOf(d)
-	layers, others := 0, ""
-	for _, l := range doc.Layers {
-		if isLayer(l.MediaType) {
-			layers++
-		} else {
-			others = l.MediaType
-		}
-	}
-	odd := len(doc.Layers) > 0 && layers == 0
-	if depth > 0 && !d.selectable() && (odd || !isConfig(doc.Config.MediaType)) && layers == 0 {
-		w.tree.Attachments = append(w.tree.Attachments, Attachment{
-			Manifest: d,
-			Blobs:    append([]Descriptor{*doc.Config}, doc.Layers...),
-		})
-		return nil
-	}
-	switch {
-	case !isConfig(doc.Config.MediaType):
-		return Errorf(ReasonNotAnImage, subject, "its config has the media type %q: an artefact, not an image", clip(doc.Config.MediaType))
-	case others != "":
-		return Errorf(ReasonNotAnImage, subject, "it has a layer of the media type %q, which is not one of a file system", clip(others))
-	case len(doc.Layers) > maxLayers:
-		return Errorf(ReasonTooLarge, subject, "it has %d layers, more than %d", len(doc.Layers), maxLayers)
-	}
-	return w.image(ctx, d, doc)
-}
-
-func (w *walker) image(ctx context.Context, d Descriptor, doc document) error {
-	for _, known := range w.tree.Images {
-		if known.Manifest.Digest == d.Digest {
-			return nil
-		}
+// saysNoHost reports whether the configuration, too, is for a platform that no
+// host has, as in BuildKit's attestations. Their layers may be large.
+func (w *walker) saysNoHost(ctx context.Context, doc image.Manifest) bool {
+	if !doc.HasImageConfig() {
+		return false
 	}
 	raw, err := w.get(ctx, KindConfig, *doc.Config, MaxConfig)
 	if err != nil {
+		return false
+	}
+	var p Platform
+	return image.Decode(raw, &p) == nil && p.NoHost()
+}
+
+// attachment takes a manifest that cannot run.
+func (w *walker) attachment(d Descriptor, n *node, at place) error {
+	if at.depth == 0 {
+		return Errorf(ReasonNotAnImage, subjectOf(d), "%s", n.content.Why())
+	}
+	if n.attach {
+		return nil
+	}
+	n.attach = true
+	a := Attachment{Manifest: d}
+	if n.doc.Config != nil {
+		a.Blobs = append([]Descriptor{*n.doc.Config}, n.doc.Layers...)
+	}
+	w.tree.Attachments = append(w.tree.Attachments, a)
+	return nil
+}
+
+func (w *walker) image(ctx context.Context, d Descriptor, n *node, at place) error {
+	if len(n.doc.Layers) > maxLayers {
+		return Errorf(ReasonTooLarge, subjectOf(d), "it has %d layers, more than %d", len(n.doc.Layers), maxLayers)
+	}
+	if err := w.count(d); err != nil {
+		return err
+	}
+	raw, err := w.get(ctx, KindConfig, *n.doc.Config, MaxConfig)
+	if err != nil {
 		return Within(err, subjectOf(d))
 	}
-	config, err := parseConfig(raw, len(doc.Layers))
+	config, err := parseConfig(raw, len(n.doc.Layers))
 	if err != nil {
-		return Within(&Error{Reason: ReasonNotAnImage, Subject: "config " + doc.Config.Digest.String(), Err: err}, subjectOf(d))
+		return Within(&Error{Reason: ReasonUnreadable, Subject: "config " + n.doc.Config.Digest.String(), Err: err}, subjectOf(d))
 	}
-	// Where no index says it, runtimes go by the configuration.
-	if !d.selectable() && !w.meets(config.Platform) {
+	if !w.selects(d, config.Platform, at) {
 		w.tree.Unselected = append(w.tree.Unselected, d)
 		return nil
 	}
-	img := Image{Manifest: d, Config: config, Annotations: doc.Annotations}
-	for i, l := range doc.Layers {
+	if n.listed {
+		return nil
+	}
+	n.listed = true
+	img := Image{Manifest: d, Config: config, Annotations: n.doc.Annotations}
+	for i, l := range n.doc.Layers {
 		img.Layers = append(img.Layers, Layer{Descriptor: l, DiffID: config.RootFS.DiffIDs[i]})
 	}
 	w.tree.Images = append(w.tree.Images, img)
 	return nil
 }
 
-// meets reports whether p was chosen, and remembers that there is an image for it.
-func (w *walker) meets(p Platform) bool {
-	by, ok := w.chosen.admits(p)
-	for _, c := range by {
-		w.met[c] = true
+// selects reports whether an image is looked at, and remembers for which of the
+// chosen platforms it is one.
+func (w *walker) selects(d Descriptor, config Platform, at place) bool {
+	takes, p := image.Choice.Meets, config
+	if placed(d) {
+		takes, p = image.Choice.Takes, *d.Platform
 	}
-	return ok
+	for i, c := range at.choices {
+		if takes(c, p) {
+			w.met[w.chosen[i]] = true
+		}
+	}
+	if at.depth > 0 && !d.Platform.IsPlaced() {
+		takes = image.Choice.TakesUnplaced
+	}
+	return w.admits(at, takes, p)
 }
 
 // subjectOf names a manifest, with the platform that led to it.

@@ -16,7 +16,15 @@
 // Registry is the source for real registries. It speaks plain HTTP only to
 // hosts that its options list, follows redirects only to HTTPS or to such
 // hosts, never to a private address by number, and sends credentials to
-// nobody but the registry and the token service that it names.
+// nobody but the registry and the token service that it names. The authorities of
+// its options hold for all of them.
+//
+// It has Patience: what fails for now is asked again, and a registry that says how
+// long to wait is obeyed, both within bounds; a wait that is longer is told at once,
+// as RateLimited or RegistryUnavailable, with its end. A blob that is cut off is
+// asked for from the missing byte on, or again where the registry cannot do that;
+// the digest is of the whole in any case. A session that ends is begun anew once.
+// Referrers lists what refers to an image, whole or not at all.
 //
 // Errors are *content.Error; their reasons are typed.
 package fetch

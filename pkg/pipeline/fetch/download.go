@@ -3,8 +3,6 @@ package fetch
 import (
 	"net/http"
 	"time"
-
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 )
 
 // Client returns a client for downloads from host that is under the same rules as
@@ -16,12 +14,7 @@ func Client(host string, o Options) *http.Client {
 		o.Stall = time.Minute
 	}
 	return &http.Client{
-		Transport: &guard{inner: newTransport(o.Trust), registry: host, insecure: o.Trust.insecure, stall: o.Stall, answer: o.Answer},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return content.Errorf(content.ReasonRefused, "", "it redirects more than %d times", maxRedirects)
-			}
-			return nil
-		},
+		Transport:     &guard{inner: newTransport(o), registry: host, insecure: o.Trust.insecure, stall: o.Stall, answer: o.Answer},
+		CheckRedirect: checkRedirect,
 	}
 }

@@ -154,15 +154,37 @@ func (f *fetcher) read(ctx context.Context, kind content.Kind, d content.Descrip
 	return raw.Bytes(), nil
 }
 
+// sized is a Source that can make use of a blob's size.
+type sized interface {
+	Sized(ctx context.Context, d image.Digest, size int64) (io.ReadCloser, error)
+}
+
 // blob stores d.
 func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) error {
-	subject := kind + " " + d.Digest.String()
-	rc, err := f.src.Blob(ctx, d.Digest)
-	if err != nil {
-		return about(subject, err)
+	for {
+		rc, err := f.openBlob(ctx, d)
+		if err == nil {
+			err = f.dir.Put(d.Digest, d.Size, rc)
+			_ = rc.Close() // it was read
+		}
+		// Parts that are each right may still not fit: then it is pulled in one.
+		if parts, ok := rc.(*resumed); err != nil && ok && isReason(err, content.ReasonCorrupted) && parts.distrust() {
+			continue
+		}
+		return about(kind+" "+d.Digest.String(), err)
 	}
-	defer rc.Close()
-	return about(subject, f.dir.Put(d.Digest, d.Size, rc))
+}
+
+func (f *fetcher) openBlob(ctx context.Context, d content.Descriptor) (io.ReadCloser, error) {
+	if src, ok := f.src.(sized); ok {
+		return src.Sized(ctx, d.Digest, d.Size)
+	}
+	return f.src.Blob(ctx, d.Digest)
+}
+
+func isReason(err error, reason content.Reason) bool {
+	var e *content.Error
+	return errors.As(err, &e) && e.Reason == reason
 }
 
 // layer stores l and compares what it unpacks to with its diff_id.
@@ -205,7 +227,7 @@ func about(subject string, err error) error {
 
 // explain replaces the many ways in which an expired deadline shows.
 func explain(ctx context.Context, err error) error {
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, io.EOF) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
 	subject := ""
@@ -213,7 +235,7 @@ func explain(ctx context.Context, err error) error {
 		subject = e.Subject
 	}
 	return &content.Error{Reason: content.ReasonTimedOut, Subject: subject,
-		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the fetch step: %w", context.DeadlineExceeded)}
+		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the step: %w", context.DeadlineExceeded)}
 }
 
 // boundedReader fails where io.LimitReader would silently end.

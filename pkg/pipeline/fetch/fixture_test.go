@@ -120,6 +120,9 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
+// impatient is of tests in which a registry fails for good.
+var impatient = fetch.Patience{Pause: time.Millisecond}
+
 // setting is what a test changes of a fetch.
 type setting struct {
 	limits   fetch.Limits
@@ -145,6 +148,9 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	t.Helper()
 	if set.limits == (fetch.Limits{}) {
 		set.limits = fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20}
+	}
+	if set.options.Patience == (fetch.Patience{}) {
+		set.options.Patience = impatient
 	}
 	if set.timeout == 0 {
 		set.timeout = 20 * time.Second

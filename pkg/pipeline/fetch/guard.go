@@ -60,7 +60,7 @@ func (g *guard) check(req *http.Request) error {
 		return content.Errorf(content.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
 	}
 	if host != g.registry && isPrivate(req.URL.Hostname()) {
-		return content.Errorf(content.ReasonRefused, "", "the registry %q leads to the private address %q", g.registry, host)
+		return content.Errorf(content.ReasonRefused, "", "the registry %q leads to the private address %q; %s", g.registry, host, insecureCure)
 	}
 	return nil
 }

@@ -1,15 +1,19 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -31,15 +35,28 @@ type Options struct {
 	Keychain authn.Keychain
 	// Stall is how long a registry may send nothing; 0 stands for a minute.
 	Stall time.Duration
+	// Patience is how often, and how long, a registry is asked again.
+	Patience Patience
 	// Answer is the most bytes that the registry may answer a request with; 0 for
 	// any number. Fetch bounds what it reads itself.
 	Answer int64
+
+	// dial replaces the dialer, for tests.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Registry is the Source of one repository.
+// Registry is the Source of one repository. It is safe for concurrent use.
 type Registry struct {
 	repository name.Repository
-	client     *http.Client
+	options    Options
+	guarded    http.RoundTripper
+	patience   Patience
+	// noRange: it cannot send a part of a content, or sent a wrong one.
+	noRange atomic.Bool
+
+	mu     sync.Mutex
+	client *http.Client
+	opened bool // it answered with content under client
 }
 
 // NewRegistry shakes hands with the registry of repository.
@@ -48,33 +65,55 @@ func NewRegistry(ctx context.Context, repository image.Repository, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	registry := named.Registry
-	r := &Registry{repository: named}
+	r := &Registry{repository: named, options: o, guarded: guarded, patience: o.Patience.withDefaults()}
+	return r, explain(ctx, r.shake(ctx))
+}
+
+// shake begins a session with the registry: with its token service, where it has
+// one.
+func (r *Registry) shake(ctx context.Context) error {
+	subject := "registry " + r.repository.RegistryStr()
 	auth := authn.Anonymous
-	if o.Keychain != nil {
-		if auth, err = authn.Resolve(ctx, o.Keychain, r.repository); err != nil {
-			return nil, content.Errorf(content.ReasonDenied, "registry "+repository.Host(), "its credentials cannot be read: %w", err)
+	if r.options.Keychain != nil {
+		var err error
+		if auth, err = authn.Resolve(ctx, r.options.Keychain, r.repository); err != nil {
+			return content.Errorf(content.ReasonDenied, subject, "its credentials cannot be read: %w", err)
 		}
 	}
-	retrying := transport.NewRetry(guarded, transport.WithRetryStatusCodes(
-		http.StatusRequestTimeout, http.StatusTooManyRequests,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
-	rt, err := transport.NewWithContext(ctx, registry, auth, retrying, []string{r.repository.Scope(transport.PullScope)})
+	rt, err := transport.NewWithContext(ctx, r.repository.Registry, auth, r.guarded, []string{r.repository.Scope(transport.PullScope)})
+	if status := (*transport.Error)(nil); errors.As(err, &status) && withoutHandshake(status.StatusCode) {
+		rt, err = transport.FromToken(r.repository.Registry, auth, r.guarded, &transport.Challenge{}, nil)
+	}
 	if err != nil {
-		return nil, explain(ctx, classify("registry "+repository.Host(), err))
+		return classify(subject, err)
 	}
-	r.client = &http.Client{Transport: rt, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
-			return content.Errorf(content.ReasonRefused, "", "it redirects more than %d times", maxRedirects)
-		}
-		return nil
-	}}
-	return r, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.client, r.opened = &http.Client{Transport: rt, CheckRedirect: checkRedirect}, false
+	return nil
+}
+
+// withoutHandshake reports whether a registry has nothing under /v2/, where others
+// say which credentials they want. What it wants then shows in each request.
+func withoutHandshake(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	default:
+		return false
+	}
+}
+
+func checkRedirect(_ *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return content.Errorf(content.ReasonRefused, "", "it redirects more than %d times", maxRedirects)
+	}
+	return nil
 }
 
 // Guarded returns how the registry of repository is named and reached, for other
 // clients of it: with TLS unless it is listed, and never longer than Stall without
-// an answer.
+// an answer. Requests that may succeed later are repeated.
 func Guarded(repository image.Repository, o Options) (name.Repository, http.RoundTripper, error) {
 	// Not by parsing the whole name: that would take a host without a dot for
 	// a namespace of Docker Hub.
@@ -89,19 +128,23 @@ func Guarded(repository image.Repository, o Options) (name.Repository, http.Roun
 	if o.Stall <= 0 {
 		o.Stall = time.Minute
 	}
-	return registry.Repo(repository.Path()), &guard{
-		inner:    newTransport(o.Trust),
+	return registry.Repo(repository.Path()), &patient{patience: o.Patience.withDefaults(), inner: &guard{
+		inner:    newTransport(o),
 		registry: registry.RegistryStr(),
 		insecure: o.Trust.insecure,
 		stall:    o.Stall,
 		answer:   o.Answer,
-	}, nil
+	}}, nil
 }
 
-func newTransport(trust Trust) *http.Transport {
+func newTransport(o Options) *http.Transport {
+	dial := o.dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	}
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:           dial,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       30 * time.Second,
@@ -109,50 +152,160 @@ func newTransport(trust Trust) *http.Transport {
 		// Digests are of what is sent, and nothing is unpacked unbounded.
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
-		TLSClientConfig:        &tls.Config{RootCAs: trust.roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{RootCAs: o.Trust.roots, MinVersion: tls.VersionTLS12},
 	}
+}
+
+const (
+	kindBlobs     = "blobs"
+	kindManifests = "manifests"
+)
+
+// resource names a content of the repository.
+type resource struct{ kind, name, accept string }
+
+func manifestAt(reference string) resource {
+	return resource{kindManifests, reference, strings.Join(content.ManifestTypes(), ",")}
 }
 
 // Manifest opens a manifest.
 func (r *Registry) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
-	return r.get(ctx, "manifests", d.String(), strings.Join(content.ManifestTypes(), ","))
+	return r.open(ctx, manifestAt(d.String()), -1)
 }
 
-// Tagged opens the manifest that a tag names now. What it is, only its bytes say.
+// Tagged returns the manifest that a tag names now. What it is, only its bytes say.
+// It is read at once: a tag may name something else when a transfer breaks off.
 func (r *Registry) Tagged(ctx context.Context, tag string) (io.ReadCloser, error) {
 	if !image.ValidTag(tag) {
 		return nil, fmt.Errorf("%.80q is not a tag", tag)
 	}
-	return r.get(ctx, "manifests", tag, strings.Join(content.ManifestTypes(), ","))
+	a, err := r.read(ctx, r.url(manifestAt(tag)), manifestAt(tag).accept, content.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(a.body)), nil
 }
 
 // Blob opens a blob.
 func (r *Registry) Blob(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
-	return r.get(ctx, "blobs", d.String(), "")
+	return r.Sized(ctx, d, -1)
 }
 
-func (r *Registry) get(ctx context.Context, kind, name, accept string) (io.ReadCloser, error) {
-	u := url.URL{
-		Scheme: r.repository.Scheme(),
-		Host:   r.repository.RegistryStr(),
-		Path:   "/v2/" + r.repository.RepositoryStr() + "/" + kind + "/" + name,
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+// Sized is Blob for a blob of a known size. A transfer that broke off can be told
+// from the end of the blob then, whatever the registry announced.
+func (r *Registry) Sized(ctx context.Context, d image.Digest, size int64) (io.ReadCloser, error) {
+	return r.open(ctx, resource{kind: kindBlobs, name: d.String()}, size)
+}
+
+func (r *Registry) open(ctx context.Context, what resource, size int64) (io.ReadCloser, error) {
+	b, err := openResumed(ctx, r, what, size)
 	if err != nil {
 		return nil, err
 	}
-	if accept != "" {
-		req.Header.Set("Accept", accept)
+	return b, nil
+}
+
+func (r *Registry) url(what resource) *url.URL {
+	return &url.URL{
+		Scheme: r.repository.Scheme(),
+		Host:   r.repository.RegistryStr(),
+		Path:   "/v2/" + r.repository.RepositoryStr() + "/" + what.kind + "/" + what.name,
 	}
-	resp, err := r.client.Do(req)
+}
+
+// request asks for what, from a byte on if ranged.
+func (r *Registry) request(ctx context.Context, what resource, from int64, ranged bool) (*http.Response, error) {
+	header := http.Header{}
+	if ranged {
+		header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
+	return r.get(ctx, r.url(what), what.accept, header)
+}
+
+// get sends one request. A session that was good and is not any more, is begun
+// anew once: tokens end in the middle of a pull, and not every registry says then
+// where there are others.
+func (r *Registry) get(ctx context.Context, u *url.URL, accept string, header http.Header) (*http.Response, error) {
+	for renewed := false; ; renewed = true {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(req.Header, header)
+		if accept != "" {
+			req.Header.Set("Accept", accept)
+		}
+		r.mu.Lock()
+		client, opened := r.client, r.opened
+		r.mu.Unlock()
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, explain(ctx, classify("", redacted(err)))
+		}
+		if resp.StatusCode != http.StatusUnauthorized || !opened || renewed {
+			r.mu.Lock()
+			r.opened = r.opened || resp.StatusCode < http.StatusMultipleChoices
+			r.mu.Unlock()
+			return resp, nil
+		}
+		discard(resp)
+		if err := r.shake(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// redacted cuts the query off the address in err: to storage, it is a credential.
+func redacted(err error) error {
+	var failed *url.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	address, _, _ := strings.Cut(failed.URL, "?")
+	return &url.Error{Op: failed.Op, URL: address, Err: failed.Err}
+}
+
+// answer is a document that was read to its end.
+type answer struct {
+	status int
+	body   []byte
+	header http.Header
+	from   *url.URL // after redirects
+}
+
+// read reads a document of a bounded size. What broke off is read anew: what it
+// is may have changed, so that parts would not fit.
+func (r *Registry) read(ctx context.Context, u *url.URL, accept string, limit int64, others ...int) (answer, error) {
+	for tries := 1; ; tries++ {
+		a, err := r.readOnce(ctx, u, accept, limit, others)
+		if err == nil || tries > maxStuck || !a.brokeOff {
+			return a.answer, explain(ctx, classify("", err))
+		}
+		if err := sleep(ctx, r.patience.pause(tries-1)); err != nil {
+			return answer{}, err
+		}
+	}
+}
+
+type attempt struct {
+	answer
+	brokeOff bool
+}
+
+func (r *Registry) readOnce(ctx context.Context, u *url.URL, accept string, limit int64, others []int) (attempt, error) {
+	resp, err := r.get(ctx, u, accept, nil)
 	if err != nil {
-		return nil, classify("", err)
+		return attempt{}, err
 	}
-	if err := transport.CheckError(resp, http.StatusOK); err != nil {
-		_ = resp.Body.Close() // the status is what went wrong
-		return nil, classify("", err)
+	defer func() { _ = resp.Body.Close() }() // it was read
+	if err := transport.CheckError(resp, append(others, http.StatusOK)...); err != nil {
+		return attempt{}, err
 	}
-	return resp.Body, nil
+	raw, err := io.ReadAll(&boundedReader{r: resp.Body, left: limit})
+	if err != nil {
+		return attempt{brokeOff: ctx.Err() == nil && passing(err)}, err
+	}
+	return attempt{answer: answer{resp.StatusCode, raw, resp.Header, resp.Request.URL}}, nil
 }
 
 // Classify returns err as an Error about subject, with the reason in it.
@@ -160,6 +313,9 @@ func Classify(subject string, err error) error { return classify(subject, err) }
 
 // classify finds the reason in what went wrong.
 func classify(subject string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var refused *content.Error
 	var status *transport.Error
 	var certificate *tls.CertificateVerificationError
@@ -186,6 +342,8 @@ func statusReason(code int) content.Reason {
 		return content.ReasonDenied
 	case http.StatusNotFound, http.StatusGone:
 		return content.ReasonMissing
+	case http.StatusTooManyRequests:
+		return content.ReasonRateLimited
 	default:
 		return content.ReasonUnavailable
 	}

@@ -175,6 +175,8 @@ type Package struct {
 // Ignored is why a finding fails nothing.
 type Ignored struct {
 	Reason string `json:"reason"`
+	// Owner is who answers for it, where somebody is named.
+	Owner string `json:"owner,omitempty"`
 	// By is what says so: "policy", or the identifier of an OpenVEX document.
 	By string `json:"by"`
 	// Expires is when it counts again; zero: never.

@@ -3,7 +3,9 @@ package layers
 import (
 	"archive/tar"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -130,7 +132,7 @@ func (b *builder) attributes(name string, h *tar.Header) {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return
 	}
-	for record := range h.PAXRecords {
+	for _, record := range slices.Sorted(maps.Keys(h.PAXRecords)) {
 		key, ok := strings.CutPrefix(record, xattr)
 		if !ok {
 			continue
@@ -147,7 +149,7 @@ func (b *builder) attributes(name string, h *tar.Header) {
 
 // global takes a global header, which runtimes treat as an entry that is not made.
 func (b *builder) global(at place, base, name string, h *tar.Header) {
-	for record := range h.PAXRecords {
+	for _, record := range slices.Sorted(maps.Keys(h.PAXRecords)) {
 		switch {
 		case record == "path", record == "linkpath", record == "size", strings.HasPrefix(record, "GNU.sparse."):
 			b.tell(GlobalHeader, name, "a global header that sets %q of all entries after it: Go's tar passes over it, other tools obey it", record)

@@ -14,6 +14,8 @@ type spool struct {
 	file *os.File
 	size int64
 	max  int64
+	// buffer is for copying: there are many small files.
+	buffer []byte
 }
 
 func newSpool(dir string, limit int64) (*spool, error) {
@@ -26,7 +28,7 @@ func newSpool(dir string, limit int64) (*spool, error) {
 		_ = f.Close() // err says what went wrong
 		return nil, fmt.Errorf("keep files of the image: %w", err)
 	}
-	return &spool{file: f, max: limit}, nil
+	return &spool{file: f, max: limit, buffer: make([]byte, 128<<10)}, nil
 }
 
 // put keeps what r holds and returns where.
@@ -34,7 +36,7 @@ func (s *spool) put(r io.Reader, size int64) (int64, error) {
 	if size > s.max-s.size {
 		return 0, tooLarge("its files have too many bytes", s.max, "--max-kept-bytes")
 	}
-	n, err := io.Copy(store{io.NewOffsetWriter(s.file, s.size)}, r)
+	n, err := io.CopyBuffer(store{io.NewOffsetWriter(s.file, s.size)}, r, s.buffer)
 	if err != nil {
 		return 0, err
 	}

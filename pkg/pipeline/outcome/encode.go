@@ -23,8 +23,10 @@ const (
 	// maxFixed is what there may be beside findings and the report.
 	maxFixed  = 900
 	maxReport = 280
-	maxReason = 160
-	hashSize  = 16
+	// reportRoom is what the report takes, with its name, once it is known.
+	reportRoom = maxReport + 20
+	maxReason  = 160
+	hashSize   = 16
 )
 
 var (
@@ -53,7 +55,7 @@ func (o *Outcome) Withheld(err error) {
 func (o *Outcome) trim() {
 	for n := len(o.Findings); n > 0 && o.size() > MaxQuoted; n = len(o.Findings) {
 		o.Omitted += max(o.Findings[n-1].Times, 1)
-		o.Findings = o.Findings[:n-1]
+		o.Findings = shorter(o.Findings)
 	}
 }
 
@@ -150,7 +152,36 @@ func (o Outcome) check() error {
 	if o.Report != "" && (len(o.Report) > maxReport || !referencePattern.MatchString(o.Report)) {
 		return fmt.Errorf("%q is no reference of a report", report.Clip(o.Report, maxPlatform))
 	}
+	if err := o.checkLooked(); err != nil {
+		return err
+	}
 	return o.checkNumbers()
+}
+
+// checkLooked holds what is told of what a scanner looked at.
+func (o Outcome) checkLooked() error {
+	for what, counts := range map[string]map[string]int{"packages": o.Packages, "gaps": o.Gaps} {
+		if len(counts) > max(maxKinds, maxGaps)+1 {
+			return fmt.Errorf("it counts %d kinds of %s", len(counts), what)
+		}
+		for kind, n := range counts {
+			if !kindPattern.MatchString(kind) || n <= 0 {
+				return fmt.Errorf("it counts %d %s of the kind %q", n, what, report.Clip(kind, maxRule))
+			}
+		}
+	}
+	if len(o.Distributions) > maxDistributions {
+		return fmt.Errorf("it names %d distributions", len(o.Distributions))
+	}
+	for _, d := range o.Distributions {
+		if d == "" || d != distribution(d) {
+			return fmt.Errorf("%q is no distribution", report.Clip(d, maxPlatform))
+		}
+	}
+	if d := o.Database; d != nil && d.Schema != report.Clip(platform(d.Schema), maxSchema) {
+		return fmt.Errorf("%q is no version of a database's format", report.Clip(d.Schema, maxPlatform))
+	}
+	return nil
 }
 
 func (o Outcome) checkChecks() error {
@@ -180,15 +211,26 @@ func (o Outcome) checkChecks() error {
 // checkNumbers reports an error if the findings that are listed or counted are
 // not those that decide.
 func (o Outcome) checkNumbers() error {
-	if o.Errors < 0 || o.Warnings < 0 || o.Omitted < 0 {
+	if o.Errors < 0 || o.Warnings < 0 || o.Omitted < 0 || o.Waived < 0 {
 		return errors.New("it counts less than nothing")
 	}
-	listed := map[report.Severity]int{}
+	listed, waived := map[report.Severity]int{}, 0
 	for _, f := range o.Findings {
 		if f.Times < 0 || f.Level != "" && !knownLevel(f.Level) {
 			return fmt.Errorf("finding %q has the level %q, %d times", report.Clip(f.Rule, maxRule), report.Clip(f.Level, maxRule), f.Times)
 		}
 		listed[f.Severity] += max(f.Times, 1)
+		if f.Waiver == nil {
+			continue
+		}
+		if f.Severity != report.SeverityWarning || f.Waiver.Reason == "" || f.Waiver.By == "" {
+			return fmt.Errorf("finding %q is waived, with the severity %q, for %q by %q", report.Clip(f.Rule, maxRule), f.Severity,
+				report.Clip(f.Waiver.Reason, maxWaiverName), report.Clip(f.Waiver.By, maxWaiverName))
+		}
+		waived += max(f.Times, 1)
+	}
+	if waived > o.Waived || o.Waived > o.Warnings {
+		return fmt.Errorf("it counts %d waivers of %d warnings, and lists %d", o.Waived, o.Warnings, waived)
 	}
 	failing, warning := listed[report.SeverityError], listed[report.SeverityWarning]
 	if failing > o.Errors || warning > o.Warnings || failing+warning != Stand(o.Findings) || failing+warning+o.Omitted != o.Errors+o.Warnings {

@@ -3,14 +3,19 @@ package outcome
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
 const (
 	maxText            = 120 // of a message
+	maxWaived          = 80  // of one that is waived, as the waiver is told too
+	maxWaiverReason    = 60
+	maxWaiverName      = 40 // of the owner, and of what says so
 	maxRule            = 63
 	maxPlatform        = 40
 	maxPlatforms       = 6
@@ -28,10 +33,24 @@ func short(check string, f report.Finding) Finding {
 	if level != "" && !knownLevel(level) {
 		level = "unknown"
 	}
-	return Finding{
-		Check: check, Rule: Fit(report.Clip(report.Line(f.Rule), maxRule), maxRule+16), Severity: f.Severity, Level: level,
-		Platform: platform(f.Platform), Message: Fit(report.Clip(report.Line(f.Message), maxText), maxText+60),
+	out := Finding{
+		Check: check, Rule: fitted(f.Rule, maxRule, 16), Severity: f.Severity, Level: level,
+		Platform: platform(f.Platform), Message: fitted(f.Message, maxText, 60),
 	}
+	if w := f.Waiver; w != nil {
+		out.Message = fitted(f.Message, maxWaived, 20)
+		out.Waiver = &Waiver{
+			Reason: fitted(w.Reason, maxWaiverReason, 10), Owner: fitted(w.Owner, maxWaiverName, 10), By: fitted(w.By, maxWaiverName, 10),
+			Expires: w.Expires.UTC().Truncate(time.Second),
+		}
+	}
+	return out
+}
+
+// fitted makes one line of s that has at most most bytes, and at most more than that
+// once it is quoted.
+func fitted(s string, most, more int) string {
+	return Fit(report.Clip(report.Line(s), most), most+more)
 }
 
 // Fit cuts s to what takes at most most bytes in the end: it is quoted as JSON
@@ -55,26 +74,42 @@ func cost(s string) int {
 	return len(quoted) - len(`"\"\""`)
 }
 
-// Worst sorts findings: what fails the image first, rules before
-// vulnerabilities, and those by level. What is the same on several platforms
-// becomes one, as does a vulnerability of several packages; and of vulnerabilities
-// only the worst are left.
+// identity is what makes findings one.
+type identity struct {
+	check, rule string
+	severity    report.Severity
+	message     string
+	waiver      Waiver
+}
+
+func (f Finding) identity() identity {
+	key := identity{check: f.Check, rule: f.Rule, severity: f.Severity, message: f.Message}
+	if f.Level != "" {
+		key.message = "" // it names the package
+	}
+	if f.Waiver != nil {
+		key.waiver = *f.Waiver
+	}
+	return key
+}
+
+// Worst sorts findings: what fails the image first, rules before vulnerabilities, and
+// those by level; of the others first what somebody waived. What is the same on several
+// platforms becomes one, as does a vulnerability of several packages, at the worst of
+// their levels; and of vulnerabilities only the worst are left.
 func Worst(all []Finding) []Finding {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(a.Severity, b.Severity), // "error" comes before "warning"
+			cmp.Compare(unwaived(a), unwaived(b)),
 			cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level)))
 	})
 	var out []Finding
 	vulnerabilities := 0
-	at := map[Finding]int{}
+	at := map[identity]int{}
 	for _, f := range sorted {
-		key := f
-		key.Platform, key.Times = "", 0
-		if f.Level != "" {
-			key.Message = "" // it names the package
-		}
+		key := f.identity()
 		if i, ok := at[key]; ok {
 			out[i].Times = max(out[i].Times, 1) + max(f.Times, 1)
 			out[i].Platform = joined(out[i].Platform, f.Platform)
@@ -87,6 +122,38 @@ func Worst(all []Finding) []Finding {
 		}
 		at[key] = len(out)
 		out = append(out, f)
+	}
+	return out
+}
+
+func unwaived(f Finding) int {
+	if f.Waiver != nil {
+		return 0
+	}
+	return 1
+}
+
+// Largest returns the n largest of counts and, as OtherKind, what the others come to;
+// nil if there are none.
+func Largest(counts map[string]int, n int) map[string]int {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	var out map[string]int
+	told := 0
+	for _, name := range names {
+		if counts[name] <= 0 {
+			continue
+		}
+		if out == nil {
+			out = map[string]int{}
+		}
+		if name == OtherKind || told >= n {
+			out[OtherKind] += counts[name]
+			continue
+		}
+		out[name] = counts[name]
+		told++
 	}
 	return out
 }

@@ -61,9 +61,13 @@ func FuzzFits(f *testing.F) {
 				level = "high"
 			}
 			found = append(found, report.Finding{Rule: rule + string(rune(i)), Severity: report.SeverityError, Level: level, Platform: platform, Message: message})
+			if i%3 == 2 {
+				found = append(found, gap(rule+string(rune(i)), platform, &report.Waiver{Reason: message + "x", Owner: rule, By: platform + "x"}))
+			}
 		}
 		r := reportOf("validate", tree, found...)
-		r.Database = &report.Database{Digest: digest(3), AsOf: time0}
+		r.Database = &report.Database{Digest: digest(3), AsOf: time0, Schema: rule}
+		r.Images[0].Distribution, r.Images[0].Packages = platform+":"+message, map[string]int{rule: int(n), message: int(n)}
 		r.Levels = map[string]int{"critical": 100000, "high": 100000, "medium": 100000, "low": 100000, "unknown": 100000}
 		o, err := outcome.Of(tree, []string{"validate", "scan", "signature", "another-check"}, []string{"scan", "signature", "another-check"}, []report.Report{r})
 		if err != nil {

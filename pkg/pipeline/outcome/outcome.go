@@ -28,7 +28,15 @@ type Outcome struct {
 	Errors   int            `json:"errors,omitempty"`
 	Warnings int            `json:"warnings,omitempty"`
 	Levels   map[string]int `json:"levels,omitempty"`
-	Findings []Finding      `json:"findings,omitempty"`
+	// Waived is how many of the warnings fail nothing because somebody said so.
+	Waived int `json:"waived,omitempty"`
+	// Gaps counts, by rule, what nobody could look at, waived or not.
+	Gaps map[string]int `json:"gaps,omitempty"`
+	// Packages counts, by kind, what a scanner found in all images; Distributions are
+	// what it took them for, the first few.
+	Packages      map[string]int `json:"packages,omitempty"`
+	Distributions []string       `json:"distributions,omitempty"`
+	Findings      []Finding      `json:"findings,omitempty"`
 	// Omitted is how many findings are counted and not listed.
 	Omitted   int              `json:"omitted,omitempty"`
 	Database  *report.Database `json:"database,omitempty"`
@@ -71,6 +79,16 @@ type Finding struct {
 	Message  string `json:"message"`
 	// Times is how many findings it stands for; 0 stands for one.
 	Times int `json:"times,omitempty"`
+	// Waiver is why it fails nothing, where somebody said so.
+	Waiver *Waiver `json:"waiver,omitempty"`
+}
+
+// Waiver is who says that a finding fails nothing, and why, clipped.
+type Waiver struct {
+	Reason  string    `json:"reason"`
+	Owner   string    `json:"owner,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+	By      string    `json:"by"`
 }
 
 // Signature is what is known of signatures.
@@ -142,58 +160,6 @@ func covers(r report.Report, tree content.Tree) error {
 		}
 	}
 	return nil
-}
-
-// add counts what reports found, and lists what fits.
-func (o *Outcome) add(reports []report.Report) error {
-	var all []Finding
-	for _, r := range reports {
-		for _, f := range r.Findings {
-			switch f.Severity {
-			case report.SeverityError:
-				o.Errors++
-			case report.SeverityWarning:
-				o.Warnings++
-			default:
-				return fmt.Errorf("check %q: rule %q has the unknown severity %q", r.Check, f.Rule, f.Severity)
-			}
-			all = append(all, short(r.Check, f))
-		}
-		for level, n := range r.Levels {
-			if !knownLevel(level) || n < 0 {
-				return fmt.Errorf("check %q: %d vulnerabilities of the level %q", r.Check, n, level)
-			}
-			if n > 0 {
-				if o.Levels == nil {
-					o.Levels = map[string]int{}
-				}
-				o.Levels[level] += n
-			}
-		}
-		if r.Database == nil {
-			continue
-		}
-		if o.Database != nil {
-			return fmt.Errorf("check %q: another check used a database too", r.Check)
-		}
-		o.Database = &report.Database{Digest: r.Database.Digest, AsOf: r.Database.AsOf.UTC().Truncate(time.Second)}
-	}
-	o.list(Worst(all))
-	return nil
-}
-
-// list keeps the first findings, as many as fit, and counts the others.
-func (o *Outcome) list(all []Finding) {
-	total := o.Errors + o.Warnings
-	for o.size() > maxFixed && len(o.Platforms) > 0 {
-		o.Platforms = o.Platforms[:len(o.Platforms)-1]
-	}
-	o.Findings = Fill(all, func(listed []Finding) bool {
-		next := *o
-		next.Findings, next.Omitted = listed, total // the longest number that it could be
-		return next.size() <= MaxQuoted
-	})
-	o.Omitted = total - Stand(o.Findings)
 }
 
 func imagesOf(tree content.Tree) *Images {

@@ -209,14 +209,17 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// A vulnerability of several packages is one of the worst, and counted for each.
+// A vulnerability of several packages is one of the worst, at the worst of the levels
+// that distributors give it, and counted for each.
 func TestWorstNamesAVulnerabilityOnce(t *testing.T) {
-	v := func(rule, message string) outcome.Finding {
-		return outcome.Finding{Check: "scan", Rule: rule, Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Message: message}
+	v := func(rule, level, message string) outcome.Finding {
+		return outcome.Finding{Check: "scan", Rule: rule, Severity: report.SeverityError, Level: level, Platform: "linux/amd64", Message: message}
 	}
-	got := outcome.Worst([]outcome.Finding{v("A", "curl 1"), v("A", "libcurl4 1"), v("B", "x"), v("C", "x"), v("D", "x")})
-	want := []outcome.Finding{v("A", "curl 1"), v("B", "x"), v("C", "x")}
-	want[0].Times = 2
+	got := outcome.Worst([]outcome.Finding{
+		v("A", "low", "curl 1"), v("A", "high", "libcurl4 1"), v("A", "unknown", "curl 2"), v("B", "high", "x"), v("C", "low", "x"), v("D", "unknown", "x"),
+	})
+	want := []outcome.Finding{v("A", "high", "libcurl4 1"), v("B", "high", "x"), v("C", "low", "x")}
+	want[0].Times = 3
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("worst (-want +got):\n%s", diff)
 	}

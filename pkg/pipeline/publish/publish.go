@@ -52,13 +52,17 @@ type Artifact struct {
 type Registry struct {
 	repository name.Repository
 	options    []remote.Option
-	pause      time.Duration
+	// open begins a session of reading.
+	open  func(ctx context.Context) (*fetch.Registry, error)
+	pause time.Duration
 }
 
 // NewRegistry returns the registry of repository.
 func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error) {
-	o.Answer = content.MaxManifest // the library reads up to 100 MiB
-	named, rt, err := fetch.Guarded(repository, o)
+	open := func(ctx context.Context) (*fetch.Registry, error) { return fetch.NewRegistry(ctx, repository, o) }
+	bounded := o
+	bounded.Answer = content.MaxManifest // the library reads up to 100 MiB
+	named, rt, err := fetch.Guarded(repository, bounded)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,8 @@ func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error
 	if o.Keychain != nil {
 		auth = remote.WithAuthFromKeychain(o.Keychain)
 	}
-	return &Registry{repository: named, options: []remote.Option{remote.WithTransport(rt), auth}, pause: pause}, nil
+	options := []remote.Option{remote.WithTransport(lenient{rt}), auth}
+	return &Registry{repository: named, options: options, open: open, pause: pause}, nil
 }
 
 // Push writes a and returns its digest.
@@ -74,6 +79,10 @@ func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
 	m, err := newManifest(a)
 	if err != nil {
 		return image.Digest{}, err
+	}
+	reader, err := r.open(ctx)
+	if err != nil {
+		return image.Digest{}, failed(ctx, a, err)
 	}
 	options := append([]remote.Option{remote.WithContext(ctx)}, r.options...)
 	for _, layer := range []v1.Layer{
@@ -84,7 +93,7 @@ func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
 			return image.Digest{}, failed(ctx, a, err)
 		}
 	}
-	if err := r.settle(ctx, a, m, options); err != nil {
+	if err := r.settle(ctx, reader, a, m, options); err != nil {
 		return image.Digest{}, failed(ctx, a, err)
 	}
 	return m.digest, nil
@@ -93,7 +102,7 @@ func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
 // settle writes m until the registry lists it, and still does after a pause. A
 // crash in between leaves an artefact that is found by its digest only; the next
 // run of the step repeats it.
-func (r *Registry) settle(ctx context.Context, a Artifact, m manifest, options []remote.Option) error {
+func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifact, m manifest, options []remote.Option) error {
 	seen := 0
 	for attempt := range attempts {
 		if seen == 0 {
@@ -105,7 +114,7 @@ func (r *Registry) settle(ctx context.Context, a Artifact, m manifest, options [
 				return err
 			}
 		}
-		listed, err := r.lists(a.Subject.Digest, m.digest, options)
+		listed, err := lists(ctx, reader, a.Subject.Digest, m.digest)
 		switch {
 		case err != nil:
 			return err
@@ -154,21 +163,12 @@ func (r *Registry) prune(a Artifact, own image.Digest, options []remote.Option) 
 }
 
 // lists reports whether the registry lists d among the referrers of subject.
-func (r *Registry) lists(subject, d image.Digest, options []remote.Option) (bool, error) {
-	index, err := remote.Referrers(r.repository.Digest(subject.String()), options...)
+func lists(ctx context.Context, reader *fetch.Registry, subject, d image.Digest) (bool, error) {
+	all, err := reader.Referrers(ctx, subject)
 	if err != nil {
 		return false, err
 	}
-	list, err := index.IndexManifest()
-	if err != nil {
-		return false, err
-	}
-	for _, m := range list.Manifests {
-		if m.Digest.String() == d.String() {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(all, func(r fetch.Referrer) bool { return r.Digest == d }), nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -47,7 +47,7 @@ func newSite(t *testing.T, handler http.Handler) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := NewRegistry(repository, fetch.Options{Trust: trust, Stall: 500 * time.Millisecond})
+	to, err := NewRegistry(repository, fetch.Options{Trust: trust, Stall: 500 * time.Millisecond, Patience: fetch.Patience{Pause: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,12 +62,18 @@ type Database struct {
 	Digest image.Digest `json:"digest"`
 	// AsOf is the time at which its source was current.
 	AsOf time.Time `json:"asOf"`
+	// Schema is the version of its format.
+	Schema string `json:"schema,omitempty"`
 }
 
 // Image is an image that a check looked at.
 type Image struct {
 	Platform string       `json:"platform"`
 	Digest   image.Digest `json:"digest"`
+	// Distribution is what a scanner took it for, as "debian:13", and Packages are
+	// those that it found, counted by kind. Other checks leave them out.
+	Distribution string         `json:"distribution,omitempty"`
+	Packages     map[string]int `json:"packages,omitempty"`
 }
 
 // Finding is a rule that did not hold for an image.
@@ -79,6 +85,21 @@ type Finding struct {
 	Message  string       `json:"message"`
 	// Level is how bad a vulnerability is; empty for what is none.
 	Level string `json:"level,omitempty"`
+	// Gap says that it is of what nobody could look at, and not of what was found.
+	Gap bool `json:"gap,omitempty"`
+	// Waiver is why it fails nothing, where somebody said so.
+	Waiver *Waiver `json:"waiver,omitempty"`
+}
+
+// Waiver is somebody's word that a finding fails nothing.
+type Waiver struct {
+	// Reason is why, and Owner who answers for it.
+	Reason string `json:"reason"`
+	Owner  string `json:"owner,omitempty"`
+	// Expires is when it ends; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+	// By is what says so: "policy", or the identifier of an OpenVEX document.
+	By string `json:"by"`
 }
 
 // Write stores r in the layout in dir.

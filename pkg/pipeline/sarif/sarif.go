@@ -70,6 +70,9 @@ func scanned(in Input, r report.Report) run {
 	out.Properties["database"] = map[string]any{
 		"reference": report.Line(database.Reference), "digest": database.Digest.String(), "asOf": database.AsOf.UTC(),
 	}
+	if v := report.Line(database.Schema); v != "" {
+		out.Properties["databaseSchema"] = v
+	}
 	type judged struct {
 		rule   string
 		digest image.Digest
@@ -114,22 +117,60 @@ func (r *run) add(in Input, check string, f report.Finding, rules map[string]int
 		rules[id] = at
 		r.Tool.Driver.Rules = append(r.Tool.Driver.Rules, rule{ID: id})
 	}
-	r.Results = append(r.Results, result{
+	res := result{
 		RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF's words are the same
 		Message:      text{report.Line(f.Message)},
 		Locations:    located(in.Reference, f.Platform, f.Digest, "", ""),
 		Fingerprints: map[string]any{"finding/v1": check + "/" + id + "/" + report.Line(f.Platform)},
-	})
+	}
+	switch {
+	case f.Waiver == nil:
+	case f.Gap:
+		res.Suppressions = suppressedBy(*f.Waiver)
+	default:
+		// It tells of others that are suppressed, and is not to be hidden with them.
+		res.Properties = map[string]any{"waiver": why(*f.Waiver)}
+	}
+	r.Results = append(r.Results, res)
+}
+
+// why says in words by whose word something fails nothing.
+func why(w report.Waiver) string {
+	said := report.Line(w.Reason) + ", says " + report.Line(w.By)
+	if w.Owner != "" {
+		said += " (" + report.Line(w.Owner) + ")"
+	}
+	if !w.Expires.IsZero() {
+		said += ", until " + w.Expires.UTC().Format(time.RFC3339)
+	}
+	return said
+}
+
+func suppressedBy(w report.Waiver) []suppression {
+	return []suppression{{Kind: "external", Justification: why(w)}}
 }
 
 func newRun(in Input, name string, r report.Report) run {
 	var images []string
+	packages, distributions := map[string]any{}, map[string]any{}
 	for _, i := range r.Images {
 		images = append(images, report.Line(i.Platform)+" "+i.Digest.String())
+		if len(i.Packages) > 0 {
+			packages[i.Digest.String()] = i.Packages
+		}
+		if i.Distribution != "" {
+			distributions[i.Digest.String()] = report.Line(i.Distribution)
+		}
 	}
 	properties := map[string]any{"reference": in.Reference.String(), "images": images, "rulesApplied": r.Rules}
 	if len(r.Unapplied) > 0 {
 		properties["rulesNotApplied"] = r.Unapplied
+	}
+	if len(packages) > 0 {
+		properties["packages"] = packages
+	}
+	if len(distributions) > 0 {
+		properties["distributions"] = distributions
 	}
 	return run{
 		Tool:        tool{driver{Name: name, InformationURI: home, Rules: []rule{}}},
@@ -172,12 +213,14 @@ func resultOf(ref image.Reference, v findings.Vulnerability, at int) result {
 		Fingerprints: map[string]any{"finding/v1": id + "/" + name + "/" + report.Line(v.Platform)},
 		Properties:   map[string]any{"level": string(v.Level), "purl": report.Line(v.Package.PURL), "fixedIn": v.FixedIn, "aliases": v.Aliases},
 	}
+	if v.KnownExploited {
+		r.Properties["knownExploited"] = true
+	}
+	if v.Malware {
+		r.Properties["malware"] = true
+	}
 	if v.Ignored != nil {
-		why := report.Line(v.Ignored.Reason) + ", says " + report.Line(v.Ignored.By)
-		if !v.Ignored.Expires.IsZero() {
-			why += ", until " + v.Ignored.Expires.UTC().Format(time.DateOnly)
-		}
-		r.Suppressions = []suppression{{Kind: "external", Justification: why}}
+		r.Suppressions = suppressedBy(report.Waiver{Reason: v.Ignored.Reason, Owner: v.Ignored.Owner, By: v.Ignored.By, Expires: v.Ignored.Expires})
 	}
 	return r
 }

@@ -32,7 +32,14 @@ func input(t *testing.T) sarif.Input {
 	}
 	ignored := vulnerable
 	ignored.ID, ignored.URL, ignored.Package.Locations = "CVE-2026-0002", "javascript:alert(1)", nil
-	ignored.Ignored = &findings.Ignored{Reason: "not reachable", By: "policy", Expires: now.AddDate(0, 1, 0)}
+	ignored.Ignored = &findings.Ignored{Reason: "not reachable", Owner: "team-a", By: "policy", Expires: now.AddDate(0, 1, 0)}
+	exploited := vulnerable
+	exploited.ID, exploited.KnownExploited = "CVE-2026-0003", true
+	evil := findings.Vulnerability{
+		ID: "MAL-2026-1", Level: findings.Unknown, Malware: true, Package: findings.Package{Name: "left-pod", Version: "1"}, Platform: "linux/amd64", Digest: ref.Digest(),
+	}
+	scanned := []report.Image{{Platform: "linux/amd64", Digest: ref.Digest(), Distribution: "debian:12", Packages: map[string]int{"deb": 88, "npm": 1}}}
+	waiver := &report.Waiver{Reason: "it moves in autumn", Owner: "team-b", By: "policy", Expires: now.AddDate(0, 2, 0)}
 	return sarif.Input{
 		Reference: ref, Now: now, ScanCheck: "scan",
 		Reports: []report.Report{
@@ -40,15 +47,20 @@ func input(t *testing.T) sarif.Input {
 				{Rule: "non-root", Severity: report.SeverityError, Platform: "linux/amd64", Digest: ref.Digest(), Message: "it runs as root"},
 				{Rule: "non-root", Severity: report.SeverityWarning, Platform: "linux/arm64", Digest: ref.Digest(), Message: "it runs as root"},
 			}},
-			{Check: "scan", Digest: ref.Digest(), Images: images, Rules: 1, Findings: []report.Finding{
+			{Check: "scan", Digest: ref.Digest(), Images: scanned, Rules: 1, Findings: []report.Finding{
 				{Rule: "CVE-2026-0001", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: ref.Digest(), Message: "openssl"},
-				{Rule: "end-of-life", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: ref.Digest(), Message: "debian:9 is not maintained"},
+				{Rule: "CVE-2026-0003", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: ref.Digest(), Message: "openssl"},
+				{Rule: "MAL-2026-1", Severity: report.SeverityError, Platform: "linux/amd64", Digest: ref.Digest(), Message: "left-pod 1: known malware"},
+				{Rule: "limited-support", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: ref.Digest(), Message: "debian:9 is not maintained", Gap: true, Waiver: waiver},
+				{Rule: "ignored-vulnerabilities", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: ref.Digest(), Message: "1 by policy",
+					Waiver: &report.Waiver{Reason: "not reachable", By: "policy"}},
+				{Rule: "unread-files", Severity: report.SeverityError, Platform: "linux/amd64", Digest: ref.Digest(), Message: "a file could not be read", Gap: true},
 			}},
 		},
 		Scan: &findings.File{
 			Digest: ref.Digest(), Scanner: findings.Scanner{Name: "osv-scalibr", Version: "0.5.3"},
-			Database:        findings.Database{Reference: "registry.example.com/db:1", Digest: ref.Digest(), AsOf: now.Add(-time.Hour)},
-			Vulnerabilities: []findings.Vulnerability{vulnerable, ignored},
+			Database:        findings.Database{Reference: "registry.example.com/db:1", Digest: ref.Digest(), AsOf: now.Add(-time.Hour), Schema: "6.1.9"},
+			Vulnerabilities: []findings.Vulnerability{vulnerable, ignored, exploited, evil},
 		},
 	}
 }

@@ -11,8 +11,13 @@
 //	                             in-toto statement with cosign's own predicate;
 //	                             found by the referrers API or its fallback tag
 //
-// Bundles with other predicates are attestations and no signatures; they are
-// passed over. Nothing but keys is trusted: no certificates, and transparency
+// Bundles of anything else, such as attestations, are passed over in every version
+// of the format; a signature counts in the version that cosign makes and takes.
+// What a bundle is, its bytes say: lists of referrers, their types and annotations
+// decide only what is read first. At most 64 signatures of each form are looked at,
+// and what is no signature is not counted.
+//
+// Nothing but keys is trusted: no certificates, and transparency
 // logs are not asked. What a signature claims beside the digest, such as a
 // reference or annotations, is not looked at.
 //
@@ -23,5 +28,6 @@
 // signatures of which none is by a trusted key: whoever signs wants to be
 // checked, and a signature that does not hold is a stronger sign than none. Who can
 // write to the repository can also delete signatures, which Optional cannot see.
-// What cannot be read is an error and not "unsigned".
+// What cannot be read is an error and not "unsigned": that nobody signed takes a
+// whole answer. A signature that holds does so whatever else cannot be read.
 package signature

@@ -5,19 +5,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 
 const (
-	simpleSigningLayer = "application/vnd.dev.cosign.simplesigning.v1+json"
-	bundlePrefix       = "application/vnd.dev.sigstore.bundle"
-	annotation         = "dev.cosignproject.cosign/signature"
-	// maxSignatures is how many of each form are looked at.
+	simpleSigningLayer  = "application/vnd.dev.cosign.simplesigning.v1+json"
+	bundlePrefix        = "application/vnd.dev.sigstore.bundle"
+	annotation          = "dev.cosignproject.cosign/signature"
+	predicateAnnotation = "dev.sigstore.bundle.predicateType"
+	// maxSignatures is how many signatures of each form are looked at. What else
+	// refers to the image is none of them.
 	maxSignatures = 64
 	maxManifest   = 4 << 20
 	maxPayload    = 1 << 20
+	// maxBundle leaves room for the attestations, SBOMs among them, in which
+	// signatures have to be found.
+	maxBundle = 8 << 20
+	// maxRead bounds all that is read of referrers.
+	maxRead = 64 << 20
 )
 
 // Source is a repository. What it has not is ErrAbsent. It answers for the
@@ -27,8 +35,8 @@ type Source interface {
 	Manifest(ctx context.Context, reference string, limit int64) ([]byte, error)
 	// Blob returns a blob.
 	Blob(ctx context.Context, d image.Digest, limit int64) ([]byte, error)
-	// Referrers returns an index of what says that it is about d.
-	Referrers(ctx context.Context, d image.Digest, limit int64) ([]byte, error)
+	// Referrers returns all that says that it is about d, or an error.
+	Referrers(ctx context.Context, d image.Digest) ([]fetch.Referrer, error)
 }
 
 // ErrAbsent is of what a repository does not have.
@@ -40,6 +48,9 @@ type Found struct {
 	By []string
 	// Refused is why each other signature does not count.
 	Refused []string
+	// Unread is why something was not looked at that could be a signature. Look
+	// returns it beside a signature that holds only; else it is an error.
+	Unread []string
 }
 
 func (f *Found) valid(name string) {
@@ -55,34 +66,69 @@ func (f *Found) refused(what string, err error) {
 	f.Refused = append(f.Refused, what+": "+err.Error())
 }
 
+func (f *Found) unread(err error) { f.Unread = append(f.Unread, err.Error()) }
+
 type manifest struct {
-	Layers    []descriptor `json:"layers"`
-	Manifests []descriptor `json:"manifests"`
+	Layers      []descriptor      `json:"layers"`
+	Manifests   []descriptor      `json:"manifests"`
+	Annotations map[string]string `json:"annotations"`
 }
 
 type descriptor struct {
-	MediaType    string            `json:"mediaType"`
-	ArtifactType string            `json:"artifactType"`
-	Digest       string            `json:"digest"`
-	Annotations  map[string]string `json:"annotations"`
+	MediaType   string            `json:"mediaType"`
+	Digest      string            `json:"digest"`
+	Size        int64             `json:"size"`
+	Annotations map[string]string `json:"annotations"`
 }
 
-// Look looks for signatures on digest.
+// Look looks for signatures on digest. A signature that holds does so whatever else
+// there is; that there is none takes an answer to everything that was asked.
 func Look(ctx context.Context, src Source, digest image.Digest, keys []Key) (Found, error) {
-	var f Found
-	if err := f.simple(ctx, src, digest, keys); err != nil {
-		return Found{}, fmt.Errorf("look for signatures under the tag: %w", err)
+	l := look{src: src, digest: digest, keys: keys, left: maxRead}
+	errs := []error{
+		about("look for signatures under the tag", l.simple(ctx)),
+		about("look for signatures among the referrers", l.bundles(ctx)),
 	}
-	if err := f.bundles(ctx, src, digest, keys); err != nil {
-		return Found{}, fmt.Errorf("look for signatures among the referrers: %w", err)
+	for _, err := range append(errs, l.unread...) {
+		switch {
+		case err == nil:
+		case len(l.found.By) == 0:
+			return Found{}, err
+		default:
+			l.found.unread(err)
+		}
 	}
-	return f, nil
+	return l.found, nil
+}
+
+func about(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// look is one search.
+type look struct {
+	src    Source
+	digest image.Digest
+	keys   []Key
+	found  Found
+	// unread is why something was not looked at, where others still can be.
+	unread []error
+	left   int64 // bytes that may still be read of referrers
+}
+
+// tooMany is of signatures that are not looked at.
+func (l *look) tooMany(where string) {
+	l.unread = append(l.unread, content.Errorf(content.ReasonTooLarge, where,
+		"it has more than %d signatures, and no trusted key made the first %d; delete those that nobody needs", maxSignatures, maxSignatures))
 }
 
 // simple looks at the older form.
-func (f *Found) simple(ctx context.Context, src Source, digest image.Digest, keys []Key) error {
-	tag := "sha256-" + digest.Hex() + ".sig"
-	raw, err := src.Manifest(ctx, tag, maxManifest)
+func (l *look) simple(ctx context.Context) error {
+	tag := "sha256-" + l.digest.Hex() + ".sig"
+	raw, err := l.src.Manifest(ctx, tag, maxManifest)
 	if errors.Is(err, ErrAbsent) {
 		return nil
 	}
@@ -90,124 +136,47 @@ func (f *Found) simple(ctx context.Context, src Source, digest image.Digest, key
 		return err
 	}
 	var m manifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		f.refused("tag "+tag, fmt.Errorf("it is no manifest: %w", err))
-		return nil
+	err = json.Unmarshal(raw, &m)
+	if err == nil && m.Layers == nil && m.Manifests == nil {
+		err = errors.New("it has neither layers nor manifests")
 	}
-	for i, l := range m.Layers {
-		what := "signature " + clip(l.Digest)
+	if err != nil {
+		return content.Errorf(content.ReasonUnavailable, "tag "+tag,
+			"what the registry answers is no manifest; ask whoever runs it, or delete the tag: %w", err)
+	}
+	for i, s := range m.Layers {
 		if i == maxSignatures {
-			f.refused("tag "+tag, fmt.Errorf("it has more than %d signatures; the others were not looked at", maxSignatures))
+			l.tooMany("tag " + tag)
 			return nil
 		}
-		at, err := image.ParseDigest(l.Digest)
-		if err != nil || l.MediaType != simpleSigningLayer {
-			f.refused(what, fmt.Errorf("it has the media type %q", clip(l.MediaType)))
-			continue
-		}
-		payload, err := src.Blob(ctx, at, maxPayload)
-		switch {
-		case errors.Is(err, ErrAbsent):
-			f.refused(what, err)
-			continue
-		case err != nil:
-			return err
-		}
-		name, err := verifySimple(keys, digest, payload, l.Annotations[annotation])
-		if err != nil {
-			f.refused(what, err)
-			continue
-		}
-		f.valid(name)
-	}
-	return nil
-}
-
-// bundles looks at the newer form.
-func (f *Found) bundles(ctx context.Context, src Source, digest image.Digest, keys []Key) error {
-	raw, err := src.Referrers(ctx, digest, maxManifest)
-	if errors.Is(err, ErrAbsent) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var index manifest
-	if err := json.Unmarshal(raw, &index); err != nil {
-		f.refused("referrers", fmt.Errorf("they cannot be read: %w", err))
-		return nil
-	}
-	looked := 0
-	for _, d := range index.Manifests {
-		at, err := image.ParseDigest(d.Digest)
-		if err != nil || !couldBeBundle(d.ArtifactType) {
-			continue
-		}
-		if looked++; looked > maxSignatures {
-			f.refused("referrers", fmt.Errorf("there are more than %d that could be signatures; the others were not looked at", maxSignatures))
-			return nil
-		}
-		if err := f.referrer(ctx, src, at, digest, keys); err != nil {
+		if err := l.layer(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// couldBeBundle passes over what says that it is something else. Some registries
-// say of every artefact that it is of its empty configuration's type.
-func couldBeBundle(artifactType string) bool {
-	switch artifactType {
-	case "", "application/vnd.oci.empty.v1+json":
-		return true
-	default:
-		return strings.HasPrefix(artifactType, bundlePrefix)
-	}
-}
-
-// referrer looks at the bundles of one referrer.
-func (f *Found) referrer(ctx context.Context, src Source, at, digest image.Digest, keys []Key) error {
-	what := "referrer " + at.String()
-	raw, err := src.Manifest(ctx, at.String(), maxManifest)
-	if errors.Is(err, ErrAbsent) {
-		return nil // an index that is behind; it does not say what this was
-	}
-	if err != nil {
-		return err
-	}
-	layer, ok := bundleOf(raw)
-	if !ok {
-		return nil // something else about the image
-	}
-	blob, err := image.ParseDigest(layer.Digest)
-	if err != nil {
-		f.refused(what, err)
+// layer looks at one signature of the older form.
+func (l *look) layer(ctx context.Context, s descriptor) error {
+	what := "signature " + clip(s.Digest)
+	at, err := image.ParseDigest(s.Digest)
+	if err != nil || s.MediaType != simpleSigningLayer {
+		l.found.refused(what, fmt.Errorf("it has the media type %q", clip(s.MediaType)))
 		return nil
 	}
-	content, err := src.Blob(ctx, blob, maxPayload)
-	if errors.Is(err, ErrAbsent) {
-		f.refused(what, err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	name, err := verifyBundle(keys, digest, content)
+	payload, err := l.src.Blob(ctx, at, maxPayload)
 	switch {
-	case errors.Is(err, errOther):
+	case errors.Is(err, ErrAbsent):
+		l.found.refused(what, err)
+		return nil
 	case err != nil:
-		f.refused(what, err)
-	default:
-		f.valid(name)
+		return err
 	}
+	name, err := verifySimple(l.keys, l.digest, payload, s.Annotations[annotation])
+	if err != nil {
+		l.found.refused(what, err)
+		return nil
+	}
+	l.found.valid(name)
 	return nil
-}
-
-// bundleOf returns the bundle that a manifest wraps, if it wraps one.
-func bundleOf(raw []byte) (descriptor, bool) {
-	var m manifest
-	if err := json.Unmarshal(raw, &m); err != nil || len(m.Layers) != 1 {
-		return descriptor{}, false
-	}
-	return m.Layers[0], strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
 }

@@ -1,18 +1,11 @@
 package signature
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
-
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
@@ -20,102 +13,74 @@ import (
 )
 
 // Remote is the Source of a repository in a registry.
-type Remote struct {
-	repository name.Repository
-	puller     *remote.Puller
-	options    []remote.Option
-}
+type Remote struct{ registry *fetch.Registry }
 
 // NewRemote returns the Source of repository.
-func NewRemote(repository image.Repository, o fetch.Options) (*Remote, error) {
-	o.Answer = maxManifest // the library reads up to 100 MiB
-	named, rt, err := fetch.Guarded(repository, o)
+func NewRemote(ctx context.Context, repository image.Repository, o fetch.Options) (*Remote, error) {
+	registry, err := fetch.NewRegistry(ctx, repository, o)
 	if err != nil {
 		return nil, err
 	}
-	options := []remote.Option{remote.WithTransport(rt)}
-	if o.Keychain != nil {
-		options = append(options, remote.WithAuthFromKeychain(o.Keychain))
-	} else {
-		options = append(options, remote.WithAuth(authn.Anonymous))
-	}
-	puller, err := remote.NewPuller(options...)
-	if err != nil {
-		return nil, fmt.Errorf("registry %q: %w", repository.Host(), err)
-	}
-	return &Remote{repository: named, puller: puller, options: options}, nil
+	return &Remote{registry}, nil
 }
 
 // Manifest implements Source.
 func (r *Remote) Manifest(ctx context.Context, reference string, limit int64) ([]byte, error) {
-	var ref name.Reference = r.repository.Tag(reference)
-	d, err := image.ParseDigest(reference)
-	if err == nil {
-		ref = r.repository.Digest(d.String())
+	if d, err := image.ParseDigest(reference); err == nil {
+		rc, err := r.registry.Manifest(ctx, d)
+		return verified(rc, err, "manifest", d, limit)
 	}
-	desc, err := r.puller.Get(ctx, ref)
+	rc, err := r.registry.Tagged(ctx, reference)
 	if err != nil {
 		return nil, absent(err)
 	}
-	if int64(len(desc.Manifest)) > limit {
-		return nil, tooLarge(reference, limit)
-	}
-	if d.IsZero() {
-		return desc.Manifest, nil
-	}
-	// The library believes a header in one case: a manifest of schema 1.
-	if got, _, err := v1.SHA256(bytes.NewReader(desc.Manifest)); err != nil || got.String() != d.String() {
-		return nil, content.Errorf(content.ReasonCorrupted, "manifest "+d.String(), "its bytes have the digest %s", got)
-	}
-	return desc.Manifest, nil
+	return readAll(rc, "tag "+reference, limit)
 }
 
 // Blob implements Source.
 func (r *Remote) Blob(ctx context.Context, d image.Digest, limit int64) ([]byte, error) {
-	layer, err := r.puller.Layer(ctx, r.repository.Digest(d.String()))
-	if err != nil {
-		return nil, absent(err)
-	}
-	rc, err := layer.Compressed() // the blob as it is; its digest is verified as it is read
-	if err != nil {
-		return nil, absent(err)
-	}
-	defer func() { _ = rc.Close() }() // it was read
-	b, err := io.ReadAll(io.LimitReader(rc, limit+1))
-	if err != nil {
-		return nil, absent(err)
-	}
-	if int64(len(b)) > limit {
-		return nil, tooLarge(d.String(), limit)
-	}
-	return b, nil
+	rc, err := r.registry.Blob(ctx, d)
+	return verified(rc, err, "blob", d, limit)
 }
 
 // Referrers implements Source.
-func (r *Remote) Referrers(ctx context.Context, d image.Digest, limit int64) ([]byte, error) {
-	index, err := remote.Referrers(r.repository.Digest(d.String()), append([]remote.Option{remote.WithContext(ctx)}, r.options...)...)
+func (r *Remote) Referrers(ctx context.Context, d image.Digest) ([]fetch.Referrer, error) {
+	return r.registry.Referrers(ctx, d)
+}
+
+// verified reads what has the digest d.
+func verified(rc io.ReadCloser, err error, kind string, d image.Digest, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, absent(err)
 	}
-	raw, err := index.RawManifest()
+	subject := kind + " " + d.String()
+	raw, err := readAll(rc, subject, limit)
 	if err != nil {
-		return nil, absent(err)
+		return nil, err
+	}
+	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != d.Hex() {
+		return nil, content.Errorf(content.ReasonCorrupted, subject, "its bytes have the digest sha256:%x", sum)
+	}
+	return raw, nil
+}
+
+func readAll(rc io.ReadCloser, subject string, limit int64) ([]byte, error) {
+	defer func() { _ = rc.Close() }() // it was read
+	raw, err := io.ReadAll(io.LimitReader(rc, limit+1))
+	if err != nil {
+		return nil, fetch.Classify(subject, err)
 	}
 	if int64(len(raw)) > limit {
-		return nil, tooLarge("referrers of "+d.String(), limit)
+		return nil, content.Errorf(content.ReasonTooLarge, subject, "it has more than %d bytes", limit)
 	}
 	return raw, nil
 }
 
 // absent tells what is not there from what cannot be read.
 func absent(err error) error {
-	var status *transport.Error
-	if errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
+	var e *content.Error
+	if errors.As(err, &e) && e.Reason == content.ReasonMissing {
 		return ErrAbsent
 	}
-	return fetch.Classify("", err)
-}
-
-func tooLarge(what string, limit int64) error {
-	return content.Errorf(content.ReasonTooLarge, what, "it has more than %d bytes", limit)
+	return err
 }

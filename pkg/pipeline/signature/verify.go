@@ -5,19 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
 )
 
 const (
 	simpleSigningType = "cosign container image signature"
-	bundleType        = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	statementPayload  = "application/vnd.in-toto+json"
-	signPredicate     = "https://sigstore.dev/cosign/sign/v1"
+	// The two spellings of the version in which cosign signs.
+	bundleType       = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	bundleTypeOlder  = "application/vnd.dev.sigstore.bundle+json;version=0.3"
+	statementPayload = "application/vnd.in-toto+json"
+	signPredicate    = "https://sigstore.dev/cosign/sign/v1"
 )
 
-// errOther is of a bundle that is an attestation, and no signature of an image.
-var errOther = errors.New("it is an attestation and no signature")
+// errOther is of a bundle that is something else, such as an attestation.
+var errOther = errors.New("it is no signature of an image")
 
 // simpleSigning is the payload of the older form.
 type simpleSigning struct {
@@ -54,10 +57,11 @@ func verifySimple(keys []Key, digest image.Digest, payload []byte, encoded strin
 	return name, nil
 }
 
-// bundle is what is read of a Sigstore bundle.
+// bundle is what is read of a Sigstore bundle. It has one of the two contents.
 type bundle struct {
-	MediaType string    `json:"mediaType"`
-	Envelope  *envelope `json:"dsseEnvelope"`
+	MediaType string          `json:"mediaType"`
+	Envelope  *envelope       `json:"dsseEnvelope"`
+	Message   json.RawMessage `json:"messageSignature"`
 }
 
 type envelope struct {
@@ -78,24 +82,34 @@ type statement struct {
 }
 
 // verifyBundle returns the key that signed digest by a Sigstore bundle, or errOther.
+// What a bundle is, is asked before its version: of what is no signature, versions
+// that are not known here are none of ours.
 func verifyBundle(keys []Key, digest image.Digest, raw []byte) (string, error) {
 	var b bundle
 	if err := json.Unmarshal(raw, &b); err != nil {
 		return "", fmt.Errorf("it is no Sigstore bundle: %w", err)
 	}
-	if b.MediaType != bundleType || b.Envelope == nil {
-		return "", fmt.Errorf("it is no Sigstore bundle of the type %s with a DSSE envelope", bundleType)
+	switch {
+	case b.Envelope == nil && b.Message != nil:
+		return "", errOther // it signs some bytes, and says nothing of an image
+	case b.Envelope == nil || b.Message != nil:
+		return "", errors.New("it is no Sigstore bundle with a DSSE envelope")
+	case b.Envelope.PayloadType != "" && b.Envelope.PayloadType != statementPayload:
+		return "", errOther
 	}
-	payload, err := base64.StdEncoding.DecodeString(b.Envelope.Payload)
+	payload, err := decodeBase64(b.Envelope.Payload)
 	if err != nil {
 		return "", fmt.Errorf("its payload is not in base64: %w", err)
 	}
 	var s statement
-	if b.Envelope.PayloadType != statementPayload || json.Unmarshal(payload, &s) != nil {
+	if b.Envelope.PayloadType == "" || json.Unmarshal(payload, &s) != nil {
 		return "", fmt.Errorf("its payload, a %q, is no in-toto statement", clip(b.Envelope.PayloadType))
 	}
 	if s.PredicateType != signPredicate {
 		return "", errOther
+	}
+	if b.MediaType != bundleType && b.MediaType != bundleTypeOlder {
+		return "", fmt.Errorf("it is a bundle of the type %q, and signatures are read of %s; sign again with a current cosign", clip(b.MediaType), bundleType)
 	}
 	name, err := b.Envelope.signer(keys, payload)
 	if err != nil {
@@ -119,7 +133,7 @@ func (e envelope) signer(keys []Key, payload []byte) (string, error) {
 		return "", fmt.Errorf("its envelope has more than %d signatures", most)
 	}
 	for _, s := range e.Signatures {
-		sig, err := base64.StdEncoding.DecodeString(s.Sig)
+		sig, err := decodeBase64(s.Sig)
 		if err != nil {
 			continue
 		}
@@ -128,6 +142,13 @@ func (e envelope) signer(keys []Key, payload []byte) (string, error) {
 		}
 	}
 	return "", errUntrusted
+}
+
+// decodeBase64 reads both alphabets, with or without padding: the protocol leaves
+// them to the signer.
+func decodeBase64(s string) ([]byte, error) {
+	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	return base64.RawStdEncoding.DecodeString(s)
 }
 
 // preAuthentication is what is signed in a DSSE envelope: "PAE" in its protocol.

@@ -161,9 +161,12 @@ func TestVerifyBundleRefuses(t *testing.T) {
 	attestation := strings.Replace(good, b.Envelope.Payload, base64.StdEncoding.EncodeToString([]byte(`{"predicateType":"https://slsa.dev/provenance/v1"}`)), 1)
 	tests := []struct{ name, raw, want string }{
 		{"no JSON", "{", "no Sigstore bundle"},
-		{"another version", strings.ReplaceAll(good, "v0.3", "v0.9"), "no Sigstore bundle of the type"},
-		{"no envelope", `{"mediaType":"` + bundleType + `","messageSignature":{}}`, "with a DSSE envelope"},
-		{"another payload type", strings.Replace(good, "application/vnd.in-toto+json", "text/plain", 1), `"text/plain", is no in-toto statement`},
+		{"another version", strings.ReplaceAll(good, "v0.3", "v0.9"), "a bundle of the type"},
+		{"no content", `{"mediaType":"` + bundleType + `"}`, "with a DSSE envelope"},
+		{"both contents", strings.Replace(good, `"dsseEnvelope"`, `"messageSignature":{},"dsseEnvelope"`, 1), "with a DSSE envelope"},
+		{"a signature of some bytes", `{"mediaType":"` + bundleType + `","messageSignature":{}}`, errOther.Error()},
+		{"another payload type", strings.Replace(good, "application/vnd.in-toto+json", "text/plain", 1), errOther.Error()},
+		{"no payload type", strings.Replace(good, "application/vnd.in-toto+json", "", 1), "is no in-toto statement"},
 		{"a payload that is not base64", strings.Replace(good, b.Envelope.Payload, "%", 1), "base64"},
 		{"no signature", strings.Replace(good, `[{"sig":"`+b.Envelope.Signatures[0].Sig+`"}]`, "[]", 1), errUntrusted.Error()},
 		{"a signature that is not base64", strings.Replace(good, b.Envelope.Signatures[0].Sig, "%", 1), errUntrusted.Error()},

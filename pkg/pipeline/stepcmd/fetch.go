@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 	"github.com/revet-dev/revet/pkg/pipeline/layout"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/triage"
 )
 
 // Fetch pulls an image by digest into a layout.
@@ -22,8 +25,9 @@ type Fetch struct {
 	Layout    string
 	Platforms string
 	Limits    fetch.Limits
-	// Severity judges layers that runtimes read differently; nil makes it an error.
-	Severity LayerSeverity
+	// Policy is the file that says what comes of layers that runtimes read differently;
+	// empty, or one that is not there, makes that an error.
+	Policy string
 }
 
 // NewFetch returns the command line of the step.
@@ -53,22 +57,40 @@ that end in .crt in that directory hold further certificate authorities.`,
 	o.flags(f, 15*time.Minute)
 	f.StringVar(&o.Layout, "layout", "", "directory to write the image layout to")
 	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
+	o.LimitFlags(f)
+	f.StringVar(&o.Policy, "policy", "", "file that says what fails an image; it may be missing")
+	return command.Require(cmd, "reference", "layout")
+}
+
+// LimitFlags declares the flags of what an image may cost.
+func (o *Fetch) LimitFlags(f *pflag.FlagSet) {
 	f.Int64Var(&o.Limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
 	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
 	f.Int64Var(&o.Limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
 	f.IntVar(&o.Limits.Entries, "max-entries", layers.DefaultLimits().Entries, "most files, directories and links that the layers of an image may have")
-	return command.Require(cmd, "reference", "layout")
 }
 
 // Run does the work of the step.
 func (o Fetch) Run(ctx context.Context, out io.Writer) error {
+	ref, options, err := o.open()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	registry, err := fetch.NewRegistry(ctx, ref.Repository(), options)
+	if err != nil {
+		return err
+	}
+	return o.From(ctx, out, registry, ref)
+}
+
+// From is Run with another source than the registry that ref names.
+func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref image.Reference) error {
 	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 || o.Limits.Entries <= 0 {
 		return fmt.Errorf("--max-bytes, --max-unpacked-bytes, --max-ratio and --max-entries must be positive")
 	}
-	if o.Severity == nil {
-		o.Severity = alwaysError
-	}
-	ref, options, err := o.open()
+	policy, err := o.policy()
 	if err != nil {
 		return err
 	}
@@ -81,18 +103,12 @@ func (o Fetch) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
 	start := time.Now()
-	registry, err := fetch.NewRegistry(ctx, ref.Repository(), options)
+	tree, err := fetch.Selected(ctx, source, ref.Digest(), chosen, dir, o.Limits)
 	if err != nil {
 		return err
 	}
-	tree, err := fetch.Selected(ctx, registry, ref.Digest(), chosen, dir, o.Limits)
-	if err != nil {
-		return err
-	}
-	found := layersReport(tree, o.Severity(ref.String()))
+	found := layersReport(tree, policy, ref, start.UTC())
 	if err := report.Write(dir.Path(), found); err != nil {
 		return err
 	}
@@ -107,4 +123,11 @@ func (o Fetch) Run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "fetched %s: images %d, layers %d, bytes %d, attachments %d, platforms not chosen %d, ambiguities %d, in %s\n",
 		ref, len(tree.Images), count, bytes, len(tree.Attachments), len(tree.Unselected), len(found.Findings), time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+func (o Fetch) policy() (triage.Policy, error) {
+	if o.Policy == "" {
+		return triage.Default(), nil
+	}
+	return triage.Load(o.Policy)
 }

@@ -35,10 +35,11 @@ const (
 // Publish joins the reports of a layout, and pushes the full report.
 type Publish struct {
 	Registry
-	Layout   string
-	Expect   []string
-	Database string
-	Mode     string
+	Layout string
+	Expect []string
+	// Scan says whether the check scan was to report.
+	Scan command.Scan
+	Mode string
 }
 
 // NewPublish returns the command line of the step.
@@ -64,7 +65,7 @@ pushed. The credentials need the right to push to the image's repository.`,
 	o.flags(f, 2*time.Minute)
 	f.StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
 	f.StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
-	f.StringVar(&o.Database, "database", "", "the database of the check "+scanCheck+"; without one it may be missing, and the verdict says so")
+	o.Scan.Flag(f)
 	f.StringVar(&o.Mode, "publish", publishReferrers, "referrers, required or none")
 	return command.Require(cmd, "reference", "layout")
 }
@@ -90,7 +91,7 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 		return fmt.Errorf("the layout holds %s and not %s", tree.Root.Digest, ref.Digest())
 	}
 	var off []string
-	if o.Database == "" {
+	if o.Scan.Off {
 		off = append(off, scanCheck)
 	}
 	result, err := outcome.Of(tree, o.Expect, off, reports)

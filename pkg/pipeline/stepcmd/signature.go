@@ -73,7 +73,7 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 	}
 	result := signature.NotLooked(ref.Digest())
 	if look {
-		src, err := signature.NewRemote(ref.Repository(), options)
+		src, err := signature.NewRemote(ctx, ref.Repository(), options)
 		if err != nil {
 			return err
 		}
@@ -83,6 +83,9 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 		}
 		for _, why := range found.Refused {
 			fmt.Fprintln(out, "refused:", report.Line(why))
+		}
+		for _, why := range found.Unread {
+			fmt.Fprintln(out, "not looked at:", report.Line(why))
 		}
 		fmt.Fprintf(out, "signed by: %s\n", strings.Join(found.By, ", "))
 		result = signature.Judge(policy, ref.Digest(), found)

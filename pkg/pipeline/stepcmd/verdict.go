@@ -17,10 +17,19 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
+// Verdict joins what all checks came to.
+type Verdict struct {
+	// Layout is the directory that fetch wrote, or empty.
+	Layout string
+	// Expect are the checks that must have reported.
+	Expect []string
+	// Outcomes are the results "outcome" of Tasks.
+	Outcomes []string
+}
+
 // NewVerdict returns the command line of the step.
 func NewVerdict(results *string) *cobra.Command {
-	var dir string
-	var expect []string
+	var o Verdict
 	cmd := &cobra.Command{
 		Use:   "verdict [--layout DIR] [--expect CHECKS] [OUTCOME...]",
 		Short: "Join what all checks came to into the results of the run",
@@ -33,15 +42,18 @@ error. Without --results they are printed.`,
   step verdict --layout /tmp/image --results /tmp/results --expect layers,validate,scan
   step verdict --results /tmp/results --expect layers,validate,scan,signature -- "$SCAN" "$SIGNATURE"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerdict(cmd.Context(), cmd.OutOrStdout(), dir, expect, args, *results)
+			o.Outcomes = args
+			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "layout", "", "directory that fetch wrote")
-	cmd.Flags().StringSliceVar(&expect, "expect", []string{validate.CheckName}, "checks that must have reported")
+	cmd.Flags().StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
+	cmd.Flags().StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
 	return cmd
 }
 
-func runVerdict(ctx context.Context, out io.Writer, dir string, expect, texts []string, results string) error {
+// Run does the work of the step.
+func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
+	dir, expect, texts := o.Layout, o.Expect, o.Outcomes
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
 	var outcomes []outcome.Outcome
 	elsewhere := map[string]bool{}

@@ -18,8 +18,8 @@ const (
 	// RuleExpired tells of entries that would hold if they had not expired.
 	RuleExpired = "expired-ignore"
 
-	byPolicy  = "policy"
 	maxQuoted = 10 // vulnerabilities that a warning names
+	maxTold   = 20 // entries that ignore something which are told of one by one
 )
 
 // Judgement is what a policy makes of what was found.
@@ -27,12 +27,13 @@ type Judgement struct {
 	// Vulnerabilities are all that were given; Ignored is set where they are.
 	Vulnerabilities []findings.Vulnerability
 	// Findings are of those that are not ignored, and of RuleIgnored and RuleExpired.
+	// That of malware has no level, so that nothing that lists the worst leaves it out.
 	Findings []report.Finding
 	// Levels counts all vulnerabilities by level, the ignored ones included.
 	Levels map[string]int
 	// Suppressed counts the ignored ones.
 	Suppressed int
-	// Rules is how many rules were applied: one for each level.
+	// Rules is how many rules were applied: one for each level, and that of malware.
 	Rules int
 	// Notes are for the log: every entry that expired.
 	Notes []string
@@ -40,7 +41,7 @@ type Judgement struct {
 
 // Judge applies p to what a scan found in the images of root.
 func (p Policy) Judge(root image.Digest, found []findings.Vulnerability, now time.Time) Judgement {
-	j := Judgement{Vulnerabilities: slices.Clone(found), Levels: map[string]int{}, Rules: len(findings.Levels())}
+	j := Judgement{Vulnerabilities: slices.Clone(found), Levels: map[string]int{}, Rules: len(findings.Levels()) + 1}
 	for _, i := range p.ignores {
 		if i.expired(now) {
 			j.Notes = append(j.Notes, fmt.Sprintf("policy: the entry of ignore on line %d (%s) %s, and does not hold; renew it, or take it away", i.line, i.id, i.since()))
@@ -58,16 +59,24 @@ func (p Policy) Judge(root image.Digest, found []findings.Vulnerability, now tim
 		}
 		of := images[key]
 		ignored, expired := p.ignored(*v, root, now)
+		if malware(*v) {
+			j.Findings = append(j.Findings, malicious(*v, ignored))
+			continue
+		}
 		for _, e := range expired {
 			of.expired[e] = append(of.expired[e], v.ID)
 		}
-		if v.Ignored = ignored; ignored != nil {
+		if v.Ignored = ignored.of(); v.Ignored != nil {
 			j.Suppressed++
 			of.ignored = append(of.ignored, *v)
 			continue
 		}
+		severity := report.SeverityWarning
+		if p.fails(*v) {
+			severity = report.SeverityError
+		}
 		j.Findings = append(j.Findings, report.Finding{
-			Rule: v.ID, Severity: p.severity(*v), Level: string(v.Level), Platform: v.Platform, Digest: v.Digest, Message: message(*v),
+			Rule: v.ID, Severity: severity, Level: string(v.Level), Platform: v.Platform, Digest: v.Digest, Message: message(*v),
 		})
 	}
 	for _, key := range order {
@@ -76,17 +85,24 @@ func (p Policy) Judge(root image.Digest, found []findings.Vulnerability, now tim
 	return j
 }
 
-// severity is what a vulnerability that is not ignored comes to.
-func (p Policy) severity(v findings.Vulnerability) report.Severity {
-	if p.warn[v.Level] || p.ifFixed[v.Level] && len(v.FixedIn) == 0 {
-		return report.SeverityWarning
-	}
-	return report.SeverityError
+// suppression is what says that a vulnerability fails nothing. The zero value is that
+// nothing does.
+type suppression struct {
+	waiver Waiver
+	// place is where that stands, in words.
+	place string
 }
 
-// ignored returns why v is ignored, or nil, and which entries would have ignored it
-// and have expired, by their place in the list.
-func (p Policy) ignored(v findings.Vulnerability, root image.Digest, now time.Time) (*findings.Ignored, []int) {
+func (s suppression) of() *findings.Ignored {
+	if s.place == "" {
+		return nil
+	}
+	return &findings.Ignored{Reason: s.waiver.Reason, Owner: s.waiver.Owner, By: s.waiver.By, Expires: s.waiver.Expires}
+}
+
+// ignored returns what ignores v, and which entries would have ignored it and have
+// expired, by their place in the list.
+func (p Policy) ignored(v findings.Vulnerability, root image.Digest, now time.Time) (suppression, []int) {
 	var expired []int
 	for n, i := range p.ignores {
 		switch {
@@ -94,13 +110,27 @@ func (p Policy) ignored(v findings.Vulnerability, root image.Digest, now time.Ti
 		case i.expired(now):
 			expired = append(expired, n)
 		default:
-			return &findings.Ignored{Reason: i.reason, By: byPolicy, Expires: i.expires}, nil
+			return suppression{*i.tell(), fmt.Sprintf("the policy's entry of ignore on line %d", i.line)}, nil
 		}
 	}
 	if s := p.stated(v, root); s != nil && s.suppresses {
-		return &findings.Ignored{Reason: s.reason, By: s.by}, nil
+		return suppression{Waiver{Reason: s.reason, By: s.by}, "the OpenVEX document " + s.by}, nil
 	}
-	return nil, expired
+	return suppression{}, expired
+}
+
+// malicious is the finding of malware, which nothing waives: whoever wrote that it does
+// not matter wrote it about a vulnerability.
+func malicious(v findings.Vulnerability, ignored suppression) report.Finding {
+	text := v.Package.Name + " " + v.Package.Version + ": known malware"
+	if s := report.Line(v.Summary); s != "" {
+		text += ": " + report.Clip(s, maxReason)
+	}
+	text += "; take it out, and replace the secrets that its build or its hosts could read"
+	if ignored.place != "" {
+		text += "; nothing waives malware: " + ignored.place + " does not hold"
+	}
+	return report.Finding{Rule: v.ID, Severity: report.SeverityError, Platform: v.Platform, Digest: v.Digest, Message: report.Line(text)}
 }
 
 func message(v findings.Vulnerability) string {
@@ -109,13 +139,15 @@ func message(v findings.Vulnerability) string {
 		text += ": " + s
 	}
 	if len(v.FixedIn) == 0 {
-		return report.Line(text + "; there is no fix yet")
+		text += "; there is no fix yet"
+	} else {
+		text += "; fixed in " + strings.Join(v.FixedIn, ", ")
 	}
-	return report.Line(text + "; fixed in " + strings.Join(v.FixedIn, ", "))
+	if v.KnownExploited {
+		text += "; known to be exploited"
+	}
+	return report.Line(text)
 }
-
-// since says, for messages, when an entry ended.
-func (i ignore) since() string { return "expired " + i.expires.Format(time.RFC3339) }
 
 type imageKey struct {
 	platform string
@@ -130,31 +162,44 @@ type told struct {
 
 func (t *told) findings(key imageKey, ignores []ignore) []report.Finding {
 	var out []report.Finding
-	warn := func(rule, text string) {
-		out = append(out, report.Finding{Rule: rule, Severity: report.SeverityWarning, Platform: key.platform, Digest: key.digest, Message: report.Line(text)})
+	warn := func(rule, text string, by *Waiver) {
+		out = append(out, report.Finding{
+			Rule: rule, Severity: report.SeverityWarning, Platform: key.platform, Digest: key.digest, Message: report.Line(text), Waiver: by,
+		})
 	}
-	if len(t.ignored) > 0 {
-		var quoted []string
-		sources := map[string]int{}
-		var by []string
-		for _, v := range t.ignored {
-			quoted = append(quoted, v.ID+" of "+v.Package.Name)
-			if sources[v.Ignored.By]++; sources[v.Ignored.By] == 1 {
-				by = append(by, v.Ignored.By)
+	by, groups := t.byWaiver()
+	for n, w := range by {
+		quoted := groups[w]
+		if n == maxTold {
+			rest := 0
+			for _, w := range by[n:] {
+				rest += len(groups[w])
 			}
+			warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %d more by %d other entries, which the full report names", rest, len(by)-n), nil)
+			break
 		}
-		slices.Sort(by)
-		for i, source := range by {
-			by[i] = fmt.Sprintf("%d by %s", sources[source], source)
-		}
-		warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %s: %s", strings.Join(by, ", "), quote(quoted)))
+		warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %d by %s: %s", len(quoted), w.By, quote(quoted)), &w)
 	}
 	for n, i := range ignores {
 		if ids := t.expired[n]; len(ids) > 0 {
-			warn(RuleExpired, fmt.Sprintf("the policy's entry for %s on line %d %s, so that these count again: %s", i.id, i.line, i.since(), quote(ids)))
+			warn(RuleExpired, fmt.Sprintf("the policy's entry for %s on line %d %s, so that these count again: %s", i.id, i.line, i.since(), quote(ids)), nil)
 		}
 	}
 	return out
+}
+
+// byWaiver groups what is ignored by what says so, the worst first.
+func (t *told) byWaiver() ([]Waiver, map[Waiver][]string) {
+	var order []Waiver
+	groups := map[Waiver][]string{}
+	for _, v := range t.ignored {
+		w := Waiver{Reason: v.Ignored.Reason, Owner: v.Ignored.Owner, Expires: v.Ignored.Expires, By: v.Ignored.By}
+		if groups[w] == nil {
+			order = append(order, w)
+		}
+		groups[w] = append(groups[w], v.ID+" of "+v.Package.Name)
+	}
+	return order, groups
 }
 
 // quote lists the first few, each once.

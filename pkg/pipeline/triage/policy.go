@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
 
 	yaml "go.yaml.in/yaml/v3"
 
@@ -18,55 +16,48 @@ import (
 // The limits of a policy.
 const (
 	// MaxFile bounds the policy; a ConfigMap holds 1 MiB at most.
-	MaxFile    = 256 << 10
-	maxIgnores = 1000
-	maxPattern = 200
-	maxReason  = 500
+	MaxFile       = 256 << 10
+	maxIgnores    = 1000
+	maxExceptions = 1000
+	maxPatterns   = 100 // of an entry
+	maxPattern    = 300
+	maxReason     = 500
+	maxOwner      = 100
 )
-
-// any id, of the packages that an entry names.
-const anyID = "*"
-
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]{0,126}$`)
 
 // Policy says what fails an image. The zero value fails on everything.
 type Policy struct {
 	// The levels that fail nothing, and those that do only if there is a fix.
 	warn    map[findings.Level]bool
 	ifFixed map[findings.Level]bool
-	// warnUnmatched lets packages pass that the database knows nothing of.
-	warnUnmatched bool
-	ignores       []ignore
+	// failExploited fails what is known to be exploited, whatever its level, and
+	// exploitedIfFixed only if there is a fix.
+	failExploited    bool
+	exploitedIfFixed bool
+	// warnOf are the rules of what nobody looked at that only warn, for all images.
+	warnOf     map[string]bool
+	exceptions []exception
+	ignores    []ignore
 	// statements by the names of vulnerabilities.
 	statements map[string][]*statement
 }
 
-// ignore is an entry of the list.
-type ignore struct {
-	id       string
-	packages []*regexp.Regexp // none for any
-	reason   string
-	expires  time.Time // zero: never
-	line     int
-}
-
 // file is a policy as it is written.
 type file struct {
-	FailOn      *[]findings.Level `yaml:"failOn"`
-	OnlyIfFixed yaml.Node         `yaml:"onlyIfFixed"`
-	Unmatched   string            `yaml:"unmatched"`
-	Ignore      []entry           `yaml:"ignore"`
+	FailOn      yaml.Node        `yaml:"failOn"`
+	OnlyIfFixed yaml.Node        `yaml:"onlyIfFixed"`
+	Rules       yaml.Node        `yaml:"rules"`
+	Exceptions  []exceptionEntry `yaml:"exceptions"`
+	Ignore      []ignoreEntry    `yaml:"ignore"`
+	// Unmatched was one rule for all that the database does not cover.
+	Unmatched yaml.Node `yaml:"unmatched"`
 }
 
-type entry struct {
-	ID       string   `yaml:"id"`
-	Packages []string `yaml:"packages"`
-	Reason   string   `yaml:"reason"`
-	Expires  string   `yaml:"expires"`
-}
+// lines say where in the file entries begin.
+type lines struct{ exceptions, ignore []int }
 
 // Default is the policy where there is none: critical, high and unknown levels fail
-// if there is a fix, and packages that the database knows nothing of.
+// if there is a fix, and so does whatever nobody could look at.
 func Default() Policy {
 	p, err := Parse(nil, nil)
 	if err != nil {
@@ -80,71 +71,62 @@ func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 	if len(raw) > MaxFile {
 		return Policy{}, fmt.Errorf("the policy has %d bytes; the limit is %d", len(raw), MaxFile)
 	}
-	f, lines, err := decode(raw)
+	f, at, err := decode(raw)
 	if err != nil {
 		return Policy{}, err
 	}
+	if !f.Unmatched.IsZero() {
+		// Not mapped: it was one word for what are several questions now, and warn would
+		// let more pass than its author knew of.
+		return Policy{}, fmt.Errorf("unmatched (line %d) is no longer there; write a rule each under rules, as in %q",
+			f.Unmatched.Line, "rules: {uncovered-packages: warn}")
+	}
 	p := Policy{}
-	failOn := []findings.Level{findings.Critical, findings.High, findings.Unknown}
-	if f.FailOn != nil {
-		failOn = *f.FailOn
-	}
-	if err := known("failOn", failOn); err != nil {
+	if err := p.levels(f); err != nil {
 		return Policy{}, err
 	}
-	p.warn = map[findings.Level]bool{}
-	for _, l := range findings.Levels() {
-		p.warn[l] = !slices.Contains(failOn, l)
-	}
-	if p.ifFixed, err = onlyIfFixed(f.OnlyIfFixed); err != nil {
+	if p.warnOf, err = parseRules(f.Rules); err != nil {
 		return Policy{}, err
 	}
-	switch f.Unmatched {
-	case "", "fail":
-	case "warn":
-		p.warnUnmatched = true
-	default:
-		return Policy{}, fmt.Errorf("unmatched is %.40q; accepted are fail and warn", f.Unmatched)
+	if p.exceptions, err = parseExceptions(f.Exceptions, at.exceptions); err != nil {
+		return Policy{}, err
 	}
-	if len(f.Ignore) > maxIgnores {
-		return Policy{}, fmt.Errorf("the policy ignores %d vulnerabilities; the limit is %d", len(f.Ignore), maxIgnores)
-	}
-	for i, e := range f.Ignore {
-		next, err := e.parse(lines[i])
-		if err != nil {
-			return Policy{}, fmt.Errorf("ignore, entry %d (line %d): %w", i+1, lines[i], err)
-		}
-		p.ignores = append(p.ignores, next)
+	if p.ignores, err = parseIgnores(f.Ignore, at.ignore); err != nil {
+		return Policy{}, err
 	}
 	p.statements, err = parseDocuments(documents)
 	return p, err
 }
 
 // decode reads the file and the line that each entry begins on.
-func decode(raw []byte) (file, []int, error) {
+func decode(raw []byte) (file, lines, error) {
 	var f file
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	switch err := dec.Decode(&f); {
 	case errors.Is(err, io.EOF):
-		return file{}, nil, nil // nothing is written
+		return file{}, lines{}, nil // nothing is written
 	case err != nil:
-		return file{}, nil, unreadable(err)
+		return file{}, lines{}, unreadable(err)
 	}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
-		return file{}, nil, errors.New("the policy holds more than one YAML document")
+		return file{}, lines{}, errors.New("the policy holds more than one YAML document")
 	}
 	var nodes struct {
-		Ignore []yaml.Node `yaml:"ignore"`
+		Exceptions []yaml.Node `yaml:"exceptions"`
+		Ignore     []yaml.Node `yaml:"ignore"`
 	}
 	if err := yaml.Unmarshal(raw, &nodes); err != nil {
-		return file{}, nil, unreadable(err)
+		return file{}, lines{}, unreadable(err)
 	}
-	lines := make([]int, len(f.Ignore))
-	for i := range lines {
-		lines[i] = nodes.Ignore[i].Line
+	var at lines
+	for _, n := range nodes.Exceptions {
+		at.exceptions = append(at.exceptions, n.Line)
 	}
-	return f, lines, nil
+	for _, n := range nodes.Ignore {
+		at.ignore = append(at.ignore, n.Line)
+	}
+	return f, at, nil
 }
 
 // goType is what the decoder says of this program rather than of the file.
@@ -156,114 +138,10 @@ func unreadable(err error) error {
 	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
 		text = strings.Join(t.Errors, "; ")
 	}
-	return fmt.Errorf("the policy cannot be read: %s (accepted are failOn, onlyIfFixed, unmatched and ignore; in an entry of ignore id, packages, reason and expires)",
+	return fmt.Errorf("the policy cannot be read: %s (accepted are failOn, onlyIfFixed, rules, exceptions and ignore; "+
+		"in an exception rules, images, subjects, reason, owner and expires; in an entry of ignore id, packages, reason, owner and expires)",
 		goType.ReplaceAllString(text, ""))
 }
 
-func known(field string, levels []findings.Level) error {
-	for i, l := range levels {
-		switch {
-		case !slices.Contains(findings.Levels(), l):
-			return fmt.Errorf("%s: level %.40q is not known; accepted are %q", field, l, findings.Levels())
-		case slices.Contains(levels[:i], l):
-			return fmt.Errorf("%s: level %q is there twice", field, l)
-		}
-	}
-	return nil
-}
-
-// onlyIfFixed reads true, false or a list of levels.
-func onlyIfFixed(n yaml.Node) (map[findings.Level]bool, error) {
-	levels := findings.Levels()
-	var all bool
-	switch {
-	case n.IsZero() || n.Tag == "!!null":
-	case n.Kind == yaml.ScalarNode && n.Tag == "!!bool" && n.Decode(&all) == nil:
-		if !all {
-			levels = nil
-		}
-	case n.Kind == yaml.SequenceNode:
-		levels = nil
-		if err := n.Decode(&levels); err != nil {
-			return nil, unreadable(err)
-		}
-		if err := known(fmt.Sprintf("onlyIfFixed (line %d)", n.Line), levels); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("onlyIfFixed (line %d): accepted are true, false, or a list of %q", n.Line, findings.Levels())
-	}
-	out := map[findings.Level]bool{}
-	for _, l := range levels {
-		out[l] = true
-	}
-	return out, nil
-}
-
-func (e entry) parse(line int) (ignore, error) {
-	out := ignore{id: e.ID, reason: strings.TrimSpace(e.Reason), line: line}
-	switch {
-	case e.ID == "":
-		return ignore{}, errors.New(`id is missing; name a vulnerability, or write "*" for all of some packages`)
-	case e.ID != anyID && !idPattern.MatchString(e.ID):
-		return ignore{}, fmt.Errorf("id %.130q is not the name of a vulnerability", e.ID)
-	case e.ID == anyID && len(e.Packages) == 0:
-		return ignore{}, errors.New(`id "*" without packages would ignore everything; name packages, or leave levels out of failOn`)
-	case out.reason == "":
-		return ignore{}, errors.New("reason is missing; say why it does not matter, for who finds it next year")
-	case len(out.reason) > maxReason:
-		return ignore{}, fmt.Errorf("reason has %d bytes; the limit is %d", len(out.reason), maxReason)
-	}
-	for _, p := range e.Packages {
-		if p == "" || len(p) > maxPattern {
-			return ignore{}, fmt.Errorf("packages: pattern %.40q is empty or has more than %d bytes", p, maxPattern)
-		}
-		out.packages = append(out.packages, pattern(p))
-	}
-	var err error
-	out.expires, err = expiry(e.Expires)
-	return out, err
-}
-
-// pattern compiles one in which * stands for anything.
-func pattern(s string) *regexp.Regexp {
-	parts := strings.Split(s, "*")
-	for i := range parts {
-		parts[i] = regexp.QuoteMeta(parts[i])
-	}
-	return regexp.MustCompile(`^(?s:` + strings.Join(parts, ".*") + `)$`)
-}
-
-// expiry returns when an entry ends: the end of a day, in UTC, or a time.
-func expiry(s string) (time.Time, error) {
-	switch s {
-	case "":
-		return time.Time{}, errors.New("expires is missing; write its last day like 2026-06-30, or never")
-	case "never":
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.DateOnly, s); err == nil {
-		return t.AddDate(0, 0, 1), nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.IsZero() {
-		return time.Time{}, fmt.Errorf("expires is %.40q; write the last day like 2026-06-30, a time like 2026-06-30T12:00:00Z, or never", s)
-	}
-	return t.UTC(), nil
-}
-
-// covers reports whether the entry is about v.
-func (i ignore) covers(v findings.Vulnerability) bool {
-	if i.id != anyID && i.id != v.ID && !slices.Contains(v.Aliases, i.id) {
-		return false
-	}
-	if len(i.packages) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(i.packages, func(p *regexp.Regexp) bool {
-		return p.MatchString(v.Package.Name) || p.MatchString(v.Package.Name+"@"+v.Package.Version) ||
-			v.Package.PURL != "" && p.MatchString(v.Package.PURL)
-	})
-}
-
-func (i ignore) expired(now time.Time) bool { return !i.expires.IsZero() && !now.Before(i.expires) }
+// none reports whether nothing is written there.
+func none(n yaml.Node) bool { return n.IsZero() || n.Tag == "!!null" }

@@ -2,6 +2,8 @@ package triage
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,51 +14,105 @@ import (
 // CheckName is the name of the check that a scan is.
 const CheckName = "scan"
 
-// The rules of what a scan did not look at.
-const (
-	// RuleUnmatched tells of packages that were not compared with the database.
-	RuleUnmatched = "unmatched-packages"
-	// RuleUnread tells of files that name packages and could not be read.
-	RuleUnread = "unread-files"
-)
+// RuleExpiredException tells of exceptions that would hold if they had not expired.
+const RuleExpiredException = "expired-exception"
+
+// otherKind is of packages whose kind is not told.
+const otherKind = "other"
 
 // Report judges what a scan found, marks in f what is ignored, and returns the
 // report of the check and notes for the log. Scanners that agree on [findings.File]
-// come to the same.
-func (p Policy) Report(f *findings.File, now time.Time) (report.Report, []string) {
+// come to the same. reference is that of the image, for exceptions.
+func (p Policy) Report(f *findings.File, reference string, now time.Time) (report.Report, []string) {
 	j := p.Judge(f.Digest, f.Vulnerabilities, now)
 	f.Vulnerabilities = j.Vulnerabilities
 	r := report.Report{
-		Check: CheckName, Digest: f.Digest, Rules: j.Rules + 2, Findings: j.Findings, Levels: j.Levels,
-		Database: &report.Database{Digest: f.Database.Digest, AsOf: f.Database.AsOf},
+		Check: CheckName, Digest: f.Digest, Rules: j.Rules + len(Rules()) - 1 /* the layers are another check */, Findings: j.Findings, Levels: j.Levels,
+		Database: &report.Database{Digest: f.Database.Digest, AsOf: f.Database.AsOf, Schema: f.Database.Schema},
 	}
 	for _, i := range f.Images {
-		r.Images = append(r.Images, report.Image{Platform: i.Platform, Digest: i.Digest})
-		r.Findings = append(r.Findings, p.unlooked(i)...)
+		img := report.Image{Platform: i.Platform, Digest: i.Digest, Distribution: i.Distribution, Packages: kinds(i)}
+		r.Images = append(r.Images, img)
+		r.Findings = append(r.Findings, p.Gaps(img, gaps(i), reference, now)...)
 	}
-	return r, j.Notes
+	return r, append(j.Notes, p.notes(reference, now)...)
 }
 
-// unlooked tells what of an image nobody looked at.
-func (p Policy) unlooked(i findings.Image) []report.Finding {
-	var out []report.Finding
-	tell := func(rule string, severity report.Severity, format string, args ...any) {
-		out = append(out, report.Finding{Rule: rule, Severity: severity, Platform: i.Platform, Digest: i.Digest, Message: report.Line(fmt.Sprintf(format, args...))})
+// kinds counts the packages of an image by kind; those whose kind the scanner did not
+// tell are of another.
+func kinds(i findings.Image) map[string]int {
+	out, told := maps.Clone(i.Kinds), 0
+	for _, n := range i.Kinds {
+		told += n
 	}
-	for _, u := range i.Unmatched {
-		examples := strings.Join(u.Examples, ", ")
-		switch {
-		case u.Why != findings.NoRecords:
-			tell(RuleUnmatched, report.SeverityWarning, "packages of %s have no version that can be compared: %d: %s", u.Ecosystem, u.Packages, examples)
-		case p.warnUnmatched:
-			tell(RuleUnmatched, report.SeverityWarning, "the database has no records of %s; packages of it: %d: %s", u.Ecosystem, u.Packages, examples)
-		default:
-			tell(RuleUnmatched, report.SeverityError, "the database has no records of %s; add it to the mirror's ecosystems, or let it pass by unmatched in the policy; packages of it: %d: %s",
-				u.Ecosystem, u.Packages, examples)
+	if rest := i.Packages - told; rest > 0 {
+		if out == nil {
+			out = map[string]int{}
 		}
-	}
-	if i.Unread > 0 {
-		tell(RuleUnread, report.SeverityWarning, "files that name packages and could not be read: %d: %s", i.Unread, strings.Join(i.UnreadExamples, ", "))
+		out[otherKind] += rest
 	}
 	return out
+}
+
+// gaps are what of an image nobody could look at. An image without packages is one,
+// whether or not its scanner says so: there was nothing to compare.
+func gaps(i findings.Image) []findings.Gap {
+	told := slices.ContainsFunc(i.Gaps, func(g findings.Gap) bool { return g.Rule == findings.RuleNoPackages })
+	if i.Packages > 0 || told {
+		return i.Gaps
+	}
+	return append(slices.Clone(i.Gaps), findings.Gap{Rule: findings.RuleNoPackages, Message: "no package was found in the image, so that there was nothing to compare"})
+}
+
+// Gaps tells what of an image nobody could look at, and which exceptions would have
+// waived that.
+func (p Policy) Gaps(of report.Image, gaps []findings.Gap, reference string, now time.Time) []report.Finding {
+	about := p.about(reference)
+	var out []report.Finding
+	var expired []string
+	for _, g := range gaps {
+		d := p.decide(about, g.Rule, g.Subject, now)
+		expired = append(expired, d.Expired...)
+		out = append(out, report.Finding{
+			Rule: g.Rule, Severity: d.Severity, Platform: of.Platform, Digest: of.Digest, Message: gapMessage(g, d), Waiver: d.Waiver, Gap: true,
+		})
+	}
+	slices.Sort(expired)
+	for _, text := range slices.Compact(expired) {
+		out = append(out, report.Finding{
+			Rule: RuleExpiredException, Severity: report.SeverityWarning, Platform: of.Platform, Digest: of.Digest, Message: report.Line(text),
+		})
+	}
+	return out
+}
+
+// gapMessage is what was not looked at and why, some of it, and what to do.
+func gapMessage(g findings.Gap, d Decision) string {
+	text := report.Line(g.Message)
+	if n := max(g.Count, len(g.Examples)); n > 0 {
+		text += fmt.Sprintf(" (%d", n)
+		if len(g.Examples) > 0 {
+			text += ": " + strings.Join(g.Examples, ", ")
+		}
+		text += ")"
+	}
+	if d.Severity == report.SeverityError {
+		// Before what may be long, so that it is not what is cut off.
+		text = report.Clip(report.Line(text), 800) + "; if that is as it should be, write an exception for " + g.Rule + " into the policy"
+	}
+	return report.Line(text)
+}
+
+// notes are for the log: what of the policy does not hold.
+func (p Policy) notes(reference string, now time.Time) []string {
+	var all []string
+	for _, e := range p.exceptions {
+		if e.expired(now) {
+			all = append(all, fmt.Sprintf("policy: the exception on line %d (%s) %s, and does not hold; renew it, or take it away", e.line, strings.Join(e.rules, ", "), e.since()))
+		}
+	}
+	if _, ok := repositoryOf(reference); !ok && len(p.exceptions) > 0 {
+		all = append(all, "policy: no exception holds, as it is not known which repository the image is of; give --reference")
+	}
+	return all
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/triage"
@@ -16,59 +15,82 @@ import (
 // A scan's report names every image and the database, counts what was found, and
 // tells what nobody looked at: that fails the image, unless the policy lets it pass.
 func TestReport(t *testing.T) {
-	d, err := image.ParseDigest("sha256:" + strings.Repeat("a", 64))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC)
+	asOf := now.Add(-time.Hour)
 	found := findings.File{
-		Digest: d, Database: findings.Database{Digest: d, AsOf: now.Add(-time.Hour)},
+		Digest: root, Database: findings.Database{Digest: digest(9), AsOf: asOf, Schema: "6.1.9"},
 		Images: []findings.Image{{
-			Platform: "linux/amd64", Digest: d, Packages: 9, Unread: 7, UnreadExamples: []string{"opt/package.json: it is none"},
-			Unmatched: []findings.Unmatched{
-				{Ecosystem: "Go", Why: findings.NoVersion, Packages: 1, Examples: []string{"example.com/app@(devel)"}},
-				{Ecosystem: "Wolfi", Why: findings.NoRecords, Packages: 3, Examples: []string{"a@1", "b@2"}},
-			},
-		}, {Platform: "linux/arm64", Digest: d, Packages: 1}},
-		Vulnerabilities: []findings.Vulnerability{{ID: "GO-1", Level: findings.High, FixedIn: []string{"2"}, Platform: "linux/amd64", Digest: d,
-			Package: findings.Package{Name: "m", Version: "1", Ecosystem: "Go", PURL: "pkg:golang/m@1"}}},
+			Platform: "linux/amd64", Digest: child, Distribution: "debian:13", Packages: 9, Kinds: map[string]int{"deb": 8, "golang": 1},
+			Gaps: []findings.Gap{{Rule: "unread-files", Message: "a file could not be read", Count: 1, Examples: []string{"opt/a.jar"}}},
+		}, {Platform: "linux/arm64", Digest: digest(3), Packages: 1}},
+		Vulnerabilities: []findings.Vulnerability{openssl()},
 	}
-	for _, test := range []struct {
+	for _, tt := range []struct {
 		policy string
 		want   []report.Finding
+		notes  []string
 	}{
 		{"", []report.Finding{
-			{Rule: "GO-1", Severity: report.SeverityError, Platform: "linux/amd64", Digest: d, Level: "high", Message: "m 1; fixed in 2"},
-			{Rule: "unmatched-packages", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: d, Message: "packages of Go have no version that can be compared: 1: example.com/app@(devel)"},
-			{Rule: "unmatched-packages", Severity: report.SeverityError, Platform: "linux/amd64", Digest: d, Message: "the database has no records of Wolfi; add it to the mirror's ecosystems, or let it pass by unmatched in the policy; packages of it: 3: a@1, b@2"},
-			{Rule: "unread-files", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: d, Message: "files that name packages and could not be read: 7: opt/package.json: it is none"},
-		}},
-		{"unmatched: warn\nignore: [{id: GO-1, reason: never called, expires: never}]", []report.Finding{
-			{Rule: "ignored-vulnerabilities", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: d, Message: "vulnerabilities that are ignored: 1 by policy: GO-1 of m"},
-			{Rule: "unmatched-packages", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: d, Message: "packages of Go have no version that can be compared: 1: example.com/app@(devel)"},
-			{Rule: "unmatched-packages", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: d, Message: "the database has no records of Wolfi; packages of it: 3: a@1, b@2"},
-			{Rule: "unread-files", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: d, Message: "files that name packages and could not be read: 7: opt/package.json: it is none"},
-		}},
+			{Rule: "DSA-1", Severity: "error", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
+			{Rule: "unread-files", Severity: "error", Platform: "linux/amd64", Digest: child, Gap: true,
+				Message: "a file could not be read (1: opt/a.jar); if that is as it should be, write an exception for unread-files into the policy"},
+		}, nil},
+		{"rules: {unread-files: warn}\nignore: [{id: DSA-1, reason: never called, owner: us, expires: never}]", []report.Finding{
+			{Rule: "ignored-vulnerabilities", Severity: "warning", Platform: "linux/amd64", Digest: child,
+				Message: "vulnerabilities that are ignored: 1 by policy: DSA-1 of openssl", Waiver: &report.Waiver{Reason: "never called", Owner: "us", By: "policy"}},
+			{Rule: "unread-files", Severity: "warning", Platform: "linux/amd64", Digest: child, Gap: true, Message: "a file could not be read (1: opt/a.jar)",
+				Waiver: &report.Waiver{Reason: "for all images the rules say unread-files: warn", By: "policy"}},
+		}, nil},
+		{"exceptions: [{rules: [unread-files], images: ['**'], reason: x, owner: y, expires: 2026-01-01}]\nfailOn: []", []report.Finding{
+			{Rule: "DSA-1", Severity: "warning", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
+			{Rule: "unread-files", Severity: "error", Platform: "linux/amd64", Digest: child, Gap: true,
+				Message: "a file could not be read (1: opt/a.jar); if that is as it should be, write an exception for unread-files into the policy"},
+			{Rule: "expired-exception", Severity: "warning", Platform: "linux/amd64", Digest: child,
+				Message: "the policy's exception on line 1 expired 2026-01-02T00:00:00Z, and no longer waives unread-files"},
+		}, []string{"policy: the exception on line 1 (unread-files) expired 2026-01-02T00:00:00Z, and does not hold; renew it, or take it away"}},
 	} {
-		p, err := triage.Parse([]byte(test.policy), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
 		judged := found
-		got, _ := p.Report(&judged, now)
+		got, notes := parse(t, tt.policy).Report(&judged, reference, now)
 		want := report.Report{
-			Check: "scan", Digest: d, Rules: 7, Levels: map[string]int{"high": 1}, Findings: test.want,
-			Images:   []report.Image{{Platform: "linux/amd64", Digest: d}, {Platform: "linux/arm64", Digest: d}},
-			Database: &report.Database{Digest: d, AsOf: now.Add(-time.Hour)},
+			Check: "scan", Digest: root, Rules: 12, Levels: map[string]int{"high": 1}, Findings: tt.want,
+			Images: []report.Image{
+				{Platform: "linux/amd64", Digest: child, Distribution: "debian:13", Packages: map[string]int{"deb": 8, "golang": 1}},
+				{Platform: "linux/arm64", Digest: digest(3), Packages: map[string]int{"other": 1}},
+			},
+			Database: &report.Database{Digest: digest(9), AsOf: asOf, Schema: "6.1.9"},
 		}
-		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b image.Digest) bool { return a == b })); diff != "" {
-			t.Errorf("policy %q (-want +got):\n%s", test.policy, diff)
+		if diff := cmp.Diff(want, got, digests); diff != "" {
+			t.Errorf("policy %q (-want +got):\n%s", tt.policy, diff)
 		}
-		if ignored := judged.Vulnerabilities[0].Ignored != nil; ignored != (test.policy != "") {
-			t.Errorf("policy %q: ignored is %t", test.policy, ignored)
+		if diff := cmp.Diff(tt.notes, notes); diff != "" {
+			t.Errorf("policy %q, notes (-want +got):\n%s", tt.policy, diff)
+		}
+		if ignored := judged.Vulnerabilities[0].Ignored != nil; ignored != strings.Contains(tt.policy, "ignore:") {
+			t.Errorf("policy %q: ignored is %t", tt.policy, ignored)
 		}
 	}
-	if _, err := triage.Parse([]byte("unmatched: maybe"), nil); err == nil || !strings.Contains(err.Error(), "accepted are fail and warn") {
-		t.Errorf("a value that is none: %v", err)
+	_, notes := parse(t, exceptionOf).Report(&found, "", now)
+	if diff := cmp.Diff([]string{"policy: no exception holds, as it is not known which repository the image is of; give --reference"}, notes); diff != "" {
+		t.Errorf("without a reference, notes (-want +got):\n%s", diff)
+	}
+}
+
+// An image without packages is one that nobody could look at, also if its scanner does
+// not say so, and once if it does.
+func TestReportOfAnImageWithoutPackages(t *testing.T) {
+	for name, of := range map[string]findings.Image{
+		"a scanner that says so":      {Gaps: []findings.Gap{{Rule: "no-packages", Message: "m"}}},
+		"a scanner that does not":     {},
+		"a scanner that says another": {Gaps: []findings.Gap{{Rule: "unread-files", Message: "m"}}},
+	} {
+		got, _ := triage.Default().Report(&findings.File{Digest: root, Images: []findings.Image{of}}, reference, now)
+		n := 0
+		for _, f := range got.Findings {
+			if f.Rule == "no-packages" && f.Severity == report.SeverityError && f.Gap {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %+v", name, got.Findings)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func TestZeroPolicy(t *testing.T) {
 func TestJudge(t *testing.T) {
 	p := parse(t, `
 ignore:
-- {id: CVE-2026-2, reason: not used, expires: 2026-03-10}
+- {id: CVE-2026-2, reason: not used, owner: us, expires: 2026-03-10}
 - {id: CVE-2026-3, reason: was not used, expires: 2026-03-09}
 - {id: CVE-2026-9, reason: somewhere else, expires: 2026-01-01T00:00:00Z}
 `)
@@ -135,7 +136,7 @@ ignore:
 	}
 	got := p.Judge(root, found, now)
 	ignored := openssl(named("CVE-2026-2"))
-	ignored.Ignored = &findings.Ignored{Reason: "not used", By: "policy", Expires: time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)}
+	ignored.Ignored = &findings.Ignored{Reason: "not used", Owner: "us", By: "policy", Expires: time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)}
 	want := triage.Judgement{
 		Vulnerabilities: []findings.Vulnerability{found[0], ignored, found[2], found[3], found[4]},
 		Findings: []report.Finding{
@@ -144,11 +145,12 @@ ignore:
 			{Rule: "CVE-2026-4", Severity: report.SeverityWarning, Level: "low", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1: an overflow; there is no fix yet"},
 			{Rule: "DSA-1", Severity: report.SeverityError, Level: "high", Platform: "linux/arm64", Digest: digest(3), Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
 			{Rule: "ignored-vulnerabilities", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: child,
-				Message: "vulnerabilities that are ignored: 1 by policy: CVE-2026-2 of openssl"},
+				Message: "vulnerabilities that are ignored: 1 by policy: CVE-2026-2 of openssl",
+				Waiver:  &report.Waiver{Reason: "not used", By: "policy", Owner: "us", Expires: time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)}},
 			{Rule: "expired-ignore", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: child,
 				Message: "the policy's entry for CVE-2026-3 on line 4 expired 2026-03-10T00:00:00Z, so that these count again: CVE-2026-3"},
 		},
-		Levels: map[string]int{"high": 4, "low": 1}, Suppressed: 1, Rules: 5,
+		Levels: map[string]int{"high": 4, "low": 1}, Suppressed: 1, Rules: 6,
 		Notes: []string{
 			"policy: the entry of ignore on line 4 (CVE-2026-3) expired 2026-03-10T00:00:00Z, and does not hold; renew it, or take it away",
 			"policy: the entry of ignore on line 5 (CVE-2026-9) expired 2026-01-01T00:00:00Z, and does not hold; renew it, or take it away",
@@ -319,12 +321,15 @@ func TestOpenVEX(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	const entry = "ignore:\n- {id: CVE-2026-1, reason: x, expires: never}\n"
 	tests := []struct{ name, text, want string }{
-		{"a field that is not known", "failOn: [high]\nfail: [low]\n", "line 2: field fail not found (accepted are failOn, onlyIfFixed, unmatched and ignore"},
+		{"a field that is not known", "failOn: [high]\nfail: [low]\n", "line 2: field fail not found (accepted are failOn, onlyIfFixed, rules, exceptions and ignore"},
 		{"a field of an entry that is not known", "ignore:\n- id: CVE-2026-1\n  reson: x\n", "line 3: field reson not found"},
-		{"a level that is not known", "failOn: [high, terrible]", `failOn: level "terrible" is not known; accepted are ["critical"`},
+		{"a level that is not known", "failOn: [high, terrible]", `failOn (line 1): level "terrible" is not known; accepted are ["critical"`},
 		{"a level in other letters", "failOn: [High]", `level "High" is not known`},
 		{"a level twice", "failOn: [high, high]", "there twice"},
-		{"a word for a list", "failOn: high", "line 1: cannot unmarshal"},
+		{"a word for a list", "\nfailOn: high", "failOn (line 2): write a list of"},
+		{"lists in a list", "failOn: [[high]]", "failOn (line 1): write a list of"},
+		{"malware to be ignored", "ignore:\n- {id: MAL-2024-1, reason: x, expires: never}", `ignore, entry 1 (line 2): id "MAL-2024-1" is known malware, which nothing waives`},
+		{"malware in other letters", "ignore:\n- {id: mal-2024-1, reason: x, expires: never}", "is known malware"},
 		{"a word for a truth", "\nonlyIfFixed: maybe", "onlyIfFixed (line 2): accepted are true, false, or a list"},
 		{"a level of fixes that is not known", "onlyIfFixed: [hi]", `onlyIfFixed (line 1): level "hi" is not known`},
 		{"a map of fixes", "onlyIfFixed: {high: true}", "accepted are true"},
@@ -457,13 +462,36 @@ func TestDeliveredPolicy(t *testing.T) {
 	if diff := cmp.Diff(triage.Default(), p, cmp.AllowUnexported(triage.Policy{})); diff != "" {
 		t.Errorf("policy (-default +delivered):\n%s", diff)
 	}
-	head, examples, ok := strings.Cut(text, "ignore: []\n")
-	if !ok {
-		t.Fatal("the examples are not where they were")
+	// The examples, read as if they were not comments.
+	for _, list := range []string{"exceptions: []", "ignore: []"} {
+		if !strings.Contains(text, list) {
+			t.Fatalf("%q is not in the policy", list)
+		}
+		text = strings.Replace(text, list, strings.TrimSuffix(list, " []"), 1)
 	}
+	text = regexp.MustCompile(`(?m)^# (-|  )`).ReplaceAllString(text, "$1")
+	p = parse(t, text)
 	v := openssl(func(v *findings.Vulnerability) { v.ID, v.Package.Name = "CVE-2026-1234", "linux-libc-dev" })
-	j := parse(t, head+"ignore:\n"+strings.ReplaceAll(examples, "# ", "")).Judge(root, []findings.Vulnerability{v}, now)
+	j := p.Judge(root, []findings.Vulnerability{v}, now)
 	if j.Suppressed != 1 || j.Vulnerabilities[0].Ignored.Reason != "headers only; the kernel is the node's" {
 		t.Errorf("with the examples: %+v", j)
+	}
+	d := p.Gap(findings.RuleNoPackages, "", "registry.example.com/team-c/tool@"+root.String(), now)
+	if d.Severity != report.SeverityWarning || d.Waiver.Owner != "team-c@example.com" {
+		t.Errorf("with the examples: %+v", d)
+	}
+}
+
+// Every rule of what nobody looked at stands in the policy that is delivered, so that
+// whoever reads it sees what there is.
+func TestDeliveredPolicyNamesEveryRule(t *testing.T) {
+	raw, err := os.ReadFile("../../../triggers/210-scan-policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range triage.Rules() {
+		if !strings.Contains(string(raw), "\n      "+rule+": fail ") {
+			t.Errorf("%s is not there", rule)
+		}
 	}
 }

@@ -164,7 +164,7 @@ func parseDocument(raw []byte) (vexDocument, error) {
 	switch {
 	case !slices.Contains(contexts, d.Context):
 		return vexDocument{}, fmt.Errorf("@context is %.80q; accepted are %q", d.Context, contexts)
-	case d.ID == "" || d.Author == "" || d.Version < 1:
+	case strings.TrimSpace(d.ID) == "" || d.Author == "" || d.Version < 1:
 		return vexDocument{}, errors.New("it must have @id, author and a version of 1 or more")
 	case d.Timestamp.IsZero():
 		return vexDocument{}, errors.New("timestamp is missing")

@@ -22,7 +22,7 @@
 //	            annotations and labels org.opencontainers.image.base.*
 //	sbom        packages [{name, version, purl, type}]
 //	findings    vulnerabilities [{id, aliases, level, score, package, version,
-//	            fixedIn, ignored}], databaseAsOf
+//	            fixedIn, ignored, kind, knownExploited, malware}], databaseAsOf
 //	now         the time of the check
 //	parameters  the map above
 //

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,6 +58,10 @@ type Vulnerability struct {
 	Version string   `cel:"version"`
 	FixedIn []string `cel:"fixedIn"`
 	Ignored bool     `cel:"ignored"`
+	// Kind is the package's: deb, golang, npm, ...
+	Kind           string `cel:"kind"`
+	KnownExploited bool   `cel:"knownExploited"`
+	Malware        bool   `cel:"malware"`
 }
 
 // Base is what expressions see as base: what the image claims to be built from.
@@ -94,6 +99,7 @@ func (m Materials) findings(d image.Digest) Findings {
 		f.Vulnerabilities = append(f.Vulnerabilities, Vulnerability{
 			ID: v.ID, Aliases: v.Aliases, Level: string(v.Level), Score: v.Score,
 			Package: v.Package.Name, Version: v.Package.Version, FixedIn: v.FixedIn, Ignored: v.Ignored != nil,
+			Kind: cmp.Or(v.Package.Kind, purlType(v.Package.PURL)), KnownExploited: v.KnownExploited, Malware: v.Malware,
 		})
 	}
 	return f

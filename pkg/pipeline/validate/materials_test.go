@@ -95,23 +95,41 @@ func TestLoadMaterials(t *testing.T) {
 	}
 }
 
-// A rule sees the findings of its image, and of no other.
+// A rule sees the findings of its image, and of no other, and all that can be asked of
+// one.
 func TestRulesSeeTheirImagesFindings(t *testing.T) {
 	first, second := materialDigest(t, 2), materialDigest(t, 3)
 	tree := content.Tree{Root: content.Descriptor{Digest: materialDigest(t, 1)}, Images: []content.Image{
 		{Manifest: content.Descriptor{Digest: first}}, {Manifest: content.Descriptor{Digest: second}}}}
-	rules, err := validate.Parse([]byte(`rules:
-- name: r
-  message: m
-  expression: "!findings.vulnerabilities.exists(v, v.level == 'critical' && v.score >= 9.0 && 'CVE-2' in v.aliases && v.package == 'x')"
-`))
-	if err != nil {
-		t.Fatal(err)
+	found := findings.Vulnerability{
+		ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: findings.Critical, Score: 9.8, KnownExploited: true, Digest: second,
+		Package: findings.Package{Name: "x", Kind: "npm", PURL: "pkg:generic/x"},
 	}
-	known := validate.Materials{Findings: &findings.File{Vulnerabilities: []findings.Vulnerability{
-		{ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: findings.Critical, Score: 9.8, Package: findings.Package{Name: "x"}, Digest: second}}}}
-	got, err := rules.CheckWith(t.Context(), tree, known, time.Now())
-	if err != nil || len(got.Findings) != 1 || got.Findings[0].Digest != second {
-		t.Errorf("findings %+v, %v", got.Findings, err)
+	bare := found
+	bare.Package.Kind, bare.Package.PURL, bare.KnownExploited, bare.Malware = "", "pkg:deb/debian/x@1", false, true
+	for _, tt := range []struct {
+		name, condition string
+		of              findings.Vulnerability
+		want            bool
+	}{
+		{"what it is", "v.level == 'critical' && v.score >= 9.0 && 'CVE-2' in v.aliases && v.package == 'x'", found, true},
+		{"known to be exploited", "v.knownExploited", found, true},
+		{"not known to be exploited", "v.knownExploited", bare, false},
+		{"malware", "v.malware", bare, true},
+		{"no malware", "v.malware", found, false},
+		{"the kind that the scanner tells", "v.kind == 'npm'", found, true},
+		{"the kind of the package URL, where it does not", "v.kind == 'deb'", bare, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rules, err := validate.Parse([]byte(`rules: [{name: r, message: m, expression: "!findings.vulnerabilities.exists(v, ` + tt.condition + `)"}]`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			known := validate.Materials{Findings: &findings.File{Vulnerabilities: []findings.Vulnerability{tt.of}}}
+			got, err := rules.CheckWith(t.Context(), tree, known, time.Now())
+			if err != nil || (len(got.Findings) == 1) != tt.want || tt.want && got.Findings[0].Digest != second {
+				t.Errorf("findings %+v, %v", got.Findings, err)
+			}
+		})
 	}
 }

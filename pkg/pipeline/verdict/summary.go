@@ -19,8 +19,10 @@ const (
 	// results of a step through a message of 4096 bytes, in which every quote
 	// is escaped; what does not fit fails the run. The step must have one other
 	// container beside it at most: see package outcome.
-	maxQuoted    = 2900
-	maxPlatforms = 16
+	maxQuoted        = 2900
+	maxPlatforms     = 8
+	maxCounted       = 8
+	maxDistributions = 3
 )
 
 // Summary is what a run tells of its checks.
@@ -28,6 +30,12 @@ type Summary struct {
 	Counts Counts `json:"counts"`
 	// Levels counts the vulnerabilities by level, those that fail nothing included.
 	Levels map[string]int `json:"levels,omitempty"`
+	// Packages counts, by kind, what a scanner found in all images; Distributions are
+	// what it took them for, the first few.
+	Packages      map[string]int `json:"packages,omitempty"`
+	Distributions []string       `json:"distributions,omitempty"`
+	// Gaps counts, by rule, what nobody could look at, waived or not.
+	Gaps map[string]int `json:"gaps,omitempty"`
 	// Findings are the rules that did not hold and the worst vulnerabilities, what
 	// fails the image first, as many as fit.
 	Findings []outcome.Finding `json:"findings,omitempty"`
@@ -56,12 +64,16 @@ type Counts struct {
 	Unapplied int `json:"unapplied,omitempty"`
 	Errors    int `json:"errors"`   // findings that fail the image
 	Warnings  int `json:"warnings"` // findings that do not
+	// Waived are those of the warnings of which somebody said so.
+	Waived int `json:"waived,omitempty"`
 }
 
 // Database is the vulnerability database of a scan.
 type Database struct {
 	Digest image.Digest `json:"digest"`
 	AsOf   time.Time    `json:"asOf"`
+	// Schema is the version of its format.
+	Schema string `json:"schema,omitempty"`
 	// Age is how old it was when the verdict was given, in hours.
 	Age string `json:"age,omitempty"`
 }
@@ -102,11 +114,14 @@ func summarize(checks []outcome.Check, images outcome.Images, outcomes []outcome
 func (s *Summary) add(o outcome.Outcome, now time.Time) error {
 	s.Counts.Errors += o.Errors
 	s.Counts.Warnings += o.Warnings
-	for level, n := range o.Levels {
-		if s.Levels == nil {
-			s.Levels = map[string]int{}
+	s.Counts.Waived += o.Waived
+	s.Levels = sum(s.Levels, o.Levels)
+	s.Packages = outcome.Largest(sum(s.Packages, o.Packages), maxCounted)
+	s.Gaps = outcome.Largest(sum(s.Gaps, o.Gaps), maxCounted)
+	for _, d := range o.Distributions {
+		if len(s.Distributions) < maxDistributions && !slices.Contains(s.Distributions, d) {
+			s.Distributions = append(s.Distributions, d)
 		}
-		s.Levels[level] += n
 	}
 	for _, p := range o.Platforms {
 		if len(s.Platforms) < maxPlatforms && !slices.Contains(s.Platforms, p) {
@@ -128,11 +143,22 @@ func (s *Summary) add(o outcome.Outcome, now time.Time) error {
 	if s.Database != nil {
 		return errors.New("two Tasks used a database")
 	}
-	s.Database = &Database{Digest: o.Database.Digest, AsOf: o.Database.AsOf}
+	s.Database = &Database{Digest: o.Database.Digest, AsOf: o.Database.AsOf, Schema: o.Database.Schema}
 	if !now.IsZero() {
 		s.Database.Age = outcome.Age(*o.Database, now)
 	}
 	return nil
+}
+
+// sum adds counts to others, which may be nil.
+func sum(to, more map[string]int) map[string]int {
+	for name, n := range more {
+		if to == nil {
+			to = map[string]int{}
+		}
+		to[name] += n
+	}
+	return to
 }
 
 func (s Summary) fits() bool {

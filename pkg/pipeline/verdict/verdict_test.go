@@ -334,3 +334,81 @@ func TestSummaryOfSeveralTasks(t *testing.T) {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 }
+
+// The summary says what was looked at, what nobody could look at, and by whose word that
+// fails nothing.
+func TestSummaryTellsWhatWasLookedAt(t *testing.T) {
+	tree := treeOf("amd64")
+	scan := reportOf("scan", tree, report.Finding{
+		Rule: "no-packages", Severity: report.SeverityWarning, Platform: "linux/amd64", Message: "no package was found in it", Gap: true,
+		Waiver: &report.Waiver{Reason: "a static program", Owner: "team-c", Expires: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), By: "policy"},
+	})
+	scan.Database = &report.Database{Digest: digest(7), AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Schema: "6.1.9"}
+	scan.Images[0].Distribution, scan.Images[0].Packages = "debian:13", map[string]int{"deb": 88, "golang": 12}
+	layers := reportOf("layers", tree, report.Finding{
+		Rule: "ambiguous-layers", Severity: report.SeverityError, Platform: "linux/amd64", Message: "runtimes differ", Gap: true,
+	})
+	v, err := verdict.Join(tree, []string{"layers", "scan"}, []report.Report{layers, scan})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Summary.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"counts":{"images":1,"checks":2,"rules":8,"errors":1,"warnings":1,"waived":1},` +
+		`"packages":{"deb":88,"golang":12},"distributions":["debian:13"],"gaps":{"ambiguous-layers":1,"no-packages":1},` +
+		`"findings":[{"check":"layers","rule":"ambiguous-layers","severity":"error","platform":"linux/amd64","message":"runtimes differ"},` +
+		`{"check":"scan","rule":"no-packages","severity":"warning","platform":"linux/amd64","message":"no package was found in it",` +
+		`"waiver":{"reason":"a static program","owner":"team-c","expires":"2026-07-01T00:00:00Z","by":"policy"}}],` +
+		`"database":{"digest":"` + digest(7).String() + `","asOf":"2026-03-01T00:00:00Z","schema":"6.1.9"},"platforms":["linux/amd64"]}`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+	if v.Value != verdict.Fail {
+		t.Errorf("the verdict is %q", v.Value)
+	}
+}
+
+// The longest outcomes that Tasks can give still make a summary that fits, and lists
+// something.
+func TestLongestOutcomesFit(t *testing.T) {
+	long := strings.Repeat(`"`, 300)
+	tree := treeOf(long, long+"b", long+"c", long+"d", long+"e", long+"f")
+	r := reportOf("scan", tree)
+	for i := range 100 {
+		r.Findings = append(r.Findings, report.Finding{
+			Rule: fmt.Sprint(i, long), Severity: report.SeverityWarning, Platform: long, Message: long, Gap: true,
+			Waiver: &report.Waiver{Reason: long, Owner: long, By: long, Expires: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)},
+		})
+		r.Findings = append(r.Findings, report.Finding{Rule: fmt.Sprintf("rule-%d-with-a-name", i), Severity: report.SeverityWarning, Message: long, Gap: true})
+	}
+	r.Database = &report.Database{Digest: digest(3), AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Schema: long}
+	r.Levels = map[string]int{"critical": 100000, "high": 100000, "medium": 100000, "low": 100000, "unknown": 100000}
+	for i := range r.Images {
+		r.Images[i].Distribution, r.Images[i].Packages = fmt.Sprint(i)+long, map[string]int{}
+		for k := range 40 {
+			r.Images[i].Packages[fmt.Sprintf("kind-%d-long-name", k)] = 1000000
+		}
+	}
+	o, err := outcome.Of(tree, []string{"scan"}, nil, []report.Report{r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Withheld(errors.New(long))
+	off := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Off: true}}, Signature: outcome.SignatureOff}
+	v, err := verdict.Combine([]string{"scan", "signature"}, []outcome.Outcome{o, off}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Summary.Findings) == 0 || v.Summary.Counts.Waived != 100 {
+		t.Errorf("summary %+v", v.Summary)
+	}
+	dir := t.TempDir()
+	if err := verdict.Write(dir, v); err != nil {
+		t.Fatal(err)
+	}
+	if n := messageSize(t, dir); n > 4096 {
+		t.Errorf("the message has %d bytes", n)
+	}
+}

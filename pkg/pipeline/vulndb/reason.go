@@ -5,6 +5,8 @@ import "github.com/revet-dev/revet/pkg/pipeline/content"
 // The reasons why a database cannot be used. That the registry cannot be reached,
 // or refuses, are content's.
 const (
+	// ReasonNotConfigured: none is named, and nobody said that none is wanted.
+	ReasonNotConfigured content.Reason = "DatabaseNotConfigured"
 	// ReasonMissing: there is none of that name.
 	ReasonMissing content.Reason = "DatabaseMissing"
 	// ReasonBroken: it contradicts itself, or cannot be read.
@@ -28,3 +30,14 @@ const (
 	cureEmpty    = "mirror it again from a source that has records"
 	cureFormat   = "use the same version of Revet for the mirror and for scans, or correct the parameter database"
 )
+
+// FillCommand fills the database that triggers/800-database.yaml describes, and names it
+// to the pipeline of a namespace.
+const FillCommand = "kubectl revet fill-database HOST/REPOSITORY:TAG -n NAMESPACE"
+
+// NotConfigured is the error of a scan that is told of no database.
+func NotConfigured() error {
+	return content.Errorf(ReasonNotConfigured, "",
+		"no vulnerability database is named, so that nobody can look for vulnerabilities; fill one with: %s; "+
+			"or set the parameter scan to Off, which every verdict then shows", FillCommand)
+}

@@ -22,7 +22,7 @@ func TestPushesThatNeedNoRun(t *testing.T) {
 		want   story
 	}{
 		{"what cannot run is Skipped", "", func(f *stubFacts) {
-			f.image.Content = image.Content{Kind: image.ContentImage, LayerTypes: []string{"application/spdx+json"}}
+			f.image.Content = image.Content{Kind: image.ContentImage, OtherConfig: true}
 		},
 			story{v1alpha1.PhaseSkipped, "NotRunnable", map[string]int32{"v1": -1}, nil}},
 		{"what the filter refuses is Skipped", "image.labels['tier'] == 'prod'", func(*stubFacts) {},

@@ -325,7 +325,7 @@ func factsOf(img *Image) *v1alpha1.ImageFacts {
 // runnable reports whether the digest can run under any of its undecided tags.
 func runnable(e *v1alpha1.ImageVerification, img *Image) bool {
 	for _, t := range ledger.Tags(e) {
-		if t.Run == 0 && img.Content.Runnable(t.Tag) {
+		if t.Run == 0 && img.Content.Runnable() {
 			return true
 		}
 	}

@@ -89,7 +89,7 @@ func newWorld(t *testing.T, change ...func(*v1alpha1.ImageTrigger)) *world {
 	w.ledger = ledger.New(w.client, ledger.NewIndex(w.clock))
 	w.facts = &stubFacts{image: imageverification.Image{
 		Facts:   v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"}, Source: "Image"},
-		Content: image.Content{Kind: image.ContentImage, LayerTypes: []string{"application/vnd.oci.image.layer.v1.tar+gzip"}, Architecture: "amd64"},
+		Content: image.Content{Kind: image.ContentImage},
 	}}
 	w.listener = newStubListener(t, w.client)
 	w.trigger = w.newTrigger(change)

@@ -47,33 +47,19 @@ type config struct {
 // that was not read is not in it; nil is no children.
 type Children map[string]*imagev1.Image
 
-// Content returns what an Image says of whether its digest can run.
+// Content returns what an Image tells of whether its digest can run: whether it is
+// an index, and no more. Anybody may write the object, so it exempts nothing.
 func Content(img *imagev1.Image, children Children) image.Content {
-	if isIndex(img) {
-		c := image.Content{Kind: image.ContentIndex}
-		for _, m := range img.DockerImageManifests {
-			var child image.Content
-			if ci, ok := children[m.Digest]; ok {
-				child = Content(ci, nil) // an index in an index is not looked into
-			}
-			c.Children = append(c.Children, child)
-		}
-		return c
-	}
-	if len(img.DockerImageLayers) == 0 && img.DockerImageManifestMediaType == "" {
+	if !isIndex(img) {
 		return image.Content{}
 	}
-	m, err := parseMetadata(img)
-	if err != nil {
-		return image.Content{} // what cannot be read is verified
-	}
-	c := image.Content{
-		Kind:         image.ContentImage,
-		Architecture: m.Architecture,
-		Command:      len(m.Config.Cmd) > 0 || len(m.Config.Entrypoint) > 0,
-	}
-	for _, l := range img.DockerImageLayers {
-		c.LayerTypes = append(c.LayerTypes, l.MediaType)
+	c := image.Content{Kind: image.ContentIndex}
+	for _, m := range img.DockerImageManifests {
+		var child image.Content
+		if ci, ok := children[m.Digest]; ok {
+			child = Content(ci, nil) // an index in an index is not looked into
+		}
+		c.Children = append(c.Children, child)
 	}
 	return c
 }
@@ -97,7 +83,7 @@ func ReadContent(img *imagev1.Image, get func(digest string) (*imagev1.Image, er
 		if err != nil {
 			return image.Content{}, err
 		}
-		if child == nil || Content(child, nil).Runnable("") {
+		if child == nil || Content(child, nil).Runnable() {
 			break // the rest does not matter
 		}
 		children[d.String()] = child

@@ -1,0 +1,158 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"strings"
+)
+
+// Kind tells manifests from other blobs: registries serve them apart.
+type Kind string
+
+// The kinds of content that are read.
+const (
+	KindManifest Kind = "manifest"
+	KindConfig   Kind = "config"
+	KindLayer    Kind = "layer"
+	KindBlob     Kind = "blob" // what an index names and declares to be no manifest
+)
+
+// Read returns the bytes that d names, and an error if they are more than limit.
+// It must have recomputed their digest. d.Size is -1 where it is not known.
+type Read func(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error)
+
+// What is read of layers to prove that they are no archives. A layer that is
+// larger makes an image of its manifest, read or not.
+const (
+	maxProofLayer  = 1 << 20
+	maxProofLayers = 32
+	maxProof       = 4 << 20
+)
+
+// Content decides what a single manifest is. It reads the config only where it
+// is declared as none of an image and a runtime could take it for one, and the
+// layers only if all are small. What cannot be read is not known.
+func (m Manifest) Content(ctx context.Context, read Read) Content {
+	switch {
+	case m.IsIndex():
+		return Content{Kind: ContentIndex, Complete: len(m.Manifests) == 0}
+	case m.Config == nil:
+		return Content{Kind: ContentImage, OtherConfig: true}
+	}
+	c := Content{Kind: ContentImage, ConfigType: m.Config.MediaType, OtherConfig: m.otherConfig(ctx, read)}
+	if !c.OtherConfig {
+		c.NoArchive = m.noArchive(ctx, read)
+	}
+	return c
+}
+
+// HasImageConfig reports whether m declares a config that a runtime takes for an
+// image's by its type alone.
+func (m Manifest) HasImageConfig() bool { return m.Config != nil && isImageConfig(m.Config.MediaType) }
+
+// isImageConfig reports whether a runtime takes a config of this declared type
+// for an image's. Docker does so for the types that old registries gave.
+func isImageConfig(mediaType string) bool {
+	switch mediaType {
+	case "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json",
+		"", "application/octet-stream", "application/json", "text/html":
+		return true
+	default:
+		return false
+	}
+}
+
+// otherConfig reports whether it is proven that no runtime takes the config for
+// an image's. The declared type proves it, unless layers have a type that is
+// unpacked: then containers/image does not look at the config's in a manifest of
+// Docker's, and containerd's CRI did not before 2.3, and goes by the diff_ids.
+func (m Manifest) otherConfig(ctx context.Context, read Read) bool {
+	if isImageConfig(m.Config.MediaType) {
+		return false
+	}
+	unpacked := 0
+	for _, l := range m.Layers {
+		if isUnpackedType(l.MediaType) {
+			unpacked++
+		}
+	}
+	if unpacked == 0 {
+		return true
+	}
+	if m.MediaType == DockerManifest || m.Config.Size > maxProof {
+		return false
+	}
+	raw, err := read(ctx, KindConfig, *m.Config, maxProof)
+	if err != nil {
+		return false
+	}
+	var config struct {
+		RootFS struct {
+			DiffIDs []any `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	if err := Decode(raw, &config); err != nil {
+		// Runtimes read it as JSON, too. What an odd field leaves over is not known.
+		return NoJSONObject(raw)
+	}
+	return len(config.RootFS.DiffIDs) != unpacked
+}
+
+// isUnpackedType reports whether containerd unpacks layers of this declared type.
+func isUnpackedType(mediaType string) bool {
+	for _, prefix := range []string{
+		"application/vnd.oci.image.layer.",
+		"application/vnd.docker.", // containers/image takes whatever is of Docker
+		"application/vnd.erofs.",
+	} {
+		if strings.HasPrefix(mediaType, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// noArchive reads the layers, if they are few and small, and reports whether
+// none is an archive. Without layers there is no proof: what starts may find its
+// files in a volume.
+func (m Manifest) noArchive(ctx context.Context, read Read) bool {
+	var total int64
+	for _, l := range m.Layers {
+		// What is encrypted shows an archive only to those who have the key.
+		if l.Size >= maxProofLayer || strings.Contains(strings.ToLower(l.MediaType), "encrypted") {
+			return false
+		}
+		total = AddSize(total, l.Size)
+	}
+	if len(m.Layers) == 0 || len(m.Layers) > maxProofLayers || total > maxProof {
+		return false
+	}
+	left := int64(maxProof)
+	for _, l := range m.Layers {
+		raw, err := read(ctx, KindLayer, l, min(maxProofLayer, left))
+		if err != nil || MayBeArchive(raw) {
+			return false
+		}
+		left -= int64(len(raw))
+	}
+	return true
+}
+
+// NoJSONObject reports whether bytes that begin so cannot be a manifest.
+func NoJSONObject(begin []byte) bool {
+	rest := bytes.TrimLeft(begin, " \t\r\n")
+	return len(rest) > 0 && rest[0] != '{'
+}
+
+// BlobContent decides what a whole blob is that an index names and declares to
+// be no manifest: nothing that runs, unless it could be read as a manifest.
+func BlobContent(raw []byte) Content {
+	if NoJSONObject(raw) {
+		return Content{Kind: ContentBlob}
+	}
+	m, err := ParseManifest(raw, "")
+	if err != nil || m.IsIndex() || m.Config != nil {
+		return Content{}
+	}
+	return Content{Kind: ContentBlob}
+}

@@ -1,0 +1,101 @@
+package image
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Platform is what an image claims to run on, or what runs it.
+type Platform struct {
+	OS           string   `json:"os"`
+	Architecture string   `json:"architecture"`
+	Variant      string   `json:"variant,omitempty"`
+	OSVersion    string   `json:"os.version,omitempty"`
+	OSFeatures   Features `json:"os.features,omitempty"`
+}
+
+// Features are those of an operating system. They are one string, so that a
+// Platform can be compared.
+type Features string
+
+// UnmarshalJSON reads a list.
+func (f *Features) UnmarshalJSON(raw []byte) error {
+	var all []string
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return err
+	}
+	*f = Features(strings.Join(all, ","))
+	return nil
+}
+
+// MarshalJSON writes a list.
+func (f Features) MarshalJSON() ([]byte, error) {
+	return json.Marshal(strings.Split(string(f), ","))
+}
+
+// String returns os/architecture[/variant], or "unknown".
+func (p Platform) String() string {
+	if p.OS == "" && p.Architecture == "" {
+		return "unknown"
+	}
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// IsPlaced reports whether p names a system or an architecture. A child of an
+// index whose platform names neither is to Docker like one without a platform.
+func (p *Platform) IsPlaced() bool { return p != nil && (p.OS != "" || p.Architecture != "") }
+
+// NoHost reports whether no host can have the platform p: that is how BuildKit
+// marks attestations, and runtimes never choose what is marked so.
+func (p *Platform) NoHost() bool {
+	const unknown = "unknown"
+	return p != nil && (strings.EqualFold(p.OS, unknown) || strings.EqualFold(p.Architecture, unknown))
+}
+
+// Normalize returns p with the names that containerd compares by.
+func (p Platform) Normalize() Platform {
+	p.OS = strings.ToLower(p.OS)
+	if p.OS == "macos" {
+		p.OS = "darwin"
+	}
+	p.Architecture, p.Variant = normalize(strings.ToLower(p.Architecture), strings.ToLower(p.Variant))
+	return p
+}
+
+func normalize(architecture, variant string) (string, string) {
+	switch architecture {
+	case "i386":
+		return "386", ""
+	case "x86_64", "x86-64", "amd64":
+		if variant == "v1" {
+			variant = ""
+		}
+		return "amd64", variant
+	case "aarch64", "arm64":
+		switch variant {
+		case "8", "v8", "v8.0":
+			variant = ""
+		case "9", "9.0", "v9.0":
+			variant = "v9"
+		}
+		return "arm64", variant
+	case "armhf":
+		return "arm", "v7"
+	case "armel":
+		return "arm", "v6"
+	case "arm":
+		switch variant {
+		case "", "7":
+			variant = "v7"
+		case "5", "6", "8":
+			variant = "v" + variant
+		}
+		return "arm", variant
+	default:
+		return architecture, variant
+	}
+}
