@@ -84,9 +84,11 @@ type shown struct {
 	runtime string
 	refused error
 	differs []difference // in what can be read
-	devices []difference
-	modes   []difference
-	took    time.Duration
+	modes   []difference // in the permissions of files
+	// aside are what no check reads: devices, pipes, and the permissions of
+	// directories, which a runtime makes up where a layer only implies them.
+	aside []difference
+	took  time.Duration
 }
 
 func compareStack(t *testing.T, all []unpacker, id string, s stack) comparison {
@@ -106,10 +108,10 @@ func compareStack(t *testing.T, all []unpacker, id string, s stack) comparison {
 		if refused == nil && c.ours.refused == nil {
 			for _, d := range compare(c.ours.tree, tree) {
 				switch {
+				case d.onlyDevice(), d.onlyMode() && d.shown.kind == "dir":
+					one.aside = append(one.aside, d)
 				case d.onlyMode():
 					one.modes = append(one.modes, d)
-				case d.onlyDevice():
-					one.devices = append(one.devices, d)
 				default:
 					one.differs = append(one.differs, d)
 				}
@@ -181,7 +183,7 @@ func (c comparison) String() string {
 		if r.refused != nil {
 			fmt.Fprintf(&out, "  %s refuses: %.300v\n", r.runtime, r.refused)
 		}
-		for i, d := range slices.Concat(r.differs, r.devices, r.modes) {
+		for i, d := range slices.Concat(r.differs, r.modes, r.aside) {
 			if i == 5 {
 				out.WriteString("    and more\n")
 				break
@@ -216,7 +218,7 @@ func (f *figures) add(c comparison) string {
 	f.stacksByFamily[family]++
 	alarm := len(c.ours.alarms) > 0
 	refusals := c.refusals()
-	differ, unread, modes, devices := false, false, false, false
+	differ, unread, modes, aside := false, false, false, false
 	for _, r := range c.runtimes {
 		f.took[r.runtime] += r.took
 		if r.refused != nil {
@@ -227,7 +229,7 @@ func (f *figures) add(c comparison) string {
 		}
 		differ = differ || len(r.differs) > 0
 		modes = modes || len(r.modes) > 0
-		devices = devices || len(r.devices) > 0
+		aside = aside || len(r.aside) > 0
 		unread = unread || slices.ContainsFunc(r.differs, difference.unread)
 	}
 	outcome := ""
@@ -248,10 +250,10 @@ func (f *figures) add(c comparison) string {
 		outcome = "a file is shown that we do not read, told"
 	case differ:
 		outcome = "differ otherwise, told"
-	case devices && alarm:
-		outcome = "differ in devices only, told"
-	case devices:
-		outcome = "differ in devices only, not told"
+	case aside && alarm:
+		outcome = "differ in devices or permissions of directories only, told"
+	case aside:
+		outcome = "differ in devices or permissions of directories only, not told"
 	case refusals > 0 && alarm:
 		outcome = "the others agree, some refuse, told"
 	case refusals > 0:
