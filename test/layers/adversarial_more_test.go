@@ -175,3 +175,17 @@ func linkParent() [][]layer {
 		[]layer{base(), of(symlink("l", "etc")), of(file("l/.wh.passwd", ""))},
 		[]layer{base(), of(symlink("l", "etc")), of(dir("l"), file("l/.wh..wh..opq", ""), file("l/x", "1"))})
 }
+
+// order holds layers that say the same in another order, and mean something else.
+func order() [][]layer {
+	opq := file("var/.wh..wh..opq", "")
+	deep := file("var/new/x", "1") // no entry for var/new
+	return [][]layer{
+		{base(), of(deep, opq)}, {base(), of(opq, deep)}, {base(), of(dir("var"), deep, opq)}, {base(), of(deep, dir("var/new"), opq)},
+		{base(), of(dir("var"), file("var/lib/new", "1"), opq)}, {base(), of(file("var/a/b/c", "1"), dir("var/a"), opq)},
+		{base(), of(file("var", "1"), dir("var"))}, {base(), of(symlink("var", "etc"), dir("var"))}, {base(), of(fifo("var"), dir("var"))},
+		{base(), of(char("var", 1, 3), dir("var"), file("var/x", "1"))}, {base(), of(hard("var", "missing"), dir("var"))},
+		{base(), of(file("x", "1"), hard("var", "x"), dir("var"))}, {base(), of(char("var", 0, 0), dir("var"))},
+		{base(), of(dir("d"), file("d/x", "1"), symlink("d", "var"), file("d/y", "2"))}, {base(), of(file("var/x", "1"), symlink("var", "etc"))},
+	}
+}

@@ -34,6 +34,7 @@ func adversarialStacks() []stack {
 		{"missing-parent", missingParent()},
 		{"archive", oddArchive()},
 		{"link-parent", linkParent()},
+		{"order", order()},
 	} {
 		for i, layers := range family.stacks {
 			out = append(out, stack{name: fmt.Sprintf("adversarial/%s/%d", family.name, i+1), layers: layers})
