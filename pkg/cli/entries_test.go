@@ -51,7 +51,7 @@ func failedEntry() v1alpha1.ImageVerification {
 	e := entry("app-bad-1", "demo/app", digestB, push)
 	swept := record("v1", 4*time.Minute, 90*time.Second, v1alpha1.SourceSweep)
 	e.Status = v1alpha1.ImageVerificationStatus{
-		Phase: v1alpha1.PhaseFailed, Reason: "Failed", Message: "2 of 5 rules did not hold",
+		Phase: v1alpha1.PhaseFailed, Reason: "Failed", Message: "2 of 5 rules did not hold", NotChecked: "signature",
 		ValidUntil: second(-24 * time.Hour),
 		Tags:       []v1alpha1.TagStatus{{PushRecord: push, Run: 1}, {PushRecord: swept, Run: 1}},
 		TagNames:   "latest,v1", LastPushedAt: second(4 * time.Minute), RunCount: 1,
@@ -65,12 +65,17 @@ func failedEntry() v1alpha1.ImageVerification {
 			Outcome: v1alpha1.OutcomeFail, Reason: "Failed", Message: "2 of 5 rules did not hold",
 			Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata"}, Pods: []string{"app-5f0c-pod"}, Node: "node-1", Overhead: map[string]string{"cpu": "250m", "memory": "160Mi"}},
 			Digest:  digestB, Report: "registry.example.com/reports@" + digestA,
-			Summary: `{"counts":{"images":1,"checks":1,"rules":5,"errors":2,"warnings":1},"findings":[` +
+			Summary: `{"counts":{"images":1,"checks":1,"rules":5,"errors":2,"warnings":3,"waived":2},"findings":[` +
 				`{"check":"validate","rule":"not-root","severity":"error","platform":"linux/amd64","message":"the image runs as root: set USER"},` +
 				`{"check":"validate","rule":"secret-env","severity":"error","platform":"linux/amd64","message":"AWS_SECRET_ACCESS_KEY looks like a secret"},` +
 				`{"check":"scan","rule":"CVE-2026-1","severity":"error","level":"critical","platform":"linux/amd64","message":"openssl 3.0.1, fixed in 3.0.2"},` +
-				`{"check":"validate","rule":"age","severity":"warning","platform":"linux/amd64","message":"it is 10 days old"}],` +
-				`"levels":{"low":30,"critical":1},"off":["signature"],"database":{"digest":"` + digestA + `","asOf":"2026-11-20T12:00:00Z","age":"26h"},` +
+				`{"check":"validate","rule":"age","severity":"warning","platform":"linux/amd64","message":"it is 10 days old"},` +
+				`{"check":"scan","rule":"limited-support","severity":"warning","platform":"linux/amd64","message":"ubuntu:18.04 has fixes for subscribers only",` +
+				`"waiver":{"reason":"it moves in autumn\u001b[2J","owner":"billing@example.com","expires":"2026-12-01T00:00:00Z","by":"policy"}},` +
+				`{"check":"scan","rule":"ignored-vulnerabilities","severity":"warning","message":"1 by policy: CVE-2026-2 of curl",` +
+				`"waiver":{"reason":"not called","by":"policy"}}],` +
+				`"packages":{"golang":12,"deb":88},"distributions":["ubuntu:18.04"],"gaps":{"limited-support":1},` +
+				`"levels":{"low":30,"critical":1},"off":["signature"],"database":{"digest":"` + digestA + `","asOf":"2026-11-20T12:00:00Z","schema":"6.1.9","age":"26h"},` +
 				`"signature":"off","platforms":["linux/amd64"],"unpublished":"AccessDenied: \u001b[2Jno"}`,
 		}},
 	}
@@ -84,14 +89,15 @@ func passedEntry() v1alpha1.ImageVerification {
 	e.Spec.Trigger.Name = "nightly"
 	e.Spec.Repository = v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: "registry.example.com/team/good", Pull: "registry.example.com/team/good"}
 	e.Status = v1alpha1.ImageVerificationStatus{
-		Phase: v1alpha1.PhasePassed, Reason: "Passed", ValidUntil: second(time.Hour), RunCount: 12,
+		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", ValidUntil: second(time.Hour), RunCount: 12,
 		Tags: []v1alpha1.TagStatus{{PushRecord: push, Run: 12}},
 		Runs: []v1alpha1.RunStatus{
 			{Number: 11, Name: "good-11", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush}, RequestedAt: *micro(3 * time.Hour), Attempts: 1,
 				Outcome: v1alpha1.OutcomeError, Reason: "Unconfirmed", Message: "no PipelineRun of this name appeared"},
 			{Number: 12, Name: "good-12", Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "again"}, RequestedAt: *micro(2 * time.Hour), Attempts: 1,
 				FiredAt: micro(2 * time.Hour), ConfirmedAt: micro(2 * time.Hour), StartedAt: second(2 * time.Hour), FinishedAt: second(2*time.Hour - 80*time.Second),
-				Outcome: v1alpha1.OutcomePass, Reason: "Passed", Digest: digestA},
+				Outcome: v1alpha1.OutcomePass, Reason: "Passed", Digest: digestA, Off: []string{"scan", "signature"},
+				Summary: `{"counts":{"images":1,"checks":1,"rules":5,"errors":0,"warnings":0},"off":["scan","signature"],"signature":"off","platforms":["linux/amd64"]}`},
 		},
 	}
 	return e

@@ -169,7 +169,9 @@ func (p *page) run(r StoryRun, s Story) {
 	p.line(1, "Scanned", "%s", scannedLine(r, s))
 	p.line(1, "Counts", "%s", r.Summary.line())
 	p.line(1, "Summary", "%s", oneLine(r.Summary.Text))
-	p.line(1, "Not checked", "%s", strings.Join(r.Summary.NotChecked, ", "))
+	p.line(1, "Not checked", "%s", notCheckedLine(r.Summary.NotChecked))
+	p.line(1, "Looked at", "%s", r.Summary.packages())
+	p.line(1, "Not seen", "%s", gapsLine(r.Summary.Gaps))
 	p.line(1, "Found", "%s", r.Summary.vulnerabilities())
 	p.line(1, "Database", "%s", r.Summary.Database.line())
 	p.line(1, "Signature", "%s", r.Summary.signatureWords())
@@ -184,8 +186,25 @@ func (p *page) run(r StoryRun, s Story) {
 func (p *page) findings(name string, findings []Finding) {
 	for _, f := range findings {
 		p.line(1, name, "- %s", f.line())
+		p.line(1, "", "%s", f.Waiver.line())
 		name = "" // told once
 	}
+}
+
+// notCheckedLine names the checks that were switched off.
+func notCheckedLine(off []string) string {
+	if len(off) == 0 {
+		return ""
+	}
+	return strings.Join(off, ", ") + ": switched off, so that the verdict says nothing of it"
+}
+
+// gapsLine names what nobody could look at.
+func gapsLine(gaps map[string]float64) string {
+	if len(gaps) == 0 {
+		return ""
+	}
+	return counted(gaps, nil) + ": nobody could look there"
 }
 
 func outcomeWords(r StoryRun) string {

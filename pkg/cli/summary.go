@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,6 +17,12 @@ type Summary struct {
 	Counts map[string]float64 `json:"counts,omitempty"`
 	// Levels count the vulnerabilities, by how bad they are.
 	Levels map[string]float64 `json:"levels,omitempty"`
+	// Packages count what was found in all images, by kind, and Distributions are what
+	// they were taken for.
+	Packages      map[string]float64 `json:"packages,omitempty"`
+	Distributions []string           `json:"distributions,omitempty"`
+	// Gaps count what nobody could look at, by rule.
+	Gaps map[string]float64 `json:"gaps,omitempty"`
 	// Findings are the rules that did not hold.
 	Findings []Finding `json:"findings,omitempty"`
 	// NotChecked are checks that were switched off: nothing is known of what they ask.
@@ -34,6 +41,7 @@ type Summary struct {
 type Database struct {
 	Digest string `json:"digest"`
 	AsOf   string `json:"asOf,omitempty"`
+	Schema string `json:"schema,omitempty"`
 	Age    string `json:"age,omitempty"`
 }
 
@@ -45,6 +53,16 @@ type Finding struct {
 	Level    string `json:"level,omitempty"`
 	Platform string `json:"platform,omitempty"`
 	Message  string `json:"message,omitempty"`
+	// Waiver is why it fails nothing, where somebody said so.
+	Waiver *Waiver `json:"waiver,omitempty"`
+}
+
+// Waiver is who says that a finding fails nothing, and why.
+type Waiver struct {
+	Reason  string `json:"reason"`
+	Owner   string `json:"owner,omitempty"`
+	Expires string `json:"expires,omitempty"`
+	By      string `json:"by,omitempty"`
 }
 
 // warning is the severity that fails nothing.
@@ -63,14 +81,14 @@ func parseSummary(raw string) Summary {
 		return Summary{Text: raw}
 	}
 	var s Summary
-	s.Levels = parseAs[map[string]float64](fields, "levels")
+	s.Levels = parseCounts(fields, "levels")
+	s.Packages = parseCounts(fields, "packages")
+	s.Distributions = parseAs[[]string](fields, "distributions")
+	s.Gaps = parseCounts(fields, "gaps")
 	s.NotChecked = parseAs[[]string](fields, "off")
 	s.Database = parseAs[*Database](fields, "database")
 	s.Signature = parseAs[string](fields, "signature")
 	s.Unpublished = parseAs[string](fields, "unpublished")
-	if s.Levels != nil {
-		delete(fields, "levels")
-	}
 	s.count("", fields)
 	for _, key := range findingKeys {
 		s.Findings = append(s.Findings, parseFindings(fields[key])...)
@@ -86,6 +104,15 @@ func parseAs[T any](fields map[string]json.RawMessage, key string) T {
 		return none
 	}
 	return value
+}
+
+// parseCounts reads numbers that have their own line, and takes them out of fields.
+func parseCounts(fields map[string]json.RawMessage, key string) map[string]float64 {
+	counts := parseAs[map[string]float64](fields, key)
+	if counts != nil {
+		delete(fields, key)
+	}
+	return counts
 }
 
 // count collects numbers, one level of objects deep; those of "counts" are
@@ -142,11 +169,23 @@ var levelNames = []string{"critical", "high", "medium", "low", "unknown"}
 
 // vulnerabilities prints the levels, worst first; with those of a pipeline that
 // has other ones after them.
-func (s Summary) vulnerabilities() string {
+func (s Summary) vulnerabilities() string { return counted(s.Levels, levelNames) }
+
+// packages prints what was looked at: distributions, and packages by kind.
+func (s Summary) packages() string {
+	parts := slices.Clone(s.Distributions)
+	if kinds := counted(s.Packages, nil); kinds != "" {
+		parts = append(parts, "packages: "+kinds)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// counted prints counts: those that come first, and then the others by their names.
+func counted(counts map[string]float64, first []string) string {
 	var parts []string
-	for _, name := range append(slices.Clone(levelNames), slices.Sorted(maps.Keys(s.Levels))...) {
-		part := fmt.Sprintf("%s %v", name, s.Levels[name])
-		if _, ok := s.Levels[name]; ok && !slices.Contains(parts, part) {
+	for _, name := range append(slices.Clone(first), slices.Sorted(maps.Keys(counts))...) {
+		part := fmt.Sprintf("%s %v", name, counts[name])
+		if _, ok := counts[name]; ok && !slices.Contains(parts, part) {
 			parts = append(parts, part)
 		}
 	}
@@ -163,6 +202,9 @@ func (d *Database) line() string {
 	}
 	if d.AsOf != "" {
 		text += ", as of " + d.AsOf
+	}
+	if d.Schema != "" {
+		text += ", schema " + d.Schema
 	}
 	return text
 }
@@ -218,4 +260,19 @@ func (f Finding) line() string {
 		text += ": " + oneLine(f.Message)
 	}
 	return text
+}
+
+// line says by whose word something fails nothing.
+func (w *Waiver) line() string {
+	if w == nil {
+		return ""
+	}
+	text := fmt.Sprintf("waived by %s: %s", cmp.Or(oneLine(w.By), "nobody who is named"), cmp.Or(oneLine(w.Reason), "no reason is given"))
+	if w.Owner != "" {
+		text += "; owner " + oneLine(w.Owner)
+	}
+	if w.Expires == "" {
+		return text + "; it does not expire"
+	}
+	return text + "; until " + oneLine(w.Expires)
 }

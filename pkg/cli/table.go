@@ -23,7 +23,7 @@ type tableOptions struct {
 
 // printTable prints entries as they are ordered.
 func printTable(w io.Writer, entries []v1alpha1.ImageVerification, o tableOptions) error {
-	header := []string{"NAME", "REPOSITORY", "TAGS", "PHASE", "REASON", "RUNS", "PUSHED"}
+	header := []string{"NAME", "REPOSITORY", "TAGS", "PHASE", "REASON", "NOT-CHECKED", "RUNS", "PUSHED"}
 	if o.namespaces {
 		header = append([]string{"NAMESPACE"}, header...)
 	}
@@ -45,6 +45,7 @@ func row(e *v1alpha1.ImageVerification, o tableOptions) []string {
 		strings.Join(tagNames(e), ","),
 		string(phaseOf(e)),
 		cmp.Or(e.Status.Reason, "-"),
+		cmp.Or(e.Status.NotChecked, "-"),
 		fmt.Sprint(e.Status.RunCount),
 		ago(lastPushed(e), o.now),
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
@@ -20,6 +21,7 @@ const (
 	AttributeDigest     = "imagedigest"
 	AttributeCause      = "verifycause"
 	AttributeOutcome    = "outcome"
+	AttributeNotChecked = "notchecked"
 )
 
 // maxPublished is how many pushes of one entry are told of: the newest. With
@@ -110,6 +112,9 @@ func finished(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event 
 	e.event.Subject.Content.Outcome = outcomeOf(run.Outcome)
 	e.event.Subject.Content.Reason = run.Reason
 	e.attributes[AttributeOutcome] = string(run.Outcome)
+	if len(run.Off) > 0 {
+		e.attributes[AttributeNotChecked] = strings.Join(run.Off, ",")
+	}
 	data := e.event.CustomData
 	data.Verdict, data.Message, data.Report = string(run.Outcome), run.Message, run.Report
 	data.RuntimeClasses = run.Sandbox.Observed

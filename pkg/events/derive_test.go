@@ -50,7 +50,7 @@ func testEntry() *v1alpha1.ImageVerification {
 				{
 					Number: 1, Name: "app-run1", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1"},
 					RequestedAt: metav1.NewMicroTime(at(1)), StartedAt: second(2), FinishedAt: second(3),
-					Outcome: v1alpha1.OutcomeFail, Reason: "Failed", Message: "2 checks failed", Summary: `{"failed":2}`,
+					Outcome: v1alpha1.OutcomeFail, Reason: "Failed", Message: "2 checks failed", Summary: `{"failed":2}`, Off: []string{"scan", "signature"},
 					Report: "registry.example/reports@sha256:11", Sandbox: v1alpha1.SandboxStatus{Observed: []string{"kata"}},
 				},
 				{

@@ -9,8 +9,9 @@
 //	dev.cdevents.testsuiterun.finished    it ended; outcome says how
 //
 // Each carries the attributes imagerepository, imagetag, imagedigest and
-// verifycause, and the last one outcome (pass, fail or error), as Knative Triggers
-// filter on attributes only. source is the entry's path and id is the entry's UID
+// verifycause, and the last one outcome (pass, fail or error) and, where checks were
+// switched off, notchecked ("scan,signature"), as Knative Triggers filter on
+// attributes only. source is the entry's path and id is the entry's UID
 // and the event's key, both derived from the ledger, so that an event sent twice
 // is the same event to whoever receives it.
 //

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,9 +11,10 @@ type Choice struct {
 	host Platform // normalised
 	// anyVariant is true for a host whose variant was not said: it may have any.
 	anyVariant bool
-	// sure is true if the index has a child that all of them take before any
-	// fallback: one for another architecture, or one without a platform.
-	sure bool
+	// own is true if the index has a child that comes before those for another
+	// architecture or a lesser variant, and sure if it has one that comes before
+	// those without a platform, both for whichever runtime.
+	own, sure bool
 }
 
 // Choose returns the choice that a host of the platform host has of the children
@@ -23,7 +23,13 @@ func Choose(host Platform, children []*Platform) Choice {
 	c := Choice{host: host.Normalize()}
 	// armhf and armel say a variant, too.
 	c.anyVariant = host.Variant == "" && (c.host.Architecture != "arm" || strings.EqualFold(host.Architecture, "arm"))
-	c.sure = slices.ContainsFunc(children, func(p *Platform) bool { return p != nil && c.isSure(*p) })
+	for _, p := range children {
+		if p == nil {
+			continue
+		}
+		own, sure := c.comesFirst(*p)
+		c.own, c.sure = c.own || own, c.sure || sure
+	}
 	return c
 }
 
@@ -31,7 +37,7 @@ func Choose(host Platform, children []*Platform) Choice {
 // without one, or with an empty one, is a matter for TakesUnplaced.
 func (c Choice) Takes(child Platform) bool {
 	near, fallback := c.fits(child)
-	return near || fallback && !c.sure
+	return near || fallback && !c.own
 }
 
 // TakesUnplaced reports whether a child without a platform could be taken whose
@@ -65,7 +71,9 @@ func (c Choice) fits(child Platform) (near, fallback bool) {
 		}
 	}
 	switch {
-	case c.anyVariant, p.Variant == c.host.Variant, child.Variant == "":
+	case c.anyVariant, p.Variant == c.host.Variant:
+		return true, false
+	case child.Variant == "" && child.Architecture == c.host.Architecture:
 		// containers/image takes a child without a variant for every variant.
 		return true, false
 	case c.host.Architecture == "arm":
@@ -108,19 +116,21 @@ func level(p Platform) (v [2]int, ok bool) {
 	return v, true
 }
 
-// isSure reports whether every runtime on the host takes a child with this
-// platform before any fallback: it is written as all of them write it, and asks
-// for nothing that a host may lack.
-func (c Choice) isSure(p Platform) bool {
+// comesFirst reports whether every runtime on the host takes a child with this
+// platform before any fallback, and before any child without a platform: it is
+// written as all of them write it, and asks for nothing that a host may lack.
+func (c Choice) comesFirst(p Platform) (own, sure bool) {
 	if p.OS != c.host.OS || p.Architecture != c.host.Architecture || p.OSFeatures != "" || p.OS == "windows" && p.OSVersion != "" {
-		return false
+		return false, false
 	}
 	switch c.host.Architecture {
 	case "arm":
-		return !c.anyVariant && p.Variant == c.host.Variant
+		own = !c.anyVariant && p.Variant == c.host.Variant
+		return own, own
 	case "arm64":
-		return p.Variant == "" || p.Variant == "v8"
+		// Told of another version, containers/image passes v8 over.
+		return p.Variant == "" || p.Variant == "v8", p.Variant == "" || p.Variant == "v8" && c.host.Variant == ""
 	default:
-		return p.Variant == ""
+		return p.Variant == "", p.Variant == ""
 	}
 }

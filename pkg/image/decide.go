@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -29,9 +30,8 @@ const (
 	maxProof       = 4 << 20
 )
 
-// Content decides what a single manifest is. It reads the config only where it
-// is declared as none of an image and a runtime could take it for one, and the
-// layers only if all are small. What cannot be read is not known.
+// Content decides what a single manifest is. It reads the layers, if all of them
+// are few and small. What cannot be read is not known.
 func (m Manifest) Content(ctx context.Context, read Read) Content {
 	switch {
 	case m.IsIndex():
@@ -39,16 +39,22 @@ func (m Manifest) Content(ctx context.Context, read Read) Content {
 	case m.Config == nil:
 		return Content{Kind: ContentImage, OtherConfig: true}
 	}
-	c := Content{Kind: ContentImage, ConfigType: m.Config.MediaType, OtherConfig: m.otherConfig(ctx, read)}
+	c := Content{Kind: ContentImage, ConfigType: m.Config.MediaType, OtherConfig: !m.HasImageConfig()}
 	if !c.OtherConfig {
 		c.NoArchive = m.noArchive(ctx, read)
 	}
 	return c
 }
 
-// HasImageConfig reports whether m declares a config that a runtime takes for an
-// image's by its type alone.
-func (m Manifest) HasImageConfig() bool { return m.Config != nil && isImageConfig(m.Config.MediaType) }
+// HasImageConfig reports whether some runtime may take the config for an image's.
+func (m Manifest) HasImageConfig() bool { return m.Config != nil && !m.otherConfig() }
+
+// LooksLikeImage reports whether m has an image's config, and layers none of which
+// has an odd type. It is a claim, which makes an image of m and never exempts.
+func (m Manifest) LooksLikeImage() bool {
+	odd := slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return !isUnpackedType(l.MediaType) })
+	return m.HasImageConfig() && !odd
+}
 
 // isImageConfig reports whether a runtime takes a config of this declared type
 // for an image's. Docker does so for the types that old registries gave.
@@ -63,47 +69,22 @@ func isImageConfig(mediaType string) bool {
 }
 
 // otherConfig reports whether it is proven that no runtime takes the config for
-// an image's. The declared type proves it, unless layers have a type that is
-// unpacked: then containers/image does not look at the config's in a manifest of
-// Docker's, and containerd's CRI did not before 2.3, and goes by the diff_ids.
-func (m Manifest) otherConfig(ctx context.Context, read Read) bool {
+// an image's. The declared type proves it: containerd fetches no layers, Docker
+// and containers/image refuse. But in a manifest of Docker's, containers/image
+// looks at the types of manifest and layers only, and not at the config's.
+func (m Manifest) otherConfig() bool {
 	if isImageConfig(m.Config.MediaType) {
 		return false
 	}
-	unpacked := 0
-	for _, l := range m.Layers {
-		if isUnpackedType(l.MediaType) {
-			unpacked++
-		}
-	}
-	if unpacked == 0 {
-		return true
-	}
-	if m.MediaType == DockerManifest || m.Config.Size > maxProof {
-		return false
-	}
-	raw, err := read(ctx, KindConfig, *m.Config, maxProof)
-	if err != nil {
-		return false
-	}
-	var config struct {
-		RootFS struct {
-			DiffIDs []any `json:"diff_ids"`
-		} `json:"rootfs"`
-	}
-	if err := Decode(raw, &config); err != nil {
-		// Runtimes read it as JSON, too. What an odd field leaves over is not known.
-		return NoJSONObject(raw)
-	}
-	return len(config.RootFS.DiffIDs) != unpacked
+	return m.MediaType != DockerManifest ||
+		slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return !strings.HasPrefix(l.MediaType, "application/vnd.docker.") })
 }
 
-// isUnpackedType reports whether containerd unpacks layers of this declared type.
+// isUnpackedType reports whether layers of this declared type look like an image's.
 func isUnpackedType(mediaType string) bool {
 	for _, prefix := range []string{
 		"application/vnd.oci.image.layer.",
-		"application/vnd.docker.", // containers/image takes whatever is of Docker
-		"application/vnd.erofs.",
+		"application/vnd.docker.image.rootfs.",
 	} {
 		if strings.HasPrefix(mediaType, prefix) {
 			return true

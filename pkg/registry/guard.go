@@ -15,7 +15,7 @@ type Policy func(host, namespace string) (insecure, ok bool)
 // The bounds of what is read.
 const (
 	maxManifest = 4 << 20
-	maxBlob     = 8 << 20 // an image configuration; layers are never read
+	maxBlob     = 8 << 20 // an image configuration; of layers less is read
 	maxOther    = 1 << 20 // pings and tokens
 	maxChildren = 64
 )

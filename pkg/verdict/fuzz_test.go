@@ -1,6 +1,7 @@
 package verdict_test
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -46,6 +47,11 @@ func FuzzJudge(f *testing.F) {
 		}{"digest": {got.Digest, 128}, "summary": {got.Summary, 2048}, "report": {got.Report, 512}, "message": {got.Message, 1024}} {
 			if len(field.text) > field.most || !utf8.ValidString(field.text) {
 				t.Errorf("the %s has %d bytes, valid: %t", name, len(field.text), utf8.ValidString(field.text))
+			}
+		}
+		for _, name := range got.Off {
+			if got.Outcome == v1alpha1.OutcomeError || len(got.Off) > 8 || name == "" || len(name) > 32 || strings.ContainsAny(name, ", \n\x00") {
+				t.Errorf("switched off in a %s is %q", got.Outcome, got.Off)
 			}
 		}
 		if len(got.Sandbox.Pods) > 8 || len(got.Sandbox.Observed) > 8 {

@@ -33,6 +33,8 @@ type Outcome struct {
 	Digest  string
 	Summary string
 	Report  string
+	// Off are the checks that were switched off, of a verdict that stands.
+	Off     []string
 	Sandbox v1alpha1.SandboxStatus
 }
 
@@ -46,6 +48,9 @@ func Judge(digest image.Digest, requestedClass string, pr PipelineRun, pods []Po
 		Sandbox: observe(requestedClass, pods),
 	}
 	o.Outcome, o.Reason, o.Message = judge(digest, requestedClass, pr, pods)
+	if o.Outcome != v1alpha1.OutcomeError {
+		o.Off = off(pr.Results[ResultSummary])
+	}
 	if n := len(pr.Results[ResultSummary]); n > maxSummary {
 		o.Message = note(o.Message, fmt.Sprintf("the summary had %d bytes and was cut to %d", n, maxSummary))
 	}

@@ -30,6 +30,7 @@ func Begin(s *v1alpha1.ImageVerificationStatus, run v1alpha1.RunStatus, now time
 	handle(s, run.Cause)
 	s.MarkRecorded(now)
 	s.Phase, s.Reason, s.Message, s.ValidUntil = v1alpha1.PhaseRequested, string(Requested), "", nil
+	s.NotChecked = "" // it is the last verdict's
 }
 
 // Attempt records that a request is about to be sent, or was just sent. That the
@@ -123,8 +124,8 @@ func Finish(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, fres
 	at := metav1.NewTime(finished)
 	run.FinishedAt = &at
 	run.Outcome, run.Reason, run.Message = o.Outcome, string(o.Reason), o.Message
-	run.Digest, run.Summary, run.Report, run.Sandbox = o.Digest, o.Summary, o.Report, o.Sandbox
-	s.Reason, s.Message, s.ValidUntil = run.Reason, run.Message, nil
+	run.Digest, run.Summary, run.Report, run.Off, run.Sandbox = o.Digest, o.Summary, o.Report, o.Off, o.Sandbox
+	s.Reason, s.Message, s.ValidUntil, s.NotChecked = run.Reason, run.Message, nil, notChecked(run.Off)
 	switch o.Outcome {
 	case v1alpha1.OutcomePass:
 		s.Phase = v1alpha1.PhasePassed

@@ -53,7 +53,9 @@ func newWorld(t *testing.T, namespace string, source stack.Source) *world {
 	if err := cluster.AddNamespace(t.Context(), namespace, source); err != nil {
 		t.Fatal(err)
 	}
-	return &world{client: c, clientset: clientset, namespace: namespace}
+	w := &world{client: c, clientset: clientset, namespace: namespace}
+	w.setDefault(t, "scan", "Off") // but for the tests that fill a database
+	return w
 }
 
 // ready declares the trigger and waits for it and for the source.

@@ -50,6 +50,7 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 	stalled := w.stall(t)
 	database, tampered := w.mirror(t, "database"), w.mirror(t, "tampered")
 	w.setDefault(t, "database", database)
+	w.setDefault(t, "scan", "On")
 
 	samples := slices.Concat(images.All(), images.Vulnerable(), []images.Sample{images.Bomb(bombSize)})
 	digests := map[string]string{}
@@ -86,6 +87,7 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 	for _, broken := range []struct{ reason, param, value string }{
 		{"DatabaseMissing", "database", database + "-gone"},
 		{"DatabaseTampered", "database", tampered},
+		{"DatabaseNotConfigured", "database", ""},
 		{"DatabaseTooOld", "database-max-age", "1s"},
 	} {
 		name := broken.reason

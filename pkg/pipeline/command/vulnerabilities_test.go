@@ -101,7 +101,7 @@ func TestScanIsOffOnlyIfTheOwnerSaysSo(t *testing.T) {
 		want string // of the error; empty for none
 	}{
 		{"nothing is said", nil, "DatabaseNotConfigured: "},
-		{"it is on", []string{"--scan=On"}, "kubectl create job first-mirror --from=cronjob/vulnerability-database"},
+		{"it is on", []string{"--scan=On"}, "kubectl revet fill-database HOST/REPOSITORY:TAG"},
 		{"an empty database", []string{"--database="}, "set the parameter scan to Off"},
 		{"a policy instead of a database", []string{"--policy=" + filepath.Join(dir, "none.yaml")}, "DatabaseNotConfigured: "},
 		{"it is off", []string{"--scan=Off"}, ""},

@@ -2,6 +2,7 @@ package content_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ func TestWalkSelected(t *testing.T) {
 	type outcome struct {
 		Images     []string
 		Unselected int
+		Missing    int
 		Says       string
 	}
 	index := func(t *testing.T, s shelf) content.Descriptor {
@@ -33,6 +35,17 @@ func TestWalkSelected(t *testing.T) {
 	attested := func(t *testing.T, s shelf) content.Descriptor {
 		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "linux", intotoType), "unknown", "unknown"))
 	}
+	// of is an index of images whose configurations do not say what the index says.
+	of := func(platforms ...string) func(*testing.T, shelf) content.Descriptor {
+		return func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, s.forPlatforms(t, platforms...)...)
+		}
+	}
+	unplaced := func(platforms ...string) func(*testing.T, shelf) content.Descriptor {
+		return func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, append(s.forPlatforms(t, platforms...), s.image(t, "linux", layerType))...)
+		}
+	}
 	tests := []struct {
 		name     string
 		root     func(*testing.T, shelf) content.Descriptor
@@ -43,7 +56,35 @@ func TestWalkSelected(t *testing.T) {
 		{"one", index, "linux/amd64", outcome{Images: []string{"linux/amd64"}, Unselected: 2}},
 		{"a variant by its architecture", index, "linux/arm64", outcome{Images: []string{"darwin/amd64"}, Unselected: 2}},
 		{"a variant", index, "linux/arm64/v8", outcome{Images: []string{"darwin/amd64"}, Unselected: 2}},
-		{"another variant", index, "linux/arm64/v9", outcome{Says: "platform linux/arm64/v9"}},
+		{"a later variant, which runs the earlier", index, "linux/arm64/v9", outcome{Images: []string{"darwin/amd64", "windows/amd64"}, Unselected: 1}},
+		{"an earlier variant, which does not run the later", of("linux/arm/v7"), "linux/arm/v6", outcome{Says: "platform linux/arm/v6"}},
+		{"two names of one platform", of("linux/x86_64", "linux/amd64", "linux/arm64"), "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}, Unselected: 1}},
+		{"names in other letters", of("Linux/AMD64", "linux/x86-64/v1", "linux/s390x"), "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}, Unselected: 1}},
+		{"a choice by another name", of("linux/arm64", "linux/amd64"), "linux/aarch64", outcome{Images: []string{"os0/amd64"}, Unselected: 1}},
+		{"a name that says a variant", of("linux/armhf", "linux/armel"), "linux/arm/v6", outcome{Images: []string{"os1/amd64"}, Unselected: 1}},
+		{"a platform without a system", of("/amd64", "linux/amd64"), "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
+		{"variants that the host runs, too", of("linux/arm/v5", "linux/arm/v6", "linux/arm/v8"), "linux/arm/v7", outcome{Images: []string{"os0/amd64", "os1/amd64"}, Unselected: 1}},
+		{"variants of which the host's own is there", of("linux/arm/v5", "linux/arm/v7"), "linux/arm/v7", outcome{Images: []string{"os1/amd64"}, Unselected: 1}},
+		{"an architecture that the host runs, too", of("linux/386", "linux/s390x"), "linux/amd64", outcome{Images: []string{"os0/amd64"}, Unselected: 1}},
+		{"the same beside the host's own", of("linux/386", "linux/amd64"), "linux/amd64", outcome{Images: []string{"os1/amd64"}, Unselected: 1}},
+		{"the same beside one that asks for a feature", func(t *testing.T, s shelf) content.Descriptor {
+			d := on(s.image(t, "os1", layerType), "linux", "amd64")
+			d.Platform.OSFeatures = "sse"
+			return s.index(t, on(s.image(t, "os0", layerType), "linux", "386"), d)
+		}, "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
+		{"the same beside one for a variant that the host may not have", of("linux/386", "linux/amd64/v3"), "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
+		{"an architecture of 32 bits", of("linux/arm/v7", "linux/amd64"), "linux/arm64", outcome{Images: []string{"os0/amd64"}, Unselected: 1}},
+		{"an image without a platform, where there is no other", unplaced("linux/s390x"), "linux/amd64", outcome{Images: []string{"linux/amd64"}, Unselected: 1}},
+		{"an image without a platform that is for another, where there is no other", unplaced("linux/s390x", "linux/amd64"), "linux/arm64", outcome{Says: "platform linux/arm64"}},
+		{"an image without a platform that could be taken instead", unplaced("linux/x86_64"), "linux/amd64", outcome{Images: []string{"os0/amd64", "linux/amd64"}}},
+		{"an attestation that is gone", func(t *testing.T, s shelf) content.Descriptor {
+			gone := s.image(t, "unknown", intotoType)
+			delete(s, gone.Digest)
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(gone, "unknown", "unknown"))
+		}, "linux/amd64", outcome{Images: []string{"linux/amd64"}, Missing: 1}},
+		{"an artefact under the platform that is chosen", func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.artefact(t, "application/x-a"), "linux", "arm64"))
+		}, "linux/arm64", outcome{Says: "platform linux/arm64"}},
 		{"what the image says where the index does not", index, "windows/amd64", outcome{Images: []string{"windows/amd64"}, Unselected: 2}},
 		{"two, one of which is not there", index, "linux/amd64,linux/s390x", outcome{Says: "platform linux/s390x"}},
 		{"none of those that are there", index, "plan9/amd64", outcome{Says: "platform plan9/amd64"}},
@@ -61,7 +102,7 @@ func TestWalkSelected(t *testing.T) {
 				t.Fatal(err)
 			}
 			tree, err := content.WalkSelected(t.Context(), tt.root(t, s).Digest, chosen, s.read)
-			got := outcome{Unselected: len(tree.Unselected)}
+			got := outcome{Unselected: len(tree.Unselected), Missing: len(tree.MissingAttachments)}
 			for _, i := range tree.Images {
 				got.Images = append(got.Images, i.Config.String())
 			}
@@ -78,6 +119,19 @@ func TestWalkSelected(t *testing.T) {
 			}
 		})
 	}
+}
+
+// forPlatforms puts an image for each platform as an index writes it.
+func (s shelf) forPlatforms(t *testing.T, platforms ...string) []content.Descriptor {
+	t.Helper()
+	var all []content.Descriptor
+	for i, p := range platforms {
+		parts := append(strings.Split(p, "/"), "")
+		d := on(s.image(t, fmt.Sprintf("os%d", i), layerType), parts[0], parts[1])
+		d.Platform.Variant = parts[2]
+		all = append(all, d)
+	}
+	return all
 }
 
 // What is no list of platforms chooses nothing.

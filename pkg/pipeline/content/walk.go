@@ -158,6 +158,10 @@ func (w *walker) visit(ctx context.Context, d Descriptor, at place) error {
 	if d.Platform.NoHost() && w.saysNoHost(ctx, n.doc) {
 		return w.attachment(d, n, at)
 	}
+	// Nobody doubts what looks like an image where one is expected: no proof is read.
+	if (at.depth == 0 || placed(d)) && n.doc.LooksLikeImage() {
+		return w.image(ctx, d, n, at)
+	}
 	if !n.known {
 		n.content, n.known = n.doc.Content(ctx, w.proof), true
 	}
@@ -189,6 +193,9 @@ func (w *walker) node(ctx context.Context, d Descriptor, at place) (*node, error
 }
 
 func (w *walker) open(ctx context.Context, d Descriptor, at place) (*node, error) {
+	if !d.NamesManifest() {
+		d.Size = -1 // of a layer, perhaps: what counts is what is read
+	}
 	raw, err := w.get(ctx, KindManifest, d, MaxManifest)
 	switch {
 	case missing(err) && at.depth > 0 && !d.NamesManifest():
@@ -215,7 +222,6 @@ func (w *walker) open(ctx context.Context, d Descriptor, at place) (*node, error
 // registry does not have as one. It is nothing that runs, if it can be no manifest:
 // by its bytes, or because it has more of them than any runtime reads.
 func (w *walker) blob(ctx context.Context, d Descriptor) (*node, error) {
-	d.Size = -1 // the claim proves nothing
 	raw, err := w.get(ctx, KindBlob, d, MaxManifest)
 	var e *Error
 	switch {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,9 +44,26 @@ func (s shelf) put(t *testing.T, document any) content.Descriptor {
 	return content.Descriptor{Digest: d, Size: int64(len(raw))}
 }
 
+// asBlob is the entry that says that a shelf has d as a blob only.
+func asBlob(d image.Digest) image.Digest {
+	mark, err := image.ParseDigest(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("blob "+d.String()))))
+	if err != nil {
+		panic(err)
+	}
+	return mark
+}
+
+// blob puts what registries have as a blob only.
+func (s shelf) blob(t *testing.T, raw []byte, mediaType string) content.Descriptor {
+	t.Helper()
+	d := s.put(t, append([]byte(nil), raw...))
+	s[asBlob(d.Digest)], d.MediaType = nil, mediaType
+	return d
+}
+
 func (s shelf) read(_ context.Context, kind content.Kind, d content.Descriptor, limit int64) ([]byte, error) {
 	raw, ok := s[d.Digest]
-	if !ok {
+	if _, blob := s[asBlob(d.Digest)]; !ok || blob && kind == content.KindManifest {
 		return nil, content.Errorf(content.ReasonMissing, string(kind)+" "+d.Digest.String(), "it is not there")
 	}
 	if int64(len(raw)) > limit {
@@ -56,14 +74,44 @@ func (s shelf) read(_ context.Context, kind content.Kind, d content.Descriptor, 
 
 type object map[string]any
 
-// image puts an image with one layer of a media type and returns it.
+// image puts an image with one layer of a media type and returns it. Only a layer
+// that is called one is an archive.
 func (s shelf) image(t *testing.T, os, layer string) content.Descriptor {
+	t.Helper()
+	raw := []byte("payload of " + os)
+	if layer == layerType {
+		raw = archive(os)
+	}
+	return s.imageOf(t, os, layer, raw)
+}
+
+// archive returns the beginning of a tar archive.
+func archive(name string) []byte {
+	block := make([]byte, 1024)
+	copy(block, name)
+	copy(block[257:], "ustar\x0000")
+	return block
+}
+
+func (s shelf) imageOf(t *testing.T, os, layer string, raw []byte) content.Descriptor {
 	t.Helper()
 	diff := s.put(t, []byte("unpacked "+os+layer))
 	config := s.put(t, object{"os": os, "architecture": "amd64", "rootfs": object{"type": "layers", "diff_ids": []string{diff.Digest.String()}}})
 	config.MediaType = configType
-	blob := s.put(t, []byte("packed "+os+layer))
+	blob := s.put(t, raw)
 	blob.MediaType = layer
+	d := s.put(t, object{"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": []any{blob}})
+	d.MediaType = manifestType
+	return d
+}
+
+// artefact puts what has a config of another type than an image's.
+func (s shelf) artefact(t *testing.T, configType string) content.Descriptor {
+	t.Helper()
+	config := s.put(t, object{"of": configType})
+	config.MediaType = configType
+	blob := s.put(t, archive(configType))
+	blob.MediaType = "application/x-artefact"
 	d := s.put(t, object{"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": []any{blob}})
 	d.MediaType = manifestType
 	return d
@@ -84,6 +132,7 @@ func on(d content.Descriptor, os, architecture string) content.Descriptor {
 func TestWalk(t *testing.T) {
 	type outcome struct {
 		Images, Attachments []string
+		Missing             int
 		Reason              content.Reason
 		Says                string
 	}
@@ -127,18 +176,156 @@ func TestWalk(t *testing.T) {
 		},
 		want: outcome{Images: []string{"linux/amd64"}},
 	}, {
-		name: "odd layers under a real platform do not make an attachment",
+		name: "an odd layer that is an archive makes an image all the same",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.imageOf(t, "linux", "application/x-whatever", archive("bin"))
+		},
+		want: outcome{Images: []string{"linux/amd64"}},
+	}, {
+		name: "an archive that is called an attestation is an image, under whatever platform",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, s.imageOf(t, "linux", intotoType, archive("a")), on(s.imageOf(t, "plan9", intotoType, archive("b")), "unknown", "unknown"),
+				on(s.imageOf(t, "darwin", intotoType, archive("c")), "", ""), on(s.imageOf(t, "windows", intotoType, archive("d")), "linux", "arm64"))
+		},
+		want: outcome{Images: []string{"linux/amd64", "plan9/amd64", "darwin/amd64", "windows/amd64"}},
+	}, {
+		name: "a payload under a real platform is nothing that runs",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "linux", intotoType), "linux", "arm64"))
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "not one of a file system"},
+		want: outcome{Images: []string{"linux/amd64"}, Attachments: []string{intotoType}},
 	}, {
-		name: "an attachment that a later descriptor gives a platform is looked at again",
+		name: "an artefact under an empty platform, and one without any, is an attachment",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.artefact(t, "application/x-a"), "", ""), s.artefact(t, "application/x-b"))
+		},
+		want: outcome{Images: []string{"linux/amd64"}, Attachments: []string{"application/x-artefact", "application/x-artefact"}},
+	}, {
+		name: "an attestation too large to be read as a proof is an attachment by its platforms",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.imageOf(t, "unknown", intotoType, make([]byte, 2<<20)), "unknown", "unknown"))
+		},
+		want: outcome{Images: []string{"linux/amd64"}, Attachments: []string{intotoType}},
+	}, {
+		name: "the same under a platform that hosts have is an image",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, on(s.imageOf(t, "unknown", intotoType, make([]byte, 2<<20)), "linux", "amd64"))
+		},
+		want: outcome{Images: []string{"unknown/amd64"}},
+	}, {
+		name: "an attestation that is gone is told",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			gone := s.image(t, "unknown", intotoType)
+			delete(s, gone.Digest)
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(gone, "unknown", "unknown"))
+		},
+		want: outcome{Images: []string{"linux/amd64"}, Missing: 1},
+	}, {
+		name: "a child that is gone and has no platform could be run",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			gone := s.image(t, "unknown", intotoType)
+			delete(s, gone.Digest)
+			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), gone)
+		},
+		want: outcome{Reason: content.ReasonMissing, Says: "it is not there"},
+	}, {
+		name: "an index of attestations that are gone is not known to be none",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			gone := s.image(t, "unknown", intotoType)
+			delete(s, gone.Digest)
+			return s.index(t, on(gone, "unknown", "unknown"))
+		},
+		want: outcome{Reason: content.ReasonMissing, Says: "nothing is there"},
+	}, {
+		name: "a cache of BuildKit, an index of blobs, is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			layer, config := s.blob(t, []byte("\x1f\x8b layer"), layerType), s.blob(t, []byte(`{"layers":[{"blob":"x"}]}`), "application/vnd.buildkit.cacheconfig.v0")
+			return s.index(t, layer, config)
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "names no image"},
+	}, {
+		name: "a blob too large to be a manifest is none",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, s.blob(t, append([]byte("{"), make([]byte, content.MaxManifest)...), layerType))
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "names no image"},
+	}, {
+		name: "a blob that could be read as a manifest is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, s.blob(t, []byte(`{"schemaVersion":2,"manifests":[]}`), layerType))
+		},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "ambiguous"},
+	}, {
+		name: "an image that an index calls a layer is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			d := s.image(t, "linux", layerType)
+			d.MediaType = layerType
+			return s.index(t, d)
+		},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "ambiguous"},
+	}, {
+		name: "a blob that is gone is missing",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			d := s.blob(t, []byte("\x1f\x8b layer"), layerType)
+			delete(s, d.Digest)
+			return s.index(t, d)
+		},
+		want: outcome{Reason: content.ReasonMissing, Says: "it is not there"},
+	}, {
+		name: "a directory pushed with ORAS is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			c := s.put(t, object{})
+			c.MediaType = "application/vnd.oci.empty.v1+json"
+			l := s.put(t, archive("dir"))
+			l.MediaType = layerType
+			return s.put(t, object{"schemaVersion": 2, "config": c, "layers": []any{l}})
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "oci.empty"},
+	}, {
+		name: "a long list of referrers is no image",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			var all []content.Descriptor
+			for i := range 1000 {
+				all = append(all, s.artefact(t, fmt.Sprintf("application/x-%d", i)))
+			}
+			return s.index(t, all...)
+		},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "names no image"},
+	}, {
+		name: "an image beside more artefacts than are kept is refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			all := []content.Descriptor{s.image(t, "linux", layerType)}
+			for i := range 300 {
+				all = append(all, s.artefact(t, fmt.Sprintf("application/x-%d", i)))
+			}
+			return s.index(t, all...)
+		},
+		want: outcome{Reason: content.ReasonTooLarge, Says: "more than 256 manifests"},
+	}, {
+		name: "indexes that name each other's children over and over are refused",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			var all []content.Descriptor
+			inner := s.index(t, slices.Repeat([]content.Descriptor{s.artefact(t, "application/x-a")}, 100)...)
+			for range 100 {
+				all = append(all, inner)
+			}
+			return s.index(t, all...)
+		},
+		want: outcome{Reason: content.ReasonTooLarge, Says: "more than 4096 manifests"},
+	}, {
+		name: "an attachment that a later descriptor gives a platform is no image either",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			odd := s.image(t, "linux", intotoType)
 			return s.index(t, s.image(t, "linux", layerType), odd, on(odd, "linux", "amd64"))
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "not one of a file system"},
+		want: outcome{Images: []string{"linux/amd64"}, Attachments: []string{intotoType}},
+	}, {
+		name: "an attachment by its platform that a later descriptor gives another is looked at",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			odd := s.imageOf(t, "unknown", layerType, archive("x"))
+			return s.index(t, on(odd, "unknown", "unknown"), on(odd, "linux", "amd64"))
+		},
+		want: outcome{Images: []string{"unknown/amd64"}, Attachments: []string{layerType}},
 	}, {
 		name: "an index of attachments only is no image",
 		root: func(t *testing.T, s shelf) content.Descriptor { return s.index(t, s.image(t, "unknown", intotoType)) },
@@ -150,7 +337,7 @@ func TestWalk(t *testing.T) {
 	}, {
 		name: "an attestation by itself is no image",
 		root: func(t *testing.T, s shelf) content.Descriptor { return s.image(t, "unknown", intotoType) },
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "not one of a file system"},
+		want: outcome{Reason: content.ReasonNotAnImage, Says: "none of its layers is an archive"},
 	}, {
 		name: "an artefact is no image",
 		root: func(t *testing.T, s shelf) content.Descriptor {
@@ -173,13 +360,13 @@ func TestWalk(t *testing.T) {
 			i := s.image(t, "linux", layerType)
 			return s.put(t, object{"schemaVersion": 2, "manifests": []any{i}, "config": i, "layers": []any{}})
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "ambiguous"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "ambiguous"},
 	}, {
 		name: "an image that calls itself an index is refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			return s.put(t, object{"schemaVersion": 2, "mediaType": indexType, "config": s.image(t, "linux", layerType), "layers": []any{}})
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "ambiguous"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "ambiguous"},
 	}, {
 		name: "a child that is named as something else is refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
@@ -187,36 +374,36 @@ func TestWalk(t *testing.T) {
 			child.MediaType = indexType
 			return s.index(t, child)
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "ambiguous"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "ambiguous"},
 	}, {
 		name: "schema version 1 is refused with the cure",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			return s.put(t, object{"schemaVersion": 1, "fsLayers": []any{}})
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "build and push the image again"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "build and push the image again"},
 	}, {
 		name: "what follows the document is refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			i := s.image(t, "linux", layerType)
 			return s.put(t, append(append([]byte{}, s[i.Digest]...), []byte(` {"schemaVersion":2}`)...))
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "there is more"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "there is more"},
 	}, {
 		name: "HTML is no manifest",
 		root: func(t *testing.T, s shelf) content.Descriptor { return s.put(t, []byte("<html>login</html>")) },
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "not a manifest"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "not a manifest"},
 	}, {
 		name: "a digest that is none is refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			return s.put(t, []byte(`{"schemaVersion":2,"config":{"mediaType":"`+configType+`","digest":"sha256:../../x","size":1},"layers":[]}`))
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "not 64 lower-case"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "not 64 lower-case"},
 	}, {
 		name: "content without a digest is refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			return s.put(t, []byte(`{"schemaVersion":2,"config":{"mediaType":"`+configType+`","size":1},"layers":[]}`))
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "without a digest"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "without a digest"},
 	}, {
 		name: "fewer diff_ids than layers are refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
@@ -226,7 +413,7 @@ func TestWalk(t *testing.T) {
 			l.MediaType = layerType
 			return s.put(t, object{"schemaVersion": 2, "config": c, "layers": []any{l}})
 		},
-		want: outcome{Reason: content.ReasonNotAnImage, Says: "0 diff_ids for 1 layers"},
+		want: outcome{Reason: content.ReasonUnreadable, Says: "0 diff_ids for 1 layers"},
 	}, {
 		name: "indexes nested too deep are refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
@@ -268,6 +455,7 @@ func TestWalk(t *testing.T) {
 			for _, a := range tree.Attachments {
 				got.Attachments = append(got.Attachments, a.Blobs[len(a.Blobs)-1].MediaType)
 			}
+			got.Missing = len(tree.MissingAttachments)
 			if e := (*content.Error)(nil); errors.As(err, &e) {
 				got.Reason = e.Reason
 				if strings.Contains(err.Error(), tt.want.Says) {

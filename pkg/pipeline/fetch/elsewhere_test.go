@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
@@ -293,6 +294,56 @@ func TestFetchTrustsAuthoritiesEverywhere(t *testing.T) {
 	wantError(t, n.pull(false), content.ReasonRefused, "ends in .crt")
 	if len(n.seen) != before {
 		t.Error("a host was spoken to whose authority is not trusted")
+	}
+}
+
+// Whoever limits requests is waited for: the registry, the storage that it leads
+// to, and the token service.
+func TestFetchIsPatientWithEverybody(t *testing.T) {
+	for _, limits := range []string{registryHost, storageHost, tokenHost} {
+		t.Run(limits, func(t *testing.T) {
+			n := newNamed(t)
+			(&tokens{uses: 100}).register(n)
+			opens := n.handler[registryHost]
+			n.handler[registryHost] = func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, n.whole.layer.String()) {
+					redirect(w, "https://"+storageHost+r.URL.Path)
+					return
+				}
+				opens(w, r)
+			}
+			answers, asked := n.handler[limits], 0
+			if answers == nil {
+				answers = n.real.real.ServeHTTP
+			}
+			n.handler[limits] = func(w http.ResponseWriter, r *http.Request) {
+				if asked++; asked%2 == 1 {
+					limited(http.StatusTooManyRequests, "0")(w, r)
+					return
+				}
+				answers(w, r)
+			}
+			if err := n.pull(true); err != nil || asked < 2 {
+				t.Errorf("asked %d times: %v", asked, err)
+			}
+		})
+	}
+}
+
+// What does not pass is not asked for again: a certificate that is not trusted, and
+// plain HTTP where TLS is wanted.
+func TestFetchAsksOnceForWhatLasts(t *testing.T) {
+	n := newNamed(t)
+	slow := fetch.Patience{Pause: 5 * time.Second}
+	untrusted, plain := setting{options: n.options(false)}, setting{strict: true}
+	untrusted.options.Patience, plain.options.Patience = slow, slow
+	begin := time.Now()
+	_, _, err := pullFrom(t, registryHost, n.whole.manifest, untrusted)
+	wantError(t, err, content.ReasonRefused, "ends in .crt")
+	_, _, err = n.real.pull(t, n.whole.manifest, plain)
+	wantError(t, err, content.ReasonRefused, "revet-registries")
+	if took := time.Since(begin); took > slow.Pause {
+		t.Errorf("it took %s", took)
 	}
 }
 

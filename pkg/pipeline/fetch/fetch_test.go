@@ -284,7 +284,7 @@ func TestFetchRefusesBrokenImages(t *testing.T) {
 			set: setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40}}, want: content.ReasonTooLarge, says: "--max-ratio"},
 		{name: "more than the limit", what: whole, set: setting{limits: fetch.Limits{Bytes: 10, Unpacked: 1 << 20}},
 			want: content.ReasonTooLarge, says: "--max-bytes"},
-		{name: "an artefact", what: mutate.ConfigMediaType(whole, "application/vnd.example.thing"),
+		{name: "an artefact", what: mutate.MediaType(mutate.ConfigMediaType(whole, "application/vnd.example.thing"), types.OCIManifestSchema1),
 			want: content.ReasonNotAnImage, says: "an artefact"},
 	}
 	for _, tt := range tests {

@@ -67,8 +67,8 @@ type patient struct {
 	patience Patience
 }
 
-// RoundTrip implements http.RoundTripper. Where it gave up, the error is a
-// *content.Error, which nobody above repeats again.
+// RoundTrip implements http.RoundTripper. Where it gave up there is an error, and no
+// answer, which nobody above repeats again.
 func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	begin, attempt := time.Now(), req
 	for failed, told := 0, 0; ; {
@@ -131,7 +131,6 @@ func passing(err error) bool {
 	var lookup *net.DNSError
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, http.ErrSchemeMismatch),
 		errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert):
 		return false
 	case errors.As(err, &typed):
@@ -166,7 +165,8 @@ func (p *patient) gaveUp(resp *http.Response, err error, wait time.Duration, tri
 		if errors.As(err, &typed) {
 			return typed
 		}
-		return content.Errorf(content.ReasonUnavailable, "", "it was asked %d times: %w", tries, err)
+		// Not typed: of two ways to a registry, the other may say why it was refused.
+		return fmt.Errorf("it was asked %d times: %w", tries, err)
 	}
 	defer discard(resp)
 	cause := transport.CheckError(resp)

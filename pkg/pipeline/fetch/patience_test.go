@@ -110,6 +110,8 @@ func TestFetchGivesUp(t *testing.T) {
 		{name: "429 past the deadline", fault: limited(429, "60"), want: content.ReasonRateLimited, says: "raise --timeout", asked: 1},
 		{name: "429 past the time of one request", fault: limited(429, "1"), want: content.ReasonRateLimited, says: "left alone for 1s", asked: 1,
 			set: setting{options: fetch.Options{Patience: fetch.Patience{Total: 500 * time.Millisecond}}}},
+		{name: "429 for longer than is waited", fault: limited(429, "1"), want: content.ReasonRateLimited, says: "longer than is waited", asked: 1,
+			set: setting{options: fetch.Options{Patience: fetch.Patience{Longest: 500 * time.Millisecond}}}},
 		{name: "429 without a word, for good", fault: limited(429, ""), want: content.ReasonRateLimited, says: "pull through a mirror", asked: 6},
 		{name: "429 that always asks for no time", fault: limited(429, "0"), want: content.ReasonRateLimited, says: "asked 4 times", asked: 4,
 			set: setting{options: fetch.Options{Patience: fetch.Patience{Pause: time.Millisecond, Waits: 3}}}},

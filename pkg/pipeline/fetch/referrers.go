@@ -97,9 +97,9 @@ func (l *list) read(ctx context.Context, r *Registry, u *url.URL, others ...int)
 	a, err := r.read(ctx, u, strings.Join(content.ManifestTypes(), ","), l.left, others...)
 	l.left -= int64(len(a.body))
 	switch {
-	case err == nil:
+	case err == nil && l.left >= 0:
 		return a, nil
-	case isReason(err, content.ReasonTooLarge):
+	case err == nil:
 		return answer{}, content.Errorf(content.ReasonTooLarge, l.subject, "the list has more than %d bytes; %s", maxReferrerBytes, cureReferrers)
 	case isReason(err, content.ReasonMissing):
 		return answer{}, l.broken(err) // it is a page that another one names

@@ -174,7 +174,8 @@ func (r *Registry) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser,
 }
 
 // Tagged returns the manifest that a tag names now. What it is, only its bytes say.
-// It is read at once: a tag may name something else when a transfer breaks off.
+// It is read at once, and no more than one byte past content.MaxManifest of it: a
+// tag may name something else when a transfer breaks off.
 func (r *Registry) Tagged(ctx context.Context, tag string) (io.ReadCloser, error) {
 	if !image.ValidTag(tag) {
 		return nil, fmt.Errorf("%.80q is not a tag", tag)
@@ -273,7 +274,7 @@ type answer struct {
 	from   *url.URL // after redirects
 }
 
-// read reads a document of a bounded size. What broke off is read anew: what it
+// read reads a document, and no more than one byte past the limit of it. What broke off is read anew: what it
 // is may have changed, so that parts would not fit.
 func (r *Registry) read(ctx context.Context, u *url.URL, accept string, limit int64, others ...int) (answer, error) {
 	for tries := 1; ; tries++ {
@@ -301,7 +302,7 @@ func (r *Registry) readOnce(ctx context.Context, u *url.URL, accept string, limi
 	if err := transport.CheckError(resp, append(others, http.StatusOK)...); err != nil {
 		return attempt{}, err
 	}
-	raw, err := io.ReadAll(&boundedReader{r: resp.Body, left: limit})
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return attempt{brokeOff: ctx.Err() == nil && passing(err)}, err
 	}

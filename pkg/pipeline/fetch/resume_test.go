@@ -192,9 +192,10 @@ func TestFetchResumes(t *testing.T) {
 		{"ranges that are no method", after(refusing(405)), []string{"", from(cut), ""}},
 		{"ranges that are not implemented", after(refusing(501)), []string{"", from(cut), ""}},
 		{"ranges that are a bad request", after(refusing(400)), []string{"", from(cut), ""}},
-		{"another part", after(claiming("bytes 0-99/100")), []string{"", from(cut), ""}},
+		{"another part", after(claiming("bytes 0-99/*")), []string{"", from(cut), ""}},
 		{"a part that says not which", after(claiming("")), []string{"", from(cut), ""}},
 		{"a part of something else", after(claiming(fmt.Sprintf("bytes %d-99/7", cut))), []string{"", from(cut), ""}},
+		{"a part of something larger", after(claiming(fmt.Sprintf("bytes %d-300000/999999", cut))), []string{"", from(cut), ""}},
 		{"a part in another unit", after(claiming(fmt.Sprintf("pages %d-300000/*", cut))), []string{"", from(cut), ""}},
 		{"other bytes than the part says", after(func(s *storage, w http.ResponseWriter, n, from int) {
 			if from == 0 {
@@ -270,11 +271,14 @@ func TestFetchGivesUpResuming(t *testing.T) {
 	}
 }
 
-// A manifest that is cut off is read again.
+// A manifest that is cut off is read again, from its first byte.
 func TestFetchReadsACutManifestAgain(t *testing.T) {
 	s := newServer(t)
 	w := pushWhole(t, s)
-	asked := s.first(2, manifestPath(w), func(rw http.ResponseWriter, _ *http.Request) {
+	asked := s.first(2, manifestPath(w), func(rw http.ResponseWriter, r *http.Request) {
+		if part := r.Header.Get("Range"); part != "" {
+			t.Errorf("it was asked for the part %q", part)
+		}
 		rw.Header().Set("Content-Length", strconv.Itoa(len(w.manifestBytes)))
 		_, _ = rw.Write(w.manifestBytes[:50])
 	})

@@ -77,6 +77,8 @@ type Image struct {
 	Kinds map[string]int `json:"kinds,omitempty"`
 	// Gaps are what of the image nobody could look at.
 	Gaps []Gap `json:"gaps,omitempty"`
+	// Unmatched, Unread and UnreadExamples are read by nobody: Gaps took their place.
+	//
 	// Unmatched are those of them that were not compared, and why.
 	Unmatched []Unmatched `json:"unmatched,omitempty"`
 	// Unread is how many files name packages and could not be read, and UnreadExamples

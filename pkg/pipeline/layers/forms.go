@@ -14,7 +14,7 @@ import (
 func (b *builder) target(at place, base, name, link string) (Type, uint32, error) {
 	clean := path.Clean(link)
 	if clean == ".." || strings.HasPrefix(clean, "../") {
-		b.tell(EntryName, name, "a hard link to %.200q, out of the root: containerd keeps it inside, containers/storage refuses the layer", link)
+		b.tell(EntryName, name, "a hard link to %.200q, out of the root: some runtimes keep it inside, others refuse the layer", link)
 	}
 	if strings.HasSuffix(link, "/") {
 		b.tell(HardLink, name, "a hard link to %.200q: containerd follows a symbolic link of this name, containers/storage links it", link)
@@ -92,6 +92,7 @@ func (b *builder) lower(name string) (ref, error) {
 				at = root
 			}
 			rest = append(strings.Split(target, "/"), rest...)
+			b.steps += int64(len(rest)) // they were copied
 		default:
 			return 0, nil
 		}

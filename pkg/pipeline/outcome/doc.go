@@ -5,7 +5,9 @@
 // reported, on the digest that was fetched and on every image of it, and if no
 // report is there that nobody expected. A check that was switched off is told as
 // such, so that the verdict cannot claim it. Everything that was found is
-// counted; findings are listed worst first, as many as fit.
+// counted, and so are packages, what nobody could look at, and what somebody waived;
+// findings are listed worst first, with their waivers, as many as fit. What fails the
+// image is never waived.
 //
 // Encode gives at most MaxQuoted bytes, quoted: the kubelet cuts the messages
 // that results travel in to 12 KiB a Pod, in equal parts for its containers, and

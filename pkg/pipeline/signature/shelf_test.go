@@ -165,9 +165,8 @@ func (s *shelf) list(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"schemaVersion": 2, "manifests": all})
 }
 
-// state is what comes of the shelf under both policies: they differ in what they
-// fail, and not in what they see.
-func (s *shelf) state() (string, error) {
+// source serves the shelf.
+func (s *shelf) source() *Remote {
 	s.t.Helper()
 	server := httptest.NewServer(s)
 	s.t.Cleanup(server.Close)
@@ -185,11 +184,18 @@ func (s *shelf) state() (string, error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return source
+}
+
+// state is what comes of the shelf under both policies: they differ in what they
+// fail, and not in what they see.
+func (s *shelf) state() (string, error) {
+	s.t.Helper()
 	keys, err := ParseKeys("trusted", recorded(s.t, "recorded/trusted.pub"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	found, err := Look(s.t.Context(), source, s.digest, keys)
+	found, err := Look(s.t.Context(), s.source(), s.digest, keys)
 	if e := (*content.Error)(nil); errors.As(err, &e) {
 		return "Error " + string(e.Reason), err
 	}

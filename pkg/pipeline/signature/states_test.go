@@ -41,6 +41,15 @@ func strangers(s *shelf, n int) {
 	}
 }
 
+// crowd puts so many of a stranger's signatures under the tag.
+func crowd(s *shelf, n int) {
+	s.recorded("v2-sign-stranger")
+	tag := "sha256-" + s.digest.Hex() + ".sig"
+	before, after, _ := strings.Cut(s.content[s.tags[tag]], `"layers":[`)
+	layer := strings.TrimSuffix(after, "]}")
+	s.tags[tag] = s.put(before + `"layers":[` + strings.TrimSuffix(strings.Repeat(layer+",", n), ",") + "]}")
+}
+
 // fill makes a bundle large.
 func fill(bundle string) string {
 	return strings.Replace(bundle, "{", `{"filler":"`+strings.Repeat("x", maxBundle)+`",`, 1)
@@ -89,6 +98,9 @@ func TestStates(t *testing.T) {
 		{"64 strangers", func(s *shelf) { strangers(s, 64) }, invalid},
 		{"64 strangers before a signature", func(s *shelf) { strangers(s, 64); s.recorded("v3-sign") }, valid},
 		{"65 strangers", func(s *shelf) { strangers(s, 65) }, "Error TooLarge"},
+		{"64 strangers under the tag", func(s *shelf) { crowd(s, 64) }, invalid},
+		{"10000 strangers under the tag", func(s *shelf) { crowd(s, 10_000) }, "Error TooLarge"},
+		{"65 strangers under the tag, and signed in a bundle", func(s *shelf) { crowd(s, 65); s.recorded("v3-sign") }, valid},
 		{"65 strangers, and signed under the tag", func(s *shelf) { strangers(s, 65); s.recorded("v2-sign") }, valid},
 		{"an attestation of version 0.1", version("v3-attest", bundleV01), none},
 		{"an attestation of version 0.2", version("v3-attest-stranger", bundleV02), none},
@@ -147,6 +159,21 @@ func TestStates(t *testing.T) {
 					t.Errorf("it is %q, want %q: %v", got, tt.want, err)
 				}
 			})
+		}
+	}
+}
+
+// All that is read of referrers is bounded together. Past the bound, what cannot be
+// told from a signature is told.
+func TestReadingReferrersIsBounded(t *testing.T) {
+	s := newShelf(t, ways[0])
+	vsas(s, 20)
+	source := s.source()
+	size := int64(len(s.content[s.referrers[0].Digest.String()]) + len(vsa(0)))
+	for left, want := range map[int64]int{100 * size: 0, 5 * size: 15, size - 1: 19, 1: 20} {
+		l := look{src: source, digest: s.digest, left: left}
+		if err := l.bundles(t.Context()); err != nil || len(l.unread) != want {
+			t.Errorf("of %d bytes, %d referrers are not read, want %d: %v, %v", left, len(l.unread), want, l.unread, err)
 		}
 	}
 }

@@ -68,6 +68,9 @@ func compactRun(r *v1alpha1.RunStatus) {
 	for i := range r.Sandbox.Observed {
 		share(&r.Sandbox.Observed[i])
 	}
+	for i := range r.Off {
+		share(&r.Off[i])
+	}
 }
 
 // share replaces strings by the copies that equal ones have in common, for as

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Tags",type=string,JSONPath=`.status.tagNames`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Not-Checked",type=string,JSONPath=`.status.notChecked`
 // +kubebuilder:printcolumn:name="Runs",type=integer,JSONPath=`.status.runCount`
 // +kubebuilder:printcolumn:name="Pushed",type=date,JSONPath=`.status.lastPushedAt`
 // +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.spec.digest`
@@ -262,6 +263,13 @@ type RunStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Report string `json:"report,omitempty"`
+	// Off are the checks that were switched off, as the summary says: nothing is
+	// known of what they ask.
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=32
+	// +listType=atomic
+	// +optional
+	Off []string `json:"off,omitempty"`
 }
 
 // SandboxRoute says why a run was not asked to execute in the trigger's class.
@@ -353,6 +361,11 @@ type ImageVerificationStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Message string `json:"message,omitempty"`
+	// NotChecked names the checks that were switched off in the run whose verdict the
+	// phase tells, for the table.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	NotChecked string `json:"notChecked,omitempty"`
 	// ValidUntil is how long the verdict covers further pushes of the digest.
 	// +optional
 	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
