@@ -54,19 +54,3 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
-
-replace github.com/klauspost/compress => github.com/klauspost/compress v1.19.2
-
-replace go.opentelemetry.io/otel/sdk => go.opentelemetry.io/otel/sdk v1.45.0
-
-replace go.opentelemetry.io/otel/trace => go.opentelemetry.io/otel/trace v1.45.0
-
-replace google.golang.org/protobuf => google.golang.org/protobuf v1.36.11
-
-replace golang.org/x/sys => golang.org/x/sys v0.48.0
-
-replace go.opentelemetry.io/otel => go.opentelemetry.io/otel v1.45.0
-
-replace go.opentelemetry.io/otel/metric => go.opentelemetry.io/otel/metric v1.45.0
-
-replace golang.org/x/sync => golang.org/x/sync v0.23.0
