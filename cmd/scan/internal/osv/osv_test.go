@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/cmd/scan/internal/osv"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
 )
 
 func parse(t *testing.T, raw string) osv.Record {
