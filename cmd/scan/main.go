@@ -19,6 +19,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Short: "The steps of Revet's pipeline that look for packages and their vulnerabilities: sbom, vulnerabilities",
 	}
 	results := command.Results(root)
-	root.AddCommand(newSBOM(), newVulnerabilities()) //nolint:contextcheck // cobra hands them the context
+	root.AddCommand(newSBOM(), newVulnerabilities(), newDatabase()) //nolint:contextcheck // cobra hands them the context
 	return command.Execute(ctx, root, results, args, out, errOut)
 }

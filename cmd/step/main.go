@@ -17,9 +17,9 @@ func main() { os.Exit(command.Main(run)) }
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := &cobra.Command{
 		Use:   "step",
-		Short: "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict; and its vulnerability database",
+		Short: "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict",
 	}
 	results := command.Results(root)
-	root.AddCommand(stepcmd.NewFetch(), stepcmd.NewValidate(), stepcmd.NewPublish(results), stepcmd.NewSignature(results), stepcmd.NewVerdict(results), newDatabase()) //nolint:contextcheck // cobra hands them the context
+	root.AddCommand(stepcmd.NewFetch(), stepcmd.NewValidate(), stepcmd.NewPublish(results), stepcmd.NewSignature(results), stepcmd.NewVerdict(results)) //nolint:contextcheck // cobra hands them the context
 	return command.Execute(ctx, root, results, args, out, errOut)
 }

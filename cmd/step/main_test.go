@@ -430,7 +430,7 @@ func TestChosenPlatforms(t *testing.T) {
 
 // Every command explains itself, with examples.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"fetch", "validate", "publish", "signature", "verdict", "database", "database mirror", "database inspect"} {
+	for _, command := range []string{"fetch", "validate", "publish", "signature", "verdict"} {
 		var out bytes.Buffer
 		if status := run(t.Context(), append(strings.Fields(command), "--help"), &out, io.Discard); status != 0 || !strings.Contains(out.String(), "Examples:\n  step "+command) {
 			t.Errorf("%s --help: status %d\n%s", command, status, out.String())

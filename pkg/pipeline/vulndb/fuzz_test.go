@@ -1,104 +1,47 @@
 package vulndb
 
 import (
-	"archive/zip"
 	"bytes"
-	"context"
-	"errors"
 	"testing"
 	"time"
-
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/osv"
 )
 
-// one is a source of one record.
-type one []byte
-
-func (o one) Len() int                 { return 1 }
-func (o one) Name(int) string          { return "record" }
-func (o one) Read(int) ([]byte, error) { return o, nil }
-
-var fuzzTime = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
-
-// Whatever a stranger wrote as a layer is refused or read; what holds all that the
-// config says of it can be read to its end.
-func FuzzLayer(f *testing.F) {
-	var good bytes.Buffer
-	e, err := Write(context.Background(), &good, "Go", one(`{"id":"GO-1","modified":"2026-03-01T00:00:00Z","affected":[{"package":{"ecosystem":"Go","name":"a"}}]}`), 0, fuzzTime)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add("records/0", `{"id":"GO-1"}`, "index", `{"format":1,"ecosystem":"Go","records":1,"packages":1,"blocks":1}`+"\n"+`"a" 0.0`, false)
-	f.Add("records/0", "", "index", "", false)
-	f.Add("", good.String(), "", "", true)
-	f.Fuzz(func(t *testing.T, firstName, first, secondName, second string, whole bool) {
-		var layer []byte
-		if whole {
-			layer = []byte(first)
-		} else {
-			var out bytes.Buffer
-			z := zip.NewWriter(&out)
-			for _, file := range [][2]string{{firstName, first}, {secondName, second}} {
-				w, err := z.Create(file[0])
-				if err != nil {
-					return // such a name cannot be written
-				}
-				if _, err := w.Write([]byte(file[1])); err != nil {
-					return // nor can anything be written into a folder
-				}
-			}
-			if err := z.Close(); err != nil {
-				t.Fatal(err)
-			}
-			layer = out.Bytes()
-		}
-		s, err := openShard(t.Context(), bytes.NewReader(layer), int64(len(layer)), e)
-		if err != nil {
-			return
-		}
-		verified := s.verify(t.Context(), e)
-		n := 0
-		err = s.each(t.Context(), func(string, string) bool { return true }, func(r osv.Record) error {
-			n++
-			if r.ID == "" {
-				t.Error("a record without an id")
-			}
-			return nil
-		})
-		if verified == nil && (err != nil || n != e.Records) {
-			t.Errorf("it was verified, and then there were %d records, %v", n, err)
-		}
+// Whatever a stranger wrote as a manifest and a config is refused, or bounded: it can
+// be packed again, and says the same then.
+func FuzzConfig(f *testing.F) {
+	d := sum([]byte("x"))
+	good, err := Pack(Config{
+		Schema: "6.1.10", Indexed: "6.1.10", AsOf: time.Unix(1, 0), Mirrored: time.Unix(1, 0), Providers: []Provider{{Name: "a", Records: 1}},
+		File: File{d, 10}, Parts: []Part{{d, 5, 10}},
 	})
-}
-
-// Whatever a stranger wrote as a config or a manifest is refused with a reason, or
-// is one that would be written the same way.
-func FuzzDocuments(f *testing.F) {
-	a, err := Pack(Config{Source: "x", AsOf: fuzzTime, Mirrored: fuzzTime, Ecosystems: []Ecosystem{
-		{Name: "Go", Records: 1, Packages: 1, Modified: fuzzTime, Digest: sum(nil), Size: 1}}})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(a.RawConfig)
-	f.Add(a.Manifest)
-	f.Add([]byte(`{"format":2}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		var e *content.Error
-		m, err := decodeManifest(raw)
-		if err != nil && !errors.As(err, &e) {
-			t.Errorf("manifest: %v", err)
+	f.Add(good.Manifest, good.RawConfig)
+	f.Add([]byte(`{}`), []byte(`{"format":2}`))
+	f.Fuzz(func(t *testing.T, rawManifest, rawConfig []byte) {
+		m, err := decodeManifest(rawManifest)
+		if err == nil && (m.Config.Size <= 0 || m.Config.Size > maxConfig || m.Config.Digest.IsZero()) {
+			t.Errorf("accepted the config %+v", m.Config)
 		}
-		c, err := decodeConfig(raw)
+		c, err := decodeConfig(rawConfig)
 		if err != nil {
-			if !errors.As(err, &e) {
-				t.Errorf("config: %v", err)
-			}
 			return
 		}
-		_ = m.fits(c) // must not panic
-		if again, err := Pack(c); len(raw) <= maxConfig && (err != nil || again.Config.Records() != c.Records()) {
-			t.Errorf("packed again: %v", err)
+		_ = m.fits(c)
+		var unpacked int64
+		for _, p := range c.Parts {
+			unpacked += p.Unpacked
+		}
+		if c.Records() <= 0 || c.File.Size > MaxFile || unpacked != c.File.Size {
+			t.Errorf("accepted %+v", c)
+		}
+		a, err := Pack(c)
+		if err != nil {
+			return // a name that JSON spells longer
+		}
+		if again, err := Pack(a.Config); err != nil || !bytes.Equal(again.RawConfig, a.RawConfig) {
+			t.Errorf("packed again it is %s (%v), and was %s", again.RawConfig, err, a.RawConfig)
 		}
 	})
 }

@@ -1,25 +1,21 @@
 package vulndb
 
-import "github.com/revet-dev/revet/pkg/pipeline/osv"
-
-// The limits of a database. The largest ecosystems have some 300,000 records.
+// The limits of a database. Anchore's has some 2 million records in 1.1 GB.
 const (
-	// MaxLayer bounds the records of an ecosystem as they are stored.
-	MaxLayer = 2 << 30
-	// MaxDatabase bounds all layers of a database together.
-	MaxDatabase = 4 << 30
-	// MaxRecords bounds the records of an ecosystem.
-	MaxRecords = 2 << 20
+	// MaxFile bounds the file, unpacked.
+	MaxFile = 4 << 30
+	// PartSize is how much of the file a part holds; the last one may hold less.
+	PartSize = 64 << 20
+	// MaxRecords bounds the records, those of a provider, and those of an ecosystem.
+	MaxRecords = 1 << 28
 
-	maxEcosystems = 100
-	maxConfig     = 1 << 20
-	maxIndex      = 1 << 30
-	maxLine       = 1 << 20 // of the index
-	maxName       = 1 << 10 // of a package
-	maxBlocks     = 1 << 20
+	// maxPart bounds a part as it is stored. What does not compress grows by little.
+	maxPart   = PartSize + 1<<20
+	maxParts  = MaxFile / PartSize
+	maxConfig = 1 << 20
+	maxNames  = 1000 // providers, and ecosystems
+	maxName   = 100  // of each, and of a schema
 
-	// blockSize is what a block holds before it is closed: to read one record is to
-	// unpack that much.
-	blockSize = 128 << 10
-	maxBlock  = osv.MaxRecord + blockSize + 2
+	// maxWindow bounds the memory that unpacking takes.
+	maxWindow = 8 << 20
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
@@ -14,12 +15,11 @@ import (
 // The types of the artefact and of its parts.
 const (
 	ArtifactType = "application/vnd.revet.vulnerability-database"
-	ConfigType   = "application/vnd.revet.vulnerability-database.config.v1+json"
-	LayerType    = "application/vnd.revet.vulnerability-database.records.v1+zip"
+	ConfigType   = "application/vnd.revet.vulnerability-database.config.v2+json"
+	LayerType    = "application/vnd.revet.vulnerability-database.part.v2+zstd"
 
-	manifestType    = "application/vnd.oci.image.manifest.v1+json"
-	titleAnnotation = "org.opencontainers.image.title"
-	madeAnnotation  = "org.opencontainers.image.created"
+	manifestType   = "application/vnd.oci.image.manifest.v1+json"
+	madeAnnotation = "org.opencontainers.image.created"
 )
 
 // descriptor is one in a manifest.
@@ -51,10 +51,9 @@ type Artifact struct {
 // MediaType is the manifest's.
 func (Artifact) MediaType() string { return manifestType }
 
-// Pack makes the artefact that holds the layers that c names.
+// Pack makes the artefact that holds the parts that c names.
 func Pack(c Config) (Artifact, error) {
-	c.Format = Format
-	c.AsOf, c.Mirrored = c.AsOf.UTC(), c.Mirrored.UTC()
+	c = c.sorted()
 	raw, err := json.Marshal(c)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("encode the database's config: %w", err)
@@ -70,10 +69,8 @@ func Pack(c Config) (Artifact, error) {
 		Config:      descriptor{MediaType: ConfigType, Digest: sum(raw), Size: int64(len(raw))},
 		Annotations: map[string]string{madeAnnotation: c.Mirrored.Format("2006-01-02T15:04:05Z")},
 	}
-	for _, e := range c.Ecosystems {
-		m.Layers = append(m.Layers, descriptor{
-			MediaType: LayerType, Digest: e.Digest, Size: e.Size, Annotations: map[string]string{titleAnnotation: e.Name + ".zip"},
-		})
+	for _, p := range c.Parts {
+		m.Layers = append(m.Layers, descriptor{MediaType: LayerType, Digest: p.Digest, Size: p.Size})
 	}
 	b, err := json.Marshal(m)
 	if err != nil {
@@ -86,7 +83,7 @@ func Pack(c Config) (Artifact, error) {
 func decodeManifest(raw []byte) (manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest cannot be read: %w; %s", err, cureBroken)
+		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest cannot be read: %w; %s", err, CureBroken)
 	}
 	switch {
 	case m.ArtifactType != ArtifactType:
@@ -94,38 +91,45 @@ func decodeManifest(raw []byte) (manifest, error) {
 	case m.Config.MediaType != ConfigType:
 		return manifest{}, content.Errorf(ReasonFormat, "", "its config is a %.80q; %s", m.Config.MediaType, cureFormat)
 	case m.SchemaVersion != 2 || m.MediaType != manifestType:
-		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest is a %.80q of version %d; %s", m.MediaType, m.SchemaVersion, cureBroken)
+		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest is a %.80q of version %d; %s", m.MediaType, m.SchemaVersion, CureBroken)
 	case m.Config.Digest.IsZero() || m.Config.Size <= 0 || m.Config.Size > maxConfig:
 		return manifest{}, content.Errorf(ReasonBroken, "", "its config is %s of %d bytes; at most %d are possible; %s",
-			m.Config.Digest, m.Config.Size, maxConfig, cureBroken)
+			m.Config.Digest, m.Config.Size, maxConfig, CureBroken)
 	}
 	return m, nil
 }
 
-// fits reports an error unless the manifest names the layers that the config does.
+// fits reports an error unless the manifest names the parts that the config does.
 func (m manifest) fits(c Config) error {
-	if len(m.Layers) != len(c.Ecosystems) {
-		return content.Errorf(ReasonBroken, "", "its manifest has %d layers and its config %d ecosystems; %s", len(m.Layers), len(c.Ecosystems), cureBroken)
+	if len(m.Layers) != len(c.Parts) {
+		return content.Errorf(ReasonBroken, "", "its manifest has %d layers and its config %d parts; %s", len(m.Layers), len(c.Parts), CureBroken)
 	}
-	for i, e := range c.Ecosystems {
+	for i, p := range c.Parts {
 		l := m.Layers[i]
 		var err error
 		switch {
 		case l.MediaType != LayerType:
 			err = fmt.Errorf("its type is %.80q", l.MediaType)
-		case l.Digest != e.Digest || l.Size != e.Size:
+		case l.Digest != p.Digest || l.Size != p.Size:
 			err = errors.New("the manifest names another layer than the config")
 		default:
 			continue
 		}
-		return content.Errorf(ReasonBroken, "ecosystem "+e.Name, "%w; %s", err, cureBroken)
+		return content.Errorf(ReasonBroken, partName(i), "%w; %s", err, CureBroken)
 	}
 	return nil
 }
 
+func partName(i int) string { return fmt.Sprintf("part %d", i+1) }
+
 func sum(b []byte) image.Digest {
-	h := sha256.Sum256(b)
-	d, err := image.ParseDigest("sha256:" + hex.EncodeToString(h[:]))
+	h := sha256.New()
+	h.Write(b)
+	return digestOf(h)
+}
+
+func digestOf(h hash.Hash) image.Digest {
+	d, err := image.ParseDigest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 	if err != nil {
 		panic(err) // it is one
 	}

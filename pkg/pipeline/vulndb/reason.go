@@ -15,16 +15,21 @@ const (
 	ReasonTampered content.Reason = "DatabaseTampered"
 	// ReasonTooOld: its data is older than it may be.
 	ReasonTooOld content.Reason = "DatabaseTooOld"
+	// ReasonTooNew: its schema is newer than this version of Revet reads.
+	ReasonTooNew content.Reason = "DatabaseTooNew"
 	// ReasonEmpty: it holds no record.
 	ReasonEmpty content.Reason = "DatabaseEmpty"
 	// ReasonFormat: it is no database, or of a format that is not known.
 	ReasonFormat content.Reason = "DatabaseFormat"
 )
 
-// The cures that messages end with.
+// The cures that messages end with. CureBroken and CureTooNew are also of those who
+// open the file.
 const (
-	cureMissing  = "mirror one there (step database mirror), or correct the parameter database"
-	cureBroken   = "mirror it again"
+	CureBroken = "mirror it again"
+	CureTooNew = "upgrade Revet, or mirror a database of an older schema"
+
+	cureMissing  = "mirror one there (scan database mirror), or correct the parameter database"
 	cureTampered = "mirror it again, and find out who or what changed it"
 	cureTooOld   = "look why its mirror job failed, or allow more by database-max-age"
 	cureEmpty    = "mirror it again from a source that has records"

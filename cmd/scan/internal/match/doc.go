@@ -1,9 +1,9 @@
-// Package match finds the vulnerabilities of packages in records of a database.
+// Package match looks for the vulnerabilities of an image's packages, as the inventory
+// has them, with Grype.
 //
-// Contract: it is pure. Versions are compared by the rules of their ecosystem. A
-// record that was withdrawn speaks of nothing. A package without a version that can
-// be compared, and one of an ecosystem that the database has no records of, is not
-// matched and not held for clean: it is counted apart, see [Packages.Unmatched]. A
-// record with a version that cannot be compared speaks of all versions, and says so:
-// one faulty record neither hides a vulnerability nor ends the scan.
+// Contract: the same inventory and the same database give the same findings, whenever.
+// One vulnerability of a package is one finding, whatever names it has, at the level
+// that the package's distributor gives it, else at the worst that anybody knows. What
+// there is nothing to compare with is not compared, and told as a gap. A database that
+// cannot be read is an error, never "nothing found".
 package match

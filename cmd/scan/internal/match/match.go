@@ -1,287 +1,200 @@
 package match
 
 import (
-	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
-	"github.com/google/osv-scalibr/semantic"
+	"github.com/anchore/grype/grype"
+	gmatch "github.com/anchore/grype/grype/match"
+	"github.com/anchore/grype/grype/matcher"
+	"github.com/anchore/grype/grype/matcher/dpkg"
+	"github.com/anchore/grype/grype/matcher/rpm"
+	"github.com/anchore/grype/grype/matcher/stock"
+	"github.com/anchore/grype/grype/pkg"
+	"github.com/anchore/grype/grype/search"
+	"github.com/anchore/grype/grype/version"
+	syftpkg "github.com/anchore/syft/syft/pkg"
 
+	"github.com/revet-dev/revet/cmd/scan/internal/guard"
+	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
-	"github.com/revet-dev/revet/pkg/pipeline/osv"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// maxExamples is how many packages are named of those that were not compared.
-const maxExamples = 5
-
-// Packages are those of all images, by what records name.
-type Packages struct {
-	byName    map[key][]*place
-	unmatched map[*inventory.Image]map[reason]*findings.Unmatched
+// Matcher compares with one database.
+type Matcher struct {
+	records  guard.Records
+	coverage *guard.Coverage
+	now      time.Time
 }
 
-type key struct{ ecosystem, name string } // the ecosystem without its release
-
-type reason struct{ ecosystem, why string }
-
-type place struct {
-	image   *inventory.Image
-	pkg     *inventory.Package
-	version string
-	parsed  semantic.Version
+// New returns one that compares with records as of now.
+func New(records guard.Records, now time.Time) *Matcher {
+	return &Matcher{records: records, coverage: guard.NewCoverage(records), now: now}
 }
 
-// NewPackages takes the packages of images. known are the ecosystems that there
-// are records of, without releases.
-func NewPackages(images []inventory.Image, known []string) *Packages {
-	p := &Packages{byName: map[key][]*place{}, unmatched: map[*inventory.Image]map[reason]*findings.Unmatched{}}
-	for i := range images {
-		for j := range images[i].Packages {
-			img, pkg := &images[i], &images[i].Packages[j]
-			base := osv.Base(pkg.Ecosystem)
-			if !slices.Contains(known, base) {
-				p.leave(img, pkg, findings.NoRecords)
-				continue
-			}
-			c := pkg.Key()
-			parsed, err := semantic.Parse(c.Version, base)
-			if err != nil || c.Version == "" || c.Version == "(devel)" || c.Version == "unknown" {
-				p.leave(img, pkg, findings.NoVersion)
-				continue
-			}
-			k := key{base, c.Name}
-			p.byName[k] = append(p.byName[k], &place{img, pkg, c.Version, parsed})
-		}
-	}
-	return p
-}
-
-// leave counts a package that is not compared.
-func (p *Packages) leave(img *inventory.Image, pkg *inventory.Package, why string) {
-	of := p.unmatched[img]
-	if of == nil {
-		of = map[reason]*findings.Unmatched{}
-		p.unmatched[img] = of
-	}
-	r := reason{osv.Base(pkg.Ecosystem), why}
-	if of[r] == nil {
-		of[r] = &findings.Unmatched{Ecosystem: r.ecosystem, Why: why}
-	}
-	if of[r].Packages++; len(of[r].Examples) < maxExamples {
-		of[r].Examples = append(of[r].Examples, pkg.Name+"@"+pkg.Version)
-	}
-}
-
-// Unmatched returns what of an image was not compared, by ecosystem and reason.
-func (p *Packages) Unmatched(img *inventory.Image) []findings.Unmatched {
-	var all []findings.Unmatched
-	for _, u := range p.unmatched[img] {
-		all = append(all, *u)
-	}
-	slices.SortFunc(all, func(a, b findings.Unmatched) int {
-		return cmp.Or(strings.Compare(a.Ecosystem, b.Ecosystem), strings.Compare(a.Why, b.Why))
-	})
-	return all
-}
-
-// Names reports whether a package of that name is among them; the ecosystem is
-// one without a release.
-func (p *Packages) Names(ecosystem, name string) bool {
-	return len(p.byName[key{ecosystem, name}]) > 0
-}
-
-// Match returns the vulnerabilities that r tells of.
-func (p *Packages) Match(r osv.Record) []findings.Vulnerability {
-	if r.Withdrawn != nil {
-		return nil
-	}
-	// A record may name a package more than once, for several releases or ranges.
-	found := map[*place]int{}
-	var all []findings.Vulnerability
-	for _, a := range r.Affected {
-		for _, at := range p.byName[key{osv.Base(a.Package.Ecosystem), a.Package.Name}] {
-			if !osv.Covers(a.Package.Ecosystem, at.pkg.Ecosystem) {
-				continue
-			}
-			fixed, yes, err := affects(a, at)
-			if !yes {
-				continue
-			}
-			title := r.Title()
-			if err != nil {
-				title = fmt.Sprintf("whether this version is affected cannot be told, as %s; %s", err, title)
-			}
-			rating := r.Rate(a)
-			if i, ok := found[at]; ok {
-				v := &all[i]
-				v.FixedIn = merge(v.FixedIn, fixed)
-				if worse(rating.Level, v.Level) {
-					v.Level, v.Score = rating.Level, rating.Score
-				}
-				continue
-			}
-			found[at] = len(all)
-			all = append(all, findings.Vulnerability{
-				ID: r.ID, Aliases: names(r), Level: rating.Level, Score: rating.Score, Summary: title, URL: r.Link(),
-				Package: findings.Package{
-					Name: at.pkg.Name, Version: at.pkg.Version, Ecosystem: at.pkg.Ecosystem, PURL: at.pkg.PURL, Locations: at.pkg.Locations,
-				},
-				FixedIn: merge(nil, fixed), Platform: at.image.Platform, Digest: at.image.Digest,
-			})
-		}
-	}
-	return all
-}
-
-// names are the other names of a vulnerability. Distributions' records name the
-// vulnerability that they are about as "upstream".
-func names(r osv.Record) []string {
-	return merge(r.Aliases, r.Upstream)
-}
-
-func merge(all, more []string) []string {
-	out := slices.Clone(all)
-	for _, s := range more {
-		if s != "" && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-func worse(a, b findings.Level) bool {
-	levels := findings.Levels()
-	return slices.Index(levels, a) < slices.Index(levels, b)
-}
-
-// affects reports whether a speaks of the version at hand, and what fixes it. The
-// error says why that cannot be told: then it does.
-func affects(a osv.Affected, at *place) ([]string, bool, error) {
-	yes := slices.Contains(a.Versions, at.version)
-	var (
-		fixed   []string
-		unclear error
-	)
-	for _, r := range a.Ranges {
-		if r.Type != osv.Semver && r.Type != osv.Ecosystem {
-			continue
-		}
-		fix, in, err := within(r, at.parsed, osv.Base(at.pkg.Ecosystem))
-		if err != nil {
-			unclear = err
-			continue
-		}
-		if in {
-			yes = true
-			fixed = append(fixed, fix...)
-		}
-	}
-	if yes {
-		return fixed, true, nil
-	}
-	return nil, unclear != nil, unclear
-}
-
-// event is an event with its version understood.
-type event struct {
-	osv.Event
-	at      string
-	version semantic.Version
-}
-
-// within reports whether version is in r, and the fix that ends its part of r.
-func within(r osv.Range, own semantic.Version, ecosystem string) ([]string, bool, error) {
-	events, err := sorted(r.Events, ecosystem)
+// Image compares the packages of an image.
+func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Image, []findings.Vulnerability, error) {
+	all, err := inventoried.Packages(img)
 	if err != nil {
-		return nil, false, err
+		return findings.Image{}, nil, err
 	}
-	in := false
-	for _, e := range events {
-		reached := true
-		if e.at != "0" {
-			c, err := own.Compare(e.version)
-			if err != nil {
-				return nil, false, fmt.Errorf("it cannot be compared with %.80q", e.at)
-			}
-			reached = c > 0 || c == 0 && e.LastAffected == ""
+	judged, err := m.coverage.Judge(img, all, m.now)
+	if err != nil {
+		return findings.Image{}, nil, broken(err)
+	}
+	for i := range all {
+		all[i].Distro = judged.Distro
+	}
+	matches, err := m.matches(ctx, img, all, judged.Compared)
+	if err != nil {
+		return findings.Image{}, nil, err
+	}
+	found, err := m.join(img, all, matches)
+	if err != nil {
+		return findings.Image{}, nil, broken(err)
+	}
+	out := findings.Image{
+		Platform: img.Platform, Digest: img.Digest, Distribution: img.Distribution(), Packages: len(img.Packages),
+		Gaps: slices.Concat(img.Gaps, judged.Gaps),
+	}
+	guard.Sort(out.Gaps)
+	for i := range img.Packages {
+		if out.Kinds == nil {
+			out.Kinds = map[string]int{}
 		}
+		out.Kinds[img.Packages[i].Kind()]++
+	}
+	return out, found, nil
+}
+
+// matches are what matches, but for what comes with a package of the distribution: that
+// is compared as the distribution's, which knows what was patched. Malware counts all
+// the same.
+func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Package, compared []bool) ([]gmatch.Match, error) {
+	var own, inherited, unclear []pkg.Package
+	for i := range all {
 		switch {
-		case e.Introduced != "":
-			in = in || reached
-		case !in:
-		case reached: // a fix, or what was affected last, lies at or before
-			in = false
-		case e.Fixed != "":
-			return []string{e.Fixed}, true, nil
+		case img.Packages[i].Private:
+		case !compared[i]:
+			unclear = append(unclear, all[i])
+		case ofDistribution(img, all, i):
+			inherited = append(inherited, all[i])
 		default:
-			return nil, true, nil
+			own = append(own, all[i])
 		}
 	}
-	return nil, in, nil
+	found, err := m.find(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	also, err := m.find(ctx, inherited)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range also {
+		if malware(f.Vulnerability) {
+			found = append(found, f)
+		}
+	}
+	also, err = m.malicious(unclear)
+	if err != nil {
+		return nil, broken(err)
+	}
+	return append(found, also...), nil
 }
 
-// sorted understands and sorts the events: they may come in any order. At the same
-// version a fix ends what was before it, a range begins, and one that this version
-// is the last of ends, in that order: of ranges that touch, none is lost.
-func sorted(events []osv.Event, ecosystem string) ([]event, error) {
-	var all []event
-	for _, e := range events {
-		at := cmp.Or(e.Introduced, e.Fixed, e.LastAffected, e.Limit)
-		next := event{Event: e, at: at}
-		if at != "0" {
-			var err error
-			if next.version, err = semantic.Parse(at, ecosystem); err != nil {
-				return nil, fmt.Errorf("the record's version %.80q cannot be compared", at)
+// malicious finds which of packages without a version are malicious in every version.
+func (m *Matcher) malicious(packages []pkg.Package) ([]gmatch.Match, error) {
+	provider := m.records.Provider()
+	var out []gmatch.Match
+	for _, p := range packages {
+		if inventoried.OfDistribution(p.Type) {
+			continue
+		}
+		for _, name := range provider.PackageSearchNames(p) {
+			found, err := provider.FindVulnerabilities(search.ByEcosystem(p.Language, p.Type), search.ByPackageName(name))
+			if err != nil {
+				return nil, fmt.Errorf("ask the database for %.80q: %w", name, err)
+			}
+			for _, v := range found {
+				if malware(v) && (v.Constraint == nil || v.Constraint.Value() == "") {
+					out = append(out, gmatch.Match{Vulnerability: v, Package: p})
+				}
 			}
 		}
-		if e.Limit == "" { // a limit is for ranges of commits
-			all = append(all, next)
-		}
 	}
-	var failed error
-	slices.SortStableFunc(all, func(a, b event) int {
-		switch {
-		case a.at == "0" && b.at == "0":
-			return cmp.Compare(a.turn(), b.turn())
-		case a.at == "0":
-			return -1
-		case b.at == "0":
-			return 1
-		}
-		c, err := a.version.Compare(b.version)
+	return out, nil
+}
+
+// config is that of Grype's own command line.
+func config() matcher.Config {
+	return matcher.Config{
+		Stock: stock.MatcherConfig{UseCPEs: true},
+		Dpkg:  dpkg.MatcherConfig{MissingEpochStrategy: version.MissingEpochStrategyZero},
+		Rpm:   rpm.MatcherConfig{MissingEpochStrategy: version.MissingEpochStrategyAuto},
+	}
+}
+
+// headers are the kernel's headers, which are none: as Grype's own command line has it.
+var headers = []gmatch.IgnoreRule{
+	{Package: gmatch.IgnoreRulePackage{Name: "kernel-headers", UpstreamName: "kernel", Type: string(syftpkg.RpmPkg)}, MatchType: gmatch.ExactIndirectMatch},
+	{Package: gmatch.IgnoreRulePackage{Name: "linux(-.*)?-headers-.*", UpstreamName: "linux.*", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
+	{Package: gmatch.IgnoreRulePackage{Name: "linux-libc-dev", UpstreamName: "linux", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
+	{Package: gmatch.IgnoreRulePackage{Name: "linux-kbuild-.*", UpstreamName: "linux.*", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
+}
+
+func (m *Matcher) find(ctx context.Context, packages []pkg.Package) ([]gmatch.Match, error) {
+	if len(packages) == 0 {
+		return nil, nil
+	}
+	// Grype logs what its matchers could not ask, and goes on.
+	asked := &listening{Provider: m.records.Provider()}
+	v := grype.VulnerabilityMatcher{VulnerabilityProvider: asked, Matchers: matcher.NewDefaultMatchers(config()), IgnoreRules: headers}
+	found, _, err := v.FindMatchesContext(ctx, packages, pkg.Context{Distro: packages[0].Distro})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(err, asked.failed()); err != nil {
+		return nil, broken(err)
+	}
+	return found.Sorted(), nil
+}
+
+func broken(err error) error {
+	return content.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
+}
+
+// ofDistribution reports whether a package came with one of the image's distribution, of
+// the same version, so that the distribution's records speak of it.
+func ofDistribution(img inventory.Image, all []pkg.Package, i int) bool {
+	if inventoried.OfDistribution(all[i].Type) {
+		return false
+	}
+	return slices.ContainsFunc(img.Packages[i].Owners, func(o int) bool {
+		return inventoried.OfDistribution(all[o].Type) && sameVersion(all[i].Version, all[o].Version)
+	})
+}
+
+// Name is what findings call the scanner.
+const Name = "grype"
+
+// File compares all images of an inventory.
+func (m *Matcher) File(ctx context.Context, stock inventory.File) (findings.File, error) {
+	out := findings.File{Digest: stock.Digest, Scanner: findings.Scanner{Name: Name, Version: libraryVersion()}}
+	for _, img := range stock.Images {
+		looked, found, err := m.Image(ctx, img)
 		if err != nil {
-			failed = fmt.Errorf("the record's versions %.80q and %.80q cannot be compared", a.at, b.at)
+			return findings.File{}, content.Within(err, "image "+img.Platform)
 		}
-		return cmp.Or(c, cmp.Compare(a.turn(), b.turn()))
-	})
-	return all, failed
-}
-
-// turn orders the events of one version.
-func (e event) turn() int {
-	switch {
-	case e.Fixed != "":
-		return 0
-	case e.Introduced != "":
-		return 1
-	default:
-		return 2
+		out.Images = append(out.Images, looked)
+		out.Vulnerabilities = append(out.Vulnerabilities, found...)
 	}
-}
-
-// Sort sorts findings: worst first, then by package and identifier.
-func Sort(all []findings.Vulnerability) {
-	levels := findings.Levels()
-	slices.SortStableFunc(all, func(a, b findings.Vulnerability) int {
-		return cmp.Or(
-			cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level)),
-			cmp.Compare(b.Score, a.Score),
-			strings.Compare(a.Package.Name, b.Package.Name),
-			strings.Compare(a.ID, b.ID),
-			strings.Compare(a.Package.PURL, b.Package.PURL),
-			strings.Compare(a.Platform, b.Platform),
-			strings.Compare(a.Digest.String(), b.Digest.String()))
-	})
+	order(out.Vulnerabilities)
+	return out, nil
 }

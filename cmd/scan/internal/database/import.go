@@ -1,0 +1,98 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	v6 "github.com/anchore/grype/grype/db/v6"
+
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
+)
+
+// Index makes the indices of the file in dir, as the library does when it imports one:
+// they are dropped from what is distributed. What is newer than the library is refused
+// first, and a log beside the file, which the library would pass over.
+func Index(dir string) (err error) {
+	defer recovered(&err)
+	path := filepath.Join(dir, v6.VulnerabilityDBFileName)
+	if err := CheckWhole(path); err != nil {
+		return err
+	}
+	if _, _, err := describe(path); err != nil {
+		return err
+	}
+	if err := v6.Hydrater()(dir); err != nil {
+		return content.Errorf(vulndb.ReasonBroken, "", "its indices cannot be made: %w; %s", err, vulndb.CureBroken)
+	}
+	return settle(dir)
+}
+
+// CheckWhole reports an error unless the file at path is all of a database: what a log
+// beside it holds would be passed over.
+func CheckWhole(path string) error {
+	if err := checkHeader(path); err != nil {
+		return err
+	}
+	for _, beside := range []string{"-wal", "-journal"} {
+		if info, err := os.Stat(path + beside); err == nil && info.Size() > 0 {
+			return content.Errorf(vulndb.ReasonBroken, "", "%s lies beside its file: it was not closed; let what wrote it finish", filepath.Base(path)+beside)
+		}
+	}
+	return nil
+}
+
+// AddMalware adds the records of malicious packages in the file in from, which Build
+// made, to the indexed file in dir.
+func AddMalware(dir, from string) (err error) {
+	if err := add(dir, from); err != nil {
+		return err
+	}
+	return settle(dir)
+}
+
+func add(dir, from string) (err error) {
+	defer recovered(&err)
+	t, err := openWritable(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := t.exec([]any{"ATTACH DATABASE ? AS more", filepath.Join(from, v6.VulnerabilityDBFileName)}); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	n, err := t.number(ctx, "SELECT count(*) FROM more.operating_systems")
+	if err != nil || n != 0 {
+		return errors.Join(err, fmt.Errorf("records of malicious packages name %d distributions, and should name none", n))
+	}
+	if n, err = t.number(ctx, "SELECT count(*) FROM providers WHERE id IN (SELECT id FROM more.providers)"); err != nil || n != 0 {
+		return errors.Join(err, fmt.Errorf("the source has records of the provider %s already; leave --malware out", ProviderMalware))
+	}
+	return t.exec(
+		[]any{"BEGIN"},
+		// The identifiers of what is added begin after those that are there.
+		[]any{`CREATE TEMP TABLE after AS SELECT
+			(SELECT coalesce(max(id), 0) FROM main.blobs) AS blob,
+			(SELECT coalesce(max(id), 0) FROM main.vulnerability_handles) AS vulnerability,
+			(SELECT coalesce(max(id), 0) FROM main.affected_package_handles) AS package`},
+		[]any{`INSERT INTO main.blobs (id, value) SELECT id + blob, value FROM more.blobs, after ORDER BY id`},
+		[]any{`INSERT INTO main.providers (id, version, processor, date_captured, input_digest)
+			SELECT id, version, processor, date_captured, input_digest FROM more.providers ORDER BY id`},
+		[]any{`INSERT INTO main.vulnerability_handles (id, name, status, published_date, modified_date, withdrawn_date, provider_id, blob_id)
+			SELECT id + vulnerability, name, status, published_date, modified_date, withdrawn_date, provider_id, blob_id + blob
+			FROM more.vulnerability_handles, after ORDER BY id`},
+		[]any{`INSERT OR IGNORE INTO main.vulnerability_aliases (name, alias) SELECT name, alias FROM more.vulnerability_aliases ORDER BY name, alias`},
+		[]any{`INSERT OR IGNORE INTO main.packages (ecosystem, name) SELECT ecosystem, name FROM more.packages ORDER BY id`},
+		[]any{`INSERT INTO main.affected_package_handles (id, vulnerability_id, package_id, blob_id)
+			SELECT a.id + after.package, a.vulnerability_id + after.vulnerability, p.id, a.blob_id + after.blob
+			FROM more.affected_package_handles a JOIN more.packages m ON m.id = a.package_id
+			JOIN main.packages p ON p.ecosystem = m.ecosystem COLLATE NOCASE AND p.name = m.name COLLATE NOCASE, after ORDER BY a.id`},
+		[]any{"COMMIT"},
+		[]any{"DETACH DATABASE more"},
+		[]any{"ANALYZE"},
+	)
+}
