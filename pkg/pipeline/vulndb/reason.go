@@ -21,8 +21,6 @@ const (
 	ReasonEmpty content.Reason = "DatabaseEmpty"
 	// ReasonFormat: it is no database, or of a format that is not known.
 	ReasonFormat content.Reason = "DatabaseFormat"
-	// ReasonNotConfigured: no database is named.
-	ReasonNotConfigured content.Reason = "DatabaseNotConfigured"
 )
 
 // The cures that messages end with. CureBroken and CureTooNew are also of those who
