@@ -171,8 +171,7 @@ func TestSteps(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	status, out, errOut = f.vulnerabilities("--database="+f.database, "--policy="+policy)
 	if status != 0 || errOut != "" || !strings.Contains(out, "CVE-2026-1: libssl3 3.0.1-1: a hole; fixed in 3.0.2-1\n") {
-		raw, _ := os.ReadFile(findings.Path(f.layout))
-		t.Fatalf("status %d: %s%s%s", status, out, errOut, raw)
+		t.Fatalf("status %d: %s%s", status, out, errOut)
 	}
 	found, err := findings.Read(f.layout)
 	if err != nil {
@@ -221,6 +220,7 @@ func TestDatabaseThatCannotBeUsed(t *testing.T) {
 		asOf       time.Time
 		args       func(f *fixture) []string
 	}{
+		{"not named", "DatabaseNotConfigured", now, func(*fixture) []string { return nil }},
 		{"missing", "DatabaseMissing", now, func(f *fixture) []string { return []string{"--database=" + f.host + "/revet/database:other"} }},
 		{"too old", "DatabaseTooOld", now.Add(-121 * time.Hour), func(f *fixture) []string { return []string{"--database=" + f.database} }},
 		{"something else", "DatabaseFormat", now, func(f *fixture) []string { return []string{"--database=" + f.host + "/team/app:1"} }},

@@ -19,12 +19,10 @@ func (m *Matcher) rate(v *findings.Vulnerability, o *one, distributor bool) erro
 			continue
 		}
 		m.describe(v, about)
-		if distributor && foreign(found) == 0 && v.Level != findings.Unknown {
-			continue // the distributor said it, and is first
-		}
-		take(v, level(about), score(about), distributor && foreign(found) == 0)
-		if distributor && foreign(found) == 0 && v.Level != findings.Unknown {
-			break
+		own := distributor && foreign(found) == 0
+		take(v, level(about), score(about), own)
+		if own && v.Level != findings.Unknown {
+			break // the distributor's are first
 		}
 	}
 	if err := m.related(v, o); err != nil {

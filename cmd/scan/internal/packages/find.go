@@ -200,7 +200,10 @@ func newFound(bom *sbom.SBOM) *Found {
 		}
 		if owner, ok := p.Metadata.(pkg.FileOwner); ok && inventoried.OfDistribution(p.Type) {
 			for _, name := range owner.OwnedFiles() {
-				f.Owned[relative(name)] = true
+				name = relative(name)
+				f.Owned[name] = true
+				// Where /bin is a link to /usr/bin, packages have the one and files the other name.
+				f.Owned["usr/"+name] = true
 			}
 		}
 	}
