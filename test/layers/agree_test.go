@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
@@ -50,6 +52,22 @@ func TestComparisonFindsWhatTheCheckTells(t *testing.T) {
 		if c.ours.alarms = nil; len(c.complaints()) == 0 {
 			t.Errorf("nobody would have seen\n%s", c)
 		}
+	}
+}
+
+// A stack that a failure names can be made again.
+func TestRandomStacksAreRepeatable(t *testing.T) {
+	different := map[string]bool{}
+	for i := range 200 {
+		one, two := randomStack(*seed, i), randomStack(*seed, i)
+		if diff := cmp.Diff(one.String(), two.String()); diff != "" {
+			t.Fatalf("the same seed and number make two stacks (-first +second):\n%s", diff)
+		}
+		_, entries, _ := strings.Cut(one.String(), "\n")
+		different[entries] = true
+	}
+	if len(different) < 190 {
+		t.Errorf("200 stacks are only %d different ones", len(different))
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package layers holds the reader of layers against the runtimes themselves.
 //
-// Its only test builds stacks of layers, unpacks each with containerd's overlay and
+// Its test builds stacks of layers, unpacks each with containerd's overlay and
 // native snapshotters (layer after layer, and with overlay in parallel, too) and with
 // the overlay and vfs drivers of containers/storage, mounts what they made as a
 // container would, and walks it. Whatever file one of

@@ -7,6 +7,7 @@ replace github.com/revet-dev/revet => ../../
 require (
 	github.com/containerd/containerd/v2 v2.4.2
 	github.com/containerd/errdefs v1.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/opencontainers/go-digest v1.0.0
 	github.com/opencontainers/image-spec v1.1.1
 	github.com/revet-dev/revet v0.0.0-00010101000000-000000000000
