@@ -2,15 +2,17 @@ package inventory
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/document"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
 )
 
 const (
@@ -40,70 +42,87 @@ type Tool struct {
 type Image struct {
 	Platform string       `json:"platform"`
 	Digest   image.Digest `json:"digest"`
-	// Distribution is ID:VERSION_ID of its os-release, or empty.
-	Distribution string    `json:"distribution,omitempty"`
-	Packages     []Package `json:"packages"`
-	// Unread are files that name packages and could not be read, the first few.
-	Unread []Unread `json:"unread,omitempty"`
-	// UnreadCount counts all of them.
-	UnreadCount int `json:"unreadCount,omitempty"`
+	// Release is what its os-release says; nil if there is none.
+	Release  *Release  `json:"release,omitempty"`
+	Packages []Package `json:"packages"`
+	// Gaps are what of it could not be read.
+	Gaps []findings.Gap `json:"gaps,omitempty"`
 }
 
-// Package is a package as it is installed.
+// Distribution is ID:VERSION_ID of the image's os-release, or empty.
+func (i Image) Distribution() string {
+	if i.Release == nil {
+		return ""
+	}
+	if version := cmp.Or(i.Release.VersionID, i.Release.Codename); version != "" {
+		return i.Release.ID + ":" + version
+	}
+	return i.Release.ID
+}
+
+// Release is what of os-release says which distribution it is, by its fields' names.
+type Release struct {
+	ID         string   `json:"id"`
+	IDLike     []string `json:"idLike,omitempty"`
+	Name       string   `json:"name,omitempty"`
+	Version    string   `json:"version,omitempty"`
+	VersionID  string   `json:"versionID,omitempty"`
+	Codename   string   `json:"codename,omitempty"`
+	SupportEnd string   `json:"supportEnd,omitempty"`
+	// Extended says that the image is set up for fixes that subscribers get.
+	Extended bool `json:"extended,omitempty"`
+}
+
+// Package is a package as it is installed, with what it is compared by.
 type Package struct {
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	Ecosystem string `json:"ecosystem"` // as OSV names it, with its release: "Debian:12"
-	PURL      string `json:"purl"`
-	// Compared is what vulnerabilities are told of, where that is another: the source
-	// package of a distribution's.
-	Compared Compared `json:"compared,omitzero"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Type is as the scanner names it: "deb", "go-module".
+	Type     string `json:"type"`
+	Language string `json:"language,omitempty"`
+	PURL     string `json:"purl,omitempty"`
+	// CPEs are the names by which the NVD may know it, as far as it is compared by them.
+	CPEs []CPE `json:"cpes,omitempty"`
+	// Upstreams are the packages that it was built from.
+	Upstreams []Upstream `json:"upstreams,omitempty"`
+	// Metadata is what else of its kind is compared.
+	Metadata *Metadata `json:"metadata,omitempty"`
+	Licenses []string  `json:"licenses,omitempty"`
+	// Private says that it is of no registry: it has the name of a stranger's by chance.
+	Private bool `json:"private,omitempty"`
+	// Owners are the indexes of packages that it came with.
+	Owners []int `json:"owners,omitempty"`
 	// Locations are paths in the image, the first few.
 	Locations []string `json:"locations,omitempty"`
 }
 
-// Compared is the name and version that vulnerabilities go by.
-type Compared struct {
+// Kind is the package's as package URLs name it: "deb", "golang"; without such a URL
+// it is its type.
+func (p Package) Kind() string {
+	rest, ok := strings.CutPrefix(p.PURL, "pkg:")
+	kind, _, found := strings.Cut(rest, "/")
+	if !ok || !found {
+		return p.Type
+	}
+	return kind
+}
+
+// CPE is a name of the NVD's, and who says so.
+type CPE struct {
+	Value  string `json:"value"`
+	Source string `json:"source,omitempty"`
+}
+
+// Upstream is a package that another was built from.
+type Upstream struct {
 	Name    string `json:"name"`
-	Version string `json:"version"`
+	Version string `json:"version,omitempty"`
 }
 
-// Key is the name and the version that p is compared by.
-func (p Package) Key() Compared {
-	if p.Compared != (Compared{}) {
-		return p.Compared
-	}
-	return Compared{Name: p.Name, Version: p.Version}
-}
-
-// Unread is a file that could not be read.
-type Unread struct {
-	Path string `json:"path"`
-	Why  string `json:"why"`
-}
-
-// Merge sorts packages and makes one of those that differ in their locations only.
-func Merge(all []Package) []Package {
-	byID := func(a, b Package) int {
-		return cmp.Or(cmp.Compare(a.Ecosystem, b.Ecosystem), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version),
-			cmp.Compare(a.PURL, b.PURL), cmp.Compare(a.Compared.Name, b.Compared.Name), cmp.Compare(a.Compared.Version, b.Compared.Version))
-	}
-	slices.SortStableFunc(all, func(a, b Package) int { return cmp.Or(byID(a, b), slices.Compare(a.Locations, b.Locations)) })
-	var out []Package
-	for _, p := range all {
-		if n := len(out); n > 0 && byID(out[n-1], p) == 0 {
-			last := &out[n-1]
-			for _, l := range p.Locations {
-				if len(last.Locations) < MaxLocations && !slices.Contains(last.Locations, l) {
-					last.Locations = append(last.Locations, l)
-				}
-			}
-			continue
-		}
-		p.Locations = slices.Clone(p.Locations[:min(len(p.Locations), MaxLocations)])
-		out = append(out, p)
-	}
-	return out
+// Metadata is the scanner's of one kind.
+type Metadata struct {
+	Kind  string          `json:"kind"`
+	Value json.RawMessage `json:"value"`
 }
 
 // Covers reports an error unless f is of all of tree, and of that only.
@@ -144,8 +163,21 @@ func Read(dir string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	return f, f.check()
+}
+
+func (f File) check() error {
 	if f.Digest.IsZero() {
-		return File{}, errors.New("the inventory does not say what it is of")
+		return errors.New("the inventory does not say what it is of")
 	}
-	return f, nil
+	for _, img := range f.Images {
+		for i, p := range img.Packages {
+			for _, o := range p.Owners {
+				if o < 0 || o >= len(img.Packages) || o == i {
+					return fmt.Errorf("the inventory says that %.80q came with package %d, of %d", p.Name, o, len(img.Packages))
+				}
+			}
+		}
+	}
+	return nil
 }

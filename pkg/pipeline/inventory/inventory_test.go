@@ -1,6 +1,8 @@
 package inventory_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 )
 
@@ -26,12 +29,22 @@ func digest(t *testing.T, fill string) image.Digest {
 func file(t *testing.T) inventory.File {
 	t.Helper()
 	return inventory.File{
-		Digest: digest(t, "a"), Tool: inventory.Tool{Name: "osv-scalibr", Version: "0.5.3"},
+		Digest: digest(t, "a"), Tool: inventory.Tool{Name: "syft", Version: "v1.57.1"},
 		Images: []inventory.Image{{
-			Platform: "linux/amd64", Digest: digest(t, "b"), Distribution: "debian:12",
-			Packages: []inventory.Package{{Name: "libssl3", Version: "3.0.1-1+b1", Ecosystem: "Debian:12", PURL: "pkg:deb/debian/libssl3@3.0.1-1%2Bb1",
-				Compared: inventory.Compared{Name: "openssl", Version: "3.0.1-1"}, Locations: []string{"var/lib/dpkg/status"}}},
-			Unread: []inventory.Unread{{Path: "opt/package.json", Why: "it is none"}}, UnreadCount: 1,
+			Platform: "linux/amd64", Digest: digest(t, "b"),
+			Release: &inventory.Release{ID: "debian", VersionID: "12", Codename: "bookworm"},
+			Packages: []inventory.Package{
+				{
+					Name: "python3-urllib3", Version: "1.26.12-1", Type: "deb", PURL: "pkg:deb/debian/python3-urllib3@1.26.12-1",
+					Upstreams: []inventory.Upstream{{Name: "python-urllib3"}}, Licenses: []string{"MIT"}, Locations: []string{"var/lib/dpkg/status"},
+				},
+				{
+					Name: "urllib3", Version: "1.26.12", Type: "python", Language: "python", PURL: "pkg:pypi/urllib3@1.26.12", Owners: []int{0},
+					CPEs:     []inventory.CPE{{Value: "cpe:2.3:a:python:urllib3:1.26.12:*:*:*:*:*:*:*", Source: "syft-generated"}},
+					Metadata: &inventory.Metadata{Kind: "java", Value: json.RawMessage(`{}`)},
+				},
+			},
+			Gaps: []findings.Gap{{Rule: findings.RuleUnreadFiles, Subject: "conda", Message: "nothing reads it", Count: 1, Examples: []string{"opt/x"}}},
 		}},
 	}
 }
@@ -51,7 +64,20 @@ func TestWriteThenRead(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(image.Digest{})); diff != "" {
 		t.Errorf("inventory (-want +got):\n%s", diff)
 	}
-	for _, broken := range []string{"{", `{"digest":"` + digest(t, "a").String() + `","extra":1}`, `{"images":[]}`} {
+	written, err := os.ReadFile(inventory.Path(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := digest(t, "a").String()
+	for _, broken := range []string{
+		"{", `{"digest":"` + of + `","extra":1}`, `{"images":[]}`,
+		strings.Replace(string(written), "\"owners\": [\n            0", "\"owners\": [\n            2", 1),
+		strings.Replace(string(written), "\"owners\": [\n            0", "\"owners\": [\n            -1", 1),
+		strings.Replace(string(written), "\"owners\": [\n            0", "\"owners\": [\n            1", 1),
+	} {
+		if bytes.Equal(written, []byte(broken)) {
+			t.Fatal("nothing was broken")
+		}
 		if err := os.WriteFile(inventory.Path(dir), []byte(broken), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -79,23 +105,23 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-// Packages that differ in their places only are one; others stay.
-func TestMerge(t *testing.T) {
-	p := func(name, version string, at ...string) inventory.Package {
-		return inventory.Package{Name: name, Version: version, Ecosystem: "npm", PURL: "pkg:npm/" + name + "@" + version, Locations: at}
+func TestDistribution(t *testing.T) {
+	for want, release := range map[string]*inventory.Release{
+		"": nil, "debian:12": {ID: "debian", VersionID: "12", Codename: "bookworm"},
+		"debian:trixie": {ID: "debian", Codename: "trixie"}, "arch": {ID: "arch"},
+	} {
+		if got := (inventory.Image{Release: release}).Distribution(); got != want {
+			t.Errorf("the distribution of %+v is %q, want %q", release, got, want)
+		}
 	}
-	got := inventory.Merge([]inventory.Package{
-		p("b", "1", "z"), p("a", "2", "1", "2", "3", "4", "5", "6"), p("b", "1", "a"), p("b", "1", "a"), p("a", "1"),
-	})
-	want := []inventory.Package{p("a", "1"), p("a", "2", "1", "2", "3", "4", "5"), p("b", "1", "a", "z")}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("packages (-want +got):\n%s", diff)
-	}
-	if got[1].Key() != (inventory.Compared{Name: "a", Version: "2"}) {
-		t.Errorf("a package is compared by %v", got[1].Key())
-	}
-	other := inventory.Compared{Name: "source", Version: "0"}
-	if got := (inventory.Package{Name: "a", Version: "1", Compared: other}).Key(); got != other {
-		t.Errorf("a binary package is compared by %v", got)
+}
+
+func TestKind(t *testing.T) {
+	for purl, want := range map[string]string{
+		"pkg:golang/stdlib@1.20": "golang", "pkg:deb/debian/bash@5": "deb", "": "go-module", "pkg:": "go-module", "deb/bash": "go-module",
+	} {
+		if got := (inventory.Package{PURL: purl, Type: "go-module"}).Kind(); got != want {
+			t.Errorf("the kind of %q is %q, want %q", purl, got, want)
+		}
 	}
 }

@@ -165,6 +165,7 @@ func readSBOM(path string) ([]Package, error) {
 	var doc struct {
 		Format     string `json:"bomFormat"`
 		Components []struct {
+			Type    string `json:"type"`
 			Name    string `json:"name"`
 			Group   string `json:"group"`
 			Version string `json:"version"`
@@ -179,6 +180,9 @@ func readSBOM(path string) ([]Package, error) {
 	}
 	packages := make([]Package, 0, len(doc.Components))
 	for _, c := range doc.Components {
+		if c.Type == "operating-system" || c.Type == "file" {
+			continue // no package
+		}
 		p := Package{Name: c.Name, Version: c.Version, PURL: c.PURL, Type: purlType(c.PURL)}
 		if c.Group != "" {
 			p.Name = c.Group + "/" + c.Name

@@ -1,0 +1,248 @@
+package guard
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
+)
+
+// places are where package managers of distributions have their databases. A link there
+// that leads nowhere hides one.
+var places = []string{
+	"var/lib/dpkg", "var/lib/dpkg/status", "var/lib/dpkg/status.d", "lib/apk/db", "lib/apk/db/installed", "usr/lib/apk/db", "usr/lib/apk/db/installed",
+	"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpmmanifest", "var/lib/pacman", "var/lib/pacman/local", "var/db/pkg",
+	"etc/os-release", "usr/lib/os-release",
+}
+
+// databases tells of links to package databases that lead nowhere.
+func (r *reading) databases() {
+	for _, name := range places {
+		at := ""
+		for _, part := range strings.Split(name, "/") {
+			at = path.Join(at, part)
+			e, ok := r.tree.Lookup(at)
+			if !ok {
+				break
+			}
+			if e.Type != layers.Symlink {
+				continue
+			}
+			if _, ok := r.tree.Resolve(at); !ok {
+				r.unread("distribution", at, fmt.Sprintf("it is a link to %q, where nothing is, so that what it hides could not be read; "+
+					"build the image with the database itself", clip(e.Link)))
+			}
+			break
+		}
+	}
+}
+
+// database holds a package database of a distribution against what was found in it.
+func (r *reading) database(e *layers.Entry) error {
+	name, base := e.Path, path.Base(e.Path)
+	switch {
+	case base == "status" && inDirectory(name, "dpkg"):
+		return r.stanzas(e, "dpkg")
+	case inDirectory(name, "dpkg/status.d") && !strings.HasSuffix(base, ".md5sums") && !r.found.Evidence[name]:
+		return r.stanzas(e, "dpkg")
+	case inDirectory(name, "dpkg/updates") && e.Size > 0:
+		r.unread("dpkg", name, "changes of dpkg's database were not written into it, so that it may name what is not installed any more; run dpkg --configure -a in the build")
+	case base == "installed" && inDirectory(name, "lib/apk/db"):
+		return r.stanzas(e, "apk")
+	case inDirectory(name, "rpm") && strings.HasPrefix(base, "rpmdb.sqlite"):
+		return r.sqlite(e)
+	case inDirectory(name, "rpm") && (base == "Packages" || base == "Packages.db"):
+		if !r.found.Evidence[name] {
+			r.unread("rpm", name, "no package could be read from RPM's database; rebuild it (rpm --rebuilddb) in the build")
+		}
+	case base == "desc" && path.Base(path.Dir(path.Dir(name))) == "local" && below(name, "pacman/local"):
+		if !r.found.Evidence[name] {
+			r.unread("pacman", name, "packages of pacman's database could not be read; reinstall them in the build")
+		}
+	}
+	return nil
+}
+
+// sqlite tells of an RPM database that is cut short, or part of which lies beside it.
+func (r *reading) sqlite(e *layers.Entry) error {
+	const cure = "; run rpm --rebuilddb at the end of the build"
+	switch path.Base(e.Path) {
+	case "rpmdb.sqlite-wal", "rpmdb.sqlite-journal":
+		if e.Size > 0 {
+			r.unread("rpm", e.Path, "what was written to RPM's database last is beside it, where it could not be read"+cure)
+		}
+		return nil
+	case "rpmdb.sqlite":
+	default:
+		return nil
+	}
+	const header = 100
+	raw, _, err := r.tree.Read(e, header)
+	if err != nil {
+		return err
+	}
+	if len(raw) < header || !bytes.HasPrefix(raw, []byte("SQLite format 3\x00")) {
+		r.unread("rpm", e.Path, "RPM's database is no SQLite file"+cure)
+		return nil
+	}
+	size := int64(binary.BigEndian.Uint16(raw[16:]))
+	if size == 1 {
+		size = 65536
+	}
+	// The number of pages is right only if it was written with the last change.
+	if pages := int64(binary.BigEndian.Uint32(raw[28:])); bytes.Equal(raw[24:28], raw[92:96]) && pages*size > e.Size {
+		r.unread("rpm", e.Path, fmt.Sprintf("RPM's database was cut short: it has %d bytes of %d%s", e.Size, pages*size, cure))
+		return nil
+	}
+	if !r.found.Evidence[e.Path] {
+		r.unread("rpm", e.Path, "no package could be read from RPM's database"+cure)
+	}
+	return nil
+}
+
+// maxDatabase is how much of a database of text is counted.
+const maxDatabase = 256 << 20
+
+// stanzas tells of a database of text in which more packages are named than were found.
+func (r *reading) stanzas(e *layers.Entry, manager string) error {
+	f, err := r.tree.Open(e)
+	if err != nil {
+		return err
+	}
+	count := countDpkg
+	if manager == "apk" {
+		count = countApk
+	}
+	c, err := count(io.LimitReader(f, maxDatabase+1))
+	if err != nil {
+		return fmt.Errorf("read %q: %w", e.Path, err)
+	}
+	if read := r.found.At[e.Path]; len(c.installed) > read || !c.whole {
+		r.unread(manager, e.Path, fmt.Sprintf("%d packages are named in the database of %s and %d could be read: it is broken, or cut short; "+
+			"reinstall the packages in the build", len(c.installed), manager, read))
+	}
+	if path.Base(e.Path) == "status" {
+		r.dropped(e, c)
+	}
+	return nil
+}
+
+// dropped tells of packages whose files dpkg lists, and that its database does not name.
+func (r *reading) dropped(status *layers.Entry, c counted) {
+	dir, ok := r.tree.Resolve(path.Join(path.Dir(status.Path), "info"))
+	if !ok {
+		return
+	}
+	for _, e := range r.tree.Children(dir.Path) {
+		name, ok := strings.CutSuffix(path.Base(e.Path), ".list")
+		name, _, _ = strings.Cut(name, ":")
+		if ok && !c.named[name] {
+			r.unread("dpkg", e.Path, "dpkg lists the files of packages that its database does not name, so that they could not be compared; "+
+				"reinstall them in the build, or remove them with dpkg --purge")
+		}
+	}
+}
+
+// counted is what a database of text names.
+type counted struct {
+	named map[string]bool
+	// installed are those on disk, each of its version and architecture once.
+	installed map[stanza]bool
+	// whole says that the last line ends.
+	whole bool
+}
+
+type stanza struct{ name, version, architecture string }
+
+// countDpkg counts the packages that a status file says are on disk.
+func countDpkg(r io.Reader) (c counted, err error) {
+	c = counted{named: map[string]bool{}, installed: map[stanza]bool{}}
+	var s stanza
+	gone := false
+	end := func() {
+		if s.name != "" {
+			c.named[s.name] = true
+			if !gone {
+				c.installed[s] = true
+			}
+		}
+		s, gone = stanza{}, false
+	}
+	c.whole, err = lines(r, func(line string) {
+		field, value, ok := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch {
+		case line == "":
+			end()
+		case !ok:
+		case strings.EqualFold(field, "Package"):
+			s.name = value
+		case strings.EqualFold(field, "Version"):
+			s.version = value
+		case strings.EqualFold(field, "Architecture"):
+			s.architecture = value
+		case strings.EqualFold(field, "Status"):
+			// What is configured only, or not installed, has no files.
+			words := strings.Fields(value)
+			gone = len(words) == 3 && (words[0] == "deinstall" || words[2] == "config-files" || words[2] == "not-installed")
+		}
+	})
+	end()
+	return c, err
+}
+
+// countApk counts the packages that a database of apk's names.
+func countApk(r io.Reader) (c counted, err error) {
+	c = counted{named: map[string]bool{}, installed: map[stanza]bool{}}
+	var s stanza
+	end := func() {
+		if s.name != "" {
+			c.named[s.name], c.installed[s] = true, true
+		}
+		s = stanza{}
+	}
+	c.whole, err = lines(r, func(line string) {
+		switch {
+		case line == "":
+			end()
+		case strings.HasPrefix(line, "P:"):
+			s.name = line[2:]
+		case strings.HasPrefix(line, "V:"):
+			s.version = line[2:]
+		case strings.HasPrefix(line, "A:"):
+			s.architecture = line[2:]
+		}
+	})
+	end()
+	return c, err
+}
+
+// lines calls f for each line, of which only the beginning matters, and reports whether
+// the last one ends.
+func lines(r io.Reader, f func(string)) (whole bool, err error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	whole = true
+	for {
+		line, err := b.ReadSlice('\n')
+		if len(line) > 0 {
+			whole = line[len(line)-1] == '\n'
+			f(strings.TrimRight(string(line[:min(len(line), 200)]), "\r\n"))
+		}
+		for errors.Is(err, bufio.ErrBufferFull) {
+			line, err = b.ReadSlice('\n')
+			whole = len(line) > 0 && line[len(line)-1] == '\n'
+		}
+		if errors.Is(err, io.EOF) {
+			return whole, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package guard
+
+import (
+	"path"
+	"strings"
+
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
+)
+
+// foreign are forms of package databases that nothing here reads.
+var foreign = []struct {
+	subject string
+	is      func(name string) bool
+}{
+	{"chisel", func(n string) bool { return path.Base(n) == "manifest.wall" || below(n, "var/lib/chisel") }},
+	{"opkg", func(n string) bool {
+		return hasSuffixAny(n, "usr/lib/opkg/status", "var/lib/opkg/status", "opt/lib/opkg/status")
+	}},
+	{"xbps", func(n string) bool {
+		return inDirectory(n, "var/db/xbps") && strings.HasPrefix(path.Base(n), "pkgdb-")
+	}},
+	{"slackware", func(n string) bool {
+		return inDirectory(n, "var/log/packages") || inDirectory(n, "var/lib/pkgtools/packages")
+	}},
+	{"swupd", func(n string) bool { return inDirectory(n, "usr/share/clear/bundles") }},
+	{"guix", func(n string) bool { return strings.HasPrefix(n, "gnu/store/") && strings.Count(n, "/") == 2 }},
+	{"crux", func(n string) bool { return n == "var/lib/pkg/db" }},
+	{"eopkg", func(n string) bool {
+		return path.Base(n) == "metadata.xml" && (below(n, "var/lib/eopkg/package") || below(n, "var/lib/pisi/package"))
+	}},
+	{"tazpkg", func(n string) bool { return path.Base(n) == "receipt" && below(n, "var/lib/tazpkg/installed") }},
+	{"flatpak", func(n string) bool { return below(n, "var/lib/flatpak/app") && path.Base(n) == "metadata" }},
+	{"spack", func(n string) bool { return path.Base(n) == "index.json" && inDirectory(n, ".spack-db") }},
+	{"python egg", func(n string) bool { return strings.HasSuffix(n, ".egg") }},
+}
+
+// foreignForm tells of a package database that nothing here reads.
+func (r *reading) foreignForm(e *layers.Entry) {
+	for _, f := range foreign {
+		if f.is(e.Path) && !r.found.Evidence[e.Path] {
+			r.unread(f.subject, e.Path, "packages of "+f.subject+" are not read by this version of Revet, so that they could not be compared; "+
+				"install them by another package manager, or make an exception of the rule for the image")
+			return
+		}
+	}
+}
+
+func hasSuffixAny(name string, all ...string) bool {
+	for _, s := range all {
+		if name == s || strings.HasSuffix(name, "/"+s) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+package guard
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+)
+
+const (
+	maxExamples = 5
+	maxExample  = 200
+	maxSubjects = 100
+)
+
+// Gaps collects gaps: one for each rule and subject.
+type Gaps struct {
+	byKey map[key]*findings.Gap
+}
+
+type key struct{ rule, subject string }
+
+// Add counts one thing that was not looked at, unless it was counted as an example.
+func (g *Gaps) Add(rule, subject, message, example string) {
+	if g.byKey == nil {
+		g.byKey = map[key]*findings.Gap{}
+	}
+	k := key{rule, clip(subject)}
+	gap := g.byKey[k]
+	if gap == nil && len(g.byKey) >= maxSubjects {
+		// What is too many to be told one by one is told together.
+		k.subject = ""
+		gap = g.byKey[k]
+	}
+	if gap == nil {
+		gap = &findings.Gap{Rule: rule, Subject: k.subject, Message: message}
+		g.byKey[k] = gap
+	}
+	gap.Count++
+	if example = clip(example); example != "" && len(gap.Examples) < maxExamples && !slices.Contains(gap.Examples, example) {
+		gap.Examples = append(gap.Examples, example)
+	}
+}
+
+// All returns them sorted.
+func (g *Gaps) All() []findings.Gap {
+	var all []findings.Gap
+	for _, gap := range g.byKey {
+		slices.Sort(gap.Examples)
+		all = append(all, *gap)
+	}
+	Sort(all)
+	return all
+}
+
+// Sort sorts gaps by rule and subject.
+func Sort(all []findings.Gap) {
+	slices.SortFunc(all, func(a, b findings.Gap) int {
+		return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Subject, b.Subject))
+	})
+}
+
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxExample {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxExample], "") + "..."
+}

@@ -1,0 +1,150 @@
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	v6 "github.com/anchore/grype/grype/db/v6"
+	"github.com/anchore/grype/grype/distro"
+	"github.com/anchore/grype/grype/pkg"
+
+	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+)
+
+// Judged is what can be said of an image's packages before they are compared.
+type Judged struct {
+	Gaps []findings.Gap
+	// Distro is the image's, as the database names it.
+	Distro *distro.Distro
+	// Compared says of each package whether there is something to compare it with.
+	Compared []bool
+}
+
+// Judge says which packages of an image can be compared with the database, and tells
+// the gaps of the others.
+func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.Time) (Judged, error) {
+	j := judging{Coverage: c, img: img, now: now, compared: make([]bool, len(packages))}
+	if err := j.distribution(); err != nil {
+		return Judged{}, err
+	}
+	for i := range packages {
+		if err := j.judge(i, &packages[i]); err != nil {
+			return Judged{}, err
+		}
+	}
+	if len(packages) == 0 {
+		j.gaps.Add(findings.RuleNoPackages, "", "no package was found in the image, so that nothing could be compared; "+
+			"build it with a package database or with programs that tell what is in them, or, if it has none, "+
+			"make an exception of the rule for its repository in the policy", "")
+	}
+	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Compared: j.compared}, nil
+}
+
+// judging is one image being judged.
+type judging struct {
+	*Coverage
+
+	img      inventory.Image
+	now      time.Time
+	gaps     Gaps
+	compared []bool
+	// release is how the database names the image's release; nil if it does not.
+	release *v6.OSSpecifier
+	distro  *distro.Distro
+	// name is the distribution's for people; uncovered says what is wrong with it.
+	name, uncovered string
+}
+
+func (j *judging) distribution() error {
+	r := j.img.Release
+	if r == nil {
+		j.uncovered = "the image does not say of which distribution it is (no /etc/os-release), so that its packages could not be compared; " +
+			"build it from an image of a distribution that does"
+		return nil
+	}
+	j.name = j.img.Distribution()
+	d := inventoried.Distribution(r)
+	if d == nil || derived(r) {
+		j.uncovered = fmt.Sprintf("the database has no records of the distribution %s; build the image from a distribution that it knows", j.name)
+		return nil
+	}
+	var err error
+	if j.release, j.distro, err = j.exact(d); err != nil {
+		return err
+	}
+	if j.release == nil {
+		j.uncovered = fmt.Sprintf("the database has no records of the release %s, and those of another are not its own; "+
+			"mirror a database that covers it, or build the image from a release that the database knows", j.name)
+	}
+	message, err := j.unsupported(d, r, j.name, j.now)
+	if message != "" {
+		j.gaps.Add(findings.RuleLimitedSupport, j.name, message, "")
+	}
+	return err
+}
+
+// derived reports whether only ID_LIKE, or the name for people, says of which
+// distribution r is: the versions of a derived one are its own.
+func derived(r *inventory.Release) bool {
+	return inventoried.Distribution(&inventory.Release{ID: r.ID, VersionID: r.VersionID}) == nil
+}
+
+func (j *judging) judge(i int, p *pkg.Package) error {
+	example := p.Name + "@" + p.Version
+	if inventoried.OfDistribution(p.Type) {
+		return j.ofDistribution(i, p, example)
+	}
+	known, err := j.covered(p)
+	if err != nil {
+		return err
+	}
+	if !known {
+		kind := j.img.Packages[i].Kind()
+		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s; "+
+			"mirror a database that covers them, or make an exception of the rule in the policy if they are known from elsewhere", kind), example)
+		return nil
+	}
+	if toolchain := unknownToolchain(p); toolchain != "" {
+		j.gaps.Add(findings.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is no release, so that its standard library "+
+			"could not be compared; compile them with a release of Go", "stdlib@"+toolchain)
+	}
+	j.compared[i] = comparable(p)
+	if j.compared[i] {
+		return nil
+	}
+	// What nobody knows anything of needs no version: the program itself, mostly.
+	if !inventoried.ComparedByCPE(p.Type) {
+		if known, err = j.named(p); err != nil || !known {
+			return err
+		}
+	}
+	kind := j.img.Packages[i].Kind()
+	j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
+		"be compared; install them in a way that keeps the version", kind), example)
+	return nil
+}
+
+func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {
+	if j.uncovered != "" {
+		j.gaps.Add(findings.RuleUncoveredRelease, j.name, j.uncovered, example)
+		return nil
+	}
+	known, err := j.typed(p.Type, j.release)
+	if err != nil {
+		return err
+	}
+	kind := j.img.Packages[i].Kind()
+	switch {
+	case !known:
+		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s in %s; "+
+			"mirror a database that covers them, or build the image without them", kind, j.name), example)
+	case !comparable(p):
+		j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared; "+
+			"install them with the package manager of the distribution", kind), example)
+	default:
+		j.compared[i] = true
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package guard
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/anchore/grype/grype/pkg"
+	"github.com/anchore/grype/grype/version"
+	syftpkg "github.com/anchore/syft/syft/pkg"
+)
+
+var (
+	digit     = regexp.MustCompile(`\d`)
+	goRelease = regexp.MustCompile(`^(go)?\d+\.\d+`)
+)
+
+// comparable reports whether a matcher can compare the version of p. Where it cannot,
+// it finds nothing, and says nothing.
+func comparable(p *pkg.Package) bool {
+	v := p.Version
+	if !digit.MatchString(v) || strings.EqualFold(v, "unknown") || strings.HasPrefix(v, "(devel)") {
+		return false
+	}
+	if p.Type == syftpkg.GoModulePkg && isMain(p) && strings.HasPrefix(v, "v0.0.0-") {
+		return false // the program itself, of a revision
+	}
+	format := pkg.VersionFormat(*p)
+	if format == version.UnknownFormat {
+		return true // compared by digits and letters, somehow
+	}
+	return version.New(v, format).Validate() == nil
+}
+
+func isMain(p *pkg.Package) bool {
+	m, ok := p.Metadata.(pkg.GolangBinMetadata)
+	return ok && m.MainModule == p.Name
+}
+
+// unknownToolchain returns the version of Go that a program was compiled with, if that
+// is none of a release: nothing then stands for its standard library.
+func unknownToolchain(p *pkg.Package) string {
+	m, ok := p.Metadata.(pkg.GolangBinMetadata)
+	if !ok || goRelease.MatchString(m.GoCompiledVersion) {
+		return ""
+	}
+	if m.GoCompiledVersion == "" {
+		return "unknown"
+	}
+	return m.GoCompiledVersion
+}

@@ -1,0 +1,200 @@
+package match
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/anchore/grype/grype"
+	gmatch "github.com/anchore/grype/grype/match"
+	"github.com/anchore/grype/grype/matcher"
+	"github.com/anchore/grype/grype/matcher/dpkg"
+	"github.com/anchore/grype/grype/matcher/rpm"
+	"github.com/anchore/grype/grype/matcher/stock"
+	"github.com/anchore/grype/grype/pkg"
+	"github.com/anchore/grype/grype/search"
+	"github.com/anchore/grype/grype/version"
+	syftpkg "github.com/anchore/syft/syft/pkg"
+
+	"github.com/revet-dev/revet/cmd/scan/internal/guard"
+	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
+)
+
+// Matcher compares with one database.
+type Matcher struct {
+	records  guard.Records
+	coverage *guard.Coverage
+	now      time.Time
+}
+
+// New returns one that compares with records as of now.
+func New(records guard.Records, now time.Time) *Matcher {
+	return &Matcher{records: records, coverage: guard.NewCoverage(records), now: now}
+}
+
+// Image compares the packages of an image.
+func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Image, []findings.Vulnerability, error) {
+	all, err := inventoried.Packages(img)
+	if err != nil {
+		return findings.Image{}, nil, err
+	}
+	judged, err := m.coverage.Judge(img, all, m.now)
+	if err != nil {
+		return findings.Image{}, nil, broken(err)
+	}
+	for i := range all {
+		all[i].Distro = judged.Distro
+	}
+	matches, err := m.matches(ctx, img, all, judged.Compared)
+	if err != nil {
+		return findings.Image{}, nil, err
+	}
+	found, err := m.join(img, all, matches)
+	if err != nil {
+		return findings.Image{}, nil, broken(err)
+	}
+	out := findings.Image{
+		Platform: img.Platform, Digest: img.Digest, Distribution: img.Distribution(), Packages: len(img.Packages),
+		Gaps: slices.Concat(img.Gaps, judged.Gaps),
+	}
+	guard.Sort(out.Gaps)
+	for i := range img.Packages {
+		if out.Kinds == nil {
+			out.Kinds = map[string]int{}
+		}
+		out.Kinds[img.Packages[i].Kind()]++
+	}
+	return out, found, nil
+}
+
+// matches are what matches, but for what comes with a package of the distribution: that
+// is compared as the distribution's, which knows what was patched. Malware counts all
+// the same.
+func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Package, compared []bool) ([]gmatch.Match, error) {
+	var own, inherited, unclear []pkg.Package
+	for i := range all {
+		switch {
+		case img.Packages[i].Private:
+		case !compared[i]:
+			unclear = append(unclear, all[i])
+		case ofDistribution(img, all, i):
+			inherited = append(inherited, all[i])
+		default:
+			own = append(own, all[i])
+		}
+	}
+	found, err := m.find(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	also, err := m.find(ctx, inherited)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range also {
+		if malware(f.Vulnerability) {
+			found = append(found, f)
+		}
+	}
+	also, err = m.malicious(unclear)
+	if err != nil {
+		return nil, broken(err)
+	}
+	return append(found, also...), nil
+}
+
+// malicious finds which of packages without a version are malicious in every version.
+func (m *Matcher) malicious(packages []pkg.Package) ([]gmatch.Match, error) {
+	provider := m.records.Provider()
+	var out []gmatch.Match
+	for _, p := range packages {
+		if inventoried.OfDistribution(p.Type) {
+			continue
+		}
+		for _, name := range provider.PackageSearchNames(p) {
+			found, err := provider.FindVulnerabilities(search.ByEcosystem(p.Language, p.Type), search.ByPackageName(name))
+			if err != nil {
+				return nil, fmt.Errorf("ask the database for %.80q: %w", name, err)
+			}
+			for _, v := range found {
+				if malware(v) && (v.Constraint == nil || v.Constraint.Value() == "") {
+					out = append(out, gmatch.Match{Vulnerability: v, Package: p})
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// config is that of Grype's own command line.
+func config() matcher.Config {
+	return matcher.Config{
+		Stock: stock.MatcherConfig{UseCPEs: true},
+		Dpkg:  dpkg.MatcherConfig{MissingEpochStrategy: version.MissingEpochStrategyZero},
+		Rpm:   rpm.MatcherConfig{MissingEpochStrategy: version.MissingEpochStrategyAuto},
+	}
+}
+
+// headers are the kernel's headers, which are none: as Grype's own command line has it.
+var headers = []gmatch.IgnoreRule{
+	{Package: gmatch.IgnoreRulePackage{Name: "kernel-headers", UpstreamName: "kernel", Type: string(syftpkg.RpmPkg)}, MatchType: gmatch.ExactIndirectMatch},
+	{Package: gmatch.IgnoreRulePackage{Name: "linux(-.*)?-headers-.*", UpstreamName: "linux.*", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
+	{Package: gmatch.IgnoreRulePackage{Name: "linux-libc-dev", UpstreamName: "linux", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
+	{Package: gmatch.IgnoreRulePackage{Name: "linux-kbuild-.*", UpstreamName: "linux.*", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
+}
+
+func (m *Matcher) find(ctx context.Context, packages []pkg.Package) ([]gmatch.Match, error) {
+	if len(packages) == 0 {
+		return nil, nil
+	}
+	// Grype logs what its matchers could not ask, and goes on.
+	asked := &listening{Provider: m.records.Provider()}
+	v := grype.VulnerabilityMatcher{VulnerabilityProvider: asked, Matchers: matcher.NewDefaultMatchers(config()), IgnoreRules: headers}
+	found, _, err := v.FindMatchesContext(ctx, packages, pkg.Context{Distro: packages[0].Distro})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(err, asked.failed()); err != nil {
+		return nil, broken(err)
+	}
+	return found.Sorted(), nil
+}
+
+func broken(err error) error {
+	return content.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
+}
+
+// ofDistribution reports whether a package came with one of the image's distribution, of
+// the same version, so that the distribution's records speak of it.
+func ofDistribution(img inventory.Image, all []pkg.Package, i int) bool {
+	if inventoried.OfDistribution(all[i].Type) {
+		return false
+	}
+	return slices.ContainsFunc(img.Packages[i].Owners, func(o int) bool {
+		return inventoried.OfDistribution(all[o].Type) && sameVersion(all[i].Version, all[o].Version)
+	})
+}
+
+// Name is what findings call the scanner.
+const Name = "grype"
+
+// File compares all images of an inventory.
+func (m *Matcher) File(ctx context.Context, stock inventory.File) (findings.File, error) {
+	out := findings.File{Digest: stock.Digest, Scanner: findings.Scanner{Name: Name, Version: libraryVersion()}}
+	for _, img := range stock.Images {
+		looked, found, err := m.Image(ctx, img)
+		if err != nil {
+			return findings.File{}, content.Within(err, "image "+img.Platform)
+		}
+		out.Images = append(out.Images, looked)
+		out.Vulnerabilities = append(out.Vulnerabilities, found...)
+	}
+	order(out.Vulnerabilities)
+	return out, nil
+}

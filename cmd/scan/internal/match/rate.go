@@ -1,0 +1,137 @@
+package match
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/anchore/grype/grype/vulnerability"
+
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+)
+
+// rate says how bad a vulnerability is: as the package's distributor says, else as the
+// worst that any of its records says, else as the NVD says of its names.
+func (m *Matcher) rate(v *findings.Vulnerability, o *one, distributor bool) error {
+	for _, found := range o.matches {
+		about := found.Vulnerability.Metadata
+		if about == nil {
+			continue
+		}
+		m.describe(v, about)
+		own := distributor && foreign(found) == 0
+		take(v, level(about), score(about), own)
+		if own && v.Level != findings.Unknown {
+			break // the distributor's are first
+		}
+	}
+	if err := m.related(v, o); err != nil {
+		return err
+	}
+	if v.Malware {
+		v.Level = findings.Critical
+	}
+	return nil
+}
+
+// take keeps the worse of two levels, and the score that belongs to it.
+func take(v *findings.Vulnerability, l findings.Level, score float64, own bool) {
+	if own || worse(l, v.Level) {
+		v.Level, v.Score = l, score
+	} else if l == v.Level {
+		v.Score = max(v.Score, score)
+	}
+}
+
+// related asks what is known of the names of a vulnerability beside the records that
+// matched: how bad it is, where these do not say, and whether it is exploited.
+func (m *Matcher) related(v *findings.Vulnerability, o *one) error {
+	provider := m.records.Provider()
+	asked := map[string]bool{}
+	for _, found := range o.matches {
+		for _, r := range found.Vulnerability.RelatedVulnerabilities {
+			if asked[r.ID] || !strings.HasPrefix(r.ID, "CVE-") {
+				continue
+			}
+			asked[r.ID] = true
+			about, err := metadata(provider, r)
+			if err != nil {
+				return err
+			}
+			if about == nil {
+				continue
+			}
+			m.describe(v, about)
+			if v.Level == findings.Unknown {
+				take(v, level(about), score(about), false)
+			}
+		}
+	}
+	return nil
+}
+
+// metadata asks for what a record says of itself; nil if there is none.
+func metadata(p vulnerability.Provider, r vulnerability.Reference) (*vulnerability.Metadata, error) {
+	//nolint:staticcheck // there is no other way to ask by name, and Grype itself asks so
+	about, err := p.VulnerabilityMetadata(vulnerability.Reference{ID: r.ID, Namespace: "nvd:cpe"})
+	if err != nil {
+		return nil, fmt.Errorf("ask the database for %s: %w", r.ID, err)
+	}
+	return about, nil
+}
+
+// describe fills in what is not told yet.
+func (m *Matcher) describe(v *findings.Vulnerability, about *vulnerability.Metadata) {
+	v.KnownExploited = v.KnownExploited || len(about.KnownExploited) > 0
+	if v.URL == "" {
+		v.URL = about.DataSource
+	}
+	if v.Summary == "" {
+		first, _, _ := strings.Cut(strings.TrimSpace(about.Description), "\n")
+		v.Summary = cut(first)
+	}
+}
+
+const maxSummary = 300
+
+func cut(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxSummary {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxSummary], "") + "..."
+}
+
+// level says in CVSS' words how bad Grype calls it; where it does not, its score does.
+func level(about *vulnerability.Metadata) findings.Level {
+	l := findings.Level(strings.ToLower(about.Severity))
+	switch {
+	case l != findings.Unknown && slices.Contains(findings.Levels(), l):
+		return l
+	case l == "negligible":
+		return findings.Low
+	}
+	switch s := score(about); {
+	case s >= 9:
+		return findings.Critical
+	case s >= 7:
+		return findings.High
+	case s >= 4:
+		return findings.Medium
+	case s > 0:
+		return findings.Low
+	}
+	return findings.Unknown
+}
+
+func score(about *vulnerability.Metadata) (worst float64) {
+	for _, c := range about.Cvss {
+		worst = max(worst, c.Metrics.BaseScore)
+	}
+	return worst
+}
+
+func worse(a, b findings.Level) bool {
+	levels := findings.Levels()
+	return slices.Index(levels, a) < slices.Index(levels, b)
+}

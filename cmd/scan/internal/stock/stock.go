@@ -1,0 +1,98 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/revet-dev/revet/cmd/scan/internal/guard"
+	"github.com/revet-dev/revet/cmd/scan/internal/packages"
+	"github.com/revet-dev/revet/cmd/scan/internal/tree"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
+)
+
+// Options bound what an image may cost.
+type Options struct {
+	Limits layers.Limits
+	// Temp is the directory for what is unpacked; "" for the system's.
+	Temp string
+}
+
+// Found is what is in the images: the inventory, and an SBOM of each.
+type Found struct {
+	Inventory inventory.File
+	SBOMs     map[image.Digest][]byte
+}
+
+// Take takes stock of all images of a tree. Nothing else may run in the program
+// meanwhile that makes temporary files.
+func Take(ctx context.Context, blobs layers.Blobs, of content.Tree, o Options) (found Found, err error) {
+	temp, err := os.MkdirTemp(o.Temp, "revet-packages-")
+	if err != nil {
+		return Found{}, fmt.Errorf("make a place for what is unpacked: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	// Syft unpacks archives of Java's below it.
+	restore, err := setTemp(temp)
+	if err != nil {
+		return Found{}, err
+	}
+	defer restore()
+	found = Found{Inventory: inventory.File{Digest: of.Root.Digest, Tool: packages.Tool()}, SBOMs: map[image.Digest][]byte{}}
+	for _, img := range of.Images {
+		next, bom, err := look(ctx, blobs, img, o.Limits, temp)
+		if err != nil {
+			return Found{}, content.Within(err, "image "+img.Config.String())
+		}
+		found.Inventory.Images = append(found.Inventory.Images, next)
+		found.SBOMs[next.Digest] = bom
+	}
+	return found, nil
+}
+
+func setTemp(dir string) (restore func(), err error) {
+	const name = "TMPDIR"
+	before, was := os.LookupEnv(name)
+	if err := os.Setenv(name, dir); err != nil {
+		return nil, fmt.Errorf("make a place for what is unpacked: %w", err)
+	}
+	return func() {
+		if was {
+			_ = os.Setenv(name, before)
+		} else {
+			_ = os.Unsetenv(name)
+		}
+	}, nil
+}
+
+func look(ctx context.Context, blobs layers.Blobs, img content.Image, limits layers.Limits, temp string) (inventory.Image, []byte, error) {
+	flat, err := layers.Open(ctx, blobs, img, limits, temp)
+	if err != nil {
+		return inventory.Image{}, nil, err
+	}
+	defer flat.Close()
+	files, err := tree.New(flat)
+	if err != nil {
+		return inventory.Image{}, nil, err
+	}
+	found, err := packages.Find(ctx, files, packages.Describe(img))
+	if err != nil {
+		return inventory.Image{}, nil, err
+	}
+	gaps, err := guard.Read(ctx, files, found)
+	if err != nil {
+		return inventory.Image{}, nil, err
+	}
+	platform := img.Config.String()
+	bom, err := found.SBOM(platform, gaps)
+	if err != nil {
+		return inventory.Image{}, nil, err
+	}
+	return inventory.Image{
+		Platform: platform, Digest: img.Manifest.Digest, Release: found.Release, Packages: found.Packages, Gaps: gaps,
+	}, bom, nil
+}

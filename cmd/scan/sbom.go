@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/cmd/scan/internal/stock"
+	"github.com/revet-dev/revet/pkg/pipeline/command"
+	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/sbom"
+)
+
+type sbomOptions struct {
+	stock.Options
+	layout  string
+	timeout time.Duration
+}
+
+func newSBOM() *cobra.Command {
+	var o sbomOptions
+	cmd := &cobra.Command{
+		Use:   "sbom --layout DIR",
+		Short: "List the packages in every image of a layout",
+		Long: `Looks with Syft for packages in every image of the layout, and writes for each an
+SBOM to DIR/sbom (CycloneDX 1.6) and for all an inventory, which the step
+vulnerabilities reads. It asks nothing of the Internet.
+
+What names packages and could not be read is told in both, and by default fails the
+image. An image that exceeds a limit is an error: nothing passes because it was not
+seen.`,
+		Example: `  scan sbom --layout /tmp/image`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
+	}
+	limits := layers.DefaultLimits()
+	f := cmd.Flags()
+	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "most time for all images")
+	f.StringVar(&o.Temp, "temp", "", "directory for the files that packages are read from; empty for the system's")
+	f.IntVar(&o.Limits.Entries, "max-entries", limits.Entries, "most files, directories and links of an image's layers together")
+	f.Int64Var(&o.Limits.File, "max-file-bytes", limits.File, "most bytes of a file")
+	f.Int64Var(&o.Limits.Kept, "max-kept-bytes", limits.Kept, "most bytes of all files of an image, which are kept meanwhile")
+	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", limits.Unpacked, "most bytes that all layers of an image may unpack to")
+	return command.Require(cmd, "layout")
+}
+
+func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	start := time.Now()
+	// What Syft holds of an image is gone with the program: less memory for a little time.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	dir, err := layout.Open(o.layout)
+	if err != nil {
+		return err
+	}
+	tree, err := dir.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := stock.Take(ctx, dir, tree, o.Options)
+	if err != nil {
+		return err
+	}
+	for _, img := range found.Inventory.Images {
+		if err := sbom.Write(dir.Path(), img.Digest, found.SBOMs[img.Digest]); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s: packages %d%s, distribution %q\n", img.Platform, len(img.Packages), kinds(img), img.Distribution())
+		for _, g := range img.Gaps {
+			fmt.Fprintf(out, "%s: %s: %s: %d, %q\n", img.Platform, g.Rule, g.Message, g.Count, g.Examples)
+		}
+	}
+	// The last, so that it is there only if all is.
+	if err := inventory.Write(dir.Path(), found.Inventory); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "took stock of %s: images %d, in %s\n", found.Inventory.Digest, len(found.Inventory.Images), time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// kinds returns " (deb 80, golang 3)".
+func kinds(img inventory.Image) string {
+	count := map[string]int{}
+	for _, p := range img.Packages {
+		count[p.Kind()]++
+	}
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(count)) {
+		all = append(all, fmt.Sprintf("%s %d", k, count[k]))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(all, ", ") + ")"
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/cmd/scan/internal/database"
+	"github.com/revet-dev/revet/cmd/scan/internal/match"
+	"github.com/revet-dev/revet/pkg/pipeline/command"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/layout"
+)
+
+type vulnerabilitiesOptions struct{ command.Vulnerabilities }
+
+func newVulnerabilities() *cobra.Command {
+	var o vulnerabilitiesOptions
+	cmd := &cobra.Command{
+		Use:   "vulnerabilities --layout DIR --database HOST/REPOSITORY:TAG",
+		Short: "Look for the vulnerabilities of the packages that sbom found",
+		Long: `Compares with Grype the packages that the step sbom found with the records of a
+vulnerability database, and writes what it found to DIR/scan/findings.json, and what
+of that fails the image, by the policy, to DIR/reports/scan.json.
+
+A database that is missing, broken, tampered with, empty, too old or too new is an
+error. What the database does not cover, what could not be compared, and what sbom
+could not read fails the image, unless the policy says otherwise.`,
+		Example: `  scan vulnerabilities --layout /tmp/image --database registry.example.com/revet/database:current --policy policy.yaml`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout(), o.look) },
+	}
+	o.Flags(cmd.Flags())
+	return command.Require(cmd, "layout")
+}
+
+// look compares the packages that sbom found with the database.
+func (o *vulnerabilitiesOptions) look(ctx context.Context, dir layout.Dir, tree content.Tree, now time.Time) (found findings.File, err error) {
+	stock, err := inventory.Read(dir.Path())
+	if err != nil {
+		return findings.File{}, err
+	}
+	if err := stock.Covers(tree); err != nil {
+		return findings.File{}, err
+	}
+	registry, err := o.Connection.Options()
+	if err != nil {
+		return findings.File{}, err
+	}
+	db, err := database.Open(ctx, o.Database, database.Options{Registry: registry, MaxAge: o.MaxAge, Now: now, Dir: o.Temp})
+	if err != nil {
+		return findings.File{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	found, err = match.New(db, now).File(ctx, stock)
+	if err != nil {
+		return findings.File{}, content.Within(err, "database "+o.Database)
+	}
+	info := db.Info()
+	found.Database = findings.Database{Digest: info.Digest, AsOf: info.AsOf, Schema: info.Schema, Ecosystems: []string{}}
+	for _, e := range db.Config().Ecosystems {
+		found.Database.Ecosystems = append(found.Database.Ecosystems, e.Name)
+	}
+	return found, nil
+}
