@@ -32,7 +32,7 @@ func (p *pod) scanned(database image.Digest, asOf time.Time) {
 	p.write("/scan/image/sbom/"+ref.Digest().Hex()+".cdx.json", `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"telnetd","version":"0.17"}]}`)
 	images := []report.Image{{Platform: "linux/amd64", Digest: ref.Digest()}}
 	if err := findings.Write(dir, findings.File{
-		Digest: ref.Digest(), Scanner: findings.Scanner{Name: "osv-scalibr"}, Database: findings.Database{Digest: database, AsOf: asOf},
+		Digest: ref.Digest(), Scanner: findings.Scanner{Name: "grype"}, Database: findings.Database{Digest: database, AsOf: asOf},
 		Images: []findings.Image{{Platform: "linux/amd64", Digest: ref.Digest(), Packages: 1}},
 		Vulnerabilities: []findings.Vulnerability{{ID: "CVE-2026-1", Level: findings.Critical, Platform: "linux/amd64", Digest: ref.Digest(),
 			Package: findings.Package{Name: "telnetd", Version: "0.17"}}},

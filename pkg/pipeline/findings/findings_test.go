@@ -28,7 +28,7 @@ func file(t *testing.T) findings.File {
 	asOf := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	return findings.File{
 		Digest:   digest(t, "a"),
-		Scanner:  findings.Scanner{Name: "osv-scalibr", Version: "0.5.3"},
+		Scanner:  findings.Scanner{Name: "grype", Version: "0.5.3"},
 		Database: findings.Database{Reference: "registry.example.com/osv:latest", Digest: digest(t, "b"), AsOf: asOf, Ecosystems: []string{"Debian:12", "Go"}},
 		Images:   []findings.Image{{Platform: "linux/amd64", Digest: digest(t, "a"), Distribution: "debian:12", Packages: 1}},
 		Vulnerabilities: []findings.Vulnerability{{

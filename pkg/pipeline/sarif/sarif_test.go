@@ -58,7 +58,7 @@ func input(t *testing.T) sarif.Input {
 			}},
 		},
 		Scan: &findings.File{
-			Digest: ref.Digest(), Scanner: findings.Scanner{Name: "osv-scalibr", Version: "0.5.3"},
+			Digest: ref.Digest(), Scanner: findings.Scanner{Name: "grype", Version: "0.5.3"},
 			Database:        findings.Database{Reference: "registry.example.com/db:1", Digest: ref.Digest(), AsOf: now.Add(-time.Hour), Schema: "6.1.9"},
 			Vulnerabilities: []findings.Vulnerability{vulnerable, ignored, exploited, evil},
 		},
