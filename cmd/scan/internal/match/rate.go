@@ -129,4 +129,3 @@ func worse(a, b findings.Level) bool {
 	levels := findings.Levels()
 	return slices.Index(levels, a) < slices.Index(levels, b)
 }
-
