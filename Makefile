@@ -16,6 +16,8 @@ FUZZTIME ?= 30s
 PUSHES ?= 1000
 RATE ?= 10
 SEEDS ?= 1
+SEED ?= 1
+STACKS ?= 300
 FAULTS ?= all
 PLAY ?= random
 TESTFLAGS ?=
@@ -54,6 +56,10 @@ up: ## bring the local cluster up with Knative, Tekton and Revet, and leave it r
 down: ## take the local cluster down
 	@$(CLUSTER) down
 
+.PHONY: layers
+layers: ## compare how layers are read with containerd and containers/storage themselves (Linux, root)
+	cd test/layers && go vet . && go test -count=1 -timeout 30m -v . -random $(STACKS) -seed $(SEED)
+
 .PHONY: bench
 bench: ## measure push-to-run beside the plain way, and the receiver's cost of ignored events
 	go test -run '^$$' -bench . -benchmem ./pkg/...
@@ -72,8 +78,9 @@ fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)
 lint: ## golangci-lint over every module, and module tidiness
 	go run $(GOLANGCI_LINT) run ./...
 	cd cmd/scan && go run $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
+	cd test/layers && go run $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 	cd test && go run $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
-	go mod tidy -diff && (cd cmd/scan && go mod tidy -diff) && cd test && go mod tidy -diff
+	go mod tidy -diff && (cd cmd/scan && go mod tidy -diff) && (cd test/layers && go mod tidy -diff) && cd test && go mod tidy -diff
 
 .PHONY: vulncheck
 vulncheck: ## govulncheck over the product and its scanner (asks vuln.go.dev)

@@ -12,7 +12,7 @@ import (
 // shipped.
 func TestModulesAgreeOnVersions(t *testing.T) {
 	product := versions(t, "../go.mod")
-	for _, file := range []string{"go.mod", "../cmd/scan/go.mod"} {
+	for _, file := range []string{"go.mod", "layers/go.mod", "../cmd/scan/go.mod"} {
 		compared := 0
 		for module, version := range versions(t, file) {
 			own, ok := product[module]

@@ -16,9 +16,9 @@ func main() { os.Exit(command.Main(run)) }
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := &cobra.Command{
 		Use:   "scan",
-		Short: "The steps of Revet's pipeline that look for packages and their vulnerabilities: sbom, vulnerabilities",
+		Short: "The steps of Revet's pipeline that look for packages and their vulnerabilities, their database, and all steps in one command: check",
 	}
 	results := command.Results(root)
-	root.AddCommand(newSBOM(), newVulnerabilities(), newDatabase()) //nolint:contextcheck // cobra hands them the context
+	root.AddCommand(newSBOM(), newVulnerabilities(), newDatabase(), newCheck()) //nolint:contextcheck // cobra hands them the context
 	return command.Execute(ctx, root, results, args, out, errOut)
 }

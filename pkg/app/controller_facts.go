@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -11,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
 	"github.com/revet-dev/revet/pkg/registry"
@@ -25,8 +25,10 @@ const (
 	childReads = 8
 )
 
-// factsReader reads what is known of a digest: from its Image object, and where
-// there is none from the registry.
+// factsReader reads what is known of a digest. The registry's content is recomputed
+// against the digest, and so may decide that nothing is run. The Image object is what
+// somebody wrote: it is enough where it shows an image that runs and nothing else
+// depends on it, and is shown where the registry cannot be read.
 type factsReader struct {
 	live     client.Reader
 	registry *registry.Client
@@ -41,9 +43,18 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 	if err != nil {
 		return nil, err
 	}
-	if img == nil {
-		return f.fromRegistry(ctx, t, e, labels)
+	if img != nil && t.Spec.Filter == "" && apiserver.Runs(img) {
+		return f.fromImage(ctx, img, labels)
 	}
+	known, err := f.fromRegistry(ctx, t, e, labels)
+	if img != nil && errors.Is(err, imageverification.ErrNoFacts) {
+		return f.fromImage(ctx, img, labels)
+	}
+	return known, err
+}
+
+// fromImage returns what the Image object says.
+func (f *factsReader) fromImage(ctx context.Context, img *imagev1.Image, labels []string) (*imageverification.Image, error) {
 	children, err := f.children(ctx, img)
 	if err != nil {
 		return nil, err
@@ -51,39 +62,9 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 	facts, err := apiserver.Facts(img, children, labels)
 	if err != nil {
 		// It says something that cannot be read, and will say so again.
-		return nil, fmt.Errorf("the Image %q: %w: %w", e.Spec.Digest, imageverification.ErrNoFacts, err)
+		return nil, fmt.Errorf("the Image %q: %w: %w", img.Name, imageverification.ErrNoFacts, err)
 	}
-	content := apiserver.Content(img, children)
-	if content.Runnable() && apiserver.Unplaced(img) {
-		if content, err = f.unplaced(ctx, t, e, content); err != nil {
-			return nil, err
-		}
-	}
-	return &imageverification.Image{Facts: facts, Content: content}, nil
-}
-
-// unplaced asks the registry what an index without platforms is: the list that
-// clients keep of an image's reports, or one that somebody made so. Nobody tags its
-// children, so that there may be no Image of them, and what is not known would be
-// run. Where the registry may not be asked, known is all that is known.
-func (f *factsReader) unplaced(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, known image.Content) (image.Content, error) {
-	ref, err := ledger.ReferenceOf(e)
-	if err != nil {
-		return known, nil //nolint:nilerr // it cannot be asked for
-	}
-	account, err := f.account(ctx, t)
-	if err != nil {
-		return known, err
-	}
-	content, err := f.registry.Content(ctx, ref, account)
-	switch registry.ReasonOf(err) {
-	case "":
-		return content, err
-	case registry.NotFound, registry.Invalid, registry.NotAllowed, registry.Denied:
-		return known, nil
-	default:
-		return known, err
-	}
+	return &imageverification.Image{Facts: facts}, nil
 }
 
 // image returns nil if there is no such Image, or no image API at all. One that
@@ -139,7 +120,7 @@ func (f *factsReader) fromRegistry(ctx context.Context, t *v1alpha1.ImageTrigger
 	if err != nil {
 		return nil, f.refusal(e, err)
 	}
-	return &imageverification.Image{Facts: facts.Image, Content: facts.Content}, nil
+	return &imageverification.Image{Facts: facts.Image, Content: facts.Content, Recomputed: true}, nil
 }
 
 // account is whom registries are asked as.
@@ -152,8 +133,8 @@ func (f *factsReader) account(ctx context.Context, t *v1alpha1.ImageTrigger) (re
 	return registry.Account{Namespace: t.Namespace, Keychain: keychain}, err
 }
 
-// refusal tells apart what asking again may cure. For an ImageStream the
-// registry is only tried because the Image is gone, so that its refusal is final.
+// refusal tells apart what asking again may cure. Of an ImageStream's registry, which
+// the operator need not list, a refusal is final: whoever runs the image may read it.
 func (f *factsReader) refusal(e *v1alpha1.ImageVerification, err error) error {
 	switch registry.ReasonOf(err) {
 	case registry.NotFound, registry.Invalid:

@@ -76,8 +76,46 @@ func TestFactsComeFromTheImageObject(t *testing.T) {
 	if diff := cmp.Diff(want, got.Facts); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
-	if !got.Content.Runnable() {
-		t.Error("an image with a root file system is not runnable")
+	if got.Recomputed {
+		t.Error("what somebody wrote counts as recomputed")
+	}
+}
+
+// Where a filter decides whether there is a run, facts are what the registry has, not
+// what somebody wrote; where it cannot be read, what was written is shown and decides
+// nothing.
+func TestFactsForAFilterComeFromTheRegistry(t *testing.T) {
+	s := newSite(t)
+	real := s.push("demo/app:v1", randomImage(t))
+	signature := s.push("demo/app:sig", artefact())
+	allowed := registry.New(func(host, _ string) (insecure, ok bool) { return true, host == s.host })
+	for _, test := range []struct {
+		name, digest, filter string
+		registry             *registry.Client
+		source               string
+		runnable             bool
+	}{
+		{"a filter", real, "image.labels['tier'] == 'prod'", allowed, "Registry", true},
+		{"a filter, and a registry that may not be asked", real, "image.labels['tier'] == 'prod'", factsWorld(t).registry, "Image", true},
+		{"no filter, and an Image that shows that it runs", signature, "", allowed, "Image", true},
+		{"a filter, and an artefact that is shown as an image", signature, "image.size > 1", allowed, "Registry", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := factsWorld(t, runnableImage(t, test.digest))
+			f.registry = test.registry
+			trigger, entry := pushOf(v1alpha1.RepositoryImageStream, test.digest)
+			trigger.Spec.Filter, entry.Spec.Repository.Pull = test.filter, s.host+"/demo/app"
+			got, err := f.Read(t.Context(), trigger, entry, []string{"tier"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Facts.Source != test.source || got.Recomputed != (test.source == "Registry") || got.Content.Runnable() != test.runnable {
+				t.Errorf("facts %+v, want them from %s, runnable %t", got, test.source, test.runnable)
+			}
+			if test.source == "Registry" && got.Facts.Labels["tier"] != "" {
+				t.Errorf("labels %v were written by somebody", got.Facts.Labels)
+			}
+		})
 	}
 }
 

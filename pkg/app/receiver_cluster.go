@@ -33,20 +33,15 @@ func (c *cluster) Stream(ctx context.Context, namespace, name string) (*intake.S
 	return &intake.StreamState{Labels: is.Labels, Stream: apiserver.Stream(&is)}, nil
 }
 
-// Image reads the Image of a digest. The children of an index are read only where
-// it is for no platform, as the list of an image's reports is; what else they tell
-// is found by the controller, which reads them anyway.
+// Image reads the Image of a digest. The children of an index are left to the
+// controller, which reads them anyway.
 func (c *cluster) Image(ctx context.Context, d image.Digest) (intake.Image, error) {
 	img, err := c.image(ctx, d.String())
-	if err != nil || img == nil {
+	if err != nil || img == nil || !apiserver.Runs(img) {
 		return intake.Image{}, err
 	}
-	content, err := apiserver.ReadContent(img, func(child string) (*imagev1.Image, error) { return c.image(ctx, child) })
-	if err != nil {
-		return intake.Image{}, err
-	}
-	read := intake.Image{Content: content}
-	if read.Content.Kind == image.ContentImage {
+	read := intake.Image{Runs: true}
+	if len(img.DockerImageManifests) == 0 {
 		// What cannot be decoded is left to the controller, which says so.
 		if facts, err := apiserver.Facts(img, nil, nil); err == nil {
 			read.Facts = &facts
@@ -67,12 +62,6 @@ func (c *cluster) image(ctx context.Context, digest string) (*imagev1.Image, err
 	default:
 		return &img, nil
 	}
-}
-
-// Content reads what the Image of a digest tells of whether it can run.
-func (c *cluster) Content(ctx context.Context, d image.Digest) (image.Content, error) {
-	read, err := c.Image(ctx, d)
-	return read.Content, err
 }
 
 // MayGet asks whether a service account may get an ImageStream.

@@ -20,6 +20,8 @@ type coverageOptions struct {
 	name    string
 	output  string
 	verify  bool
+	// artefacts lists what is exempt, which takes a verification to know.
+	artefacts bool
 	// systemNamespace is where the operator lists the registries.
 	systemNamespace string
 }
@@ -39,6 +41,8 @@ For each ImageTrigger, of the pushes that it answers for:
   SKIPPED      have nothing to verify
   RECOVERED    were recorded by a sweep, as no event had brought them
   GAP        are in no entry of the ledger
+  ARTEFACTS  are shown besides, and no pushes: their content proves that they cannot
+             run, as signatures, SBOMs and other artefacts
 A registry shows no times, so that its pushes are what its tags show now, what was
 there before the trigger included.
 
@@ -47,7 +51,8 @@ for what became of them. With it, every stream and registry is read again, as yo
 may read them, and the ledger is not believed: an entry counts only if its runs'
 records agree with the PipelineRuns, and DOUBLED counts PipelineRuns that share
 their cause, or that the ledger does not know of. A push of the last moment is a
-gap until it is recorded.
+gap until it is recorded. --artefacts reads everything again too, and lists what is
+exempt, and why.
 
 The exit status is 0 if everything is covered and no run is doubled, 1 if not or if
 something could not be looked at, and 2 for an error.`,
@@ -56,6 +61,9 @@ something could not be looked at, and 2 for an error.`,
 
   # For all triggers, without trust, in a script that is to fail if not
   kubectl revet coverage -A --verify
+
+  # What was not verified, as it cannot run
+  kubectl revet coverage --artefacts
 
   # What one trigger missed
   kubectl revet coverage prod --verify -o json`,
@@ -68,12 +76,14 @@ something could not be looked at, and 2 for an error.`,
 			if !slices.Contains(coverageOutputs, o.output) {
 				return usagef("unknown output %q; there are %s", o.output, strings.Join(coverageOutputs, ", "))
 			}
+			o.verify = o.verify || o.artefacts
 			return o.run(c.Context(), env)
 		},
 	}
 	o.cluster.add(c)
 	c.Flags().StringVarP(&o.output, "output", "o", "table", "how to print: "+strings.Join(coverageOutputs, ", "))
 	c.Flags().BoolVar(&o.verify, "verify", false, "read every stream, registry and run again, and do not trust the ledger")
+	c.Flags().BoolVar(&o.artefacts, "artefacts", false, "list the pushes that are exempt, as they cannot run; implies --verify")
 	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "Revet's own namespace, where the operator lists the registries")
 	completeFlag(c, "output", coverageOutputs)
 	return c
@@ -145,6 +155,11 @@ func (o *coverageOptions) reports(ctx context.Context, env environment, cl clust
 		reports, err := coverage.Verify(ctx, sources.sources(), triggers)
 		if err != nil {
 			return nil, err
+		}
+		if !o.artefacts {
+			for i := range reports {
+				reports[i].Exempt = nil
+			}
 		}
 		for _, note := range sources.notes() {
 			fmt.Fprintln(env.streams.ErrOut, note)

@@ -14,7 +14,7 @@ import (
 // printCoverage prints a line for each trigger, and below what is wrong.
 func printCoverage(w io.Writer, reports []coverage.Report, namespaces bool) error {
 	verified := reports[0].Verified
-	header := []string{"TRIGGER", "PUSHES", "COVERED", "PENDING", "FAILED", "SKIPPED", "RECOVERED", "GAP"}
+	header := []string{"TRIGGER", "PUSHES", "COVERED", "PENDING", "FAILED", "SKIPPED", "RECOVERED", "GAP", "ARTEFACTS"}
 	if verified {
 		header = append(header, "DOUBLED")
 	}
@@ -29,7 +29,7 @@ func printCoverage(w io.Writer, reports []coverage.Report, namespaces bool) erro
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, print := range []func(io.Writer, []coverage.Report, bool) error{printUncovered, printDoubled, printUnknown} {
+	for _, print := range []func(io.Writer, []coverage.Report, bool) error{printUncovered, printDoubled, printUnknown, printExempt} {
 		if err := print(w, reports, namespaces); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func coverageRow(r *coverage.Report, namespaces bool) []string {
 	if r.AsOf == nil {
 		shown = func(int) string { return "-" } // nobody has looked
 	}
-	cells := []string{r.Trigger, shown(r.Pushes), shown(r.Covered), number(r.Pending), number(r.Failed), number(r.Skipped), number(r.Recovered), shown(r.Gap)}
+	cells := []string{r.Trigger, shown(r.Pushes), shown(r.Covered), number(r.Pending), number(r.Failed), number(r.Skipped), number(r.Recovered), shown(r.Gap), shown(r.Artefacts)}
 	if r.Verified {
 		cells = append(cells, number(r.Doubled))
 	}
@@ -117,6 +117,21 @@ func printUnknown(w io.Writer, reports []coverage.Report, namespaces bool) error
 	for i := range reports {
 		for _, u := range reports[i].Unknown {
 			line(t, []string{named(&reports[i], namespaces), oneLine(u)})
+		}
+	}
+	return t.Flush()
+}
+
+func printExempt(w io.Writer, reports []coverage.Report, namespaces bool) error {
+	if !slices.ContainsFunc(reports, func(r coverage.Report) bool { return len(r.Exempt) > 0 }) {
+		return nil
+	}
+	fmt.Fprintln(w, "\nArtefacts, which cannot run:")
+	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	line(t, []string{"TRIGGER", "TAG", "DIGEST", "WHY"})
+	for i := range reports {
+		for _, e := range reports[i].Exempt {
+			line(t, []string{named(&reports[i], namespaces), e.Repository + ":" + e.Tag, e.Digest, string(e.Reason)})
 		}
 	}
 	return t.Flush()

@@ -58,20 +58,19 @@ func (s *coverageSources) notes() []string {
 		notes = append(notes, "You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.")
 	}
 	if s.imagesDenied.Load() {
-		notes = append(notes, "You may not read Images: what is not covered is taken to be able to run, though it may be a signature or the like.")
+		notes = append(notes, "You may not read Images: what is not covered is looked up in its registry, and a gap where that cannot be read.")
 	}
 	return notes
 }
 
-// Content implements sweep.Images. What is not known is taken to run: that may show
-// a gap that is none, and never hides one.
-func (s *coverageSources) Content(ctx context.Context, d image.Digest) (image.Content, error) {
-	content, err := s.live.Content(ctx, d)
+// ShowsImage implements sweep.Images. What is not shown, the registry is asked.
+func (s *coverageSources) ShowsImage(ctx context.Context, d image.Digest) (bool, error) {
+	shows, err := s.live.ShowsImage(ctx, d)
 	if apierrors.IsForbidden(err) {
 		s.imagesDenied.Store(true)
-		return image.Content{}, nil
+		return false, nil
 	}
-	return content, err
+	return shows, err
 }
 
 // EachStream implements sweep.Cluster.

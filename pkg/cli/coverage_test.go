@@ -162,7 +162,7 @@ func TestCoverage(t *testing.T) {
 		}, []string{"--verify"}, 1, "error: not everything could be looked at\n"},
 		{"who may not ask about rights, nor read Images", "coverage-verify-gap.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
 			"You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.\n" +
-				"You may not read Images: what is not covered is taken to be able to run, though it may be a signature or the like.\n" + gap},
+				"You may not read Images: what is not covered is looked up in its registry, and a gap where that cannot be read.\n" + gap},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newShop(t)

@@ -38,6 +38,19 @@ func cure(r verdict.Reason) string {
 		return "keep finished PipelineRuns for at least 10 minutes before they are pruned"
 	case verdict.RunFailed:
 		return "the PipelineRun's conditions and its Pods' logs tell what failed; it is not the image's verdict"
+	case verdict.ContentCorrupted:
+		return "push the image again; if it ends so again, the registry does not keep what it is given"
+	case verdict.ContentUnreadable:
+		return "build the image again with a tool that writes what the OCI specification asks for, and push it"
+	case verdict.TooLarge:
+		return "make the image smaller, or raise the limit that the message names in the Task"
+	case verdict.AddressRefused:
+		return "let the registry serve its content itself or from a public address, or list the host for the steps in the ConfigMap revet-registries; then kubectl revet replay"
+	case verdict.PackagesUnreadable:
+		return "mend what the message names in the image, and push it again"
+	case verdict.DatabaseNotConfigured, verdict.DatabaseTooOld, verdict.DatabaseTooNew, verdict.DatabaseFormat,
+		verdict.DatabaseEmpty, verdict.DatabaseBroken, verdict.DatabaseTampered:
+		return "fill the vulnerability database anew, or mend what the message names; then kubectl revet replay --error"
 	case verdict.RunCancelled:
 		return "kubectl revet replay, if the image is to be verified after all"
 	case verdict.NoVerdict, verdict.BadVerdict:

@@ -14,7 +14,7 @@ import (
 // cureless are the reasons that leave nothing to do.
 var cureless = []verdict.Reason{
 	// A verdict, or what was wanted.
-	verdict.Passed, verdict.Failed, verdict.TriggerDeleted, verdict.NotRunnable, verdict.FilteredOut,
+	verdict.Passed, verdict.Failed, verdict.TriggerDeleted, verdict.NotAnImage, verdict.FilteredOut,
 	// It passes.
 	verdict.Requested, verdict.RequestedOnce, verdict.Running,
 	// A bug of Revet's.

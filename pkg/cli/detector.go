@@ -18,7 +18,7 @@ type change struct {
 // detector carries what inputs showed from one to the next.
 type detector struct {
 	memory push.Memory
-	images apiserver.Children
+	images map[string]*imagev1.Image
 }
 
 // detect finds the pushes in what one input shows. The Images are read first:
@@ -29,7 +29,7 @@ func (d *detector) detect(changes []change) push.Result {
 			continue
 		}
 		if d.images == nil {
-			d.images = apiserver.Children{}
+			d.images = map[string]*imagev1.Image{}
 		}
 		// What a digest names does not change, so a deleted Image still tells.
 		d.images[c.image.Name] = c.image
@@ -52,8 +52,9 @@ func (d *detector) detect(changes []change) push.Result {
 	return all
 }
 
-// Runnable decides from the Images that inputs showed.
-func (d *detector) Runnable(tag string, digest image.Digest) bool {
+// Runnable goes by the Images that inputs showed. These are only what somebody wrote:
+// it decides on what is printed here, and nothing else.
+func (d *detector) Runnable(digest image.Digest) bool {
 	img, ok := d.images[digest.String()]
-	return !ok || apiserver.Content(img, d.images).Runnable()
+	return !ok || apiserver.Runs(img)
 }

@@ -44,9 +44,10 @@ A FILE holds one or more of these, as JSON or as YAML, - is standard input:
   - recorded steps: {"step", "events": [watch events]}
 
 Inputs are read in the order given, and each is compared with what the earlier
-ones showed. What cannot run as a container, such as a signature, is no push;
-that is known from Image objects only, so give them first or in the same input.
-The receiver calls the same functions. Nothing is read from a cluster.`,
+ones showed. What an Image object does not show to run, as that of a signature, is
+passed over here; give the Images first or in the same input. Anybody may write such
+an object, so that the receiver asks the registry before it passes anything over.
+The receiver finds pushes by the same functions. Nothing is read from a cluster.`,
 		Example: `  # What do all streams of a cluster show?
   kubectl get images -o json > images.json
   kubectl get imagestreams -A -o json | kubectl revet pushes images.json -

@@ -56,6 +56,10 @@ type site struct {
 	listErr  error
 	hidden   bool
 	artefact image.Digest
+	// forged runs, and its Image object does not show that.
+	forged image.Digest
+	// contentErr is why the registry does not let digests be read.
+	contentErr error
 }
 
 func (s *site) EachStream(_ context.Context, _ string, each func(*sweep.StreamState)) error {
@@ -77,11 +81,23 @@ func (s *site) MayGet(context.Context, sweep.Account, string, string) (bool, err
 	return !s.hidden, nil
 }
 
-func (s *site) Content(_ context.Context, d image.Digest) (image.Content, error) {
-	if d == s.artefact {
-		return image.Content{Kind: image.ContentImage, OtherConfig: true}, nil
-	}
-	return image.Content{}, nil
+// ShowsImage is a stranger's word: it hides what runs.
+func (s *site) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
+	return d != s.artefact && d != s.forged, nil
+}
+
+// siteRegistry is the registry of the site's streams.
+type siteRegistry struct {
+	sweep.Registry
+	site *site
+}
+
+func (siteRegistry) Tags(context.Context, image.Repository, sweep.Account, func(string)) error {
+	return &sweep.Refusal{Reason: "Denied", Err: errors.New("401")}
+}
+
+func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ sweep.Account) (image.Content, error) {
+	return image.Content{Kind: image.ContentImage, OtherConfig: ref.Digest() == r.site.artefact}, r.site.contentErr
 }
 
 func (s *site) Entries(context.Context, string) ([]v1alpha1.ImageVerification, error) {
@@ -105,7 +121,7 @@ func (s *site) Runs(context.Context, string) ([]verdict.PipelineRun, error) {
 
 func (s *site) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
 	t.Helper()
-	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
+	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Registry: siteRegistry{site: s}, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +184,8 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 		runs:    []verdict.PipelineRun{passedRun, runningRun, brokenRun},
 		late:    []v1alpha1.ImageVerification{entry(7, v1alpha1.SourceEvent, map[string]int{"v4": 40})},
 	}
-	s.artefact = digest(8)
+	// The Image objects show neither to run; the registry tells them apart.
+	s.artefact, s.forged = digest(8), digest(6)
 	then := metav1.NewTime(at(3600))
 	uncovered := func(d, seconds int, tag string) Uncovered {
 		pushed := metav1.NewTime(at(seconds))
@@ -176,7 +193,8 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	}
 	want := []Report{{
 		Namespace: "team-a", Trigger: "all", Verified: true, AsOf: &then,
-		Pushes: 8, Covered: 6, Pending: 2, Failed: 1, Skipped: 1, Recovered: 2, Gap: 2,
+		Pushes: 8, Covered: 6, Pending: 2, Failed: 1, Skipped: 1, Recovered: 2, Gap: 2, Artefacts: 1,
+		Exempt: []Exempt{{Repository: app.Name, Tag: "sig", Digest: digest(8).String(), Reason: image.NoImageConfig}},
 		// The second push of digest 1 to v1 is later than what its entry has.
 		Uncovered: []Uncovered{uncovered(1, 40, "v1"), uncovered(6, 50, "v4")},
 	}}
@@ -288,6 +306,17 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 				t.Errorf("%d doubled, want %d: %+v", r.Doubled, test.want, r)
 			}
 		})
+	}
+}
+
+// What may be an artefact and cannot be read is a gap, and says why.
+func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
+	for _, err := range []error{&sweep.Refusal{Reason: "Denied", Err: errors.New("401")}, errors.New("connection refused")} {
+		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
+		r := s.verify(t, trigger())[0]
+		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) {
+			t.Errorf("report %+v", r)
+		}
 	}
 }
 

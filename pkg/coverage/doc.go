@@ -4,7 +4,8 @@
 // Contract: FromStatus and Verify give a Report for each trigger. A Report counts
 // pushes: Pushes = Covered + Gap; of the covered, Pending have no verdict yet,
 // Failed ended in Error, Skipped have nothing to verify, and the rest have their
-// verdict. Recovered are those that a sweep recorded because no event brought
+// verdict. Artefacts are shown besides, and exempt as their content proves that they
+// cannot run. Recovered are those that a sweep recorded because no event brought
 // them. What could not be looked at is Unknown, and never counts as covered.
 //
 //   - FromStatus is pure: it takes what the latest sweep wrote into the trigger's

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/sweep"
@@ -26,6 +27,16 @@ type look struct {
 type found struct {
 	covered map[push.Observation]bool
 	open    map[push.Observation]open
+	// exempt cannot run; doubted could not be read.
+	exempt  map[place]image.Runnability
+	doubted map[place]error
+}
+
+// place is a digest under a tag.
+type place struct {
+	repository push.Repository
+	tag        string
+	digest     image.Digest
 }
 
 // open is a push that was not covered.
@@ -34,7 +45,10 @@ type open struct {
 	source v1alpha1.PushSource
 }
 
-var _ sweep.Ledger = (*look)(nil)
+var (
+	_ sweep.Ledger   = (*look)(nil)
+	_ sweep.Examiner = (*look)(nil)
+)
 
 func newLook(entries []v1alpha1.ImageVerification, now func() time.Time) *look {
 	l := &look{index: ledger.NewIndex(now), found: map[types.UID]*found{}}
@@ -51,7 +65,8 @@ func (l *look) observe(e *v1alpha1.ImageVerification) { l.index.Handler().OnAdd(
 func (l *look) of(trigger types.UID) *found {
 	f := l.found[trigger]
 	if f == nil {
-		f = &found{covered: map[push.Observation]bool{}, open: map[push.Observation]open{}}
+		f = &found{covered: map[push.Observation]bool{}, open: map[push.Observation]open{},
+			exempt: map[place]image.Runnability{}, doubted: map[place]error{}}
 		l.found[trigger] = f
 	}
 	return f
@@ -69,6 +84,20 @@ func (l *look) Record(_ context.Context, trigger *v1alpha1.ImageTrigger, p push.
 	defer l.mu.Unlock()
 	l.of(trigger.UID).open[o] = open{p, source}
 	return ledger.Result{Outcome: ledger.Unchanged}, nil
+}
+
+// Exempted implements sweep.Examiner.
+func (l *look) Exempted(trigger *v1alpha1.ImageTrigger, a sweep.Artefact) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(trigger.UID).exempt[place{a.Repository, a.Tag, a.Digest}] = a.Why
+}
+
+// Doubted implements sweep.Examiner.
+func (l *look) Doubted(trigger *v1alpha1.ImageTrigger, p push.Push, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(trigger.UID).doubted[place{p.Repository, p.Tag, p.Digest}] = err
 }
 
 // noting notes what is covered.

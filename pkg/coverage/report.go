@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 )
 
@@ -31,8 +32,11 @@ type Report struct {
 	Recovered int `json:"recovered"`
 	Gap       int `json:"gap"`
 	Doubled   int `json:"doubled"`
+	// Artefacts are shown besides and exempt: their content proves that they cannot run.
+	Artefacts int `json:"artefacts"`
 
-	// Uncovered and DoubledRuns are known to Verify alone.
+	// Exempt, Uncovered and DoubledRuns are known to Verify alone.
+	Exempt      []Exempt    `json:"exempt,omitempty"`
 	Uncovered   []Uncovered `json:"uncovered,omitempty"`
 	DoubledRuns []Double    `json:"doubledRuns,omitempty"`
 	// Unknown says what could not be looked at, and why.
@@ -50,6 +54,15 @@ type Uncovered struct {
 	Entry   string `json:"entry,omitempty"`
 	Reason  Reason `json:"reason"`
 	Message string `json:"message,omitempty"`
+}
+
+// Exempt is a push of what cannot run.
+type Exempt struct {
+	Repository string `json:"repository"`
+	Tag        string `json:"tag"`
+	Digest     string `json:"digest"`
+	// Reason is why it cannot.
+	Reason image.Runnability `json:"reason"`
 }
 
 // Double is a PipelineRun too many.
@@ -80,7 +93,7 @@ func FromStatus(trigger *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerifica
 		return r
 	}
 	r.AsOf = last.FinishedAt.DeepCopy()
-	r.Pushes, r.Gap = int(last.Pushes), int(last.Gap)
+	r.Pushes, r.Gap, r.Artefacts = int(last.Pushes), int(last.Gap), int(last.Artefacts)
 	r.Covered = r.Pushes - r.Gap
 	c := meta.FindStatusCondition(trigger.Status.Conditions, v1alpha1.ConditionSwept)
 	switch {
@@ -117,6 +130,9 @@ func (r *Report) order() {
 	})
 	slices.SortFunc(r.DoubledRuns, func(a, b Double) int {
 		return cmp.Or(cmp.Compare(a.Entry, b.Entry), cmp.Compare(a.PipelineRun, b.PipelineRun))
+	})
+	slices.SortFunc(r.Exempt, func(a, b Exempt) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Digest, b.Digest))
 	})
 	slices.Sort(r.Unknown)
 	r.Unknown = slices.Compact(r.Unknown)

@@ -123,6 +123,7 @@ func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *
 		return r, err
 	}
 	v.addOpen(f, &r)
+	r.addExempt(f)
 	v.addDoubles(t, &r)
 	r.order()
 	return r, nil
@@ -244,11 +245,23 @@ func (v *verifier) addOpen(f *found, r *Report) {
 			continue
 		}
 		r.Pushes++
-		r.uncover(o, "", finding{NotRecorded, ""})
+		message := ""
+		if err := f.doubted[place{o.Repository, o.Tag, o.Digest}]; err != nil {
+			message = fmt.Sprintf("it may be a signature or the like, which could not be read: %v", err)
+		}
+		r.uncover(o, "", finding{NotRecorded, message})
 	}
 	if existing > 0 {
 		r.Unknown = append(r.Unknown, fmt.Sprintf("%d tags of registries whose first sweep is not complete: it is not known whether they were pushed since the trigger was made", existing))
 	}
+}
+
+// addExempt counts what cannot run.
+func (r *Report) addExempt(f *found) {
+	for at, why := range f.exempt {
+		r.Exempt = append(r.Exempt, Exempt{Repository: at.repository.Name, Tag: at.tag, Digest: at.digest.String(), Reason: why})
+	}
+	r.Artefacts = len(r.Exempt)
 }
 
 func (r *Report) uncover(o push.Observation, entry string, f finding) {

@@ -59,6 +59,10 @@ func oldTar(signed bool) []byte {
 // Whatever a runtime unpacks or mounts may be an archive; a payload is none.
 func TestMayBeArchive(t *testing.T) {
 	statement := []byte(`{"_type":"https://in-toto.io/Statement/v1"}` + strings.Repeat(" ", 4000))
+	noise := make([]byte, 1500)
+	for i := range noise {
+		noise[i] = byte(i*i*i>>3 ^ i*31 | 1)
+	}
 	deep := statement
 	for range 6 {
 		deep = gzipped(t, deep)
@@ -84,6 +88,7 @@ func TestMayBeArchive(t *testing.T) {
 		{"nothing under gzip", gzipped(t, nil), true},
 		{"a tar under gzip twice", gzipped(t, gzipped(t, tarOf(t, tar.FormatUSTAR, "bin/sh"))), true},
 		{"gzip that breaks off", gzipped(t, statement)[:20], true},
+		{"gzip that breaks off after a part of a payload", gzipped(t, noise)[:600], true},
 		{"gzip in gzip without an end", deep, true},
 		{"zstd", []byte("\x28\xb5\x2f\xfd rest"), true},
 		{"a skippable frame of zstd", []byte("\x5a\x2a\x4d\x18 rest"), true},

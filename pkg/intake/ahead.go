@@ -25,6 +25,8 @@ type reads struct {
 	mu     sync.Mutex
 	images map[image.Digest]*answer[Image]
 	rights map[Account]*answer[bool]
+	// away are the hosts that did not answer, which are not asked again.
+	away map[string]error
 }
 
 func newReads(c Cluster, object apiserver.Object) *reads {
@@ -32,6 +34,7 @@ func newReads(c Cluster, object apiserver.Object) *reads {
 		cluster: c, object: object,
 		images: map[image.Digest]*answer[Image]{},
 		rights: map[Account]*answer[bool]{},
+		away:   map[string]error{},
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *counting) Image(_ context.Context, d image.Digest) (Image, error) {
 		panic("a bug")
 	}
 	c.contents[d]++
-	return Image{Content: image.Content{Kind: image.ContentImage, ConfigType: d.Hex()[:2]}}, nil
+	return Image{Runs: true, Facts: &v1alpha1.ImageFacts{Base: d.Hex()[:2]}}, nil
 }
 
 func (c *counting) MayGet(_ context.Context, a Account, namespace, name string) (bool, error) {
@@ -101,7 +101,7 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 				wanted = many[49]
 			}
 			got, err := r.what(t.Context(), wanted)
-			if diff := cmp.Diff(Image{Content: image.Content{Kind: image.ContentImage, ConfigType: wanted.Hex()[:2]}}, got); diff != "" || err != nil {
+			if diff := cmp.Diff(Image{Runs: true, Facts: &v1alpha1.ImageFacts{Base: wanted.Hex()[:2]}}, got); diff != "" || err != nil {
 				t.Errorf("Image (-want +got), error %v:\n%s", err, diff)
 			}
 			account := Account{Namespace: "team", Name: test.findings[len(test.findings)-1].trigger.Spec.ServiceAccountName}

@@ -12,11 +12,8 @@ import (
 	"github.com/revet-dev/revet/pkg/selector"
 )
 
-// The bounds of what is remembered, in entries of about 200 bytes.
-const (
-	maxExempt = 16384
-	maxTold   = 8192
-)
+// maxTold bounds what is remembered of what was told, in entries of about 200 bytes.
+const maxTold = 8192
 
 // Dependencies are what an Intake works with.
 type Dependencies struct {
@@ -41,15 +38,9 @@ type Intake struct {
 	Dependencies
 	locks locks
 	// exempt remembers what cannot run, so that it costs no request again.
-	exempt *memory[exemption]
+	exempt *push.Exemptions
 	// told remembers what was logged and counted.
 	told *memory[telling]
-}
-
-// exemption is by tag too: what makes a payload an attachment is both.
-type exemption struct {
-	tag    string
-	digest image.Digest
 }
 
 // telling identifies a skip or a failure that is logged and counted once.
@@ -66,14 +57,9 @@ func New(d Dependencies) *Intake {
 	d.Cluster = newTrusting(d.Cluster, d.Now)
 	return &Intake{
 		Dependencies: d,
-		exempt:       newMemory[exemption](maxExempt),
+		exempt:       push.NewExemptions(),
 		told:         newMemory[telling](maxTold),
 	}
-}
-
-// Runnable answers from memory only; what is not known is runnable.
-func (i *Intake) Runnable(tag string, d image.Digest) bool {
-	return !i.exempt.has(exemption{tag, d})
 }
 
 // finding is what one trigger is to be told of one repository.
@@ -86,7 +72,7 @@ type finding struct {
 // not cover for one trigger. It uses caches only.
 func (i *Intake) compare(t *Trigger, s push.Stream, tags selector.Tags) finding {
 	known := ledger.Bounded(i.Ledger.Known(t.ImageTrigger, s.Repository), t.selector.AdmitTime, t.Status.HistoryHorizon)
-	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i)}
+	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i.exempt)}
 }
 
 // tellSkips counts and logs each skipped item once: a hostile tag stays in its
@@ -112,6 +98,15 @@ func (i *Intake) tellTrigger(ctx context.Context, t *Trigger, r push.Repository,
 	i.Log.Warn(message, zap.String("reason", reason), zap.String("repository", r.Name),
 		zap.String("trigger", t.Name), zap.String("namespace", t.Namespace),
 		zap.String("serviceAccount", t.account().Name), zap.Error(err))
+}
+
+// tellUnknown logs once for a digest that it could not be read what it is.
+func (i *Intake) tellUnknown(t *Trigger, p push.Push, reason string, err error) {
+	if !i.told.add(telling{repository: p.Repository, trigger: string(t.UID), digest: p.Digest, reason: reason}) {
+		return
+	}
+	i.Log.Warn("it cannot be read whether a push can run; it is recorded", zap.String("reason", reason), zap.String("push", key(p)),
+		zap.String("trigger", t.Name), zap.String("namespace", t.Namespace), zap.Error(err))
 }
 
 // key is a push for people: repository:tag@digest time.

@@ -178,10 +178,15 @@ func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *ta
 		return false
 	}
 	read := i.read(ctx, at, t.account(), l)
-	if !i.readable(ctx, t, at, read.refusal, read.err, c) {
-		return false
+	switch {
+	case read.refusal == TagGone, read.refusal == "" && read.err != nil:
+		return i.readable(ctx, t, at, read.refusal, read.err, c)
+	case read.refusal != "":
+		i.tellUnknown(t, f.Pushes[0], string(read.refusal), read.err)
 	}
-	i.record(ctx, f, func(push.Push) (Image, error) { return Image{Content: read.Content}, nil }, v1alpha1.SourceWebhook, c)
+	i.record(ctx, f, func(_ *Trigger, p push.Push) (seen, error) {
+		return seen{exempt: i.exempt.Exempt(p.Digest, read.Content)}, nil
+	}, v1alpha1.SourceWebhook, c)
 	return true
 }
 

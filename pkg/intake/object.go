@@ -172,7 +172,7 @@ func (i *Intake) act(ctx context.Context, object apiserver.Object, state *Stream
 			i.tellTrigger(ctx, f.trigger, state.Stream.Repository, string(NotVisible), "trigger's account may not get the ImageStream", cure(f.trigger.account(), object))
 			continue
 		}
-		i.record(ctx, f, func(p push.Push) (Image, error) { return reads.what(ctx, p.Digest) }, v1alpha1.SourceEvent, &c)
+		i.record(ctx, f, func(t *Trigger, p push.Push) (seen, error) { return i.weigh(ctx, reads, t, p) }, v1alpha1.SourceEvent, &c)
 	}
 	if !news {
 		return done(streamKind, NothingNew)

@@ -23,11 +23,15 @@ type StreamState struct {
 	Stream push.Stream
 }
 
-// Image is what was read of a digest.
+// Image is what the Image object of a digest shows. Anybody may have written it, so
+// that it may only make more be looked at.
 type Image struct {
-	Content image.Content
+	// Runs is true if it shows an image that runs: that is believed. Otherwise only
+	// the registry can tell.
+	Runs bool
 	// Facts are handed on with the push, so that they need not be read again.
-	// They are nil where that read does not tell all: for an index.
+	// They are nil where that read does not tell all: for an index, or for what is
+	// not shown to run.
 	Facts *v1alpha1.ImageFacts
 }
 
@@ -36,7 +40,7 @@ type Image struct {
 type Cluster interface {
 	// Stream returns nil for an ImageStream that is not there.
 	Stream(ctx context.Context, namespace, name string) (*StreamState, error)
-	// Image returns what the Image object of a digest tells; the zero value if
+	// Image returns what the Image object of a digest shows; the zero value if
 	// there is none.
 	Image(ctx context.Context, d image.Digest) (Image, error)
 	// MayGet reports whether an account may get an ImageStream.

@@ -61,9 +61,19 @@ func (c *tally) result() Result {
 	}
 }
 
+// reader tells what is known of a push before it is recorded.
+type reader func(*Trigger, push.Push) (seen, error)
+
+// seen is what was read of a push. The zero value is nothing, which is recorded.
+type seen struct {
+	// exempt: its content proves that it cannot run.
+	exempt bool
+	facts  *v1alpha1.ImageFacts
+}
+
 // record writes the pushes that can run. One that fails does not stop the rest.
 // Pushes of one digest, which are one entry, are written one after another.
-func (i *Intake) record(ctx context.Context, f finding, read func(push.Push) (Image, error), source v1alpha1.PushSource, c *tally) {
+func (i *Intake) record(ctx context.Context, f finding, read reader, source v1alpha1.PushSource, c *tally) {
 	most := i.RecordConcurrency
 	if most == 0 {
 		most = recordConcurrency
@@ -106,19 +116,18 @@ func byDigest(all []push.Push) [][]push.Push {
 	return groups
 }
 
-func (i *Intake) recordOne(ctx context.Context, t *Trigger, p push.Push, read func(push.Push) (Image, error), source v1alpha1.PushSource, c *tally) {
-	img, err := read(p)
+func (i *Intake) recordOne(ctx context.Context, t *Trigger, p push.Push, read reader, source v1alpha1.PushSource, c *tally) {
+	seen, err := read(t, p)
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	if !img.Content.Runnable() {
-		i.exempt.add(exemption{p.Tag, p.Digest})
+	if seen.exempt {
 		i.tellSkips(ctx, []push.Skip{{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Reason: push.NotRunnable}})
 		return
 	}
 	now := i.Now()
-	result, err := i.Ledger.RecordImage(ctx, t.ImageTrigger, p, img.Facts, source, now)
+	result, err := i.Ledger.RecordImage(ctx, t.ImageTrigger, p, seen.facts, source, now)
 	if reason := permanent(err); reason != "" {
 		i.tellTrigger(ctx, t, p.Repository, reason, "push cannot be recorded", err)
 		return

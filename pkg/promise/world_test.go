@@ -167,7 +167,27 @@ var (
 	sweepMetrics  = func() *sweep.Metrics { m, err := sweep.NewMetrics(noop.Meter{}); must(err); return m }()
 )
 
-// content is what the Image object of a digest tells.
+// shown is what the Image objects, which anybody may write first, show of digests: of
+// many an image that it is an artefact.
+func shown(d image.Digest) (runs bool) {
+	return d.String() != digestOf(artefact) && d.Hex()[63]%2 == 0
+}
+
+// imageRegistry is what any registry has under a digest, as receivers read it.
+type imageRegistry struct{ intake.Registry }
+
+func (imageRegistry) Content(_ context.Context, ref image.Reference, _ intake.Account) (image.Content, intake.Refusal, error) {
+	return content(ref.Digest()), "", nil
+}
+
+// sweptRegistry is the same, as sweeps read it.
+type sweptRegistry struct{ sweep.Registry }
+
+func (sweptRegistry) Content(_ context.Context, ref image.Reference, _ sweep.Account) (image.Content, error) {
+	return content(ref.Digest()), nil
+}
+
+// content is what the bytes of a digest tell.
 func content(d image.Digest) image.Content {
 	c := image.Content{Kind: image.ContentImage}
 	if d.String() == digestOf(artefact) {
@@ -183,7 +203,7 @@ func (w *world) newReceiver(i int) *receiver {
 		r.triggers.Handler().OnAdd(t, true)
 	}
 	r.in = intake.New(intake.Dependencies{
-		Triggers: r.triggers, Namespaces: r, Cluster: r, Ledger: broken{ledger.New(w.storage, r.watch.index), w.sabotage.known},
+		Triggers: r.triggers, Namespaces: r, Cluster: r, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, r.watch.index), w.sabotage.known},
 		Metrics: intakeMetrics, Log: zap.NewNop(), Now: w.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
 	})
 	return r
@@ -202,9 +222,9 @@ func (r *receiver) Stream(_ context.Context, _, name string) (*intake.StreamStat
 	return &intake.StreamState{Labels: is.Labels, Stream: apiserver.Stream(is)}, nil
 }
 
-// Content implements intake.Cluster.
+// Image implements intake.Cluster.
 func (r *receiver) Image(_ context.Context, d image.Digest) (intake.Image, error) {
-	return intake.Image{Content: content(d)}, nil
+	return intake.Image{Runs: shown(d)}, nil
 }
 
 // MayGet implements intake.Cluster.
@@ -227,7 +247,7 @@ func (w *world) shows(name string) *imagev1.ImageStream {
 func (w *world) newSweeper() *sweeper {
 	s := &sweeper{world: w, watch: w.storage.watch(w.now), done: make(chan types.NamespacedName, 16)}
 	s.sweeper, s.stop = startSweeper(sweep.Dependencies{
-		Cluster: s, Images: s, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
+		Cluster: s, Images: s, Registry: sweptRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: w.now, Done: func(k types.NamespacedName) { s.done <- k },
 	})
 	return s
@@ -275,9 +295,9 @@ func (s *sweeper) MayGet(context.Context, sweep.Account, string, string) (bool, 
 	return true, nil
 }
 
-// Content implements sweep.Images.
-func (s *sweeper) Content(_ context.Context, d image.Digest) (image.Content, error) {
-	return content(d), nil
+// ShowsImage implements sweep.Images.
+func (s *sweeper) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
+	return shown(d), nil
 }
 
 // unaware reports whether a process may take a deleted entry for one that is there.

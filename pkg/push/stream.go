@@ -58,10 +58,10 @@ type Known interface {
 }
 
 // Runnable answers whether a digest can run as a container. It is asked only
-// for items that would be pushes, and answers true where nothing is known:
-// a name alone never exempts an image.
+// for items that would be pushes, and answers true where nothing is known: see
+// Exemptions.
 type Runnable interface {
-	Runnable(tag string, d image.Digest) bool
+	Runnable(d image.Digest) bool
 }
 
 // Result is what Detect found, in the order of the stream's tags, history
@@ -110,7 +110,7 @@ func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 		if known.Covers(o) {
 			continue
 		}
-		if !runnable.Runnable(o.Tag, digest) {
+		if !runnable.Runnable(digest) {
 			r.skip(s, tag, digest, NotRunnable)
 			continue
 		}

@@ -49,7 +49,7 @@ func stream(tags ...push.Tag) push.Stream {
 // everything runs; nothing else is asked of a digest in these tests.
 type everything struct{}
 
-func (everything) Runnable(string, image.Digest) bool { return true }
+func (everything) Runnable(image.Digest) bool { return true }
 
 // lines prints pushes so that a test row can spell them out.
 func lines(r push.Result) []string {
@@ -159,8 +159,8 @@ func TestPushIsWhole(t *testing.T) {
 // asked notes which digests it is asked about, and lets none run.
 type asked struct{ about []string }
 
-func (a *asked) Runnable(tag string, d image.Digest) bool {
-	a.about = append(a.about, tag+"@"+d.Hex()[:1])
+func (a *asked) Runnable(d image.Digest) bool {
+	a.about = append(a.about, d.Hex()[:1])
 	return false
 }
 
@@ -170,7 +170,7 @@ func TestRunnableIsAskedOnlyOfPushes(t *testing.T) {
 	memory.Remember(stream(tag("latest", item("a", 1))))
 	a := &asked{}
 	r := push.Detect(stream(tag("latest", item("a", 1)), tag("x.sig", item("b", 2))), &memory, a)
-	if diff := cmp.Diff([]string{"x.sig@b"}, a.about); diff != "" {
+	if diff := cmp.Diff([]string{"b"}, a.about); diff != "" {
 		t.Errorf("asked about (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{`skip NotRunnable "x.sig"`}, lines(r)); diff != "" {
@@ -226,4 +226,46 @@ func FuzzDetect(f *testing.F) {
 			t.Errorf("the same state gives %+v again", again.Pushes)
 		}
 	})
+}
+
+// What is exempt is proven by content alone, remembered with its reason, and bounded.
+func TestExemptions(t *testing.T) {
+	e := push.NewExemptions()
+	artefact := image.Content{Kind: image.ContentImage, OtherConfig: true}
+	for _, test := range []struct {
+		name    string
+		of      string
+		content image.Content
+		why     image.Runnability
+	}{
+		{"an artefact", "a", artefact, image.NoImageConfig},
+		{"no archive", "b", image.Content{Kind: image.ContentImage, NoArchive: true}, image.NoArchive},
+		{"a list of artefacts", "c", image.Content{Kind: image.ContentIndex, Children: []image.Content{artefact}, Complete: true}, image.NoRunnableChild},
+		{"a list that was not read whole", "d", image.Content{Kind: image.ContentIndex, Children: []image.Content{artefact}}, ""},
+		{"an image", "e", image.Content{Kind: image.ContentImage}, ""},
+		{"what was not read", "f", image.Content{}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := digest(test.of)
+			if got := e.Exempt(d, test.content); got != (test.why != "") || e.Runnable(d) == got {
+				t.Errorf("exempt %t, and then runnable %t", got, e.Runnable(d))
+			}
+			if got := e.Why(d); got != test.why {
+				t.Errorf("exempt as %q, want %q", got, test.why)
+			}
+		})
+	}
+	for n := range 70000 {
+		d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", n+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Exempt(d, artefact)
+		if e.Runnable(digest("a")) {
+			t.Fatalf("what is asked for again and again was forgotten after %d", n)
+		}
+	}
+	if !e.Runnable(digest("b")) {
+		t.Error("what is long past is remembered: it is not bounded")
+	}
 }

@@ -27,12 +27,13 @@ type Client struct {
 	transport http.RoundTripper
 	rests     *rests
 	pace      *pace
+	proven    *proven
 }
 
 // New returns a client. It keeps connections, which registries ask to be left
-// alone, and nothing else; so there should be one of it.
+// alone, and what it proved of digests, and nothing else; so there should be one of it.
 func New(policy Policy) *Client {
-	return &Client{policy: policy, rests: newRests(), transport: &http.Transport{
+	return &Client{policy: policy, rests: newRests(), proven: newProven(), transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSHandshakeTimeout:   dialTimeout,

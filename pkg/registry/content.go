@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,6 +20,7 @@ import (
 const (
 	maxListed  = 1024    // children of an index, up to the first that can run
 	maxProof   = 4 << 20 // bytes of them, and of layers, together
+	leastProof = 4 << 10 // what a read counts at least, as it is a request
 	maxSniffed = 512     // of a blob that an index declares to be no manifest
 )
 
@@ -27,6 +29,7 @@ type reader struct {
 	repository name.Repository
 	puller     *remote.Puller
 	left       int64 // of maxProof
+	proven     *proven
 }
 
 func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*reader, error) {
@@ -38,7 +41,7 @@ func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*r
 	if err != nil {
 		return nil, err
 	}
-	return &reader{repository, puller, maxProof}, nil
+	return &reader{repository, puller, maxProof, c.proven}, nil
 }
 
 // Content returns what tells whether a digest can run: of its manifest, of a
@@ -53,6 +56,12 @@ func (c *Client) Content(ctx context.Context, ref image.Reference, as Account) (
 	m, err := r.manifest(ctx, ref.Digest())
 	if err != nil {
 		return image.Content{}, classify(ref.String(), err)
+	}
+	// What takes too long is not known, and the caller has time left to say so.
+	if deadline, ok := ctx.Deadline(); ok {
+		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+		ctx = half
 	}
 	return r.content(ctx, m, maxDepth), nil
 }
@@ -97,11 +106,16 @@ func (r *reader) children(ctx context.Context, m manifest, depth int) image.Cont
 // child decides what an index names. What it declares to be no manifest may be
 // one all the same, and is a blob only if the registry does not have it as one.
 func (r *reader) child(ctx context.Context, d image.Descriptor, depth int) image.Content {
+	if content, ok := r.proven.get(d.Digest); ok {
+		return content
+	}
 	m, err := r.manifest(ctx, d.Digest)
 	switch {
 	case err == nil:
 		r.left -= int64(len(m.raw))
-		return r.content(ctx, m, depth)
+		content := r.content(ctx, m, depth)
+		r.proven.put(d.Digest, content)
+		return content
 	case reason(err) == NotFound && !d.NamesManifest():
 		return r.blob(ctx, d)
 	default:
@@ -121,7 +135,7 @@ func (r *reader) blob(ctx context.Context, d image.Descriptor) image.Content {
 	if err != nil {
 		return image.Content{}
 	}
-	r.left -= int64(len(begin))
+	r.left -= leastProof
 	if image.NoJSONObject(begin) {
 		return image.Content{Kind: image.ContentBlob}
 	}
@@ -160,7 +174,7 @@ func (r *reader) manifest(ctx context.Context, d image.Digest) (manifest, error)
 // proof is an image.Read within what is left of maxProof.
 func (r *reader) proof(ctx context.Context, _ image.Kind, d image.Descriptor, limit int64) ([]byte, error) {
 	raw, err := r.read(ctx, d.Digest, min(limit, r.left))
-	r.left -= int64(len(raw))
+	r.left -= max(int64(len(raw)), leastProof)
 	return raw, err
 }
 

@@ -3,12 +3,14 @@ package registry_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -298,5 +300,60 @@ func TestFactsOfIndexes(t *testing.T) {
 				t.Errorf("facts (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A list that is pushed again with one more costs what is new in it; what is not
+// proven is asked for again.
+func TestWhatIsProvenIsNotReadAgain(t *testing.T) {
+	s := newDepot()
+	all := s.artefacts(t, 100)
+	first := s.index(t, all...)
+	second := s.index(t, append(all, s.artefact(t, "new"), s.image(t, "linux", tarLayer, make([]byte, 1<<20)))...)
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	c := registry.New(plain(host))
+	for _, want := range []struct {
+		root     object
+		runs     bool
+		requests int
+	}{{first, false, 101}, {second, true, 3}, {second, true, 2}, {first, false, 1}} {
+		d, err := image.ParseDigest(want.root["digest"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.asked = nil
+		got, err := c.Content(t.Context(), repository(t, host+"/shop/web").At(d), shop)
+		if err != nil || got.Runnable() != want.runs || len(s.asked) != want.requests {
+			t.Errorf("it runs: %t, after %d requests, %v; want %t after %d", got.Runnable(), len(s.asked), err, want.runs, want.requests)
+		}
+	}
+}
+
+// A registry that does not answer for the children leaves its caller the time to
+// record what is not known.
+func TestContentLeavesTimeToItsCaller(t *testing.T) {
+	s := newDepot()
+	child := s.artefact(t, "a")
+	root := s.index(t, child)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, child["digest"].(string)) {
+			<-r.Context().Done()
+			return
+		}
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	d, err := image.ParseDigest(root["digest"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	got, err := registry.New(plain(host)).Content(ctx, repository(t, host+"/shop/web").At(d), shop)
+	if err != nil || !got.Runnable() || ctx.Err() != nil {
+		t.Errorf("got %+v, %v, and the caller's time: %v", got, err, ctx.Err())
 	}
 }

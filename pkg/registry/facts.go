@@ -111,11 +111,11 @@ func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, lab
 	if m.unknown != nil || m.IsIndex() {
 		return nil // an index in an index is not added up
 	}
+	if !content.Runnable() || d.Platform.NoHost() {
+		return nil // an attestation or the like, which is no part of what runs
+	}
 	f.Image.Layers += layersOf(m)
 	f.Image.Size = image.AddSize(f.Image.Size, sizeOf(m))
-	if !content.Runnable() || d.Platform.NoHost() {
-		return nil // an attestation: it counts by size, and has no platform or labels
-	}
 	own, err := r.facts(ctx, m, labelNames)
 	if err != nil {
 		return err

@@ -147,15 +147,10 @@ func restarting(read func(next string) (string, error)) error {
 	}
 }
 
-// Content implements Images. The children of an index are read only where it is for
-// no platform, as the list of an image's reports is; that another cannot run is
-// found by who runs it, and reads them anyway.
-func (l *Live) Content(ctx context.Context, d image.Digest) (image.Content, error) {
+// ShowsImage implements Images.
+func (l *Live) ShowsImage(ctx context.Context, d image.Digest) (bool, error) {
 	img, err := l.image(ctx, d.String())
-	if err != nil || img == nil {
-		return image.Content{}, err
-	}
-	return apiserver.ReadContent(img, func(child string) (*imagev1.Image, error) { return l.image(ctx, child) })
+	return err == nil && img != nil && apiserver.Runs(img), err
 }
 
 // image returns nil if there is no such Image.

@@ -4,44 +4,7 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/revet-dev/revet/pkg/image"
 )
-
-// maxExempt bounds what is remembered of what cannot run, at about 200 bytes each.
-const maxExempt = 32768
-
-// exemptions remembers, by tag and digest, what was read and cannot run, so that
-// a signature costs one request and not one in each sweep. What is not known is
-// runnable. When it is full it forgets all, which costs reading again.
-type exemptions struct {
-	mu  sync.Mutex
-	set map[exemption]struct{}
-}
-
-type exemption struct {
-	tag    string
-	digest image.Digest
-}
-
-func newExemptions() *exemptions { return &exemptions{set: map[exemption]struct{}{}} }
-
-// Runnable answers from memory only.
-func (e *exemptions) Runnable(tag string, d image.Digest) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	_, exempt := e.set[exemption{tag, d}]
-	return !exempt
-}
-
-func (e *exemptions) add(tag string, d image.Digest) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.set) >= maxExempt {
-		clear(e.set)
-	}
-	e.set[exemption{tag, d}] = struct{}{}
-}
 
 const (
 	// accessTrust is how long an answer about an account is believed.

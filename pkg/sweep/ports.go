@@ -42,11 +42,12 @@ type Cluster interface {
 // ErrNoStreams means that the cluster does not know ImageStreams.
 var ErrNoStreams = errors.New("this cluster has no ImageStreams")
 
-// Images tells what a digest is.
+// Images tells what the Image objects of digests show. Anybody may have written
+// them, so that they may only make more be looked at.
 type Images interface {
-	// Content returns what the Image object of a digest tells; the zero value if
-	// there is none.
-	Content(ctx context.Context, d image.Digest) (image.Content, error)
+	// ShowsImage reports whether the Image object of a digest shows an image that runs; if
+	// not, or if there is none, only the registry can tell.
+	ShowsImage(ctx context.Context, d image.Digest) (bool, error)
 }
 
 // Registry reads from registries with an account's credentials. An error that is
@@ -88,7 +89,23 @@ func (e *PutOff) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *PutOff) Unwrap() error { return e.Err }
 
-// Ledger is what is covered, and what covers.
+// Artefact is a push that is exempt, and why.
+type Artefact struct {
+	Repository push.Repository
+	Tag        string
+	Digest     image.Digest
+	Why        image.Runnability
+}
+
+// Examiner is a Ledger that is told what sweeps find out of pushes, too.
+type Examiner interface {
+	// Exempted is told of what is exempt.
+	Exempted(trigger *v1alpha1.ImageTrigger, a Artefact)
+	// Doubted is told of what could not be read, before it is recorded.
+	Doubted(trigger *v1alpha1.ImageTrigger, p push.Push, err error)
+}
+
+// Ledger is what is covered, and what covers. It may be an Examiner.
 type Ledger interface {
 	// Known may be asked for what a tag ever had too: see Seen.
 	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known

@@ -189,34 +189,44 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 	}
 	known := s.Ledger.Known(t.trigger, stream.Repository)
 	counted := &counting{Known: known}
-	found := push.Detect(stream, counted, s.exempt).Pushes
-	place := r.String() + ":" + tag
+	result := push.Detect(stream, counted, s.exempt)
+	found, place := result.Pushes, r.String()+":"+tag
 	if len(found) == 0 {
-		if counted.covered > 0 {
+		switch {
+		case counted.covered > 0:
 			t.tally.show(place, shown{pushes: 1})
+		case len(exempted(result.Skips)) > 0:
+			t.tally.show(place, s.exempted(t, stream.Repository, tag, claimed))
 		}
 		return nil
 	}
 	// The header's digest is a claim until it is recomputed from the bytes.
 	content, err := s.Registry.Content(ctx, r.At(claimed), t.account)
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		t.tally.show(place, shown{pushes: 1, gap: 1})
 		return fmt.Errorf("reading %q: %w", r.At(claimed), err)
 	}
-	if !content.Runnable() {
-		s.exempt.add(tag, claimed)
+	if s.exempt.Exempt(claimed, content) {
+		t.tally.show(place, s.exempted(t, stream.Repository, tag, claimed))
 		return nil
 	}
 	source := sourceOf(t.trigger, baselines, r, tag)
 	if k, ok := known.(remembering); ok && k.Seen(tag) {
 		source = v1alpha1.SourceSweep // the ledger had another head of it
 	}
-	seen := shown{pushes: 1}
-	if !s.record(ctx, t, found[0], source) {
-		seen.gap = 1
+	if err != nil {
+		t.tally.show(place, s.recordUnread(ctx, t, found[0], source, err))
+		return nil
 	}
-	t.tally.show(place, seen)
+	t.tally.show(place, s.recorded(ctx, t, found[0], source))
 	return nil
+}
+
+// unreadable reports whether a registry shows a digest and does not let it be read.
+// Whoever runs it finds out what it is. One that is gone is not there to be run.
+func unreadable(err error) bool {
+	var refusal *Refusal
+	return errors.As(err, &refusal) && refusal.Reason != "NotFound"
 }
 
 // remembering is what a ledger's Known may answer too: whether it has any push of

@@ -22,6 +22,9 @@ type fakeRegistry struct {
 	refuse map[string]error
 	// heads counts the tags that were asked for.
 	heads int
+	// contents counts the digests that were read, and artefact tells which cannot run.
+	contents int
+	artefact func(image.Digest) bool
 }
 
 func (f *fakeRegistry) set(repository, tag string, d int) {
@@ -65,8 +68,14 @@ func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _
 	return f.tags[r.String()][tag], f.refuse[r.String()+":"+tag]
 }
 
-func (f *fakeRegistry) Content(context.Context, image.Reference, Account) (image.Content, error) {
-	return image.Content{}, nil
+func (f *fakeRegistry) Content(_ context.Context, ref image.Reference, _ Account) (image.Content, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.contents++
+	if err := f.refuse["content"]; err != nil {
+		return image.Content{}, err
+	}
+	return image.Content{Kind: image.ContentImage, OtherConfig: f.artefact(ref.Digest())}, nil
 }
 
 const (

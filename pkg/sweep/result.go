@@ -43,6 +43,8 @@ type Result struct {
 	// how many of these the ledger did not cover in the end.
 	Pushes int32
 	Gap    int32
+	// Artefacts is how many more are shown that cannot run, and so are exempt.
+	Artefacts int32
 	// Reason is empty if everything was seen; Message then is too.
 	Reason  string
 	Message string
@@ -61,6 +63,7 @@ func (r *Result) add(part Result) {
 	r.Recovered += part.Recovered
 	r.Pushes += part.Pushes
 	r.Gap += part.Gap
+	r.Artefacts += part.Artefacts
 	r.Retry = r.Retry || part.Retry
 	if part.NotBefore.After(r.NotBefore) {
 		r.NotBefore = part.NotBefore
@@ -82,6 +85,8 @@ type target struct {
 	resting *resting
 	// respecified: the sweep before was of another spec.
 	respecified bool
+	// doubtful are pushes that no Image object shows to run, once each.
+	doubtful *doubtful
 }
 
 func newTarget(trigger *v1alpha1.ImageTrigger) (*target, error) {
@@ -100,7 +105,7 @@ func newTarget(trigger *v1alpha1.ImageTrigger) (*target, error) {
 // by two loops, each with a count of its own.
 func (t *target) begin(now time.Time) *target {
 	part := *t
-	part.started, part.tally = now, &tally{}
+	part.started, part.tally, part.doubtful = now, &tally{}, &doubtful{}
 	return &part
 }
 
@@ -131,8 +136,8 @@ func (t *tally) saw(repository string) {
 	t.repositories[repository] = struct{}{}
 }
 
-// shown is what one stream, or one tag of a registry, shows.
-type shown struct{ pushes, gap int32 }
+// shown is what one stream, one push of it, or one tag of a registry shows.
+type shown struct{ pushes, gap, artefacts int32 }
 
 // show sets what a place shows. A list that begins again shows it twice, and the
 // later look counts.
@@ -197,6 +202,7 @@ func (t *tally) result() Result {
 	for _, s := range t.places {
 		r.Pushes += s.pushes
 		r.Gap += s.gap
+		r.Artefacts += s.artefacts
 	}
 	if t.first.reason != "" {
 		r.Reason, r.Retry, r.Message = t.first.reason, t.first.retry, t.first.err.Error()

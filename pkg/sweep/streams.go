@@ -45,6 +45,8 @@ func (s *Sweeper) passStreams(ctx context.Context, targets []*target) error {
 		}
 		namespaces = []string{""}
 	}
+	// What only registries can tell, which are asked slowly, keeps nothing else waiting.
+	defer s.resolveDoubts(ctx, targets)
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
 	for _, namespace := range namespaces {
@@ -84,10 +86,10 @@ func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels m
 		t.tally.saw(state.Stream.Repository.Name)
 		covered, found := s.detect(t, state.Stream, tags)
 		seen := shown{pushes: covered}
-		if len(found) > 0 {
-			seen.add(s.recordStream(ctx, t, state, found))
+		if artefacts := exempted(found.Skips); len(found.Pushes)+len(artefacts) > 0 {
+			seen.add(s.recordStream(ctx, t, state, found.Pushes, artefacts))
 		}
-		if seen.pushes > 0 {
+		if seen != (shown{}) {
 			t.tally.show(state.Stream.Repository.Name, seen)
 		}
 	}
@@ -95,10 +97,10 @@ func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels m
 
 // detect finds the pushes that the ledger does not cover, and counts those that it
 // does. It costs no request.
-func (s *Sweeper) detect(t *target, stream push.Stream, tags selector.Tags) (covered int32, found []push.Push) {
+func (s *Sweeper) detect(t *target, stream push.Stream, tags selector.Tags) (covered int32, found push.Result) {
 	counted := &counting{Known: s.Ledger.Known(t.trigger, stream.Repository)}
 	known := ledger.Bounded(counted, t.selector.AdmitTime, t.trigger.Status.HistoryHorizon)
-	found = push.Detect(stream.Only(tags.Admit), known, s.exempt).Pushes
+	found = push.Detect(stream.Only(tags.Admit), known, s.exempt)
 	return counted.covered, found
 }
 
@@ -117,15 +119,19 @@ func (c *counting) Covers(o push.Observation) bool {
 	return true
 }
 
-// recordStream records what is new in a stream, if the trigger may see it.
-func (s *Sweeper) recordStream(ctx context.Context, t *target, state *StreamState, found []push.Push) (seen shown) {
+// recordStream records what is new in a stream, and counts what is exempt, if the
+// trigger may see it.
+func (s *Sweeper) recordStream(ctx context.Context, t *target, state *StreamState, found []push.Push, artefacts []push.Skip) (seen shown) {
 	allowed, err := s.access.mayGet(ctx, t.account, state.Namespace, state.Name)
 	if err != nil {
 		t.tally.failed(err)
-		return shown{pushes: count(found), gap: count(found)}
+		return shown{pushes: count(len(found)), gap: count(len(found))}
 	}
 	if !allowed {
 		return shown{} // it sees only what its account may get
+	}
+	for _, a := range artefacts {
+		seen.add(s.exempted(t, a.Repository, a.Tag, a.Digest))
 	}
 	for _, p := range found {
 		seen.add(s.recordStreamPush(ctx, t, p))
@@ -133,17 +139,25 @@ func (s *Sweeper) recordStream(ctx context.Context, t *target, state *StreamStat
 	return seen
 }
 
+// recordStreamPush records what an Image object shows to run. What it does not is
+// left until the streams were read.
 func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) shown {
-	content, err := s.Images.Content(ctx, p.Digest)
-	if err != nil {
+	runs, err := s.Images.ShowsImage(ctx, p.Digest)
+	switch {
+	case err != nil:
 		t.tally.failed(fmt.Errorf("reading Image %q: %w", p.Digest, err))
 		return shown{pushes: 1, gap: 1}
-	}
-	if !content.Runnable() {
-		s.exempt.add(p.Tag, p.Digest)
+	case !runs:
+		t.doubtful.add(p)
 		return shown{}
+	default:
+		return s.recorded(ctx, t, p, v1alpha1.SourceSweep)
 	}
-	if !s.record(ctx, t, p, v1alpha1.SourceSweep) {
+}
+
+// recorded records a push, and says what is shown by it.
+func (s *Sweeper) recorded(ctx context.Context, t *target, p push.Push, source v1alpha1.PushSource) shown {
+	if !s.record(ctx, t, p, source) {
 		return shown{pushes: 1, gap: 1}
 	}
 	return shown{pushes: 1}
@@ -152,10 +166,11 @@ func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) 
 func (s *shown) add(more shown) {
 	s.pushes += more.pushes
 	s.gap += more.gap
+	s.artefacts += more.artefacts
 }
 
 // count is a number of pushes as the status holds it.
-func count(found []push.Push) int32 { return int32(min(len(found), 1<<30)) }
+func count(n int) int32 { return int32(min(n, 1<<30)) } //nolint:gosec // bounded in the same expression
 
 // pool bounds how many functions run at once.
 type pool struct {

@@ -53,6 +53,8 @@ type world struct {
 	asked int
 	// artefacts are digests that cannot run.
 	artefacts map[image.Digest]bool
+	// forged are digests whose Image objects hide that they run.
+	forged map[image.Digest]bool
 	// unreadable is a digest whose Image cannot be read.
 	unreadable image.Digest
 	// reads counts reads of Image objects.
@@ -65,8 +67,13 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, denied: map[string]bool{}, artefacts: map[image.Digest]bool{}, done: make(chan types.NamespacedName, 16),
+	w := &world{t: t, denied: map[string]bool{}, artefacts: map[image.Digest]bool{}, forged: map[image.Digest]bool{}, done: make(chan types.NamespacedName, 16),
 		registry: &fakeRegistry{tags: map[string]map[string]image.Digest{}, refuse: map[string]error{}}}
+	w.registry.artefact = func(d image.Digest) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.artefacts[d]
+	}
 	base := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.ImageVerification{}).Build()
 	w.client = interceptor.NewClient(base, interceptor.Funcs{Create: w.create, List: w.list})
@@ -119,18 +126,15 @@ func (w *world) list(ctx context.Context, c client.WithWatch, l client.ObjectLis
 	return c.List(ctx, l, opts...)
 }
 
-// Content implements Images.
-func (w *world) Content(_ context.Context, d image.Digest) (image.Content, error) {
+// ShowsImage implements Images.
+func (w *world) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
 	if d == w.unreadable && !d.IsZero() {
-		return image.Content{}, errors.New("etcd is away")
+		return false, errors.New("etcd is away")
 	}
-	if w.artefacts[d] {
-		return image.Content{Kind: image.ContentImage, OtherConfig: true}, nil
-	}
-	return image.Content{}, nil
+	return !w.artefacts[d] && !w.forged[d], nil
 }
 
 // sweep asks for a sweep and waits for its result.
@@ -209,6 +213,28 @@ func trigger(change ...func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
 
 func everywhere(t *v1alpha1.ImageTrigger) {
 	t.Spec.Images[0].ImageStreams.NamespaceSelector = &metav1.LabelSelector{}
+}
+
+// Property: what is exempt is read from its registry once, and counted each time, for
+// whom it may be shown to.
+func TestWhatIsExemptIsReadOnce(t *testing.T) {
+	w := newWorld(t, stream("team-a", "app", map[string][]item{"sig": {{2, 10}}, "other": {{2, 20}}}))
+	w.artefacts[digest(2)] = true
+	for n := range 3 {
+		if got := w.sweep(trigger()); got.Artefacts != 2 || got.Pushes != 0 || got.Gap != 0 {
+			t.Errorf("sweep %d: %+v, want two artefacts and nothing else", n, got)
+		}
+	}
+	if w.registry.contents > 2 {
+		t.Errorf("the registry was read %d times for one digest under two tags", w.registry.contents)
+	}
+	w.mu.Lock()
+	w.denied["team-a/"], w.denied["team-a/app"] = true, true
+	w.mu.Unlock()
+	w.sweeper.access = newAccess(NewLive(w.client), func() time.Time { return at(3600) })
+	if got := w.sweep(trigger()); got.Artefacts != 0 {
+		t.Errorf("a trigger that may not see the stream counts %d artefacts of it", got.Artefacts)
+	}
 }
 
 func TestSweepOfStreams(t *testing.T) {
@@ -296,7 +322,37 @@ func TestSweepOfStreams(t *testing.T) {
 			trigger: trigger(),
 			prepare: func(w *world) { w.artefacts[digest(2)] = true },
 			want:    []string{"team-a/app 01 v1@10 sweep"},
-			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1},
+			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1, Artefacts: 1},
+		},
+		{
+			name:    "what an Image object hides, though it runs",
+			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, "sig": {{2, 10}}})},
+			trigger: trigger(),
+			prepare: func(w *world) { w.forged[digest(1)], w.artefacts[digest(2)] = true, true },
+			want:    []string{"team-a/app 01 v1@10 sweep"},
+			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1, Artefacts: 1},
+		},
+		{
+			name:    "what a registry does not let be read",
+			streams: []client.Object{stream("team-a", "app", map[string][]item{"sig": {{2, 10}}})},
+			trigger: trigger(),
+			prepare: func(w *world) {
+				w.artefacts[digest(2)] = true
+				w.registry.refuse["content"] = &Refusal{Reason: "NotAllowed", Err: errors.New("not listed")}
+			},
+			want:   []string{"team-a/app 02 sig@10 sweep"},
+			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},
+		},
+		{
+			name:    "a registry that is away",
+			streams: []client.Object{stream("team-a", "app", map[string][]item{"sig": {{2, 10}}})},
+			trigger: trigger(),
+			prepare: func(w *world) {
+				w.artefacts[digest(2)] = true
+				w.registry.refuse["content"] = errors.New("connection refused")
+			},
+			want:   []string{"team-a/app 02 sig@10 sweep"},
+			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},
 		},
 		{
 			name:    "a hostile tag does not take others with it",
@@ -465,7 +521,7 @@ func (w *world) event(asked *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
 
 type runsAll struct{}
 
-func (runsAll) Runnable(string, image.Digest) bool { return true }
+func (runsAll) Runnable(image.Digest) bool { return true }
 
 func withoutSource(entries []string) []string {
 	var all []string

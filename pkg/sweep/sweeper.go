@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/push"
 )
 
 // Options bound what a sweep may cost.
@@ -60,7 +61,7 @@ type Sweeper struct {
 	Dependencies
 	options Options
 	began   time.Time
-	exempt  *exemptions
+	exempt  *push.Exemptions
 	access  *access
 	streams *queue
 	remote  *queue
@@ -90,7 +91,7 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 		Dependencies: d,
 		options:      o,
 		began:        d.Now(),
-		exempt:       newExemptions(),
+		exempt:       push.NewExemptions(),
 		access:       newAccess(d.Cluster, d.Now),
 		streams:      newQueue(),
 		remote:       newQueue(),

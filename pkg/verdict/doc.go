@@ -33,10 +33,14 @@
 //
 // # Retries
 //
-// Of the ways in which a run ends without a verdict a repetition can cure one:
-// RunFailed. It follows after 10 s, 30 s, 90 s, ... up to 5 min, each up to a
-// quarter later, spec.retries times, with the cause {Retry, the earlier run}; then
-// the entry ends as Error and says how many attempts were made. Not repeated are
+// Of the ways in which a run ends without a verdict a repetition can cure two:
+// RunFailed and SandboxUnavailable. It follows after 10 s, 30 s, 90 s, ... up to 5 min,
+// each up to a quarter later, spec.retries times, with the cause {Retry, the earlier
+// run}; then the entry ends as Error and says how many attempts were made. A step says
+// why it failed in its result "error"; if that begins with a word of the table
+// stepErrors that no repetition cures, such as ContentCorrupted or TooLarge, that word
+// is the reason and there is none. NotAnImage, said of the digest that was pushed, ends
+// the entry as Skipped, and covers further pushes as a verdict would. Not repeated either are
 // failed checks, which are a verdict; NoVerdict, BadVerdict, DigestMismatch and
 // NotSandboxed, which the same template and pipeline would give again;
 // Unconfirmed and Misnamed, which a repetition could double; and RunCancelled,

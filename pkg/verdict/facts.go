@@ -169,4 +169,6 @@ type Pod struct {
 	Waiting string
 	// Failure is what its first container that failed said; empty if none did.
 	Failure string
+	// Error is the result by which that container itself says why; empty if it did not.
+	Error string
 }

@@ -64,7 +64,7 @@ func Judge(digest image.Digest, requestedClass string, pr PipelineRun, pods []Po
 
 func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alpha1.Outcome, Reason, string) {
 	if !pr.Done || !pr.Succeeded {
-		return failed(pr, pods)
+		return failed(digest, pr, pods)
 	}
 	verdict := pr.Results[ResultVerdict]
 	switch verdict {
@@ -108,18 +108,28 @@ var cancelled = map[string]bool{"Cancelled": true, "CancelledRunningFinally": tr
 
 // failed says why a run failed: the PipelineRun only counts its tasks, so that
 // what the first failed step said comes first.
-func failed(pr PipelineRun, pods []Pod) (v1alpha1.Outcome, Reason, string) {
-	message := note(pr.Reason, pr.Message)
-	for _, p := range pods {
-		if p.Failure != "" {
-			message = fmt.Sprintf("%s (%s)", image.Cut(p.Failure, maxMessage/2), message)
-			break
+func failed(digest image.Digest, pr PipelineRun, pods []Pod) (v1alpha1.Outcome, Reason, string) {
+	reason, by := lasting(pods)
+	for i := range pods {
+		if by == nil && pods[i].Failure != "" {
+			by = &pods[i]
 		}
 	}
-	if cancelled[pr.Reason] {
-		return v1alpha1.OutcomeError, RunCancelled, message
+	message := note(pr.Reason, pr.Message)
+	if by != nil {
+		message = fmt.Sprintf("%s (%s)", image.Cut(by.Failure, maxMessage/2), message)
 	}
-	return v1alpha1.OutcomeError, RunFailed, message
+	switch {
+	case cancelled[pr.Reason]:
+		return v1alpha1.OutcomeError, RunCancelled, message
+	case !pr.Done || reason == "":
+		return v1alpha1.OutcomeError, RunFailed, message
+	case reason == NotAnImage && (digest.IsZero() || !strings.Contains(by.Error, digest.String())):
+		// It ends as nothing to verify, and so has to speak of what was pushed, as a verdict has.
+		return v1alpha1.OutcomeError, DigestMismatch, note(fmt.Sprintf("what was found to be no image is not %s", digest), message)
+	default:
+		return v1alpha1.OutcomeError, reason, message
+	}
 }
 
 // unsandboxed returns why it is not shown that every Pod had the class, or "".

@@ -179,14 +179,16 @@ func start(cause v1alpha1.Cause, t Trigger, seen Sighting, now time.Time) Decisi
 	}
 }
 
-// fresh reports whether the latest verdict covers a further push of the digest.
+// fresh reports whether the latest verdict, or that it is no image, covers a further
+// push of the digest.
 func fresh(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) bool {
 	last := latest(s)
 	if last == nil || t.Freshness <= 0 || last.TriggerGeneration != t.Generation {
 		return false
 	}
-	switch last.Outcome {
-	case v1alpha1.OutcomePass, v1alpha1.OutcomeFail:
+	switch {
+	case last.Outcome == v1alpha1.OutcomePass, last.Outcome == v1alpha1.OutcomeFail,
+		last.Outcome == v1alpha1.OutcomeError && Reason(last.Reason) == NotAnImage:
 		return s.ValidUntil != nil && now.Before(s.ValidUntil.Time)
 	default:
 		return false

@@ -22,7 +22,6 @@ const (
 // Why a push has no run.
 const (
 	TriggerDeleted Reason = "TriggerDeleted"
-	NotRunnable    Reason = "NotRunnable"
 	FilteredOut    Reason = "FilteredOut"
 	// FilterFailed: the filter compiles but could not be evaluated for this image.
 	FilterFailed Reason = "FilterFailed"
@@ -65,9 +64,8 @@ const (
 	Vanished Reason = "Vanished"
 	// Misnamed: a run of another name carries this run's label.
 	Misnamed Reason = "Misnamed"
-	// RunFailed: the PipelineRun itself failed. It is the one end that a
-	// repetition may cure: the others come from what the template, the pipeline
-	// or the listener are, and from what somebody wanted.
+	// RunFailed: the PipelineRun itself failed, of what a repetition may cure. What
+	// it cannot cure has a reason of its own: see how a step says why it failed.
 	RunFailed Reason = "RunFailed"
 	// SandboxUnavailable: the run's Pods could not start in the requested RuntimeClass.
 	// A repetition may cure it, and so does a RuntimeClass that is made anew.
@@ -82,6 +80,38 @@ const (
 	DigestMismatch Reason = "DigestMismatch"
 	// NotSandboxed: a pass, but not every Pod had the requested RuntimeClass.
 	NotSandboxed Reason = "NotSandboxed"
+)
+
+// How a step says why it failed, where the same again would end the same: the word
+// that its result "error" begins with. Table stepErrors lists these and the others.
+const (
+	// NotAnImage: it is proven that the digest names something that no runtime runs, by
+	// the content that the controller read before a run, or by the run.
+	NotAnImage Reason = "NotAnImage"
+	// ContentCorrupted: bytes do not have the digest or the size they go by.
+	ContentCorrupted Reason = "ContentCorrupted"
+	// ContentUnreadable: a manifest or a configuration is malformed, or ambiguous.
+	ContentUnreadable Reason = "ContentUnreadable"
+	// TooLarge: a limit would be exceeded.
+	TooLarge Reason = "TooLarge"
+	// AddressRefused: the registry led to an address that must not be used.
+	AddressRefused Reason = "AddressRefused"
+	// PackagesUnreadable: the image's list of packages cannot be read.
+	PackagesUnreadable Reason = "PackagesUnreadable"
+	// DatabaseNotConfigured: no vulnerability database is named.
+	DatabaseNotConfigured Reason = "DatabaseNotConfigured"
+	// DatabaseTooOld: the vulnerability database is older than it may be.
+	DatabaseTooOld Reason = "DatabaseTooOld"
+	// DatabaseTooNew: the scanner is too old for the vulnerability database.
+	DatabaseTooNew Reason = "DatabaseTooNew"
+	// DatabaseFormat: it is no vulnerability database.
+	DatabaseFormat Reason = "DatabaseFormat"
+	// DatabaseEmpty: the vulnerability database has no record.
+	DatabaseEmpty Reason = "DatabaseEmpty"
+	// DatabaseBroken: the vulnerability database contradicts itself.
+	DatabaseBroken Reason = "DatabaseBroken"
+	// DatabaseTampered: the vulnerability database is not of its digest.
+	DatabaseTampered Reason = "DatabaseTampered"
 )
 
 // Unknown stands for a value that a switch did not expect: a bug.

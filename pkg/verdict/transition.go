@@ -137,7 +137,10 @@ func Finish(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, fres
 		run.Outcome = v1alpha1.OutcomeError
 		s.Phase = v1alpha1.PhaseError
 		s.MarkNotVerified(run.Reason, run.Message, now)
-		return
+		if o.Reason != NotAnImage {
+			return
+		}
+		s.Phase = v1alpha1.PhaseSkipped // the run found that there is nothing to verify
 	}
 	if freshness > 0 {
 		until := metav1.NewTime(finished.Add(freshness))

@@ -59,7 +59,7 @@ func Vulnerable() []Sample { return []Sample{Debian(0), GoProgram()} }
 func Debian(filler int64) Sample {
 	return Sample{
 		Name: "debian", About: "a Debian 12 whose glibc, openssl and curl lack updates", Verdict: VerdictFail,
-		Rules: []string{"DEBIAN-CVE-2023-38545", "DEBIAN-CVE-2023-4911", "DEBIAN-CVE-2023-5363"},
+		Rules: []string{"CVE-2023-38545", "CVE-2023-4911", "CVE-2023-5363"},
 		build: func(o Options) (artefact, error) {
 			files := []file{}
 			for _, f := range []struct{ from, to string }{{"os-release", "etc/os-release"}, {"status", "var/lib/dpkg/status"}} {
@@ -103,7 +103,7 @@ func main() { println(language.Make("en").String()) }
 func GoProgram() Sample {
 	return Sample{
 		Name: "go-program", About: "a Go program with golang.org/x/text v0.3.5", Verdict: VerdictFail,
-		Rules: []string{"GO-2021-0113", "GO-2022-1059"},
+		Rules: []string{"CVE-2021-38561", "CVE-2022-32149"},
 		build: func(o Options) (artefact, error) {
 			program, err := buildProgram(context.Background())
 			if err != nil {

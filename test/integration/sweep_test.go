@@ -32,9 +32,7 @@ func controllerClient(t *testing.T) client.Client {
 // everythingRuns is for images whose objects do not matter.
 type everythingRuns struct{}
 
-func (everythingRuns) Content(context.Context, image.Digest) (image.Content, error) {
-	return image.Content{}, nil
-}
+func (everythingRuns) ShowsImage(context.Context, image.Digest) (bool, error) { return true, nil }
 
 // sweeper runs a sweeper under the controller's account; what is returned second
 // sweeps a trigger and waits.

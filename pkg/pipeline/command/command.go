@@ -2,10 +2,12 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -43,14 +45,25 @@ func Execute(ctx context.Context, root *cobra.Command, results *string, args []s
 	if err == nil {
 		return 0
 	}
+	// What ends with a status of its own has said all that there is to say.
+	var own interface{ ExitStatus() int }
+	if errors.As(err, &own) {
+		return own.ExitStatus()
+	}
 	fmt.Fprintf(errOut, "%s: %s\n", command.CommandPath(), report.Line(err.Error()))
 	if *results != "" {
 		if err := verdict.WriteError(*results, err); err != nil {
 			fmt.Fprintf(errOut, "%s: %v\n", command.CommandPath(), err)
 		}
 	}
+	if status, err := strconv.Atoi(command.Annotations[ErrorStatus]); err == nil {
+		return status
+	}
 	return 1
 }
+
+// ErrorStatus is the annotation of a command whose errors have another exit status than 1.
+const ErrorStatus = "revet.dev/error-status"
 
 // Require makes flags of cmd required.
 func Require(cmd *cobra.Command, names ...string) *cobra.Command {

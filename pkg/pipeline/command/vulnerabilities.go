@@ -39,8 +39,9 @@ type Vulnerabilities struct {
 	// MaxAge is how old the database's data may be.
 	MaxAge time.Duration
 	// Temp is where the scanner may write; empty for the system's.
-	Temp   string
-	policy string
+	Temp string
+	// Policy is the file that says what fails an image; it may be missing.
+	Policy string
 }
 
 // Flags declares the flags of v.
@@ -52,7 +53,7 @@ func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
 	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --database-file names one or --scan is Off")
 	f.StringVar(&v.DatabaseFile, "database-file", "", "file that names the database where --database is empty; it may be missing")
 	f.DurationVar(&v.MaxAge, "database-max-age", 120*time.Hour, "how old the database's data may be")
-	f.StringVar(&v.policy, "policy", "", "file that says what fails an image; it may be missing")
+	f.StringVar(&v.Policy, "policy", "", "file that says what fails an image; it may be missing")
 	f.StringVar(&v.Temp, "temp", "", "directory for the database and what is unpacked; empty for the system's")
 }
 
@@ -72,9 +73,9 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	defer cancel()
 	start := time.Now().UTC()
 	policy := triage.Default()
-	if v.policy != "" {
+	if v.Policy != "" {
 		var err error
-		if policy, err = triage.Load(v.policy); err != nil {
+		if policy, err = triage.Load(v.Policy); err != nil {
 			return err
 		}
 	}

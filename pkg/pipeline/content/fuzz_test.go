@@ -2,7 +2,6 @@ package content_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -52,7 +51,7 @@ func FuzzWalk(f *testing.F) {
 			return raw, nil
 		}
 		tree, err := content.Walk(t.Context(), root, serve)
-		if reads > 2*257 || read > content.MaxMetadata {
+		if reads > 3*4097 || read > content.MaxMetadata {
 			t.Errorf("%d documents of %d bytes were read", reads, read)
 		}
 		if err != nil {
@@ -81,20 +80,20 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
-// selectable fails if a child of the root that is no index and that a runtime
-// could choose by platform is not among the images.
+// selectable fails if a child of the root that is no index, that a runtime could
+// choose by platform, and that may run is not among the images.
 func selectable(t *testing.T, rootDoc []byte, known map[image.Digest]bool, childDoc []byte) {
-	var index, child struct {
-		Manifests []struct {
-			Digest   image.Digest
-			Platform *content.Platform
-		}
+	index, err := image.ParseManifest(rootDoc, "")
+	child, childErr := image.ParseManifest(childDoc, "")
+	if err != nil || childErr != nil || child.IsIndex() {
+		return
 	}
-	if json.Unmarshal(rootDoc, &index) != nil || json.Unmarshal(childDoc, &child) != nil || child.Manifests != nil {
+	all := func(context.Context, image.Kind, image.Descriptor, int64) ([]byte, error) { return childDoc, nil }
+	if !child.LooksLikeImage() && !child.Content(t.Context(), all).Runnable() {
 		return
 	}
 	for _, m := range index.Manifests {
-		if m.Platform != nil && *m.Platform != (content.Platform{OS: "unknown", Architecture: "unknown"}) && !known[m.Digest] {
+		if m.Platform.IsPlaced() && !m.Platform.NoHost() && !known[m.Digest] {
 			t.Errorf("%s for %v is not among the images", m.Digest, m.Platform)
 		}
 	}

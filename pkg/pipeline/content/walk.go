@@ -235,14 +235,18 @@ func (w *walker) blob(ctx context.Context, d Descriptor) (*node, error) {
 	return &node{blob: true}, nil
 }
 
-// maxProofs bounds what is read of layers to prove that manifests are no images.
-const maxProofs = 16 << 20
+// What is read of layers to prove that manifests are no images is bounded, and so
+// is how often.
+const (
+	maxProofs  = 16 << 20
+	leastProof = 4 << 10
+)
 
 // proof is what an image.Manifest reads to decide. What fails here is not known,
 // and fails again where it is needed.
 func (w *walker) proof(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error) {
 	raw, err := w.get(ctx, kind, d, min(limit, maxProofs-w.proofs))
-	w.proofs += int64(len(raw))
+	w.proofs += max(int64(len(raw)), leastProof)
 	return raw, err
 }
 

@@ -250,6 +250,12 @@ func TestWalk(t *testing.T) {
 		},
 		want: outcome{Reason: content.ReasonNotAnImage, Says: "names no image"},
 	}, {
+		name: "the same beside an image cannot be kept",
+		root: func(t *testing.T, s shelf) content.Descriptor {
+			return s.index(t, s.image(t, "linux", layerType), s.blob(t, append([]byte("{"), make([]byte, content.MaxManifest)...), layerType))
+		},
+		want: outcome{Reason: content.ReasonTooLarge, Says: "4194304"},
+	}, {
 		name: "a blob that could be read as a manifest is refused",
 		root: func(t *testing.T, s shelf) content.Descriptor {
 			return s.index(t, s.blob(t, []byte(`{"schemaVersion":2,"manifests":[]}`), layerType))

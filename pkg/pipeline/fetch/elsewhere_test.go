@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -84,7 +85,10 @@ func (n *named) options(trusted bool) fetch.Options {
 		}
 	}
 	o := fetch.Options{Trust: must(fetch.LoadTrust(dir, nil))(n.t), Keychain: keychain{}}
-	return o.WithDial(func(ctx context.Context, network, _ string) (net.Conn, error) {
+	return o.WithDial(func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasPrefix(address, "gone.") {
+			return nil, errors.New("nothing is there")
+		}
 		return (&net.Dialer{}).DialContext(ctx, network, n.tls.Listener.Addr().String())
 	})
 }
@@ -171,6 +175,7 @@ func TestFetchFollowsToStorage(t *testing.T) {
 		{"a number that is private", to(http.StatusTemporaryRedirect, "https://10.0.0.1/x"), content.ReasonRefused, "private address"},
 		{"another protocol", to(http.StatusTemporaryRedirect, "ftp://"+storageHost+"/x"), content.ReasonRefused, "plain HTTP to"},
 		{"storage that refuses", to(http.StatusTemporaryRedirect, "https://"+storageHost+"/x"), content.ReasonDenied, "403"},
+		{"storage that is not there", to(http.StatusTemporaryRedirect, "https://gone.example.com/x?X-Signature=abc"), content.ReasonUnavailable, "nothing is there"},
 		{"nowhere", to(http.StatusTemporaryRedirect, ""), content.ReasonUnavailable, "307"},
 	}
 	for _, tt := range tests {

@@ -179,9 +179,11 @@ func (p *patient) gaveUp(resp *http.Response, err error, wait time.Duration, tri
 		if wait > min(p.patience.Longest, p.patience.Total) {
 			why = "which is longer than is waited"
 		}
-		return content.Errorf(reason, "", "it asks to be left alone for %s, until %s, %s; %s: %w", wait.Round(time.Second), until, why, cure, cause)
+		return content.Errorf(reason, "", "it asks to be left alone for %s, until %s, %s; %s: %w",
+			wait.Round(time.Second), until, why, cure, cause)
 	case reason == content.ReasonRateLimited:
-		return content.Errorf(reason, "", "it limits requests, and did when it was asked %d times; %s: %w", tries, cure, cause)
+		return content.Errorf(reason, "", "it limits requests, and did when it was asked %d times; %s: %w",
+			tries, cure, cause)
 	default:
 		return content.Errorf(reason, "", "it was asked %d times: %w", tries, cause)
 	}

@@ -77,14 +77,6 @@ type Image struct {
 	Kinds map[string]int `json:"kinds,omitempty"`
 	// Gaps are what of the image nobody could look at.
 	Gaps []Gap `json:"gaps,omitempty"`
-	// Unmatched, Unread and UnreadExamples are read by nobody: Gaps took their place.
-	//
-	// Unmatched are those of them that were not compared, and why.
-	Unmatched []Unmatched `json:"unmatched,omitempty"`
-	// Unread is how many files name packages and could not be read, and UnreadExamples
-	// names a few.
-	Unread         int      `json:"unread,omitempty"`
-	UnreadExamples []string `json:"unreadExamples,omitempty"`
 }
 
 // Gap is something in an image that the scanner could not look at, or not in full. The
@@ -118,26 +110,6 @@ const (
 	// RuleLimitedSupport: the distribution ended its support for the release, or gives
 	// fixes to subscribers only: what is known of it no longer grows.
 	RuleLimitedSupport = "limited-support"
-)
-
-// Unmatched are packages of an image that were not compared with the database.
-type Unmatched struct {
-	// Ecosystem is theirs, without a release.
-	Ecosystem string `json:"ecosystem"`
-	// Why is one of the constants.
-	Why string `json:"why"`
-	// Packages is how many they are.
-	Packages int `json:"packages"`
-	// Examples are a few of them, as NAME@VERSION.
-	Examples []string `json:"examples,omitempty"`
-}
-
-// Why packages were not compared.
-const (
-	// NoRecords: the database has none of their ecosystem.
-	NoRecords = "NoRecords"
-	// NoVersion: they have no version, or one that cannot be compared.
-	NoVersion = "NoVersion"
 )
 
 // Vulnerability is one vulnerability of one package of one image.

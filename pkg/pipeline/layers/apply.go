@@ -135,7 +135,7 @@ func (b *builder) rootEntry(h *tar.Header) error {
 func (b *builder) clean(h *tar.Header) (string, bool) {
 	name := path.Clean(h.Name)
 	if name == ".." || strings.HasPrefix(name, "../") {
-		b.tell(EntryName, h.Name, "it leads out of the root: containerd keeps it inside, containers/storage refuses the layer")
+		b.tell(EntryName, h.Name, "it leads out of the root: some runtimes keep it inside, others refuse the layer")
 	}
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	if len(name) > maxPath {

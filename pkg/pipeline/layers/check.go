@@ -88,9 +88,18 @@ func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Wr
 	if err != nil {
 		return false, err
 	}
+	c.foreign(d)
 	if p == xzipped {
 		c.b.tell(Unreadable, "", "it is compressed with xz, and was not looked into; build the image again with gzip or zstd")
-	} else if err := c.unpack(stored, unpacked, tables); err != nil {
+	} else if err := c.unpack(stored, unpacked, tables); errors.Is(err, errNoArchive) {
+		runs, err := c.mounted(d)
+		if err != nil {
+			return false, err
+		}
+		if !runs {
+			c.rubbish++
+		}
+	} else if err != nil {
 		return false, corrupted(err)
 	}
 	if err := finish(stored, sum, d.Digest); err != nil {
@@ -120,8 +129,10 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) 
 	counted := &counter{r: u, left: &c.left, max: c.b.limits.Unpacked}
 	all := bufio.NewReaderSize(io.TeeReader(counted, unpacked), 64<<10)
 	if err := c.archive(tar.NewReader(all), tables); errors.Is(err, errNoArchive) {
-		_, err := io.Copy(io.Discard, all)
-		return err
+		if _, err := io.Copy(io.Discard, all); err != nil {
+			return err
+		}
+		return errNoArchive
 	} else if err != nil {
 		return err
 	}
@@ -150,8 +161,7 @@ func (c *Checker) archive(r *tar.Reader, tables []*table) error {
 			return nil
 		}
 		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
-			c.rubbish++
-			c.b.tell(Unreadable, "", "it is no archive; runtimes refuse the image")
+			c.b.tell(Unreadable, "", "it is no archive: most runtimes refuse the image, and what others see in it nobody looked at")
 			return errNoArchive
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -77,7 +78,7 @@ func (c *comparison) end() {
 func (c *comparison) finish() {
 	for _, t := range c.tables {
 		delete(t.entries, "")
-		for name := range t.entries {
+		for _, name := range slices.Sorted(maps.Keys(t.entries)) {
 			c.name = name
 			c.tell("only its table of contents has it")
 		}

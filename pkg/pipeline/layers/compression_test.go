@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -118,6 +119,16 @@ func TestBrokenLayers(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a file system that containerd mounts", func(t *testing.T) {
+		erofs := append(make([]byte, 1024), "\xe2\xe1\xf5\xe0 and more"...)
+		for _, l := range []stored{{"application/vnd.erofs.layer.v1", []byte("hsqs and more")}, {tarType, append(bytes.Repeat([]byte("x"), 1024), erofs[1024:]...)}, {tarType, bytes.Repeat([]byte("x"), 2<<20)}} {
+			from, img := stack(l)
+			found, err := layers.Check(t.Context(), from, img, layers.Limits{})
+			if err != nil || !slices.Contains(kindsOf(found), layers.Unreadable) {
+				t.Errorf("%v, error %v", found, err)
+			}
+		}
+	})
 	t.Run("an archive and something else", func(t *testing.T) {
 		from, img := stack(stored{tarType, raw}, stored{tarType, []byte("else")})
 		row{want: map[string]string{"/": "", "a": "1", "b": "2"}, kinds: kinds(layers.Unreadable)}.look(t, from, img)

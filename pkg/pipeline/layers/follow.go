@@ -109,6 +109,7 @@ func (w *walk) link(own ref) error {
 	}
 	i := w.b.inodes.at(w.b.own.at(own).inode)
 	target := string(w.b.text.get(i.link, int(i.linked)))
+	w.b.steps += int64(len(target)) / 64 // it was copied
 	if path.IsAbs(target) {
 		w.at = w.at[:1]
 	}

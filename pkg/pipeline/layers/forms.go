@@ -3,7 +3,9 @@ package layers
 import (
 	"archive/tar"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +14,7 @@ import (
 func (b *builder) target(at place, base, name, link string) (Type, uint32, error) {
 	clean := path.Clean(link)
 	if clean == ".." || strings.HasPrefix(clean, "../") {
-		b.tell(EntryName, name, "a hard link to %.200q, out of the root: containerd keeps it inside, containers/storage refuses the layer", link)
+		b.tell(EntryName, name, "a hard link to %.200q, out of the root: some runtimes keep it inside, others refuse the layer", link)
 	}
 	if strings.HasSuffix(link, "/") {
 		b.tell(HardLink, name, "a hard link to %.200q: containerd follows a symbolic link of this name, containers/storage links it", link)
@@ -90,6 +92,7 @@ func (b *builder) lower(name string) (ref, error) {
 				at = root
 			}
 			rest = append(strings.Split(target, "/"), rest...)
+			b.steps += int64(len(rest)) // they were copied
 		default:
 			return 0, nil
 		}
@@ -130,7 +133,7 @@ func (b *builder) attributes(name string, h *tar.Header) {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return
 	}
-	for record := range h.PAXRecords {
+	for _, record := range slices.Sorted(maps.Keys(h.PAXRecords)) {
 		key, ok := strings.CutPrefix(record, xattr)
 		if !ok {
 			continue
@@ -147,7 +150,7 @@ func (b *builder) attributes(name string, h *tar.Header) {
 
 // global takes a global header, which runtimes treat as an entry that is not made.
 func (b *builder) global(at place, base, name string, h *tar.Header) {
-	for record := range h.PAXRecords {
+	for _, record := range slices.Sorted(maps.Keys(h.PAXRecords)) {
 		switch {
 		case record == "path", record == "linkpath", record == "size", strings.HasPrefix(record, "GNU.sparse."):
 			b.tell(GlobalHeader, name, "a global header that sets %q of all entries after it: Go's tar passes over it, other tools obey it", record)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -210,6 +211,40 @@ func TestAmbiguous(t *testing.T) {
 	} {
 		r.run(t)
 	}
+}
+
+// What is told is told in the same order each time: reports of one image are equal.
+func TestOrder(t *testing.T) {
+	attributes := []byte(nil)
+	for _, name := range []string{"opaque", "redirect", "metacopy", "origin"} {
+		record := " SCHILY.xattr.trusted.overlay." + name + "=y\n"
+		attributes = append(attributes, fmt.Sprintf("%d%s", len(record)+2, record)...)
+	}
+	raw := archive(t, []entry{{name: "x", as: tar.TypeReg, text: string(attributes)}, {name: "d/"}})
+	raw[156] = 'x' // makes attributes of the file's text
+	copy(raw[148:], fmt.Sprintf("%06o\x00 ", checksum(raw[:512])))
+	from, img := stack(stored{tarType, raw})
+	want, err := layers.Check(t.Context(), from, img, layers.Limits{})
+	if err != nil || len(want) != 4 {
+		t.Fatalf("%v, error %v", want, err)
+	}
+	for range 20 {
+		if got, err := layers.Check(t.Context(), from, img, layers.Limits{}); err != nil || !cmp.Equal(want, got, equal) {
+			t.Fatalf("%v, and another time %v, error %v", want, got, err)
+		}
+	}
+}
+
+// checksum is that of a header of tar.
+func checksum(header []byte) int {
+	sum := 0
+	for i, c := range header {
+		if i >= 148 && i < 156 {
+			c = ' '
+		}
+		sum += int(c)
+	}
+	return sum
 }
 
 // A kind that is found often is told a few times and counted.

@@ -1,7 +1,12 @@
 package layers
 
 import (
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
 )
 
 // says returns how a layer of a media type is compressed, "" if any way will do, and
@@ -44,4 +49,38 @@ func (b *builder) media(mediaType string, p packing, empty bool) {
 	case said != "" && said != p && !empty:
 		b.tell(Compression, "", "its media type %q says %s, and it is %s: some runtimes go by the one, some by the other", mediaType, said, p)
 	}
+}
+
+// maxRubbish is what a layer may have that is no archive and proves that there is no
+// image: signatures and attestations are small, file systems are not.
+const maxRubbish = 1 << 20
+
+// mounted reports whether a layer that is no archive may still be one to a runtime that
+// mounts it as a file system, or reads something else in its place.
+func (c *Checker) mounted(d content.Descriptor) (bool, error) {
+	if d.Size > maxRubbish || snapshots(d) != "" {
+		return true, nil
+	}
+	raw, err := c.part(d, span{0, d.Size})
+	return image.MayBeArchive(raw), err
+}
+
+// foreign tells of annotations by which plug-ins of containerd (Nydus, overlaybd) show
+// something else than the archive.
+func (c *Checker) foreign(d content.Descriptor) {
+	if key := snapshots(d); key != "" {
+		c.b.tell(TableOfContents, "", "its annotation %.100q is for a runtime that shows what other blobs say; others show what the archive has", key)
+	}
+}
+
+// snapshots returns an annotation that containerd hands to a snapshotter which reads
+// something else than the archive or a table of contents that is compared.
+func snapshots(d content.Descriptor) string {
+	for _, key := range slices.Sorted(maps.Keys(d.Annotations)) {
+		rest, ok := strings.CutPrefix(key, "containerd.io/snapshot/")
+		if ok && !strings.HasPrefix(rest, "stargz/") && !strings.HasPrefix(rest, "remote/") {
+			return key
+		}
+	}
+	return ""
 }

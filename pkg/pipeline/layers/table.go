@@ -68,37 +68,15 @@ func (t *table) entry(d *json.Decoder, last *string) error {
 		switch key {
 		case "name":
 			return value(d, &name)
-		case "type":
-			return value(d, &e.Type)
-		case "linkname":
-			return value(d, &e.Link)
-		case "mode":
-			return value(d, &e.Mode)
-		case "size":
-			return value(d, &e.Size)
-		case "uid":
-			return value(d, &e.UID)
-		case "gid":
-			return value(d, &e.GID)
-		case "devmajor":
-			return value(d, &e.Major)
-		case "devminor":
-			return value(d, &e.Minor)
-		case "digest":
-			return value(d, &e.Digest)
-		case "chunkoffset":
-			return value(d, &c.Offset)
-		case "chunksize":
-			return value(d, &c.Size)
-		case "chunkdigest":
-			return value(d, &c.Digest)
 		case "chunktype":
 			return value(d, &kind)
 		case "xattrs":
 			return e.attributes(d)
-		default:
-			return skip(d)
 		}
+		if into := field(e, &c, key); into != nil {
+			return value(d, into)
+		}
+		return skip(d)
 	})
 	if err != nil {
 		return err
@@ -107,7 +85,44 @@ func (t *table) entry(d *json.Decoder, last *string) error {
 		return fmt.Errorf("a part of %.100q has the type %.100q", name, kind)
 	}
 	c.Zeros = kind == "zeros"
-	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	return t.add(strings.TrimPrefix(path.Clean("/"+name), "/"), e, c, last)
+}
+
+// field returns where a key's value belongs, or nil for one that says nothing of what
+// is shown.
+func field(e *tableEntry, c *chunk, key string) any {
+	switch key {
+	case "type":
+		return &e.Type
+	case "linkname":
+		return &e.Link
+	case "mode":
+		return &e.Mode
+	case "size":
+		return &e.Size
+	case "uid":
+		return &e.UID
+	case "gid":
+		return &e.GID
+	case "devmajor":
+		return &e.Major
+	case "devminor":
+		return &e.Minor
+	case "digest":
+		return &e.Digest
+	case "chunkoffset":
+		return &c.Offset
+	case "chunksize":
+		return &c.Size
+	case "chunkdigest":
+		return &c.Digest
+	default:
+		return nil
+	}
+}
+
+// add takes a file, or a further part of the last one.
+func (t *table) add(name string, e *tableEntry, c chunk, last *string) error {
 	if e.Type == "chunk" {
 		f := t.entries[name]
 		if f == nil || name != *last {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -68,7 +69,7 @@ func (c *Checker) tables(d content.Descriptor) ([]*table, error) {
 		}
 		all = append(all, t)
 	}
-	for digest := range want {
+	for _, digest := range slices.Sorted(maps.Keys(want)) {
 		c.b.tell(TableOfContents, "", "its annotations name a table of contents with the digest %.100q, which it does not have: runtimes that pull lazily refuse it, or show what others do", digest)
 	}
 	return all, nil

@@ -169,6 +169,8 @@ func TestTableElsewhere(t *testing.T) {
 		{"a skippable frame", stored{zstdType, append(bytes.Clone(packed), skippable(table)...)}, where(len(packed)+8, len(table)), kinds(layers.TableOfContents, layers.TableOfContents)},
 		{"a file of a layer that is not compressed", stored{tarType, inFile}, where(512, len(table)), kinds(layers.TableOfContents, layers.TableOfContents)},
 		{"outside of the layer", stored{zstdType, packed}, where(len(packed), len(table)), kinds(layers.TableOfContents, layers.TableOfContents)},
+		{"what another snapshotter reads", stored{zstdType, packed}, map[string]string{"containerd.io/snapshot/nydus-bootstrap": "true"}, kinds(layers.TableOfContents)},
+		{"what a snapshotter may know", stored{zstdType, packed}, map[string]string{"containerd.io/snapshot/remote/urls": "x", "org.example": "x"}, nil},
 		{"a footer alone", stored{zstdType, append(append(skippable(table), packed...), skippable(footer)...)}, nil, kinds(layers.Compression, layers.TableOfContents, layers.TableOfContents)},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -42,10 +42,10 @@ func newWorld(t *testing.T, options ...registry.Option) *world {
 	t.Helper()
 	s := httptest.NewServer(registry.New(append(options, registry.Logger(log.New(io.Discard, "", 0)))...))
 	t.Cleanup(s.Close)
-	return worldAt(t, s)
+	return worldAt(t, s, time.Minute)
 }
 
-func worldAt(t *testing.T, s *httptest.Server) *world {
+func worldAt(t *testing.T, s *httptest.Server, stall time.Duration) *world {
 	t.Helper()
 	w := &world{t: t, host: strings.TrimPrefix(s.URL, "http://"), digest: signedDigest(t)}
 	repository, err := image.ParseRepository(w.host + "/team/app")
@@ -56,7 +56,7 @@ func worldAt(t *testing.T, s *httptest.Server) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := fetch.Options{Trust: trust, Stall: 200 * time.Millisecond, Patience: fetch.Patience{Pause: time.Millisecond, Repeats: 1}}
+	options := fetch.Options{Trust: trust, Stall: stall, Patience: fetch.Patience{Pause: time.Millisecond, Repeats: 1}}
 	if w.source, err = NewRemote(t.Context(), repository, options); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestLookWithoutAnAnswer(t *testing.T) {
 				tt.answer(w, r)
 			}))
 			t.Cleanup(s.Close)
-			w := worldAt(t, s)
+			w := worldAt(t, s, 200*time.Millisecond)
 			got, err := Look(t.Context(), w.source, w.digest, keysOf(t, "ecdsa"))
 			var e *content.Error
 			if !errors.As(err, &e) || e.Reason != tt.want {

@@ -102,6 +102,12 @@ func TestStates(t *testing.T) {
 		{"10000 strangers under the tag", func(s *shelf) { crowd(s, 10_000) }, "Error TooLarge"},
 		{"65 strangers under the tag, and signed in a bundle", func(s *shelf) { crowd(s, 65); s.recorded("v3-sign") }, valid},
 		{"65 strangers, and signed under the tag", func(s *shelf) { strangers(s, 65); s.recorded("v2-sign") }, valid},
+		{"65 that say nothing of themselves before a signature that does", func(s *shelf) {
+			for i := range 65 {
+				s.attach(bundleType, fmt.Sprint("no bundle ", i), nil)
+			}
+			s.recorded("v3-sign")
+		}, valid},
 		{"an attestation of version 0.1", version("v3-attest", bundleV01), none},
 		{"an attestation of version 0.2", version("v3-attest-stranger", bundleV02), none},
 		{"an attestation of a version that is not known", version("v3-attest", bundleV09), none},
@@ -113,7 +119,7 @@ func TestStates(t *testing.T) {
 			s.attach(bundleType, `{"mediaType":"`+bundleType+`","messageSignature":{"signature":"AAAA"}}`, nil)
 		}, none},
 		{"an envelope of another payload", func(s *shelf) {
-			s.attach(bundleType, strings.ReplaceAll(vsa(0), statementPayload, "application/vnd.cncf.notary.payload.v1+json"), nil)
+			s.attach(bundleType, `{"mediaType":"`+bundleType+`","dsseEnvelope":{"payload":"aGVsbG8=","payloadType":"text/plain"}}`, nil)
 		}, none},
 		{"an attestation in the other alphabet", func(s *shelf) {
 			s.attach(bundleType, strings.Replace(vsa(0), "==", "", 1), nil)
@@ -163,6 +169,21 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// What its manifest says to be too large is not read.
+func TestLargeBundlesAreNotRead(t *testing.T) {
+	s := newShelf(t, ways[0])
+	large := s.attach(bundleType, fill(vsa(0)), says(vsaPredicate))
+	s.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, large) {
+			t.Error("it was read")
+		}
+		return false
+	}
+	if got, err := s.state(); got != none {
+		t.Errorf("it is %q: %v", got, err)
+	}
+}
+
 // All that is read of referrers is bounded together. Past the bound, what cannot be
 // told from a signature is told.
 func TestReadingReferrersIsBounded(t *testing.T) {
@@ -174,6 +195,9 @@ func TestReadingReferrersIsBounded(t *testing.T) {
 		l := look{src: source, digest: s.digest, left: left}
 		if err := l.bundles(t.Context()); err != nil || len(l.unread) != want {
 			t.Errorf("of %d bytes, %d referrers are not read, want %d: %v, %v", left, len(l.unread), want, l.unread, err)
+		}
+		if left == 5*size && !strings.Contains(l.unread[0].Error(), "all that refers to the image") {
+			t.Errorf("what is past the bound of all is told as %v", l.unread[0])
 		}
 	}
 }

@@ -109,7 +109,8 @@ func verifyBundle(keys []Key, digest image.Digest, raw []byte) (string, error) {
 		return "", errOther
 	}
 	if b.MediaType != bundleType && b.MediaType != bundleTypeOlder {
-		return "", fmt.Errorf("it is a bundle of the type %q, and signatures are read of %s; sign again with a current cosign", clip(b.MediaType), bundleType)
+		return "", fmt.Errorf("it is a bundle of the type %q, and signatures are read of %s; sign again with a current cosign",
+			clip(b.MediaType), bundleType)
 	}
 	name, err := b.Envelope.signer(keys, payload)
 	if err != nil {

@@ -4,14 +4,19 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/triage"
 )
 
-// Whatever is written as a policy and as a document is refused or can be applied;
-// no vulnerability is lost, and all that are ignored are told of.
+// Whatever is written as a policy and as a document is refused or can be applied; no
+// vulnerability is lost, all that are ignored are told of, malware fails, and what nobody
+// could look at fails or carries a waiver.
 func FuzzPolicy(f *testing.F) {
-	f.Add("failOn: [low]\nonlyIfFixed: [low]\nignore:\n- {id: DSA-1, packages: ['o*'], reason: x, expires: 2026-06-30}", vex("a", says(notAffected, ofPackage)))
+	f.Add("failOn: [low]\nonlyIfFixed: [low]\nignore:\n- {id: DSA-1, packages: ['o*'], reason: x, expires: 2026-06-30}",
+		vex("a", says(notAffected, ofPackage)))
 	f.Add("onlyIfFixed: false", vex("a", says(`"status":"affected"`, `"products":[{"@id":"x","subcomponents":[{"hashes":{}}]}]`)))
+	f.Add("rules: {no-packages: warn}\nfailOn: [known-exploited]"+exceptionOf, "")
+	f.Add("rules: &a {no-packages: warn}\nignore: [{id: GHSA-1, reason: x, expires: never, owner: y}]", "")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, policy, document string) {
 		documents := map[string][]byte{}
@@ -22,19 +27,31 @@ func FuzzPolicy(f *testing.F) {
 		if err != nil {
 			return
 		}
-		found := []findings.Vulnerability{openssl(), openssl(unfixed), openssl(level(findings.Unknown))}
+		found := []findings.Vulnerability{openssl(), openssl(unfixed), openssl(level(findings.Unknown)), evil()}
 		j := p.Judge(root, found, now)
-		told, ignored := 0, 0
+		told, ignored, malware := 0, 0, 0
 		for _, x := range j.Findings {
 			switch x.Rule {
 			case triage.RuleIgnored:
 				ignored++
 			case found[0].ID:
 				told++
+			case evil().ID:
+				if x.Severity == report.SeverityError {
+					malware++
+				}
 			}
 		}
-		if len(j.Vulnerabilities) != len(found) || told+j.Suppressed != len(found) || (ignored > 0) != (j.Suppressed > 0) {
+		if len(j.Vulnerabilities) != len(found) || told+j.Suppressed != len(found)-1 || (ignored > 0) != (j.Suppressed > 0) || malware != 1 {
 			t.Errorf("%+v", j)
+		}
+		for _, rule := range triage.Rules() {
+			for _, ref := range []string{reference, ""} {
+				d := p.Gap(rule, "debian:13", ref, now)
+				if (d.Severity == report.SeverityError) != (d.Waiver == nil) || d.Waiver != nil && d.Severity != report.SeverityWarning {
+					t.Errorf("%s of %q: %+v", rule, ref, d)
+				}
+			}
 		}
 	})
 }

@@ -191,6 +191,7 @@ func decideSweep(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 		Recovered:    o.sweep.Recovered,
 		Pushes:       o.sweep.Pushes,
 		Gap:          o.sweep.Gap,
+		Artefacts:    o.sweep.Artefacts,
 	}
 	if o.sweep.Reason != "" {
 		next.MarkNotSwept(o.sweep.Reason, o.sweep.Message, now)

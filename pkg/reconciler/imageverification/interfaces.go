@@ -45,6 +45,10 @@ func (e *SendError) Unwrap() error { return e.Err }
 type Image struct {
 	Facts   v1alpha1.ImageFacts
 	Content image.Content
+	// Recomputed is true if both were read from bytes that were recomputed against the
+	// digest. Otherwise somebody wrote them, and they may be shown, and decide nothing
+	// but that there is a run.
+	Recomputed bool
 }
 
 // ErrNoFacts means that nobody has the facts of the digest any more, so that

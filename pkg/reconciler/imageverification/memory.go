@@ -27,6 +27,8 @@ type memory struct {
 	started map[string]bool
 	// pauses are until when a trigger's sink wants to be left alone, by its UID.
 	pauses map[string]time.Time
+	// unread is since when it is tried to read what is known of an entry's image.
+	unread map[types.NamespacedName]time.Time
 }
 
 type sent struct {
@@ -41,7 +43,10 @@ type sent struct {
 }
 
 func newMemory() *memory {
-	return &memory{written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}, started: map[string]bool{}, pauses: map[string]time.Time{}}
+	return &memory{
+		written: map[types.NamespacedName]*v1alpha1.ImageVerification{}, sent: map[string]sent{}, started: map[string]bool{},
+		pauses: map[string]time.Time{}, unread: map[types.NamespacedName]time.Time{},
+	}
 }
 
 func keyOf(entry *v1alpha1.ImageVerification) types.NamespacedName {
@@ -66,6 +71,7 @@ func (m *memory) drop(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.written, key)
+	delete(m.unread, key)
 	maps.DeleteFunc(m.sent, func(_ string, s sent) bool { return s.key == key })
 }
 
@@ -138,6 +144,22 @@ func (m *memory) paused(trigger string) time.Time {
 	return m.pauses[trigger]
 }
 
+// unreadableSince returns since when an entry's image could not be read, now included.
+func (m *memory) unreadableSince(key types.NamespacedName, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.unread[key]; !ok {
+		m.unread[key] = now
+	}
+	return m.unread[key]
+}
+
+func (m *memory) wasRead(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.unread, key)
+}
+
 // clear is for when leadership changes: what another leader wrote is newer.
 func (m *memory) clear() {
 	m.mu.Lock()
@@ -146,4 +168,5 @@ func (m *memory) clear() {
 	clear(m.started)
 	clear(m.sent)
 	clear(m.pauses)
+	clear(m.unread)
 }

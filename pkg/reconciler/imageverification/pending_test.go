@@ -24,13 +24,11 @@ func TestPushesThatNeedNoRun(t *testing.T) {
 		{"what cannot run is Skipped", "", func(f *stubFacts) {
 			f.image.Content = image.Content{Kind: image.ContentImage, OtherConfig: true}
 		},
-			story{v1alpha1.PhaseSkipped, "NotRunnable", map[string]int32{"v1": -1}, nil}},
+			story{v1alpha1.PhaseSkipped, "NotAnImage", map[string]int32{"v1": -1}, nil}},
 		{"what the filter refuses is Skipped", "image.labels['tier'] == 'prod'", func(*stubFacts) {},
 			story{v1alpha1.PhaseSkipped, "FilteredOut", map[string]int32{"v1": -1}, nil}},
 		{"a filter that cannot be evaluated is an Error", "image.tags[7] == 'x'", func(*stubFacts) {},
 			story{v1alpha1.PhaseError, "FilterFailed", map[string]int32{"v1": -1}, nil}},
-		{"a filter without facts is an Error", "image.size > 1", func(f *stubFacts) { f.err = imageverification.ErrNoFacts },
-			story{v1alpha1.PhaseError, "FactsUnreadable", map[string]int32{"v1": -1}, nil}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, func(tr *v1alpha1.ImageTrigger) { tr.Spec.Filter = test.filter })
@@ -41,6 +39,33 @@ func TestPushesThatNeedNoRun(t *testing.T) {
 			if got := w.listener.asked(); len(got) != 0 {
 				t.Errorf("requests %v, want none", got)
 			}
+		})
+	}
+}
+
+// What somebody wrote of an image, and what nobody can read, keeps no push from its run;
+// it may be a lie that hides an image from a filter, or that it is one.
+func TestWhatIsNotProvenIsRun(t *testing.T) {
+	artefact := image.Content{Kind: image.ContentImage, OtherConfig: true}
+	for _, test := range []struct {
+		name   string
+		filter string
+		facts  func(*stubFacts)
+		after  time.Duration
+	}{
+		{"labels that somebody wrote", "image.labels['tier'] == 'prod'", func(f *stubFacts) { f.image.Recomputed = false }, time.Second},
+		{"a size that somebody wrote", "image.size > 1", func(f *stubFacts) { f.image.Recomputed = false }, time.Second},
+		{"content that was not recomputed", "", func(f *stubFacts) { f.image.Content, f.image.Recomputed = artefact, false }, time.Second},
+		{"a filter without facts", "image.size > 1", func(f *stubFacts) { f.err = imageverification.ErrNoFacts }, time.Second},
+		{"a filter, and a registry that does not answer for long", "image.size > 1", func(f *stubFacts) { f.err = errors.New("connection refused") }, 3 * time.Minute},
+		{"no filter, and a registry that does not answer for long", "", func(f *stubFacts) { f.err = errors.New("connection refused") }, 3 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, func(tr *v1alpha1.ImageTrigger) { tr.Spec.Filter = test.filter })
+			test.facts(w.facts)
+			key := w.push("v1", pushed)
+			w.work(key, test.after)
+			w.wantStory(key, story{v1alpha1.PhaseRunning, "Running", map[string]int32{"v1": 1}, []chapter{{v1alpha1.CausePush, 1, "", ""}}})
 		})
 	}
 }

@@ -64,6 +64,9 @@ func TestWhatARepetitionCannotCureIsNotRepeated(t *testing.T) {
 		{"no verdict", func(w *world, run string) { w.finish(run, "", digest, "kata") }, v1alpha1.PhaseError, "NoVerdict"},
 		{"no sandbox", func(w *world, run string) { w.finish(run, "pass", digest, "") }, v1alpha1.PhaseError, "NotSandboxed"},
 		{"a run that somebody stopped", func(w *world, run string) { w.fail(run, "Cancelled") }, v1alpha1.PhaseError, "RunCancelled"},
+		{"what is no image", func(w *world, run string) { w.failSaying(run, "Failed", "NotAnImage: manifest "+digest.String()) }, v1alpha1.PhaseSkipped, "NotAnImage"},
+		{"bytes of another digest", func(w *world, run string) { w.failSaying(run, "Failed", "ContentCorrupted: layer") }, v1alpha1.PhaseError, "ContentCorrupted"},
+		{"what is too large", func(w *world, run string) { w.failSaying(run, "Failed", "TooLarge: layer") }, v1alpha1.PhaseError, "TooLarge"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -76,6 +79,32 @@ func TestWhatARepetitionCannotCureIsNotRepeated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A run that found no image is its push's only one, and its story says so; a person
+// who asks gets another.
+func TestWhatIsNoImageEndsAsSkipped(t *testing.T) {
+	w := newWorld(t)
+	key := w.push("v1", pushed)
+	w.work(key, time.Second)
+	none := "NotAnImage: manifest " + digest.String() + ": an artefact"
+	w.failSaying(w.runName(key, 1), "Failed", none)
+	w.work(key, time.Hour)
+	w.push("v2", w.clock().Truncate(time.Second))
+	w.work(key, time.Second)
+	one := story{v1alpha1.PhaseSkipped, "NotAnImage", map[string]int32{"v1": 1, "v2": 1}, []chapter{{v1alpha1.CausePush, 1, v1alpha1.OutcomeError, "NotAnImage"}}}
+	w.wantStory(key, one)
+	if got := w.entry(key).Status.Message; !strings.Contains(got, none) {
+		t.Errorf("message %q does not say what the step said", got)
+	}
+	e := w.entry(key)
+	e.Spec.Requests = []string{"please"}
+	w.must(w.client.Update(t.Context(), e))
+	w.work(key, time.Second)
+	w.failSaying(w.runName(key, 2), "Failed", none)
+	w.work(key, time.Hour)
+	one.Runs = append(one.Runs, chapter{v1alpha1.CauseManual, 1, v1alpha1.OutcomeError, "NotAnImage"})
+	w.wantStory(key, one)
 }
 
 func TestNothingWaitsForARetry(t *testing.T) {

@@ -62,7 +62,7 @@ func toPod(p *corev1.Pod) verdict.Pod {
 	}
 	// Tekton ends a TaskRun when its containers have ended, which may be before the
 	// Pod's phase says so.
-	if pod.Failure = failureOf(p); pod.Failure == "" && p.Status.Phase == corev1.PodFailed {
+	if pod.Failure, pod.Error = failureOf(p); pod.Failure == "" && p.Status.Phase == corev1.PodFailed {
 		pod.Failure = p.Status.Message // it was evicted, or the like
 	}
 	for resource, quantity := range p.Spec.Overhead {
@@ -77,12 +77,13 @@ func toPod(p *corev1.Pod) verdict.Pod {
 	return pod
 }
 
-// failureOf returns what the container of a Pod that failed said. Tekton's steps
+// failureOf returns what the container of a Pod that failed said, and the result by
+// which it said so itself, if it did. Tekton's steps
 // leave their results as the container's message, a list in JSON; one named "error"
 // is the reason in words. It is empty if none has failed. The API server lists
 // containers by name, and Tekton ends all steps after one that failed as failed:
 // what a step says itself counts first, and else the first end.
-func failureOf(p *corev1.Pod) string {
+func failureOf(p *corev1.Pod) (failure, result string) {
 	first := -1
 	for i := range p.Status.ContainerStatuses {
 		ended := p.Status.ContainerStatuses[i].State.Terminated
@@ -93,7 +94,7 @@ func failureOf(p *corev1.Pod) string {
 		if json.Unmarshal([]byte(ended.Message), &results) == nil {
 			for _, r := range results {
 				if r.Key == resultError && r.Value != "" {
-					return stepName(p, i) + ": " + r.Value
+					return stepName(p, i) + ": " + r.Value, r.Value
 				}
 			}
 		}
@@ -102,10 +103,10 @@ func failureOf(p *corev1.Pod) string {
 		}
 	}
 	if first < 0 {
-		return ""
+		return "", ""
 	}
 	ended := p.Status.ContainerStatuses[first].State.Terminated
-	return fmt.Sprintf("%s: %s, exit status %d", stepName(p, first), ended.Reason, ended.ExitCode)
+	return fmt.Sprintf("%s: %s, exit status %d", stepName(p, first), ended.Reason, ended.ExitCode), ""
 }
 
 func stepName(p *corev1.Pod, container int) string {

@@ -36,6 +36,8 @@ const (
 	maxRouteMessage = 512
 	// factsTimeout bounds what reading an image may cost a worker and a slot.
 	factsTimeout = 10 * time.Second
+	// factsPatience is how long it is tried to read an image before it is run without.
+	factsPatience = 2 * time.Minute
 )
 
 // start decides on a run and fires it.
@@ -65,7 +67,7 @@ func (r *Reconciler) start(ctx context.Context, p *pass, d verdict.Decision) (bo
 	case verdict.Start:
 	case verdict.Skip:
 		phase := v1alpha1.PhaseSkipped
-		if refusal.Reason == verdict.FilterFailed || refusal.Reason == verdict.FactsUnreadable {
+		if refusal.Reason == verdict.FilterFailed {
 			phase = v1alpha1.PhaseError // a skip would hide that nothing was decided
 		}
 		return true, r.skip(ctx, p, phase, refusal)
@@ -270,26 +272,24 @@ func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*
 		return nil, verdict.Decision{Action: verdict.Wait, Reason: verdict.FilterInvalid, Message: err.Error(), Hold: true}, nil
 	}
 	if p.entry.Spec.Image != nil && p.trigger.Spec.Filter == "" {
-		// Whoever recorded the pushes read the image, and found that it can run.
+		// Whoever recorded the pushes was shown an image that runs.
 		return nil, verdict.Decision{Action: verdict.Start}, nil
 	}
-	reading, cancel := context.WithTimeout(ctx, factsTimeout)
-	defer cancel()
-	img, err := r.facts.Read(reading, p.trigger, p.entry, f.Labels())
-	switch {
-	case errors.Is(err, ErrNoFacts) && p.trigger.Spec.Filter != "" && verdict.Undecided(p.entry) != nil:
-		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FactsUnreadable, Message: "the trigger's filter cannot be evaluated: " + err.Error()}, nil
-	case errors.Is(err, ErrNoFacts):
-		// A run can do without: it pulls by digest, and fails if there is nothing.
-		img = nil
-	case err != nil:
+	img, err := r.read(ctx, p, f.Labels())
+	if err != nil {
 		return nil, verdict.Decision{}, err
 	}
 	if d.Cause.Type != v1alpha1.CausePush || verdict.Undecided(p.entry) == nil {
 		return factsOf(img), verdict.Decision{Action: verdict.Start}, nil
 	}
-	if img != nil && !runnable(p.entry, img) {
-		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.NotRunnable, Message: "it has no root file system to run: a signature, attestation, SBOM or other artefact"}, nil
+	if img == nil || !img.Recomputed {
+		if p.trigger.Spec.Filter != "" {
+			p.log.Warn("it is not known whether the trigger's filter admits the image; it is run")
+		}
+		return factsOf(img), verdict.Decision{Action: verdict.Start}, nil
+	}
+	if !img.Content.Runnable() {
+		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.NotAnImage, Message: img.Content.Why()}, nil
 	}
 	result, err := f.Evaluate(p.entry, factsOf(img))
 	switch {
@@ -301,6 +301,27 @@ func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*
 	default:
 		return factsOf(img), verdict.Decision{Action: verdict.Start}, nil
 	}
+}
+
+// read reads what is known of the digest; nil is nothing. A run can do without: it
+// pulls by digest, and fails if there is nothing. So only for a while is it waited for
+// a registry that does not answer.
+func (r *Reconciler) read(ctx context.Context, p *pass, labels []string) (*Image, error) {
+	reading, cancel := context.WithTimeout(ctx, factsTimeout)
+	defer cancel()
+	img, err := r.facts.Read(reading, p.trigger, p.entry, labels)
+	switch {
+	case err == nil, errors.Is(err, ErrNoFacts):
+		r.memory.wasRead(p.key)
+	case r.now().Sub(r.memory.unreadableSince(p.key, r.now())) < factsPatience:
+		return nil, err
+	default:
+		p.log.Warn("what is known of the image cannot be read; it is run without", zap.Error(err))
+	}
+	if err != nil {
+		return nil, nil //nolint:nilerr // nothing is known
+	}
+	return img, nil
 }
 
 // unreadable ends the pass of an entry whose facts cannot be read now. The slot
@@ -320,14 +341,4 @@ func factsOf(img *Image) *v1alpha1.ImageFacts {
 		return nil
 	}
 	return &img.Facts
-}
-
-// runnable reports whether the digest can run under any of its undecided tags.
-func runnable(e *v1alpha1.ImageVerification, img *Image) bool {
-	for _, t := range ledger.Tags(e) {
-		if t.Run == 0 && img.Content.Runnable() {
-			return true
-		}
-	}
-	return false
 }

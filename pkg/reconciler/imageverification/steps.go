@@ -143,6 +143,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	failpoint.Hit("verification.outcome")
 	r.metrics.finished(ctx, p.entry, now)
 	r.memory.ended(run.Name)
+	r.memory.wasRead(p.key)
 	r.slots.free(p.key)
 	return nil
 }

@@ -88,8 +88,8 @@ func newWorld(t *testing.T, change ...func(*v1alpha1.ImageTrigger)) *world {
 	w.client = &uids{Client: builder.Build()}
 	w.ledger = ledger.New(w.client, ledger.NewIndex(w.clock))
 	w.facts = &stubFacts{image: imageverification.Image{
-		Facts:   v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"}, Source: "Image"},
-		Content: image.Content{Kind: image.ContentImage},
+		Facts:   v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"}, Source: "Registry"},
+		Content: image.Content{Kind: image.ContentImage}, Recomputed: true,
 	}}
 	w.listener = newStubListener(t, w.client)
 	w.trigger = w.newTrigger(change)
@@ -269,6 +269,12 @@ func (w *world) finish(name, verdict string, scanned image.Digest, class string)
 // fail ends a run as Tekton does whose Pods could not do their work.
 func (w *world) fail(name, reason string) {
 	w.t.Helper()
+	w.failSaying(name, reason, "the registry does not answer")
+}
+
+// failSaying is fail with what the step fetch says of it.
+func (w *world) failSaying(name, reason, said string) {
+	w.t.Helper()
 	var pr pipelinev1.PipelineRun
 	w.must(w.client.Get(w.t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, &pr))
 	start, end := metav1.NewTime(w.clock()), metav1.NewTime(w.clock())
@@ -282,7 +288,7 @@ func (w *world) fail(name, reason string) {
 		},
 		Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "step-fetch", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
-				Message: `[{"key":"StartedAt","value":"x","type":3},{"key":"error","value":"the registry does not answer","type":1}]`}}},
+				Message: `[{"key":"StartedAt","value":"x","type":3},{"key":"error","value":"` + said + `","type":1}]`}}},
 			{Name: "step-validate", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}}},
 		}},
 	}))

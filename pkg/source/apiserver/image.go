@@ -47,58 +47,27 @@ type config struct {
 // that was not read is not in it; nil is no children.
 type Children map[string]*imagev1.Image
 
-// Content returns what an Image tells of whether its digest can run: whether it is
-// an index, and no more. Anybody may write the object, so it exempts nothing.
-func Content(img *imagev1.Image, children Children) image.Content {
-	if !isIndex(img) {
-		return image.Content{}
-	}
-	c := image.Content{Kind: image.ContentIndex}
-	for _, m := range img.DockerImageManifests {
-		var child image.Content
-		if ci, ok := children[m.Digest]; ok {
-			child = Content(ci, nil) // an index in an index is not looked into
+// Runs reports whether an Image shows an image that runs: its configuration declares
+// an architecture or a command, or it is an index with a child for a platform. Anybody
+// may write the object before the digest is pushed, so that this may only spare a look:
+// what it shows is run, and of what it does not show it tells nothing.
+func Runs(img *imagev1.Image) bool {
+	if isIndex(img) {
+		for _, m := range img.DockerImageManifests {
+			if p := (&image.Platform{OS: m.OS, Architecture: m.Architecture}); p.IsPlaced() && !p.NoHost() {
+				return true
+			}
 		}
-		c.Children = append(c.Children, child)
+		return false
 	}
-	return c
+	m, err := parseMetadata(img)
+	return err == nil && declares(m)
 }
 
-// maxListed is how many children of a list are read.
-const maxListed = 64
-
-// ReadContent is Content, with the children of an index read by get where none is
-// for a platform: such is the list that clients keep of an image's signatures and
-// reports, which changes whenever one is added. Of any other index they are not
-// read. get returns nil for what is not there. It stops at the first child that
-// can run, or is not known.
-func ReadContent(img *imagev1.Image, get func(digest string) (*imagev1.Image, error)) (image.Content, error) {
-	digests := ChildDigests(img)
-	if !Unplaced(img) || len(digests) > maxListed {
-		return Content(img, nil), nil
-	}
-	children := Children{}
-	for _, d := range digests {
-		child, err := get(d.String())
-		if err != nil {
-			return image.Content{}, err
-		}
-		if child == nil || Content(child, nil).Runnable() {
-			break // the rest does not matter
-		}
-		children[d.String()] = child
-	}
-	return Content(img, children), nil
-}
-
-// Unplaced reports whether img is an index none of whose children is for a platform.
-func Unplaced(img *imagev1.Image) bool {
-	for _, m := range img.DockerImageManifests {
-		if m.OS != "" && m.OS != "unknown" {
-			return false
-		}
-	}
-	return len(img.DockerImageManifests) > 0
+// declares reports whether a configuration is one that somebody wrote for running.
+func declares(m metadata) bool {
+	p := image.Platform{Architecture: m.Architecture}
+	return (m.Architecture != "" && !p.NoHost()) || len(m.Config.Cmd) > 0 || len(m.Config.Entrypoint) > 0
 }
 
 // Facts returns what an Image says of its digest. Of the labels only those that
@@ -128,11 +97,15 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 	return f, nil
 }
 
-// indexFacts adds up the children that were read. The index itself has neither
-// labels nor a time of its own: its dockerImageMetadata's is the push's.
+// indexFacts adds up the children that were read, but for those that no host can run,
+// such as BuildKit's attestations. The index itself has neither labels nor a time of its
+// own: its dockerImageMetadata's is the push's.
 func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
 	f := v1alpha1.ImageFacts{MediaType: img.DockerImageManifestMediaType, Source: factsSource}
 	for _, m := range img.DockerImageManifests {
+		if (&image.Platform{OS: m.OS, Architecture: m.Architecture}).NoHost() {
+			continue
+		}
 		if p := joinPlatform(m.OS, m.Architecture, m.Variant); p != "" && len(f.Platforms) < maxPlatforms {
 			f.Platforms = append(f.Platforms, p)
 		}
@@ -215,7 +188,7 @@ func platform(img *imagev1.Image, m metadata) string {
 }
 
 func joinPlatform(os, architecture, variant string) string {
-	if os == "" || architecture == "" {
+	if os == "" || architecture == "" || (&image.Platform{OS: os, Architecture: architecture}).NoHost() {
 		return ""
 	}
 	return image.Cut(strings.TrimSuffix(os+"/"+architecture+"/"+variant, "/"), 128)

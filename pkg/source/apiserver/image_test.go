@@ -2,9 +2,6 @@ package apiserver_test
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +17,7 @@ import (
 
 type everything struct{}
 
-func (everything) Runnable(string, image.Digest) bool { return true }
+func (everything) Runnable(image.Digest) bool { return true }
 
 // recordedImages returns all recorded Images by the first 8 digits of their digests.
 func recordedImages(t *testing.T) map[string]*imagev1.Image {
@@ -36,121 +33,89 @@ func recordedImages(t *testing.T) map[string]*imagev1.Image {
 	return images
 }
 
-// Which of the recorded Images can run, and why.
-func TestRecordedImagesAreRunnableOrNot(t *testing.T) {
+// Which of the recorded Images show that they run: all but the signature, the
+// attestation, the SBOM and the artefacts.
+func TestRecordedImagesShowWhetherTheyRun(t *testing.T) {
 	images := recordedImages(t)
-	sig := "sha256-" + hexA + ".sig"
-	want := map[string]struct {
-		tag    string
-		reason image.Runnability
-	}{
-		"5291d841": {sig, image.NothingKnown},
-		"c13447d5": {strings.Replace(sig, ".sig", ".att", 1), image.NothingKnown},
-		"893706f7": {strings.Replace(sig, ".sig", ".sbom", 1), image.NothingKnown},
-		"06c6c646": {sig, image.NothingKnown},
-		"bdcb8fea": {"artifact", image.NothingKnown},
-		"0776ac4c": {"multi", image.HasRunnableChild},
-		"0bb0a6de": {"orig", image.HasRunnableChild},
-		"52799613": {"latest", image.HasRunnableChild},
-		"831f5576": {"sparse", image.HasRunnableChild},
-	}
+	shy := map[string]bool{"5291d841": true, "c13447d5": true, "893706f7": true, "06c6c646": true, "bdcb8fea": true}
 	for short, img := range images {
-		w, ok := want[short]
-		if !ok {
-			w.tag, w.reason = "latest", image.NothingKnown
+		if got := apiserver.Runs(img); got == shy[short] {
+			t.Errorf("%s shows that it runs: %t", short, got)
 		}
-		delete(want, short)
-		if got := apiserver.Content(img, nil).Runnability(); got != w.reason {
-			t.Errorf("%s under %q: %q, want %q", short, w.tag, got, w.reason)
-		}
+		delete(shy, short)
 	}
-	for short := range want {
+	for short := range shy {
 		t.Errorf("%s was not recorded", short)
 	}
-	// By another tag the payload in an ordinary layer is verified: a name is
-	// needed to exempt it, as a name alone is not enough.
-	if got := apiserver.Content(images["5291d841"], nil).Runnability(); got != image.NothingKnown {
-		t.Errorf("under another tag: %q", got)
-	}
 }
 
-func TestContentOfWhatTellsLittle(t *testing.T) {
-	signature := &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.manifest.v1+json",
-		DockerImageLayers: []imagev1.ImageLayer{{MediaType: "application/vnd.dev.cosign.simplesigning.v1+json"}}}
-	referrers := &imagev1.Image{DockerImageManifests: []imagev1.ImageManifest{{Digest: "a"}}}
+func TestWhatShowsThatItRuns(t *testing.T) {
+	metadata := func(raw string) *imagev1.Image {
+		return &imagev1.Image{DockerImageMetadata: runtime.RawExtension{Raw: []byte(raw)}}
+	}
+	index := func(children ...imagev1.ImageManifest) *imagev1.Image {
+		return &imagev1.Image{DockerImageManifests: children}
+	}
 	for _, test := range []struct {
-		name     string
-		img      *imagev1.Image
-		children apiserver.Children
-		want     image.Runnability
+		name string
+		img  *imagev1.Image
+		want bool
 	}{
-		{"an Image of which nothing is filled in", &imagev1.Image{}, nil, image.NothingKnown},
-		{"metadata that cannot be read", &imagev1.Image{DockerImageLayers: signature.DockerImageLayers,
-			DockerImageMetadata: runtime.RawExtension{Raw: []byte(`{"Size":"big"}`)}}, nil, image.NothingKnown},
-		{"a signature without metadata", signature, nil, image.NothingKnown},
-		{"an index of referrers that were read", referrers, apiserver.Children{"a": signature}, image.NoRunnableChild},
-		{"an index of referrers that were not read", referrers, nil, image.HasRunnableChild},
-		{"an index by its media type only", &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.index.v1+json"}, nil, image.NothingKnown},
+		{"nothing", &imagev1.Image{}, false},
+		{"an architecture", metadata(`{"Architecture":"amd64"}`), true},
+		{"an unknown architecture", metadata(`{"Architecture":"Unknown"}`), false},
+		{"a command", metadata(`{"Config":{"Cmd":["/app"]}}`), true},
+		{"an entry point", metadata(`{"Config":{"Entrypoint":["/app"]}}`), true},
+		{"labels only", metadata(`{"Config":{"Labels":{"a":"b"}}}`), false},
+		{"metadata that cannot be read", metadata(`{"Architecture":7}`), false},
+		{"layers only", &imagev1.Image{DockerImageLayers: []imagev1.ImageLayer{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"}}}, false},
+		{"an index for a platform", index(imagev1.ImageManifest{OS: "linux", Architecture: "arm64"}), true},
+		{"an index for a platform, beside its attestation", index(imagev1.ImageManifest{OS: "unknown", Architecture: "unknown"}, imagev1.ImageManifest{OS: "linux", Architecture: "arm64"}), true},
+		{"an index of attestations", index(imagev1.ImageManifest{OS: "unknown", Architecture: "unknown"}), false},
+		{"an index for no platform", index(imagev1.ImageManifest{Digest: "x"}), false},
+		{"an index by its media type only", &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.index.v1+json"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := apiserver.Content(test.img, test.children).Runnability(); got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
+			if got := apiserver.Runs(test.img); got != test.want {
+				t.Errorf("it shows that it runs: %t, want %t", got, test.want)
 			}
 		})
 	}
 }
 
-// Of an index for no platform the children are read, until one can run or is not
-// known; of any other they are not.
-func TestReadContent(t *testing.T) {
-	artefact := &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.manifest.v1+json",
-		DockerImageLayers: []imagev1.ImageLayer{{MediaType: "application/sarif+json"}}}
-	runs := &imagev1.Image{DockerImageManifestMediaType: "application/vnd.oci.image.manifest.v1+json",
-		DockerImageLayers: []imagev1.ImageLayer{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"}}}
-	digest := func(n int) string { return fmt.Sprintf("sha256:%064x", n) }
-	index := func(os string, children ...int) *imagev1.Image {
-		img := &imagev1.Image{}
-		for _, n := range children {
-			img.DockerImageManifests = append(img.DockerImageManifests, imagev1.ImageManifest{Digest: digest(n), OS: os})
+// What no host runs, as BuildKit marks its attestations, is no part of the facts.
+func TestFactsLeaveOutWhatNoHostRuns(t *testing.T) {
+	child := func(architecture, layer string, size int64) *imagev1.Image {
+		return &imagev1.Image{
+			DockerImageMetadata: runtime.RawExtension{Raw: []byte(`{"Architecture":"` + architecture + `"}`)},
+			DockerImageLayers:   []imagev1.ImageLayer{{MediaType: layer, LayerSize: size}},
 		}
-		return img
 	}
-	known := map[string]*imagev1.Image{digest(1): artefact, digest(2): artefact, digest(3): runs}
-	var many []int
-	for n := range 65 {
-		many = append(many, n+100)
-		known[digest(n+100)] = artefact
+	children := apiserver.Children{
+		"a": child("amd64", "application/vnd.oci.image.layer.v1.tar+gzip", 100),
+		"b": child("unknown", "application/vnd.in-toto+json", 7),
 	}
-	broken := index("", 1)
-	broken.DockerImageManifests = append(broken.DockerImageManifests, imagev1.ImageManifest{Digest: "x"})
 	for _, test := range []struct {
-		name  string
-		img   *imagev1.Image
-		want  image.Runnability
-		reads int
+		name string
+		odd  imagev1.ImageManifest
 	}{
-		{"a list of artefacts", index("", 1, 2), image.NoRunnableChild, 2},
-		{"a list of attestations", index("unknown", 1), image.NoRunnableChild, 1},
-		{"a list that an image is in", index("", 1, 3, 2), image.HasRunnableChild, 2},
-		{"a list of what is not known", index("", 4, 1), image.HasRunnableChild, 1},
-		{"a list with what is no digest", broken, image.HasRunnableChild, 1},
-		{"a very long list", index("", many...), image.HasRunnableChild, 0},
-		{"an index for platforms", index("linux", 1), image.HasRunnableChild, 0},
-		{"a single artefact", artefact, image.NothingKnown, 0},
+		{"unknown/unknown", imagev1.ImageManifest{Digest: "b", OS: "unknown", Architecture: "unknown"}},
+		{"an unknown system", imagev1.ImageManifest{Digest: "b", OS: "Unknown", Architecture: "amd64"}},
+		{"an unknown architecture", imagev1.ImageManifest{Digest: "b", OS: "linux", Architecture: "UNKNOWN", Variant: "v8"}},
+		{"one that was not read", imagev1.ImageManifest{Digest: "c", OS: "unknown", Architecture: "unknown"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			reads := 0
-			got, err := apiserver.ReadContent(test.img, func(d string) (*imagev1.Image, error) {
-				reads++
-				return known[d], nil
-			})
-			if err != nil || got.Runnability() != test.want || reads != test.reads {
-				t.Errorf("%q after %d reads, %v; want %q after %d", got.Runnability(), reads, err, test.want, test.reads)
+			img := &imagev1.Image{DockerImageManifests: []imagev1.ImageManifest{{Digest: "a", OS: "linux", Architecture: "amd64"}, test.odd}}
+			got, err := apiserver.Facts(img, children, nil)
+			want := v1alpha1.ImageFacts{Platforms: []string{"linux/amd64"}, Layers: 1, Size: 100, Source: "Image"}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("facts, error %v (-want +got):\n%s", err, diff)
 			}
 		})
 	}
-	if _, err := apiserver.ReadContent(index("", 1), func(string) (*imagev1.Image, error) { return nil, errors.New("away") }); err == nil {
-		t.Error("a child that cannot be read is taken for one that is not there")
+	single, err := apiserver.Facts(children["b"], nil, nil)
+	if diff := cmp.Diff(v1alpha1.ImageFacts{Layers: 1, Size: 7, Source: "Image"}, single); diff != "" || err != nil {
+		t.Errorf("facts of an attestation alone, error %v (-want +got):\n%s", err, diff)
 	}
 }
 

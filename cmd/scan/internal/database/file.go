@@ -18,10 +18,6 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// CureNotConfigured tells how to get a database.
-const CureNotConfigured = "name one by the parameter database, and fill it by " +
-	"kubectl create job first-mirror --from=cronjob/vulnerability-database (docs/database.md)"
-
 // Library is the newest schema that this version reads.
 var Library = Schema{v6.ModelVersion, v6.Revision, v6.Addition}
 

@@ -12,7 +12,6 @@ import (
 	"github.com/anchore/grype/grype/vulnerability"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
@@ -48,7 +47,7 @@ type DB struct {
 // opens it. No reference is DatabaseNotConfigured.
 func Open(ctx context.Context, reference string, o Options) (*DB, error) {
 	if reference == "" {
-		return nil, content.Errorf(vulndb.ReasonNotConfigured, "", "no vulnerability database is named, so that nothing can be compared; %s", CureNotConfigured)
+		return nil, vulndb.NotConfigured()
 	}
 	ref, err := vulndb.ParseReference(reference)
 	if err != nil {

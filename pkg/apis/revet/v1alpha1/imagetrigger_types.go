@@ -402,4 +402,8 @@ type SweepStatus struct {
 	// Gap is how many of these the ledger did not cover when the sweep ended.
 	// +optional
 	Gap int32 `json:"gap,omitempty"`
+	// Artefacts is how many more pushes are shown that are exempt, as their content
+	// proves that they cannot run: signatures, SBOMs and the like.
+	// +optional
+	Artefacts int32 `json:"artefacts,omitempty"`
 }
