@@ -170,7 +170,7 @@ func TestSteps(t *testing.T) {
 	}
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	status, out, errOut = f.vulnerabilities("--database="+f.database, "--policy="+policy)
-	if status != 0 || errOut != "" || !strings.Contains(out, "CVE-2026-1: libssl3 3.0.1-1: a hole; fixed in 3.0.2-1\n") {
+	if status != 0 || errOut != "" || !strings.Contains(out, "CVE-2026-1: libssl3 3.0.1-1, fixed in 3.0.2-1: a hole\n") {
 		t.Fatalf("status %d: %s%s", status, out, errOut)
 	}
 	found, err := findings.Read(f.layout)

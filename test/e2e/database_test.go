@@ -6,19 +6,19 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/osv"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
-	"github.com/revet-dev/revet/pkg/pipeline/vulndb/mirror"
 	"github.com/revet-dev/revet/test/images"
 	"github.com/revet-dev/revet/test/stack"
 )
@@ -40,7 +40,7 @@ func TestDatabaseIsMirrored(t *testing.T) {
 	}
 	if err := w.client.Update(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: meta("revet-vulnerability-database"),
-		Data:       map[string]string{"source": "/source", "ecosystems": "", "database": cluster.Info.RegistryInCluster + "/" + repository + ":current"},
+		Data:       map[string]string{"source": "/source", "malware": "", "database": cluster.Info.RegistryInCluster + "/" + repository + ":current"},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -51,28 +51,31 @@ func TestDatabaseIsMirrored(t *testing.T) {
 	printed := w.logOf(t, pod.Name, "mirror")
 	t.Logf("the job printed: %s", printed)
 
+	is := w.inspect(t, cluster.Info.RegistryHost+"/"+repository+":current")
+	if !strings.Contains(printed, "@"+is.Digest.String()+": schema ") || !is.Config.AsOf.Equal(modified) {
+		t.Errorf("the database is %s of %s", is.Digest, is.Config.AsOf)
+	}
+	if diff := cmp.Diff([]vulndb.Ecosystem{{Name: "go-module", Records: 1}}, is.Config.Ecosystems); diff != "" {
+		t.Errorf("what is in it (-want +got):\n%s", diff)
+	}
+}
+
+// inspect reads what a database says of itself.
+func (w *world) inspect(t *testing.T, database string) vulndb.Artifact {
+	t.Helper()
+	ref, err := vulndb.ParseReference(database)
+	if err != nil {
+		t.Fatal(err)
+	}
 	trust, err := fetch.LoadTrust("", []string{cluster.Info.RegistryHost})
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := vulndb.Open(t.Context(), cluster.Info.RegistryHost+"/"+repository+":current", vulndb.Options{
-		Registry: fetch.Options{Trust: trust}, MaxAge: 2 * time.Hour, Now: time.Now(), Dir: t.TempDir(),
-	})
+	is, err := vulndb.Inspect(t.Context(), ref, fetch.Options{Trust: trust})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	if info := db.Info(); !strings.Contains(printed, "@"+info.Digest.String()+": ecosystems 1, records 1") || !info.AsOf.Equal(modified) {
-		t.Errorf("the database is %s of %s", info.Digest, info.AsOf)
-	}
-	var ids []string
-	err = db.Each(t.Context(), func(ecosystem, name string) bool { return ecosystem == "Go" && name == "example.com/a" }, func(r osv.Record) error {
-		ids = append(ids, r.ID)
-		return nil
-	})
-	if err != nil || len(ids) != 1 || ids[0] != "GO-1" {
-		t.Errorf("records %v, %v", ids, err)
-	}
+	return is
 }
 
 // mirror fills a database with the records of the samples and one of its own, as of
@@ -94,40 +97,24 @@ func (w *world) mirror(t *testing.T, repository string) string {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("%s/%s-%d:current", w.namespace, repository, now.Unix())
-	to, err := vulndb.ParseReference(cluster.Info.RegistryHost + "/" + name)
+	program, err := cluster.BuildScan(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust, err := fetch.LoadTrust("", []string{cluster.Info.RegistryHost})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := mirror.Run(t.Context(), mirror.Options{From: source, To: to, Registry: fetch.Options{Trust: trust}, Dir: t.TempDir(), MaxDownload: 1 << 20, Now: now}); err != nil {
-		t.Fatal(err)
+	mirror := exec.CommandContext(t.Context(), program, "database", "mirror", "--from="+source, "--to="+cluster.Info.RegistryHost+"/"+name,
+		"--insecure-registry="+cluster.Info.RegistryHost, "--dir="+t.TempDir())
+	if out, err := mirror.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	return cluster.Info.RegistryInCluster + "/" + name
 }
 
-// tamper changes a byte of the records of Debian where the registry keeps them.
+// tamper changes a byte of the database's file where the registry keeps it.
 func (w *world) tamper(t *testing.T, database string) {
 	t.Helper()
-	ref, err := vulndb.ParseReference(strings.Replace(database, cluster.Info.RegistryInCluster, cluster.Info.RegistryHost, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := fetch.LoadTrust("", []string{cluster.Info.RegistryHost})
-	if err != nil {
-		t.Fatal(err)
-	}
-	is, err := vulndb.Inspect(t.Context(), ref, fetch.Options{Trust: trust})
-	if err != nil {
-		t.Fatal(err)
-	}
-	debian, ok := is.Config.Ecosystem("Debian")
-	if !ok {
-		t.Fatalf("the database has no Debian: %v", is.Config.Names())
-	}
-	found, err := filepath.Glob(filepath.Join(cluster.Info.RegistryDir, "docker", "registry", "v2", "blobs", "sha256", "*", debian.Digest.Hex(), "data"))
+	is := w.inspect(t, strings.Replace(database, cluster.Info.RegistryInCluster, cluster.Info.RegistryHost, 1))
+	part := is.Config.Parts[0].Digest
+	found, err := filepath.Glob(filepath.Join(cluster.Info.RegistryDir, "docker", "registry", "v2", "blobs", "sha256", "*", part.Hex(), "data"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("the registry keeps the records in %v (%v)", found, err)
 	}

@@ -11,13 +11,18 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/triage"
 )
 
-// LayersCheck is the check that fetch makes.
-const LayersCheck = "layers"
+const (
+	// LayersCheck is the check that fetch makes.
+	LayersCheck = "layers"
+	// RuleMissingAttachment tells of provenance or an SBOM that an index names and the
+	// registry does not have any more. No runtime can choose it.
+	RuleMissingAttachment = "missing-attachment"
+)
 
 // layersReport is the report of the check layers: by the policy, an ambiguity fails the
 // image unless an exception names its kind.
 func layersReport(fetched fetch.Fetched, policy triage.Policy, ref image.Reference, now time.Time) report.Report {
-	out := report.Report{Check: LayersCheck, Digest: fetched.Root.Digest, Rules: 1, Findings: []report.Finding{}}
+	out := report.Report{Check: LayersCheck, Digest: fetched.Root.Digest, Rules: 2, Findings: []report.Finding{}}
 	for _, img := range fetched.Images {
 		of := report.Image{Platform: report.Line(img.Config.String()), Digest: img.Manifest.Digest}
 		out.Images = append(out.Images, of)
@@ -29,6 +34,12 @@ func layersReport(fetched fetch.Fetched, policy triage.Policy, ref image.Referen
 			})
 		}
 		out.Findings = append(out.Findings, policy.Gaps(of, gaps, ref.String(), now)...)
+	}
+	for _, d := range fetched.MissingAttachments {
+		out.Findings = append(out.Findings, report.Finding{
+			Rule: RuleMissingAttachment, Severity: report.SeverityWarning, Digest: fetched.Root.Digest,
+			Message: fmt.Sprintf("the index names %s, which cannot run and is not in the registry any more; did retention remove it?", d.Digest),
+		})
 	}
 	return out
 }

@@ -133,18 +133,19 @@ func malicious(v findings.Vulnerability, ignored suppression) report.Finding {
 	return report.Finding{Rule: v.ID, Severity: report.SeverityError, Platform: v.Platform, Digest: v.Digest, Message: report.Line(text)}
 }
 
+// What a person can do comes before the summary, which is cut where space is short.
 func message(v findings.Vulnerability) string {
-	text := report.Line(v.Package.Name + " " + v.Package.Version)
-	if s := report.Line(v.Summary); s != "" {
-		text += ": " + s
-	}
+	text := v.Package.Name + " " + v.Package.Version
 	if len(v.FixedIn) == 0 {
-		text += "; there is no fix yet"
+		text += ", no fix yet"
 	} else {
-		text += "; fixed in " + strings.Join(v.FixedIn, ", ")
+		text += ", fixed in " + strings.Join(v.FixedIn, ", ")
 	}
 	if v.KnownExploited {
-		text += "; known to be exploited"
+		text += ", known to be exploited"
+	}
+	if s := report.Line(v.Summary); s != "" {
+		text += ": " + s
 	}
 	return report.Line(text)
 }

@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 		notes  []string
 	}{
 		{"", []report.Finding{
-			{Rule: "DSA-1", Severity: "error", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
+			{Rule: "DSA-1", Severity: "error", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
 			{Rule: "unread-files", Severity: "error", Platform: "linux/amd64", Digest: child, Gap: true,
 				Message: "a file could not be read (1: opt/a.jar); if that is as it should be, write an exception for unread-files into the policy"},
 		}, nil},
@@ -41,7 +41,7 @@ func TestReport(t *testing.T) {
 				Waiver: &report.Waiver{Reason: "for all images the rules say unread-files: warn", By: "policy"}},
 		}, nil},
 		{"exceptions: [{rules: [unread-files], images: ['**'], reason: x, owner: y, expires: 2026-01-01}]\nfailOn: []", []report.Finding{
-			{Rule: "DSA-1", Severity: "warning", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
+			{Rule: "DSA-1", Severity: "warning", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
 			{Rule: "unread-files", Severity: "error", Platform: "linux/amd64", Digest: child, Gap: true,
 				Message: "a file could not be read (1: opt/a.jar); if that is as it should be, write an exception for unread-files into the policy"},
 			{Rule: "expired-exception", Severity: "warning", Platform: "linux/amd64", Digest: child,

@@ -140,10 +140,10 @@ ignore:
 	want := triage.Judgement{
 		Vulnerabilities: []findings.Vulnerability{found[0], ignored, found[2], found[3], found[4]},
 		Findings: []report.Finding{
-			{Rule: "DSA-1", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
-			{Rule: "CVE-2026-3", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
-			{Rule: "CVE-2026-4", Severity: report.SeverityWarning, Level: "low", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1: an overflow; there is no fix yet"},
-			{Rule: "DSA-1", Severity: report.SeverityError, Level: "high", Platform: "linux/arm64", Digest: digest(3), Message: "openssl 3.0.1-1: an overflow; fixed in 3.0.2-1"},
+			{Rule: "DSA-1", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
+			{Rule: "CVE-2026-3", Severity: report.SeverityError, Level: "high", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
+			{Rule: "CVE-2026-4", Severity: report.SeverityWarning, Level: "low", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1, no fix yet: an overflow"},
+			{Rule: "DSA-1", Severity: report.SeverityError, Level: "high", Platform: "linux/arm64", Digest: digest(3), Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
 			{Rule: "ignored-vulnerabilities", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: child,
 				Message: "vulnerabilities that are ignored: 1 by policy: CVE-2026-2 of openssl",
 				Waiver:  &report.Waiver{Reason: "not used", By: "policy", Owner: "us", Expires: time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)}},

@@ -109,15 +109,18 @@ func collect(ctx context.Context, records Records, o BuildOptions) ([]entry, Bui
 		if err != nil {
 			return nil, b, fmt.Errorf("read %s: %w", records.Name(i), err)
 		}
-		r, err := readable(raw)
+		r, err := osv.Parse(raw)
+		if err == nil && o.Only != nil && !o.Only(r) {
+			continue
+		}
+		if err == nil {
+			err = writable(r, raw)
+		}
 		if err != nil {
 			if b.Unreadable++; b.Unreadable > o.MaxUnreadable {
 				return nil, b, fmt.Errorf("%s: %w; its vulnerability would not be found; correct or remove it, or allow more than %d by --max-unreadable",
 					records.Name(i), err, o.MaxUnreadable)
 			}
-			continue
-		}
-		if o.Only != nil && !o.Only(r) {
 			continue
 		}
 		if before, ok := seen[r.ID]; ok {
@@ -136,14 +139,10 @@ func collect(ctx context.Context, records Records, o BuildOptions) ([]entry, Bui
 	return entries, b, nil
 }
 
-// readable reads a record and makes sure that it can be written.
-func readable(raw []byte) (osv.Record, error) {
-	r, err := osv.Parse(raw)
-	if err != nil {
-		return r, err
-	}
-	_, _, err = entriesOf(r, raw, provider.State{Provider: providerOf(r)})
-	return r, err
+// writable reports an error if a record cannot be written.
+func writable(r osv.Record, raw []byte) error {
+	_, _, err := entriesOf(r, raw, provider.State{Provider: providerOf(r)})
+	return err
 }
 
 // write writes a record.
