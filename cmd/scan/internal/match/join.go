@@ -144,7 +144,7 @@ func (m *Matcher) finding(img inventory.Image, p *pkg.Package, o *one) (findings
 	v.ID = best(v.Aliases)
 	v.Aliases = slices.DeleteFunc(v.Aliases, func(n string) bool { return n == v.ID })
 	slices.Sort(v.Aliases)
-	if err := m.rate(&v, o, inventoried.OfDistribution(p.Type)); err != nil {
+	if err := m.rate(&v, o); err != nil {
 		return findings.Vulnerability{}, err
 	}
 	return v, nil

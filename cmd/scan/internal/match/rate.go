@@ -10,19 +10,13 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 )
 
-// rate says how bad a vulnerability is: as the package's distributor says, else as the
-// worst that any of its records says, else as the NVD says of its names.
-func (m *Matcher) rate(v *findings.Vulnerability, o *one, distributor bool) error {
+// rate says how bad a vulnerability is: as the worst of its records says, which for a
+// distribution's package are the distribution's own; else as the NVD says of its names.
+func (m *Matcher) rate(v *findings.Vulnerability, o *one) error {
 	for _, found := range o.matches {
-		about := found.Vulnerability.Metadata
-		if about == nil {
-			continue
-		}
-		m.describe(v, about)
-		own := distributor && foreign(found) == 0
-		take(v, level(about), score(about), own)
-		if own && v.Level != findings.Unknown {
-			break // the distributor's are first
+		if about := found.Vulnerability.Metadata; about != nil {
+			m.describe(v, about)
+			take(v, level(about), score(about))
 		}
 	}
 	if err := m.related(v, o); err != nil {
@@ -35,8 +29,8 @@ func (m *Matcher) rate(v *findings.Vulnerability, o *one, distributor bool) erro
 }
 
 // take keeps the worse of two levels, and the score that belongs to it.
-func take(v *findings.Vulnerability, l findings.Level, score float64, own bool) {
-	if own || worse(l, v.Level) {
+func take(v *findings.Vulnerability, l findings.Level, score float64) {
+	if worse(l, v.Level) {
 		v.Level, v.Score = l, score
 	} else if l == v.Level {
 		v.Score = max(v.Score, score)
@@ -63,7 +57,7 @@ func (m *Matcher) related(v *findings.Vulnerability, o *one) error {
 			}
 			m.describe(v, about)
 			if v.Level == findings.Unknown {
-				take(v, level(about), score(about), false)
+				take(v, level(about), score(about))
 			}
 		}
 	}

@@ -55,6 +55,7 @@ func TestUnreadFiles(t *testing.T) {
 	add("an archive with one in it that is", "", "app/x.jar", within(named))
 	add("an archive with nothing to run in it", "", "app/x.jar", sample.Zip(t, sample.Files{"messages.properties": "a=b"}))
 	add("pacman's broken record", "pacman", "var/lib/pacman/local/bash-5.2-1/desc", "%NAME%")
+	add("a program that Syft cannot read", "cargo-auditable-binary-cataloger", "usr/bin/x", "\x7fELF"+strings.Repeat("\x00", 80))
 	add("RPM's log", "rpm", "usr/lib/sysimage/rpm/rpmdb.sqlite-wal", "pages")
 	add("RPM's empty log", "", "usr/lib/sysimage/rpm/rpmdb.sqlite-wal", "")
 	add("RPM's journal", "rpm", "var/lib/rpm/rpmdb.sqlite-journal", "pages")
