@@ -37,6 +37,8 @@ var stepErrors = map[Reason]repeatable{
 	"AccessDenied":        repeated,
 	"TimedOut":            repeated,
 	"RegistryUnavailable": repeated,
+	// It says when it may be asked again, which a later run does.
+	"RateLimited": repeated,
 	// A mirror job may be filling it.
 	"DatabaseMissing": repeated,
 }
