@@ -81,7 +81,7 @@ func sums(block []byte, want int64) bool {
 			b = ' '
 		}
 		unsigned += int64(b)
-		signed += int64(int8(b)) //nolint:gosec // a signed byte is what is meant
+		signed += int64(int8(b))
 	}
 	return want == unsigned || want == signed
 }

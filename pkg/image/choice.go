@@ -61,10 +61,10 @@ func (c Choice) fits(child Platform) (near, fallback bool) {
 		return false, false
 	}
 	if p.Architecture != c.host.Architecture {
-		switch {
-		case c.host.Architecture == "amd64":
+		switch c.host.Architecture {
+		case "amd64":
 			return false, p.Architecture == "386"
-		case c.host.Architecture == "arm64":
+		case "arm64":
 			return false, p.Architecture == "arm"
 		default:
 			return false, false

@@ -109,7 +109,7 @@ func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, lab
 	content := r.content(ctx, m, maxDepth-1)
 	f.Content.Children = append(f.Content.Children, content)
 	if m.unknown != nil || m.IsIndex() {
-		return nil // an index in an index is not added up
+		return nil //nolint:nilerr // an index in an index is not added up
 	}
 	if !content.Runnable() || d.Platform.NoHost() {
 		return nil // an attestation or the like, which is no part of what runs
@@ -186,7 +186,7 @@ func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1
 	return f, nil
 }
 
-func layersOf(m manifest) int32 { return int32(min(len(m.Layers), 1<<20)) } //nolint:gosec // bounded in the same expression
+func layersOf(m manifest) int32 { return int32(min(len(m.Layers), 1<<20)) }
 
 func sizeOf(m manifest) (n int64) {
 	for _, l := range m.Layers {

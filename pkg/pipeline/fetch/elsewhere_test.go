@@ -205,7 +205,7 @@ func TestFetchFollowsToStorage(t *testing.T) {
 // blobOf are the bytes of the layer.
 func blobOf(n *named) []byte {
 	w := httptest.NewRecorder()
-	n.real.real.ServeHTTP(w, httptest.NewRequest(http.MethodGet, layerPath(n.whole), nil))
+	n.real.real.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, layerPath(n.whole), nil))
 	return w.Body.Bytes()
 }
 

@@ -150,7 +150,7 @@ func retryAfter(resp *http.Response, now time.Time) (wait time.Duration, asked b
 	text := resp.Header.Get("Retry-After")
 	const most = 365 * 24 * time.Hour // a number of seconds that overflows is told as long, too
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second, true //nolint:gosec // it was bounded
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second, true
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return min(max(at.Sub(now), 0), most), true

@@ -346,7 +346,7 @@ func (b *builder) fill(own ref, kind Type, target uint32, name string, h *tar.He
 	if target != 0 || h.Typeflag == tar.TypeLink {
 		d.inode = target
 		if target != 0 && kind != Symlink {
-			b.inodes.at(target).mode = uint32(h.Mode & 0o7777) //nolint:gosec // masked
+			b.inodes.at(target).mode = uint32(h.Mode & 0o7777)
 		}
 		return nil
 	}

@@ -40,8 +40,9 @@ func (b *builder) target(at place, base, name, link string) (Type, uint32, error
 		case whiteout:
 			b.tell(HardLink, name, "a hard link to %.200q, which the layer removes: overlay file systems hide both, native snapshotters and vfs refuse the layer", link)
 			return 0, 0, nil
+		default:
+			return d.kind, d.inode, nil
 		}
-		return d.kind, d.inode, nil
 	}
 	low, err := b.lower(clean)
 	if err != nil {

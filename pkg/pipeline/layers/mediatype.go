@@ -41,6 +41,7 @@ func (b *builder) media(mediaType string, p packing, empty bool) {
 	case skippable:
 		b.tell(Compression, "", "it begins with a skippable frame of zstd: containerd unpacks it, containers/storage does not")
 		p = zstandard
+	default: // every runtime unpacks it
 	}
 	said, known := says(mediaType)
 	switch {

@@ -149,6 +149,7 @@ func (t *Tree) entry(r ref, name string) *Entry {
 		e.Size = i.size
 	case Symlink:
 		e.Link = string(t.b.text.get(i.link, int(i.linked)))
+	default: // the others have neither
 	}
 	return e
 }

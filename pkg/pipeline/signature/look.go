@@ -162,7 +162,7 @@ func (l *look) layer(ctx context.Context, s descriptor) error {
 	at, err := image.ParseDigest(s.Digest)
 	if err != nil || s.MediaType != simpleSigningLayer {
 		l.found.refused(what, fmt.Errorf("it has the media type %q", clip(s.MediaType)))
-		return nil
+		return nil //nolint:nilerr // it is told as refused
 	}
 	payload, err := l.src.Blob(ctx, at, maxPayload)
 	switch {

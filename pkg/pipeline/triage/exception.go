@@ -15,7 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
-// RuleAmbiguousLayers: runtimes read the layers differently, so that nobody can say
+// RuleAmbiguousLayers tells that runtimes read the layers differently, so that nobody can say
 // what the image holds.
 const RuleAmbiguousLayers = "ambiguous-layers"
 

@@ -269,7 +269,7 @@ func (r *Reconciler) queued(ctx context.Context, p *pass) error {
 func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*v1alpha1.ImageFacts, verdict.Decision, error) {
 	f, err := r.filters.get(p.trigger.Spec.Filter)
 	if err != nil {
-		return nil, verdict.Decision{Action: verdict.Wait, Reason: verdict.FilterInvalid, Message: err.Error(), Hold: true}, nil
+		return nil, verdict.Decision{Action: verdict.Wait, Reason: verdict.FilterInvalid, Message: err.Error(), Hold: true}, nil //nolint:nilerr // the decision tells it
 	}
 	if p.entry.Spec.Image != nil && p.trigger.Spec.Filter == "" {
 		// Whoever recorded the pushes was shown an image that runs.
@@ -295,7 +295,7 @@ func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*
 	switch {
 	case err != nil:
 		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilterFailed, Message: err.Error() +
-			"; mend the trigger's filter and replay the entry"}, nil
+			"; mend the trigger's filter and replay the entry"}, nil //nolint:nilerr // the decision tells it
 	case !result.Matches:
 		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilteredOut, Message: result.Message}, nil
 	default:
@@ -319,7 +319,7 @@ func (r *Reconciler) read(ctx context.Context, p *pass, labels []string) (*Image
 		p.log.Warn("what is known of the image cannot be read; it is run without", zap.Error(err))
 	}
 	if err != nil {
-		return nil, nil //nolint:nilerr // nothing is known
+		return nil, nil
 	}
 	return img, nil
 }
