@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -30,10 +31,19 @@ type said struct {
 	Summary                 verdict.Summary
 }
 
+// untyped is what the check gives as the reason of an error that has none but its text.
+const untyped = "CheckFailed"
+
 // "scan check" and the steps of the Tasks, one after another with the arguments that
-// the manifests give them, say the same of every sample, and what it deserves.
+// the manifests give them, say the same: of every sample, which gets what it deserves,
+// and where nobody can look, or is to.
 func TestCheckSaysWhatTheStepsSay(t *testing.T) {
 	p := newPrograms(t)
+	t.Run("samples", p.testSamples)
+	t.Run("parameters", p.testParameters)
+}
+
+func (p programs) testSamples(t *testing.T) {
 	samples := slices.Concat(images.All(), images.Vulnerable(), images.Hostile(), []images.Sample{images.Bomb(64 << 20)})
 	for _, s := range samples {
 		t.Run(s.Name, func(t *testing.T) {
@@ -43,7 +53,7 @@ func TestCheckSaysWhatTheStepsSay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			bySteps := p.steps(t, repository+"@"+d.String())
+			bySteps := p.steps(t, repository+"@"+d.String(), nil)
 			byCheck, status := p.check(t, repository+":1")
 			if diff := cmp.Diff(bySteps, byCheck, cmp.Comparer(func(a, b image.Digest) bool { return a == b })); diff != "" {
 				t.Errorf("what the check says (-steps +check):\n%s", diff)
@@ -59,6 +69,52 @@ func TestCheckSaysWhatTheStepsSay(t *testing.T) {
 				return
 			}
 			checkFindings(t, s, byCheck.Summary)
+		})
+	}
+}
+
+func (p programs) testParameters(t *testing.T) {
+	none := p
+	none.database, none.config = "", t.TempDir()
+	none.mount(t)
+	good := p.host + "/demo/good"
+	d, err := images.Push(t.Context(), good+":1", images.Good(), images.Options{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name            string
+		of              programs
+		params          map[string]string
+		verdict, reason string
+		status          int
+	}{
+		{"no database", none, nil, "error", "DatabaseNotConfigured", 2},
+		{"no database, as nobody is to look", none, map[string]string{"scan": "Off"}, "pass", "Passed", 0},
+		{"a database, and nobody is to look", p, map[string]string{"scan": "Off"}, "pass", "Passed", 0},
+		{"a database that is gone", p, map[string]string{"database": p.database + "-gone"}, "error", "DatabaseMissing", 2},
+		{"an image for a database", p, map[string]string{"database": good + ":1"}, "error", "DatabaseFormat", 2},
+		{"a database that is too old", p, map[string]string{"database-max-age": "1ms"}, "error", "DatabaseTooOld", 2},
+		{"a platform that the image lacks", p, map[string]string{"platforms": "linux/s390x"}, "error", "ContentMissing", 2},
+		{"a signature that has to be there", p, map[string]string{"signature": "Required"}, "error", untyped, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var flags []string
+			for name, value := range tt.params {
+				flags = append(flags, "--"+name+"="+value)
+			}
+			bySteps := tt.of.steps(t, good+"@"+d.String(), tt.params)
+			byCheck, status := tt.of.check(t, good+":1", flags...)
+			if diff := cmp.Diff(bySteps, byCheck, cmp.Comparer(func(a, b image.Digest) bool { return a == b })); diff != "" {
+				t.Errorf("what the check says (-steps +check):\n%s", diff)
+			}
+			if byCheck.Verdict != tt.verdict || byCheck.Reason != tt.reason || status != tt.status {
+				t.Errorf("%s, %s with status %d; want %s, %s with %d", byCheck.Verdict, byCheck.Reason, status, tt.verdict, tt.reason, tt.status)
+			}
+			if off := slices.Contains(byCheck.Summary.Off, "scan"); off != (tt.params["scan"] == "Off") {
+				t.Errorf("the summary says that %v are off", byCheck.Summary.Off)
+			}
 		})
 	}
 }
@@ -164,9 +220,10 @@ func (p programs) run(t *testing.T, program string, args ...string) (status int,
 }
 
 // check runs "scan check" on an image, and returns what it says and its status.
-func (p programs) check(t *testing.T, name string) (said, int) {
+func (p programs) check(t *testing.T, name string, flags ...string) (said, int) {
 	t.Helper()
-	status, out, _ := p.run(t, "scan", "check", name, "-o", "json", "--database="+p.database, "--insecure-registry="+p.host, "--temp="+t.TempDir())
+	args := []string{"check", name, "-o", "json", "--database=" + p.database, "--insecure-registry=" + p.host, "--temp=" + t.TempDir()}
+	status, out, _ := p.run(t, "scan", append(args, flags...)...)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var s said
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &s); err != nil {
@@ -183,8 +240,9 @@ func (s said) ageless() said {
 	return s
 }
 
-// steps runs the steps of all Tasks of the pipeline, and returns what they say.
-func (p programs) steps(t *testing.T, reference string) said {
+// steps runs the steps of all Tasks of the pipeline, with some parameters of it, and
+// returns what they say.
+func (p programs) steps(t *testing.T, reference string, with map[string]string) said {
 	t.Helper()
 	pipe := only(t, p.manifests.pipelines)
 	params := map[string]string{}
@@ -195,6 +253,7 @@ func (p programs) steps(t *testing.T, reference string) said {
 	}
 	params["reference"] = reference
 	params["publish"] = "none" // the check publishes nothing
+	maps.Copy(params, with)
 	_, pinned, _ := strings.Cut(reference, "@")
 	results := map[string]map[string]string{}
 	root := t.TempDir()
@@ -208,9 +267,12 @@ func (p programs) steps(t *testing.T, reference string) said {
 			args := p.arguments(step.Args, root, dir, taskParams(task, of.Params, params, results))
 			if status, _, errOut := p.run(t, program, args...); status != 0 {
 				why := readResults(t, dir)[verdict.ResultError]
-				reason, _, _ := strings.Cut(why, ":")
-				if reason == "" {
+				if why == "" {
 					t.Errorf("step %s fails and gives no reason: %s", step.Name, errOut)
+				}
+				reason, _, _ := strings.Cut(why, ":")
+				if strings.Contains(reason, " ") {
+					reason = untyped
 				}
 				return said{Verdict: "error", Reason: reason, Digest: pinned}
 			}
