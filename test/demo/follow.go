@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -169,21 +171,48 @@ func final(e *v1alpha1.ImageVerification) bool {
 	}
 }
 
-// outcome tells how the entry ended, in a line.
+// outcome tells how the entry ended, and what was looked at for that, in a line.
 func outcome(e *v1alpha1.ImageVerification) string {
-	if len(e.Status.Runs) == 0 || e.Status.Message != "" {
+	if len(e.Status.Runs) == 0 {
 		return fmt.Sprintf("%s: %s", e.Status.Phase, e.Status.Message)
 	}
 	var summary verdict.Summary
 	if err := json.Unmarshal([]byte(e.Status.Runs[len(e.Status.Runs)-1].Summary), &summary); err != nil {
-		return string(e.Status.Phase)
+		return fmt.Sprintf("%s: %s", e.Status.Phase, e.Status.Message) // an error has none
 	}
-	if len(summary.Findings) == 0 {
-		return fmt.Sprintf("%s: all %d rules hold", e.Status.Phase, summary.Counts.Rules)
+	return fmt.Sprintf("%s: %s; looked at %s", e.Status.Phase, why(e, summary), lookedAt(summary))
+}
+
+// why is what the verdict was given for.
+func why(e *v1alpha1.ImageVerification, summary verdict.Summary) string {
+	switch {
+	case e.Status.Message != "":
+		return e.Status.Message
+	case len(summary.Findings) == 0:
+		return fmt.Sprintf("all %d rules hold", summary.Counts.Rules)
 	}
 	rules := make([]string, 0, len(summary.Findings))
 	for _, finding := range summary.Findings {
 		rules = append(rules, finding.Rule)
 	}
-	return fmt.Sprintf("%s: %s", e.Status.Phase, strings.Join(rules, ", "))
+	return strings.Join(rules, ", ")
+}
+
+// lookedAt tells which packages were compared with what, and what nobody looked at.
+func lookedAt(summary verdict.Summary) string {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(summary.Packages)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, summary.Packages[kind]))
+	}
+	if len(kinds) == 0 {
+		kinds = []string{"none"}
+	}
+	text := "packages: " + strings.Join(kinds, ", ")
+	if d := summary.Database; d != nil {
+		text += "; database of " + d.AsOf.UTC().Format(time.DateOnly)
+	}
+	if len(summary.Off) > 0 {
+		text += "; not checked: " + strings.Join(summary.Off, ", ")
+	}
+	return text
 }

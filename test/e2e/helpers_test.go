@@ -31,7 +31,7 @@ type world struct {
 	namespace string
 }
 
-// newWorld makes a namespace whose pushes are verified.
+// newWorld makes a namespace whose pushes are verified, with the database of all tests.
 func newWorld(t *testing.T, namespace string, source stack.Source) *world {
 	t.Helper()
 	config, err := cluster.Config()
@@ -53,9 +53,10 @@ func newWorld(t *testing.T, namespace string, source stack.Source) *world {
 	if err := cluster.AddNamespace(t.Context(), namespace, source); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{client: c, clientset: clientset, namespace: namespace}
-	w.setDefault(t, "scan", "Off") // but for the tests that fill a database
-	return w
+	if err := cluster.NameDatabase(t.Context(), namespace, database); err != nil {
+		t.Fatal(err)
+	}
+	return &world{client: c, clientset: clientset, namespace: namespace}
 }
 
 // ready declares the trigger and waits for it and for the source.

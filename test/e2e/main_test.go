@@ -24,6 +24,12 @@ var cluster *stack.Stack
 // crane is the command that images are pushed with, built from its module.
 var crane string
 
+// scan is the scanner's program, built from the checkout; it fills databases.
+var scan string
+
+// database is the vulnerability database that namespaces use, as the cluster reaches it.
+var database string
+
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -40,6 +46,10 @@ func run(m *testing.M) int {
 	down, err := setUp(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	if err := fillDatabase(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", errors.Join(err, down()))
 		return 1
 	}
 	code := m.Run()
@@ -111,6 +121,16 @@ func setUp(ctx context.Context) (down func() error, err error) {
 		return nil, errors.Join(err, down())
 	}
 	return down, nil
+}
+
+// fillDatabase builds the scanner and fills the database of all namespaces.
+func fillDatabase(ctx context.Context) error {
+	var err error
+	if scan, err = cluster.BuildScan(ctx); err != nil {
+		return err
+	}
+	database, err = mirror(ctx, "revet", "e2e-database")
+	return err
 }
 
 // namespaces are those of all tests.

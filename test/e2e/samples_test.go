@@ -20,6 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 	"github.com/revet-dev/revet/test/images"
 	"github.com/revet-dev/revet/test/stack"
 )
@@ -48,11 +51,9 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	stalled := w.stall(t)
-	database, tampered := w.mirror(t, "database"), w.mirror(t, "tampered")
-	w.setDefault(t, "database", database)
-	w.setDefault(t, "scan", "On")
+	tampered := w.mirror(t, "tampered")
 
-	samples := slices.Concat(images.All(), images.Vulnerable(), []images.Sample{images.Bomb(bombSize)})
+	samples := slices.Concat(images.All(), images.Vulnerable(), images.Hostile(), []images.Sample{images.Bomb(bombSize)})
 	digests := map[string]string{}
 	for _, s := range samples {
 		tag := fmt.Sprintf("%s/%s/%s:1", cluster.Info.RegistryHost, w.namespace, s.Name)
@@ -84,21 +85,21 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 		}
 	})
 	w.tamper(t, tampered)
-	for _, broken := range []struct{ reason, param, value string }{
-		{"DatabaseMissing", "database", database + "-gone"},
-		{"DatabaseTampered", "database", tampered},
-		{"DatabaseNotConfigured", "database", ""},
-		{"DatabaseTooOld", "database-max-age", "1s"},
+	for _, broken := range []struct {
+		reason       content.Reason
+		param, value string
+	}{
+		{vulndb.ReasonMissing, "database", database + "-gone"},
+		{vulndb.ReasonTampered, "database", tampered},
+		{vulndb.ReasonTooOld, "database-max-age", "1s"},
 	} {
-		name := broken.reason
-		t.Run(name, func(t *testing.T) {
-			w.setDefault(t, broken.param, broken.value)
-			entry := w.verdict(t, w.pushSalted(t, strings.ToLower(name)+":1", images.Debian(0), w.namespace+name))
-			if entry.Status.Phase != v1alpha1.PhaseError || !strings.Contains(entry.Status.Message, name) {
-				t.Errorf("it is %s/%s: %s; want an Error that says %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message, name)
-			}
+		t.Run(string(broken.reason), func(t *testing.T) {
+			before := w.setDefault(t, broken.param, broken.value)
+			defer w.setDefault(t, broken.param, before)
+			w.checkNoVerdict(t, string(broken.reason))
 		})
 	}
+	t.Run("no database", w.checkNoDatabase)
 	t.Run("what cannot run is no push", func(t *testing.T) {
 		for _, s := range samples {
 			// It was pushed before the next image, whose verdict is there.
@@ -108,6 +109,58 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 		}
 	})
 	w.checkNode(t)
+}
+
+// checkNoVerdict holds that an image ends as an Error of the reason, and returns what the
+// entry says.
+func (w *world) checkNoVerdict(t *testing.T, reason string) string {
+	t.Helper()
+	entry := w.verdict(t, w.pushSalted(t, strings.ToLower(reason)+":1", images.Debian(0), w.namespace+reason))
+	if entry.Status.Phase != v1alpha1.PhaseError || !strings.Contains(entry.Status.Message, reason) {
+		t.Errorf("it is %s/%s: %s; want an Error that says %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message, reason)
+	}
+	return entry.Status.Message
+}
+
+// checkNoDatabase holds that an image ends as an Error that names the command which
+// fills a database, where none is named; and that what the owner switched off passes
+// and is shown wherever the verdict is.
+func (w *world) checkNoDatabase(t *testing.T) {
+	if err := cluster.NameDatabase(t.Context(), w.namespace, ""); err != nil {
+		t.Fatal(err)
+	}
+	const command = "kubectl revet fill-database "
+	if message := w.checkNoVerdict(t, string(vulndb.ReasonNotConfigured)); !strings.Contains(message, command) {
+		t.Errorf("the entry says %q, want the command %q in it", message, command)
+	}
+	before := w.setDefault(t, "scan", "Off")
+	defer w.setDefault(t, "scan", before)
+	// It would fail if anybody looked.
+	entry := w.verdict(t, w.pushSalted(t, "off:1", images.Debian(0), w.namespace+"off"))
+	var summary verdict.Summary
+	if err := json.Unmarshal([]byte(entry.Status.Runs[0].Summary), &summary); err != nil {
+		t.Fatalf("summary %q: %v", entry.Status.Runs[0].Summary, err)
+	}
+	if entry.Status.Phase != v1alpha1.PhasePassed || !slices.Contains(summary.Off, "scan") || summary.Database != nil {
+		t.Errorf("with scan Off it is %s/%s: %s; summary %s", entry.Status.Phase, entry.Status.Reason, entry.Status.Message, entry.Status.Runs[0].Summary)
+	}
+	if !slices.Contains(strings.Split(entry.Status.NotChecked, ","), "scan") {
+		t.Errorf("the entry says that %q was not checked", entry.Status.NotChecked)
+	}
+	table, err := cluster.Kubectl(t.Context(), "get", "imageverification", entry.Name, "-n", w.namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(table, "NOT-CHECKED") || !strings.Contains(table, entry.Status.NotChecked) {
+		t.Errorf("the table does not show what was not checked:\n%s", table)
+	}
+	story, err := cluster.Revet(t.Context(), "explain", "-n", w.namespace, w.namespace+"/off:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.ToLower(story), "not checked") {
+		t.Errorf("explain does not tell what was not checked:\n%s", story)
+	}
 }
 
 // notAnImage is the reason of samples that have nothing to run.
@@ -147,8 +200,9 @@ func checkSample(t *testing.T, s images.Sample, entry *v1alpha1.ImageVerificatio
 	}
 }
 
-// setDefault sets the default of a parameter of the pipeline, which is what runs get.
-func (w *world) setDefault(t *testing.T, param, value string) {
+// setDefault sets the default of a parameter of the pipeline, which is what runs get,
+// and returns the one that it had.
+func (w *world) setDefault(t *testing.T, param, value string) string {
 	t.Helper()
 	var pipeline pipelinev1.Pipeline
 	if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "scan-and-validate"}, &pipeline); err != nil {
@@ -158,10 +212,12 @@ func (w *world) setDefault(t *testing.T, param, value string) {
 	if at < 0 {
 		t.Fatalf("the pipeline has no parameter %s", param)
 	}
+	before := pipeline.Spec.Params[at].Default.StringVal
 	pipeline.Spec.Params[at].Default = pipelinev1.NewStructuredValues(value)
 	if err := w.client.Update(t.Context(), &pipeline); err != nil {
 		t.Fatal(err)
 	}
+	return before
 }
 
 // stall starts the registry that stalls, and a run over what it has. It returns the run's name.

@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -46,6 +47,11 @@ func build(o Options, architecture string, e edit, more ...v1.Layer) (v1.Image, 
 	if err != nil {
 		return nil, err
 	}
+	return buildOn(o, architecture, e, base, more...)
+}
+
+// buildOn is build on another base.
+func buildOn(o Options, architecture string, e edit, base v1.Layer, more ...v1.Layer) (v1.Image, error) {
 	application, err := filesLayer([]file{{name: "app", mode: 0o755, content: []byte("application for " + architecture)}})
 	if err != nil {
 		return nil, err
@@ -83,6 +89,11 @@ func baseLayer(architecture string) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return debianLayer(architecture, release)
+}
+
+// debianLayer is a Debian of two packages, of a release.
+func debianLayer(architecture string, release []byte) (v1.Layer, error) {
 	var status strings.Builder
 	for _, p := range [][2]string{{"base-files", "12.4+deb12u11"}, {"tzdata", "2025b-0+deb12u1"}} {
 		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: %s\nVersion: %s\n\n", p[0], architecture, p[1])
@@ -139,6 +150,8 @@ func (misnamed) DiffID() (v1.Hash, error) {
 type child struct {
 	architecture string
 	edit         edit
+	// named is the architecture by the index; empty for the image's own.
+	named string
 }
 
 func index(o Options, children ...child) (artefact, error) {
@@ -150,7 +163,7 @@ func index(o Options, children ...child) (artefact, error) {
 		}
 		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{
 			Add:        img,
-			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: c.architecture}},
+			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: cmp.Or(c.named, c.architecture)}},
 		})
 	}
 	return artefact{what: idx}, nil
@@ -159,7 +172,7 @@ func index(o Options, children ...child) (artefact, error) {
 // attested adds to an index what BuildKit adds: a manifest for the platform
 // unknown/unknown, whose one layer is a statement.
 func attested(o Options) (artefact, error) {
-	a, err := index(o, child{"amd64", good})
+	a, err := index(o, child{architecture: "amd64", edit: good})
 	if err != nil {
 		return artefact{}, err
 	}

@@ -164,7 +164,7 @@ func TestABombIsRefused(t *testing.T) {
 // The same options give the same digest; another salt gives another.
 func TestDigestsFollowFromTheOptions(t *testing.T) {
 	host := newRegistry(t)
-	for _, s := range images.All() {
+	for _, s := range slices.Concat(images.All(), images.Hostile()) {
 		digests := map[string]image.Digest{}
 		for tag, salt := range map[string]string{"a": "one", "b": "one", "c": "two"} {
 			d, err := images.Push(t.Context(), host+"/demo/"+s.Name+":"+tag, s, images.Options{Now: now, Salt: salt})

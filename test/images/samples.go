@@ -128,7 +128,7 @@ func MultiArch() Sample {
 	return Sample{
 		Name: "multi-arch", About: "an index of two good images", Verdict: VerdictPass,
 		build: func(o Options) (artefact, error) {
-			return index(o, child{"amd64", good}, child{"arm64", good})
+			return index(o, child{architecture: "amd64", edit: good}, child{architecture: "arm64", edit: good})
 		},
 	}
 }
@@ -138,7 +138,7 @@ func BadChild() Sample {
 	return Sample{
 		Name: "bad-child", About: "an index of a good and a bad image", Verdict: VerdictFail, Rules: Bad().Rules,
 		build: func(o Options) (artefact, error) {
-			return index(o, child{"amd64", good}, child{"arm64", bad})
+			return index(o, child{architecture: "amd64", edit: good}, child{architecture: "arm64", edit: bad})
 		},
 	}
 }
@@ -157,7 +157,7 @@ func MissingChild() Sample {
 		Name: "missing-child", About: "an index that names an image which the registry does not have", Verdict: VerdictError,
 		Reason: "ContentMissing",
 		build: func(o Options) (artefact, error) {
-			a, err := index(o, child{"amd64", good}, child{"arm64", good})
+			a, err := index(o, child{architecture: "amd64", edit: good}, child{architecture: "arm64", edit: good})
 			if err != nil {
 				return artefact{}, err
 			}

@@ -47,8 +47,7 @@ func (s *Stack) FillDatabase(ctx context.Context) error {
 	if err := collectRecords(ctx, source); err != nil {
 		return err
 	}
-	out, err := s.run(ctx, "", program, "database", "mirror", "--from="+source, "--to="+s.Info.RegistryHost+"/"+databaseName,
-		"--insecure-registry="+s.Info.RegistryHost)
+	out, err := s.Scan(ctx, program, "database", "mirror", "--from="+source, "--to="+s.Info.RegistryHost+"/"+databaseName)
 	if err != nil {
 		return err
 	}
@@ -56,13 +55,25 @@ func (s *Stack) FillDatabase(ctx context.Context) error {
 	return nil
 }
 
+// Scan runs the scanner that BuildScan built, allowed to speak to the local registry over
+// plain HTTP, and returns what it printed, also if it fails.
+func (s *Stack) Scan(ctx context.Context, program string, args ...string) (string, error) {
+	return s.run(ctx, "", program, append(args, "--insecure-registry="+s.Info.RegistryHost)...)
+}
+
 // UseDatabase names the database of FillDatabase for the runs of a namespace.
 func (s *Stack) UseDatabase(ctx context.Context, namespace string) error {
-	named := fmt.Sprintf(`{"data":{"database":%q}}`, s.Info.RegistryInCluster+"/"+databaseName)
-	if _, err := s.Kubectl(ctx, "patch", "configmap", "revet-vulnerability-database", "--namespace", namespace, "--type=merge", "--patch", named); err != nil {
+	if err := s.NameDatabase(ctx, namespace, s.Info.RegistryInCluster+"/"+databaseName); err != nil {
 		return err
 	}
 	return s.SetDefault(ctx, namespace, "database-max-age", maxAge)
+}
+
+// NameDatabase names a database, as the cluster reaches it, for the runs of a namespace.
+func (s *Stack) NameDatabase(ctx context.Context, namespace, reference string) error {
+	named := fmt.Sprintf(`{"data":{"database":%q}}`, reference)
+	_, err := s.Kubectl(ctx, "patch", "configmap", "revet-vulnerability-database", "--namespace", namespace, "--type=merge", "--patch", named)
+	return err
 }
 
 // SetDefault sets the default of a parameter of a namespace's pipeline.

@@ -45,7 +45,7 @@ func TestDatabaseJob(t *testing.T) {
 	if s := c.SecurityContext; s == nil || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Errorf("the container's security context is %+v", s)
 	}
-	if c.Image != "ko://github.com/revet-dev/revet/cmd/step" || !slices.Equal(c.Command, []string{"/ko-app/step"}) {
+	if c.Image != "ko://github.com/revet-dev/revet/cmd/scan" || !slices.Equal(c.Command, []string{"/ko-app/scan"}) {
 		t.Errorf("it runs %v of %s", c.Command, c.Image)
 	}
 	if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {

@@ -294,8 +294,8 @@ func (r *Reconciler) enrich(ctx context.Context, p *pass, d verdict.Decision) (*
 	result, err := f.Evaluate(p.entry, factsOf(img))
 	switch {
 	case err != nil:
-		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilterFailed, Message: err.Error() +
-			"; mend the trigger's filter and replay the entry"}, nil //nolint:nilerr // the decision tells it
+		message := err.Error() + "; mend the trigger's filter and replay the entry"
+		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilterFailed, Message: message}, nil //nolint:nilerr // the decision tells it
 	case !result.Matches:
 		return nil, verdict.Decision{Action: verdict.Skip, Reason: verdict.FilteredOut, Message: result.Message}, nil
 	default:
