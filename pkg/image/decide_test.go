@@ -205,3 +205,31 @@ func TestBlobContent(t *testing.T) {
 		})
 	}
 }
+
+// Runtimes hold the config as a value, which a null after it leaves as it is.
+func TestParseManifestKeepsConfig(t *testing.T) {
+	d := `{"mediaType":"` + ociConfig + `","digest":"sha256:` + hexA + `","size":1}`
+	for _, test := range []struct {
+		name, raw string
+		want      image.Runnability
+	}{
+		{"a config", `{"schemaVersion":2,"config":` + d + `}`, image.HasImageConfig},
+		{"a null after it", `{"schemaVersion":2,"config":` + d + `,"config":null}`, image.HasImageConfig},
+		{"a null before it", `{"schemaVersion":2,"config":null,"config":` + d + `}`, image.HasImageConfig},
+		{"a null after it, in other letters", `{"schemaVersion":2,"config":` + d + `,"Config":null}`, image.HasImageConfig},
+		{"in two parts", `{"schemaVersion":2,"config":{"mediaType":"` + ociConfig + `","size":1},"config":{"digest":"sha256:` + hexA + `"}}`, image.HasImageConfig},
+		{"another type after it", `{"schemaVersion":2,"config":` + d + `,"config":{"mediaType":"application/x-a"}}`, image.NoImageConfig},
+		{"a null only", `{"schemaVersion":2,"config":null}`, image.NoImageConfig},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, err := image.ParseManifest([]byte(test.raw), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &store{}
+			if diff := cmp.Diff(test.want, m.Content(t.Context(), s.read).Runnability()); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -37,7 +37,7 @@ func every(f func(ocispec.Platform)) {
 func ours(p ocispec.Platform) image.Platform {
 	out := image.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion}
 	for _, f := range p.OSFeatures {
-		out.OSFeatures += image.Features(f)
+		out.OSFeatures += image.Features(f + ",")
 	}
 	return out
 }
