@@ -1,9 +1,11 @@
 package image
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"io"
 	"strconv"
 )
@@ -65,6 +67,10 @@ func isTarBlock(raw []byte) bool {
 		return true
 	}
 	// The oldest form has no magic number, only a sum, of unsigned or signed bytes.
+	// There are many ways to write one: who unpacks reads it with Go.
+	if _, err := tar.NewReader(bytes.NewReader(raw)).Next(); !errors.Is(err, tar.ErrHeader) {
+		return true
+	}
 	const at, size = 148, 8
 	want, err := strconv.ParseInt(string(bytes.Trim(block[at:at+size], " \x00")), 8, 64)
 	if err != nil {

@@ -56,6 +56,29 @@ func oldTar(signed bool) []byte {
 	return block
 }
 
+// summed returns oldTar(true) with its sum written in another way that Go reads.
+func summed(sum string) []byte {
+	block := oldTar(true)
+	copy(block[148:156], sum)
+	return block
+}
+
+// unsummed returns an archive whose header sums to 0, which Go reads in a field
+// that is empty.
+func unsummed() []byte {
+	block := oldTar(true)
+	copy(block[148:156], "        ")
+	sum := 0
+	for _, b := range block[:512] {
+		sum += int(int8(b))
+	}
+	for i := 3; sum != 0; i++ {
+		step := min(sum, 128)
+		block[i], sum = byte(-step), sum-step
+	}
+	return block
+}
+
 // Whatever a runtime unpacks or mounts may be an archive; a payload is none.
 func TestMayBeArchive(t *testing.T) {
 	statement := []byte(`{"_type":"https://in-toto.io/Statement/v1"}` + strings.Repeat(" ", 4000))
@@ -80,6 +103,11 @@ func TestMayBeArchive(t *testing.T) {
 		{"a tar of GNU", tarOf(t, tar.FormatGNU, "bin/"+strings.Repeat("x", 300)), true},
 		{"a tar of the oldest form", oldTar(false), true},
 		{"a tar of the oldest form, summed signed", oldTar(true), true},
+		{"a tar of the oldest form, with rubbish after the sum", summed(string(oldTar(true)[148:154]) + "\x00x"), true},
+		{"a tar of the oldest form, with the sum begun by zeros", summed("\x00 " + string(oldTar(true)[148:154])), true},
+		{"a tar of the oldest form, without a sum", unsummed(), true},
+		{"the same under gzip", gzipped(t, unsummed()), true},
+		{"a header whose sum is wrong", summed("0000001\x00"), false},
 		{"an empty tar", tarOf(t, tar.FormatUSTAR), true},
 		{"an empty tar that ends too early", make([]byte, 512), true},
 		{"nothing at all, which is read as an empty tar", nil, true},

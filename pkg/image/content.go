@@ -19,8 +19,8 @@ type Content struct {
 	Kind ContentKind
 	// ConfigType is the media type that a single manifest declares its config to have.
 	ConfigType string
-	// OtherConfig is true if no runtime takes the config of a single manifest for
-	// that of an image.
+	// OtherConfig is true if the config of a single manifest is declared to be
+	// something else than an image's, and no runtime takes it for one all the same.
 	OtherConfig bool
 	// NoArchive is true if every layer of a single manifest was read, and none is
 	// an archive that a runtime unpacks.

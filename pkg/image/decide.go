@@ -30,6 +30,9 @@ const (
 	maxProof       = 4 << 20
 )
 
+// emptyObject is the digest of "{}", the config of most artefacts: it need not be read.
+const emptyObject = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
 // Content decides what a single manifest is. It reads the layers, if all of them
 // are few and small. What cannot be read is not known.
 func (m Manifest) Content(ctx context.Context, read Read) Content {
@@ -39,14 +42,15 @@ func (m Manifest) Content(ctx context.Context, read Read) Content {
 	case m.Config == nil:
 		return Content{Kind: ContentImage, OtherConfig: true}
 	}
-	c := Content{Kind: ContentImage, ConfigType: m.Config.MediaType, OtherConfig: !m.HasImageConfig()}
+	c := Content{Kind: ContentImage, ConfigType: m.Config.MediaType, OtherConfig: m.otherConfig() && m.namesNoLayers(ctx, read)}
 	if !c.OtherConfig {
 		c.NoArchive = m.noArchive(ctx, read)
 	}
 	return c
 }
 
-// HasImageConfig reports whether some runtime may take the config for an image's.
+// HasImageConfig reports whether the config is declared to be one that some runtime
+// takes for an image's.
 func (m Manifest) HasImageConfig() bool { return m.Config != nil && !m.otherConfig() }
 
 // LooksLikeImage reports whether m has an image's config, and layers none of which
@@ -68,10 +72,10 @@ func isImageConfig(mediaType string) bool {
 	}
 }
 
-// otherConfig reports whether it is proven that no runtime takes the config for
-// an image's. The declared type proves it: containerd fetches no layers, Docker
-// and containers/image refuse. But in a manifest of Docker's, containers/image
-// looks at the types of manifest and layers only, and not at the config's.
+// otherConfig reports whether the config is declared to be something else than an
+// image's, which Docker and containers/image refuse. But in a manifest of Docker's,
+// containers/image looks at the types of manifest and layers only, and not at the
+// config's.
 func (m Manifest) otherConfig() bool {
 	if isImageConfig(m.Config.MediaType) {
 		return false
@@ -80,11 +84,35 @@ func (m Manifest) otherConfig() bool {
 		slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return !strings.HasPrefix(l.MediaType, "application/vnd.docker.") })
 }
 
+// namesNoLayers reports whether it is proven that containerd has no layers to unpack.
+// It passes over the declared type of a config when it unpacks what has not been
+// unpacked yet, in CRI at the latest. Then it takes those layers whose type is an
+// image's and that the config, whatever its type, names as such; that it fetched
+// them, the same digest under another type sees to, or another image on the host.
+func (m Manifest) namesNoLayers(ctx context.Context, read Read) bool {
+	layers := slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return isUnpackedType(l.MediaType) })
+	if !layers || m.Config.Digest.Hex() == emptyObject {
+		return true
+	}
+	raw, err := read(ctx, KindConfig, *m.Config, maxProof)
+	if err != nil {
+		return false
+	}
+	var config struct {
+		RootFS struct {
+			DiffIDs []string `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	// What is no JSON containerd does not read either.
+	return Decode(raw, &config) != nil || len(config.RootFS.DiffIDs) == 0
+}
+
 // isUnpackedType reports whether layers of this declared type look like an image's.
 func isUnpackedType(mediaType string) bool {
 	for _, prefix := range []string{
 		"application/vnd.oci.image.layer.",
 		"application/vnd.docker.image.rootfs.",
+		"application/vnd.erofs.layer.",
 	} {
 		if strings.HasPrefix(mediaType, prefix) {
 			return true

@@ -102,12 +102,20 @@ func TestManifestContent(t *testing.T) {
 		{name: "a config that Docker takes for an image's", configType: "text/html", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"layer"}},
 		{name: "a Helm chart", configType: "application/vnd.cncf.helm.config.v1+json", config: []byte(`{"name":"x"}`), layers: []layer{{"application/vnd.cncf.helm.chart.content.v1.tar+gzip", archive(t)}}, want: image.NoImageConfig},
 		{name: "a directory pushed with ORAS", configType: "application/vnd.oci.empty.v1+json", config: []byte(`{}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
-		{name: "a cache of BuildKit", configType: "application/vnd.buildkit.cacheconfig.v0", config: []byte(`{"layers":[{"blob":"x"}],"records":[]}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
-		{name: "an artefact with the config of an image", manifestType: image.OCIManifest, configType: "application/vnd.cncf.flux.config.v1+json", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
-		{name: "a type that only begins like a config's", configType: ociConfig + "; charset=utf-8", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig},
+		{name: "a cache of BuildKit", configType: "application/vnd.buildkit.cacheconfig.v0", config: []byte(`{"layers":[{"blob":"x"}],"records":[]}`), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
+		{name: "an artefact with the config of an image, which containerd unpacks", manifestType: image.OCIManifest, configType: "application/vnd.cncf.flux.config.v1+json", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
+		{name: "the same in a Docker manifest", manifestType: image.DockerManifest, configType: "application/vnd.docker.plugin.v1+json", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
+		{name: "the same with a layer of EROFS", configType: "application/x-a", config: config(1), layers: []layer{{"application/vnd.erofs.layer.v1", archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
+		{name: "the same with the layer among others", configType: "application/x-a", config: config(1), layers: []layer{{"application/x-b", payload}, {tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer", "layer"}},
+		{name: "the same with a payload only", configType: "application/x-a", config: config(1), layers: []layer{{tarGzip, payload}}, want: image.NoArchive, reads: []image.Kind{"config", "layer"}},
+		{name: "an artefact with the config of an image and no layers that containerd takes", configType: "application/x-a", config: config(1), layers: []layer{{"application/x-b", archive(t)}}, want: image.NoImageConfig},
+		{name: "an artefact whose config is no JSON", configType: "application/x-a", config: []byte("a: b"), layers: []layer{{tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
+		{name: "an artefact whose config cannot be read", configType: "application/x-a", config: []byte(`{"a":1}`), layers: []layer{{tarGzip, archive(t)}},
+			change: func(_ object, s *store) { clear(s.blobs) }, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
+		{name: "a type that only begins like a config's", configType: ociConfig + "; charset=utf-8", config: config(1), layers: []layer{{tarGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"config", "layer"}},
 		{name: "a config of whatever type in a Docker manifest, which containers/image runs", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(1), layers: []layer{{dockerGzip, archive(t)}}, want: image.HasImageConfig, reads: []image.Kind{"layer"}},
 		{name: "the same with a payload only", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(1), layers: []layer{{dockerGzip, payload}}, want: image.NoArchive, reads: []image.Kind{"layer"}},
-		{name: "the same with a layer that is not of Docker", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(2), layers: []layer{{dockerGzip, archive(t)}, {tarGzip, archive(t)}}, want: image.NoImageConfig},
+		{name: "the same with a layer that is not of Docker", manifestType: image.DockerManifest, configType: "application/x-evil", config: config(0), layers: []layer{{dockerGzip, archive(t)}, {tarGzip, archive(t)}}, want: image.NoImageConfig, reads: []image.Kind{"config"}},
 		{name: "OCI's former artifact manifest", change: func(m object, _ *store) {
 			delete(m, "config")
 			delete(m, "layers")
@@ -201,6 +209,34 @@ func TestBlobContent(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if got := image.BlobContent([]byte(test.raw)).Runnability(); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// Runtimes hold the config as a value, which a null after it leaves as it is.
+func TestParseManifestKeepsConfig(t *testing.T) {
+	d := `{"mediaType":"` + ociConfig + `","digest":"sha256:` + hexA + `","size":1}`
+	for _, test := range []struct {
+		name, raw string
+		want      image.Runnability
+	}{
+		{"a config", `{"schemaVersion":2,"config":` + d + `}`, image.HasImageConfig},
+		{"a null after it", `{"schemaVersion":2,"config":` + d + `,"config":null}`, image.HasImageConfig},
+		{"a null before it", `{"schemaVersion":2,"config":null,"config":` + d + `}`, image.HasImageConfig},
+		{"a null after it, in other letters", `{"schemaVersion":2,"config":` + d + `,"Config":null}`, image.HasImageConfig},
+		{"in two parts", `{"schemaVersion":2,"config":{"mediaType":"` + ociConfig + `","size":1},"config":{"digest":"sha256:` + hexA + `"}}`, image.HasImageConfig},
+		{"another type after it", `{"schemaVersion":2,"config":` + d + `,"config":{"mediaType":"application/x-a"}}`, image.NoImageConfig},
+		{"a null only", `{"schemaVersion":2,"config":null}`, image.NoImageConfig},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, err := image.ParseManifest([]byte(test.raw), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &store{}
+			if diff := cmp.Diff(test.want, m.Content(t.Context(), s.read).Runnability()); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -11,7 +11,7 @@
 // what has a config is the manifest of an image or an artefact. No tag, annotation,
 // Content-Type or object of an API takes part. Exempt is only
 //   - a manifest whose config is declared to be none of an image, where runtimes
-//     look at that;
+//     look at that, and names no layers to those that do not;
 //   - a manifest all of whose layers were read, each under 1 MiB, and none is an
 //     archive that a runtime unpacks, whatever its media type;
 //   - an index all of whose children were read and are exempt, or no manifests.

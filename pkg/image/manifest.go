@@ -81,8 +81,8 @@ func (m Manifest) Type() string {
 // descriptor that led here, or "". Every error means that it is not known what
 // runtimes make of these bytes; it never means that they cannot run.
 func ParseManifest(raw []byte, claimed string) (Manifest, error) {
-	var m Manifest
-	if err := Decode(raw, &m); err != nil {
+	m, err := decodeManifest(raw)
+	if err != nil {
 		return Manifest{}, fmt.Errorf("not a manifest: %w", err)
 	}
 	switch {
@@ -105,6 +105,37 @@ func ParseManifest(raw []byte, claimed string) (Manifest, error) {
 		}
 	}
 	return m, m.checkDescriptors()
+}
+
+// decodeManifest reads m as runtimes do, which hold the config as a value: a null
+// after it leaves it as it is, and to a pointer it would take it away.
+func decodeManifest(raw []byte) (Manifest, error) {
+	var doc struct {
+		Manifest
+		Config given `json:"config"`
+	}
+	if err := Decode(raw, &doc); err != nil {
+		return Manifest{}, err
+	}
+	if doc.Config.is {
+		doc.Manifest.Config = &doc.Config.Descriptor
+	}
+	return doc.Manifest, nil
+}
+
+// given is a descriptor, and whether there is one.
+type given struct {
+	Descriptor
+	is bool
+}
+
+// UnmarshalJSON adds to what the same key held before, as runtimes do.
+func (g *given) UnmarshalJSON(raw []byte) error {
+	if string(raw) == "null" {
+		return nil
+	}
+	g.is = true
+	return json.Unmarshal(raw, &g.Descriptor)
 }
 
 // agrees reports an error if mediaType, where there is one, does not fit the fields.

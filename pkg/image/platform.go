@@ -14,23 +14,27 @@ type Platform struct {
 	OSFeatures   Features `json:"os.features,omitempty"`
 }
 
-// Features are those of an operating system. They are one string, so that a
-// Platform can be compared.
+// Features are those of an operating system, each with a comma after it: to ask for
+// one without a name is to ask for one, too. They are one string, so that a Platform
+// can be compared.
 type Features string
 
-// UnmarshalJSON reads a list.
+// UnmarshalJSON reads a list. What the same key held before stays: runtimes may
+// keep some of it, and what asks for a feature is never the only choice.
 func (f *Features) UnmarshalJSON(raw []byte) error {
 	var all []string
 	if err := json.Unmarshal(raw, &all); err != nil {
 		return err
 	}
-	*f = Features(strings.Join(all, ","))
+	for _, feature := range all {
+		*f += Features(feature + ",")
+	}
 	return nil
 }
 
 // MarshalJSON writes a list.
 func (f Features) MarshalJSON() ([]byte, error) {
-	return json.Marshal(strings.Split(string(f), ","))
+	return json.Marshal(strings.Split(strings.TrimSuffix(string(f), ","), ","))
 }
 
 // String returns os/architecture[/variant], or "unknown".

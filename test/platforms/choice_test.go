@@ -20,7 +20,7 @@ var (
 	systems       = []string{"linux", "Linux", "windows", "darwin", "macos", "", "unknown"}
 	architectures = []string{"amd64", "x86_64", "x86-64", "AMD64", "386", "i386", "arm", "armhf", "armel", "arm64", "aarch64", "ARM64", "s390x", "riscv64", "", "unknown"}
 	variants      = []string{"", "v1", "v2", "v3", "5", "v5", "6", "v6", "7", "v7", "8", "v8", "v8.0", "v8.2", "v8.5", "9", "v9", "9.0", "v9.0", "v9.3", "V8", "rva23"}
-	features      = [][]string{nil, nil, nil, {"x"}}
+	features      = [][]string{nil, nil, nil, {"x"}, {""}}
 )
 
 // every calls f for every combination of the names above.
@@ -37,7 +37,7 @@ func every(f func(ocispec.Platform)) {
 func ours(p ocispec.Platform) image.Platform {
 	out := image.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion}
 	for _, f := range p.OSFeatures {
-		out.OSFeatures += image.Features(f)
+		out.OSFeatures += image.Features(f + ",")
 	}
 	return out
 }

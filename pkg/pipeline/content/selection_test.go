@@ -72,6 +72,11 @@ func TestWalkSelected(t *testing.T) {
 			d.Platform.OSFeatures = "sse"
 			return s.index(t, on(s.image(t, "os0", layerType), "linux", "386"), d)
 		}, "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
+		{"the same beside one that asks for a feature without a name", func(t *testing.T, s shelf) content.Descriptor {
+			d := on(s.image(t, "os1", layerType), "linux", "amd64")
+			d.Platform.OSFeatures = ","
+			return s.index(t, on(s.image(t, "os0", layerType), "linux", "386"), d)
+		}, "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
 		{"the same beside one for a variant that the host may not have", of("linux/386", "linux/amd64/v3"), "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
 		{"an architecture of 32 bits", of("linux/arm/v7", "linux/amd64"), "linux/arm64", outcome{Images: []string{"os0/amd64"}, Unselected: 1}},
 		{"an image without a platform, where there is no other", unplaced("linux/s390x"), "linux/amd64", outcome{Images: []string{"linux/amd64"}, Unselected: 1}},

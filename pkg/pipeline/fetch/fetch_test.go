@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -284,7 +285,7 @@ func TestFetchRefusesBrokenImages(t *testing.T) {
 			set: setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40}}, want: content.ReasonTooLarge, says: "--max-ratio"},
 		{name: "more than the limit", what: whole, set: setting{limits: fetch.Limits{Bytes: 10, Unpacked: 1 << 20}},
 			want: content.ReasonTooLarge, says: "--max-bytes"},
-		{name: "an artefact", what: mutate.MediaType(mutate.ConfigMediaType(whole, "application/vnd.example.thing"), types.OCIManifestSchema1),
+		{name: "an artefact", what: mutate.MediaType(mutate.ConfigMediaType(empty.Image, "application/vnd.example.thing"), types.OCIManifestSchema1),
 			want: content.ReasonNotAnImage, says: "an artefact"},
 	}
 	for _, tt := range tests {

@@ -41,6 +41,7 @@ type builder struct {
 	clock   uint32 // counts entries of the layer
 	entries int
 	steps   int64
+	paths   int64 // bytes of those of all entries
 	found   found
 	// The directory of the last entry, as most have the same as the one before.
 	lastDir string
@@ -79,9 +80,21 @@ func (b *builder) count() error {
 	return nil
 }
 
+// spell counts the bytes of a path. Links make long ones of short names, and whoever
+// walks the tree has them all.
+func (b *builder) spell(at place, base string) error {
+	if b.paths += int64(at.length + len(base)); b.paths > maxPathBytes {
+		return tooMany("bytes of paths", maxPathBytes)
+	}
+	return nil
+}
+
 // place is a directory: in the layer, and in those below as far as they show
 // through. A directory that the layer has not got is own 0.
-type place struct{ own, below ref }
+type place struct {
+	own, below ref
+	length     int // of its path
+}
 
 // errRefused is of an entry that no runtime puts anywhere.
 var errRefused = errors.New("refused")
@@ -106,6 +119,9 @@ func (b *builder) entry(h *tar.Header) error {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if err := b.spell(at, base); err != nil {
 		return err
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
@@ -193,15 +209,15 @@ func (b *builder) top() place { return place{own: root, below: root} }
 
 // inside returns the place of own, a directory of the layer, below at.
 func (b *builder) inside(at place, own ref, base string) place {
+	in := place{own: own, length: at.length + 1 + len(base)}
 	d := b.own.at(own)
 	if at.below == 0 || d.opaque != 0 || d.cleared != 0 {
-		return place{own: own}
+		return in
 	}
-	low := b.below.find(at.below, base)
-	if low == 0 || b.below.at(low).kind != Dir {
-		return place{own: own}
+	if low := b.below.find(at.below, base); low != 0 && b.below.at(low).kind == Dir {
+		in.below = low
 	}
-	return place{own: own, below: low}
+	return in
 }
 
 // under returns what the layers below have as base in at, as far as this layer has

@@ -37,6 +37,7 @@ type Checker struct {
 	b     *builder
 	blobs Blobs
 	left  int64
+	holes int64 // of sparse files
 	layer int
 	// rubbish counts the layers that are no archives.
 	rubbish int
@@ -128,7 +129,7 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) 
 	defer u.Close()
 	counted := &counter{r: u, left: &c.left, max: c.b.limits.Unpacked}
 	all := bufio.NewReaderSize(io.TeeReader(counted, unpacked), 64<<10)
-	if err := c.archive(tar.NewReader(all), tables); errors.Is(err, errNoArchive) {
+	if err := c.archive(tar.NewReader(all), tables, counted); errors.Is(err, errNoArchive) {
 		if _, err := io.Copy(io.Discard, all); err != nil {
 			return err
 		}
@@ -152,19 +153,23 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) 
 var errNoArchive = errors.New("no archive")
 
 // archive reads the entries of a layer.
-func (c *Checker) archive(r *tar.Reader, tables []*table) error {
+func (c *Checker) archive(r *tar.Reader, tables []*table, counted *counter) error {
 	compare := comparison{b: c.b, tables: tables}
+	sparse := holes{limits: c.b.limits, read: counted, bytes: &c.holes}
 	for first := true; ; first = false {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			compare.finish()
-			return nil
+			return sparse.next(nil)
 		}
 		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
 			c.b.tell(Unreadable, "", "it is no archive: most runtimes refuse the image, and what others see in it nobody looked at")
 			return errNoArchive
 		}
 		if err != nil {
+			return err
+		}
+		if err := sparse.next(h); err != nil {
 			return err
 		}
 		c.b.content = r
@@ -201,12 +206,14 @@ func (z *zeros) Write(p []byte) (int, error) {
 // counter bounds what is unpacked.
 type counter struct {
 	r    io.Reader
+	n    int64
 	left *int64
 	max  int64
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
+	c.n += int64(n)
 	if *c.left -= int64(n); *c.left < 0 {
 		return 0, tooLarge("its layers unpack to too many bytes", c.max, "--max-unpacked-bytes")
 	}

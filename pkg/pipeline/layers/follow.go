@@ -146,6 +146,13 @@ func (w *walk) make() (place, error) {
 			return place{}, errRefused
 		}
 		at := w.last()
+		if at.length+len(part) > maxPath {
+			w.b.tell(EntryName, w.name, "links lead it to a path of more than %d bytes: whether a runtime can unpack it hangs on how it follows them", maxPath)
+			return place{}, errRefused
+		}
+		if err := w.b.spell(at, part); err != nil {
+			return place{}, err
+		}
 		own, err := w.b.own.add(at.own, part)
 		if err != nil {
 			return place{}, err

@@ -47,7 +47,9 @@ const (
 	maxPath      = 4096 - 96 // that Linux opens, below the directory of a runtime
 	maxHops      = 255       // links that lead to one another
 	maxNameBytes = 128 << 20 // of all names and of what symbolic links name
+	maxPathBytes = 512 << 20 // of the paths of all entries
 	stepsEach    = 32        // directories on the way to an entry, on average
+	maxHoles     = 64 << 20  // of zeros that sparse files leave out
 	maxTOC       = 48 << 20  // of a table of contents
 	maxWindow    = 128 << 20 // that a zstd stream may make the reader hold
 )
