@@ -20,6 +20,11 @@ func (r *reading) file(e *layers.Entry) error {
 	if err := r.database(e); err != nil {
 		return err
 	}
+	if len(r.found.At[e.Path]) > 0 {
+		if err := r.otherRoot(e); err != nil {
+			return err
+		}
+	}
 	switch {
 	case java(e.Path):
 		return r.archive(e)

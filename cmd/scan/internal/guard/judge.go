@@ -2,7 +2,9 @@ package guard
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	v6 "github.com/anchore/grype/grype/db/v6"
 	"github.com/anchore/grype/grype/distro"
@@ -110,19 +112,19 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 		j.gaps.Add(findings.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is no release, so that its standard library "+
 			"could not be compared; compile them with a release of Go", "stdlib@"+toolchain)
 	}
-	j.compared[i] = comparable(p)
+	j.compared[i] = comparable(p) && written(p.Name)
 	if j.compared[i] {
 		return nil
 	}
 	// What nobody knows anything of needs no version: the program itself, mostly.
-	if !inventoried.ComparedByCPE(p.Type) {
+	if !inventoried.ComparedByCPE(p.Type) && written(p.Name) {
 		if known, err = j.named(p); err != nil || !known {
 			return err
 		}
 	}
 	kind := j.img.Packages[i].Kind()
 	j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
-		"be compared; install them in a way that keeps the version", kind), example)
+		"be compared, or a name with what cannot be seen; install them in a way that keeps the version", kind), example)
 	return nil
 }
 
@@ -140,8 +142,8 @@ func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {
 	case !known:
 		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s in %s; "+
 			"mirror a database that covers them, or build the image without them", kind, j.name), example)
-	case !comparable(p):
-		j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared; "+
+	case !comparable(p) || !written(p.Name) || strings.ContainsFunc(p.Name, unicode.IsSpace):
+		j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared, or no name; "+
 			"install them with the package manager of the distribution", kind), example)
 	default:
 		j.compared[i] = true
