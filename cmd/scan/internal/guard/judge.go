@@ -18,8 +18,9 @@ import (
 // Judged is what can be said of an image's packages before they are compared.
 type Judged struct {
 	Gaps []findings.Gap
-	// Distro is the image's, as the database names it.
-	Distro *distro.Distro
+	// Distro is the image's, and Release how the database names it; nil if it does not.
+	Distro  *distro.Distro
+	Release *v6.OSSpecifier
 	// Compared says of each package whether there is something to compare it with.
 	Compared []bool
 }
@@ -41,7 +42,7 @@ func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.T
 			"build it with a package database or with programs that tell what is in them, or, if it has none, "+
 			"make an exception of the rule for its repository in the policy", "")
 	}
-	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Compared: j.compared}, nil
+	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Release: j.release, Compared: j.compared}, nil
 }
 
 // judging is one image being judged.
