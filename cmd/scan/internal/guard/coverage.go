@@ -110,12 +110,27 @@ func (c *Coverage) typed(t syftpkg.Type, release *v6.OSSpecifier) (bool, error) 
 // named reports whether the database has records of a package of an ecosystem, of any
 // version.
 func (c *Coverage) named(p *pkg.Package) (bool, error) {
-	for _, name := range c.provider.PackageSearchNames(*p) {
-		k := key{string(p.Type), strings.ToLower(name)}
+	return c.namedIn(p.Type, v6.NoOSSpecified, c.provider.PackageSearchNames(*p))
+}
+
+// Speaks reports whether the database has records, of a release, of a package of the
+// distribution or of one that it was built from.
+func (c *Coverage) Speaks(p *pkg.Package, release *v6.OSSpecifier) (bool, error) {
+	names := []string{p.Name}
+	for _, u := range p.Upstreams {
+		names = append(names, u.Name)
+	}
+	return c.namedIn(p.Type, release, names)
+}
+
+// namedIn reports whether the database has records of one of the names.
+func (c *Coverage) namedIn(t syftpkg.Type, release *v6.OSSpecifier, names []string) (bool, error) {
+	for _, name := range names {
+		k := key{string(t) + " " + release.String(), strings.ToLower(name)}
 		known, ok := c.names[k]
 		if !ok {
 			var err error
-			if known, err = c.any(&v6.PackageSpecifier{Ecosystem: string(p.Type), Name: name}, v6.NoOSSpecified); err != nil {
+			if known, err = c.any(&v6.PackageSpecifier{Ecosystem: string(t), Name: name}, release); err != nil {
 				return false, err
 			}
 			c.names[k] = known

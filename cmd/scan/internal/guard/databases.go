@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/revet-dev/revet/cmd/scan/internal/packages"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
@@ -49,7 +50,7 @@ func (r *reading) database(e *layers.Entry) error {
 	switch {
 	case base == "status" && inDirectory(name, "dpkg"):
 		return r.stanzas(e, "dpkg")
-	case inDirectory(name, "dpkg/status.d") && !strings.HasSuffix(base, ".md5sums") && !r.found.Evidence[name]:
+	case below(name, "dpkg/status.d") && !strings.HasSuffix(base, ".md5sums"):
 		return r.stanzas(e, "dpkg")
 	case inDirectory(name, "dpkg/updates") && e.Size > 0:
 		r.unread("dpkg", name, "changes of dpkg's database were not written into it, so that it may name what is not installed any more; run dpkg --configure -a in the build")
@@ -123,9 +124,16 @@ func (r *reading) stanzas(e *layers.Entry, manager string) error {
 	if err != nil {
 		return fmt.Errorf("read %q: %w", e.Path, err)
 	}
-	if read := r.found.At[e.Path]; len(c.installed) > read || !c.whole {
-		r.unread(manager, e.Path, fmt.Sprintf("%d packages are named in the database of %s and %d could be read: it is broken, or cut short; "+
-			"reinstall the packages in the build", len(c.installed), manager, read))
+	missed := c.odd
+	for s := range c.installed {
+		if !r.found.At[e.Path][packages.Key(s.name, s.version)] {
+			missed++
+		}
+	}
+	// A file of one package alone need not end in a line.
+	if missed > 0 || !c.whole && !below(e.Path, "dpkg/status.d") {
+		r.unread(manager, e.Path, fmt.Sprintf("of %d packages in the database of %s %d could not be read: it is broken, or cut short; "+
+			"reinstall the packages in the build", len(c.installed)+c.odd, manager, missed))
 	}
 	if path.Base(e.Path) == "status" {
 		r.dropped(e, c)
@@ -154,6 +162,8 @@ type counted struct {
 	named map[string]bool
 	// installed are those on disk, each of its version and architecture once.
 	installed map[stanza]bool
+	// odd counts what is of no package, or of two.
+	odd int
 	// whole says that the last line ends.
 	whole bool
 }
@@ -166,11 +176,14 @@ func countDpkg(r io.Reader) (c counted, err error) {
 	var s stanza
 	gone := false
 	end := func() {
-		if s.name != "" {
+		switch {
+		case s.name != "":
 			c.named[s.name] = true
 			if !gone {
 				c.installed[s] = true
 			}
+		case s.version != "":
+			c.odd++
 		}
 		s, gone = stanza{}, false
 	}
@@ -188,9 +201,10 @@ func countDpkg(r io.Reader) (c counted, err error) {
 		case strings.EqualFold(field, "Architecture"):
 			s.architecture = value
 		case strings.EqualFold(field, "Status"):
-			// What is configured only, or not installed, has no files.
+			// What is configured only, or not installed, has no files. The first word is
+			// what somebody wants, and may never have happened.
 			words := strings.Fields(value)
-			gone = len(words) == 3 && (words[0] == "deinstall" || words[2] == "config-files" || words[2] == "not-installed")
+			gone = len(words) == 3 && (words[2] == "config-files" || words[2] == "not-installed")
 		}
 	})
 	end()
@@ -201,11 +215,15 @@ func countDpkg(r io.Reader) (c counted, err error) {
 func countApk(r io.Reader) (c counted, err error) {
 	c = counted{named: map[string]bool{}, installed: map[stanza]bool{}}
 	var s stanza
+	names := 0
 	end := func() {
-		if s.name != "" {
+		switch {
+		case names > 1 || s.name == "" && s.version != "":
+			c.odd++
+		case s.name != "":
 			c.named[s.name], c.installed[s] = true, true
 		}
-		s = stanza{}
+		s, names = stanza{}, 0
 	}
 	c.whole, err = lines(r, func(line string) {
 		switch {
@@ -213,6 +231,7 @@ func countApk(r io.Reader) (c counted, err error) {
 			end()
 		case strings.HasPrefix(line, "P:"):
 			s.name = line[2:]
+			names++
 		case strings.HasPrefix(line, "V:"):
 			s.version = line[2:]
 		case strings.HasPrefix(line, "A:"):

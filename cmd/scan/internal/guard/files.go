@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
@@ -14,11 +15,17 @@ import (
 // file tells of a file that names packages and was not read.
 func (r *reading) file(e *layers.Entry) error {
 	r.foreignForm(e)
+	r.incomplete(e)
 	if e.Type != layers.File {
 		return nil
 	}
 	if err := r.database(e); err != nil {
 		return err
+	}
+	if len(r.found.At[e.Path]) > 0 {
+		if err := r.otherRoot(e); err != nil {
+			return err
+		}
 	}
 	switch {
 	case java(e.Path):
@@ -46,7 +53,9 @@ var kinds = []struct {
 		return base == "METADATA" && strings.HasSuffix(dir, "dist-info") || base == "PKG-INFO" && strings.HasSuffix(dir, "egg-info") ||
 			strings.HasSuffix(base, ".egg-info")
 	}, nil},
-	{"gem", func(n string) bool { return strings.HasSuffix(n, ".gemspec") && below(n, "specifications") }, nil},
+	{"gem", func(n string) bool {
+		return strings.HasSuffix(n, ".gemspec") && (below(n, "specifications") || below(n, "bundler/gems"))
+	}, nil},
 	{"npm", installedModule, nil},
 	{"composer", func(n string) bool { return hasSuffixAny(n, "vendor/composer/installed.json") }, noComposerPackages},
 	{"dotnet", func(n string) bool { return strings.HasSuffix(n, ".deps.json") }, noLibraries},
@@ -99,9 +108,13 @@ func (r *reading) kind(subject string, empty func([]byte) bool, e *layers.Entry)
 			return nil
 		}
 	}
+	r.broken(subject, e)
+	return nil
+}
+
+func (r *reading) broken(subject string, e *layers.Entry) {
 	r.unread(subject, e.Path, "files that name packages of the kind "+subject+" are broken or incomplete, so that the packages could not be compared; "+
 		"reinstall the packages in the build, or remove what is left of them")
-	return nil
 }
 
 func noComposerPackages(raw []byte) bool {
@@ -132,7 +145,26 @@ func noLibraries(raw []byte) bool {
 	return true
 }
 
-// program tells of a Go program whose list of modules cannot be read.
+// incomplete tells of a package whose list of contents is there, and its name is not.
+func (r *reading) incomplete(e *layers.Entry) {
+	base := strings.ToLower(path.Base(e.Path))
+	switch {
+	case e.Type == layers.Dir && (strings.HasSuffix(base, ".dist-info") || strings.HasSuffix(base, "egg-info")):
+		for _, name := range []string{"METADATA", "PKG-INFO"} {
+			at := path.Join(e.Path, name)
+			if found, ok := r.tree.Resolve(at); ok && (found.Path == at || r.found.Evidence[found.Path]) {
+				return // which is told by itself
+			}
+		}
+		r.broken("python", e)
+	case hasSuffixAny(e.Path, "composer/installed.php"):
+		if _, ok := r.tree.Resolve(path.Join(path.Dir(e.Path), "installed.json")); !ok {
+			r.broken("composer", e)
+		}
+	}
+}
+
+// program tells of a program, of Go's or Java's, whose list of modules cannot be read.
 func (r *reading) program(e *layers.Entry) error {
 	const header = 64
 	if e.Size < header || r.found.Owned[e.Path] {
@@ -143,13 +175,19 @@ func (r *reading) program(e *layers.Entry) error {
 		return err
 	}
 	var magic [4]byte
-	if _, err := f.ReadAt(magic[:], 0); err != nil || string(magic[:]) != elf.ELFMAG {
+	if _, err := f.ReadAt(magic[:], 0); err != nil {
 		return nil //nolint:nilerr // what has no first bytes is no program
 	}
 	switch {
+	case string(magic[:]) == zipMagic || string(magic[:2]) == "#!" && e.Size >= shortest:
+		r.renamed(e, f)
+	case string(magic[:]) != elf.ELFMAG:
 	case packed(f):
 		r.unread("packed program", e.Path, "programs are packed (UPX), so that what was compiled into them could not be read; put them into the image as they were linked")
-	case compiledByGo(f):
+	case has(f, ".svm_heap"):
+		r.unread("native image", e.Path, "programs were compiled from Java (GraalVM) and do not say of which packages, so that these could not be compared; "+
+			"build them with --enable-sbom=embed, or make an exception of the rule for the image")
+	case has(f, ".gopclntab", ".note.go.buildid", ".go.buildinfo", ".data.rel.ro.gopclntab"):
 		r.unread("go program", e.Path, "programs were compiled by Go and do not say of which modules (their build information was removed), so that these could not be compared; "+
 			"put them into the image as Go linked them")
 	}
@@ -165,17 +203,12 @@ func packed(f *io.SectionReader) bool {
 	return bytes.Contains(raw, []byte("UPX!"))
 }
 
-// compiledByGo reports whether a program has what Go links into every one.
-func compiledByGo(f *io.SectionReader) bool {
+// shortest is how large a script is that may be the beginning of an archive.
+const shortest = 64 << 10
+
+// has reports whether a program has a section of one of the names, such as that which a
+// compiler links into every one.
+func has(f *io.SectionReader, names ...string) bool {
 	p, err := elf.NewFile(f)
-	if err != nil {
-		return false
-	}
-	for _, s := range p.Sections {
-		switch s.Name {
-		case ".gopclntab", ".note.go.buildid", ".go.buildinfo", ".data.rel.ro.gopclntab":
-			return true
-		}
-	}
-	return false
+	return err == nil && slices.ContainsFunc(p.Sections, func(s *elf.Section) bool { return slices.Contains(names, s.Name) })
 }

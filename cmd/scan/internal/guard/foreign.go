@@ -31,6 +31,14 @@ var foreign = []struct {
 	{"tazpkg", func(n string) bool { return path.Base(n) == "receipt" && below(n, "var/lib/tazpkg/installed") }},
 	{"flatpak", func(n string) bool { return below(n, "var/lib/flatpak/app") && path.Base(n) == "metadata" }},
 	{"spack", func(n string) bool { return path.Base(n) == "index.json" && inDirectory(n, ".spack-db") }},
+	// The packages themselves are in zip files, in a cache that may be anywhere.
+	{"yarn", func(n string) bool { return path.Base(n) == ".pnp.cjs" || path.Base(n) == ".pnp.js" }},
+	{"electron", func(n string) bool { return strings.HasSuffix(n, ".asar") }},
+	// PHP's own tool has this ending, too.
+	{"phar", func(n string) bool { return strings.HasSuffix(n, ".phar") && path.Base(n) != "phar.phar" }},
+	{"python zipapp", func(n string) bool {
+		return strings.HasSuffix(n, ".pex") || strings.HasSuffix(n, ".pyz") || strings.HasSuffix(n, ".shiv")
+	}},
 	{"python egg", func(n string) bool { return strings.HasSuffix(n, ".egg") }},
 }
 

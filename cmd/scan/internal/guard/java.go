@@ -22,8 +22,15 @@ const (
 	maxFiles = 200_000
 )
 
-// javaEndings are how archives of Java's end.
-var javaEndings = []string{".jar", ".war", ".ear", ".par", ".sar", ".nar", ".jpi", ".hpi", ".kar", ".far", ".lpkg"}
+// javaEndings are how archives of Java's end that Syft reads, in these letters only.
+var javaEndings = []string{".jar", ".war", ".ear", ".par", ".sar", ".nar", ".jpi", ".hpi", ".kar", ".far", ".lpkg", ".rar", ".zap"}
+
+// libraries are the folders in an archive of which programs run what lies there,
+// whatever its name.
+var libraries = []string{"BOOT-INF/lib", "WEB-INF/lib", "APP-INF/lib", "lib"}
+
+// notRead is why an archive is passed over.
+const notRead = "an archive in it has a name by which it is not read: rename it to .jar"
 
 func java(name string) bool {
 	return slices.Contains(javaEndings, strings.ToLower(path.Ext(name)))
@@ -43,12 +50,21 @@ func (r *reading) archive(e *layers.Entry) error {
 	case why != "":
 		r.unread("java", path.Join(e.Path, at), "archives of Java's could not be read in full ("+why+"), so that what is in them could not be compared; build them again")
 	case r.found.Evidence[e.Path]:
-	case !hasClasses(f):
+	case !runs(f, f.Size()).any():
 		r.empty[e.Path] = true
 	default:
-		r.unread("java", e.Path, "archives of Java's do not say which packages they are (no manifest, no pom.properties), so that these could not be compared; build them with a manifest")
+		r.unread("java", e.Path, "archives of Java's do not say which packages they are (no manifest, no pom.properties), or have a name by which they are not read, "+
+			"so that these could not be compared; build them with a manifest, and name them .jar")
 	}
 	return nil
+}
+
+// renamed tells of an archive of Java's under a name that is none of one: java -jar runs
+// it all the same.
+func (r *reading) renamed(e *layers.Entry, f *io.SectionReader) {
+	if in := runs(f, f.Size()); in.classes || in.named || in.libraries {
+		r.unread("java", e.Path, "archives of Java's have a name by which they are not read, so that what is in them could not be compared; name them .jar, .war or .ear")
+	}
 }
 
 // inside returns what in an archive cannot be read, and why.
@@ -60,10 +76,22 @@ func (r *reading) inside(f io.ReaderAt, size int64, depth int) (at, why string) 
 	if len(z.File) > maxFiles {
 		return "", fmt.Sprintf("more than %d files", maxFiles)
 	}
+	seen := map[string]bool{}
 	for _, file := range z.File {
-		if !java(file.Name) || file.UncompressedSize64 == 0 {
+		library := slices.Contains(libraries, path.Dir(file.Name))
+		if !java(file.Name) && !library || file.UncompressedSize64 == 0 {
 			continue
 		}
+		if !slices.Contains(javaEndings, path.Ext(file.Name)) {
+			if library && !begins(file, zipMagic) {
+				continue
+			}
+			return file.Name, notRead
+		}
+		if seen[file.Name] {
+			return file.Name, "two archives in it have the same name"
+		}
+		seen[file.Name] = true
 		if depth >= maxDepth {
 			return file.Name, fmt.Sprintf("archives in archives, deeper than %d", maxDepth)
 		}
@@ -101,26 +129,46 @@ func (r *reading) nested(file *zip.File) (raw []byte, why string) {
 	return raw, ""
 }
 
-// describes reports whether an archive says which package it is, or has no classes.
-func describes(raw []byte) bool {
-	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+// zipMagic is how an archive begins.
+const zipMagic = "PK\x03\x04"
+
+// begins reports whether a file in an archive begins with text.
+func begins(file *zip.File, text string) bool {
+	in, err := file.Open()
 	if err != nil {
-		return false
+		return true // what cannot be unpacked may be anything
 	}
-	classes := false
-	for _, f := range z.File {
-		if strings.EqualFold(f.Name, "META-INF/MANIFEST.MF") || strings.HasSuffix(f.Name, "/pom.properties") {
-			return true
-		}
-		classes = classes || strings.HasSuffix(f.Name, ".class")
-	}
-	return !classes
+	defer in.Close()
+	raw := make([]byte, len(text))
+	_, err = io.ReadFull(in, raw)
+	return err == nil && string(raw) == text
 }
 
-func hasClasses(f *io.SectionReader) bool {
-	z, err := zip.NewReader(f, f.Size())
+// describes reports whether an archive says which package it is, or has no classes.
+func describes(raw []byte) bool {
+	in := runs(bytes.NewReader(raw), int64(len(raw)))
+	return in.manifest || in.named || !in.classes
+}
+
+// contents are what of an archive's says that it is one of Java's.
+type contents struct {
+	classes, manifest bool
+	// named says that there is a pom.properties, libraries that there are archives.
+	named, libraries bool
+}
+
+func (c contents) any() bool { return c != contents{} }
+
+func runs(f io.ReaderAt, size int64) (c contents) {
+	z, err := zip.NewReader(f, size)
 	if err != nil {
-		return !errors.Is(err, zip.ErrFormat)
+		return contents{classes: !errors.Is(err, zip.ErrFormat)}
 	}
-	return slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.HasSuffix(f.Name, ".class") })
+	for _, f := range z.File {
+		c.manifest = c.manifest || strings.EqualFold(f.Name, "META-INF/MANIFEST.MF")
+		c.named = c.named || strings.HasSuffix(f.Name, "/pom.properties")
+		c.classes = c.classes || strings.HasSuffix(f.Name, ".class")
+		c.libraries = c.libraries || slices.Contains(libraries[:3], path.Dir(f.Name))
+	}
+	return c
 }

@@ -2,7 +2,9 @@ package guard
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	v6 "github.com/anchore/grype/grype/db/v6"
 	"github.com/anchore/grype/grype/distro"
@@ -16,8 +18,9 @@ import (
 // Judged is what can be said of an image's packages before they are compared.
 type Judged struct {
 	Gaps []findings.Gap
-	// Distro is the image's, as the database names it.
-	Distro *distro.Distro
+	// Distro is the image's, and Release how the database names it; nil if it does not.
+	Distro  *distro.Distro
+	Release *v6.OSSpecifier
 	// Compared says of each package whether there is something to compare it with.
 	Compared []bool
 }
@@ -39,7 +42,7 @@ func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.T
 			"build it with a package database or with programs that tell what is in them, or, if it has none, "+
 			"make an exception of the rule for its repository in the policy", "")
 	}
-	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Compared: j.compared}, nil
+	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Release: j.release, Compared: j.compared}, nil
 }
 
 // judging is one image being judged.
@@ -110,19 +113,19 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 		j.gaps.Add(findings.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is no release, so that its standard library "+
 			"could not be compared; compile them with a release of Go", "stdlib@"+toolchain)
 	}
-	j.compared[i] = comparable(p)
+	j.compared[i] = comparable(p) && written(p.Name)
 	if j.compared[i] {
 		return nil
 	}
 	// What nobody knows anything of needs no version: the program itself, mostly.
-	if !inventoried.ComparedByCPE(p.Type) {
+	if !inventoried.ComparedByCPE(p.Type) && written(p.Name) {
 		if known, err = j.named(p); err != nil || !known {
 			return err
 		}
 	}
 	kind := j.img.Packages[i].Kind()
 	j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
-		"be compared; install them in a way that keeps the version", kind), example)
+		"be compared, or a name with what cannot be seen; install them in a way that keeps the version", kind), example)
 	return nil
 }
 
@@ -140,8 +143,8 @@ func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {
 	case !known:
 		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s in %s; "+
 			"mirror a database that covers them, or build the image without them", kind, j.name), example)
-	case !comparable(p):
-		j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared; "+
+	case !comparable(p) || !written(p.Name) || strings.ContainsFunc(p.Name, unicode.IsSpace):
+		j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared, or no name; "+
 			"install them with the package manager of the distribution", kind), example)
 	default:
 		j.compared[i] = true

@@ -34,6 +34,9 @@ type reading struct {
 func Read(ctx context.Context, t *tree.Tree, found *packages.Found) ([]findings.Gap, error) {
 	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, budget: maxNested}
 	r.databases()
+	if err := r.contradiction(); err != nil {
+		return nil, err
+	}
 	err := t.Walk(func(e *layers.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -3,6 +3,8 @@ package guard
 import (
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/anchore/grype/grype/pkg"
 	"github.com/anchore/grype/grype/version"
@@ -13,6 +15,14 @@ var (
 	digit     = regexp.MustCompile(`\d`)
 	goRelease = regexp.MustCompile(`^(go)?\d+\.\d+`)
 )
+
+// written reports whether a name or a version is as package managers write it: what
+// cannot be seen makes it another one for who compares, and not for who reads.
+func written(s string) bool {
+	return s == strings.TrimSpace(s) && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+	})
+}
 
 // comparable reports whether a matcher can compare the version of p. Where it cannot,
 // it finds nothing, and says nothing.

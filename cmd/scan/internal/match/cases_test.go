@@ -1,6 +1,7 @@
 package match_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
@@ -37,6 +38,20 @@ func TestBrokenDatabase(t *testing.T) {
 			append([]string{"gap uncompared-packages deb 1 curl@UNKNOWN"}, unread("dpkg", status)...)},
 		{"cut in a package's name", debian("12").And(dpkg(bash, "Package: cur")), record,
 			unread("dpkg", status)},
+		{"marked for removal, and there", debian("12").And(dpkg(bash, dpkgStatus("deinstall ok installed"))), record, unread("dpkg", status)},
+		{"half removed", debian("12").And(dpkg(bash, dpkgStatus("deinstall ok half-installed"))), record, unread("dpkg", status)},
+		{"another one twice, in place of what is left out", debian("12").And(dpkg(bash, strings.Replace(bash, "\n", "\nMaintainer: x\n", 1), dpkgStatus("install ok installed deinstall"))),
+			record, unread("dpkg", status)},
+		{"marked for removal, in a file of its own", debian("12").And(sample.Files{"var/lib/dpkg/status.d/bash": bash + dpkgStatus("deinstall ok installed")}), record,
+			unread("dpkg", "var/lib/dpkg/status.d/bash")},
+		{"in a folder of files of their own", debian("12").And(dpkg(bash), sample.Files{"var/lib/dpkg/status.d/x/y": dpkgStatus("install ok installed")}), record,
+			unread("dpkg", "var/lib/dpkg/status.d/x/y")},
+		{"a file of its own whose line does not end", debian("12").And(sample.Files{"var/lib/dpkg/status.d/bash": strings.TrimSpace(bash) + "\nDescription: x"}), record, nil},
+		{"whose first field has a byte order mark", debian("12").And(dpkg("\ufeff"+dpkgStatus("install ok installed"), bash)), record, unread("dpkg", status)},
+		{"a name on the next line", debian("12").And(dpkg(bash, strings.Replace(dpkgStatus("install ok installed"), "curl", "\n curl", 1))), record,
+			append([]string{"gap uncompared-packages deb 1 \n curl@7.0-1"}, unread("dpkg", status)...)},
+		{"one in the lines of another", debian("12").And(dpkg(strings.TrimSuffix(bash, "\n"), "\r\n", strings.ToLower(dpkgStatus("install ok installed")))), record, unread("dpkg", status)},
+		{"apk's with two names", alpine("3.22.1").And(sample.Files{"lib/apk/db/installed": musl + "P:busybox\nP:x\nV:1.3\n\n"}), record, unread("apk", "lib/apk/db/installed")},
 		{"a package dropped", debian("12").And(dpkg(bash), sample.Files{"var/lib/dpkg/info/bash.list": "/bin/bash\n", "var/lib/dpkg/info/libssl3:amd64.list": "/usr/lib/libssl.so.3\n"}),
 			record, unread("dpkg", "var/lib/dpkg/info/libssl3:amd64.list")},
 		{"changes that were not written into it", debian("12").And(dpkg(bash), sample.Files{"var/lib/dpkg/updates/0001": "Package: bash\n"}), record, unread("dpkg", "var/lib/dpkg/updates/0001")},
@@ -76,7 +91,13 @@ func TestPackagesOfADistribution(t *testing.T) {
 			[]string{"CVE-1 python3-urllib3 1.26.12-1+deb12u1 high fix 1.26.12-1+deb12u2"}},
 		{"installed beside it", debian("12").And(dpkg(bash), urllib), []sample.Record{upstream, fixed}, []string{"GHSA-1 urllib3 1.26.12 high fix 1.26.17"}},
 		{"with an epoch", debian("12").And(dpkg("Package: python3-urllib3\nStatus: install ok installed\nArchitecture: all\nVersion: 1:1.26.12-1\n\n"), list, urllib),
-			[]sample.Record{upstream, deb("CVE-1", "debian:12", "other", "1")}, nil},
+			[]sample.Record{upstream, deb("CVE-1", "debian:12", "python3-urllib3", "1")}, nil},
+		{"in a package that somebody else built", debian("12").And(dpkg(strings.Replace(stanza, "Source: python-urllib3\n", "", 1)), list, urllib),
+			[]sample.Record{upstream, fixed}, []string{"GHSA-1 urllib3 1.26.12 high fix 1.26.17"}},
+		{"in one with the first number of its version", debian("12").And(dpkg(strings.Replace(stanza, "1.26.12-1+deb12u1", "1", 1)), list, urllib),
+			[]sample.Record{upstream, deb("CVE-1", "debian:12", "python-urllib3", "0.1")}, []string{"GHSA-1 urllib3 1.26.12 high fix 1.26.17"}},
+		{"in one of a release of which nothing is known", debian("99").And(dpkg(stanza), list, urllib), []sample.Record{upstream, fixed},
+			[]string{"GHSA-1 urllib3 1.26.12 high fix 1.26.17", "gap uncovered-release debian:99 1 python3-urllib3@1.26.12-1+deb12u1"}},
 		{"in a package of another version, which the distribution knows nothing of", debian("12").And(dpkg("Package: python3-urllib3\nStatus: install ok installed\nArchitecture: all\nVersion: 9.0\n\n"), list, urllib),
 			[]sample.Record{upstream, fixed}, []string{"GHSA-1 urllib3 1.26.12 high fix 1.26.17"}},
 		{"Alpine's", apkOwned.And(urllib), []sample.Record{upstream, apk("CVE-1", "alpine:3.22", "py3-urllib3", "1.26.12-r3")}, nil},

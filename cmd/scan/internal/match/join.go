@@ -240,7 +240,7 @@ func sameVersion(inside, packaged string) bool {
 	if inside == "" || strings.EqualFold(inside, "unknown") {
 		return false
 	}
-	return begins(packaged, inside) || begins(inside, packaged)
+	return begins(packaged, inside)
 }
 
 // begins reports whether version begins with all of start: 1.2 does not begin with 1.20.

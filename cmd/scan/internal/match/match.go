@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anchore/grype/grype"
+	v6 "github.com/anchore/grype/grype/db/v6"
 	gmatch "github.com/anchore/grype/grype/match"
 	"github.com/anchore/grype/grype/matcher"
 	"github.com/anchore/grype/grype/matcher/dpkg"
@@ -51,7 +52,7 @@ func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Imag
 	for i := range all {
 		all[i].Distro = judged.Distro
 	}
-	matches, err := m.matches(ctx, img, all, judged.Compared)
+	matches, err := m.matches(ctx, img, all, judged)
 	if err != nil {
 		return findings.Image{}, nil, err
 	}
@@ -76,14 +77,18 @@ func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Imag
 // matches are what matches, but for what comes with a package of the distribution: that
 // is compared as the distribution's, which knows what was patched. Malware counts all
 // the same.
-func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Package, compared []bool) ([]gmatch.Match, error) {
+func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Package, judged guard.Judged) ([]gmatch.Match, error) {
 	var own, inherited, unclear []pkg.Package
 	for i := range all {
+		of, err := m.ofDistribution(img, all, i, judged.Release)
+		if err != nil {
+			return nil, broken(err)
+		}
 		switch {
 		case img.Packages[i].Private:
-		case !compared[i]:
+		case !judged.Compared[i]:
 			unclear = append(unclear, all[i])
-		case ofDistribution(img, all, i):
+		case of:
 			inherited = append(inherited, all[i])
 		default:
 			own = append(own, all[i])
@@ -171,14 +176,21 @@ func broken(err error) error {
 }
 
 // ofDistribution reports whether a package came with one of the image's distribution, of
-// the same version, so that the distribution's records speak of it.
-func ofDistribution(img inventory.Image, all []pkg.Package, i int) bool {
-	if inventoried.OfDistribution(all[i].Type) {
-		return false
+// the same version, and of which the distribution's records speak: a package that
+// somebody else built is none of those, whatever the package manager lists.
+func (m *Matcher) ofDistribution(img inventory.Image, all []pkg.Package, i int, release *v6.OSSpecifier) (bool, error) {
+	if inventoried.OfDistribution(all[i].Type) || release == nil {
+		return false, nil
 	}
-	return slices.ContainsFunc(img.Packages[i].Owners, func(o int) bool {
-		return inventoried.OfDistribution(all[o].Type) && sameVersion(all[i].Version, all[o].Version)
-	})
+	for _, o := range img.Packages[i].Owners {
+		if !inventoried.OfDistribution(all[o].Type) || !sameVersion(all[i].Version, all[o].Version) {
+			continue
+		}
+		if known, err := m.coverage.Speaks(&all[o], release); known || err != nil {
+			return known, err
+		}
+	}
+	return false, nil
 }
 
 // Name is what findings call the scanner.

@@ -108,6 +108,11 @@ func debian(version string) sample.Files {
 
 const bash = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.1-1\n\n"
 
+// dpkgStatus is curl with a status.
+func dpkgStatus(status string) string {
+	return "Package: curl\nStatus: " + status + "\nArchitecture: amd64\nVersion: 7.0-1\n\n"
+}
+
 func dpkg(stanzas ...string) sample.Files {
 	return sample.Files{"var/lib/dpkg/status": strings.Join(stanzas, "")}
 }

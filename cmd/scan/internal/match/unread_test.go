@@ -48,6 +48,29 @@ func TestUnreadFiles(t *testing.T) {
 	add(".NET's broken list", "dotnet", "app/x.deps.json", "{")
 	add(".NET's list of none", "", "app/x.deps.json", `{"libraries":{"x/1.0.0":{"type":"project"}}}`)
 	add("conda's broken record", "conda", "opt/conda/conda-meta/x.json", "{")
+	add("a gem of a repository", "gem", "app/vendor/bundle/ruby/3.0.0/bundler/gems/x-abc/x.gemspec", "Gem::Specification.new { |s| s.name = 'x' }\n")
+	add("Composer's other list alone", "composer", "app/lib/composer/installed.php", "<?php return [];")
+	add("Yarn's Plug'n'Play", "yarn", "app/.pnp.cjs", "{}")
+	add("an archive of Electron's", "electron", "opt/app/resources/app.asar", "x")
+	add("an archive of PHP's", "phar", "opt/x.phar", "<?php __HALT_COMPILER();")
+	add("PHP's own tool for these", "", "usr/local/bin/phar.phar", "<?php __HALT_COMPILER();")
+	add("an archive of Python's", "python zipapp", "opt/x.pex", "PK")
+	class := sample.Zip(t, sample.Files{"META-INF/MANIFEST.MF": "Manifest-Version: 1.0\n", "A.class": "x"})
+	pom := sample.Zip(t, sample.Files{"META-INF/maven/x/y/pom.properties": "groupId=x\nartifactId=y\nversion=0.1\n"})
+	add("an archive in large letters", "java", "app/x.JAR", class)
+	add("one that has its name only, in large letters", "java", "app/x.Jar", pom)
+	add("an archive without an ending", "java", "app/server", class)
+	add("an archive with another ending", "java", "app/x.zip", pom)
+	add("an archive of archives", "java", "app/server", sample.Zip(t, sample.Files{"BOOT-INF/lib/x.jar": pom}))
+	add("an archive behind a script", "java", "app/server", "#!/bin/sh\n"+strings.Repeat("#\n", 32<<10)+class)
+	add("an archive of texts", "", "app/x.zip", sample.Zip(t, sample.Files{"a.txt": "x"}))
+	add("an add-on of a browser's", "", "app/x.xpi", sample.Zip(t, sample.Files{"META-INF/manifest.mf": "x", "a.js": "x"}))
+	holding := func(name, inner string) string {
+		return sample.Zip(t, sample.Files{"META-INF/MANIFEST.MF": "Manifest-Version: 1.0\nImplementation-Title: app\nImplementation-Version: 1.0\n", name: inner})
+	}
+	add("an archive with one in large letters", "java", "app/x.jar/other/y.JAR", holding("other/y.JAR", pom))
+	add("an archive with one of another name in its libraries", "java", "app/x.jar/BOOT-INF/lib/y", holding("BOOT-INF/lib/y", pom))
+	add("an archive with a text in its libraries", "", "app/x.jar", holding("BOOT-INF/lib/y", "x"))
 	add("an archive that is none", "java", "app/x.jar", "no archive")
 	add("an archive cut short", "java", "app/x.jar", named[:len(named)-30])
 	add("an archive with a broken one in it", "java", "app/x.jar/lib/inner.jar", within("no archive"))
@@ -61,6 +84,13 @@ func TestUnreadFiles(t *testing.T) {
 	add("RPM's journal", "rpm", "var/lib/rpm/rpmdb.sqlite-journal", "pages")
 	add("RPM's database that is none", "rpm", "var/lib/rpm/rpmdb.sqlite", "no database")
 	add("RPM's old database that is none", "rpm", "var/lib/rpm/Packages", "no database")
+	incomplete := func(name, dir, file, text string) {
+		tests = append(tests, scanTest{name, base.And(sample.Files{dir + "/" + file: text}), records, []string{"gap unread-files python 1 " + dir}})
+	}
+	incomplete("Python's list of files alone", "srv/x-1.0.dist-info", "RECORD", "x/__init__.py,,\n")
+	incomplete("Python's name in small letters", "srv/x-1.0.dist-info", "metadata", "Name: x\n")
+	incomplete("Python's name behind a link to nowhere", "srv/x-1.0.Dist-Info", "METADATA", sample.Link+"/data/m")
+	incomplete("Python's name behind a link to something else", "srv/x.egg-info", "PKG-INFO", sample.Link+"/etc/motd")
 	run(t, tests)
 }
 

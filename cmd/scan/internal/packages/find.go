@@ -42,8 +42,8 @@ type Found struct {
 	// Evidence are the paths that packages were read from, all of them, without the
 	// leading slash.
 	Evidence map[string]bool
-	// At counts the packages that were read from a path.
-	At map[string]int
+	// At are the packages that were read from a path, each as Key names it.
+	At map[string]map[string]bool
 	// Owned are the paths that packages of distributions own.
 	Owned map[string]bool
 	// Unread are the files that could not be read, and why.
@@ -183,7 +183,7 @@ var _ interface {
 func newFound(bom *sbom.SBOM) *Found {
 	f := &Found{
 		bom:      bom,
-		Evidence: map[string]bool{}, At: map[string]int{}, Owned: map[string]bool{}, Unread: map[string][]string{}, Types: map[pkg.Type]int{},
+		Evidence: map[string]bool{}, At: map[string]map[string]bool{}, Owned: map[string]bool{}, Unread: map[string][]string{}, Types: map[pkg.Type]int{},
 	}
 	all := bom.Artifacts.Packages.Sorted()
 	for i := range all {
@@ -195,7 +195,7 @@ func newFound(bom *sbom.SBOM) *Found {
 		for _, l := range p.Locations.ToSlice() {
 			f.Evidence[relative(l.RealPath)] = true
 			if l.Annotations[pkg.EvidenceAnnotationKey] == pkg.PrimaryEvidenceAnnotation {
-				f.At[relative(l.RealPath)]++
+				f.read(relative(l.RealPath), p)
 			}
 		}
 		if owner, ok := p.Metadata.(pkg.FileOwner); ok && inventoried.OfDistribution(p.Type) {
@@ -219,6 +219,19 @@ func newFound(bom *sbom.SBOM) *Found {
 	}
 	f.Packages = convert(grypepkg.FromPackages(all, bom.Relationships, grypepkg.SynthesisConfig{}), private)
 	return f
+}
+
+// read notes that a package was read from a path.
+func (f *Found) read(at string, p *pkg.Package) {
+	if f.At[at] == nil {
+		f.At[at] = map[string]bool{}
+	}
+	f.At[at][Key(p.Name, p.Version)] = true
+}
+
+// Key names a package of a database. Syft has a word for a version that is missing.
+func Key(name, version string) string {
+	return name + "\x00" + cmp.Or(version, cataloging.UnknownStubValue)
 }
 
 // nameByCPE does what Syft does where it is told to name all packages.
@@ -305,16 +318,34 @@ func versionID(t *tree.Tree) string {
 		if !ok || e.Type != layers.File {
 			continue
 		}
-		raw, _, err := t.Read(e, maxRelease)
+		said, err := ReadRelease(t, e)
 		if err != nil {
 			return ""
 		}
-		for line := range strings.Lines(string(raw)) {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_ID="); ok {
-				return strings.Trim(value, `"'`)
-			}
-		}
-		return ""
+		return said.VersionID
 	}
 	return ""
+}
+
+// ReleaseName is which release of a distribution an os-release says that it is.
+type ReleaseName struct{ ID, VersionID string }
+
+// ReadRelease reads an os-release. What is there twice counts as it is there last, as in
+// a shell.
+func ReadRelease(t *tree.Tree, e *layers.Entry) (said ReleaseName, err error) {
+	raw, _, err := t.Read(e, maxRelease)
+	if err != nil {
+		return ReleaseName{}, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value = strings.Trim(value, `"'`)
+		switch key {
+		case "ID":
+			said.ID = value
+		case "VERSION_ID":
+			said.VersionID = value
+		}
+	}
+	return said, nil
 }
