@@ -160,7 +160,7 @@ func TestFetchFollowsToStorage(t *testing.T) {
 				to(w, r)
 			}
 			n.handler[storageHost] = func(w http.ResponseWriter, r *http.Request) {
-				raw := blobOf(n)
+				raw := blobOf(n) //nolint:contextcheck // a recorder, not a request
 				store := &storage{raw: raw}
 				if r.URL.Path != "/second" {
 					store.send(w, 0, 50)
