@@ -42,7 +42,7 @@ test: ## vet and test everything that needs neither root nor a node (a real API 
 
 .PHONY: e2e
 e2e: ## test on a real single-node cluster, all as Pods (Linux, root)
-	cd test && go vet -tags e2e ./e2e/... ./cluster/node/... && go test -tags e2e -count=1 -timeout 40m -v -p 1 ./e2e/... ./cluster/node/e2e/...
+	cd test && go vet -tags e2e ./e2e/... ./cluster/node/... && go test -tags e2e -count=1 -timeout 60m -v -p 1 ./e2e/... ./cluster/node/e2e/...
 
 .PHONY: demo
 demo: ## bring a cluster up, push a good and a bad image, show both verified, take it down

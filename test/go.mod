@@ -52,8 +52,6 @@ require (
 	sigs.k8s.io/controller-runtime v0.23.0
 )
 
-require github.com/pandatix/go-cvss v0.6.4 // indirect
-
 require (
 	cel.dev/expr v0.25.2 // indirect
 	cloud.google.com/go v0.123.0 // indirect
