@@ -142,9 +142,9 @@ type exception struct {
 
 // exceptionEntry is one as it is written.
 type exceptionEntry struct {
-	Rules    []string `yaml:"rules"`
-	Images   []string `yaml:"images"`
-	Subjects []string `yaml:"subjects"`
+	Rules    []string  `yaml:"rules"`
+	Images   []string  `yaml:"images"`
+	Subjects yaml.Node `yaml:"subjects"`
 	words    `yaml:",inline"`
 }
 
@@ -180,7 +180,11 @@ func (e exceptionEntry) parse(line int) (exception, error) {
 	if out.images, err = imagePatterns(e.Images); err != nil {
 		return exception{}, err
 	}
-	if out.subjects, err = patterns("subjects", e.Subjects); err != nil {
+	subjects, err := listed("subjects", e.Subjects)
+	if err != nil {
+		return exception{}, err
+	}
+	if out.subjects, err = patterns("subjects", subjects); err != nil {
 		return exception{}, err
 	}
 	if out.waiver, err = e.words.parse(line, "nobody has to look there"); err != nil {

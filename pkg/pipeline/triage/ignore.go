@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	yaml "go.yaml.in/yaml/v3"
+
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 )
 
@@ -24,8 +26,8 @@ type ignore struct {
 
 // ignoreEntry is one as it is written.
 type ignoreEntry struct {
-	ID       string   `yaml:"id"`
-	Packages []string `yaml:"packages"`
+	ID       string    `yaml:"id"`
+	Packages yaml.Node `yaml:"packages"`
 	words    `yaml:",inline"`
 }
 
@@ -45,22 +47,24 @@ func parseIgnores(entries []ignoreEntry, lines []int) ([]ignore, error) {
 }
 
 func (e ignoreEntry) parse(line int) (ignore, error) {
+	packages, err := listed("packages", e.Packages)
 	switch {
+	case err != nil:
+		return ignore{}, err
 	case e.ID == "":
 		return ignore{}, errors.New(`id is missing; name a vulnerability, or write "*" for all of some packages`)
 	case e.ID != anyID && !idPattern.MatchString(e.ID):
 		return ignore{}, fmt.Errorf("id %.130q is not the name of a vulnerability", e.ID)
 	case namesMalware(e.ID):
 		return ignore{}, fmt.Errorf("id %.130q is known malware, which nothing waives; take the package out of the image, and the entry out of the policy", e.ID)
-	case e.ID == anyID && len(e.Packages) == 0:
+	case e.ID == anyID && len(packages) == 0:
 		return ignore{}, errors.New(`id "*" without packages would ignore everything; name packages, or leave levels out of failOn`)
 	}
 	out := ignore{id: e.ID}
-	var err error
 	if out.waiver, err = e.words.parse(line, "it does not matter"); err != nil {
 		return ignore{}, err
 	}
-	out.packages, err = patterns("packages", e.Packages)
+	out.packages, err = patterns("packages", packages)
 	return out, err
 }
 

@@ -46,7 +46,8 @@ func (p *Policy) levels(f file) error {
 // levelList reads a list of levels, each of them once.
 func levelList(field string, n yaml.Node) ([]findings.Level, error) {
 	var levels []findings.Level
-	if err := n.Decode(&levels); err != nil {
+	// The decoder passes over entries that say nothing.
+	if err := n.Decode(&levels); err != nil || len(levels) != len(target(n).Content) {
 		return nil, fmt.Errorf("%s (line %d): write a list of %q", field, n.Line, named())
 	}
 	for i, l := range levels {

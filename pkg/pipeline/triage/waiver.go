@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	yaml "go.yaml.in/yaml/v3"
+
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
@@ -55,11 +57,13 @@ func expiry(s string) (time.Time, error) {
 	case "never":
 		return time.Time{}, nil
 	}
-	if t, err := time.Parse(time.DateOnly, s); err == nil {
-		return t.AddDate(0, 0, 1), nil
+	t, err := time.Parse(time.DateOnly, s)
+	if err == nil {
+		t = t.AddDate(0, 0, 1)
+	} else {
+		t, err = time.Parse(time.RFC3339, s)
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.IsZero() {
+	if err != nil || t.IsZero() { // which would be never
 		return time.Time{}, fmt.Errorf("expires is %.40q; write the last day like 2026-06-30, a time like 2026-06-30T12:00:00Z, or never", s)
 	}
 	return t.UTC(), nil
@@ -72,6 +76,27 @@ func (w waiver) since() string { return "expired " + w.expires.Format(time.RFC33
 
 func (w waiver) tell() *Waiver {
 	return &Waiver{Reason: w.reason, Owner: w.owner, Expires: w.expires, By: byPolicy}
+}
+
+// target is what n stands for.
+func target(n yaml.Node) yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return *n.Alias
+	}
+	return n
+}
+
+// listed reads a list of words; nil where there is none. One that is there and says
+// nothing would stand for everything, which its author did not write.
+func listed(field string, n yaml.Node) ([]string, error) {
+	if n.IsZero() {
+		return nil, nil
+	}
+	var all []string
+	if err := n.Decode(&all); err != nil || len(all) == 0 || len(all) != len(target(n).Content) {
+		return nil, fmt.Errorf("%s (line %d): write a list of one word or more, or leave %s out", field, n.Line, field)
+	}
+	return all, nil
 }
 
 // patterns compiles a list in which * stands for anything.

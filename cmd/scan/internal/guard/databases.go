@@ -3,12 +3,18 @@ package guard
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
+
+	"github.com/anchore/syft/syft/pkg"
+	_ "github.com/glebarez/sqlite" // RPM's database
 
 	"github.com/revet-dev/revet/cmd/scan/internal/packages"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
@@ -17,7 +23,7 @@ import (
 // places are where package managers of distributions have their databases. A link there
 // that leads nowhere hides one.
 var places = []string{
-	"var/lib/dpkg", "var/lib/dpkg/status", "var/lib/dpkg/status.d", "lib/apk/db", "lib/apk/db/installed", "usr/lib/apk/db", "usr/lib/apk/db/installed",
+	"var/lib/dpkg", "var/lib/dpkg/status", "var/lib/dpkg/status.d", "var/lib/dpkg/updates", "lib/apk/db", "lib/apk/db/installed", "usr/lib/apk/db", "usr/lib/apk/db/installed",
 	"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpmmanifest", "var/lib/pacman", "var/lib/pacman/local", "var/db/pkg",
 	"etc/os-release", "usr/lib/os-release",
 }
@@ -44,36 +50,63 @@ func (r *reading) databases() {
 	}
 }
 
+// links finds out what lies elsewhere, and is a package database by a link.
+func (r *reading) links() {
+	know := func(name string) {
+		if e, ok := r.tree.Resolve(name); ok && e.Path != name {
+			r.known[e.Path] = name
+		}
+	}
+	for _, name := range places {
+		know(name)
+		if dir, ok := r.tree.Resolve(name); ok && dir.Type == layers.Dir {
+			for _, e := range r.tree.Children(dir.Path) {
+				know(path.Join(name, path.Base(e.Path)))
+			}
+		}
+	}
+}
+
+// nameOf is the name by which a package manager finds a file.
+func (r *reading) nameOf(at string) string {
+	for dir, rest := at, ""; dir != "." && dir != "/"; dir, rest = path.Dir(dir), path.Join(path.Base(dir), rest) {
+		if name, ok := r.known[dir]; ok {
+			return path.Join(name, rest)
+		}
+	}
+	return at
+}
+
 // database holds a package database of a distribution against what was found in it.
-func (r *reading) database(e *layers.Entry) error {
-	name, base := e.Path, path.Base(e.Path)
+func (r *reading) database(ctx context.Context, e *layers.Entry) error {
+	name := r.nameOf(e.Path)
+	base, read := path.Base(name), r.found.Databases[e.Path]
 	switch {
-	case base == "status" && inDirectory(name, "dpkg"):
-		return r.stanzas(e, "dpkg")
-	case below(name, "dpkg/status.d") && !strings.HasSuffix(base, ".md5sums"):
+	case strings.HasSuffix(base, ".md5sums"):
+	case base == "status" && inDirectory(name, "dpkg"), below(name, "dpkg/status.d"), read == pkg.DebPkg:
 		return r.stanzas(e, "dpkg")
 	case inDirectory(name, "dpkg/updates") && e.Size > 0:
-		r.unread("dpkg", name, "changes of dpkg's database were not written into it, so that it may name what is not installed any more; run dpkg --configure -a in the build")
-	case base == "installed" && inDirectory(name, "lib/apk/db"):
+		r.unread("dpkg", e.Path, "changes of dpkg's database were not written into it, so that it may name what is not installed any more; run dpkg --configure -a in the build")
+	case base == "installed" && inDirectory(name, "lib/apk/db"), read == pkg.ApkPkg:
 		return r.stanzas(e, "apk")
-	case inDirectory(name, "rpm") && strings.HasPrefix(base, "rpmdb.sqlite"):
-		return r.sqlite(e)
-	case inDirectory(name, "rpm") && (base == "Packages" || base == "Packages.db"):
-		if !r.found.Evidence[name] {
-			r.unread("rpm", name, "no package could be read from RPM's database; rebuild it (rpm --rebuilddb) in the build")
+	case strings.HasPrefix(base, "rpmdb.sqlite"):
+		return r.sqlite(ctx, e, base)
+	case inDirectory(name, "rpm") && (base == "Packages" || base == "Packages.db"), read == pkg.RpmPkg:
+		if read == "" {
+			r.unread("rpm", e.Path, "no package could be read from RPM's database; rebuild it (rpm --rebuilddb) in the build")
 		}
 	case base == "desc" && path.Base(path.Dir(path.Dir(name))) == "local" && below(name, "pacman/local"):
-		if !r.found.Evidence[name] {
-			r.unread("pacman", name, "packages of pacman's database could not be read; reinstall them in the build")
+		if read == "" {
+			r.unread("pacman", e.Path, "packages of pacman's database could not be read; reinstall them in the build")
 		}
 	}
 	return nil
 }
 
 // sqlite tells of an RPM database that is cut short, or part of which lies beside it.
-func (r *reading) sqlite(e *layers.Entry) error {
+func (r *reading) sqlite(ctx context.Context, e *layers.Entry, base string) error {
 	const cure = "; run rpm --rebuilddb at the end of the build"
-	switch path.Base(e.Path) {
+	switch base {
 	case "rpmdb.sqlite-wal", "rpmdb.sqlite-journal":
 		if e.Size > 0 {
 			r.unread("rpm", e.Path, "what was written to RPM's database last is beside it, where it could not be read"+cure)
@@ -103,8 +136,49 @@ func (r *reading) sqlite(e *layers.Entry) error {
 	}
 	if !r.found.Evidence[e.Path] {
 		r.unread("rpm", e.Path, "no package could be read from RPM's database"+cure)
+		return nil
 	}
-	return nil
+	// What is broken further on ends the list of packages, and Syft does not ask why.
+	why, err := r.quickCheck(ctx, e)
+	if why != "" {
+		r.unread("rpm", e.Path, "RPM's database is broken ("+clip(strings.Join(strings.Fields(why), " "))+")"+cure)
+	}
+	return err
+}
+
+// quickCheck asks SQLite what is wrong with a file.
+func (r *reading) quickCheck(ctx context.Context, e *layers.Entry) (string, error) {
+	if e.Size > maxDatabase {
+		return "too large to be checked", nil
+	}
+	from, err := r.tree.Open(e)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp("", "revet-rpmdb-")
+	if err != nil {
+		return "", fmt.Errorf("check %q: %w", e.Path, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = io.Copy(f, from)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("check %q: %w", e.Path, err)
+	}
+	db, err := sql.Open("sqlite", "file:"+f.Name()+"?mode=ro&immutable=1")
+	if err != nil {
+		return "", fmt.Errorf("check %q: %w", e.Path, err)
+	}
+	defer db.Close()
+	var said string
+	switch err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&said); {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return err.Error(), nil
+	case said != "ok":
+		return said, nil
+	}
+	return "", nil
 }
 
 // maxDatabase is how much of a database of text is counted.
@@ -131,19 +205,19 @@ func (r *reading) stanzas(e *layers.Entry, manager string) error {
 		}
 	}
 	// A file of one package alone need not end in a line.
-	if missed > 0 || !c.whole && !below(e.Path, "dpkg/status.d") {
+	if missed > 0 || !c.whole && len(c.named) > 0 && !below(e.Path, "dpkg/status.d") {
 		r.unread(manager, e.Path, fmt.Sprintf("of %d packages in the database of %s %d could not be read: it is broken, or cut short; "+
 			"reinstall the packages in the build", len(c.installed)+c.odd, manager, missed))
 	}
-	if path.Base(e.Path) == "status" {
-		r.dropped(e, c)
+	if name := r.nameOf(e.Path); !below(name, "dpkg/status.d") && manager == "dpkg" {
+		r.dropped(path.Dir(name), c)
 	}
 	return nil
 }
 
 // dropped tells of packages whose files dpkg lists, and that its database does not name.
-func (r *reading) dropped(status *layers.Entry, c counted) {
-	dir, ok := r.tree.Resolve(path.Join(path.Dir(status.Path), "info"))
+func (r *reading) dropped(admin string, c counted) {
+	dir, ok := r.tree.Resolve(path.Join(admin, "info"))
 	if !ok {
 		return
 	}

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
 	"encoding/json"
 	"io"
@@ -13,13 +14,13 @@ import (
 )
 
 // file tells of a file that names packages and was not read.
-func (r *reading) file(e *layers.Entry) error {
+func (r *reading) file(ctx context.Context, e *layers.Entry) error {
 	r.foreignForm(e)
 	r.incomplete(e)
 	if e.Type != layers.File {
 		return nil
 	}
-	if err := r.database(e); err != nil {
+	if err := r.database(ctx, e); err != nil {
 		return err
 	}
 	if len(r.found.At[e.Path]) > 0 {

@@ -24,6 +24,8 @@ type reading struct {
 	gaps  Gaps
 	// told are the files that a gap is about.
 	told map[string]bool
+	// known are the names by which links lead to what lies elsewhere.
+	known map[string]string
 	// empty are files that name no package, and may.
 	empty map[string]bool
 	// budget is how many bytes of nested archives are still read.
@@ -32,8 +34,9 @@ type reading struct {
 
 // Read tells which files of an image name packages and were not read.
 func Read(ctx context.Context, t *tree.Tree, found *packages.Found) ([]findings.Gap, error) {
-	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, budget: maxNested}
+	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, known: map[string]string{}, budget: maxNested}
 	r.databases()
+	r.links()
 	if err := r.contradiction(); err != nil {
 		return nil, err
 	}
@@ -41,7 +44,7 @@ func Read(ctx context.Context, t *tree.Tree, found *packages.Found) ([]findings.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return r.file(e)
+		return r.file(ctx, e)
 	})
 	if err != nil {
 		return nil, err

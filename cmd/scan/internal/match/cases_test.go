@@ -62,6 +62,32 @@ func TestBrokenDatabase(t *testing.T) {
 	})
 }
 
+// A link hides from nobody what is wrong with a database.
+func TestBrokenDatabaseBehindALink(t *testing.T) {
+	record := []sample.Record{deb("CVE-1", "debian:12", "other", "5.2"), apk("CVE-2", "alpine:3.22", "other", "1")}
+	link := func(from, to string) sample.Files { return sample.Files{from: sample.Link + to} }
+	removed := bash + dpkgStatus("deinstall ok installed")
+	unread := func(manager, path string) []string { return []string{"gap unread-files " + manager + " 1 " + path} }
+	run(t, []scanTest{
+		{"the folder", debian("12").And(link("var/lib/dpkg", "/opt/r"), sample.Files{"opt/r/status": removed}), record, unread("dpkg", "opt/r/status")},
+		{"the file", debian("12").And(link("var/lib/dpkg/status", "/opt/packages"), sample.Files{"opt/packages": removed}), record, unread("dpkg", "opt/packages")},
+		{"a file of its own", debian("12").And(link("var/lib/dpkg/status.d/a", "/opt/a"), sample.Files{"opt/a": removed}), record, unread("dpkg", "opt/a")},
+		{"the folder above, of another root", debian("12").And(dpkg(bash), debian12("x/"), link("x/var", "../data"), sample.Files{"data/lib/dpkg/status": removed}), record,
+			unread("dpkg", "data/lib/dpkg/status")},
+		{"a package dropped, the file", debian("12").And(link("var/lib/dpkg/status", "/opt/packages"), sample.Files{"opt/packages": bash, "var/lib/dpkg/info/curl.list": "/bin/curl\n"}), record,
+			unread("dpkg", "var/lib/dpkg/info/curl.list")},
+		{"a package dropped, the folder", debian("12").And(link("var/lib/dpkg", "/opt/r"), sample.Files{"opt/r/status": bash, "opt/r/info/curl.list": "/bin/curl\n"}), record,
+			unread("dpkg", "opt/r/info/curl.list")},
+		{"changes", debian("12").And(dpkg(bash), link("var/lib/dpkg/updates", "/opt/u"), sample.Files{"opt/u/0001": bash}), record, unread("dpkg", "opt/u/0001")},
+		{"apk's", alpine("3.22.1").And(link("lib/apk/db/installed", "/opt/r"), sample.Files{"opt/r": musl + "P:a\nP:b\nV:1\n\n"}), record, unread("apk", "opt/r")},
+	})
+}
+
+// debian12 is an os-release of it in another root.
+func debian12(root string) sample.Files {
+	return sample.Files{root + "etc/os-release": "ID=debian\nVERSION_ID=12\n"}
+}
+
 // An image in which nothing was found says nothing, not that all is well.
 func TestImageWithoutPackages(t *testing.T) {
 	run(t, []scanTest{

@@ -1,6 +1,7 @@
 package match_test
 
 import (
+	"encoding/binary"
 	"os/exec"
 	"strings"
 	"testing"
@@ -102,6 +103,14 @@ func suffix(path string) string {
 	return ""
 }
 
+// cutPages is an SQLite file of the first part of its pages, of which its header says
+// that these are all.
+func cutPages(raw string, part int) string {
+	const size = 4096
+	pages := len(raw) / size / part
+	return raw[:28] + string(binary.BigEndian.AppendUint32(nil, uint32(pages))) + raw[32:pages*size] //nolint:gosec // few
+}
+
 // RPM's databases of every form are read, and one that was cut short is told.
 func TestRPMDatabases(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/anchore/go-rpmdb").Output()
@@ -119,6 +128,11 @@ func TestRPMDatabases(t *testing.T) {
 	run(t, []scanTest{
 		{"whole, by its source", files(raw), records, []string{"CVE-1 openssl-libs 1:1.1.1l-2.fc35 high fix 1:1.1.1z-1.fc35"}},
 		{"cut short", files(raw[:len(raw)/2]), records, []string{"gap no-packages  1 ", "gap unread-files distribution 1 etc/os-release", "gap unread-files rpm 1 var/lib/rpm/rpmdb.sqlite"}},
+		{"cut short at the end of a page, and so in its header", files(cutPages(raw, 3)), records, []string{"gap unread-files rpm 1 var/lib/rpm/rpmdb.sqlite"}},
+		{"cut short, and of another count of changes", files(raw[:len(raw)/3/4096*4096][:24] + "\x00\x00\x00\x09" + raw[28:len(raw)/3/4096*4096]), records,
+			[]string{"gap unread-files rpm 1 var/lib/rpm/rpmdb.sqlite"}},
+		{"behind a link, with a log", sample.Files{"etc/os-release": "ID=rhel\nVERSION_ID=9.4\n", "var/lib/rpm": sample.Link + "/opt/r", "opt/r/rpmdb.sqlite": raw, "opt/r/rpmdb.sqlite-wal": "pages"}, records,
+			[]string{"CVE-1 openssl-libs 1:1.1.1l-2.fc35 high fix 1:1.1.1z-1.fc35", "gap unread-files rpm 1 opt/r/rpmdb.sqlite-wal"}},
 		{"with a log", files(raw).And(sample.Files{"var/lib/rpm/rpmdb.sqlite-wal": "pages"}), records,
 			[]string{"CVE-1 openssl-libs 1:1.1.1l-2.fc35 high fix 1:1.1.1z-1.fc35", "gap unread-files rpm 1 var/lib/rpm/rpmdb.sqlite-wal"}},
 	})

@@ -44,6 +44,8 @@ type Found struct {
 	Evidence map[string]bool
 	// At are the packages that were read from a path, each as Key names it.
 	At map[string]map[string]bool
+	// Databases are the files that packages of distributions were read from, by their type.
+	Databases map[string]pkg.Type
 	// Owned are the paths that packages of distributions own.
 	Owned map[string]bool
 	// Unread are the files that could not be read, and why.
@@ -183,7 +185,7 @@ var _ interface {
 func newFound(bom *sbom.SBOM) *Found {
 	f := &Found{
 		bom:      bom,
-		Evidence: map[string]bool{}, At: map[string]map[string]bool{}, Owned: map[string]bool{}, Unread: map[string][]string{}, Types: map[pkg.Type]int{},
+		Evidence: map[string]bool{}, At: map[string]map[string]bool{}, Databases: map[string]pkg.Type{}, Owned: map[string]bool{}, Unread: map[string][]string{}, Types: map[pkg.Type]int{},
 	}
 	all := bom.Artifacts.Packages.Sorted()
 	for i := range all {
@@ -227,6 +229,9 @@ func (f *Found) read(at string, p *pkg.Package) {
 		f.At[at] = map[string]bool{}
 	}
 	f.At[at][Key(p.Name, p.Version)] = true
+	if inventoried.OfDistribution(p.Type) {
+		f.Databases[at] = p.Type
+	}
 }
 
 // Key names a package of a database. Syft has a word for a version that is missing.
