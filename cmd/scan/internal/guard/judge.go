@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -28,7 +29,7 @@ type Judged struct {
 // Judge says which packages of an image can be compared with the database, and tells
 // the gaps of the others.
 func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.Time) (Judged, error) {
-	j := judging{Coverage: c, img: img, now: now, compared: make([]bool, len(packages))}
+	j := judging{Coverage: c, img: img, packages: packages, now: now, compared: make([]bool, len(packages))}
 	if err := j.distribution(); err != nil {
 		return Judged{}, err
 	}
@@ -50,6 +51,7 @@ type judging struct {
 	*Coverage
 
 	img      inventory.Image
+	packages []pkg.Package
 	now      time.Time
 	gaps     Gaps
 	compared []bool
@@ -104,6 +106,9 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 		return err
 	}
 	if !known {
+		if j.delivered(i) {
+			return nil
+		}
 		kind := j.img.Packages[i].Kind()
 		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s; "+
 			"mirror a database that covers them, or make an exception of the rule in the policy if they are known from elsewhere", kind), example)
@@ -117,6 +122,9 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 	if j.compared[i] {
 		return nil
 	}
+	if j.delivered(i) {
+		return nil
+	}
 	// What nobody knows anything of needs no version: the program itself, mostly.
 	if !inventoried.ComparedByCPE(p.Type) && written(p.Name) {
 		if known, err = j.named(p); err != nil || !known {
@@ -127,6 +135,14 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 	j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
 		"be compared, or a name with what cannot be seen; install them in a way that keeps the version", kind), example)
 	return nil
+}
+
+// delivered reports whether the file that names a package came with one of the image's
+// distribution, which is compared: what is known of the one is told of the other.
+func (j *judging) delivered(i int) bool {
+	return slices.ContainsFunc(j.img.Packages[i].Owners, func(o int) bool {
+		return inventoried.OfDistribution(j.packages[o].Type) && j.uncovered == "" && comparable(&j.packages[o])
+	})
 }
 
 func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {

@@ -134,6 +134,30 @@ func TestPackagesOfADistribution(t *testing.T) {
 	})
 }
 
+// What a distribution delivers, it answers for, even where nothing else could be compared.
+func TestDeliveredPackages(t *testing.T) {
+	const description = "usr/lib/R/library/stats/DESCRIPTION"
+	r := sample.Files{description: "Package: stats\nVersion: 4.2.2\n"}
+	odd := sample.Files{"usr/share/nodejs/lodash/package.json": `{"name":"lodash"}`}
+	owns := func(version, name string) sample.Files {
+		return debian("12").And(dpkg("Package: owner\nStatus: install ok installed\nArchitecture: all\nVersion: "+version+"\n\n"),
+			sample.Files{"var/lib/dpkg/info/owner.list": "/" + name + "\n", "var/lib/dpkg/info/owner.md5sums": "d41d8cd98f00b204e9800998ecf8427e  " + name + "\n"})
+	}
+	known := []sample.Record{deb("CVE-1", "debian:12", "other", "1"), language("GHSA-1", "npm", "lodash", "4.17.21", "semver")}
+	run(t, []scanTest{
+		{"of a kind without records", owns("4.2.2.20221110-2", description).And(r), known, nil},
+		{"the same, installed beside it", owns("4.2.2.20221110-2", "usr/bin/R").And(r), known, []string{"gap uncovered-packages cran 1 stats@4.2.2"}},
+		{"the same, of a release without records", owns("4.2.2.20221110-2", description).And(r), []sample.Record{deb("CVE-1", "debian:11", "other", "1")},
+			[]string{"gap uncovered-packages cran 1 stats@4.2.2", "gap uncovered-release debian:12 1 owner@4.2.2.20221110-2"}},
+		{"without a version", owns("4.17.21-1", "usr/share/nodejs/lodash/package.json").And(odd), known, nil},
+		{"without a version, beside it", owns("4.17.21-1", "usr/bin/node").And(odd), known, []string{"gap uncompared-packages npm 1 lodash@UNKNOWN"}},
+		{"without a version, of a package without one", owns("latest", "usr/share/nodejs/lodash/package.json").And(odd), known,
+			[]string{"gap uncompared-packages deb 1 owner@latest", "gap uncompared-packages npm 1 lodash@UNKNOWN"}},
+		{"malware in it all the same", owns("4.17.21-1", "usr/share/nodejs/lodash/package.json").And(odd),
+			append(known, sample.Record{ID: "MAL-2026-1", Provider: "malware", Type: "npm", Name: "lodash", Format: "semver"}), []string{"MAL-2026-1 lodash UNKNOWN critical malware"}},
+	})
+}
+
 // One vulnerability is one finding, whatever names it has, at the level that is known.
 func TestOneVulnerabilityWithSeveralNames(t *testing.T) {
 	record := func(id, severity string, aliases ...string) sample.Record {
