@@ -21,7 +21,7 @@ func (r *reading) file(e *layers.Entry) error {
 		return err
 	}
 	switch {
-	case java(e.Path):
+	case java(e.Path) || r.archives[e.Path].why != "":
 		return r.archive(e)
 	case r.found.Evidence[e.Path]:
 		return nil
