@@ -29,7 +29,7 @@ func (r *reading) file(ctx context.Context, e *layers.Entry) error {
 		}
 	}
 	switch {
-	case java(e.Path):
+	case java(e.Path) || r.archives[e.Path].why != "":
 		return r.archive(e)
 	case r.found.Evidence[e.Path]:
 		return nil

@@ -4,22 +4,12 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-)
-
-const (
-	// maxNested is how many bytes of nested archives are unpacked of an image.
-	maxNested = 1 << 30
-	// maxOne is how large one nested archive may be, which is read into memory.
-	maxOne   = 128 << 20
-	maxDepth = 4
-	maxFiles = 200_000
 )
 
 // javaEndings are how archives of Java's end that Syft reads, in these letters only.
@@ -45,10 +35,10 @@ func (r *reading) archive(e *layers.Entry) error {
 	if err != nil {
 		return err
 	}
-	at, why := r.inside(f, f.Size(), 0)
+	looked := r.archives[e.Path]
 	switch {
-	case why != "":
-		r.unread("java", path.Join(e.Path, at), "archives of Java's could not be read in full ("+why+"), so that what is in them could not be compared; build them again")
+	case looked.why != "":
+		r.unread("java", path.Join(e.Path, looked.at), "archives of Java's could not be read in full ("+looked.why+"), so that what is in them could not be compared; build them again")
 	case r.found.Evidence[e.Path]:
 	case !runs(f, f.Size()).any():
 		r.empty[e.Path] = true
@@ -65,68 +55,6 @@ func (r *reading) renamed(e *layers.Entry, f *io.SectionReader) {
 	if in := runs(f, f.Size()); in.classes || in.named || in.libraries {
 		r.unread("java", e.Path, "archives of Java's have a name by which they are not read, so that what is in them could not be compared; name them .jar, .war or .ear")
 	}
-}
-
-// inside returns what in an archive cannot be read, and why.
-func (r *reading) inside(f io.ReaderAt, size int64, depth int) (at, why string) {
-	z, err := zip.NewReader(f, size)
-	if err != nil {
-		return "", "it is no archive, or broken"
-	}
-	if len(z.File) > maxFiles {
-		return "", fmt.Sprintf("more than %d files", maxFiles)
-	}
-	seen := map[string]bool{}
-	for _, file := range z.File {
-		library := slices.Contains(libraries, path.Dir(file.Name))
-		if !java(file.Name) && !library || file.UncompressedSize64 == 0 {
-			continue
-		}
-		if !slices.Contains(javaEndings, path.Ext(file.Name)) {
-			if library && !begins(file, zipMagic) {
-				continue
-			}
-			return file.Name, notRead
-		}
-		if seen[file.Name] {
-			return file.Name, "two archives in it have the same name"
-		}
-		seen[file.Name] = true
-		if depth >= maxDepth {
-			return file.Name, fmt.Sprintf("archives in archives, deeper than %d", maxDepth)
-		}
-		raw, why := r.nested(file)
-		if why != "" {
-			return file.Name, why
-		}
-		if at, why := r.inside(bytes.NewReader(raw), int64(len(raw)), depth+1); why != "" {
-			return path.Join(file.Name, at), why
-		}
-		if !describes(raw) {
-			return file.Name, "an archive in it does not say which package it is"
-		}
-	}
-	return "", ""
-}
-
-func (r *reading) nested(file *zip.File) (raw []byte, why string) {
-	if file.UncompressedSize64 > maxOne || int64(file.UncompressedSize64) > r.budget { //nolint:gosec // bounded by maxOne
-		return nil, "archives in it are too large"
-	}
-	r.budget -= int64(file.UncompressedSize64) //nolint:gosec // bounded by maxOne
-	if file.Flags&1 != 0 {
-		return nil, "an archive in it is encrypted"
-	}
-	in, err := file.Open()
-	if err != nil {
-		return nil, "an archive in it cannot be unpacked"
-	}
-	defer in.Close()
-	raw, err = io.ReadAll(io.LimitReader(in, int64(file.UncompressedSize64)+1)) //nolint:gosec // bounded by maxOne
-	if err != nil || uint64(len(raw)) != file.UncompressedSize64 {
-		return nil, "an archive in it is broken"
-	}
-	return raw, ""
 }
 
 // zipMagic is how an archive begins.

@@ -27,14 +27,13 @@ type reading struct {
 	// known are the names by which links lead to what lies elsewhere.
 	known map[string]string
 	// empty are files that name no package, and may.
-	empty map[string]bool
-	// budget is how many bytes of nested archives are still read.
-	budget int64
+	empty    map[string]bool
+	archives Archives
 }
 
 // Read tells which files of an image name packages and were not read.
-func Read(ctx context.Context, t *tree.Tree, found *packages.Found) ([]findings.Gap, error) {
-	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, known: map[string]string{}, budget: maxNested}
+func Read(ctx context.Context, t *tree.Tree, found *packages.Found, archives Archives) ([]findings.Gap, error) {
+	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, known: map[string]string{}, archives: archives}
 	r.databases()
 	r.links()
 	if err := r.contradiction(); err != nil {
@@ -82,6 +81,9 @@ var otherPrograms = []string{"dotnet-deps-binary-cataloger:", "cargo-auditable-b
 
 // harmless reports whether Syft's word tells of nothing that was missed.
 func (r *reading) harmless(name, why string) bool {
+	if r.archives[name].costly {
+		return true // it was hidden, and is told of
+	}
 	if r.empty[name] && (strings.Contains(why, "unable to determine packages") || strings.Contains(why, "no package identified")) {
 		return true
 	}

@@ -79,11 +79,15 @@ func look(ctx context.Context, blobs layers.Blobs, img content.Image, limits lay
 	if err != nil {
 		return inventory.Image{}, nil, err
 	}
+	archives, err := guard.Look(ctx, files)
+	if err != nil {
+		return inventory.Image{}, nil, err
+	}
 	found, err := packages.Find(ctx, files, packages.Describe(img))
 	if err != nil {
 		return inventory.Image{}, nil, err
 	}
-	gaps, err := guard.Read(ctx, files, found)
+	gaps, err := guard.Read(ctx, files, found, archives)
 	if err != nil {
 		return inventory.Image{}, nil, err
 	}

@@ -102,7 +102,11 @@ func (t *Tree) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
 	if entry.Type != stereofile.TypeRegular {
 		return nil, fmt.Errorf("%q is no regular file", l.RealPath)
 	}
-	found, ok := t.layers.Lookup(strings.TrimPrefix(string(entry.RealPath), "/"))
+	name := strings.TrimPrefix(string(entry.RealPath), "/")
+	if why := t.hidden[name]; why != "" {
+		return nil, fmt.Errorf("%q is not read: %s", l.RealPath, why)
+	}
+	found, ok := t.layers.Lookup(name)
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", l.RealPath, os.ErrNotExist)
 	}

@@ -20,6 +20,7 @@ type Tree struct {
 	tree   filetree.ReadWriter
 	index  filetree.Index
 	search filetree.Searcher
+	hidden map[string]string // why, by path
 }
 
 // New reads the names of all files, and of those that may be programs the first bytes.
@@ -81,6 +82,15 @@ func (t *Tree) mediaType(e *layers.Entry) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// Hide keeps the content of a file from Syft, and says why. Hard links are hidden one
+// by one.
+func (t *Tree) Hide(name, why string) {
+	if t.hidden == nil {
+		t.hidden = map[string]string{}
+	}
+	t.hidden[name] = why
 }
 
 // Walk calls f for every entry, directories before what is in them.
