@@ -23,6 +23,8 @@ const (
 	// The keys of the ConfigMap.
 	databaseKey       = "database"
 	databaseSourceKey = "source"
+	// databaseMalwareKey names where records of malicious packages come from.
+	databaseMalwareKey = "malware"
 )
 
 // jobPoll is how often the job that fills the database is looked at.
@@ -31,6 +33,7 @@ const jobPoll = 2 * time.Second
 type fillOptions struct {
 	cluster *clusterFlags
 	source  string
+	malware string
 	once    bool
 	timeout time.Duration
 }
@@ -66,6 +69,7 @@ type kubernetes.io/dockerconfigjson if the registry asks for credentials.`,
 	}
 	o.cluster.config.AddFlags(c.Flags())
 	c.Flags().StringVar(&o.source, "source", "", "where the data comes from: a URL, a mirror, or /source; empty leaves what the ConfigMap says")
+	c.Flags().StringVar(&o.malware, "malware", "", "where records of malicious packages come from: a URL, or /source; with --source, none by default unless that is a URL")
 	c.Flags().BoolVar(&o.once, "once", false, "leave the CronJob as it is")
 	c.Flags().DurationVar(&o.timeout, "timeout", 70*time.Minute, "most time to wait for the job")
 	return c
@@ -113,6 +117,14 @@ func (o *fillOptions) configure(ctx context.Context, cl cluster, reference strin
 	}
 	if o.source != "" {
 		config.Data[databaseSourceKey] = o.source
+		if !strings.Contains(o.source, "://") {
+			// A mirror and a directory have all that they are meant to have, and who names
+			// one may have no way to the Internet.
+			config.Data[databaseMalwareKey] = ""
+		}
+	}
+	if o.malware != "" {
+		config.Data[databaseMalwareKey] = o.malware
 	}
 	if config.Data[databaseKey] == "" {
 		return "", usagef("name what is to be filled, as host/repository:tag: the ConfigMap %q in namespace %q names nothing yet", databaseConfig, cl.namespace)

@@ -19,7 +19,7 @@ func TestFillDatabase(t *testing.T) {
 	off := true
 	config := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: databaseConfig},
-		Data:       map[string]string{"source": "https://example.com", "database": ""},
+		Data:       map[string]string{"source": "https://example.com", "malware": "https://example.org"},
 	}
 	cron := &batchv1.CronJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: databaseCronJob, UID: "c1"},
@@ -41,20 +41,24 @@ func TestFillDatabase(t *testing.T) {
 		want    outcome
 	}{
 		{"from the source that is configured", []client.Object{config, cron}, batchv1.JobComplete, []string{"registry.example.com/db:1"}, outcome{
-			Data: map[string]string{"source": "https://example.com", "database": "registry.example.com/db:1"}, Account: "vulnerability-database",
+			Data: map[string]string{"source": "https://example.com", "malware": "https://example.org", "database": "registry.example.com/db:1"}, Account: "vulnerability-database",
 			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nThe runs of namespace \"demo\" compare with it from now on.\n",
 		}},
 		{"from another, once", []client.Object{config, cron}, batchv1.JobComplete, []string{"registry.example.com/db:1", "--source=/source", "--once"}, outcome{
-			Data: map[string]string{"source": "/source", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
+			Data: map[string]string{"source": "/source", "malware": "", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
+			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nThe runs of namespace \"demo\" compare with it from now on.\n",
+		}},
+		{"from another, with malware", []client.Object{config, cron}, batchv1.JobComplete, []string{"registry.example.com/db:1", "--source=/source", "--malware=/source", "--once"}, outcome{
+			Data: map[string]string{"source": "/source", "malware": "/source", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
 			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nThe runs of namespace \"demo\" compare with it from now on.\n",
 		}},
 		{"a job that fails", []client.Object{config, cron}, batchv1.JobFailed, []string{"registry.example.com/db:1"}, outcome{
-			Status: 1, Data: map[string]string{"source": "https://example.com", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
+			Status: 1, Data: map[string]string{"source": "https://example.com", "malware": "https://example.org", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
 			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\n" +
 				"error: job \"fill-database-x7k2q9\" failed (BackoffLimitExceeded: too often); runs compare with what was there before, if anything was. It said: mirrored\n",
 		}},
 		{"nothing is named", []client.Object{config, cron}, batchv1.JobComplete, nil, outcome{
-			Status: 2, Data: map[string]string{"source": "https://example.com", "database": ""}, Suspended: true,
+			Status: 2, Data: map[string]string{"source": "https://example.com", "malware": "https://example.org"}, Suspended: true,
 			Output: "error: name what is to be filled, as host/repository:tag: the ConfigMap \"revet-vulnerability-database\" in namespace \"demo\" names nothing yet\n" +
 				"See 'kubectl revet fill-database --help'.\n",
 		}},
