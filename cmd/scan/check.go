@@ -78,7 +78,7 @@ The exit status is 0 for a pass, 1 for a fail, and 2 if there is no verdict.`,
 		},
 	}
 	f := cmd.Flags()
-	o.Connection.Flags(f, 30*time.Minute)
+	o.Flags(f, 30*time.Minute)
 	o.LimitFlags(f)
 	o.scan.Scan.Flag(f)
 	f.StringVar(&o.scan.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --scan is Off")

@@ -74,8 +74,7 @@ func TestDatabaseIsMirrored(t *testing.T) {
 	}
 }
 
-// recordsVolume puts the records of the samples where the job reads them, and leaves
-// out what it would ask the world for.
+// recordsVolume puts the records of the samples where the job reads them.
 func (w *world) recordsVolume(t *testing.T, asOf time.Time) {
 	t.Helper()
 	records := map[string]string{"as-of": asOf.Format(time.RFC3339)}
@@ -93,11 +92,6 @@ func (w *world) recordsVolume(t *testing.T, asOf time.Time) {
 	if err := w.client.Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "revet-vulnerability-records"}, Data: records,
 	}); err != nil {
-		t.Fatal(err)
-	}
-	config := w.databaseConfig(t)
-	config.Data["malware"] = ""
-	if err := w.client.Update(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 }

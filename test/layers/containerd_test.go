@@ -101,6 +101,5 @@ func (readerAt) Close() error { return nil }
 type blob struct {
 	media  string
 	digest digest.Digest
-	diffID digest.Digest
 	stored []byte
 }

@@ -18,7 +18,7 @@ var sorts = []string{"tidy", "loose", "wild", "dense"}
 
 // randomStack returns the stack of a seed and a number, always the same.
 func randomStack(seed uint64, number int) stack {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, uint64(number))), tree: map[string]string{}} //nolint:gosec // repeatable, no secret
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, uint64(number))), tree: map[string]string{}}
 	sort := sorts[number%len(sorts)]
 	s := stack{name: fmt.Sprintf("random/%d/%d-%s", seed, number, sort)}
 	for range 1 + g.IntN(5) {

@@ -95,7 +95,7 @@ const (
 // settle sets the counters in the header of the closed file in dir, as the library does
 // not change a file as often each time that it makes the same one.
 func settle(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, v6.VulnerabilityDBFileName), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, v6.VulnerabilityDBFileName), os.O_RDWR, 0) //nolint:gosec // in a directory of our own
 	if err != nil {
 		return fmt.Errorf("settle the database: %w", err)
 	}

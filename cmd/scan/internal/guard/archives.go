@@ -107,7 +107,7 @@ func (l *looker) inside(f io.ReaderAt, size int64, depth int) looked {
 func (l *looker) file(file *zip.File, about *int64, depth int) looked {
 	switch {
 	case saysWhat(file.Name):
-		if *about -= int64(min(file.UncompressedSize64, maxAbout+1)); *about < 0 { //nolint:gosec // bounded
+		if *about -= int64(min(file.UncompressedSize64, maxAbout+1)); *about < 0 {
 			return costly(file.Name, "what says which package it is is too large")
 		}
 		return looked{}
@@ -149,10 +149,10 @@ func saysWhat(name string) bool {
 // nested unpacks a file. Go's readers, Syft's among them, unpack no more of one than it
 // says that it has.
 func (l *looker) nested(file *zip.File) ([]byte, looked) {
-	if file.UncompressedSize64 > maxOne || int64(file.UncompressedSize64) > l.budget { //nolint:gosec // bounded by maxOne
+	if file.UncompressedSize64 > maxOne || int64(file.UncompressedSize64) > l.budget {
 		return nil, costly(file.Name, "archives in it are too large")
 	}
-	l.budget -= int64(file.UncompressedSize64) //nolint:gosec // bounded by maxOne
+	l.budget -= int64(file.UncompressedSize64)
 	if file.Flags&1 != 0 {
 		return nil, looked{at: file.Name, why: "an archive in it is encrypted"}
 	}

@@ -90,7 +90,7 @@ func fromFile(ctx context.Context, r run, dir string, made next) (next, error) {
 	defer malware.close()
 	made.config.Origins = malware.origins
 	notes, err := malware.add(ctx, r)
-	made.notes = append(malware.notes, notes...)
+	made.notes = slices.Concat(malware.notes, notes)
 	return made, err
 }
 

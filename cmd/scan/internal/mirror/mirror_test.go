@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestRefusals(t *testing.T) {
 	built := func(at time.Time) func(*listing) {
 		return func(l *listing) { l.Built = at.Format(time.RFC3339) }
 	}
-	six := append(five[:5:5], record("GHSA-6", "f"))
+	six := slices.Concat(five, []string{record("GHSA-6", "f")})
 	for _, test := range []struct {
 		name    string
 		records []string

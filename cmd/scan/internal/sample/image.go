@@ -20,7 +20,7 @@ import (
 // Files are those of a layer, by path.
 type Files map[string]string
 
-// A link in Files is what begins with it; what follows is its target.
+// Link is what a link in Files begins with; its target follows.
 const Link = "\x00link:"
 
 // And returns f with others.
