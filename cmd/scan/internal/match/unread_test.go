@@ -108,7 +108,7 @@ func suffix(path string) string {
 func cutPages(raw string, part int) string {
 	const size = 4096
 	pages := len(raw) / size / part
-	return raw[:28] + string(binary.BigEndian.AppendUint32(nil, uint32(pages))) + raw[32:pages*size] //nolint:gosec // few
+	return raw[:28] + string(binary.BigEndian.AppendUint32(nil, uint32(pages))) + raw[32:pages*size]
 }
 
 // RPM's databases of every form are read, and one that was cut short is told.
