@@ -179,3 +179,18 @@ func TestTableElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// Tables of contents are held in memory, and have no more entries than layers of files
+// have. The archive itself is small.
+func TestTableIsBounded(t *testing.T) {
+	var table strings.Builder
+	for i := range 500_001 {
+		fmt.Fprintf(&table, `,{"name":"%d"}`, i)
+	}
+	blob := stargz(t, []entry{{name: "a", text: "1"}}, `{"entries":[`+table.String()[1:]+`]}`)
+	from, img := stack(stored{gzipType, blob})
+	found, err := layers.Check(t.Context(), from, img, layers.Limits{})
+	if err != nil || len(found) != 1 || found[0].Kind != layers.TableOfContents || !strings.Contains(found[0].Message, "more than 500000 entries") {
+		t.Errorf("found %v, %v; want that it has too many entries", found, err)
+	}
+}
