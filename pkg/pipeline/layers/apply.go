@@ -39,6 +39,7 @@ type builder struct {
 	layer   int
 	digest  image.Digest
 	clock   uint32 // counts entries of the layer
+	lazy    bool   // the layer has a table of contents
 	entries int
 	steps   int64
 	paths   int64 // bytes of those of all entries
@@ -67,7 +68,7 @@ func (b *builder) tell(kind Kind, name, format string, args ...any) {
 
 // begin starts the next layer.
 func (b *builder) begin(layer int, digest image.Digest) {
-	b.layer, b.digest, b.clock = layer, digest, 0
+	b.layer, b.digest, b.clock, b.lazy = layer, digest, 0, false
 	b.own = newNodes(b.below.seed, &b.text)
 	b.lastDir, b.lastTo = "", place{}
 }

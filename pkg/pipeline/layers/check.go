@@ -89,6 +89,7 @@ func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Wr
 	if err != nil {
 		return false, err
 	}
+	c.b.lazy = len(tables) > 0
 	c.foreign(d)
 	if p == xzipped {
 		c.b.tell(Unreadable, "", "it is compressed with xz, and was not looked into; build the image again with gzip or zstd")

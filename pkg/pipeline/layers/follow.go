@@ -107,6 +107,9 @@ func (w *walk) link(own ref) error {
 		}
 		return errRefused
 	}
+	if w.tell && w.b.lazy {
+		w.b.tell(TableOfContents, w.name, "it lies below the symbolic link %q: runtimes that pull lazily do not follow it, and show what the link leads to without it", w.b.own.path(own))
+	}
 	i := w.b.inodes.at(w.b.own.at(own).inode)
 	target := string(w.b.text.get(i.link, int(i.linked)))
 	w.b.steps += int64(len(target)) / 64 // it was copied

@@ -43,15 +43,16 @@ func (l Limits) filled() Limits {
 
 // What else is bounded; nobody needs more.
 const (
-	maxName      = 255       // of a file, as Linux has it
-	maxPath      = 4096 - 96 // that Linux opens, below the directory of a runtime
-	maxHops      = 255       // links that lead to one another
-	maxNameBytes = 128 << 20 // of all names and of what symbolic links name
-	maxPathBytes = 512 << 20 // of the paths of all entries
-	stepsEach    = 32        // directories on the way to an entry, on average
-	maxHoles     = 64 << 20  // of zeros that sparse files leave out
-	maxTOC       = 48 << 20  // of a table of contents
-	maxWindow    = 128 << 20 // that a zstd stream may make the reader hold
+	maxName       = 255       // of a file, as Linux has it
+	maxPath       = 4096 - 96 // that Linux opens, below the directory of a runtime
+	maxHops       = 255       // links that lead to one another
+	maxNameBytes  = 128 << 20 // of all names and of what symbolic links name
+	maxPathBytes  = 512 << 20 // of the paths of all entries
+	stepsEach     = 32        // directories on the way to an entry, on average
+	maxHoles      = 64 << 20  // of zeros that sparse files leave out
+	maxTOCEntries = 500_000   // of all tables of contents of a layer; a real one has 100 bytes for each
+	maxTOC        = 48 << 20  // of a table of contents
+	maxWindow     = 128 << 20 // that a zstd stream may make the reader hold
 )
 
 func tooLarge(what string, limit int64, flag string) error {

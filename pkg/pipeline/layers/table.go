@@ -38,8 +38,8 @@ type chunk struct {
 }
 
 // parseTable reads a table of contents. Parsers differ over keys that come twice or
-// are empty: these are refused.
-func parseTable(raw []byte) (*table, error) {
+// are empty: these are refused. left is how many entries it may have.
+func parseTable(raw []byte, left *int) (*table, error) {
 	t := &table{entries: map[string]*tableEntry{}}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -48,7 +48,12 @@ func parseTable(raw []byte) (*table, error) {
 			return skip(d)
 		}
 		var last string
-		return array(d, func() error { return t.entry(d, &last) })
+		return array(d, func() error {
+			if *left--; *left < 0 {
+				return fmt.Errorf("it has more than %d entries", maxTOCEntries)
+			}
+			return t.entry(d, &last)
+		})
 	})
 	if err != nil {
 		return nil, err

@@ -50,6 +50,7 @@ func (c *Checker) tables(d content.Descriptor) ([]*table, error) {
 		}
 	}
 	var all []*table
+	parsed, left := map[string]bool{}, maxTOCEntries
 	for _, s := range spans {
 		raw, digests, err := c.load(d, s)
 		var disk *readError
@@ -59,9 +60,13 @@ func (c *Checker) tables(d content.Descriptor) ([]*table, error) {
 		for _, digest := range digests {
 			delete(want, digest)
 		}
+		if err == nil && parsed[digests[0]] {
+			continue // the same under another footer
+		}
 		var t *table
 		if err == nil {
-			t, err = parseTable(raw)
+			parsed[digests[0]] = true
+			t, err = parseTable(raw, &left)
 		}
 		if err != nil {
 			c.b.tell(TableOfContents, "", "it has a table of contents that cannot be read (%v): runtimes that pull lazily show what it lists", err)

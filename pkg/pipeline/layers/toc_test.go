@@ -179,3 +179,32 @@ func TestTableElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// Tables of contents are held in memory, and have no more entries than layers of files
+// have. The archive itself is small.
+func TestTableIsBounded(t *testing.T) {
+	var table strings.Builder
+	for i := range 500_001 {
+		fmt.Fprintf(&table, `,{"name":"%d"}`, i)
+	}
+	blob := stargz(t, []entry{{name: "a", text: "1"}}, `{"entries":[`+table.String()[1:]+`]}`)
+	from, img := stack(stored{gzipType, blob})
+	found, err := layers.Check(t.Context(), from, img, layers.Limits{})
+	if err != nil || len(found) != 1 || found[0].Kind != layers.TableOfContents || !strings.Contains(found[0].Message, "more than 500000 entries") {
+		t.Errorf("found %v, %v; want that it has too many entries", found, err)
+	}
+}
+
+// Runtimes that pull lazily take names as they are: what lies below a link of the same
+// layer is not where it leads to.
+func TestTableWithLinks(t *testing.T) {
+	entries := []entry{{name: "bin/"}, {name: "bin/sh", text: "evil"}, {name: "l", symbolic: "bin"}, {name: "l/sh", text: "good"}}
+	file := func(name, text string) string {
+		return fmt.Sprintf(`{"name":%q,"type":"reg","size":4,"mode":493,"digest":%q,"chunkDigest":%q}`, name, sum(text), sum(text))
+	}
+	table := `{"entries":[{"name":"bin/","type":"dir","mode":493},` + file("bin/sh", "evil") + `,{"name":"l","type":"symlink","linkName":"bin","mode":493},` + file("l/sh", "good") + `]}`
+	from, img := stack(stored{gzipType, stargz(t, entries, table)})
+	row{kinds: kinds(layers.TableOfContents)}.look(t, from, img)
+	from, img = imageOf(t, entries)
+	row{}.look(t, from, img)
+}
