@@ -307,6 +307,10 @@ func (o *checkOptions) defaults(temp string, isLocal bool) error {
 		text func() ([]byte, error)
 	}{{&o.rules, "rules.yaml", triggers.Rules}, {&o.Policy, "policy.yaml", triggers.Policy}} {
 		if *file.path != "" {
+			// The pipeline's may be missing. One that somebody names here is meant.
+			if _, err := os.Stat(*file.path); err != nil {
+				return content.Errorf(reasonInvalid, "", "reading %s: %w; correct the path, or leave the flag out for what the pipeline is installed with", file.name, err)
+			}
 			continue
 		}
 		text, err := file.text()

@@ -43,6 +43,8 @@ func TestCheck(t *testing.T) {
 		{"a database that is not there", f.host + "/team/app:1", []string{"--database=" + f.host + "/none:1", "--rules=" + rules}, outcome{2, "error", "DatabaseMissing", nil}},
 		{"a tag that is not there", f.host + "/team/app:2", scanned, outcome{2, "error", "ContentMissing", nil}},
 		{"a platform that is not there", f.host + "/team/app:1", append(scanned, "--platforms=linux/s390x"), outcome{2, "error", "ContentMissing", nil}},
+		{"a policy that is not there", f.host + "/team/app:1", append(scanned, "--policy="+broken+".no"), outcome{2, "error", "InvalidArguments", nil}},
+		{"rules that are not there", f.host + "/team/app:1", []string{"--scan=Off", "--rules=" + broken + ".no"}, outcome{2, "error", "InvalidArguments", nil}},
 		{"a policy with a word that is not known", f.host + "/team/app:1", append(scanned, "--policy="+broken), outcome{2, "error", "CheckFailed", nil}},
 		{"a signature that is required, without a key", f.host + "/team/app:1", append(scanned, "--signature=Required"), outcome{2, "error", "CheckFailed", nil}},
 		{"a signature of what is in no registry", f.layout, append(scanned, "--signature=Required"), outcome{2, "error", "InvalidArguments", nil}},

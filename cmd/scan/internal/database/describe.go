@@ -7,11 +7,14 @@ import (
 	"path/filepath"
 	"time"
 
+	v6 "github.com/anchore/grype/grype/db/v6"
+
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
 // Describe counts what is in a file: the providers' records, and the statements about
-// the packages of each distribution and of each type.
+// the packages of each distribution and of each type. What was withdrawn finds nothing,
+// and does not count: a database of such records only has none.
 func Describe(ctx context.Context, path string) (providers []vulndb.Provider, ecosystems []vulndb.Ecosystem, err error) {
 	t, err := openReadable(filepath.Dir(path))
 	if err != nil {
@@ -27,8 +30,8 @@ func Describe(ctx context.Context, path string) (providers []vulndb.Provider, ec
 		p.AsOf = captured.Time.UTC().Truncate(time.Second)
 		providers = append(providers, p)
 		return nil
-	}, `SELECT p.id, p.date_captured, count(v.id) FROM providers p LEFT JOIN vulnerability_handles v ON v.provider_id = p.id
-		GROUP BY p.id ORDER BY p.id`)
+	}, `SELECT p.id, p.date_captured, count(v.id) FROM providers p LEFT JOIN vulnerability_handles v ON v.provider_id = p.id AND v.status <> ?
+		GROUP BY p.id ORDER BY p.id`, string(v6.VulnerabilityRejected))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,7 +43,8 @@ func Describe(ctx context.Context, path string) (providers []vulndb.Provider, ec
 		ecosystems = append(ecosystems, e)
 		return nil
 	}, `SELECT coalesce(nullif(o.name, ''), p.ecosystem) AS of, count(*) FROM affected_package_handles a
+		JOIN vulnerability_handles v ON v.id = a.vulnerability_id AND v.status <> ?
 		JOIN packages p ON p.id = a.package_id LEFT JOIN operating_systems o ON o.id = a.operating_system_id
-		GROUP BY of ORDER BY of`)
+		GROUP BY of ORDER BY of`, string(v6.VulnerabilityRejected))
 	return providers, ecosystems, err
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // supportEnds are the days on which distributions ended, or end, what they do for
-// everybody about a release; used where neither the database nor the image says one.
+// everybody about a release; used where the database does not say one. The word of an
+// image about itself counts only where nobody else's is known.
 var supportEnds = map[string]string{
 	"alpine:3.10": "2021-05-01", "alpine:3.11": "2021-11-01", "alpine:3.12": "2022-05-01", "alpine:3.13": "2022-11-01",
 	"alpine:3.14": "2023-05-01", "alpine:3.15": "2023-11-01", "alpine:3.16": "2024-05-23", "alpine:3.17": "2024-11-22",
@@ -38,13 +39,13 @@ func (c *Coverage) supportEnd(d *distro.Distro, r *inventory.Release) (time.Time
 			return *end, nil
 		}
 	}
-	if d.SupportEnd != nil {
-		return *d.SupportEnd, nil
-	}
 	for _, version := range []string{d.MajorVersion() + "." + d.MinorVersion(), d.MajorVersion()} {
 		if day, ok := supportEnds[r.ID+":"+version]; ok {
 			return time.Parse(time.DateOnly, day)
 		}
+	}
+	if d.SupportEnd != nil {
+		return *d.SupportEnd, nil
 	}
 	return time.Time{}, nil
 }

@@ -57,6 +57,8 @@ func TestReleaseWithoutSupport(t *testing.T) {
 			[]sample.Record{deb("CVE-1", "fedora:39", "other", "1")}, []string{"gap limited-support fedora:39 1 "}},
 		{"that is not known to the database either", ubuntu("16.04"), record("ubuntu:24.04", time.Time{}),
 			[]string{"gap limited-support ubuntu:16.04 1 ", "gap uncovered-release ubuntu:16.04 1 bash@5.1-1"}},
+		{"whose own word is another", sample.Files{"etc/os-release": "ID=debian\nVERSION_ID=9\nSUPPORT_END=2099-01-01\n"}.And(dpkg(bash)), record("debian:9", time.Time{}),
+			[]string{"gap limited-support debian:9 1 "}},
 		{"long ago", debian("9").And(dpkg(bash)), record("debian:9", time.Time{}), []string{"gap limited-support debian:9 1 "}},
 	})
 }

@@ -144,6 +144,8 @@ func TestRefusals(t *testing.T) {
 		{"constraints that are none", six, nil, `UPDATE blobs SET value = replace(value, '< 2.0.0', '< (2.0.0')`, vulndb.ReasonBroken, "the library finds none of 6"},
 		{"no packages", six, nil, "UPDATE packages SET name = 'z' || name || (SELECT name FROM vulnerability_handles v WHERE v.id = packages.id); DELETE FROM affected_package_handles", "", "no records of the ecosystem npm"},
 		{"no records", six, nil, "DELETE FROM affected_package_handles; DELETE FROM vulnerability_handles", vulndb.ReasonEmpty, "no record"},
+		{"all withdrawn", six, nil, "UPDATE vulnerability_handles SET status = 'rejected'", vulndb.ReasonEmpty, "no record"},
+		{"half withdrawn", six, nil, "UPDATE vulnerability_handles SET status = 'rejected' WHERE id < 4", "", "3 records of the provider osv, and the old one 5"},
 		{"a quarter is gone", five[:3], nil, "", "", "3 records of the provider osv, and the old one 5"},
 		{"a provider is gone", six, nil, "UPDATE providers SET id = 'other'; UPDATE vulnerability_handles SET provider_id = 'other'", "", "no records of the provider osv"},
 		{"older", older, built(asOf.Add(-time.Hour)), "", "", "--allow-smaller"},
@@ -280,6 +282,7 @@ func TestDirectories(t *testing.T) {
 		{"no record", map[string]string{"a.json": "{}"}, "", "--max-unreadable", asOf},
 		{"unknown ecosystems", map[string]string{"a.json": record("GHSA-1", "a"), "b.json": recordOf("X-1", "Plan 9", "b", asOf)}, "", `1 records of "Plan 9"`, asOf},
 		{"only unknown ecosystems", map[string]string{"b.json": recordOf("X-1", "Plan 9", "b", asOf)}, vulndb.ReasonEmpty, "nothing is written", asOf},
+		{"only withdrawn records", map[string]string{"a.json": strings.Replace(record("GHSA-1", "a"), "{", `{"withdrawn":"2026-11-09T12:00:00Z",`, 1)}, vulndb.ReasonEmpty, "no record", asOf},
 		{"a release that is none", map[string]string{"b.json": recordOf("X-1", "Debian", "b", asOf)}, "", "names no release", asOf},
 		{"nothing", nil, vulndb.ReasonEmpty, "nothing is written", asOf},
 	} {
