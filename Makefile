@@ -62,6 +62,10 @@ down: ## take the local cluster down
 layers: ## compare how layers are read with containerd and containers/storage themselves (Linux, root)
 	cd test/layers && go vet . && go test -count=1 -timeout 30m -v . -random $(STACKS) -seed $(SEED)
 
+.PHONY: rootfs
+rootfs: ## hold what the scanner finds in real file systems against expectations (Debian, root, the registries)
+	cd test && go vet -tags rootfs ./rootfs && go test -tags rootfs -count=1 -timeout 60m -v ./rootfs
+
 .PHONY: bench
 bench: ## measure push-to-run beside the plain way, and the receiver's cost of ignored events
 	go test -run '^$$' -bench . -benchmem ./pkg/...
