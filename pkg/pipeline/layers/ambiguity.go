@@ -64,9 +64,10 @@ type Ambiguity struct {
 	More int
 }
 
-// String returns kind, layer, path and message in one line.
+// String returns kind, path, message and layer in one line, the digest last: it says
+// least to a person, where space is short.
 func (a Ambiguity) String() string {
-	s := fmt.Sprintf("%s: layer %s: ", a.Kind, a.Layer)
+	s := string(a.Kind) + ": "
 	if a.Path != "" {
 		s += fmt.Sprintf("%q: ", a.Path)
 	}
@@ -74,7 +75,7 @@ func (a Ambiguity) String() string {
 	if a.More > 0 {
 		s += fmt.Sprintf(" (and %d more of this kind)", a.More)
 	}
-	return s
+	return fmt.Sprintf("%s (layer %s)", s, a.Layer)
 }
 
 const (

@@ -30,7 +30,7 @@ func layersReport(fetched fetch.Fetched, policy triage.Policy, ref image.Referen
 		for _, a := range fetched.Ambiguities[img.Manifest.Digest] {
 			gaps = append(gaps, findings.Gap{
 				Rule: triage.RuleAmbiguousLayers, Subject: string(a.Kind),
-				Message: fmt.Sprintf("runtimes read its layers differently: %s; build the image again, or flatten it to one layer", a),
+				Message: fmt.Sprintf("%s; runtimes read its layers differently: build the image again, or flatten it to one layer", a),
 			})
 		}
 		out.Findings = append(out.Findings, policy.Gaps(of, gaps, ref.String(), now)...)
