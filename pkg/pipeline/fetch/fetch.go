@@ -48,6 +48,9 @@ const (
 	DefaultRatio = 100
 	// freeRatio is what a layer may unpack to at any ratio: small ones do no harm.
 	freeRatio = 64 << 20
+	// freeAll is what all layers may unpack to beyond the ratio: many small ones, or one
+	// that is named many times, do.
+	freeAll = 512 << 20
 )
 
 // Fetch pulls what digest names from src into dir.
@@ -60,7 +63,7 @@ func Selected(ctx context.Context, src Source, digest image.Digest, chosen conte
 	if limits.Ratio <= 0 {
 		limits.Ratio = DefaultRatio
 	}
-	f := fetcher{src: src, dir: dir, stored: map[image.Digest]bool{}, left: limits.Unpacked, ratio: limits.Ratio, entries: limits.Entries}
+	f := fetcher{src: src, dir: dir, stored: map[image.Digest]bool{}, left: limits.Unpacked, free: freeAll, ratio: limits.Ratio, entries: limits.Entries}
 	tree, err := content.WalkSelected(ctx, digest, chosen, f.read)
 	if err != nil {
 		return Fetched{}, explain(ctx, err)
@@ -130,6 +133,7 @@ type fetcher struct {
 	stored map[image.Digest]bool
 	// left is how many unpacked bytes may still come.
 	left    int64
+	free    int64 // of freeAll
 	ratio   int64
 	entries int
 }

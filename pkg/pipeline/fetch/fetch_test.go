@@ -357,27 +357,6 @@ func TestFetchBeginsAnew(t *testing.T) {
 	}
 }
 
-// What is packed tightly and unpacks to little is no bomb, and the ratio is the
-// user's to choose.
-func TestFetchAllowsWhatIsNoBomb(t *testing.T) {
-	for name, tt := range map[string]struct {
-		size  int
-		ratio int64
-	}{
-		"a small layer of zeros":           {8 << 20, 0},
-		"a large one, as the user allowed": {65 << 20, 2000},
-	} {
-		t.Run(name, func(t *testing.T) {
-			zeros := make([]byte, tt.size)
-			s := newServer(t)
-			set := setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40, Ratio: tt.ratio}}
-			if _, _, err := s.pull(t, s.push(t, imageOf(t, "amd64", newRawLayer(gzipOf(t, zeros), zeros))), set); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 // Of an index, only what was chosen is pulled, and the layout is one of that.
 func TestFetchSelected(t *testing.T) {
 	s := newServer(t)

@@ -32,12 +32,15 @@ func (f *fetcher) image(ctx context.Context, img content.Image) ([]layers.Ambigu
 func (f *fetcher) unpack(ctx context.Context, checker *layers.Checker, l content.Descriptor) (image.Digest, bool, error) {
 	out := &bounded{hash: sha256.New(), most: f.left}
 	// The blob has exactly the size that it is named with: Put saw to that.
+	most := f.left
 	if l.Size < f.left/f.ratio {
-		out.most = min(f.left, max(freeRatio, l.Size*f.ratio))
+		most = l.Size * f.ratio
+		out.most = min(f.left, most+min(max(0, freeRatio-most), f.free))
 	}
 	out.ratio, out.size, out.all = f.ratio, l.Size, out.most == f.left
 	ok, err := checker.Layer(ctx, l, out)
 	f.left -= out.n
+	f.free -= max(0, out.n-most)
 	if err != nil || !ok {
 		return image.Digest{}, false, err
 	}
