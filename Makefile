@@ -63,7 +63,7 @@ layers: ## compare how layers are read with containerd and containers/storage th
 	cd test/layers && go vet . && go test -count=1 -timeout 30m -v . -random $(STACKS) -seed $(SEED)
 
 .PHONY: rootfs
-rootfs: ## hold what the scanner finds in real file systems against expectations (Debian, root, the registries)
+rootfs: ## hold what the scanner says of real file systems and layers against expectations (Debian, root)
 	cd test && go vet -tags rootfs ./rootfs && go test -tags rootfs -count=1 -timeout 60m -v ./rootfs
 
 .PHONY: bench
