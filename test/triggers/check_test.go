@@ -193,10 +193,11 @@ func (p programs) mount(t *testing.T) {
 			if volume.ConfigMap == nil || volume.ConfigMap.Name != c.Name {
 				continue
 			}
-			for key, text := range c.Data {
-				if volume.Name == "database" && key == "database" {
-					text = p.database + "\n"
-				}
+			settings := maps.Clone(c.Data)
+			if volume.Name == "database" {
+				settings["database"] = p.database + "\n"
+			}
+			for key, text := range settings {
 				write(t, filepath.Join(p.config, "etc/revet", volume.Name, key), text)
 			}
 		}
