@@ -79,6 +79,8 @@ chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happ
 fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)
 	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' pkg); do for t in $$(grep -oE '^func Fuzz[A-Za-z]+' $$f | cut -c6-); do \
 	  echo "== $$(dirname $$f) $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$(dirname $$f) || exit 1; done; done
+	@cd test && for t in $$(grep -hoE '^func Fuzz[A-Za-z]+' model/*_test.go | cut -c6-); do \
+	  echo "== test/model $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./model || exit 1; done
 
 .PHONY: lint
 lint: ## golangci-lint over every module, and module tidiness

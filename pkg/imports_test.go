@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -27,59 +28,63 @@ type layer struct {
 	standardOnly bool
 }
 
-// adapters touch one outside thing each and never import one another. What they
-// share is the core, the API types and the scheme.
-var adapterImports = []string{"pkg/image", "pkg/push", "pkg/verdict", "pkg/apis", "pkg/kube", "pkg/failpoint"}
+// values are what every room may name: what an image and a push are, what the
+// ledger's types are, whose rights count, and why a read failed. They do no I/O but
+// for the access review of pkg/source.
+var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/source"}
 
-// useCaseImports are what use cases may name: values, never an adapter's
-// constructor; they declare the interfaces that adapters satisfy.
-var useCaseImports = append([]string{"pkg/source", "pkg/selector", "pkg/sandbox", "pkg/filter", "pkg/ledger"}, adapterImports...)
+// decisions are pure: they take values and return values.
+var decisions = []string{"pkg/lifecycle", "pkg/sandbox", "pkg/selector", "pkg/filter"}
+
+// sources read what shows a push.
+var sources = []string{"pkg/source/openshift", "pkg/source/registry"}
 
 var layers = []layer{
 	{prefix: "pkg/image", standardOnly: true},
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
-	{prefix: "pkg/promise", standardOnly: true}, // it has tests only
-	{prefix: "pkg/verdict", revet: []string{"pkg/image", "pkg/push", "pkg/apis"}},
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
-	{prefix: "pkg/source/apiserver", revet: adapterImports},
-	{prefix: "pkg/source/webhook", revet: adapterImports},
-	{prefix: "pkg/selector", revet: adapterImports},
-	{prefix: "pkg/filter", revet: adapterImports},
-	{prefix: "pkg/registry", revet: adapterImports},
-	{prefix: "pkg/config", revet: adapterImports},
-	{prefix: "pkg/ledger", revet: adapterImports},
-	{prefix: "pkg/eventlistener", revet: append([]string{"pkg/sandbox"}, adapterImports...)},
-	{prefix: "pkg/events", revet: adapterImports},
-	// It is pure, and compares names as selectors do.
-	{prefix: "pkg/sandbox", revet: append([]string{"pkg/selector"}, adapterImports...)},
+	{prefix: "pkg/source/openshift", revet: values},
+	{prefix: "pkg/source/registry/remote", revet: join(values, []string{"pkg/source/registry", "pkg/sweep"})},
+	{prefix: "pkg/source/registry", revet: values},
+	{prefix: "pkg/source", revet: []string{"pkg/apis", "pkg/image"}},
+	{prefix: "pkg/selector", revet: values},
+	{prefix: "pkg/filter", revet: values},
+	{prefix: "pkg/sandbox", revet: join(values, []string{"pkg/selector"})},
+	{prefix: "pkg/lifecycle", revet: join(values, []string{"pkg/sandbox"})},
+	{prefix: "pkg/config", revet: values},
+	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
+	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
 	{prefix: "pkg/nodeusage", standardOnly: true},
 	{prefix: "pkg/compare", standardOnly: true},
-	{prefix: "pkg/intake", revet: useCaseImports},
-	// It joins what sweeps ask for with the client that answers.
-	{prefix: "pkg/sweep/remote", revet: append([]string{"pkg/registry", "pkg/sweep"}, adapterImports...)},
-	{prefix: "pkg/sweep", revet: useCaseImports},
+	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
+	{prefix: "pkg/receiver", revet: join(values, sources, []string{"pkg/intake"})},
+	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
 	// It looks as a sweep looks, and writes nothing.
-	{prefix: "pkg/coverage", revet: append([]string{"pkg/sweep"}, useCaseImports...)},
-	// It judges what eventlistener reports and tells of what sweep did: their
-	// values, and not their constructors.
-	{prefix: "pkg/reconciler/imagetrigger", revet: append([]string{"pkg/eventlistener", "pkg/sweep"}, useCaseImports...)},
-	{prefix: "pkg/reconciler/imageverification", revet: useCaseImports},
+	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
+	{prefix: "pkg/controller/events", revet: values},
+	{prefix: "pkg/controller/lease", revet: values},
+	// It judges what the sink's check reports, and tells of what a sweep did: it names
+	// their values, and not their constructors.
+	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
+	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
 	// It is wiring too: its diagnoses are those of the production code, over a client
 	// of its own, and coverage reads registries as the operator configured them.
-	{prefix: "pkg/cli", revet: append([]string{"pkg/cli", "pkg/compare", "pkg/config", "pkg/coverage", "pkg/eventlistener", "pkg/nodeusage", "pkg/registry", "pkg/sweep", "pkg/reconciler"}, useCaseImports...)},
+	{prefix: "pkg/cli", revet: join(values, decisions, sources, []string{"pkg/cli", "pkg/compare", "pkg/config", "pkg/controller", "pkg/coverage", "pkg/ledger", "pkg/nodeusage", "pkg/sweep", "pkg/tekton"})},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// Modules of their own: their packages are their own only.
 	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image", "triggers"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/nodeusage", "pkg/pipeline", "pkg/image"}},
 }
 
+func join(lists ...[]string) []string { return slices.Concat(lists...) }
+
 // forbidden are modules that the product must never see.
 var forbidden = []string{"k8s.io/kubernetes", "go.etcd.io/", module + "test"}
 
-// Imports go one way: core, adapters, use cases, wiring, programs.
+// Imports go one way: values, decisions, adapters, use cases, wiring, programs.
 func TestImportsGoOneWay(t *testing.T) {
 	imports := map[string][]string{}
 	for _, root := range []string{"pkg", "cmd"} {
@@ -101,7 +106,11 @@ func TestImportCheckFindsEachKindOfViolation(t *testing.T) {
 	}{
 		{"the core imports a third party", "pkg/push", "k8s.io/api/core/v1", []string{"pkg/push imports k8s.io/api/core/v1: only the standard library is allowed"}},
 		{"the core imports an adapter", "pkg/push", module + "pkg/ledger", []string{"pkg/push imports pkg/ledger: not in its list"}},
-		{"an adapter imports another", "pkg/events", module + "pkg/ledger", []string{"pkg/events imports pkg/ledger: not in its list"}},
+		{"an adapter imports another", "pkg/controller/events", module + "pkg/ledger", []string{"pkg/controller/events imports pkg/ledger: not in its list"}},
+		{"a source imports what all sources share", "pkg/source/registry", module + "pkg/source", nil},
+		{"a source imports another", "pkg/source/registry", module + "pkg/source/openshift", []string{"pkg/source/registry imports pkg/source/openshift: not in its list"}},
+		{"what all sources share imports a source", "pkg/source", module + "pkg/source/registry", []string{"pkg/source imports pkg/source/registry: not in its list"}},
+		{"a decision imports an adapter", "pkg/lifecycle", module + "pkg/ledger", []string{"pkg/lifecycle imports pkg/ledger: not in its list"}},
 		{"a use case imports the wiring", "pkg/intake", module + "pkg/app", []string{"pkg/intake imports pkg/app: not in its list"}},
 		{"the product imports Kubernetes itself", "pkg/app", "k8s.io/kubernetes/pkg/apis", []string{"pkg/app imports k8s.io/kubernetes/pkg/apis: the product must not"}},
 		{"a package is in no layer", "pkg/util", "fmt", []string{"pkg/util is in no layer: add it to the table"}},
@@ -162,11 +171,11 @@ func (l layer) judge(pkg, imported string) string {
 		}
 		return ""
 	}
-	if own == pkg || within(own, l.prefix) && l.prefix != "cmd" {
+	if own == pkg || within(own, l.prefix) && l.prefix != "cmd" && l.prefix != "pkg/source" {
 		return ""
 	}
 	for _, allowed := range l.revet {
-		if within(own, allowed) {
+		if own == allowed || within(own, allowed) && allowed != "pkg/source" {
 			return ""
 		}
 	}

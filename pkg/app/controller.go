@@ -20,7 +20,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/ledger"
-	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
 // Controller is the program that takes entries of the ledger to their verdicts.

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
 )
 
 // newControllerCache caches entries, triggers, the PipelineRuns that are ours and the

@@ -7,9 +7,9 @@ import (
 	kle "knative.dev/pkg/leaderelection"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/eventlistener"
-	"github.com/revet-dev/revet/pkg/events"
-	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
+	"github.com/revet-dev/revet/pkg/controller/events"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // entries makes the reconciler of ImageVerifications.
@@ -38,7 +38,7 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 }
 
 func (c *Controller) entryOptions() (imageverification.Options, error) {
-	sender, err := eventlistener.NewSender(eventlistener.SenderOptions{
+	sender, err := tekton.NewSender(tekton.SenderOptions{
 		Timeout:         sinkTimeout,
 		DialTimeout:     sinkDialTimeout,
 		IdleConnections: c.options.Concurrency,

@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/ledger"
-	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
-	"github.com/revet-dev/revet/pkg/registry"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source/openshift"
+	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
 const (
@@ -43,7 +43,7 @@ func (f *factsReader) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1a
 	if err != nil {
 		return nil, err
 	}
-	if img != nil && t.Spec.Filter == "" && apiserver.Runs(img) {
+	if img != nil && t.Spec.Filter == "" && openshift.Runs(img) {
 		return f.fromImage(ctx, img, labels)
 	}
 	known, err := f.fromRegistry(ctx, t, e, labels)
@@ -59,7 +59,7 @@ func (f *factsReader) fromImage(ctx context.Context, img *imagev1.Image, labels 
 	if err != nil {
 		return nil, err
 	}
-	facts, err := apiserver.Facts(img, children, labels)
+	facts, err := openshift.Facts(img, children, labels)
 	if err != nil {
 		// It says something that cannot be read, and will say so again.
 		return nil, fmt.Errorf("the Image %q: %w: %w", img.Name, imageverification.ErrNoFacts, err)
@@ -84,13 +84,13 @@ func (f *factsReader) image(ctx context.Context, digest string) (*imagev1.Image,
 
 // children reads the Images of an index's children. One that is not there is
 // left out: what is not known is verified.
-func (f *factsReader) children(ctx context.Context, index *imagev1.Image) (apiserver.Children, error) {
-	digests := apiserver.ChildDigests(index)
+func (f *factsReader) children(ctx context.Context, index *imagev1.Image) (openshift.Children, error) {
+	digests := openshift.ChildDigests(index)
 	if len(digests) == 0 {
 		return nil, nil
 	}
 	var mu sync.Mutex
-	children := apiserver.Children{}
+	children := openshift.Children{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(childReads)
 	for _, d := range digests[:min(len(digests), maxIndexChildren)] {
@@ -125,11 +125,7 @@ func (f *factsReader) fromRegistry(ctx context.Context, t *v1alpha1.ImageTrigger
 
 // account is whom registries are asked as.
 func (f *factsReader) account(ctx context.Context, t *v1alpha1.ImageTrigger) (registry.Account, error) {
-	name := t.Spec.ServiceAccountName
-	if name == "" {
-		name = "default"
-	}
-	keychain, err := registry.Keychain(ctx, f.live, t.Namespace, name)
+	keychain, err := registry.Keychain(ctx, f.live, t.Namespace, t.ServiceAccountName())
 	return registry.Account{Namespace: t.Namespace, Keychain: keychain}, err
 }
 

@@ -18,10 +18,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/kube"
-	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
-	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/source/registry"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 const ociLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -203,11 +203,11 @@ func TestSendErrorsKeepWhetherTheRequestMayHaveArrived(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"no connection", &eventlistener.SendError{Reason: eventlistener.SinkUnreachable, Err: errors.New("refused")}, "SinkUnreachable"},
-		{"no answer", &eventlistener.SendError{Reason: eventlistener.SinkUnreachable, MayHaveArrived: true, Err: errors.New("timeout")}, "SinkSilent"},
-		{"an answer that refuses", &eventlistener.SendError{Reason: eventlistener.SinkRefused, Status: 429}, "SinkRefused"},
-		{"an answer that leaves it open", &eventlistener.SendError{Reason: eventlistener.SinkRefused, Status: 502, MayHaveArrived: true}, "SinkSilent"},
-		{"a request that cannot be written", &eventlistener.SendError{Reason: eventlistener.RequestInvalid, Err: errors.New("bad")}, "SinkInvalid"},
+		{"no connection", &tekton.SendError{Reason: tekton.SinkUnreachable, Err: errors.New("refused")}, "SinkUnreachable"},
+		{"no answer", &tekton.SendError{Reason: tekton.SinkUnreachable, MayHaveArrived: true, Err: errors.New("timeout")}, "SinkSilent"},
+		{"an answer that refuses", &tekton.SendError{Reason: tekton.SinkRefused, Status: 429}, "SinkRefused"},
+		{"an answer that leaves it open", &tekton.SendError{Reason: tekton.SinkRefused, Status: 502, MayHaveArrived: true}, "SinkSilent"},
+		{"a request that cannot be written", &tekton.SendError{Reason: tekton.RequestInvalid, Err: errors.New("bad")}, "SinkInvalid"},
 		{"an error of another kind", errors.New("what?"), "SinkSilent"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

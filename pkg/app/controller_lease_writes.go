@@ -8,7 +8,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // leasedLedger writes entries only while this process leads them. The
@@ -30,7 +30,7 @@ func (l leasedLedger) UpdateStatus(ctx context.Context, e *v1alpha1.ImageVerific
 }
 
 // Head implements imageverification.Ledger. Anybody may look.
-func (l leasedLedger) Head(e *v1alpha1.ImageVerification, tag string) verdict.Head {
+func (l leasedLedger) Head(e *v1alpha1.ImageVerification, tag string) lifecycle.Head {
 	return l.ledger.Head(e, tag)
 }
 

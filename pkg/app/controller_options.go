@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 )
 
 // ControllerOptions are the controller's.

@@ -12,10 +12,10 @@ import (
 	kle "knative.dev/pkg/leaderelection"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/eventlistener"
-	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/source/registry/remote"
 	"github.com/revet-dev/revet/pkg/sweep"
-	"github.com/revet-dev/revet/pkg/sweep/remote"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // triggerConcurrency is how many triggers are checked at once.
@@ -30,7 +30,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs im
 	if err != nil {
 		return nil, err
 	}
-	checker := eventlistener.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
+	checker := tekton.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached:     c.access.cache,
 		Live:       leasedClient{c.access.live, lease},

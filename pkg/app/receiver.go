@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	"knative.dev/pkg/observability/metrics"
@@ -16,8 +17,13 @@ import (
 	"github.com/revet-dev/revet/pkg/intake"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
-	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/registry"
 )
+
+// rightTrust is how long the receiver believes that an account may get a stream. Who
+// loses the right may be shown pushes for that much longer.
+const rightTrust = 10 * time.Second
 
 // Receiver is the program that takes events and records pushes.
 type Receiver struct {
@@ -83,7 +89,7 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	in := intake.New(intake.Dependencies{
 		Triggers:        w.triggers,
 		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
-		Cluster:         &cluster{live: r.live},
+		Cluster:         &cluster{live: r.live, rights: source.NewRights(r.live, rightTrust, time.Now)},
 		Registry:        &registryReader{client: registry.New(w.config.Policy), live: r.live},
 		Ledger:          ledger.New(r.live, w.index),
 		Metrics:         instruments,

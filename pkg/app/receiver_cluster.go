@@ -12,12 +12,14 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/intake"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // cluster reads OpenShift's image API, and asks for accounts' rights.
 type cluster struct {
-	live client.Client
+	live   client.Client
+	rights *source.Rights
 }
 
 // Stream reads an ImageStream from the API server.
@@ -30,20 +32,20 @@ func (c *cluster) Stream(ctx context.Context, namespace, name string) (*intake.S
 	if err != nil {
 		return nil, fmt.Errorf("reading ImageStream %q in namespace %q: %w", name, namespace, err)
 	}
-	return &intake.StreamState{Labels: is.Labels, Stream: apiserver.Stream(&is)}, nil
+	return &intake.StreamState{Labels: is.Labels, Stream: openshift.Stream(&is)}, nil
 }
 
 // Image reads the Image of a digest. The children of an index are left to the
 // controller, which reads them anyway.
 func (c *cluster) Image(ctx context.Context, d image.Digest) (intake.Image, error) {
 	img, err := c.image(ctx, d.String())
-	if err != nil || img == nil || !apiserver.Runs(img) {
+	if err != nil || img == nil || !openshift.Runs(img) {
 		return intake.Image{}, err
 	}
 	read := intake.Image{Runs: true}
 	if len(img.DockerImageManifests) == 0 {
 		// What cannot be decoded is left to the controller, which says so.
-		if facts, err := apiserver.Facts(img, nil, nil); err == nil {
+		if facts, err := openshift.Facts(img, nil, nil); err == nil {
 			read.Facts = &facts
 		}
 	}
@@ -65,19 +67,10 @@ func (c *cluster) image(ctx context.Context, digest string) (*imagev1.Image, err
 }
 
 // MayGet asks whether a service account may get an ImageStream.
-func (c *cluster) MayGet(ctx context.Context, account intake.Account, namespace, name string) (bool, error) {
-	review := authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User:   "system:serviceaccount:" + account.Namespace + ":" + account.Name,
-		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: "get", Group: imagev1.GroupName, Version: imagev1.GroupVersion.Version, Resource: "imagestreams",
-			Namespace: namespace, Name: name,
-		},
-	}}
-	if err := c.live.Create(ctx, &review); err != nil {
-		return false, fmt.Errorf("asking whether service account %q of namespace %q may get ImageStream %q: %w", account.Name, account.Namespace, name, err)
-	}
-	return review.Status.Allowed && !review.Status.Denied, nil
+func (c *cluster) MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
+	return c.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
+		Verb: "get", Group: imagev1.GroupName, Resource: "imagestreams", Namespace: namespace, Name: name,
+	})
 }
 
 // namespaceLabels reads namespaces from the cache; from the API server where it

@@ -168,7 +168,7 @@ func (c *cell) pushes() []string {
 	}
 	got := []string{}
 	for _, e := range entries.Items {
-		for _, tag := range ledger.Tags(&e) {
+		for _, tag := range e.Tags() {
 			got = append(got, fmt.Sprintf("%s %s:%s@%s", e.Spec.Trigger.Name, e.Spec.Repository.Name, tag.Tag, strings.TrimLeft(strings.TrimPrefix(e.Spec.Digest, "sha256:"), "0")))
 		}
 	}

@@ -30,7 +30,6 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
@@ -203,7 +202,7 @@ func (c *cell) tags() []string {
 	}
 	got := []string{}
 	for _, e := range entries.Items {
-		for _, tag := range ledger.Tags(&e) {
+		for _, tag := range e.Tags() {
 			got = append(got, fmt.Sprintf("%s %s@%s %d", e.Spec.Trigger.Name, tag.Tag, e.Spec.Digest, tag.Sequence))
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/intake"
-	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
 // registryReader reads registries with the pull secrets of accounts.
@@ -18,7 +19,7 @@ type registryReader struct {
 }
 
 // Head returns the digest that a registry claims for a tag.
-func (r *registryReader) Head(ctx context.Context, repository image.Repository, tag string, as intake.Account) (image.Digest, intake.Refusal, error) {
+func (r *registryReader) Head(ctx context.Context, repository image.Repository, tag string, as source.Account) (image.Digest, intake.Refusal, error) {
 	account, err := r.account(ctx, as)
 	if err != nil {
 		return image.Digest{}, refusal(err), err
@@ -28,7 +29,7 @@ func (r *registryReader) Head(ctx context.Context, repository image.Repository, 
 }
 
 // Content reads a manifest by digest.
-func (r *registryReader) Content(ctx context.Context, ref image.Reference, as intake.Account) (image.Content, intake.Refusal, error) {
+func (r *registryReader) Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, intake.Refusal, error) {
 	account, err := r.account(ctx, as)
 	if err != nil {
 		return image.Content{}, refusal(err), err
@@ -37,7 +38,7 @@ func (r *registryReader) Content(ctx context.Context, ref image.Reference, as in
 	return content, refusal(err), err
 }
 
-func (r *registryReader) account(ctx context.Context, as intake.Account) (registry.Account, error) {
+func (r *registryReader) account(ctx context.Context, as source.Account) (registry.Account, error) {
 	keychain, err := registry.Keychain(ctx, r.live, as.Namespace, as.Name)
 	return registry.Account{Namespace: as.Namespace, Keychain: keychain}, err
 }

@@ -7,13 +7,13 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Every word that a step's result "error" may begin with is decided on: whether the
 // same run again may end otherwise.
 func TestEveryReasonOfAStepIsRepeatedOrNot(t *testing.T) {
-	decided := verdict.StepErrors()
+	decided := lifecycle.StepErrors()
 	for file, least := range map[string]int{
 		"../pipeline/content/error.go": 8,
 		"../pipeline/vulndb/reason.go": 6,
@@ -23,7 +23,7 @@ func TestEveryReasonOfAStepIsRepeatedOrNot(t *testing.T) {
 			t.Errorf("found only %d reasons in %s: the test looks in the wrong place", len(reasons), file)
 		}
 		for _, r := range reasons {
-			if _, ok := decided[verdict.Reason(r)]; !ok {
+			if _, ok := decided[lifecycle.Reason(r)]; !ok {
 				t.Errorf("reason %s of %s is not in the table of package verdict that says what is repeated", r, file)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/compare"
-	"github.com/revet-dev/revet/pkg/eventlistener"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // comparison is one comparison under way.
@@ -275,13 +275,13 @@ func (c *comparison) pipelineRun(ctx context.Context, class comparedClass, numbe
 	} else {
 		planned.Sandbox.Route = v1alpha1.RouteExcluded
 	}
-	request, err := eventlistener.NewRequest(c.trigger, c.entry, &planned)
+	request, err := tekton.NewRequest(c.trigger, c.entry, &planned)
 	if err != nil {
 		return nil, err
 	}
 	c.report.Image = request.Data.Image.Reference
 	noHosts := func(string, string) bool { return false }
-	made, err := eventlistener.NewChecker(c.cl.writer, noHosts).PipelineRun(ctx, c.trigger, request)
+	made, err := tekton.NewChecker(c.cl.writer, noHosts).PipelineRun(ctx, c.trigger, request)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func completeNames(env environment, flags *clusterFlags) completeFunc {
 		var names []string
 		for _, e := range entriesToComplete(c.Context(), env, flags) {
 			if strings.HasPrefix(e.Name, prefix) {
-				names = append(names, e.Name+"\t"+printable(e.Spec.Repository.Name+":"+strings.Join(tagNames(&e), ",")+" "+string(phaseOf(&e))))
+				names = append(names, e.Name+"\t"+printable(e.Spec.Repository.Name+":"+strings.Join(tagNames(&e), ",")+" "+string(e.Phase())))
 			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp

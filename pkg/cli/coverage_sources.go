@@ -15,13 +15,14 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/coverage"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/reconciler/imageverification"
-	"github.com/revet-dev/revet/pkg/registry"
+	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/registry"
+	"github.com/revet-dev/revet/pkg/source/registry/remote"
 	"github.com/revet-dev/revet/pkg/sweep"
-	"github.com/revet-dev/revet/pkg/sweep/remote"
-	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 // coverageSources read as whoever runs the command may.
@@ -85,7 +86,7 @@ func (s *coverageSources) Namespaces(ctx context.Context) (map[string]map[string
 
 // MayGet implements sweep.Cluster. Who may not ask takes the answer to be yes: that
 // may show a gap that is none, and never hides one.
-func (s *coverageSources) MayGet(ctx context.Context, account sweep.Account, namespace, name string) (bool, error) {
+func (s *coverageSources) MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
 	allowed, err := s.live.MayGet(ctx, account, namespace, name)
 	if apierrors.IsForbidden(err) {
 		s.rightsDenied.Store(true)
@@ -114,7 +115,7 @@ func (s *coverageSources) Entry(ctx context.Context, namespace, name string) (*v
 }
 
 // Runs implements coverage.Runs. A cluster without Tekton has none.
-func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]verdict.PipelineRun, error) {
+func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]lifecycle.PipelineRun, error) {
 	var l pipelinev1.PipelineRunList
 	err := s.List(ctx, &l, client.InNamespace(namespace), client.HasLabels{v1alpha1.RunLabel})
 	switch {
@@ -123,7 +124,7 @@ func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]verdict
 	case err != nil:
 		return nil, readError("listing PipelineRuns", namespace, err)
 	}
-	all := make([]verdict.PipelineRun, 0, len(l.Items))
+	all := make([]lifecycle.PipelineRun, 0, len(l.Items))
 	for i := range l.Items {
 		all = append(all, imageverification.ToRun(&l.Items[i]))
 	}
@@ -152,18 +153,18 @@ type unreadable struct{ err error }
 
 func (u unreadable) refuse() error { return &sweep.Refusal{Reason: "NotListed", Err: u.err} }
 
-func (u unreadable) Repositories(context.Context, string, sweep.Account, func(image.Repository)) error {
+func (u unreadable) Repositories(context.Context, string, source.Account, func(image.Repository)) error {
 	return u.refuse()
 }
 
-func (u unreadable) Tags(context.Context, image.Repository, sweep.Account, func(string)) error {
+func (u unreadable) Tags(context.Context, image.Repository, source.Account, func(string)) error {
 	return u.refuse()
 }
 
-func (u unreadable) Head(context.Context, image.Repository, string, sweep.Account) (image.Digest, error) {
+func (u unreadable) Head(context.Context, image.Repository, string, source.Account) (image.Digest, error) {
 	return image.Digest{}, u.refuse()
 }
 
-func (u unreadable) Content(context.Context, image.Reference, sweep.Account) (image.Content, error) {
+func (u unreadable) Content(context.Context, image.Reference, source.Account) (image.Content, error) {
 	return image.Content{}, u.refuse()
 }

@@ -8,22 +8,22 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // cureless are the reasons that leave nothing to do.
-var cureless = []verdict.Reason{
+var cureless = []lifecycle.Reason{
 	// A verdict, or what was wanted.
-	verdict.Passed, verdict.Failed, verdict.TriggerDeleted, verdict.NotAnImage, verdict.FilteredOut,
+	lifecycle.Passed, lifecycle.Failed, lifecycle.TriggerDeleted, lifecycle.NotAnImage, lifecycle.FilteredOut,
 	// It passes.
-	verdict.Requested, verdict.RequestedOnce, verdict.Running,
+	lifecycle.Requested, lifecycle.RequestedOnce, lifecycle.Running,
 	// A bug of Revet's.
-	verdict.Unknown,
+	lifecycle.Unknown,
 }
 
 // Property: whatever reason a user meets has its cure, or is known to need none.
 func TestEveryReasonHasACureOrNeedsNone(t *testing.T) {
-	reasons := reasonsOf(t, "../verdict/reason.go")
+	reasons := reasonsOf(t, "../lifecycle/reason.go")
 	if len(reasons) < 20 {
 		t.Fatalf("found only %d reasons: the test looks in the wrong place", len(reasons))
 	}
@@ -44,13 +44,13 @@ func TestEveryReasonHasACureOrNeedsNone(t *testing.T) {
 
 // reasonsOf reads the constants from their source: a list by hand would miss the
 // next one, which is the one that this is for.
-func reasonsOf(t *testing.T, file string) []verdict.Reason {
+func reasonsOf(t *testing.T, file string) []lifecycle.Reason {
 	t.Helper()
 	parsed, err := goparser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var reasons []verdict.Reason
+	var reasons []lifecycle.Reason
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok {
@@ -62,7 +62,7 @@ func reasonsOf(t *testing.T, file string) []verdict.Reason {
 				if err != nil {
 					t.Fatal(err)
 				}
-				reasons = append(reasons, verdict.Reason(value))
+				reasons = append(reasons, lifecycle.Reason(value))
 			}
 		}
 		return true

@@ -5,12 +5,12 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // change is one change of an object, as an input shows it.
 type change struct {
-	observation apiserver.Observation
+	observation openshift.Observation
 	// image is set for an Image.
 	image *imagev1.Image
 }
@@ -40,7 +40,7 @@ func (d *detector) detect(changes []change) push.Result {
 		if s == nil {
 			continue
 		}
-		if c.observation.Verb == apiserver.Delete {
+		if c.observation.Verb == openshift.Delete {
 			d.memory.Forget(s.Repository)
 			continue
 		}
@@ -56,5 +56,5 @@ func (d *detector) detect(changes []change) push.Result {
 // it decides on what is printed here, and nothing else.
 func (d *detector) Runnable(digest image.Digest) bool {
 	img, ok := d.images[digest.String()]
-	return !ok || apiserver.Runs(img)
+	return !ok || openshift.Runs(img)
 }

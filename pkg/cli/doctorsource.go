@@ -17,15 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
 // sourceLabel lets a namespace's adapters reach the receiver.
 const sourceLabel = "revet.dev/source"
 
-// source is what is read of an ApiServerSource.
-type source struct {
+// apiServerSource is what is read of an ApiServerSource.
+type apiServerSource struct {
 	Metadata metav1.ObjectMeta `json:"metadata"`
 	Spec     struct {
 		Resources         []metav1.TypeMeta     `json:"resources"`
@@ -63,17 +63,17 @@ func (d destination) is(receiver client.ObjectKey, own string) bool {
 	return d.Ref.Kind == "Service" && d.Ref.Name == receiver.Name && namespace == receiver.Namespace
 }
 
-func (s *source) name() string { return s.Metadata.Namespace + "/" + s.Metadata.Name }
+func (s *apiServerSource) name() string { return s.Metadata.Namespace + "/" + s.Metadata.Name }
 
 // showsStreams reports whether the source sends changes of ImageStreams.
-func (s *source) showsStreams() bool {
+func (s *apiServerSource) showsStreams() bool {
 	return slices.ContainsFunc(s.Spec.Resources, func(r metav1.TypeMeta) bool {
 		return r.APIVersion == imageStreamKind.GroupVersion().String() && r.Kind == imageStreamKind.Kind
 	})
 }
 
 // covers reports whether the source watches a namespace of these labels.
-func (s *source) covers(namespace string, set map[string]string) bool {
+func (s *apiServerSource) covers(namespace string, set map[string]string) bool {
 	if s.Spec.NamespaceSelector == nil {
 		return namespace == s.Metadata.Namespace
 	}
@@ -82,7 +82,7 @@ func (s *source) covers(namespace string, set map[string]string) bool {
 }
 
 // notReady returns why the source is not ready; empty if it is.
-func (s *source) notReady() string {
+func (s *apiServerSource) notReady() string {
 	for _, c := range s.Status.Conditions {
 		if c.Type == "Ready" {
 			if c.Status == metav1.ConditionTrue {
@@ -181,7 +181,7 @@ func eventsArrive(entries []v1alpha1.ImageVerification) bool {
 
 // revetSource is a source whose events reach the receiver.
 type revetSource struct {
-	source
+	apiServerSource
 	// broker is namespace/name of the Broker between them, or empty.
 	broker string
 }
@@ -204,7 +204,7 @@ func (d *doctor) namespaces(ctx context.Context, own string) (map[string]map[str
 // in one namespace, or in all if that is empty.
 func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, error) {
 	receiver := client.ObjectKey{Namespace: d.system, Name: receiverName}
-	sources, err := listAs[source](ctx, d, sourceKind, in)
+	sources, err := listAs[apiServerSource](ctx, d, sourceKind, in)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, er
 			continue
 		}
 		if s.Spec.Sink.is(receiver, s.Metadata.Namespace) {
-			reaching = append(reaching, revetSource{source: s})
+			reaching = append(reaching, revetSource{apiServerSource: s})
 			continue
 		}
 		ref := s.Spec.Sink.Ref
@@ -232,7 +232,7 @@ func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, er
 		if slices.ContainsFunc(triggers, func(t brokerTrigger) bool {
 			return t.Spec.Broker == ref.Name && t.Spec.Subscriber.is(receiver, namespace)
 		}) {
-			reaching = append(reaching, revetSource{source: s, broker: namespace + "/" + ref.Name})
+			reaching = append(reaching, revetSource{apiServerSource: s, broker: namespace + "/" + ref.Name})
 		}
 	}
 	return reaching, nil

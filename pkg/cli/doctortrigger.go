@@ -17,10 +17,10 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
-	"github.com/revet-dev/revet/pkg/eventlistener"
-	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/sweep"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 const (
@@ -111,7 +111,7 @@ func (d *doctor) inspect(ctx context.Context, t *v1alpha1.ImageTrigger) (*v1alph
 			}
 		}
 	}
-	checker := eventlistener.NewChecker(d.writer, sinks.Allows)
+	checker := tekton.NewChecker(d.writer, sinks.Allows)
 	return imagetrigger.Inspect(ctx, imagetrigger.Options{
 		Sinks: checker, Rights: checker, Namespaces: sweep.NewLive(d.writer), Now: func() time.Time { return d.now },
 	}, t)
@@ -132,9 +132,9 @@ func (d *doctor) sandbox(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 		findings = append(findings, d.nodes(ctx, &rc)...)
 	}
 	for i := range entries {
-		if runs := entries[i].Status.Runs; len(runs) > 0 && verdict.Reason(runs[len(runs)-1].Reason) == verdict.SandboxUnavailable {
+		if runs := entries[i].Status.Runs; len(runs) > 0 && lifecycle.Reason(runs[len(runs)-1].Reason) == lifecycle.SandboxUnavailable {
 			run := runs[len(runs)-1]
-			return append(findings, problem(check, cure(verdict.SandboxUnavailable), "run %s: %s", run.Name, run.Message))
+			return append(findings, problem(check, cure(lifecycle.SandboxUnavailable), "run %s: %s", run.Name, run.Message))
 		}
 	}
 	for i := range entries {
@@ -144,7 +144,7 @@ func (d *doctor) sandbox(ctx context.Context, t *v1alpha1.ImageTrigger, entries 
 				continue
 			}
 			if slices.ContainsFunc(run.Sandbox.Observed, func(c string) bool { return c != class }) {
-				return append(findings, problem(check, cure(verdict.NotSandboxed), "run %s asked for %s and had %s", run.Name, served, classNames(run.Sandbox.Observed)))
+				return append(findings, problem(check, cure(lifecycle.NotSandboxed), "run %s asked for %s and had %s", run.Name, served, classNames(run.Sandbox.Observed)))
 			}
 			return append(findings, ok(check, "run %s had %s on node %s", run.Name, served, cmp.Or(run.Sandbox.Node, "unknown")))
 		}
@@ -216,21 +216,21 @@ func (d *doctor) stuck(entries []v1alpha1.ImageVerification) Diagnosis {
 		return ok(check, "%d of %d entries wait or are requested, none for %s", waiting, len(entries), ago(d.now.Add(-stuckAfter), d.now))
 	}
 	reason := cmp.Or(oldest.Status.Reason, "no reason told")
-	return problem(check, cmp.Or(cure(verdict.Reason(oldest.Status.Reason)), "kubectl revet explain "+oldest.Name+" -n "+oldest.Namespace),
+	return problem(check, cmp.Or(cure(lifecycle.Reason(oldest.Status.Reason)), "kubectl revet explain "+oldest.Name+" -n "+oldest.Namespace),
 		"%d entries wait for more than %s; the oldest, %s, for %s: %s: %s",
 		stuck, ago(d.now.Add(-stuckAfter), d.now), oldest.Name, ago(since, d.now), reason, oldest.Status.Message)
 }
 
 // waitsSince returns since when an entry waits for its run.
 func waitsSince(e *v1alpha1.ImageVerification) (time.Time, bool) {
-	switch phaseOf(e) {
+	switch e.Phase() {
 	case v1alpha1.PhasePending:
-		if push := verdict.Undecided(e); push != nil {
+		if push := lifecycle.Undecided(e); push != nil {
 			return push.ObservedAt.Time, true
 		}
 		return e.CreationTimestamp.Time, true
 	case v1alpha1.PhaseRequested:
-		if run := verdict.Current(&e.Status); run != nil {
+		if run := e.Status.CurrentRun(); run != nil {
 			return run.RequestedAt.Time, true
 		}
 		return e.CreationTimestamp.Time, true
@@ -244,7 +244,7 @@ func (d *doctor) errors(t *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerifi
 	var newest *v1alpha1.ImageVerification
 	n := 0
 	for i := range entries {
-		if phaseOf(&entries[i]) != v1alpha1.PhaseError {
+		if entries[i].Phase() != v1alpha1.PhaseError {
 			continue
 		}
 		n++

@@ -120,7 +120,7 @@ func (o *getOptions) filter(all []v1alpha1.ImageVerification) []v1alpha1.ImageVe
 	return slices.DeleteFunc(slices.Clone(all), func(e v1alpha1.ImageVerification) bool {
 		return (o.name != "" && e.Name != o.name) ||
 			(o.trigger != "" && e.Spec.Trigger.Name != o.trigger) ||
-			(len(o.phases) > 0 && !slices.Contains(o.phases, string(phaseOf(&e))))
+			(len(o.phases) > 0 && !slices.Contains(o.phases, string(e.Phase())))
 	})
 }
 

@@ -11,11 +11,11 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // accepted ends the error about a value that is none of these.
-const accepted = "accepted are ImageStreams and Images of " + apiserver.APIVersion + ", Lists of them, watch events, " +
+const accepted = "accepted are ImageStreams and Images of " + openshift.APIVersion + ", Lists of them, watch events, " +
 	"CloudEvents of an ApiServerSource, and recorded steps"
 
 // parser collects what one value holds.
@@ -59,7 +59,7 @@ func (p *parser) parse(position string, raw json.RawMessage) error {
 	case s.Items != nil || strings.HasSuffix(s.Kind, "List"):
 		return p.parseList(position, s)
 	case s.Kind != "" && s.APIVersion != "":
-		return p.parseObject(position, apiserver.Update, raw)
+		return p.parseObject(position, openshift.Update, raw)
 	default:
 		return p.fail(position, errors.New("this is nothing that shows pushes; "+accepted))
 	}
@@ -118,7 +118,7 @@ func (p *parser) parseCloudEvent(position string, raw json.RawMessage) error {
 	if err := e.Validate(); err != nil {
 		return p.fail(position, fmt.Errorf("the CloudEvent is not valid: %s", strings.TrimSpace(err.Error())))
 	}
-	o, err := apiserver.Decode(&e)
+	o, err := openshift.Decode(&e)
 	if err != nil {
 		return p.fail(position, err)
 	}
@@ -126,7 +126,7 @@ func (p *parser) parseCloudEvent(position string, raw json.RawMessage) error {
 		p.note("%s: a CloudEvent of type %q: %s", position, image.Cut(e.Type(), 80), o.Ignored)
 		return nil
 	}
-	if o.Mode == apiserver.Reference {
+	if o.Mode == openshift.Reference {
 		p.note("%s: a reference to %s %q shows no tags; the receiver reads the object", position, o.Object.Kind, o.Object.Name)
 		return nil
 	}
@@ -134,14 +134,14 @@ func (p *parser) parseCloudEvent(position string, raw json.RawMessage) error {
 }
 
 func (p *parser) parseWatchEvent(position string, s shape) error {
-	var verb apiserver.Verb
+	var verb openshift.Verb
 	switch s.Type {
 	case "ADDED":
-		verb = apiserver.Add
+		verb = openshift.Add
 	case "MODIFIED":
-		verb = apiserver.Update
+		verb = openshift.Update
 	case "DELETED":
-		verb = apiserver.Delete
+		verb = openshift.Delete
 	case "BOOKMARK":
 		return nil // tells a resourceVersion, and no state
 	case "ERROR":
@@ -152,8 +152,8 @@ func (p *parser) parseWatchEvent(position string, s shape) error {
 	return p.parseObject(position, verb, s.Object)
 }
 
-func (p *parser) parseObject(position string, verb apiserver.Verb, raw json.RawMessage) error {
-	o, err := apiserver.DecodeObject(verb, raw)
+func (p *parser) parseObject(position string, verb openshift.Verb, raw json.RawMessage) error {
+	o, err := openshift.DecodeObject(verb, raw)
 	if err != nil {
 		return p.fail(position, err)
 	}
@@ -163,9 +163,9 @@ func (p *parser) parseObject(position string, verb apiserver.Verb, raw json.RawM
 	return p.add(position, o, raw)
 }
 
-func (p *parser) add(position string, o apiserver.Observation, raw []byte) error {
+func (p *parser) add(position string, o openshift.Observation, raw []byte) error {
 	c := change{observation: o}
-	if o.Object.Kind == apiserver.Image {
+	if o.Object.Kind == openshift.Image {
 		c.image = &imagev1.Image{}
 		if err := json.Unmarshal(raw, c.image); err != nil {
 			return p.fail(position, fmt.Errorf("reading an Image: %w", err))

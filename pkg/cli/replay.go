@@ -166,7 +166,7 @@ func (o *replayOptions) choose(notes io.Writer, all []v1alpha1.ImageVerification
 func (o *replayOptions) ofPhase(notes io.Writer, all []v1alpha1.ImageVerification, namespace string) []v1alpha1.ImageVerification {
 	var found []v1alpha1.ImageVerification
 	for i := range all {
-		phase := phaseOf(&all[i])
+		phase := all[i].Phase()
 		if phase == v1alpha1.PhaseError || (o.failed && phase == v1alpha1.PhaseFailed) {
 			found = append(found, all[i])
 		}

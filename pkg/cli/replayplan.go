@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 const (
@@ -47,16 +47,16 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now tim
 	}
 	asked.Spec.Requests = requests
 	line.accepted = true
-	facts := verdict.TriggerOf(trigger)
+	facts := lifecycle.TriggerOf(trigger)
 	if !facts.Ready {
 		line.what = fmt.Sprintf("waits until ImageTrigger %s is ready: %s: %s", trigger.Name, facts.Reason, facts.Message)
 		return line
 	}
-	d := verdict.Next(asked, facts, verdict.Sighting{}, now)
-	switch run := verdict.Current(&asked.Status); {
+	d := lifecycle.Next(asked, facts, lifecycle.Sighting{}, now)
+	switch run := asked.Status.CurrentRun(); {
 	case run != nil:
 		line.what = fmt.Sprintf("ImageTrigger %s runs it after run %d, which is under way", trigger.Name, run.Number)
-	case d.Action == verdict.Start && d.Cause == v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "this request"}:
+	case d.Action == lifecycle.Start && d.Cause == v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "this request"}:
 		line.what = fmt.Sprintf("ImageTrigger %s runs it as soon as it has room", trigger.Name)
 	default:
 		line.what = fmt.Sprintf("ImageTrigger %s runs it after what the entry waits for already", trigger.Name)

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Story is everything that an entry tells of one image.
@@ -96,8 +96,8 @@ func newStory(e *v1alpha1.ImageVerification, handlers map[string]string) Story {
 		Namespace: e.Namespace, Name: e.Name, Trigger: e.Spec.Trigger.Name,
 		Repository: e.Spec.Repository.Name, Kind: string(e.Spec.Repository.Kind),
 		Digest: e.Spec.Digest, Reference: e.Spec.Repository.Pull + "@" + e.Spec.Digest,
-		Phase: phaseOf(e), Reason: e.Status.Reason, Message: e.Status.Message,
-		Cure:       cure(verdict.Reason(e.Status.Reason)),
+		Phase: e.Phase(), Reason: e.Status.Reason, Message: e.Status.Message,
+		Cure:       cure(lifecycle.Reason(e.Status.Reason)),
 		ValidUntil: e.Status.ValidUntil,
 		Image:      e.ImageFacts(),
 		Pushes:     []StoryPush{},
@@ -131,7 +131,7 @@ const runPodLabel = "tekton.dev/pipelineRun"
 func newStoryRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers map[string]string) StoryRun {
 	s := StoryRun{
 		Number: r.Number, Name: r.Name, Cause: r.Cause, Attempts: r.Attempts,
-		Outcome: r.Outcome, Reason: r.Reason, Message: r.Message, Cure: cure(verdict.Reason(r.Reason)),
+		Outcome: r.Outcome, Reason: r.Reason, Message: r.Message, Cure: cure(lifecycle.Reason(r.Reason)),
 		Sandbox: StorySandbox{SandboxStatus: r.Sandbox, Handlers: handlersOf(r.Sandbox, handlers)},
 		Scanned: r.Digest,
 		Summary: parseSummary(r.Summary),

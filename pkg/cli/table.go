@@ -43,7 +43,7 @@ func row(e *v1alpha1.ImageVerification, o tableOptions) []string {
 		e.Name,
 		e.Spec.Repository.Name,
 		strings.Join(tagNames(e), ","),
-		string(phaseOf(e)),
+		string(e.Phase()),
 		cmp.Or(e.Status.Reason, "-"),
 		cmp.Or(e.Status.NotChecked, "-"),
 		fmt.Sprint(e.Status.RunCount),
@@ -73,19 +73,9 @@ func sandboxCell(e *v1alpha1.ImageVerification) string {
 	return classNames(s.Observed)
 }
 
-// phaseOf gives an entry whose status was not written yet its meaning: its
-// creation is already the intent of run 1.
-func phaseOf(e *v1alpha1.ImageVerification) v1alpha1.Phase {
-	return cmp.Or(e.Status.Phase, v1alpha1.PhasePending)
-}
-
-// pushesOf returns the pushes that an entry knows, newest first; before the
-// status is written, the one that created it.
+// pushesOf returns the newest push of each tag of an entry, newest first.
 func pushesOf(e *v1alpha1.ImageVerification) []v1alpha1.TagStatus {
-	pushes := slices.Clone(e.Status.Tags)
-	if len(pushes) == 0 {
-		pushes = []v1alpha1.TagStatus{{PushRecord: e.Spec.FirstPush}}
-	}
+	pushes := e.Tags()
 	slices.SortStableFunc(pushes, func(a, b v1alpha1.TagStatus) int {
 		return cmp.Or(b.PushedAt.Compare(a.PushedAt.Time), cmp.Compare(b.Sequence, a.Sequence), cmp.Compare(a.Tag, b.Tag))
 	})

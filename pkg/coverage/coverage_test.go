@@ -15,9 +15,10 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/sweep"
-	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -51,7 +52,7 @@ type site struct {
 	entries []v1alpha1.ImageVerification
 	// late are entries that are there only when they are read alone.
 	late     []v1alpha1.ImageVerification
-	runs     []verdict.PipelineRun
+	runs     []lifecycle.PipelineRun
 	runsErr  error
 	listErr  error
 	hidden   bool
@@ -77,7 +78,7 @@ func (s *site) EachStream(_ context.Context, _ string, each func(*sweep.StreamSt
 
 func (s *site) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
 
-func (s *site) MayGet(context.Context, sweep.Account, string, string) (bool, error) {
+func (s *site) MayGet(context.Context, source.Account, string, string) (bool, error) {
 	return !s.hidden, nil
 }
 
@@ -92,11 +93,11 @@ type siteRegistry struct {
 	site *site
 }
 
-func (siteRegistry) Tags(context.Context, image.Repository, sweep.Account, func(string)) error {
+func (siteRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
 	return &sweep.Refusal{Reason: "Denied", Err: errors.New("401")}
 }
 
-func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ sweep.Account) (image.Content, error) {
+func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
 	return image.Content{Kind: image.ContentImage, OtherConfig: ref.Digest() == r.site.artefact}, r.site.contentErr
 }
 
@@ -115,7 +116,7 @@ func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerifica
 	return nil, nil
 }
 
-func (s *site) Runs(context.Context, string) ([]verdict.PipelineRun, error) {
+func (s *site) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
 	return s.runs, s.runsErr
 }
 
@@ -147,16 +148,16 @@ func entry(d int, source v1alpha1.PushSource, tags map[string]int) v1alpha1.Imag
 }
 
 // ran gives an entry a run that covers all its pushes, and the PipelineRun of it.
-func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (v1alpha1.ImageVerification, verdict.PipelineRun) {
+func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (v1alpha1.ImageVerification, lifecycle.PipelineRun) {
 	run := v1alpha1.RunStatus{Number: 1, Name: ledger.RunName(&e, 1), UID: "run", Outcome: outcome,
 		Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: e.Spec.FirstPush.Tag}}
-	pr := verdict.PipelineRun{Name: run.Name, RunLabel: run.Name, EntryUID: string(e.UID), Digest: e.Spec.Digest}
+	pr := lifecycle.PipelineRun{Name: run.Name, RunLabel: run.Name, EntryUID: string(e.UID), Digest: e.Spec.Digest}
 	e.Status.Phase, e.Status.RunCount = v1alpha1.PhaseRunning, 1
 	if outcome != "" {
 		end := metav1.NewTime(at(finished))
 		run.Digest, run.FinishedAt = e.Spec.Digest, &end
 		pr.Done, pr.Succeeded = true, true
-		pr.Results = map[string]string{verdict.ResultVerdict: string(outcome), verdict.ResultDigest: e.Spec.Digest}
+		pr.Results = map[string]string{lifecycle.ResultVerdict: string(outcome), lifecycle.ResultDigest: e.Spec.Digest}
 		e.Status.Phase = map[v1alpha1.Outcome]v1alpha1.Phase{
 			v1alpha1.OutcomePass: v1alpha1.PhasePassed, v1alpha1.OutcomeFail: v1alpha1.PhaseFailed, v1alpha1.OutcomeError: v1alpha1.PhaseError}[outcome]
 	}
@@ -181,7 +182,7 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 			"sig": {{8, 10}}, `"$(evil)`: {{1, 10}},
 		},
 		entries: []v1alpha1.ImageVerification{passed, pruned, running, broken, off},
-		runs:    []verdict.PipelineRun{passedRun, runningRun, brokenRun},
+		runs:    []lifecycle.PipelineRun{passedRun, runningRun, brokenRun},
 		late:    []v1alpha1.ImageVerification{entry(7, v1alpha1.SourceEvent, map[string]int{"v4": 40})},
 	}
 	// The Image objects show neither to run; the registry tells them apart.
@@ -215,35 +216,35 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*v1alpha1.ImageVerification, *verdict.PipelineRun)
+		change func(*v1alpha1.ImageVerification, *lifecycle.PipelineRun)
 		gone   bool
 		want   Reason
 	}{
 		{"all is well", nil, false, ""},
 		{"the run was deleted before it could be pruned", nil, true, RunMissing},
-		{"the run was pruned", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+		{"the run was pruned", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
 			e.Status.Runs[0].FinishedAt = &metav1.Time{Time: at(3000)}
 		}, true, ""},
-		{"it claims to run and there is no run", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+		{"it claims to run and there is no run", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
 			e.Status.Phase, e.Status.Runs[0].Outcome = v1alpha1.PhaseRunning, ""
 		}, true, RunMissing},
-		{"the run says fail", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) {
-			pr.Results[verdict.ResultVerdict] = "fail"
+		{"the run says fail", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
+			pr.Results[lifecycle.ResultVerdict] = "fail"
 		}, false, RunDiffers},
-		{"the run scanned something else", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) {
-			pr.Results[verdict.ResultDigest] = digest(9).String()
+		{"the run scanned something else", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
+			pr.Results[lifecycle.ResultDigest] = digest(9).String()
 		}, false, RunDiffers},
-		{"the run has not ended", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) { pr.Done = false }, false, RunDiffers},
-		{"the run is another entry's", func(_ *v1alpha1.ImageVerification, pr *verdict.PipelineRun) { pr.EntryUID = "other" }, false, RunForeign},
-		{"the verdict is about another digest", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+		{"the run has not ended", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) { pr.Done = false }, false, RunDiffers},
+		{"the run is another entry's", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }, false, RunForeign},
+		{"the verdict is about another digest", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
 			e.Status.Runs[0].Digest = digest(9).String()
 		}, false, DigestDiffers},
-		{"a verdict without a run", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) { e.Status.Runs = nil }, false, RecordIncomplete},
-		{"a run by another name", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) { e.Status.Runs[0].Name = "mine" }, false, RecordIncomplete},
-		{"a phase that its run does not have", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) {
+		{"a verdict without a run", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Runs = nil }, false, RecordIncomplete},
+		{"a run by another name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Runs[0].Name = "mine" }, false, RecordIncomplete},
+		{"a phase that its run does not have", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
 			e.Status.Phase = v1alpha1.PhaseFailed
 		}, false, RecordIncomplete},
-		{"an entry by another name", func(e *v1alpha1.ImageVerification, _ *verdict.PipelineRun) { e.Name = "mine" }, false, NotRecorded},
+		{"an entry by another name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Name = "mine" }, false, NotRecorded},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
@@ -252,7 +253,7 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 			}
 			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}}
 			if !test.gone {
-				s.runs = []verdict.PipelineRun{pr}
+				s.runs = []lifecycle.PipelineRun{pr}
 			}
 			r := s.verify(t, trigger())[0]
 			var got Reason
@@ -269,7 +270,7 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 // Property: two runs for one cause are seen, whoever made the second one.
 func TestVerifyCountsDoubledRuns(t *testing.T) {
 	e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
-	second := func(change func(*verdict.PipelineRun)) verdict.PipelineRun {
+	second := func(change func(*lifecycle.PipelineRun)) lifecycle.PipelineRun {
 		other := pr
 		other.Name = "second"
 		change(&other)
@@ -281,23 +282,23 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 	again.Status.Runs[1].Number, again.Status.Runs[1].Name = 2, ledger.RunName(&e, 2)
 	retried := again.DeepCopy()
 	retried.Status.Runs[1].Cause = v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: pr.Name}
-	asRun := func(n int32) verdict.PipelineRun {
-		return second(func(p *verdict.PipelineRun) { p.Name, p.RunLabel = ledger.RunName(&e, n), ledger.RunName(&e, n) })
+	asRun := func(n int32) lifecycle.PipelineRun {
+		return second(func(p *lifecycle.PipelineRun) { p.Name, p.RunLabel = ledger.RunName(&e, n), ledger.RunName(&e, n) })
 	}
 	for _, test := range []struct {
 		name  string
 		entry *v1alpha1.ImageVerification
-		runs  []verdict.PipelineRun
+		runs  []lifecycle.PipelineRun
 		want  int
 	}{
-		{"one run", &e, []verdict.PipelineRun{pr}, 0},
-		{"a template that makes names up", &e, []verdict.PipelineRun{pr, second(func(*verdict.PipelineRun) {})}, 1},
-		{"a run that the ledger does not know of", &e, []verdict.PipelineRun{pr, second(func(p *verdict.PipelineRun) { p.RunLabel = "x" })}, 1},
-		{"two runs of one cause", again, []verdict.PipelineRun{pr, asRun(2)}, 1},
-		{"a retry", retried, []verdict.PipelineRun{pr, asRun(2)}, 0},
-		{"a run that was decided upon since", &e, []verdict.PipelineRun{pr, asRun(2)}, 0},
-		{"a run of somebody else", &e, []verdict.PipelineRun{pr, second(func(p *verdict.PipelineRun) { p.EntryUID = "other" })}, 0},
-		{"a run without a name of ours", &e, []verdict.PipelineRun{pr, second(func(p *verdict.PipelineRun) { p.RunLabel = "" })}, 0},
+		{"one run", &e, []lifecycle.PipelineRun{pr}, 0},
+		{"a template that makes names up", &e, []lifecycle.PipelineRun{pr, second(func(*lifecycle.PipelineRun) {})}, 1},
+		{"a run that the ledger does not know of", &e, []lifecycle.PipelineRun{pr, second(func(p *lifecycle.PipelineRun) { p.RunLabel = "x" })}, 1},
+		{"two runs of one cause", again, []lifecycle.PipelineRun{pr, asRun(2)}, 1},
+		{"a retry", retried, []lifecycle.PipelineRun{pr, asRun(2)}, 0},
+		{"a run that was decided upon since", &e, []lifecycle.PipelineRun{pr, asRun(2)}, 0},
+		{"a run of somebody else", &e, []lifecycle.PipelineRun{pr, second(func(p *lifecycle.PipelineRun) { p.EntryUID = "other" })}, 0},
+		{"a run without a name of ours", &e, []lifecycle.PipelineRun{pr, second(func(p *lifecycle.PipelineRun) { p.RunLabel = "" })}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
@@ -337,7 +338,7 @@ func TestVerifySaysWhatItCouldNotLookAt(t *testing.T) {
 		{"a registry", site{}, remote, "RegistryNotSwept"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []verdict.PipelineRun{pr}
+			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
 			r := test.site.verify(t, test.of)[0]
 			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Gap != 0 || r.Proven() {
 				t.Errorf("report %+v", r)

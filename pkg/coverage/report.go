@@ -11,7 +11,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/ledger"
 )
 
 // Report is the account of one trigger.
@@ -83,7 +82,7 @@ func FromStatus(trigger *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerifica
 		if e.Spec.Trigger.UID != string(trigger.UID) {
 			continue
 		}
-		for _, tag := range ledger.Tags(e) {
+		for _, tag := range e.Tags() {
 			r.count(e, &tag)
 		}
 	}

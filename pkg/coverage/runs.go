@@ -6,7 +6,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Reason says why a push is not covered.
@@ -39,12 +39,12 @@ const ahead = 10
 
 // runs are the PipelineRuns of one namespace.
 type runs struct {
-	byName  map[string]verdict.PipelineRun
-	byEntry map[string][]verdict.PipelineRun // by the entry's UID
+	byName  map[string]lifecycle.PipelineRun
+	byEntry map[string][]lifecycle.PipelineRun // by the entry's UID
 }
 
-func newRuns(all []verdict.PipelineRun) *runs {
-	r := &runs{byName: map[string]verdict.PipelineRun{}, byEntry: map[string][]verdict.PipelineRun{}}
+func newRuns(all []lifecycle.PipelineRun) *runs {
+	r := &runs{byName: map[string]lifecycle.PipelineRun{}, byEntry: map[string][]lifecycle.PipelineRun{}}
 	for _, pr := range all {
 		r.byName[pr.Name] = pr
 		if pr.EntryUID != "" {
@@ -111,9 +111,9 @@ func (r *runs) compare(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, n
 		return finding{}
 	case !pr.Done:
 		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q has not ended", e.Status.Phase, pr.Name)}
-	case pr.Results[verdict.ResultVerdict] != string(run.Outcome) || pr.Results[verdict.ResultDigest] != e.Spec.Digest:
+	case pr.Results[lifecycle.ResultVerdict] != string(run.Outcome) || pr.Results[lifecycle.ResultDigest] != e.Spec.Digest:
 		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q says %q of %q",
-			e.Status.Phase, pr.Name, pr.Results[verdict.ResultVerdict], pr.Results[verdict.ResultDigest])}
+			e.Status.Phase, pr.Name, pr.Results[lifecycle.ResultVerdict], pr.Results[lifecycle.ResultDigest])}
 	default:
 		return finding{}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/sweep"
-	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 // Ledger reads entries from the API server, never from a cache.
@@ -27,7 +27,7 @@ type Ledger interface {
 
 // Runs reads the PipelineRuns of a namespace that carry a run's name.
 type Runs interface {
-	Runs(ctx context.Context, namespace string) ([]verdict.PipelineRun, error)
+	Runs(ctx context.Context, namespace string) ([]lifecycle.PipelineRun, error)
 }
 
 // Sources are what Verify reads. Registry may be nil: then registries are unknown.
@@ -288,7 +288,7 @@ func (v *verifier) addDoubles(t *v1alpha1.ImageTrigger, r *Report) {
 }
 
 func tagOf(e *v1alpha1.ImageVerification, name string) *v1alpha1.TagStatus {
-	for _, t := range ledger.Tags(e) {
+	for _, t := range e.Tags() {
 		if t.Tag == name {
 			return &t
 		}

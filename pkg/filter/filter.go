@@ -150,13 +150,7 @@ func activation(entry *v1alpha1.ImageVerification, facts *v1alpha1.ImageFacts) m
 }
 
 func tags(entry *v1alpha1.ImageVerification) []string {
-	names := []string{}
-	for _, t := range entry.Status.Tags {
-		names = append(names, t.Tag)
-	}
-	if first := entry.Spec.FirstPush.Tag; !slices.Contains(names, first) {
-		names = append(names, first)
-	}
+	names := entry.TagNames()
 	slices.Sort(names)
 	return names
 }

@@ -7,7 +7,8 @@ import (
 	"sync"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // maxAhead bounds what one event can make the receiver ask beside the re-read:
@@ -20,20 +21,20 @@ const maxAhead = 4
 // what that re-read shows.
 type reads struct {
 	cluster Cluster
-	object  apiserver.Object
+	object  openshift.Object
 
 	mu     sync.Mutex
 	images map[image.Digest]*answer[Image]
-	rights map[Account]*answer[bool]
+	rights map[source.Account]*answer[bool]
 	// away are the hosts that did not answer, which are not asked again.
 	away map[string]error
 }
 
-func newReads(c Cluster, object apiserver.Object) *reads {
+func newReads(c Cluster, object openshift.Object) *reads {
 	return &reads{
 		cluster: c, object: object,
 		images: map[image.Digest]*answer[Image]{},
-		rights: map[Account]*answer[bool]{},
+		rights: map[source.Account]*answer[bool]{},
 		away:   map[string]error{},
 	}
 }
@@ -96,7 +97,7 @@ func (r *reads) image(ctx context.Context, d image.Digest) *answer[Image] {
 	return a
 }
 
-func (r *reads) right(ctx context.Context, account Account) *answer[bool] {
+func (r *reads) right(ctx context.Context, account source.Account) *answer[bool] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.rights[account]
@@ -113,6 +114,6 @@ func (r *reads) what(ctx context.Context, d image.Digest) (Image, error) {
 }
 
 // mayGet reports whether an account may get the event's stream.
-func (r *reads) mayGet(ctx context.Context, account Account) (bool, error) {
+func (r *reads) mayGet(ctx context.Context, account source.Account) (bool, error) {
 	return r.right(ctx, account).get()
 }

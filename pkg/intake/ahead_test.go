@@ -12,14 +12,15 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // counting answers every question, and counts them.
 type counting struct {
 	mu        sync.Mutex
 	contents  map[image.Digest]int
-	rights    map[Account]int
+	rights    map[source.Account]int
 	panicking bool
 }
 
@@ -37,7 +38,7 @@ func (c *counting) Image(_ context.Context, d image.Digest) (Image, error) {
 	return Image{Runs: true, Facts: &v1alpha1.ImageFacts{Base: d.Hex()[:2]}}, nil
 }
 
-func (c *counting) MayGet(_ context.Context, a Account, namespace, name string) (bool, error) {
+func (c *counting) MayGet(_ context.Context, a source.Account, namespace, name string) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rights[a]++
@@ -83,8 +84,8 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 		}, 1, maxAhead, 1, maxAhead + 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := &counting{contents: map[image.Digest]int{}, rights: map[Account]int{}}
-			r := newReads(c, apiserver.Object{Namespace: "team", Name: "app"})
+			c := &counting{contents: map[image.Digest]int{}, rights: map[source.Account]int{}}
+			r := newReads(c, openshift.Object{Namespace: "team", Name: "app"})
 			r.ahead(t.Context(), test.findings)
 			for _, q := range r.images {
 				_, _ = q.get()
@@ -104,7 +105,7 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 			if diff := cmp.Diff(Image{Runs: true, Facts: &v1alpha1.ImageFacts{Base: wanted.Hex()[:2]}}, got); diff != "" || err != nil {
 				t.Errorf("Image (-want +got), error %v:\n%s", err, diff)
 			}
-			account := Account{Namespace: "team", Name: test.findings[len(test.findings)-1].trigger.Spec.ServiceAccountName}
+			account := source.Account{Namespace: "team", Name: test.findings[len(test.findings)-1].trigger.Spec.ServiceAccountName}
 			if allowed, err := r.mayGet(t.Context(), account); !allowed || err != nil {
 				t.Errorf("allowed = %t, error %v", allowed, err)
 			}
@@ -122,7 +123,7 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 
 // A panic beside the request's goroutine would end the receiver.
 func TestPanicBesideARequestIsAnError(t *testing.T) {
-	r := newReads(&counting{panicking: true}, apiserver.Object{})
+	r := newReads(&counting{panicking: true}, openshift.Object{})
 	if _, err := r.what(t.Context(), digestOf(t, "aa")); err == nil || !strings.Contains(err.Error(), "a bug") {
 		t.Errorf("error %v, want the panic", err)
 	}

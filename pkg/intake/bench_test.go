@@ -21,6 +21,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 var epoch = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -38,7 +39,7 @@ func (unreachable) Stream(context.Context, string, string) (*StreamState, error)
 func (unreachable) Image(context.Context, image.Digest) (Image, error) {
 	return Image{}, errRequest
 }
-func (unreachable) MayGet(context.Context, Account, string, string) (bool, error) {
+func (unreachable) MayGet(context.Context, source.Account, string, string) (bool, error) {
 	return false, errRequest
 }
 

@@ -21,7 +21,8 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 const (
@@ -63,12 +64,14 @@ func (w *witness) Image(context.Context, image.Digest) (Image, error) {
 	return Image{}, nil
 }
 
-func (w *witness) MayGet(context.Context, Account, string, string) (bool, error) { return true, nil }
+func (w *witness) MayGet(context.Context, source.Account, string, string) (bool, error) {
+	return true, nil
+}
 
 // hub is the registry.
 type hub struct{ *witness }
 
-func (h hub) Head(_ context.Context, r image.Repository, tag string, _ Account) (image.Digest, Refusal, error) {
+func (h hub) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, Refusal, error) {
 	if r.Host() != fuzzHost {
 		return image.Digest{}, RegistryNotAllowed, errors.New("another host")
 	}
@@ -79,7 +82,7 @@ func (h hub) Head(_ context.Context, r image.Repository, tag string, _ Account) 
 	return h.registry, "", nil
 }
 
-func (h hub) Content(context.Context, image.Reference, Account) (image.Content, Refusal, error) {
+func (h hub) Content(context.Context, image.Reference, source.Account) (image.Content, Refusal, error) {
 	return image.Content{}, "", nil
 }
 
@@ -107,7 +110,7 @@ func (w *witness) Authentic(_, token string) bool { return token == fuzzToken }
 // that costs nothing.
 func witnessed(tb testing.TB) (*Handler, *witness, *observer.ObservedLogs) {
 	tb.Helper()
-	o, err := apiserver.DecodeObject(apiserver.Update, benchStream())
+	o, err := openshift.DecodeObject(openshift.Update, benchStream())
 	if err != nil {
 		tb.Fatal(err)
 	}

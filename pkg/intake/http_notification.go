@@ -8,7 +8,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/source/webhook"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 // notification serves POST /registries/<name>. Who sends is established before

@@ -54,7 +54,6 @@ type telling struct {
 
 // New returns an Intake.
 func New(d Dependencies) *Intake {
-	d.Cluster = newTrusting(d.Cluster, d.Now)
 	return &Intake{
 		Dependencies: d,
 		exempt:       push.NewExemptions(),

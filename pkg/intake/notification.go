@@ -8,7 +8,8 @@ import (
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source/webhook"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 const registryKind = "Registry"
@@ -88,7 +89,7 @@ func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result
 	}
 	c := tally{kind: registryKind}
 	news := false
-	looks := map[Account]*look{}
+	looks := map[source.Account]*look{}
 	for _, t := range interested {
 		as := t.account()
 		if looks[as] == nil {
@@ -145,7 +146,7 @@ type content struct {
 	err     error
 }
 
-func (i *Intake) look(ctx context.Context, at place, as Account) *look {
+func (i *Intake) look(ctx context.Context, at place, as source.Account) *look {
 	ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 	defer cancel()
 	i.Metrics.reread(ctx, v1alpha1.SourceWebhook)
@@ -156,7 +157,7 @@ func (i *Intake) look(ctx context.Context, at place, as Account) *look {
 
 // read gets the manifest: a digest in a header is only a claim until it is
 // recomputed from the bytes.
-func (i *Intake) read(ctx context.Context, at place, as Account, l *look) *content {
+func (i *Intake) read(ctx context.Context, at place, as source.Account, l *look) *content {
 	if l.content == nil {
 		ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 		defer cancel()

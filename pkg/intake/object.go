@@ -14,7 +14,8 @@ import (
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 const (
@@ -47,19 +48,19 @@ func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
 	if reason := passOver(e.Type()); reason != "" {
 		return done(otherKind, reason)
 	}
-	obs, err := apiserver.Decode(e)
+	obs, err := openshift.Decode(e)
 	if err != nil {
 		return Result{Status: Refused, Reason: Undecodable, Kind: otherKind, Err: err}
 	}
 	failpoint.Hit("intake.decoded")
 	switch {
-	case obs.Ignored == apiserver.UnknownType:
+	case obs.Ignored == openshift.UnknownType:
 		return done(otherKind, UnknownType)
 	case obs.Ignored != "":
 		return done(otherKind, UnknownKind)
-	case obs.Object.Kind == apiserver.Image:
+	case obs.Object.Kind == openshift.Image:
 		return done(imageKind, ImageEvent)
-	case obs.Verb == apiserver.Delete:
+	case obs.Verb == openshift.Delete:
 		return done(streamKind, Deleted)
 	default:
 		return i.stream(ctx, obs)
@@ -67,7 +68,7 @@ func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
 }
 
 // stream handles an ImageStream that was added or updated.
-func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
+func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 	if _, news, r := i.hasNews(ctx, obs); !news {
 		return r
 	}
@@ -98,7 +99,7 @@ func (i *Intake) stream(ctx context.Context, obs apiserver.Observation) Result {
 
 // hasNews compares what the event claims with the ledger, from caches. An event
 // in Reference mode claims nothing, so that the stream must be read.
-func (i *Intake) hasNews(ctx context.Context, obs apiserver.Observation) ([]finding, bool, Result) {
+func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]finding, bool, Result) {
 	if obs.Stream == nil {
 		if !i.Triggers.snapshot().streams {
 			return nil, false, done(streamKind, NotSelected)
@@ -126,7 +127,7 @@ func (i *Intake) hasNews(ctx context.Context, obs apiserver.Observation) ([]find
 }
 
 // find returns a finding for each trigger that selects the stream.
-func (i *Intake) find(ctx context.Context, object apiserver.Object, state *StreamState) ([]finding, error) {
+func (i *Intake) find(ctx context.Context, object openshift.Object, state *StreamState) ([]finding, error) {
 	list := i.Triggers.snapshot()
 	if !list.streams {
 		return nil, nil
@@ -149,7 +150,7 @@ func (i *Intake) find(ctx context.Context, object apiserver.Object, state *Strea
 }
 
 // act records what the API server showed, for each trigger that may see it.
-func (i *Intake) act(ctx context.Context, object apiserver.Object, state *StreamState, reads *reads) Result {
+func (i *Intake) act(ctx context.Context, object openshift.Object, state *StreamState, reads *reads) Result {
 	findings, err := i.find(ctx, object, state)
 	if err != nil {
 		return again(streamKind, err)
@@ -181,7 +182,7 @@ func (i *Intake) act(ctx context.Context, object apiserver.Object, state *Stream
 }
 
 // cure says how to let an account see a stream.
-func cure(a Account, object apiserver.Object) error {
+func cure(a source.Account, object openshift.Object) error {
 	return fmt.Errorf("service account %q of namespace %q may not get ImageStream %q in namespace %q; to let it see the namespace's streams: "+
 		"kubectl create role imagestream-reader -n %[4]s --verb=get --resource=imagestreams.image.openshift.io; "+
 		"kubectl create rolebinding imagestream-reader-%[2]s-%[1]s -n %[4]s --role=imagestream-reader --serviceaccount=%[2]s:%[1]s",

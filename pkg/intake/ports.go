@@ -8,14 +8,8 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 )
-
-// Account is the service account of a trigger, whose rights bound what the
-// trigger sees.
-type Account struct {
-	Namespace string
-	Name      string
-}
 
 // StreamState is an ImageStream as the API server shows it.
 type StreamState struct {
@@ -44,7 +38,7 @@ type Cluster interface {
 	// there is none.
 	Image(ctx context.Context, d image.Digest) (Image, error)
 	// MayGet reports whether an account may get an ImageStream.
-	MayGet(ctx context.Context, account Account, namespace, name string) (bool, error)
+	MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error)
 }
 
 // Namespaces returns a namespace's labels; none for one that is not there. Its
@@ -68,9 +62,9 @@ const (
 // transient; what is not is a Refusal.
 type Registry interface {
 	// Head returns the digest that the registry claims for a tag.
-	Head(ctx context.Context, r image.Repository, tag string, as Account) (image.Digest, Refusal, error)
+	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, Refusal, error)
 	// Content reads a manifest by digest and recomputes the digest.
-	Content(ctx context.Context, ref image.Reference, as Account) (image.Content, Refusal, error)
+	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, Refusal, error)
 }
 
 // Ledger is what is covered, and what covers.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // Trigger is an ImageTrigger with its selectors compiled.
@@ -18,13 +19,7 @@ type Trigger struct {
 	selector *selector.Selector
 }
 
-func (t *Trigger) account() Account {
-	name := t.Spec.ServiceAccountName
-	if name == "" {
-		name = "default"
-	}
-	return Account{Namespace: t.Namespace, Name: name}
-}
+func (t *Trigger) account() source.Account { return source.AccountOf(t.ImageTrigger) }
 
 // Triggers holds the triggers that can be used, compiled once. It is fed by an
 // informer and safe for concurrent use.

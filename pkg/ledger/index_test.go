@@ -13,8 +13,8 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/verdict"
 )
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -368,11 +368,11 @@ func TestHeadIsTheNewestPushOfATag(t *testing.T) {
 			for _, e := range test.entries {
 				x.Handler().OnAdd(e, true)
 			}
-			var want verdict.Head
+			var want lifecycle.Head
 			for _, e := range test.entries {
 				if e.ResourceVersion == fmt.Sprint(test.want) {
 					p := e.Spec.FirstPush
-					want = verdict.Head{Digest: e.Spec.Digest, PushedAt: p.PushedAt.Time, Sequence: p.Sequence}
+					want = lifecycle.Head{Digest: e.Spec.Digest, PushedAt: p.PushedAt.Time, Sequence: p.Sequence}
 				}
 			}
 			if got := New(nil, x).Head(test.entries[0], test.tag); got != want {

@@ -132,7 +132,7 @@ func (l *Ledger) update(ctx context.Context, wanted *v1alpha1.ImageVerification)
 // conflict is ErrConflict: one attempt, as whoever decided must decide again.
 func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error) {
 	next := entry.DeepCopy()
-	next.Status.Tags = Tags(next)
+	next.Status.Tags = next.Tags()
 	mutate(&next.Status)
 	complete(next)
 	if equality.Semantic.DeepEqual(entry.Status, next.Status) {

@@ -140,7 +140,7 @@ func TestRecordKeepsTheNewestPushOfEachTag(t *testing.T) {
 			}
 			got := map[string]time.Time{}
 			entry := entries(t, c)[0]
-			for _, tag := range ledger.Tags(&entry) {
+			for _, tag := range entry.Tags() {
 				got[tag.Tag] = tag.PushedAt.UTC()
 				decided := tag.Tag == "prod" && tag.PushedAt.Time.Equal(noon)
 				if decided != (tag.Run == 1) {
@@ -302,7 +302,7 @@ func TestRegistryPushesAreOrderedBySequence(t *testing.T) {
 	}
 	sequences := map[string]int64{}
 	for _, e := range entries(t, c) {
-		for _, tag := range ledger.Tags(&e) {
+		for _, tag := range e.Tags() {
 			sequences[e.Spec.Digest] = tag.Sequence
 		}
 	}

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -10,25 +9,10 @@ import (
 // maxTagNames bounds the column of the table; the tags themselves are in status.tags.
 const maxTagNames = 200
 
-// Tags returns the newest push of each tag to the entry's digest. The first
-// push counts as one while no status was written, or after one was lost.
-func Tags(entry *v1alpha1.ImageVerification) []v1alpha1.TagStatus {
-	first := entry.Spec.FirstPush
-	for _, t := range entry.Status.Tags {
-		if t.Tag == first.Tag {
-			return slices.Clone(entry.Status.Tags)
-		}
-	}
-	return append([]v1alpha1.TagStatus{{PushRecord: first}}, entry.Status.Tags...)
-}
-
 // complete brings what is derived from the tags up to date.
 func complete(entry *v1alpha1.ImageVerification) {
 	s := &entry.Status
-	s.Tags = Tags(entry)
-	if s.Phase == "" {
-		s.Phase = v1alpha1.PhasePending
-	}
+	s.Tags, s.Phase = entry.Tags(), entry.Phase()
 	names := make([]string, 0, len(s.Tags))
 	s.LastPushedAt = nil
 	for i := range s.Tags {
@@ -46,7 +30,7 @@ func complete(entry *v1alpha1.ImageVerification) {
 // addPush makes p the newest push of its tag unless the entry already has it,
 // or a later one. A newer push is undecided: its run is 0.
 func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
-	entry.Status.Tags = Tags(entry)
+	entry.Status.Tags = entry.Tags()
 	for i := range entry.Status.Tags {
 		t := &entry.Status.Tags[i]
 		if t.Tag != p.Tag {

@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"fmt"
+	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -14,7 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 const (
@@ -33,6 +35,7 @@ const (
 // Live is the Cluster over a client that does not cache.
 type Live struct {
 	client client.Client
+	rights *source.Rights
 	// raw reads lists of streams as the API server sends them; nil reads them with
 	// the client, which costs several times as much.
 	raw      rest.Interface
@@ -45,13 +48,13 @@ var (
 )
 
 // NewLive returns a Live.
-func NewLive(c client.Client) *Live { return &Live{client: c, pageSize: pageSize} }
+func NewLive(c client.Client) *Live { return NewLiveRaw(c, nil) }
 
 // NewLiveRaw returns a Live that lists ImageStreams with a client of their API's
 // group. It should have connections of its own: a page must not stand in the way
 // of anything else.
 func NewLiveRaw(c client.Client, streams rest.Interface) *Live {
-	return &Live{client: c, raw: streams, pageSize: pageSize}
+	return &Live{client: c, rights: source.NewRights(c, 0, time.Now), raw: streams, pageSize: pageSize}
 }
 
 // EachStream lists page by page and keeps one page at a time.
@@ -89,7 +92,7 @@ func (l *Live) rawPage(ctx context.Context, namespace string, limit int64, next 
 	if err != nil {
 		return "", 0, err
 	}
-	more, err = apiserver.DecodeList(page, func(s apiserver.Listed) {
+	more, err = openshift.DecodeList(page, func(s openshift.Listed) {
 		each(&StreamState{Namespace: s.Namespace, Name: s.Name, Labels: s.Labels, Stream: s.Stream})
 	})
 	return more, len(page), err
@@ -102,7 +105,7 @@ func (l *Live) typedPage(ctx context.Context, namespace string, limit int64, nex
 	}
 	for i := range page.Items {
 		is := &page.Items[i]
-		each(&StreamState{Namespace: is.Namespace, Name: is.Name, Labels: is.Labels, Stream: apiserver.Stream(is)})
+		each(&StreamState{Namespace: is.Namespace, Name: is.Name, Labels: is.Labels, Stream: openshift.Stream(is)})
 	}
 	return page.Continue, 0, nil
 }
@@ -150,7 +153,7 @@ func restarting(read func(next string) (string, error)) error {
 // ShowsImage implements Images.
 func (l *Live) ShowsImage(ctx context.Context, d image.Digest) (bool, error) {
 	img, err := l.image(ctx, d.String())
-	return err == nil && img != nil && apiserver.Runs(img), err
+	return err == nil && img != nil && openshift.Runs(img), err
 }
 
 // image returns nil if there is no such Image.
@@ -167,19 +170,9 @@ func (l *Live) image(ctx context.Context, digest string) (*imagev1.Image, error)
 	}
 }
 
-// MayGet asks with a SubjectAccessReview, with the groups that the account's
-// tokens carry.
-func (l *Live) MayGet(ctx context.Context, account Account, namespace, name string) (bool, error) {
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User:   "system:serviceaccount:" + account.Namespace + ":" + account.Name,
-		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: "get", Group: imagev1.GroupName, Resource: "imagestreams", Namespace: namespace, Name: name,
-		},
-	}}
-	if err := l.client.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("asking whether service account %q of namespace %q may get ImageStreams of namespace %q: %w",
-			account.Name, account.Namespace, namespace, err)
-	}
-	return review.Status.Allowed && !review.Status.Denied, nil
+// MayGet asks the API server whether the account may get an ImageStream.
+func (l *Live) MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
+	return l.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
+		Verb: "get", Group: imagev1.GroupName, Resource: "imagestreams", Namespace: namespace, Name: name,
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 const (
@@ -23,7 +25,7 @@ type access struct {
 }
 
 type question struct {
-	account         Account
+	account         source.Account
 	namespace, name string
 }
 
@@ -38,7 +40,7 @@ func newAccess(c Cluster, now func() time.Time) *access {
 
 // mayGet asks for the whole namespace first: that is how accounts are mostly
 // given rights, and one question instead of one for each stream.
-func (a *access) mayGet(ctx context.Context, account Account, namespace, name string) (bool, error) {
+func (a *access) mayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
 	for _, n := range []string{"", name} {
 		allowed, err := a.ask(ctx, question{account, namespace, n})
 		if err != nil || allowed {

@@ -9,14 +9,8 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 )
-
-// Account is the service account of a trigger, whose rights bound what the
-// trigger sees.
-type Account struct {
-	Namespace string
-	Name      string
-}
 
 // StreamState is an ImageStream as the API server shows it.
 type StreamState struct {
@@ -36,7 +30,7 @@ type Cluster interface {
 	Namespaces(ctx context.Context) (map[string]map[string]string, error)
 	// MayGet reports whether an account may get an ImageStream, or any of the
 	// namespace if name is empty.
-	MayGet(ctx context.Context, account Account, namespace, name string) (bool, error)
+	MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error)
 }
 
 // ErrNoStreams means that the cluster does not know ImageStreams.
@@ -54,15 +48,15 @@ type Images interface {
 // a *Refusal lasts until somebody does something; any other may pass.
 type Registry interface {
 	// Repositories calls each for the repositories of a host's catalogue.
-	Repositories(ctx context.Context, host string, as Account, each func(image.Repository)) error
+	Repositories(ctx context.Context, host string, as source.Account, each func(image.Repository)) error
 	// Tags calls each for the tags of a repository. One that is not there has none:
 	// what is pushed to it later is then known to be new.
-	Tags(ctx context.Context, r image.Repository, as Account, each func(tag string)) error
+	Tags(ctx context.Context, r image.Repository, as source.Account, each func(tag string)) error
 	// Head returns the digest that the registry claims for a tag; the zero value
 	// for a tag that is gone.
-	Head(ctx context.Context, r image.Repository, tag string, as Account) (image.Digest, error)
+	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
-	Content(ctx context.Context, ref image.Reference, as Account) (image.Content, error)
+	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
 
 // Refusal is a registry's, or the operator's, lasting no.

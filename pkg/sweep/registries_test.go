@@ -12,6 +12,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // fakeRegistry shows repositories and tags, and refuses what it is told to:
@@ -36,7 +37,7 @@ func (f *fakeRegistry) set(repository, tag string, d int) {
 	f.tags[repository][tag] = digest(d)
 }
 
-func (f *fakeRegistry) Repositories(_ context.Context, host string, _ Account, each func(image.Repository)) error {
+func (f *fakeRegistry) Repositories(_ context.Context, host string, _ source.Account, each func(image.Repository)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name := range f.tags {
@@ -47,7 +48,7 @@ func (f *fakeRegistry) Repositories(_ context.Context, host string, _ Account, e
 	return f.refuse["catalogue"]
 }
 
-func (f *fakeRegistry) Tags(_ context.Context, r image.Repository, _ Account, each func(string)) error {
+func (f *fakeRegistry) Tags(_ context.Context, r image.Repository, _ source.Account, each func(string)) error {
 	f.mu.Lock()
 	var tags []string
 	for tag := range f.tags[r.String()] {
@@ -61,14 +62,14 @@ func (f *fakeRegistry) Tags(_ context.Context, r image.Repository, _ Account, ea
 	return err
 }
 
-func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _ Account) (image.Digest, error) {
+func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.heads++
 	return f.tags[r.String()][tag], f.refuse[r.String()+":"+tag]
 }
 
-func (f *fakeRegistry) Content(_ context.Context, ref image.Reference, _ Account) (image.Content, error) {
+func (f *fakeRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.contents++

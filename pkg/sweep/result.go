@@ -8,6 +8,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // The reasons a sweep did not see everything.
@@ -78,7 +79,7 @@ func (r *Result) add(part Result) {
 type target struct {
 	trigger  *v1alpha1.ImageTrigger
 	selector *selector.Selector
-	account  Account
+	account  source.Account
 	started  time.Time
 	tally    *tally
 	// resting are the registries that are left alone for the rest of this sweep.
@@ -94,11 +95,7 @@ func newTarget(trigger *v1alpha1.ImageTrigger) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trigger %q: %w", trigger.Name, err)
 	}
-	account := Account{Namespace: trigger.Namespace, Name: trigger.Spec.ServiceAccountName}
-	if account.Name == "" {
-		account.Name = "default"
-	}
-	return &target{trigger: trigger, selector: s, account: account}, nil
+	return &target{trigger: trigger, selector: s, account: source.AccountOf(trigger)}, nil
 }
 
 // begin starts the count for one part. A target that is in both queues is swept

@@ -28,7 +28,7 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source/apiserver"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 var noon = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -163,7 +163,7 @@ func (w *world) entries() []string {
 	var all []string
 	for i := range list.Items {
 		e := &list.Items[i]
-		for _, tag := range ledger.Tags(e) {
+		for _, tag := range e.Tags() {
 			all = append(all, fmt.Sprintf("%s %s %s@%d %s", e.Spec.Repository.Name, e.Spec.Digest[7:9], tag.Tag,
 				int(tag.PushedAt.Sub(noon).Seconds()), tag.Source))
 		}
@@ -511,7 +511,7 @@ func change(random *rand.Rand, is *imagev1.ImageStream, step int) {
 // event does what the receiver does with an event that shows the stream.
 func (w *world) event(asked *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
 	w.t.Helper()
-	shown := apiserver.Stream(is)
+	shown := openshift.Stream(is)
 	for _, p := range push.Detect(shown, w.ledger.Known(asked, shown.Repository), runsAll{}).Pushes {
 		if _, err := w.ledger.Record(context.Background(), asked, p, v1alpha1.SourceEvent, noon); err != nil {
 			w.t.Fatal(err)

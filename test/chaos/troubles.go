@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 const (
@@ -132,7 +132,7 @@ func (w *world) listen(ctx context.Context, t *told) (map[string]said, error) {
 		}
 		t.entrySays(e.Name, s, now)
 		// An entry whose run failed waits for the time of its retry first, and says so.
-		if now.Sub(e.CreationTimestamp.Time) > freshEntry && s.Reason != string(verdict.RetryScheduled) {
+		if now.Sub(e.CreationTimestamp.Time) > freshEntry && s.Reason != string(lifecycle.RetryScheduled) {
 			waiting[e.Name] = s
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
-	"github.com/revet-dev/revet/pkg/verdict"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Property: the queue is the ledger. Whatever becomes of the controllers, no push
@@ -86,7 +86,7 @@ func underWay(t *testing.T) int {
 	n := 0
 	for i := range all.Items {
 		s := &all.Items[i].Status
-		if run := verdict.Current(s); run != nil && (run.ConfirmedAt != nil || run.Attempts == 0 || verdict.Reason(s.Reason) == verdict.Requested) {
+		if run := s.CurrentRun(); run != nil && (run.ConfirmedAt != nil || run.Attempts == 0 || lifecycle.Reason(s.Reason) == lifecycle.Requested) {
 			n++
 		}
 	}

@@ -28,7 +28,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
-	"github.com/revet-dev/revet/pkg/ledger"
 )
 
 // receiver runs a receiver under its own account and roles until the test ends.
@@ -174,7 +173,7 @@ func pushes(t *testing.T, namespace string) []string {
 	}
 	got := []string{}
 	for _, e := range entries.Items {
-		for _, tag := range ledger.Tags(&e) {
+		for _, tag := range e.Tags() {
 			got = append(got, e.Spec.Repository.Name+":"+tag.Tag+"@"+e.Spec.Digest)
 		}
 	}

@@ -25,9 +25,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/eventlistener"
-	"github.com/revet-dev/revet/pkg/reconciler/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/tekton"
 	"github.com/revet-dev/revet/test/cluster/fast/crd"
 )
 
@@ -54,7 +54,7 @@ func triggerReconciler(t *testing.T, namespace string) func() *v1alpha1.ImageTri
 	t.Helper()
 	c := controllerClient(t)
 	s, _ := sweeper(t)
-	checker := eventlistener.NewChecker(c, func(string, string) bool { return false })
+	checker := tekton.NewChecker(c, func(string, string) bool { return false })
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached: c, Live: c, Sinks: checker, Rights: checker, Namespaces: sweep.NewLive(c), Sweeps: s, Runs: noTrouble{},
 		Recorder: record.NewFakeRecorder(100), Log: zap.NewNop(), Now: time.Now, Jitter: func() float64 { return 0 },

@@ -1,0 +1,77 @@
+package v1alpha1
+
+import (
+	"slices"
+	"time"
+)
+
+// defaultServiceAccount is the account of a trigger that names none.
+const defaultServiceAccount = "default"
+
+// ServiceAccountName returns the name of the service account, in the trigger's
+// namespace, whose rights bound what the trigger sees.
+func (t *ImageTrigger) ServiceAccountName() string {
+	if t.Spec.ServiceAccountName == "" {
+		return defaultServiceAccount
+	}
+	return t.Spec.ServiceAccountName
+}
+
+// Phase returns the entry's phase. An entry without a status is Pending: its
+// creation already records a push.
+func (e *ImageVerification) Phase() Phase {
+	if e.Status.Phase == "" {
+		return PhasePending
+	}
+	return e.Status.Phase
+}
+
+// Tags returns a copy of the newest push of each tag to the entry's digest. The
+// first push counts as one until a status names its tag, or if a status was lost.
+func (e *ImageVerification) Tags() []TagStatus {
+	for i := range e.Status.Tags {
+		if e.Status.Tags[i].Tag == e.Spec.FirstPush.Tag {
+			return slices.Clone(e.Status.Tags)
+		}
+	}
+	return append([]TagStatus{{PushRecord: e.Spec.FirstPush}}, e.Status.Tags...)
+}
+
+// TagNames returns the tags of the entry's pushes, in the order of Tags.
+func (e *ImageVerification) TagNames() []string {
+	tags := e.Tags()
+	names := make([]string, len(tags))
+	for i := range tags {
+		names[i] = tags[i].Tag
+	}
+	return names
+}
+
+// RunTag returns the newest tag that a run covers, or the first push's tag if the
+// run covers none.
+func (e *ImageVerification) RunTag(run *RunStatus) string {
+	tag, newest := e.Spec.FirstPush.Tag, time.Time{}
+	for i := range e.Status.Tags {
+		t := &e.Status.Tags[i]
+		if t.Run == run.Number && t.PushedAt.After(newest) {
+			tag, newest = t.Tag, t.PushedAt.Time
+		}
+	}
+	return tag
+}
+
+// LatestRun returns the latest run, or nil if there was none.
+func (s *ImageVerificationStatus) LatestRun() *RunStatus {
+	if len(s.Runs) == 0 {
+		return nil
+	}
+	return &s.Runs[len(s.Runs)-1]
+}
+
+// CurrentRun returns the run that is under way, or nil.
+func (s *ImageVerificationStatus) CurrentRun() *RunStatus {
+	if last := s.LatestRun(); last != nil && last.Outcome == "" {
+		return last
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package imagetrigger
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/filter"
+	"github.com/revet-dev/revet/pkg/sandbox"
+	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/tekton"
+)
+
+// maxNamespaces bounds how many namespaces of one trigger are asked about in one
+// pass; the rest is left to the sweep, which asks where there is something new.
+const maxNamespaces = 100
+
+// observed is what one pass read about a trigger. A nil or empty field means "no
+// trouble" only where the field says so.
+type observed struct {
+	// selectorErr, filterErr and sandboxErr are nil if they compile.
+	selectorErr error
+	filterErr   error
+	sandboxErr  error
+	selector    *selector.Selector
+
+	uri string
+	// sinkErr is nil if uri is to be used.
+	sinkErr *tekton.SinkError
+	report  tekton.Report
+	// classMissing is true if the requested RuntimeClass does not exist; otherwise
+	// classSince is when it was made, zero if none is requested.
+	classMissing bool
+	classSince   time.Time
+
+	rights rights
+	// trouble and troubleMessage say why runs do not appear; empty if they do.
+	trouble        string
+	troubleMessage string
+	// sweep is the latest of this spec, or nil.
+	sweep *sweep.Result
+}
+
+// rights is what the accounts may do.
+type rights struct {
+	account        source.Account
+	accountMissing bool
+	// runners are the listener's accounts that may not create runs.
+	runners []source.Account
+	// streams is false if no ImageStreams are selected.
+	streams bool
+	// selected and visible count the selected namespaces that were asked about,
+	// and those whose streams the account sees; hidden names some of the others.
+	selected int
+	visible  int
+	hidden   []string
+	// everywhere is true if the account sees the streams of all namespaces.
+	everywhere bool
+}
+
+// compile checks what needs nobody else.
+func compile(trigger *v1alpha1.ImageTrigger) observed {
+	var o observed
+	o.selector, o.selectorErr = selector.Compile(trigger)
+	o.sandboxErr = sandbox.Check(trigger.Spec.Sandbox)
+	if trigger.Spec.Filter != "" {
+		_, o.filterErr = filter.Compile(trigger.Spec.Filter)
+	}
+	return o
+}
+
+// observe reads what the cluster says. Its errors are transient.
+func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) error {
+	uri, err := r.Sinks.Resolve(ctx, trigger.Namespace, trigger.Spec.Sink)
+	switch {
+	case err == nil:
+		o.uri = uri.String()
+	case errors.As(err, &o.sinkErr):
+	default:
+		return err
+	}
+	if o.report, err = r.Sinks.Check(ctx, trigger); err != nil {
+		return err
+	}
+	if name := trigger.Spec.Sandbox.RuntimeClassName; name != "" {
+		var exists bool
+		if o.classSince, exists, err = r.Sinks.RuntimeClassSince(ctx, name); err != nil {
+			return err
+		}
+		o.classMissing = !exists
+	}
+	if r.Runs != nil { // Inspect may do without
+		if o.trouble, o.troubleMessage, err = r.Runs.Trouble(ctx, trigger.UID); err != nil {
+			return err
+		}
+	}
+	o.rights, err = r.observeRights(ctx, trigger, o)
+	return err
+}
+
+func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) (rights, error) {
+	found := rights{account: source.AccountOf(trigger)}
+	exists, err := r.Rights.HasServiceAccount(ctx, found.account)
+	if err != nil {
+		return rights{}, err
+	}
+	found.accountMissing = !exists
+	for _, runner := range o.report.Runners {
+		allowed, err := r.Rights.MayCreateRuns(ctx, runner, trigger.Namespace)
+		if err != nil {
+			return rights{}, err
+		}
+		if !allowed {
+			found.runners = append(found.runners, runner)
+		}
+	}
+	if o.selector == nil {
+		return found, nil // it does not compile, which is told elsewhere
+	}
+	var others bool
+	if found.streams, others = o.selector.SelectsStreams(); !found.streams {
+		return found, nil
+	}
+	return found, r.observeStreams(ctx, trigger, others, &found)
+}
+
+// observeStreams asks which of the selected namespaces the account sees.
+func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.ImageTrigger, others bool, found *rights) error {
+	namespaces := []string{trigger.Namespace}
+	if others {
+		var err error
+		found.everywhere, err = r.Rights.MayGetImageStream(ctx, found.account, "", "")
+		if err != nil || found.everywhere {
+			return err
+		}
+		if namespaces, err = r.selectedNamespaces(ctx, trigger); err != nil {
+			return err
+		}
+	}
+	found.selected = len(namespaces)
+	names := append([]string{""}, streamNames(trigger)...)
+	for _, namespace := range namespaces[:min(len(namespaces), maxNamespaces)] {
+		seen := false
+		for _, name := range names {
+			var err error
+			if seen, err = r.Rights.MayGetImageStream(ctx, found.account, namespace, name); err != nil {
+				return err
+			}
+			if seen {
+				found.visible++
+				break
+			}
+		}
+		if !seen {
+			found.hidden = append(found.hidden, namespace)
+		}
+	}
+	return nil
+}
+
+// selectedNamespaces lists the namespaces that any of the selectors selects.
+func (r *Reconciler) selectedNamespaces(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]string, error) {
+	all, err := r.Namespaces.Namespaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return SelectedNamespaces(trigger, all)
+}
+
+// streamNames returns the names without wildcards that the selectors name: an
+// account may have rights to these alone.
+func streamNames(trigger *v1alpha1.ImageTrigger) []string {
+	var names []string
+	for i := range trigger.Spec.Images {
+		if streams := trigger.Spec.Images[i].ImageStreams; streams != nil {
+			for _, n := range streams.Names {
+				if !strings.ContainsAny(n, "*?") {
+					names = append(names, n)
+				}
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,295 @@
+package imageverification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/reconciler"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/lifecycle"
+)
+
+const (
+	// passTimeout bounds one pass; each request in it has a shorter bound.
+	passTimeout = 30 * time.Second
+	// maxSteps is more than any entry needs in one pass. A pass that takes more
+	// is a bug, and goes on later so that it cannot starve the others.
+	maxSteps = 16
+)
+
+// Options are what a Reconciler works with. All but Emitter and SandboxKey are required.
+type Options struct {
+	// Cached reads ImageVerifications, ImageTriggers and PipelineRuns from
+	// informers, with the indexes of Index.
+	Cached client.Reader
+	// Live reads from the API server.
+	Live     client.Reader
+	Ledger   Ledger
+	Sink     Sink
+	Facts    Facts
+	Lease    Lease
+	Recorder record.EventRecorder
+	Metrics  *Metrics
+	Log      *zap.Logger
+	Now      func() time.Time
+	// Emitter is nil if nobody is to be told.
+	Emitter Emitter
+	// Stop asks for the end of a PipelineRun, by Tekton's own way. One that is gone,
+	// or has another UID, is no error.
+	Stop func(ctx context.Context, run types.NamespacedName, uid types.UID) error
+	// SandboxKey reads the key of sandboxes' weights. Nil if there is none: triggers
+	// with a weight then wait.
+	SandboxKey func(context.Context) ([]byte, error)
+	// MaxConcurrent bounds the runs of all triggers that are under way at once.
+	MaxConcurrent int
+}
+
+func (o Options) validate() error {
+	for name, missing := range map[string]bool{
+		"Cached": o.Cached == nil, "Live": o.Live == nil, "Ledger": o.Ledger == nil, "Sink": o.Sink == nil,
+		"Facts": o.Facts == nil, "Lease": o.Lease == nil, "Recorder": o.Recorder == nil,
+		"Stop": o.Stop == nil, "Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
+	} {
+		if missing {
+			return fmt.Errorf("imageverification: option %s is not set", name)
+		}
+	}
+	if o.MaxConcurrent < 1 {
+		return fmt.Errorf("imageverification: option MaxConcurrent is %d; it must be positive", o.MaxConcurrent)
+	}
+	return nil
+}
+
+// Reconciler takes entries from push to verdict. Use SetQueue before it runs.
+type Reconciler struct {
+	reconciler.LeaderAwareFuncs
+
+	cached   client.Reader
+	live     client.Reader
+	ledger   Ledger
+	sink     Sink
+	facts    Facts
+	lease    Lease
+	key      func(context.Context) ([]byte, error)
+	stopRun  func(context.Context, types.NamespacedName, types.UID) error
+	emitter  *paced
+	recorder record.EventRecorder
+	metrics  *Metrics
+	log      *zap.Logger
+	now      func() time.Time
+
+	queue   Queue
+	memory  *memory
+	slots   *slots
+	census  *census
+	filters *filters
+}
+
+var _ controller.Reconciler = (*Reconciler)(nil)
+
+// New returns a Reconciler that leads nothing yet.
+func New(o Options) (*Reconciler, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	r := &Reconciler{
+		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop,
+		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
+		emitter: &paced{emitter: o.Emitter}, memory: newMemory(), census: newCensus(), filters: newFilters(),
+	}
+	r.slots = newSlots(o.MaxConcurrent, func(key types.NamespacedName) { r.queue.EnqueueKey(key) })
+	r.PromoteFunc = r.promoted
+	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
+	return r, o.Metrics.watch(r)
+}
+
+// SetQueue gives the Reconciler the queue that feeds it.
+func (r *Reconciler) SetQueue(q Queue) { r.queue = q }
+
+// promoted queues all that a new leader is responsible for.
+func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
+	r.forgetAll()
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	entries, err := r.all(ctx)
+	if err != nil {
+		return fmt.Errorf("listing the entries of bucket %q: %w", b.Name(), err)
+	}
+	for i := range entries {
+		r.slots.note(&entries[i])
+		enqueue(b, keyOf(&entries[i]))
+	}
+	return nil
+}
+
+func (r *Reconciler) forgetAll() {
+	r.memory.clear()
+	r.slots.clear()
+}
+
+// pass is one visit to one entry.
+type pass struct {
+	key     types.NamespacedName
+	entry   *v1alpha1.ImageVerification
+	trigger *v1alpha1.ImageTrigger // nil if it is gone
+	facts   lifecycle.Trigger
+	seen    lifecycle.Sighting
+	log     *zap.Logger
+}
+
+// Reconcile takes the steps that an entry is due, until one has to be waited for.
+func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
+	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return controller.NewPermanentError(fmt.Errorf("key %q: %w", key, err))
+	}
+	p := &pass{key: types.NamespacedName{Namespace: namespace, Name: name}}
+	if !r.IsLeaderFor(p.key) {
+		return controller.NewSkipKey(key)
+	}
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	if found, err := r.load(ctx, p); err != nil || !found {
+		return err
+	}
+	for range maxSteps {
+		if err := r.sight(ctx, p); err != nil {
+			return err
+		}
+		d := lifecycle.Next(p.entry, p.facts, p.seen, r.now())
+		if again, err := r.act(ctx, p, d); err != nil || !again {
+			return r.settle(p, err)
+		}
+	}
+	p.log.Error("an entry took more steps than there are", zap.Int("steps", maxSteps))
+	return controller.NewRequeueAfter(time.Second)
+}
+
+// act does one step. It reports whether to decide again at once.
+func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bool, error) {
+	switch d.Action {
+	case lifecycle.Rest:
+		r.slots.free(p.key)
+		return false, r.emit(ctx, p, 0)
+	case lifecycle.Wait:
+		return r.wait(ctx, p, d)
+	case lifecycle.Skip:
+		return true, r.skip(ctx, p, v1alpha1.PhaseSkipped, d)
+	case lifecycle.Cover:
+		return true, r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Covered(s, d.Run) })
+	case lifecycle.Start:
+		return r.start(ctx, p, d)
+	case lifecycle.Look:
+		return true, r.look(ctx, p)
+	case lifecycle.Fire:
+		return r.fireAgain(ctx, p)
+	case lifecycle.Adopt, lifecycle.Progress:
+		return true, r.confirm(ctx, p, d)
+	case lifecycle.Inspect:
+		return true, r.inspect(ctx, p)
+	case lifecycle.Stop:
+		return false, r.stop(ctx, p, d)
+	case lifecycle.Settle:
+		return true, r.judge(ctx, p)
+	case lifecycle.End:
+		return true, r.end(ctx, p, d)
+	case lifecycle.GiveUp:
+		now := r.now()
+		return true, r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Resign(s, now) })
+	default:
+		return false, controller.NewPermanentError(fmt.Errorf("entry %q: action %d is unknown", p.key, d.Action))
+	}
+}
+
+// settle turns what a pass ended with into what the queue is to do.
+func (r *Reconciler) settle(p *pass, err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrConflict):
+		// Somebody wrote the entry: what this process remembers of it is old. The
+		// watch brings the new state, and the queue's delay gives it time to.
+		r.memory.forget(p.key)
+		return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "imageverifications"}, p.key.Name, err)
+	case apierrors.IsNotFound(err):
+		// The entry was deleted meanwhile. That is noticed by the watch too.
+		r.forget(p.key)
+		return nil
+	default:
+		return err
+	}
+}
+
+// load reads the entry and its trigger. It reports false if there is nothing to do.
+func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
+	var entry v1alpha1.ImageVerification
+	err := r.cached.Get(ctx, p.key, &entry)
+	if apierrors.IsNotFound(err) {
+		r.forget(p.key)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the entry %q: %w", p.key, err)
+	}
+	if entry.DeletionTimestamp != nil {
+		return false, nil
+	}
+	p.entry = r.memory.freshest(&entry)
+	p.log = r.log.With(
+		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),
+		zap.String("trigger", entry.Spec.Trigger.Name), zap.String("digest", entry.Spec.Digest))
+	return true, r.loadTrigger(ctx, p)
+}
+
+// loadTrigger reads the entry's trigger. That it is gone is believed only of
+// the API server: the caches of entries and of triggers are not in step, and an
+// entry that is ended for a deleted trigger stays so.
+func (r *Reconciler) loadTrigger(ctx context.Context, p *pass) error {
+	name := types.NamespacedName{Namespace: p.key.Namespace, Name: p.entry.Spec.Trigger.Name}
+	for _, reader := range []client.Reader{r.cached, r.live} {
+		var t v1alpha1.ImageTrigger
+		err := reader.Get(ctx, name, &t)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("reading the trigger %q: %w", name, err)
+		}
+		if err == nil && string(t.UID) == p.entry.Spec.Trigger.UID {
+			p.trigger = &t
+			break
+		}
+		if !open(p.entry) {
+			break // nothing depends on it
+		}
+	}
+	p.facts = lifecycle.TriggerOf(p.trigger)
+	p.facts.PausedUntil = r.memory.paused(p.entry.Spec.Trigger.UID)
+	return nil
+}
+
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.memory.drop(key)
+	r.slots.gone(key)
+}
+
+// write writes the status and goes on with what was written.
+func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.ImageVerificationStatus)) error {
+	before := p.entry.Status
+	next, err := r.ledger.UpdateStatus(ctx, p.entry, mutate)
+	if err != nil {
+		return err
+	}
+	r.memory.wrote(next)
+	r.slots.note(next)
+	p.entry = next.DeepCopy()
+	r.transition(p, before.Phase, before.Reason)
+	return nil
+}

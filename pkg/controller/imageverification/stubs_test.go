@@ -1,0 +1,189 @@
+package imageverification_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/tekton"
+)
+
+// stubListener stands for an EventListener: it answers 202, and creates the
+// PipelineRun that its template makes of the request. It is not Tekton's.
+type stubListener struct {
+	server *httptest.Server
+	client client.Client
+
+	mu       sync.Mutex
+	requests []string // the runs asked for
+	answer   int
+	after    string // Retry-After
+	make     func(run, entryUID, digest string) *pipelinev1.PipelineRun
+}
+
+func newStubListener(t *testing.T, c client.Client) *stubListener {
+	l := &stubListener{client: c, answer: http.StatusAccepted, make: templated}
+	l.server = httptest.NewServer(l)
+	t.Cleanup(l.server.Close)
+	return l
+}
+
+func templated(run, entryUID, digest string) *pipelinev1.PipelineRun {
+	return &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: run,
+		Labels:      map[string]string{v1alpha1.RunLabel: run},
+		Annotations: map[string]string{v1alpha1.EntryUIDAnnotation: entryUID, v1alpha1.DigestAnnotation: digest},
+	}}
+}
+
+func (l *stubListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Run      string
+		EntryUID string
+		Image    struct{ Digest string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	l.mu.Lock()
+	l.requests = append(l.requests, body.Run)
+	answer, make := l.answer, l.make
+	l.mu.Unlock()
+	if pr := make(body.Run, body.EntryUID, body.Image.Digest); pr != nil && answer < 300 {
+		if err := l.client.Create(r.Context(), pr); err != nil && !apierrors.IsAlreadyExists(err) {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
+	if l.after != "" {
+		w.Header().Set("Retry-After", l.after)
+	}
+	w.WriteHeader(answer)
+}
+
+func (l *stubListener) set(answer int, make func(run, entryUID, digest string) *pipelinev1.PipelineRun) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer, l.make = answer, make
+}
+
+func (l *stubListener) asked() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.requests)
+}
+
+// httpSink sends as the wiring does.
+type httpSink struct{ sender *tekton.Sender }
+
+func (s httpSink) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) error {
+	request, err := tekton.NewRequest(t, e, run)
+	if err != nil {
+		return err
+	}
+	err = s.sender.Send(ctx, t.Status.SinkURI, request)
+	var failed *tekton.SendError
+	if errors.As(err, &failed) && !failed.MayHaveArrived {
+		return &imageverification.SendError{Reason: "SinkRefused", RetryAfter: failed.RetryAfter, Err: err}
+	}
+	return err
+}
+
+type stubFacts struct {
+	mu    sync.Mutex
+	image imageverification.Image
+	err   error
+	reads int
+}
+
+func (f *stubFacts) Read(context.Context, *v1alpha1.ImageTrigger, *v1alpha1.ImageVerification, []string) (*imageverification.Image, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reads++
+	if f.err != nil {
+		return nil, f.err
+	}
+	img := f.image
+	return &img, nil
+}
+
+// stubEmitter tells of each phase once.
+type stubEmitter struct {
+	mu   sync.Mutex
+	sent []string
+	err  error
+}
+
+func (s *stubEmitter) Emit(_ context.Context, e *v1alpha1.ImageVerification) ([]string, error) {
+	key := fmt.Sprintf("%s-%d", e.Status.Phase, e.Status.RunCount)
+	if slices.Contains(e.Status.Emitted, key) {
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	s.sent = append(s.sent, key)
+	return []string{key}, nil
+}
+
+type alwaysLeads struct{}
+
+func (alwaysLeads) Hold(ctx context.Context, _ types.NamespacedName) (context.Context, func(), bool) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	return ctx, cancel, true
+}
+
+type stubQueue struct {
+	mu   sync.Mutex
+	keys []types.NamespacedName
+}
+
+func (q *stubQueue) EnqueueKey(key types.NamespacedName) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.keys = append(q.keys, key)
+}
+
+func (q *stubQueue) EnqueueKeyAfter(key types.NamespacedName, _ time.Duration) { q.EnqueueKey(key) }
+
+func (q *stubQueue) take() []types.NamespacedName {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	keys := q.keys
+	q.keys = nil
+	return keys
+}
+
+// uids gives objects the UIDs and times that an API server would.
+type uids struct {
+	client.Client
+	mu   sync.Mutex
+	next int
+}
+
+func (u *uids) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
+	u.mu.Lock()
+	u.next++
+	o.SetUID(types.UID(fmt.Sprintf("uid-%d", u.next)))
+	u.mu.Unlock()
+	o.SetCreationTimestamp(metav1.NewTime(pushed.Add(time.Second)))
+	return u.Client.Create(ctx, o, opts...)
+}

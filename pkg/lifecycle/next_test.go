@@ -1,0 +1,439 @@
+package lifecycle_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
+)
+
+const (
+	hex  = "abababababababababababababababababababababababababababababababab"
+	name = "app-1"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// entry is one with a push to tag v1, changed by each function.
+func entry(change ...func(*v1alpha1.ImageVerification)) *v1alpha1.ImageVerification {
+	e := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{Name: "entry", UID: "entry-uid"}}
+	e.Spec.Digest = "sha256:" + hex
+	e.Spec.FirstPush = v1alpha1.PushRecord{Tag: "v1", PushedAt: metav1.NewTime(now.Add(-time.Minute)), Source: v1alpha1.SourceEvent}
+	for _, f := range change {
+		f(e)
+	}
+	return e
+}
+
+func tags(tags ...v1alpha1.TagStatus) func(*v1alpha1.ImageVerification) {
+	return func(e *v1alpha1.ImageVerification) { e.Status.Tags = tags }
+}
+
+func tag(name string, ago time.Duration, run int32) v1alpha1.TagStatus {
+	return v1alpha1.TagStatus{PushRecord: v1alpha1.PushRecord{Tag: name, PushedAt: metav1.NewTime(now.Add(-ago))}, Run: run}
+}
+
+// with appends a run, numbered on, to an entry whose push v1 it covers.
+func with(run v1alpha1.RunStatus) func(*v1alpha1.ImageVerification) {
+	return func(e *v1alpha1.ImageVerification) {
+		s := &e.Status
+		s.RunCount++
+		run.Number = s.RunCount
+		if run.Name == "" {
+			run.Name = name
+		}
+		run.TriggerGeneration = 1
+		s.Runs = append(s.Runs, run)
+		if len(s.Tags) == 0 {
+			s.Tags = []v1alpha1.TagStatus{tag("v1", time.Minute, run.Number)}
+		}
+		switch run.Outcome {
+		case v1alpha1.OutcomePass:
+			s.Phase, s.Reason = v1alpha1.PhasePassed, "Passed"
+		case v1alpha1.OutcomeFail:
+			s.Phase, s.Reason = v1alpha1.PhaseFailed, "Failed"
+		case v1alpha1.OutcomeError:
+			s.Phase, s.Reason = v1alpha1.PhaseError, run.Reason
+		default:
+			s.Phase, s.Reason = v1alpha1.PhaseRequested, "Requested"
+			if run.Reason != "" && run.Reason != string(lifecycle.RequestedOnce) {
+				s.Reason = run.Reason
+			}
+		}
+	}
+}
+
+func fired(ago time.Duration, attempts int32, reason lifecycle.Reason) v1alpha1.RunStatus {
+	at := metav1.NewMicroTime(now.Add(-ago))
+	return v1alpha1.RunStatus{FiredAt: &at, Attempts: attempts, Reason: string(reason)}
+}
+
+func confirmed(ago time.Duration, started bool) v1alpha1.RunStatus {
+	r := fired(ago, 1, "")
+	at := metav1.NewMicroTime(now.Add(-ago))
+	r.ConfirmedAt, r.UID = &at, "run-uid"
+	if started {
+		r.StartedAt = &metav1.Time{Time: now}
+	}
+	return r
+}
+
+func ended(outcome v1alpha1.Outcome, reason lifecycle.Reason) v1alpha1.RunStatus {
+	r := confirmed(time.Minute, true)
+	r.Outcome, r.Reason = outcome, string(reason)
+	return r
+}
+
+func validFor(d time.Duration) func(*v1alpha1.ImageVerification) {
+	return func(e *v1alpha1.ImageVerification) { e.Status.ValidUntil = &metav1.Time{Time: now.Add(d)} }
+}
+
+func requests(ids ...string) func(*v1alpha1.ImageVerification) {
+	return func(e *v1alpha1.ImageVerification) { e.Spec.Requests = ids }
+}
+
+func ready() lifecycle.Trigger {
+	return lifecycle.Trigger{Ready: true, Generation: 1, Confirmable: true, Freshness: time.Hour, Retries: 2}
+}
+
+func pausing(d time.Duration) lifecycle.Trigger {
+	return trigger(func(t *lifecycle.Trigger) { t.PausedUntil = now.Add(d) })
+}
+
+// firstRepeat is when the first run of these tests is repeated: 10 s, and the
+// jitter of its name.
+const firstRepeat = 11350 * time.Millisecond
+
+var retry = v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: name}
+
+// failedRun is one whose infrastructure failed.
+func failedRun(ago time.Duration) v1alpha1.RunStatus {
+	r := ended(v1alpha1.OutcomeError, lifecycle.RunFailed)
+	r.FinishedAt = &metav1.Time{Time: now.Add(-ago)}
+	return r
+}
+
+func scheduled(e *v1alpha1.ImageVerification) {
+	held(lifecycle.RetryScheduled)(e)
+	e.Status.Phase = v1alpha1.PhasePending
+}
+
+// held is an entry whose status says what it waits for.
+func held(reason lifecycle.Reason) func(*v1alpha1.ImageVerification) {
+	return func(e *v1alpha1.ImageVerification) { e.Status.Reason = string(reason) }
+}
+
+func trigger(change func(*lifecycle.Trigger)) lifecycle.Trigger {
+	t := ready()
+	change(&t)
+	return t
+}
+
+// ours is the PipelineRun as the template makes it, changed.
+func ours(change ...func(*lifecycle.PipelineRun)) lifecycle.Sighting {
+	pr := lifecycle.PipelineRun{Name: name, UID: "run-uid", RunLabel: name, EntryUID: "entry-uid", Digest: "sha256:" + hex}
+	for _, f := range change {
+		f(&pr)
+	}
+	return lifecycle.Sighting{Sight: lifecycle.Found, Run: pr}
+}
+
+var (
+	nobody = lifecycle.Sighting{}
+	absent = lifecycle.Sighting{Sight: lifecycle.Absent}
+	push   = v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1@2026-01-02T03:03:05Z"}
+)
+
+func TestNext(t *testing.T) {
+	gone := lifecycle.Trigger{Gone: true}
+	unready := lifecycle.Trigger{Reason: "SinkNotFound", Message: "no such sink", Generation: 1, Freshness: time.Hour, Retries: 2}
+	for _, test := range []struct {
+		name    string
+		entry   *v1alpha1.ImageVerification
+		trigger lifecycle.Trigger
+		seen    lifecycle.Sighting
+		want    lifecycle.Decision
+	}{
+		// What a push needs.
+		{"a new entry starts a run, though no status was written", entry(), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"the cause is the oldest undecided push", entry(tags(tag("v2", time.Second, 0), tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"where there are no times the sequence tells pushes apart",
+			entry(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Sequence = 3 }), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1#3"}}},
+		{"nothing is undecided", entry(tags(tag("v1", time.Minute, 1))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Rest}},
+		{"what was skipped stays so", entry(tags(tag("v1", time.Minute, v1alpha1.RunSkipped))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Rest}},
+		{"what was there before the trigger is skipped",
+			entry(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Source = v1alpha1.SourceExisting }), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Existing}},
+		{"a run that an earlier process fired is recorded, though the trigger is not ready", entry(), unready, ours(),
+			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+
+		// The trigger.
+		{"a trigger that is not ready keeps the push", entry(), unready, nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Cause: push, Hold: true}},
+		{"the zero trigger is not ready", entry(), lifecycle.Trigger{}, nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, After: time.Minute, Cause: push, Hold: true}},
+		{"of a trigger that is gone it is asked first whether the run exists", entry(), gone, nobody,
+			lifecycle.Decision{Action: lifecycle.Look, Cause: push}},
+		{"the push of a trigger that is gone is skipped", entry(), gone, absent,
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.TriggerDeleted, Cause: push}},
+
+		// Freshness.
+		{"a fresh pass covers a push", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Passed, Run: 1}},
+		{"a fresh fail covers a push", entry(with(ended(v1alpha1.OutcomeFail, lifecycle.Failed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Failed, Run: 1}},
+		{"an error covers nothing", entry(with(ended(v1alpha1.OutcomeError, lifecycle.RunFailed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"a verdict ends at its time", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(0), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"a verdict under an older trigger covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))),
+			trigger(func(t *lifecycle.Trigger) { t.Generation = 2 }), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"with a freshness of 0 a verdict covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))),
+			trigger(func(t *lifecycle.Trigger) { t.Freshness = 0 }), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"a verdict without an end covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+
+		// A push while a run is under way.
+		{"a push joins a run that was requested", entry(with(fired(time.Second, 1, "")), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Requested, Run: 1}},
+		{"a push joins a run that exists and has not started", entry(with(confirmed(time.Second, false)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), ours(),
+			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Requested, Run: 1}},
+		{"a push waits for a run that has started", entry(with(confirmed(time.Second, true)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), ours(),
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
+		{"a push does not join a run of an older trigger", entry(with(confirmed(time.Second, false)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))),
+			trigger(func(t *lifecycle.Trigger) { t.Generation = 2 }), ours(), lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
+		{"with a freshness of 0 a push joins nothing", entry(with(confirmed(time.Second, false)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))),
+			trigger(func(t *lifecycle.Trigger) { t.Freshness = 0 }), ours(), lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
+
+		// Confirmation.
+		{"a run that was just requested is given time", entry(with(fired(5*time.Millisecond, 1, ""))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: 15 * time.Millisecond, Run: 1}},
+		{"then the API server is asked", entry(with(fired(20*time.Millisecond, 1, ""))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
+		{"the looks grow apart", entry(with(fired(time.Second, 1, ""))), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: time.Second, Run: 1}},
+		{"but not beyond two seconds", entry(with(fired(5*time.Second, 1, ""))), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: 2 * time.Second, Run: 1}},
+		{"a run that does not appear is requested again", entry(with(fired(10*time.Second, 1, ""))), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.Requested, Run: 1}},
+		{"a request that may not be repeated ends", entry(with(fired(10*time.Second, 1, ""))),
+			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
+		{"a request that certainly did not arrive may be repeated", entry(with(fired(10*time.Second, 1, lifecycle.SinkUnreachable))),
+			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.SinkUnreachable, Run: 1}},
+		{"one of which that is not known may not", entry(with(fired(10*time.Second, 1, lifecycle.SinkSilent))),
+			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
+		{"one with a reason that is not known may not", entry(with(fired(10*time.Second, 1, "Whatever"))),
+			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
+		{"a refused request is repeated sooner", entry(with(fired(320*time.Millisecond, 1, lifecycle.SinkRefused))), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.SinkRefused, Run: 1}},
+		{"a run that was recorded and not fired is fired", entry(with(v1alpha1.RunStatus{})), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.Requested, Run: 1}},
+		{"no request is repeated for a trigger that is not ready", entry(with(fired(time.Minute, 1, ""))), trigger(func(t *lifecycle.Trigger) { t.Ready = false; t.Reason = "SinkNotFound" }), absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Run: 1, Hold: true}},
+		{"no request is repeated for a trigger that is gone", entry(with(fired(time.Minute, 1, ""))), gone, absent,
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.TriggerDeleted, Run: 1}},
+		{"what cannot be confirmed does not end while the trigger is not ready", entry(with(fired(time.Minute, 1, ""))),
+			trigger(func(t *lifecycle.Trigger) { t.Ready, t.Confirmable, t.Reason = false, false, "GenerateName" }), absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: "GenerateName", After: time.Minute, Run: 1, Hold: true}},
+		{"what was sent once is not sent again, though the sink can be looked into by now", entry(with(fired(10*time.Second, 1, lifecycle.RequestedOnce))), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
+		{"nor if the trigger is not ready by now", entry(with(fired(10*time.Second, 1, lifecycle.RequestedOnce))), unready, absent,
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
+		{"what the trigger lacks is told before the run's time is up", entry(with(fired(3*time.Second, 1, ""))), unready, absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: 2 * time.Second, Run: 1, Hold: true}},
+		{"but not while a run may just be slow", entry(with(fired(time.Second, 1, ""))), unready, absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: time.Second, Run: 1}},
+		{"once the trigger is mended nothing more is waited for", entry(with(fired(3*time.Second, 1, "")), held("SinkNotFound")), ready(), absent,
+			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.Requested, Run: 1}},
+		{"nor before a request that did not arrive is sent again", entry(with(fired(3*time.Second, 9, lifecycle.SinkUnreachable)), held("SinkNotFound")), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
+		{"a sink that asked for a pause has it", entry(with(fired(time.Second, 1, lifecycle.SinkRefused))), pausing(time.Minute), absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Minute, Run: 1, Hold: true}},
+		{"a short pause is not worth a note", entry(with(fired(time.Second, 1, lifecycle.SinkRefused))), pausing(time.Second), absent,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Second, Run: 1}},
+		{"new pushes keep the pause too", entry(), pausing(time.Minute), nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Minute, Cause: push, Hold: true}},
+		{"a run of ours is adopted", entry(with(fired(time.Second, 1, ""))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Adopt, Reason: lifecycle.Running, Run: 1}},
+		{"a run without our label is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.RunLabel = "" }),
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
+		{"a run of another entry is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }),
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
+		{"a run of another digest is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Digest = "" }),
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
+		{"a run of another name is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Name = "other" }),
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
+		{"a sight that is not known leads to a look", entry(with(fired(time.Second, 1, ""))), ready(), lifecycle.Sighting{Sight: 99},
+			lifecycle.Decision{Action: lifecycle.Look, Reason: lifecycle.Unknown, Run: 1}},
+
+		// Following.
+		{"a run that goes on is waited for", entry(with(confirmed(time.Minute, true))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
+		{"that it started is recorded", entry(with(confirmed(time.Minute, false))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Started = now }),
+			lifecycle.Decision{Action: lifecycle.Progress, Reason: lifecycle.Running, Run: 1}},
+		{"that it was made again is recorded", entry(with(confirmed(time.Minute, true))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.UID = "other" }),
+			lifecycle.Decision{Action: lifecycle.Progress, Reason: lifecycle.Running, Run: 1}},
+		{"a run that is done is judged", entry(with(confirmed(time.Minute, true))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Done = true }),
+			lifecycle.Decision{Action: lifecycle.Settle, Run: 1}},
+		{"also if its trigger is gone", entry(with(confirmed(time.Minute, true))), gone, ours(func(pr *lifecycle.PipelineRun) { pr.Done = true }),
+			lifecycle.Decision{Action: lifecycle.Settle, Run: 1}},
+		{"a confirmed run that the watch does not show is given time", entry(with(confirmed(time.Second, true))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, After: time.Second, Run: 1}},
+		{"then the API server is asked for it", entry(with(confirmed(2*time.Second, true))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
+		{"a confirmed run that is gone vanished", entry(with(confirmed(time.Second, true))), ready(), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Vanished, Run: 1}},
+		{"one whose name another took vanished too", entry(with(confirmed(time.Second, true))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }),
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Vanished, Run: 1}},
+		{"an unknown sight of it leads to a look", entry(with(confirmed(time.Second, true))), ready(), lifecycle.Sighting{Sight: 99},
+			lifecycle.Decision{Action: lifecycle.Look, Reason: lifecycle.Unknown, Run: 1}},
+
+		// Repetition.
+		{"a run that vanished is repeated for that cause", entry(with(ended(v1alpha1.OutcomeError, lifecycle.Vanished))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseVanished, Key: name}}},
+		{"a run whose name was taken is repeated for its own cause", entry(with(func() v1alpha1.RunStatus {
+			r := ended(v1alpha1.OutcomeError, lifecycle.RunNameTaken)
+			r.Cause = push
+			return r
+		}())), ready(), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+		{"but not for ever", entry(taken(), taken(), taken(), taken(), taken()), ready(), nobody, lifecycle.Decision{Action: lifecycle.Rest, Reason: lifecycle.RunNameTaken}},
+		{"a run that failed and was not to be repeated stays so", entry(with(ended(v1alpha1.OutcomeError, lifecycle.RunFailed))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Rest, Reason: lifecycle.RunFailed}},
+		{"a run that is to be repeated is given time", entry(with(failedRun(time.Second)), scheduled), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.RetryScheduled, After: firstRepeat - time.Second, Cause: retry, Hold: true}},
+		{"then it is repeated", entry(with(failedRun(firstRepeat)), scheduled), ready(), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: retry}},
+		{"unless the trigger is not ready", entry(with(failedRun(time.Minute)), scheduled), unready, nobody,
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Cause: retry, Hold: true}},
+		{"it is given up with its trigger", entry(with(failedRun(time.Second)), scheduled), gone, nobody, lifecycle.Decision{Action: lifecycle.GiveUp, Reason: lifecycle.RunFailed, Run: 1}},
+		{"it is given up if the trigger wants no retries any more", entry(with(failedRun(time.Second)), scheduled), trigger(func(t *lifecycle.Trigger) { t.Retries = 0 }), nobody,
+			lifecycle.Decision{Action: lifecycle.GiveUp, Reason: lifecycle.RunFailed, Run: 1}},
+		{"a repetition that an earlier process fired is recorded all the same", entry(with(failedRun(time.Minute)), scheduled), gone, ours(),
+			lifecycle.Decision{Action: lifecycle.Start, Cause: retry}},
+		{"a new push does not wait for it", entry(with(failedRun(time.Second)), scheduled, tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v2@2026-01-02T03:04:05Z"}}},
+		{"nor does what somebody asks for", entry(with(failedRun(time.Second)), scheduled, requests("a")), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "a"}}},
+		{"a manual request starts a run", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Hour), requests("a", "b"),
+			func(e *v1alpha1.ImageVerification) { e.Status.HandledRequests = []string{"a"} }), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "b"}}},
+		{"a manual request that has its run does not", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Hour), requests("a"),
+			func(e *v1alpha1.ImageVerification) { e.Status.HandledRequests = []string{"a"} }), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Rest, Reason: lifecycle.Passed}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := test.entry.DeepCopy()
+			got := lifecycle.Next(test.entry, test.trigger, test.seen, now)
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
+			}
+			if again := lifecycle.Next(test.entry, test.trigger, test.seen, now); again != got {
+				t.Errorf("decided differently the second time: %+v", again)
+			}
+			if diff := cmp.Diff(before, test.entry); diff != "" {
+				t.Errorf("deciding changed the entry:\n%s", diff)
+			}
+		})
+	}
+}
+
+func taken() func(*v1alpha1.ImageVerification) {
+	return with(ended(v1alpha1.OutcomeError, lifecycle.RunNameTaken))
+}
+
+// Property: requests to a sink that does not answer grow apart up to half a
+// minute, and those of many runs do not fall together.
+func TestRequestsGrowApart(t *testing.T) {
+	last := time.Duration(0)
+	for attempts := int32(1); attempts < 20; attempts++ {
+		var after time.Duration
+		for after = 0; ; after += 10 * time.Millisecond {
+			d := lifecycle.Next(entry(with(fired(after, attempts, lifecycle.SinkRefused))), ready(), absent, now)
+			if d.Action == lifecycle.Fire {
+				break
+			}
+			if after > time.Minute {
+				t.Fatalf("no request after a minute, at attempt %d", attempts)
+			}
+		}
+		if after < last/2 || after > 38*time.Second {
+			t.Errorf("attempt %d is followed after %v, the one before after %v", attempts, after, last)
+		}
+		last = after
+	}
+	if last < 30*time.Second {
+		t.Errorf("the last requests are %v apart, want at least 30 s", last)
+	}
+}
+
+func TestTriggerOf(t *testing.T) {
+	const listenerLog = "kubectl logs -n demo deploy/el-scan"
+	made := func(change func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
+		tr := &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Generation: 2}}
+		tr.Spec.Sink.Ref = &v1alpha1.SinkRef{Name: "scan"}
+		tr.Status.ObservedGeneration = 2
+		tr.MarkFilterValid(now)
+		tr.MarkSinkResolved("http://sink", now)
+		tr.MarkTemplateAccepted(now)
+		tr.MarkAuthorized("", now)
+		change(tr)
+		return tr
+	}
+	for _, test := range []struct {
+		name    string
+		trigger *v1alpha1.ImageTrigger
+		want    lifecycle.Trigger
+	}{
+		{"no trigger is gone", nil, lifecycle.Trigger{Gone: true}},
+		{"a ready one, with the default freshness", made(func(*v1alpha1.ImageTrigger) {}),
+			lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+		{"a freshness of 0", made(func(tr *v1alpha1.ImageTrigger) {
+			tr.Spec.Freshness = &metav1.Duration{}
+		}), lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+		{"one whose sink cannot be looked into is ready and not confirmable", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateUnknown("NotCheckable", "", now) }),
+			lifecycle.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+		{"one whose template is refused", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateRefused("NameNotRun", "cure", now) }),
+			lifecycle.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+		{"one that was changed since it was checked", made(func(tr *v1alpha1.ImageTrigger) { tr.Generation = 3 }),
+			lifecycle.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+		{"one that was never checked, and whose sink is a URI", &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: v1alpha1.ImageTriggerSpec{Sink: v1alpha1.Sink{URI: "http://x"}}},
+			lifecycle.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: "the log of http://x"}},
+		{"one that gives superseded pushes up, without retries, at a sink that has doubts", made(func(tr *v1alpha1.ImageTrigger) {
+			tr.Spec.Superseded, tr.Spec.Retries = v1alpha1.SupersededSkip, new(int32)
+			tr.Spec.Sink.Ref = &v1alpha1.SinkRef{Kind: "Broker", Name: "b"}
+			tr.MarkSinkDoubted("http://sink", "SinkNotReady", "it says so", now)
+		}), lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, SkipSuperseded: true, StartTimeout: 5 * time.Minute, SinkLog: `the log of Broker "b"`, SinkDoubt: "it says so"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, lifecycle.TriggerOf(test.trigger)); diff != "" {
+				t.Errorf("trigger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFactsRetryGrowsWithTheTrouble(t *testing.T) {
+	e := entry()
+	if got := lifecycle.FactsRetry(e, now); got != 100*time.Millisecond {
+		t.Errorf("the first retry is after %v, want 100ms", got)
+	}
+	lifecycle.Hold(&e.Status, lifecycle.FactsUnreadable, "no answer", now.Add(-10*time.Second))
+	if got := lifecycle.FactsRetry(e, now); got != 5*time.Second {
+		t.Errorf("after 10 s of trouble the next is after %v, want 5s", got)
+	}
+	if got := lifecycle.FactsRetry(e, now.Add(time.Hour)); got != 30*time.Second {
+		t.Errorf("after an hour of trouble the next is after %v, want 30s", got)
+	}
+}
+
+func TestMessagesOfAForeignRunAreBounded(t *testing.T) {
+	e := entry(with(fired(time.Second, 1, "")))
+	d := lifecycle.Next(e, ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = strings.Repeat("x", 200<<10) }), now)
+	lifecycle.Abort(&e.Status, d.Reason, d.Message, now)
+	if got := len(e.Status.Message); got > 1024 {
+		t.Errorf("the message has %d bytes", got)
+	}
+}

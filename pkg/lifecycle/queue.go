@@ -1,0 +1,140 @@
+package lifecycle
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// Head is the newest push of a tag that the ledger shows for a trigger and
+// repository. The zero value is "none is known".
+type Head struct {
+	// Digest is what the tag was pushed to.
+	Digest   string
+	PushedAt time.Time
+	// Sequence orders pushes where the repository shows no times.
+	Sequence int64
+}
+
+// after reports whether the head was certainly pushed after p. Two pushes of one
+// second are in no order.
+func (h Head) after(p v1alpha1.PushRecord) bool {
+	if h.Sequence != 0 || p.Sequence != 0 {
+		return h.Sequence > p.Sequence
+	}
+	return h.PushedAt.After(p.PushedAt.Time)
+}
+
+// Heads returns the head of each tag of an entry, in the order of its tags.
+func Heads(e *v1alpha1.ImageVerification, head func(tag string) Head) []Head {
+	all := e.Tags()
+	heads := make([]Head, len(all))
+	for i := range all {
+		heads[i] = head(all[i].Tag)
+	}
+	return heads
+}
+
+// Supersede decides whether the undecided pushes of an entry are given up for
+// newer ones: if the trigger says so, and every tag of the entry was pushed to
+// another digest since. A tag that still shows the digest, decided or not, keeps
+// all of them. What may have been fired is looked for first, and then goes on.
+func Supersede(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, heads []Head) (Decision, bool) {
+	if !t.SkipSuperseded || seen.Sight == Found || e.Status.CurrentRun() != nil || Undecided(e) == nil {
+		return Decision{}, false
+	}
+	tags := e.Tags()
+	if len(heads) != len(tags) {
+		return Decision{}, false // a bug; a run too many is better than one too few
+	}
+	var by []string
+	for i := range tags {
+		if !heads[i].after(tags[i].PushRecord) || heads[i].Digest == e.Spec.Digest {
+			return Decision{}, false
+		}
+		if tags[i].Run == 0 {
+			by = append(by, fmt.Sprintf("%q, now %s", tags[i].Tag, heads[i].Digest))
+		}
+	}
+	if seen.Sight == NotLooked {
+		return Decision{Action: Look}, true
+	}
+	return Decision{Action: Skip, Reason: Superseded, Cause: PushCause(Undecided(e).PushRecord), Message: fmt.Sprintf(
+		"pushed again before its run: tag %s; superseded: Verify would run it all the same", strings.Join(by, ", tag "))}, true
+}
+
+// Rank orders what waits for a run of one trigger. The zero value goes first.
+type Rank struct {
+	// Class is 0 for a push, 1 for what somebody asked for, 2 for a retry.
+	Class int
+	// At is when it was pushed, or came to wait.
+	At time.Time
+	// Overtaken is true if a newer push of its tag goes before it.
+	Overtaken bool
+}
+
+// Compare returns a negative number if r goes before other.
+func (r Rank) Compare(other Rank) int {
+	switch {
+	case r.Class != other.Class:
+		return r.Class - other.Class
+	case !r.At.Equal(other.At):
+		return r.At.Compare(other.At)
+	case r.Overtaken != other.Overtaken && r.Overtaken:
+		return 1
+	case r.Overtaken != other.Overtaken:
+		return -1
+	default:
+		return 0
+	}
+}
+
+// RankOf ranks an entry that waits for a run of a cause. A push whose tags were
+// all pushed again goes right after the first of those pushes: what the tags
+// show now is verified first, nothing else waits for it, and each is verified.
+func RankOf(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, heads []Head) Rank {
+	switch cause.Type {
+	case v1alpha1.CausePush:
+		return rankPush(e, heads)
+	case v1alpha1.CauseVanished, v1alpha1.CauseRecreated:
+		return Rank{At: e.Spec.FirstPush.PushedAt.Time}
+	case v1alpha1.CauseManual:
+		return Rank{Class: 1, At: e.Spec.FirstPush.PushedAt.Time}
+	case v1alpha1.CauseRetry:
+		if last := e.Status.LatestRun(); last != nil {
+			return Rank{Class: 2, At: due(last, retried(&e.Status))}
+		}
+		return Rank{Class: 2}
+	default:
+		return Rank{Class: 3} // a cause that is not known: a bug
+	}
+}
+
+func rankPush(e *v1alpha1.ImageVerification, heads []Head) Rank {
+	rank := Rank{At: e.Spec.FirstPush.PushedAt.Time}
+	if push := Undecided(e); push != nil {
+		rank.At = push.PushedAt.Time
+	}
+	tags := e.Tags()
+	if len(heads) != len(tags) {
+		return rank
+	}
+	var after time.Time
+	for i := range tags {
+		if tags[i].Run != 0 {
+			continue
+		}
+		if !heads[i].after(tags[i].PushRecord) || heads[i].Digest == e.Spec.Digest {
+			return rank
+		}
+		if after.IsZero() || heads[i].PushedAt.Before(after) {
+			after = heads[i].PushedAt
+		}
+	}
+	if after.IsZero() {
+		return rank
+	}
+	return Rank{At: after, Overtaken: true}
+}

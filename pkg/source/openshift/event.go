@@ -1,0 +1,279 @@
+package openshift
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"knative.dev/eventing/pkg/apis/sources"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+// APIVersion is the only version of OpenShift's image API.
+const APIVersion = "image.openshift.io/v1"
+
+// Verb says what happened to the object.
+type Verb string
+
+// The verbs. The zero value is invalid.
+const (
+	Add    Verb = "add"
+	Update Verb = "update"
+	Delete Verb = "delete"
+)
+
+// Kind is the kind of the object.
+type Kind string
+
+// The kinds that are decoded. The zero value is invalid.
+const (
+	ImageStream Kind = "ImageStream"
+	Image       Kind = "Image"
+)
+
+// Mode says how much of the object the event carries.
+type Mode string
+
+// The modes. The zero value is invalid.
+const (
+	Resource  Mode = "Resource"  // the whole object
+	Reference Mode = "Reference" // kind, namespace and name only
+)
+
+// IgnoreReason says why an event tells nothing.
+type IgnoreReason string
+
+// The reasons an event is ignored.
+const (
+	UnknownType IgnoreReason = "UnknownType" // not an ApiServerSource's event
+	UnknownKind IgnoreReason = "UnknownKind" // neither an ImageStream nor an Image
+)
+
+// Object names the object that an event is about, as the event claims.
+type Object struct {
+	Kind Kind
+	// Namespace is empty for an Image.
+	Namespace string
+	Name      string
+}
+
+// Observation is what an event tells.
+type Observation struct {
+	// Ignored is empty for an event that tells something; else the rest of the
+	// Observation is empty.
+	Ignored IgnoreReason
+	Verb    Verb
+	Mode    Mode
+	Object  Object
+	// Labels are an ImageStream's, in Resource mode.
+	Labels map[string]string
+	// Stream is what an ImageStream shows, in Resource mode; for a deleted one
+	// its last state. It is nil otherwise.
+	Stream *push.Stream
+}
+
+// DecodeError is permanent: the same event can never be decoded.
+type DecodeError struct {
+	Reason DecodeReason
+	Err    error
+}
+
+// DecodeReason says why an event was refused.
+type DecodeReason string
+
+// The reasons an event is refused.
+const (
+	Malformed   DecodeReason = "Malformed"   // the body or an attribute cannot be read
+	Incomplete  DecodeReason = "Incomplete"  // the object has no name, namespace or UID
+	Contradicts DecodeReason = "Contradicts" // attributes and body name different objects
+)
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("decoding an ApiServerSource event: %s: %v", e.Reason, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Decode reads an event.
+func Decode(e *cloudevents.Event) (Observation, error) {
+	mode, verb, ok := parseType(e.Type())
+	if !ok {
+		return Observation{Ignored: UnknownType}, nil
+	}
+	claimed, err := parseAttributes(e)
+	if err != nil {
+		return Observation{}, err
+	}
+	// The adapter sets the kind on every event; with it an event of another kind
+	// costs no look at its body.
+	if claimed.kind != "" && !known(claimed.apiVersion, claimed.kind) {
+		return Observation{Ignored: UnknownKind}, nil
+	}
+	data := e.Data()
+	if len(data) == 0 {
+		return Observation{}, &DecodeError{Malformed, errors.New("the event has no data")}
+	}
+	if mode == Reference {
+		return decodeReference(verb, claimed, data)
+	}
+	return decodeResource(verb, claimed, data)
+}
+
+// DecodeObject reads a whole object that did not come in an event: one that was
+// written to a file, or that a watch showed.
+func DecodeObject(verb Verb, data []byte) (Observation, error) {
+	return decodeResource(verb, attributes{}, data)
+}
+
+func decodeReference(verb Verb, claimed attributes, data []byte) (Observation, error) {
+	var r reference
+	if err := r.decode(data); err != nil {
+		return Observation{}, &DecodeError{Malformed, err}
+	}
+	return newObservation(verb, Reference, claimed, attributes(r))
+}
+
+func decodeResource(verb Verb, claimed attributes, data []byte) (Observation, error) {
+	var o object
+	if err := o.decode(data); err != nil {
+		return Observation{}, &DecodeError{Malformed, err}
+	}
+	obs, err := newObservation(verb, Resource, claimed, attributes{o.apiVersion, o.kind, o.namespace, o.name})
+	if err != nil || obs.Ignored != "" || obs.Object.Kind != ImageStream {
+		return obs, err
+	}
+	if o.uid == "" {
+		return Observation{}, &DecodeError{Incomplete, errors.New("the ImageStream has no metadata.uid")}
+	}
+	stream := o.stream()
+	obs.Labels, obs.Stream = o.labels, &stream
+	return obs, nil
+}
+
+// newObservation checks what the body names against what the attributes claim.
+func newObservation(verb Verb, mode Mode, claimed, body attributes) (Observation, error) {
+	if err := claimed.agree("event", body, "body"); err != nil {
+		return Observation{}, &DecodeError{Contradicts, err}
+	}
+	if body.kind == "" || body.apiVersion == "" {
+		return Observation{}, &DecodeError{Incomplete, errors.New("the object has no kind or no apiVersion")}
+	}
+	if !known(body.apiVersion, body.kind) {
+		return Observation{Ignored: UnknownKind}, nil
+	}
+	o := Object{Kind: Kind(body.kind), Namespace: body.namespace, Name: body.name}
+	if o.Name == "" {
+		return Observation{}, &DecodeError{Incomplete, errors.New("the object has no name")}
+	}
+	if o.Kind == ImageStream && o.Namespace == "" {
+		return Observation{}, &DecodeError{Incomplete, errors.New("the ImageStream has no namespace")}
+	}
+	return Observation{Verb: verb, Mode: mode, Object: o}, nil
+}
+
+func known(apiVersion, kind string) bool {
+	return (apiVersion == "" || apiVersion == APIVersion) && (kind == string(ImageStream) || kind == string(Image))
+}
+
+func parseType(t string) (Mode, Verb, bool) {
+	switch t {
+	case sources.ApiServerSourceAddEventType:
+		return Resource, Add, true
+	case sources.ApiServerSourceUpdateEventType:
+		return Resource, Update, true
+	case sources.ApiServerSourceDeleteEventType:
+		return Resource, Delete, true
+	case sources.ApiServerSourceAddRefEventType:
+		return Reference, Add, true
+	case sources.ApiServerSourceUpdateRefEventType:
+		return Reference, Update, true
+	case sources.ApiServerSourceDeleteRefEventType:
+		return Reference, Delete, true
+	default:
+		return "", "", false
+	}
+}
+
+// attributes name an object, in the event's attributes or in its body.
+type attributes struct{ apiVersion, kind, namespace, name string }
+
+// agree returns an error naming the first field that a gives and b has otherwise.
+func (a attributes) agree(nameA string, b attributes, nameB string) error {
+	for _, f := range []struct{ name, a, b string }{
+		{"apiversion", a.apiVersion, b.apiVersion},
+		{"kind", a.kind, b.kind},
+		{"namespace", a.namespace, b.namespace},
+		{"name", a.name, b.name},
+	} {
+		if f.a != "" && f.a != f.b {
+			return fmt.Errorf("the %s says %s %q, the %s %q", nameA, f.name, image.Cut(f.a, 80), nameB, image.Cut(f.b, 80))
+		}
+	}
+	return nil
+}
+
+// parseAttributes reads the extensions and the subject, which must agree.
+func parseAttributes(e *cloudevents.Event) (attributes, error) {
+	ext := e.Extensions()
+	a := attributes{
+		apiVersion: extension(ext, "apiversion"),
+		kind:       extension(ext, "kind"),
+		namespace:  extension(ext, "namespace"),
+		name:       extension(ext, "name"),
+	}
+	subject, err := parseSubject(e.Subject())
+	if err != nil {
+		return attributes{}, &DecodeError{Malformed, err}
+	}
+	if subject.name == "" {
+		return a, nil
+	}
+	a = attributes{
+		apiVersion: cmp.Or(a.apiVersion, subject.apiVersion),
+		kind:       cmp.Or(a.kind, subject.kind),
+		namespace:  cmp.Or(a.namespace, subject.namespace),
+		name:       cmp.Or(a.name, subject.name),
+	}
+	if err := subject.agree("subject", a, "extension"); err != nil {
+		return attributes{}, &DecodeError{Contradicts, err}
+	}
+	return a, nil
+}
+
+// parseSubject reads /apis/<group>/<version>[/namespaces/<ns>]/<plural>/<name>.
+// A subject of another form, as a Broker's filter may make, tells nothing; one
+// that begins like this and then does not hold is refused.
+func parseSubject(s string) (attributes, error) {
+	rest, ok := strings.CutPrefix(s, "/apis/"+APIVersion+"/")
+	if !ok {
+		return attributes{}, nil
+	}
+	a := attributes{apiVersion: APIVersion}
+	parts := strings.Split(rest, "/")
+	if len(parts) == 4 && parts[0] == "namespaces" {
+		a.namespace, parts = parts[1], parts[2:]
+	}
+	if len(parts) != 2 || parts[1] == "" {
+		return attributes{}, fmt.Errorf("the subject %q names no object", image.Cut(s, 200))
+	}
+	switch parts[0] {
+	case "imagestreams":
+		a.kind = string(ImageStream)
+	case "images":
+		a.kind = string(Image)
+	default:
+		return attributes{}, nil // another resource of the group
+	}
+	a.name = parts[1]
+	return a, nil
+}
+
+func extension(ext map[string]any, name string) string {
+	s, _ := ext[name].(string)
+	return s
+}

@@ -1,0 +1,206 @@
+package openshift
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// The bounds of v1alpha1.ImageFacts.
+const (
+	maxPlatforms = 32
+	maxBase      = 512
+)
+
+// factsSource says in ImageFacts that an Image object was read.
+const factsSource = "Image"
+
+// baseName is the label that names an image's base.
+const baseName = "org.opencontainers.image.base.name"
+
+// metadata is what is read of an Image's dockerImageMetadata.
+type metadata struct {
+	Architecture string
+	Created      string
+	Size         int64
+	Config       struct {
+		Cmd        []string
+		Entrypoint []string
+		Labels     map[string]string
+	}
+}
+
+// config is what is read of an Image's dockerImageConfig, which is not always
+// there, and knows what dockerImageMetadata has no field for.
+type config struct {
+	OS      string `json:"os"`
+	Variant string `json:"variant"`
+}
+
+// Children gives the Image objects of an index's children, by digest. A child
+// that was not read is not in it; nil is no children.
+type Children map[string]*imagev1.Image
+
+// Runs reports whether an Image shows an image that runs: its configuration declares
+// an architecture or a command, or it is an index with a child for a platform. Anybody
+// may write the object before the digest is pushed, so that this may only spare a look:
+// what it shows is run, and of what it does not show it tells nothing.
+func Runs(img *imagev1.Image) bool {
+	if isIndex(img) {
+		for _, m := range img.DockerImageManifests {
+			if p := (&image.Platform{OS: m.OS, Architecture: m.Architecture}); p.IsPlaced() && !p.NoHost() {
+				return true
+			}
+		}
+		return false
+	}
+	m, err := parseMetadata(img)
+	return err == nil && declares(m)
+}
+
+// declares reports whether a configuration is one that somebody wrote for running.
+func declares(m metadata) bool {
+	p := image.Platform{Architecture: m.Architecture}
+	return (m.Architecture != "" && !p.NoHost()) || len(m.Config.Cmd) > 0 || len(m.Config.Entrypoint) > 0
+}
+
+// Facts returns what an Image says of its digest. Of the labels only those that
+// labelNames lists are carried.
+func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
+	if isIndex(img) {
+		return indexFacts(img, children, labelNames)
+	}
+	m, err := parseMetadata(img)
+	if err != nil {
+		return v1alpha1.ImageFacts{}, err
+	}
+	f := v1alpha1.ImageFacts{
+		MediaType: img.DockerImageManifestMediaType,
+		Labels:    image.CarryLabels(m.Config.Labels, labelNames),
+		Layers:    clampCount(len(img.DockerImageLayers)),
+		Created:   parseTime(m.Created),
+		Base:      image.Cut(m.Config.Labels[baseName], maxBase),
+		Source:    factsSource,
+	}
+	for _, l := range img.DockerImageLayers {
+		f.Size = image.AddSize(f.Size, l.LayerSize)
+	}
+	if p := platform(img, m); p != "" {
+		f.Platforms = []string{p}
+	}
+	return f, nil
+}
+
+// indexFacts adds up the children that were read, but for those that no host can run,
+// such as BuildKit's attestations. The index itself has neither labels nor a time of its
+// own: its dockerImageMetadata's is the push's.
+func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
+	f := v1alpha1.ImageFacts{MediaType: img.DockerImageManifestMediaType, Source: factsSource}
+	for _, m := range img.DockerImageManifests {
+		if (&image.Platform{OS: m.OS, Architecture: m.Architecture}).NoHost() {
+			continue
+		}
+		if p := joinPlatform(m.OS, m.Architecture, m.Variant); p != "" && len(f.Platforms) < maxPlatforms {
+			f.Platforms = append(f.Platforms, p)
+		}
+		child, ok := children[m.Digest]
+		if !ok || isIndex(child) {
+			continue
+		}
+		c, err := Facts(child, nil, labelNames)
+		if err != nil {
+			return v1alpha1.ImageFacts{}, err
+		}
+		f.Layers += c.Layers
+		f.Size = image.AddSize(f.Size, c.Size)
+		if f.Labels == nil {
+			f.Labels = c.Labels // the first child that has them, in the index's order
+		}
+		if f.Base == "" {
+			f.Base = c.Base
+		}
+		if c.Created != nil && (f.Created == nil || f.Created.Before(c.Created)) {
+			f.Created = c.Created
+		}
+	}
+	return f, nil
+}
+
+// ChildDigests returns the digests of an index's children, each once and in
+// order; nil for a single image. What is no digest is left out.
+func ChildDigests(img *imagev1.Image) []image.Digest {
+	seen := map[image.Digest]bool{}
+	var digests []image.Digest
+	for _, m := range img.DockerImageManifests {
+		d, err := image.ParseDigest(m.Digest)
+		if err != nil || seen[d] {
+			continue
+		}
+		seen[d] = true
+		digests = append(digests, d)
+	}
+	return digests
+}
+
+func isIndex(img *imagev1.Image) bool {
+	switch img.DockerImageManifestMediaType {
+	case "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json":
+		return true
+	default:
+		return len(img.DockerImageManifests) > 0
+	}
+}
+
+func parseMetadata(img *imagev1.Image) (metadata, error) {
+	var m metadata
+	raw := img.DockerImageMetadata.Raw
+	if len(raw) == 0 && img.DockerImageMetadata.Object != nil {
+		var err error
+		if raw, err = json.Marshal(img.DockerImageMetadata.Object); err != nil {
+			return m, &DecodeError{Malformed, err}
+		}
+	}
+	if len(raw) == 0 {
+		return m, nil
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return m, &DecodeError{Malformed, err}
+	}
+	return m, nil
+}
+
+// platform of a single image. Where the Image does not carry the configuration
+// only the architecture is known; what runs on OpenShift is linux.
+func platform(img *imagev1.Image, m metadata) string {
+	c := config{OS: "linux"}
+	if img.DockerImageConfig != "" {
+		if err := json.Unmarshal([]byte(img.DockerImageConfig), &c); err != nil {
+			c = config{OS: "linux"}
+		}
+	}
+	return joinPlatform(c.OS, m.Architecture, c.Variant)
+}
+
+func joinPlatform(os, architecture, variant string) string {
+	if os == "" || architecture == "" || (&image.Platform{OS: os, Architecture: architecture}).NoHost() {
+		return ""
+	}
+	return image.Cut(strings.TrimSuffix(os+"/"+architecture+"/"+variant, "/"), 128)
+}
+
+func parseTime(s string) *metav1.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.UTC().Truncate(time.Second)}
+}
+
+// clampCount is for a count that came from outside.
+func clampCount(n int) int32 { return int32(min(n, 1<<20)) } //nolint:gosec // bounded in the same expression

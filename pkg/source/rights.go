@@ -1,0 +1,99 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// maxRights bounds how many answers are kept.
+const maxRights = 4096
+
+// Rights asks the API server what accounts may do. Only a yes is remembered, and only
+// for the time that New was given: whoever is granted a right has it at once, and
+// whoever loses one keeps it no longer than that. It is safe for concurrent use.
+type Rights struct {
+	client client.Client
+	trust  time.Duration
+	now    func() time.Time
+
+	mu      sync.Mutex
+	granted map[right]time.Time // when the question was asked
+}
+
+type right struct {
+	account Account
+	access  authorizationv1.ResourceAttributes
+}
+
+// NewRights returns Rights that believe a yes for trust; 0 asks each time.
+func NewRights(c client.Client, trust time.Duration, now func() time.Time) *Rights {
+	return &Rights{client: c, trust: trust, now: now, granted: map[right]time.Time{}}
+}
+
+// Allowed reports whether an account has the access. Selectors of fields and labels
+// are not supported. An error means that it is not known.
+func (r *Rights) Allowed(ctx context.Context, account Account, access authorizationv1.ResourceAttributes) (bool, error) {
+	access.FieldSelector, access.LabelSelector = nil, nil
+	asked, q := r.now(), right{account, access}
+	if r.has(q, asked) {
+		return true, nil
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: account.User(), Groups: account.Groups(), ResourceAttributes: &access,
+	}}
+	if err := r.client.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s: %w", account.Name, account.Namespace, describe(access), err)
+	}
+	if e := review.Status.EvaluationError; e != "" && !review.Status.Allowed && !review.Status.Denied {
+		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s: the API server could not tell: %s", account.Name, account.Namespace, describe(access), e)
+	}
+	allowed := review.Status.Allowed && !review.Status.Denied
+	if allowed {
+		r.keep(q, asked)
+	}
+	return allowed, nil
+}
+
+func describe(a authorizationv1.ResourceAttributes) string {
+	resource := a.Resource
+	if a.Subresource != "" {
+		resource += "/" + a.Subresource
+	}
+	if a.Group != "" {
+		resource += "." + a.Group
+	}
+	words := []string{a.Verb, resource}
+	if a.Name != "" {
+		words = append(words, fmt.Sprintf("%q", a.Name))
+	}
+	if a.Namespace != "" {
+		words = append(words, fmt.Sprintf("in namespace %q", a.Namespace))
+	}
+	return strings.Join(words, " ")
+}
+
+func (r *Rights) has(q right, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	asked, ok := r.granted[q]
+	// A clock that was set back must not make an answer last.
+	return ok && !now.Before(asked) && now.Sub(asked) < r.trust
+}
+
+func (r *Rights) keep(q right, asked time.Time) {
+	if r.trust <= 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.granted) >= maxRights {
+		clear(r.granted) // costs one question for each
+	}
+	r.granted[q] = asked
+}

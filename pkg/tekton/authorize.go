@@ -1,0 +1,64 @@
+package tekton
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/source"
+)
+
+// MayCreateRuns asks the API server whether the account may create PipelineRuns
+// in the namespace.
+func (c *Checker) MayCreateRuns(ctx context.Context, account source.Account, namespace string) (bool, error) {
+	return c.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
+		Namespace: namespace, Verb: "create", Group: "tekton.dev", Resource: "pipelineruns",
+	})
+}
+
+// MayGetImageStream asks the API server whether the account may get an
+// ImageStream: one of that name, or all if name is empty, of one namespace, or of
+// all if namespace is empty.
+func (c *Checker) MayGetImageStream(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
+	return c.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
+		Namespace: namespace, Name: name, Verb: "get", Group: "image.openshift.io", Resource: "imagestreams",
+	})
+}
+
+// HasServiceAccount reports whether the account exists. Where Revet may not look,
+// which is so by default, it is taken to exist: what it may do is asked anyway.
+func (c *Checker) HasServiceAccount(ctx context.Context, account source.Account) (bool, error) {
+	// Only whether it exists is asked, so that nothing of it is read.
+	object := &metav1.PartialObjectMetadata{}
+	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
+	err := c.client.Get(ctx, types.NamespacedName{Namespace: account.Namespace, Name: account.Name}, object)
+	switch {
+	case err == nil || apierrors.IsForbidden(err):
+		return true, nil
+	case apierrors.IsNotFound(err):
+		return false, nil
+	default:
+		return false, fmt.Errorf("reading service account %q: %w", account.Name, err)
+	}
+}
+
+// RuntimeClassSince returns when the RuntimeClass of that name was made, and false if
+// there is none.
+func (c *Checker) RuntimeClassSince(ctx context.Context, name string) (time.Time, bool, error) {
+	var class nodev1.RuntimeClass
+	err := c.client.Get(ctx, types.NamespacedName{Name: name}, &class)
+	if apierrors.IsNotFound(err) {
+		return time.Time{}, false, nil
+	}
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("reading RuntimeClass %q: %w", name, err)
+	}
+	return class.CreationTimestamp.Time, true, nil
+}

@@ -1,0 +1,133 @@
+package tekton
+
+import (
+	"context"
+	"fmt"
+
+	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// candidate is a trigger that the listener runs for a request.
+type candidate struct {
+	// name tells the user which one it is.
+	name        string
+	trigger     triggersv1beta1.Trigger
+	intercepted bool
+}
+
+// gatherer collects a listener's triggers as its sink does.
+type gatherer struct {
+	client   client.Reader
+	listener *triggersv1beta1.EventListener
+
+	candidates []candidate
+	findings   []Finding
+	// notCheckable says why the listener cannot be looked into, if it cannot.
+	notCheckable string
+}
+
+func (g *gatherer) gather(ctx context.Context) error {
+	spec := &g.listener.Spec
+	for i := range spec.Triggers {
+		if err := g.listed(ctx, i, &spec.Triggers[i]); err != nil {
+			return err
+		}
+	}
+	if err := g.selected(ctx, "spec", spec.NamespaceSelector, spec.LabelSelector, false); err != nil {
+		return err
+	}
+	for i := range spec.TriggerGroups {
+		group := &spec.TriggerGroups[i]
+		field := fmt.Sprintf("spec.triggerGroups[%d].triggerSelector", i)
+		if err := g.selected(ctx, field, group.TriggerSelector.NamespaceSelector, group.TriggerSelector.LabelSelector, len(group.Interceptors) > 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listed adds a trigger that the listener itself holds or names.
+func (g *gatherer) listed(ctx context.Context, i int, t *triggersv1beta1.EventListenerTrigger) error {
+	field := fmt.Sprintf("spec.triggers[%d] of EventListener %q", i, g.listener.Name)
+	switch {
+	case t.Template != nil:
+		g.candidates = append(g.candidates, candidate{
+			name:        field,
+			intercepted: len(t.Interceptors) > 0,
+			trigger: triggersv1beta1.Trigger{
+				ObjectMeta: metav1.ObjectMeta{Namespace: g.listener.Namespace, Name: t.Name},
+				Spec: triggersv1beta1.TriggerSpec{
+					ServiceAccountName: t.ServiceAccountName,
+					Bindings:           t.Bindings,
+					Template:           *t.Template,
+					Interceptors:       t.Interceptors,
+				},
+			},
+		})
+		return nil
+	case t.TriggerRef != "":
+		var named triggersv1beta1.Trigger
+		err := g.client.Get(ctx, types.NamespacedName{Namespace: g.listener.Namespace, Name: t.TriggerRef}, &named)
+		if apierrors.IsNotFound(err) {
+			// The listener logs it and goes on with the others.
+			g.findings = append(g.findings, Finding{Reason: TriggerNotFound, Refuses: len(g.listener.Spec.Triggers) == 1, Message: fmt.Sprintf(
+				"%s names Trigger %q, which is not in namespace %q; create it", field, t.TriggerRef, g.listener.Namespace)})
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading Trigger %q: %w", t.TriggerRef, err)
+		}
+		g.add(named, false)
+		return nil
+	default:
+		// The listener answers every request with 500.
+		g.findings = append(g.findings, Finding{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
+			"%s has neither a template nor a triggerRef, which makes the listener refuse every request; give it one", field)})
+		return nil
+	}
+}
+
+// selected adds the triggers that selectors choose. Runs that triggers of other
+// namespaces start are made there, where they are not looked for.
+func (g *gatherer) selected(ctx context.Context, field string, namespaces triggersv1beta1.NamespaceSelector, labels *metav1.LabelSelector, intercepted bool) error {
+	if len(namespaces.MatchNames) == 0 && labels == nil {
+		return nil
+	}
+	for _, n := range namespaces.MatchNames {
+		if n != g.listener.Namespace {
+			g.notCheckable = fmt.Sprintf(
+				"%s.namespaceSelector of EventListener %q selects triggers of namespace %q, which are not looked into; name only its own namespace, %q",
+				field, g.listener.Name, n, g.listener.Namespace)
+			return nil
+		}
+	}
+	selector, err := metav1.LabelSelectorAsSelector(labels)
+	if labels == nil {
+		selector, err = metav1.LabelSelectorAsSelector(&metav1.LabelSelector{})
+	}
+	if err != nil {
+		g.notCheckable = fmt.Sprintf("%s.labelSelector of EventListener %q cannot be read: %v", field, g.listener.Name, err)
+		return nil
+	}
+	var list triggersv1beta1.TriggerList
+	err = g.client.List(ctx, &list, client.InNamespace(g.listener.Namespace), client.MatchingLabelsSelector{Selector: selector})
+	if err != nil {
+		return fmt.Errorf("listing the Triggers of namespace %q: %w", g.listener.Namespace, err)
+	}
+	for i := range list.Items {
+		g.add(list.Items[i], intercepted)
+	}
+	return nil
+}
+
+func (g *gatherer) add(t triggersv1beta1.Trigger, intercepted bool) {
+	g.candidates = append(g.candidates, candidate{
+		name:        fmt.Sprintf("Trigger %q", t.Name),
+		intercepted: intercepted || len(t.Spec.Interceptors) > 0,
+		trigger:     t,
+	})
+}

@@ -1,0 +1,42 @@
+package tekton
+
+import (
+	"fmt"
+	"time"
+)
+
+// SenderOptions bounds what one request may cost.
+type SenderOptions struct {
+	// Timeout bounds one request, its answer included. It must end before the
+	// controller's lease does.
+	Timeout time.Duration
+	// DialTimeout bounds the connection's establishment, TLS included.
+	DialTimeout time.Duration
+	// IdleConnections is how many idle connections are kept to one sink.
+	IdleConnections int
+}
+
+func (o SenderOptions) validate() error {
+	switch {
+	case o.Timeout <= 0:
+		return fmt.Errorf("option Timeout is %v; it must be positive", o.Timeout)
+	case o.DialTimeout <= 0 || o.DialTimeout > o.Timeout:
+		return fmt.Errorf("option DialTimeout is %v; it must be positive and at most Timeout, %v", o.DialTimeout, o.Timeout)
+	case o.IdleConnections < 0:
+		return fmt.Errorf("option IdleConnections is %d; it must not be negative", o.IdleConnections)
+	}
+	return nil
+}
+
+const (
+	// maxReply is how much of an answer is read, so that the connection can be
+	// used again. A sink that says more loses its connection.
+	maxReply = 16 << 10
+	// maxReplyHeader bounds the answer's header.
+	maxReplyHeader = 64 << 10
+	// maxRetryAfter bounds what a sink may ask for.
+	maxRetryAfter = 5 * time.Minute
+	// idleTimeout is below what servers and load balancers close idle
+	// connections after, so that requests rarely meet a closing one.
+	idleTimeout = 30 * time.Second
+)

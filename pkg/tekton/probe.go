@@ -1,0 +1,154 @@
+package tekton
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
+	"github.com/tektoncd/triggers/pkg/template"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// prober evaluates triggers for sample requests. It uses the code by which the
+// listener itself resolves bindings and templates: a check that reads templates
+// in its own way would accept some that do otherwise.
+type prober struct {
+	client    client.Reader
+	namespace string
+	samples   []sample
+}
+
+// probe is what one trigger does with the samples.
+type probe struct {
+	name           string
+	serviceAccount string
+	intercepted    bool
+	// resolved: the parameters of at least one sample could be put in.
+	resolved bool
+	// startsRun: a PipelineRun or TaskRun is made of at least one sample.
+	startsRun bool
+	// right: the wanted PipelineRun is made of every sample.
+	right    bool
+	findings []Finding
+	// run is the PipelineRun that is made of the last sample, if there is one.
+	run *unstructured.Unstructured
+	// unknown says why nothing can be said, if so.
+	unknown string
+}
+
+// accepted reports whether the trigger makes exactly the wanted run.
+func (p probe) accepted() bool { return p.right && p.unknown == "" }
+
+// account is the service account that creates the run.
+func (p probe) account(listener *triggersv1beta1.EventListener) string {
+	for _, name := range []string{p.serviceAccount, listener.Spec.ServiceAccountName} {
+		if name != "" {
+			return name
+		}
+	}
+	return "default"
+}
+
+// add notes a finding once: samples mostly show the same.
+func (p *probe) add(f Finding) {
+	for _, have := range p.findings {
+		if have.Reason == f.Reason {
+			return
+		}
+	}
+	p.findings = append(p.findings, f)
+	p.right = p.right && !f.Refuses
+}
+
+func (p *probe) refuse(reason FindingReason, format string, args ...any) {
+	p.add(Finding{Reason: reason, Refuses: true, Message: p.name + " " + fmt.Sprintf(format, args...)})
+}
+
+func (b *prober) probe(ctx context.Context, c candidate) (probe, error) {
+	p := probe{name: c.name, serviceAccount: c.trigger.Spec.ServiceAccountName, intercepted: c.intercepted, right: true}
+	get := getter{ctx: ctx, client: b.client, namespace: b.namespace}
+	resolved, err := template.ResolveTrigger(c.trigger, get.binding, get.clusterBinding, get.template)
+	switch {
+	case get.err != nil:
+		return probe{}, get.err
+	case get.missing != "":
+		p.refuse(get.reason, "names %s, which does not exist; create it, or correct the name", get.missing)
+		return p, nil
+	case err != nil:
+		p.refuse(ParamUnresolved, "cannot be resolved: %v", err)
+		return p, nil
+	}
+	for i := range b.samples {
+		b.evaluate(&p, resolved, &b.samples[i])
+	}
+	return p, nil
+}
+
+// evaluate looks at what one sample makes of the trigger.
+func (b *prober) evaluate(p *probe, resolved template.ResolvedTrigger, s *sample) {
+	params, err := template.ResolveParams(resolved, s.body, s.header, map[string]any{}, template.NewTriggerContext("00000000-0000-4000-8000-000000000000"))
+	if err != nil {
+		if p.intercepted {
+			// An interceptor may add what is missing.
+			p.unknown = fmt.Sprintf("%s has interceptors and reads what a request itself does not have (%v)", p.name, err)
+			return
+		}
+		p.refuse(ParamUnresolved, "reads what %s does not have, so that the listener drops it after it answered 202 (%v); read another field, or give the parameter a default in the TriggerTemplate", s.name, err)
+		return
+	}
+	p.resolved = true
+	var made []unstructured.Unstructured
+	for i, raw := range template.ResolveResources(resolved.TriggerTemplate, params) {
+		var object unstructured.Unstructured
+		if err := json.Unmarshal(raw, &object.Object); err != nil || object.GetKind() == "" {
+			p.refuse(TemplateUnreadable, "makes no object of resourcetemplates[%d] for %s (%v); splice only texts into a template, as lists, objects and numbers of a request break its JSON", i, s.name, err)
+			return
+		}
+		made = append(made, object)
+	}
+	judge(p, resolved.TriggerTemplate, made, s, b.namespace)
+}
+
+// getter answers the resolution's questions, and keeps apart what the user can
+// cure from what the API server could not answer.
+type getter struct {
+	ctx       context.Context //nolint:containedctx // the resolution's callbacks take none
+	client    client.Reader
+	namespace string
+
+	err     error
+	missing string
+	reason  FindingReason
+}
+
+func (g *getter) get(namespace, name, kind string, reason FindingReason, object client.Object) error {
+	err := g.client.Get(g.ctx, types.NamespacedName{Namespace: namespace, Name: name}, object)
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsNotFound(err):
+		g.missing, g.reason = fmt.Sprintf("%s %q", kind, name), reason
+	default:
+		g.err = fmt.Errorf("reading %s %q: %w", kind, name, err)
+	}
+	return err
+}
+
+func (g *getter) binding(name string) (*triggersv1beta1.TriggerBinding, error) {
+	var object triggersv1beta1.TriggerBinding
+	return &object, g.get(g.namespace, name, "TriggerBinding", BindingNotFound, &object)
+}
+
+func (g *getter) clusterBinding(name string) (*triggersv1beta1.ClusterTriggerBinding, error) {
+	var object triggersv1beta1.ClusterTriggerBinding
+	return &object, g.get("", name, "ClusterTriggerBinding", BindingNotFound, &object)
+}
+
+func (g *getter) template(name string) (*triggersv1beta1.TriggerTemplate, error) {
+	var object triggersv1beta1.TriggerTemplate
+	return &object, g.get(g.namespace, name, "TriggerTemplate", TemplateNotFound, &object)
+}

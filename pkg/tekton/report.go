@@ -1,0 +1,94 @@
+package tekton
+
+import "github.com/revet-dev/revet/pkg/source"
+
+// FindingReason says what is wrong with what a sink starts.
+type FindingReason string
+
+// The reasons of a finding. The zero value is invalid.
+const (
+	// NotCheckable: the sink, or a part of it, cannot be looked into.
+	NotCheckable FindingReason = "NotCheckable"
+	// TriggerNotFound: the listener names a Trigger that is not there.
+	TriggerNotFound FindingReason = "TriggerNotFound"
+	// BindingNotFound: a trigger names a binding that is not there.
+	BindingNotFound FindingReason = "BindingNotFound"
+	// TemplateNotFound: a trigger names a TriggerTemplate that is not there.
+	TemplateNotFound FindingReason = "TemplateNotFound"
+	// ParamUnresolved: a binding reads what a request does not have.
+	ParamUnresolved FindingReason = "ParamUnresolved"
+	// TemplateUnreadable: with the parameters put in, the template is no object.
+	TemplateUnreadable FindingReason = "TemplateUnreadable"
+	// NoTrigger: the listener has no trigger at all.
+	NoTrigger FindingReason = "NoTrigger"
+	// NoPipelineRun: no template makes a PipelineRun.
+	NoPipelineRun FindingReason = "NoPipelineRun"
+	// TaskRunNotSupported: a template makes a TaskRun instead of a PipelineRun.
+	TaskRunNotSupported FindingReason = "TaskRunNotSupported"
+	// GenerateName: the PipelineRun gets a new name for every request.
+	GenerateName FindingReason = "GenerateName"
+	// NameNotRun: the PipelineRun's name is not the run's.
+	NameNotRun FindingReason = "NameNotRun"
+	// LabelMissing: label revet.dev/run is not the run's name.
+	LabelMissing FindingReason = "LabelMissing"
+	// AnnotationMissing: an annotation that identifies the entry or the digest is missing.
+	AnnotationMissing FindingReason = "AnnotationMissing"
+	// OtherNamespace: the PipelineRun is made in another namespace.
+	OtherNamespace FindingReason = "OtherNamespace"
+	// ImageUnused: the PipelineRun gets neither the image's reference nor its digest.
+	ImageUnused FindingReason = "ImageUnused"
+	// NotLastTemplate: another resource comes after the PipelineRun.
+	NotLastTemplate FindingReason = "NotLastTemplate"
+	// EarlierTemplateBlocks: a resource before the PipelineRun has the same name every time.
+	EarlierTemplateBlocks FindingReason = "EarlierTemplateBlocks"
+	// RunsMoreThanOnce: one request starts several runs.
+	RunsMoreThanOnce FindingReason = "RunsMoreThanOnce"
+	// SandboxNotInTemplate: the PipelineRun's Pods do not get the requested class.
+	SandboxNotInTemplate FindingReason = "SandboxNotInTemplate"
+	// NodesNotInTemplate: they do not get the trigger's nodeSelector or toleration.
+	NodesNotInTemplate FindingReason = "NodesNotInTemplate"
+	// TimeoutNotInTemplate: the PipelineRun does not get the trigger's runTimeout.
+	TimeoutNotInTemplate FindingReason = "TimeoutNotInTemplate"
+	// ListenerNotReady: the listener has an address, and says that it is not
+	// ready. A warning: what it says may be old, and a request shows.
+	ListenerNotReady FindingReason = "ListenerNotReady"
+	// InterceptorsNotChecked: what interceptors let through cannot be known. A warning.
+	InterceptorsNotChecked FindingReason = "InterceptorsNotChecked"
+)
+
+// Finding is one thing that is wrong, or cannot be known.
+type Finding struct {
+	Reason FindingReason
+	// Message names the object, the cause and the cure.
+	Message string
+	// Refuses: the trigger must not be fired. Otherwise it is a warning.
+	Refuses bool
+}
+
+// Report is what Check found. The zero value is a sink that was not checked: it
+// is neither accepted nor confirmable.
+type Report struct {
+	// Checked is false for a sink that cannot be looked into; Findings then hold
+	// one NotCheckable that says why.
+	Checked  bool
+	Findings []Finding
+	// Runners are the accounts, namespace/name, that create the PipelineRun.
+	Runners []source.Account
+}
+
+// Refusal returns the first finding that refuses the sink, if there is one.
+func (r Report) Refusal() (Finding, bool) {
+	for _, f := range r.Findings {
+		if f.Refuses {
+			return f, true
+		}
+	}
+	return Finding{}, false
+}
+
+// Confirmable reports whether a request may be sent again: what the sink starts
+// was found to be named after the run, so that a second request starts nothing.
+func (r Report) Confirmable() bool {
+	_, refused := r.Refusal()
+	return r.Checked && !refused
+}

@@ -1,0 +1,175 @@
+package tekton
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// RequestType is the CloudEvent type of a request.
+const RequestType = "dev.revet.verification.requested.v1"
+
+// Request asks a sink for one run.
+type Request struct {
+	// Source is the path of the ImageTrigger that asks.
+	Source string
+	// Tag is the tag of the push that is the cause, or the newest one.
+	Tag  string
+	Data RequestData
+}
+
+// RequestData is the request's JSON. No field is ever left out but some of sandbox.
+type RequestData struct {
+	Run      string `json:"run"`
+	EntryUID string `json:"entryUID"`
+	// Cause is the type of the cause, CauseKey what tells it from others of its
+	// type. They are strings, not an object, because a binding that splices an
+	// object into a template makes JSON that cannot be read.
+	Cause    string          `json:"cause"`
+	CauseKey string          `json:"causeKey"`
+	Image    RequestImage    `json:"image"`
+	Source   string          `json:"source"`
+	Sandbox  RequestSandbox  `json:"sandbox"`
+	Previous RequestPrevious `json:"previous"`
+}
+
+// RequestImage is what is known of the image.
+type RequestImage struct {
+	// Reference is host/repository@digest: what to pull.
+	Reference string `json:"reference"`
+	// Repository is namespace/name of an ImageStream, or host/path.
+	Repository string            `json:"repository"`
+	Digest     string            `json:"digest"`
+	Tags       []string          `json:"tags"`
+	MediaType  string            `json:"mediaType"`
+	Platforms  []string          `json:"platforms"`
+	Labels     map[string]string `json:"labels"`
+	// Created is RFC 3339, or empty.
+	Created string `json:"created"`
+	Size    int64  `json:"size"`
+	Base    string `json:"base"`
+}
+
+// RequestSandbox says where the run's Pods are to execute. A template can splice
+// texts alone, so that whatever it needs is a text here, and is left out where the
+// default of the template's parameter is to hold.
+type RequestSandbox struct {
+	// RuntimeClassName is left out if none is asked for. An empty one would be
+	// refused by the API server when the Pods are made.
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+	// PodField and PodValue are a field of the podTemplate and its value:
+	// runtimeClassName and the class; or, for a run that goes around the trigger's
+	// class, schedulerName and the name that it has anyway, as a field cannot be
+	// left out of a template. Both are left out if the trigger names no class.
+	PodField string `json:"podField,omitempty"`
+	PodValue string `json:"podValue,omitempty"`
+	// NodeLabel and NodeLabelValue are the trigger's nodeSelector.
+	NodeLabel      string              `json:"nodeLabel,omitempty"`
+	NodeLabelValue string              `json:"nodeLabelValue,omitempty"`
+	Tolerations    []RequestToleration `json:"tolerations"`
+	// RunTimeout is how long the run may take, as 30m0s.
+	RunTimeout string `json:"runTimeout,omitempty"`
+}
+
+// RequestToleration is a toleration of which no field is left out.
+type RequestToleration struct {
+	Key      string `json:"key"`
+	Operator string `json:"operator"`
+	Value    string `json:"value"`
+	Effect   string `json:"effect"`
+}
+
+// The fields of a podTemplate by which a run is put into a class, or none.
+const (
+	classField     = "runtimeClassName"
+	schedulerField = "schedulerName"
+)
+
+// newRequestSandbox asks for a class. Without one, around says whether the trigger
+// names one all the same.
+func newRequestSandbox(s v1alpha1.Sandbox, class string, around bool) RequestSandbox {
+	r := RequestSandbox{RuntimeClassName: class, Tolerations: []RequestToleration{}}
+	switch {
+	case class != "":
+		r.PodField, r.PodValue = classField, class
+	case around:
+		r.PodField, r.PodValue = schedulerField, corev1.DefaultSchedulerName
+	}
+	for label, value := range s.NodeSelector { // one at most
+		r.NodeLabel, r.NodeLabelValue = label, string(value)
+	}
+	for _, t := range s.Tolerations {
+		r.Tolerations = append(r.Tolerations, RequestToleration{t.Key, cmp.Or(t.Operator, string(corev1.TolerationOpEqual)), string(t.Value), t.Effect})
+	}
+	if s.RunTimeout != nil {
+		r.RunTimeout = s.RunTimeout.Duration.String()
+	}
+	return r
+}
+
+// RequestPrevious is the latest verdict on another digest, where one is known.
+type RequestPrevious struct {
+	Digest  string `json:"digest"`
+	Verdict string `json:"verdict"`
+}
+
+// NewRequest makes the request for a run of an entry. An error means that the
+// entry holds what can never be sent, which is permanent.
+func NewRequest(trigger *v1alpha1.ImageTrigger, entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) (Request, error) {
+	repository, err := image.ParseRepository(entry.Spec.Repository.Pull)
+	if err != nil {
+		return Request{}, fmt.Errorf("making a request of entry %q: %w", entry.Name, err)
+	}
+	digest, err := image.ParseDigest(entry.Spec.Digest)
+	if err != nil {
+		return Request{}, fmt.Errorf("making a request of entry %q: %w", entry.Name, err)
+	}
+	data := RequestData{
+		Run:      run.Name,
+		EntryUID: string(entry.UID),
+		Cause:    string(run.Cause.Type),
+		CauseKey: run.Cause.Key,
+		Image: RequestImage{
+			Reference:  repository.At(digest).String(),
+			Repository: entry.Spec.Repository.Name,
+			Digest:     digest.String(),
+			Tags:       entry.TagNames(),
+			Platforms:  []string{},
+			Labels:     map[string]string{},
+		},
+		Source:  string(entry.Spec.FirstPush.Source),
+		Sandbox: newRequestSandbox(trigger.Spec.Sandbox, run.Sandbox.Requested, run.Sandbox.Route != ""),
+	}
+	data.Image.addFacts(entry.ImageFacts())
+	return Request{
+		Source: SourcePath(trigger.Namespace, trigger.Name),
+		Tag:    entry.RunTag(run),
+		Data:   data,
+	}, nil
+}
+
+// SourcePath is the path of an ImageTrigger on the API server.
+func SourcePath(namespace, name string) string {
+	return "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + namespace + "/imagetriggers/" + name
+}
+
+func (i *RequestImage) addFacts(facts *v1alpha1.ImageFacts) {
+	if facts == nil {
+		return
+	}
+	i.MediaType, i.Size, i.Base = facts.MediaType, facts.Size, facts.Base
+	if facts.Platforms != nil {
+		i.Platforms = facts.Platforms
+	}
+	if facts.Labels != nil {
+		i.Labels = facts.Labels
+	}
+	if facts.Created != nil {
+		i.Created = facts.Created.UTC().Format(time.RFC3339)
+	}
+}

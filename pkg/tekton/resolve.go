@@ -1,0 +1,136 @@
+package tekton
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/source"
+)
+
+// Policy reports whether the operator lets triggers of a namespace name a host,
+// which is name or name:port as it stands in the URL.
+type Policy func(host, namespace string) bool
+
+// Checker resolves and checks sinks. It reads live: a decision about what runs
+// is never made on what a cache held.
+type Checker struct {
+	client client.Client
+	rights *source.Rights
+	policy Policy
+}
+
+// NewChecker returns a Checker over a client that does not cache.
+func NewChecker(live client.Client, policy Policy) *Checker {
+	return &Checker{client: live, rights: source.NewRights(live, 0, time.Now), policy: policy}
+}
+
+// Resolve returns the address that requests of a trigger in the namespace go to.
+func (c *Checker) Resolve(ctx context.Context, namespace string, sink v1alpha1.Sink) (*url.URL, error) {
+	switch {
+	case sink.Ref != nil && sink.URI == "":
+		return c.resolveRef(ctx, namespace, sink.Ref)
+	case sink.Ref == nil && sink.URI != "":
+		return c.resolveURI(namespace, sink.URI)
+	default:
+		return nil, sinkError(SinkInvalid, "spec.sink sets %s; set exactly one of ref and uri",
+			map[bool]string{true: "both ref and uri", false: "neither ref nor uri"}[sink.Ref != nil])
+	}
+}
+
+func (c *Checker) resolveURI(namespace, uri string) (*url.URL, error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil {
+		return nil, sinkError(SinkInvalid, "spec.sink.uri %q is no absolute http or https URL without user information", uri)
+	}
+	if !c.policy(u.Host, namespace) {
+		return nil, sinkError(SinkHostNotAllowed,
+			"host %q of spec.sink.uri is not listed for namespace %q; an operator adds it to sinks.yaml of ConfigMap config-sinks in Revet's namespace",
+			u.Host, namespace)
+	}
+	return u, nil
+}
+
+func (c *Checker) resolveRef(ctx context.Context, namespace string, ref *v1alpha1.SinkRef) (*url.URL, error) {
+	what := fmt.Sprintf("%s %q in namespace %q", ref.Kind, ref.Name, namespace)
+	gv, err := schema.ParseGroupVersion(ref.APIVersion)
+	if err != nil {
+		return nil, sinkError(SinkInvalid, "spec.sink.ref.apiVersion %q is not group/version", ref.APIVersion)
+	}
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(gv.WithKind(ref.Kind))
+	err = c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, object)
+	switch {
+	case err == nil:
+	case meta.IsNoMatchError(err):
+		return nil, sinkError(SinkNotFound, "this cluster has no kind %s in %s; install what serves it, or correct spec.sink.ref", ref.Kind, ref.APIVersion)
+	case apierrors.IsNotFound(err):
+		return nil, sinkError(SinkNotFound, "there is no %s; create it, or correct spec.sink.ref", what)
+	case apierrors.IsForbidden(err):
+		return nil, sinkError(SinkForbidden, "Revet's controller may not read %s; an operator grants its service account get on that resource", what)
+	default:
+		return nil, fmt.Errorf("reading sink %s: %w", what, err)
+	}
+	if gv.Group == "" && ref.Kind == "Service" {
+		// A Service has no status.address. Knative takes it for an Addressable
+		// at its name, on port 80, and so does everybody who writes a sink.
+		return &url.URL{Scheme: "http", Host: ref.Name + "." + namespace + ".svc", Path: "/"}, nil
+	}
+	return addressOf(object, what)
+}
+
+// addressOf reads the Addressable duck type.
+func addressOf(object *unstructured.Unstructured, what string) (*url.URL, error) {
+	var duck duckv1.AddressableType
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &duck); err != nil {
+		return nil, sinkError(SinkNotAddressable, "%s has a status that is not of the Addressable duck type: %v", what, err)
+	}
+	address := duck.Status.Address
+	if address == nil && len(duck.Status.Addresses) > 0 {
+		address = &duck.Status.Addresses[0]
+	}
+	if address != nil && address.URL != nil && address.URL.Host != "" {
+		u := address.URL.URL()
+		if u.Scheme != "http" && u.Scheme != "https" {
+			return nil, sinkError(SinkNotAddressable, "%s has the address %q, which is neither http nor https", what, u)
+		}
+		return u, nil
+	}
+	gvk := object.GroupVersionKind()
+	if mayGetAddress(object, gvk) {
+		return nil, sinkError(SinkNotReady, "%s has no status.address.url yet; see: kubectl describe -n %s %s %s",
+			what, object.GetNamespace(), strings.ToLower(gvk.Kind+"."+gvk.Group), object.GetName())
+	}
+	return nil, sinkError(SinkNotAddressable, "%s never has a status.address.url; name an Addressable, such as an EventListener", what)
+}
+
+// mayGetAddress reports whether an object without an address may have one later:
+// an EventListener always, others if they have no status yet or an empty address.
+func mayGetAddress(object *unstructured.Unstructured, gvk schema.GroupVersionKind) bool {
+	if gvk.Group == "" {
+		return false
+	}
+	_, hasAddress, err := unstructured.NestedFieldNoCopy(object.Object, "status", "address")
+	return isEventListener(gvk) || !hasStatus(object) || (err == nil && hasAddress)
+}
+
+func hasStatus(object *unstructured.Unstructured) bool {
+	_, ok := object.Object["status"]
+	return ok
+}
+
+func isEventListener(gvk schema.GroupVersionKind) bool {
+	return gvk.Group == "triggers.tekton.dev" && gvk.Kind == "EventListener"
+}
