@@ -13,7 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
-	"github.com/revet-dev/revet/pkg/source/registry/remote"
+	"github.com/revet-dev/revet/pkg/source/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
@@ -74,7 +74,7 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 	return sweep.New(sweep.Dependencies{
 		Cluster:  live,
 		Images:   live,
-		Registry: remote.New(c.registries, c.access.live, c.options.Now),
+		Registry: c.registries.Paced(registry.SweepRate),
 		Ledger:   c.ledger,
 		Metrics:  instruments,
 		Log:      c.log,

@@ -28,6 +28,7 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
@@ -338,7 +339,7 @@ func TestSweepOfStreams(t *testing.T) {
 			trigger: trigger(),
 			prepare: func(w *world) {
 				w.artefacts[digest(2)] = true
-				w.registry.refuse["content"] = &Refusal{Reason: "NotAllowed", Err: errors.New("not listed")}
+				w.registry.refuse["content"] = &source.Refusal{Reason: source.NotAllowed, Err: errors.New("not listed")}
 			},
 			want:   []string{"team-a/app 02 sig@10 sweep"},
 			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},
