@@ -46,7 +46,6 @@ var layers = []layer{
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
 	{prefix: "pkg/source/openshift", revet: values},
-	{prefix: "pkg/source/registry/remote", revet: join(values, []string{"pkg/source/registry", "pkg/sweep"})},
 	{prefix: "pkg/source/registry", revet: values},
 	{prefix: "pkg/source", revet: []string{"pkg/apis", "pkg/image"}},
 	{prefix: "pkg/selector", revet: values},

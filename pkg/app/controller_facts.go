@@ -11,6 +11,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
@@ -21,7 +22,7 @@ import (
 // depends on it, and is shown where the registry cannot be read.
 type factsReader struct {
 	live     client.Reader
-	registry *registry.Client
+	registry *registry.Reader
 }
 
 // Read implements imageverification.Facts.
@@ -62,30 +63,20 @@ func (f *factsReader) fromRegistry(ctx context.Context, t *v1alpha1.ImageTrigger
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
 	}
-	account, err := f.account(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	facts, err := f.registry.Facts(ctx, ref, account, labels)
+	facts, err := f.registry.Facts(ctx, ref, source.AccountOf(t), labels)
 	if err != nil {
 		return nil, f.refusal(e, err)
 	}
 	return &imageverification.Image{Facts: facts.Image, Content: facts.Content, Recomputed: true}, nil
 }
 
-// account is whom registries are asked as.
-func (f *factsReader) account(ctx context.Context, t *v1alpha1.ImageTrigger) (registry.Account, error) {
-	keychain, err := registry.Keychain(ctx, f.live, t.Namespace, t.ServiceAccountName())
-	return registry.Account{Namespace: t.Namespace, Keychain: keychain}, err
-}
-
 // refusal tells apart what asking again may cure. Of an ImageStream's registry, which
 // the operator need not list, a refusal is final: whoever runs the image may read it.
 func (f *factsReader) refusal(e *v1alpha1.ImageVerification, err error) error {
-	switch registry.ReasonOf(err) {
-	case registry.NotFound, registry.Invalid:
+	switch source.ReasonOf(err) {
+	case source.NotFound, source.Unreadable:
 		return fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
-	case registry.NotAllowed, registry.Denied:
+	case source.NotAllowed, source.Denied:
 		if e.Spec.Repository.Kind == v1alpha1.RepositoryImageStream {
 			return fmt.Errorf("%w: %w", imageverification.ErrNoFacts, err)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
-	"github.com/revet-dev/revet/pkg/source/registry/remote"
+	"github.com/revet-dev/revet/pkg/source/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
@@ -76,7 +76,7 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 	return sweep.New(sweep.Dependencies{
 		Cluster:  reader,
 		Images:   reader,
-		Registry: remote.New(c.registries, c.access.live, c.options.Now),
+		Registry: c.registries.Paced(registry.SweepRate),
 		Ledger:   c.ledger,
 		Metrics:  instruments,
 		Log:      c.log,

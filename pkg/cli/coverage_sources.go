@@ -22,7 +22,6 @@ import (
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
-	"github.com/revet-dev/revet/pkg/source/registry/remote"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
@@ -146,13 +145,13 @@ func configuredRegistries(ctx context.Context, c client.Client, systemNamespace 
 	if err != nil {
 		return unreadable{fmt.Errorf("ConfigMap %q in namespace %q: %w", config.RegistriesConfigMap, systemNamespace, err)}, nil
 	}
-	return remote.New(registry.New(registries.Policy), c, now), nil
+	return registry.NewReader(registry.New(registries.Policy), c, now).Paced(registry.SweepRate), nil
 }
 
 // unreadable is any registry where it is not known which of them may be read.
 type unreadable struct{ err error }
 
-func (u unreadable) refuse() error { return &sweep.Refusal{Reason: "NotListed", Err: u.err} }
+func (u unreadable) refuse() error { return &source.Refusal{Reason: source.NotListed, Err: u.err} }
 
 func (u unreadable) Repositories(context.Context, string, source.Account, func(image.Repository)) error {
 	return u.refuse()

@@ -95,7 +95,7 @@ type siteRegistry struct {
 }
 
 func (siteRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
-	return &sweep.Refusal{Reason: "Denied", Err: errors.New("401")}
+	return &source.Refusal{Reason: source.Denied, Err: errors.New("401")}
 }
 
 func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
@@ -313,7 +313,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 
 // What may be an artefact and cannot be read is a gap, and says why.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
-	for _, err := range []error{&sweep.Refusal{Reason: "Denied", Err: errors.New("401")}, errors.New("connection refused")} {
+	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
 		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
 		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) {

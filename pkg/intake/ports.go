@@ -30,24 +30,13 @@ type Namespaces interface {
 	Labels(ctx context.Context, namespace string) (map[string]string, error)
 }
 
-// Refusal is a registry's, or the operator's, lasting no. Empty is none.
-type Refusal string
-
-// The refusals.
-const (
-	TagGone            Refusal = "TagGone"            // there is no such tag any more
-	RegistryDenied     Refusal = "RegistryDenied"     // the account's credentials do not open it
-	RegistryNotAllowed Refusal = "RegistryNotAllowed" // the operator does not list it for the namespace
-	RegistryUnreadable Refusal = "RegistryUnreadable" // what it answers is too large or not what was asked for
-)
-
-// Registry reads from registries with an account's credentials. Its errors are
-// transient; what is not is a Refusal.
+// Registry reads from registries with an account's credentials. A *source.Refusal lasts
+// until somebody changes something; any other error may pass.
 type Registry interface {
 	// Head returns the digest that the registry claims for a tag.
-	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, Refusal, error)
+	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
-	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, Refusal, error)
+	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
 
 // Ledger is what is covered, and what covers.

@@ -33,44 +33,19 @@ type Images interface {
 	Image(ctx context.Context, d image.Digest) (openshift.ImageState, error)
 }
 
-// Registry reads from registries with an account's credentials. An error that is
-// a *Refusal lasts until somebody does something; any other may pass.
+// Registry reads from registries with an account's credentials. A *source.Refusal lasts
+// until somebody changes something; any other error may pass.
 type Registry interface {
 	// Repositories calls each for the repositories of a host's catalogue.
 	Repositories(ctx context.Context, host string, as source.Account, each func(image.Repository)) error
-	// Tags calls each for the tags of a repository. One that is not there has none:
-	// what is pushed to it later is then known to be new.
+	// Tags calls each for the tags of a repository. After an error the list is not
+	// complete.
 	Tags(ctx context.Context, r image.Repository, as source.Account, each func(tag string)) error
-	// Head returns the digest that the registry claims for a tag; the zero value
-	// for a tag that is gone.
+	// Head returns the digest that the registry claims for a tag.
 	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
-
-// Refusal is a registry's, or the operator's, lasting no.
-type Refusal struct {
-	// Reason is a typed reason in CamelCase.
-	Reason string
-	Err    error
-}
-
-func (e *Refusal) Error() string { return e.Reason + ": " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *Refusal) Unwrap() error { return e.Err }
-
-// PutOff is a registry's word to come back later.
-type PutOff struct {
-	Host  string
-	Until time.Time
-	Err   error
-}
-
-func (e *PutOff) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *PutOff) Unwrap() error { return e.Err }
 
 // Artefact is a push that is exempt, and why.
 type Artefact struct {

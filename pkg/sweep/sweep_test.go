@@ -339,7 +339,7 @@ func TestSweepOfStreams(t *testing.T) {
 			trigger: trigger(),
 			prepare: func(w *world) {
 				w.artefacts[digest(2)] = true
-				w.registry.refuse["content"] = &Refusal{Reason: "NotAllowed", Err: errors.New("not listed")}
+				w.registry.refuse["content"] = &source.Refusal{Reason: source.NotAllowed, Err: errors.New("not listed")}
 			},
 			want:   []string{"team-a/app 02 sig@10 sweep"},
 			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},

@@ -174,17 +174,10 @@ func shown(d image.Digest) (runs bool) {
 	return d.String() != digestOf(artefact) && d.Hex()[63]%2 == 0
 }
 
-// imageRegistry is what any registry has under a digest, as receivers read it.
-type imageRegistry struct{ intake.Registry }
+// imageRegistry is what any registry has under a digest.
+type imageRegistry struct{ sweep.Registry }
 
-func (imageRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, intake.Refusal, error) {
-	return content(ref.Digest()), "", nil
-}
-
-// sweptRegistry is the same, as sweeps read it.
-type sweptRegistry struct{ sweep.Registry }
-
-func (sweptRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
+func (imageRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
 	return content(ref.Digest()), nil
 }
 
@@ -248,7 +241,7 @@ func (w *world) shows(name string) *imagev1.ImageStream {
 func (w *world) newSweeper() *sweeper {
 	s := &sweeper{world: w, watch: w.storage.watch(w.now), done: make(chan types.NamespacedName, 16)}
 	s.sweeper, s.stop = startSweeper(sweep.Dependencies{
-		Cluster: s, Images: s, Registry: sweptRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
+		Cluster: s, Images: s, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: w.now, Done: func(k types.NamespacedName) { s.done <- k },
 	})
 	return s
