@@ -46,7 +46,7 @@ func told(repository, tag string, d image.Digest) string {
 	return repository + ":" + tag + "@" + d.String()
 }
 
-func (w *witness) Stream(_ context.Context, namespace, name string) (*StreamState, error) {
+func (w *witness) Stream(_ context.Context, namespace, name string) (*openshift.StreamState, error) {
 	if namespace+"/"+name != w.stream.Repository.Name {
 		return nil, nil
 	}
@@ -57,11 +57,11 @@ func (w *witness) Stream(_ context.Context, namespace, name string) (*StreamStat
 			w.shown[w.stream.Repository.Name+":"+t.ClaimedName+"@"+i.ClaimedDigest] = true
 		}
 	}
-	return &StreamState{Stream: w.stream}, nil
+	return &openshift.StreamState{Stream: w.stream}, nil
 }
 
-func (w *witness) Image(context.Context, image.Digest) (Image, error) {
-	return Image{}, nil
+func (w *witness) Image(context.Context, image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{}, nil
 }
 
 func (w *witness) MayGet(context.Context, source.Account, string, string) (bool, error) {

@@ -204,7 +204,7 @@ func (w *world) newReceiver(i int) *receiver {
 }
 
 // Stream implements intake.Cluster.
-func (r *receiver) Stream(_ context.Context, _, name string) (*intake.StreamState, error) {
+func (r *receiver) Stream(_ context.Context, _, name string) (*openshift.StreamState, error) {
 	r.reads++
 	is := r.world.shows(name)
 	if r.world.sabotage.believe {
@@ -213,12 +213,12 @@ func (r *receiver) Stream(_ context.Context, _, name string) (*intake.StreamStat
 	if is == nil {
 		return nil, nil
 	}
-	return &intake.StreamState{Labels: is.Labels, Stream: openshift.Stream(is)}, nil
+	return &openshift.StreamState{Labels: is.Labels, Stream: openshift.Stream(is)}, nil
 }
 
 // Image implements intake.Cluster.
-func (r *receiver) Image(_ context.Context, d image.Digest) (intake.Image, error) {
-	return intake.Image{Runs: shown(d)}, nil
+func (r *receiver) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: shown(d)}, nil
 }
 
 // MayGet implements intake.Cluster.
@@ -267,11 +267,11 @@ func startSweeper(d sweep.Dependencies) (s *sweep.Sweeper, stop func()) {
 }
 
 // EachStream implements sweep.Cluster. The list is of one moment.
-func (s *sweeper) EachStream(_ context.Context, _ string, each func(*sweep.StreamState)) error {
-	var states []*sweep.StreamState
+func (s *sweeper) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
+	var states []*openshift.StreamState
 	for _, is := range s.world.streams {
 		o := is.object()
-		states = append(states, &sweep.StreamState{Namespace: namespace, Name: o.Name, Labels: o.Labels, Stream: openshift.Stream(o)})
+		states = append(states, &openshift.StreamState{Namespace: namespace, Name: o.Name, Labels: o.Labels, Stream: openshift.Stream(o)})
 	}
 	for _, state := range states {
 		each(state)
@@ -289,9 +289,9 @@ func (s *sweeper) MayGet(context.Context, source.Account, string, string) (bool,
 	return true, nil
 }
 
-// ShowsImage implements sweep.Images.
-func (s *sweeper) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
-	return shown(d), nil
+// Image implements sweep.Images.
+func (s *sweeper) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: shown(d)}, nil
 }
 
 // unaware reports whether a process may take a deleted entry for one that is there.
