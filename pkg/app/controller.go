@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +20,7 @@ import (
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source/registry"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // Controller is the program that takes entries of the ledger to their verdicts.
@@ -205,7 +205,7 @@ func (c *Controller) awaitKinds(ctx context.Context) error {
 	for _, kind := range []schema.GroupVersionKind{
 		v1alpha1.GroupVersion.WithKind("ImageTrigger"),
 		v1alpha1.GroupVersion.WithKind("ImageVerification"),
-		pipelinev1.SchemeGroupVersion.WithKind("PipelineRun"),
+		tekton.RunKind,
 	} {
 		for told := false; ; told = true {
 			_, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version)

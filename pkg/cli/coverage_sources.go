@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
-	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/coverage"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/lifecycle"
@@ -23,6 +21,7 @@ import (
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // coverageSources read as whoever runs the command may.
@@ -116,19 +115,14 @@ func (s *coverageSources) Entry(ctx context.Context, namespace, name string) (*v
 
 // Runs implements coverage.Runs. A cluster without Tekton has none.
 func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]lifecycle.PipelineRun, error) {
-	var l pipelinev1.PipelineRunList
-	err := s.List(ctx, &l, client.InNamespace(namespace), client.HasLabels{v1alpha1.RunLabel})
+	runs, err := tekton.ListRuns(ctx, s, namespace, "")
 	switch {
 	case meta.IsNoMatchError(err):
 		return nil, nil
 	case err != nil:
 		return nil, readError("listing PipelineRuns", namespace, err)
 	}
-	all := make([]lifecycle.PipelineRun, 0, len(l.Items))
-	for i := range l.Items {
-		all = append(all, imageverification.ToRun(&l.Items[i]))
-	}
-	return all, nil
+	return runs, nil
 }
 
 // configuredRegistries reads registries as the operator lists them.
