@@ -59,7 +59,7 @@ var layers = []layer{
 	{prefix: "pkg/nodeusage", standardOnly: true},
 	{prefix: "pkg/compare", standardOnly: true},
 	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
-	{prefix: "pkg/receiver", revet: join(values, sources, []string{"pkg/intake"})},
+	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/source/registry/webhook"}},
 	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},

@@ -1,4 +1,4 @@
-package intake
+package receiver
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/intake"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source"
@@ -118,12 +119,12 @@ func witnessed(tb testing.TB) (*Handler, *witness, *observer.ObservedLogs) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	instruments, err := NewMetrics(noop.Meter{})
+	instruments, err := intake.NewMetrics(noop.Meter{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	w := &witness{stream: *o.Stream, registry: registry, shown: map[string]bool{}}
-	set := NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { tb.Error(err) })
+	set := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { tb.Error(err) })
 	set.Handler().OnAdd(&v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "all", UID: "all", CreationTimestamp: metav1.NewTime(epoch)},
 		Spec: v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{
@@ -131,7 +132,7 @@ func witnessed(tb testing.TB) (*Handler, *witness, *observer.ObservedLogs) {
 		}},
 	}, true)
 	core, logs := observer.New(zap.ErrorLevel)
-	in := New(Dependencies{
+	in := intake.New(intake.Dependencies{
 		Triggers: set, Namespaces: fixedLabels{}, Cluster: w, Registry: hub{w}, Ledger: w,
 		Metrics: instruments, Log: zap.New(core), Now: func() time.Time { return epoch }, RegistryTimeout: time.Second,
 	})

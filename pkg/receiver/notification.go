@@ -1,4 +1,4 @@
-package intake
+package receiver
 
 import (
 	"errors"
@@ -8,27 +8,28 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/intake"
 	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
-// notification serves POST /registries/<name>. Who sends is established before
-// anything of the body is read.
+// notification serves POST /registries/<name>. It checks the sender's token before it reads
+// anything of the body.
 func (h *Handler) notification(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	host, ok := h.webhooks.Host(name)
 	if !ok {
-		refuse(w, http.StatusNotFound, fmt.Sprintf("the ConfigMap config-registries names no registry %q", image.Cut(name, 80)))
+		refuse(w, http.StatusNotFound, fmt.Sprintf("the ConfigMap config-registries lists no registry of the name %q", image.Cut(name, 80)))
 		return
 	}
 	token, ok := presented(r)
 	if !ok {
 		w.Header().Add("WWW-Authenticate", `Bearer realm="revet"`)
 		w.Header().Add("WWW-Authenticate", `Basic realm="revet"`)
-		refuse(w, http.StatusUnauthorized, "an Authorization header is wanted: Bearer with a token, or Basic with a token as its password")
+		refuse(w, http.StatusUnauthorized, "send an Authorization header: Bearer with the token, or Basic with the token as the password")
 		return
 	}
 	if !h.webhooks.Authentic(name, token) {
-		refuse(w, http.StatusForbidden, fmt.Sprintf("the token is none of those that the Secret registry-webhooks lists under the key %q", name))
+		refuse(w, http.StatusForbidden, fmt.Sprintf("the Secret registry-webhooks does not list this token under the key %q", name))
 		return
 	}
 	body, release, ok := h.body(w, r, h.limits.WebhookBody)
@@ -42,17 +43,17 @@ func (h *Handler) notification(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, i := range ignored {
-		h.intake.Metrics.skip(r.Context(), string(i.Reason))
+		h.intake.Metrics.Skip(r.Context(), string(i.Reason))
 	}
-	from := Endpoint{Host: host, Allows: func(namespace string) bool { return h.webhooks.Allows(name, namespace) }}
+	from := intake.Endpoint{Host: host, Allows: func(namespace string) bool { return h.webhooks.Allows(name, namespace) }}
 	h.reply(r.Context(), w, v1alpha1.SourceWebhook, h.intake.Notification(r.Context(), from, hints))
 }
 
 func (h *Handler) undecodable(w http.ResponseWriter, r *http.Request, err error) {
-	result := Result{Status: Refused, Reason: Undecodable, Kind: registryKind, Err: err}
+	result := intake.Result{Status: intake.Refused, Reason: intake.Undecodable, Kind: intake.KindRegistry, Err: err}
 	var decode *webhook.DecodeError
 	if errors.As(err, &decode) && decode.Reason == webhook.UnsupportedMediaType {
-		h.intake.Metrics.event(r.Context(), v1alpha1.SourceWebhook, result)
+		h.intake.Metrics.Event(r.Context(), v1alpha1.SourceWebhook, result)
 		refuse(w, http.StatusUnsupportedMediaType, err.Error())
 		return
 	}

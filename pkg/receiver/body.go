@@ -1,4 +1,4 @@
-package intake
+package receiver
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// budget bounds the bytes of all bodies that are held at once.
+// budget bounds the bytes that all bodies under way hold together.
 type budget struct {
 	mu   sync.Mutex
 	free int64
@@ -31,7 +31,7 @@ func (b *budget) give(n int64) {
 	b.free += n
 }
 
-// chunk is what a body of unknown length takes from the budget at a time.
+// chunk is how many bytes a body of unknown length takes from the budget at a time.
 const chunk = 64 << 10
 
 var (
@@ -39,8 +39,8 @@ var (
 	errBusy     = errors.New("too many bytes are under way")
 )
 
-// body reads a body whole, or answers why not. The caller calls release when it
-// is done with the bytes.
+// body reads a whole body, or answers why it cannot. The caller calls release when it no
+// longer needs the bytes.
 func (h *Handler) body(w http.ResponseWriter, r *http.Request, limit int64) (content []byte, release func(), ok bool) {
 	content, taken, err := h.readBody(r, limit)
 	release = func() { h.bytes.give(taken) }
@@ -54,7 +54,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, limit int64) (con
 	case errors.Is(err, errBusy):
 		h.later(w, http.StatusTooManyRequests, "too many requests are under way")
 	default:
-		refuse(w, http.StatusBadRequest, "the body ended before its end")
+		refuse(w, http.StatusBadRequest, "the body ended early")
 	}
 	return nil, nil, false
 }
@@ -71,7 +71,7 @@ func (h *Handler) readBody(r *http.Request, limit int64) (content []byte, taken 
 		_, err = io.ReadFull(r.Body, content)
 		return content, size, err
 	}
-	// Transfer-Encoding: chunked. The budget is taken as the body grows.
+	// Transfer-Encoding: chunked. Take from the budget as the body grows.
 	var read bytes.Buffer
 	for {
 		if !h.bytes.take(chunk) {

@@ -1,4 +1,4 @@
-package intake
+package receiver
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/intake"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
@@ -85,14 +86,14 @@ func benchStream() []byte {
 // covering returns an intake whose ledger covers benchStream for some triggers.
 func covering(tb testing.TB, triggers int) *Handler {
 	tb.Helper()
-	instruments, err := NewMetrics(noop.Meter{})
+	instruments, err := intake.NewMetrics(noop.Meter{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	now := func() time.Time { return epoch }
 	index := ledger.NewIndex(now)
 	entries := index.Handler()
-	set := NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { tb.Error(err) })
+	set := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { tb.Error(err) })
 	for t := range triggers {
 		trigger := &v1alpha1.ImageTrigger{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: fmt.Sprintf("t%d", t), UID: types.UID(fmt.Sprintf("uid-%d", t)), CreationTimestamp: metav1.NewTime(epoch)},
@@ -111,7 +112,7 @@ func covering(tb testing.TB, triggers int) *Handler {
 			}, true)
 		}
 	}
-	in := New(Dependencies{
+	in := intake.New(intake.Dependencies{
 		Triggers: set, Namespaces: fixedLabels{}, Cluster: unreachable{}, Ledger: ledger.New(nil, index),
 		Metrics: instruments, Log: zap.NewNop(), Now: now,
 	})
