@@ -46,7 +46,6 @@ var layers = []layer{
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
 	{prefix: "pkg/source/openshift", revet: values},
-	{prefix: "pkg/source/registry/remote", revet: join(values, []string{"pkg/source/registry", "pkg/sweep"})},
 	{prefix: "pkg/source/registry", revet: values},
 	{prefix: "pkg/source", revet: []string{"pkg/apis", "pkg/image"}},
 	{prefix: "pkg/selector", revet: values},
@@ -62,7 +61,8 @@ var layers = []layer{
 	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
-	{prefix: "pkg/controller/events", revet: values},
+	// It reads the table of causes.
+	{prefix: "pkg/controller/events", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/controller/lease", revet: values},
 	// It judges what the sink's check reports, and tells of what a sweep did: it names
 	// their values, and not their constructors.
@@ -77,8 +77,8 @@ var layers = []layer{
 	{prefix: "pkg/cli/comparesandbox", revet: join(values, []string{"pkg/cli/command", "pkg/tekton"})},
 	{prefix: "pkg/cli/completion", revet: []string{"pkg/cli/command"}},
 	// It reads registries as the operator configured them.
-	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imageverification", "pkg/coverage", "pkg/sweep", "pkg/tekton"})},
-	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/sweep", "pkg/tekton"})},
+	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/coverage", "pkg/sweep", "pkg/tekton"})},
+	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
 	{prefix: "pkg/cli/explain", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},
 	{prefix: "pkg/cli/get", revet: join(values, []string{"pkg/cli/command"})},

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/cli/comparesandbox"
 	"github.com/revet-dev/revet/pkg/cli/completion"
@@ -15,8 +18,6 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
-	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
 // commands are the subcommands, in the order of the help.

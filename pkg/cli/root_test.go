@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/revet-dev/revet/pkg/cli/command"
-	"github.com/revet-dev/revet/pkg/cli/commandtest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/cli/commandtest"
 )
 
 // An error says what was looked for, where, and what there is instead; a wrong

@@ -7,9 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/spf13/cobra"
 )
 
 // AtMostOne and the like are argument counts whose violation is a usage error.

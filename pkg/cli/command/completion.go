@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
 // CompleteTimeout bounds what a press of the tab key may wait.

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

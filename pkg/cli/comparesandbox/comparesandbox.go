@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/cli/comparesandbox/compare"
-	"github.com/spf13/cobra"
 )
 
 // noClass is what --classes calls the runtime that Pods have without a RuntimeClass.

@@ -3,8 +3,9 @@ package completion
 import (
 	"strings"
 
-	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}

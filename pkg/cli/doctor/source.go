@@ -8,18 +8,18 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/cli/command"
-	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
-	"github.com/revet-dev/revet/pkg/sweep"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // sourceLabel lets a namespace's adapters reach the receiver.
@@ -190,7 +190,7 @@ type revetSource struct {
 // namespaces returns the labels of all namespaces, or only of one to who may not
 // list them.
 func (d *doctor) namespaces(ctx context.Context, own string) (map[string]map[string]string, error) {
-	all, err := sweep.NewLive(d.Writer).Namespaces(ctx)
+	all, err := openshift.NewReader(d.Writer, nil).Namespaces(ctx)
 	if !apierrors.IsForbidden(err) {
 		return all, err
 	}

@@ -10,18 +10,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
-	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/tekton"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/labels"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const (
@@ -114,7 +114,7 @@ func (d *doctor) inspect(ctx context.Context, t *v1alpha1.ImageTrigger) (*v1alph
 	}
 	checker := tekton.NewChecker(d.Writer, sinks.Allows)
 	return imagetrigger.Inspect(ctx, imagetrigger.Options{
-		Sinks: checker, Rights: checker, Namespaces: sweep.NewLive(d.Writer), Now: func() time.Time { return d.now },
+		Sinks: checker, Rights: checker, Namespaces: openshift.NewReader(d.Writer, nil), Now: func() time.Time { return d.now },
 	}, t)
 }
 

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	nodev1 "k8s.io/api/node/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
-	"github.com/spf13/cobra"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var explainOutputs = []string{"text", "json", "yaml"}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/revet-dev/revet/pkg/cli/commandtest"
 )
 

@@ -2,6 +2,7 @@ package pushes
 
 import (
 	imagev1 "github.com/openshift/api/image/v1"
+
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source/openshift"

@@ -10,7 +10,6 @@ import (
 	"sort"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-
 	"sigs.k8s.io/yaml"
 )
 
