@@ -44,6 +44,14 @@ func (f *ClusterFlags) Add(c *cobra.Command) {
 	c.Flags().BoolVarP(&f.AllNamespaces, "all-namespaces", "A", false, "look in every namespace")
 }
 
+// TableOptions are those that the flags ask for.
+func (f *ClusterFlags) TableOptions() TableOption {
+	if f.AllNamespaces {
+		return AllNamespaces
+	}
+	return 0
+}
+
 // Cluster is where a command reads.
 type Cluster struct {
 	client.Reader

@@ -109,7 +109,7 @@ func (o *coverageOptions) run(ctx context.Context, env command.Environment) erro
 			fmt.Fprintf(env.Streams.ErrOut, "There are no ImageTriggers %s.\n", command.Where(o.cluster.In(cl)))
 			return nil
 		}
-		err = printCoverage(env.Streams.Out, reports, o.cluster.AllNamespaces)
+		err = printCoverage(env.Streams.Out, reports, o.cluster.TableOptions())
 	} else {
 		err = command.PrintValue(env.Streams.Out, o.output, reports)
 	}

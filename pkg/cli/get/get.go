@@ -104,9 +104,7 @@ func (o *getOptions) run(ctx context.Context, env command.Environment) error {
 		return printObjects(env.Streams.Out, o.output, entries, o.name != "")
 	default:
 		if len(entries) > 0 {
-			return printTable(env.Streams.Out, entries, tableOptions{
-				wide: o.output == "wide", namespaces: o.cluster.AllNamespaces, now: env.Now(),
-			})
+			return o.printTable(env, entries)
 		}
 		if o.name != "" {
 			return o.notFound(namespace, all)
@@ -122,6 +120,19 @@ func (o *getOptions) filter(all []v1alpha1.ImageVerification) []v1alpha1.ImageVe
 			(o.trigger != "" && e.Spec.Trigger.Name != o.trigger) ||
 			(len(o.phases) > 0 && !slices.Contains(o.phases, string(e.Phase())))
 	})
+}
+
+// printTable prints entries as they are ordered.
+func (o *getOptions) printTable(env command.Environment, entries []v1alpha1.ImageVerification) error {
+	options := o.cluster.TableOptions()
+	if o.output == "wide" {
+		options |= command.Wide
+	}
+	rows := make([]row, len(entries))
+	for i := range entries {
+		rows[i] = row{ImageVerification: &entries[i], now: env.Now()}
+	}
+	return command.PrintTable(env.Streams.Out, columns, options, rows)
 }
 
 // explainNone says why the table is empty, which is no error.

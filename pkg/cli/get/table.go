@@ -3,67 +3,43 @@ package get
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
-type tableOptions struct {
-	wide       bool
-	namespaces bool
-	now        time.Time
+// row is what a line of the table shows.
+type row struct {
+	*v1alpha1.ImageVerification
+
+	now time.Time
 }
 
-// printTable prints entries as they are ordered.
-func printTable(w io.Writer, entries []v1alpha1.ImageVerification, o tableOptions) error {
-	header := []string{"NAME", "REPOSITORY", "TAGS", "PHASE", "REASON", "NOT-CHECKED", "RUNS", "PUSHED"}
-	if o.namespaces {
-		header = append([]string{"NAMESPACE"}, header...)
-	}
-	if o.wide {
-		header = append(header, "DIGEST", "TRIGGER", "SANDBOX", "MESSAGE")
-	}
-	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(t, strings.Join(header, "\t"))
-	for i := range entries {
-		fmt.Fprintln(t, strings.Join(row(&entries[i], o), "\t"))
-	}
-	return t.Flush()
+// columns are those of the table, from left to right.
+var columns = []command.Column[row]{
+	{Header: "NAMESPACE", Only: command.AllNamespaces, Cell: func(r row) string { return r.Namespace }},
+	{Header: "NAME", Cell: func(r row) string { return r.Name }},
+	{Header: "REPOSITORY", Cell: func(r row) string { return r.Spec.Repository.Name }},
+	{Header: "TAGS", Cell: func(r row) string { return strings.Join(command.TagNames(r.ImageVerification), ",") }},
+	{Header: "PHASE", Cell: func(r row) string { return string(r.Phase()) }},
+	{Header: "REASON", Cell: func(r row) string { return cmp.Or(r.Status.Reason, "-") }},
+	{Header: "NOT-CHECKED", Cell: func(r row) string { return cmp.Or(r.Status.NotChecked, "-") }},
+	{Header: "RUNS", Cell: func(r row) string { return fmt.Sprint(r.Status.RunCount) }},
+	{Header: "PUSHED", Cell: func(r row) string { return command.Ago(command.LastPushed(r.ImageVerification), r.now) }},
+	{Header: "DIGEST", Only: command.Wide, Cell: func(r row) string { return r.Spec.Digest }},
+	{Header: "TRIGGER", Only: command.Wide, Cell: func(r row) string { return r.Spec.Trigger.Name }},
+	{Header: "SANDBOX", Only: command.Wide, Cell: sandbox},
+	{Header: "MESSAGE", Only: command.Wide, Cell: func(r row) string { return cmp.Or(command.OneLine(r.Status.Message), "-") }},
 }
 
-func row(e *v1alpha1.ImageVerification, o tableOptions) []string {
-	cells := []string{
-		e.Name,
-		e.Spec.Repository.Name,
-		strings.Join(command.TagNames(e), ","),
-		string(e.Phase()),
-		cmp.Or(e.Status.Reason, "-"),
-		cmp.Or(e.Status.NotChecked, "-"),
-		fmt.Sprint(e.Status.RunCount),
-		command.Ago(command.LastPushed(e), o.now),
-	}
-	if o.namespaces {
-		cells = append([]string{e.Namespace}, cells...)
-	}
-	if o.wide {
-		cells = append(cells, e.Spec.Digest, e.Spec.Trigger.Name, sandboxCell(e), cmp.Or(command.OneLine(e.Status.Message), "-"))
-	}
-	for i := range cells {
-		cells[i] = command.Printable(cells[i])
-	}
-	return cells
-}
-
-// sandboxCell says where the latest run's Pods really executed.
-func sandboxCell(e *v1alpha1.ImageVerification) string {
-	if len(e.Status.Runs) == 0 {
+// sandbox returns the RuntimeClasses that the Pods of the latest run had.
+func sandbox(r row) string {
+	if len(r.Status.Runs) == 0 {
 		return "-"
 	}
-	s := e.Status.Runs[len(e.Status.Runs)-1].Sandbox
+	s := r.Status.Runs[len(r.Status.Runs)-1].Sandbox
 	if len(s.Observed) == 0 {
 		return "-"
 	}

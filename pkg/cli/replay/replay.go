@@ -1,12 +1,11 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -238,20 +237,20 @@ func request(ctx context.Context, c command.Cluster, key client.ObjectKey, id st
 	}
 }
 
+// columns are those of the table, from left to right.
+var columns = []command.Column[replayLine]{
+	{Header: "NAME", Cell: func(l replayLine) string { return l.name }},
+	{Header: "IMAGE", Cell: func(l replayLine) string { return l.image }},
+	{Header: "REQUEST", Cell: func(l replayLine) string { return cmp.Or(l.id, "-") }},
+	{Header: "WHAT HAPPENS", Cell: func(l replayLine) string { return command.OneLine(l.what) }},
+}
+
 // print prints a line for each entry.
 func (o *replayOptions) print(w io.Writer, lines []replayLine) error {
-	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(t, strings.Join([]string{"NAME", "IMAGE", "REQUEST", "WHAT HAPPENS"}, "\t"))
-	for _, l := range lines {
-		id := l.id
-		if id == "" {
-			id = "-"
+	if o.dryRun {
+		for i := range lines {
+			lines[i].what += " (dry run)"
 		}
-		what := l.what
-		if o.dryRun {
-			what += " (dry run)"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", command.Printable(l.name), command.Printable(l.image), command.Printable(id), command.Printable(command.OneLine(what)))
 	}
-	return t.Flush()
+	return command.PrintTable(w, columns, 0, lines)
 }
