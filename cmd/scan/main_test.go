@@ -26,7 +26,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
@@ -97,11 +97,11 @@ func (f *fixture) push() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	dir, err := layout.Create(f.layout)
+	dir, err := oci.CreateLayout(f.layout)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := fetch.Fetch(f.t.Context(), src, f.digest, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20, Ratio: 100}); err != nil {
+	if _, err := fetch.Fetch(f.t.Context(), src, f.digest, nil, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20, Ratio: 100}); err != nil {
 		f.t.Fatal(err)
 	}
 }

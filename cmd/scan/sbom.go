@@ -16,7 +16,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/sbom"
 )
 
@@ -60,7 +60,7 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 	start := time.Now()
 	// What Syft holds of an image is gone with the program: less memory for a little time.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
-	dir, err := layout.Open(o.layout)
+	dir, err := oci.OpenLayout(o.layout)
 	if err != nil {
 		return err
 	}

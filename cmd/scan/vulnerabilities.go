@@ -10,10 +10,9 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
 	"github.com/revet-dev/revet/cmd/scan/internal/match"
 	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 type vulnerabilitiesOptions struct{ command.Vulnerabilities }
@@ -39,7 +38,7 @@ could not read fails the image, unless the policy says otherwise.`,
 }
 
 // look compares the packages that sbom found with the database.
-func (o *vulnerabilitiesOptions) look(ctx context.Context, dir layout.Dir, tree content.Tree, now time.Time) (found findings.File, err error) {
+func (o *vulnerabilitiesOptions) look(ctx context.Context, dir oci.Layout, tree oci.Tree, now time.Time) (found findings.File, err error) {
 	stock, err := inventory.Read(dir.Path())
 	if err != nil {
 		return findings.File{}, err
@@ -58,7 +57,7 @@ func (o *vulnerabilitiesOptions) look(ctx context.Context, dir layout.Dir, tree 
 	defer func() { err = errors.Join(err, db.Close()) }()
 	found, err = match.New(db, now).File(ctx, stock)
 	if err != nil {
-		return findings.File{}, content.Within(err, "database "+o.Database)
+		return findings.File{}, oci.Within(err, "database "+o.Database)
 	}
 	info := db.Info()
 	found.Database = findings.Database{Digest: info.Digest, AsOf: info.AsOf, Schema: info.Schema, Ecosystems: []string{}}

@@ -13,9 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/triage"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
@@ -61,7 +60,7 @@ func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
 // of that fails the image. If the scan is off, neither is written; if there is no
 // database, it fails: that nobody looked is for the owner to choose, and not to
 // happen.
-func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(context.Context, layout.Dir, content.Tree, time.Time) (findings.File, error)) error {
+func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(context.Context, oci.Layout, oci.Tree, time.Time) (findings.File, error)) error {
 	if v.Scan.Off {
 		fmt.Fprintln(out, "scan is Off: nobody looks for vulnerabilities, and the verdict says so")
 		return nil
@@ -79,7 +78,7 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 			return err
 		}
 	}
-	dir, err := layout.Open(v.Layout)
+	dir, err := oci.OpenLayout(v.Layout)
 	if err != nil {
 		return err
 	}
@@ -130,7 +129,7 @@ func (v *Vulnerabilities) findDatabase() error {
 
 // matches reports an error if the reference is of another image than the layout's: an
 // exception would hold for what it was not made for.
-func (v *Vulnerabilities) matches(tree content.Tree) error {
+func (v *Vulnerabilities) matches(tree oci.Tree) error {
 	if v.Reference == "" {
 		return nil
 	}

@@ -16,14 +16,13 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
 // scanner is one that finds an image without packages.
-func scanner(_ context.Context, _ layout.Dir, tree content.Tree, now time.Time) (findings.File, error) {
+func scanner(_ context.Context, _ oci.Layout, tree oci.Tree, now time.Time) (findings.File, error) {
 	return findings.File{
 		Digest: tree.Root.Digest, Database: findings.Database{Digest: tree.Root.Digest, AsOf: now},
 		Images: []findings.Image{{Platform: "linux/amd64", Digest: tree.Root.Digest}},
@@ -53,16 +52,16 @@ func fetched(t *testing.T) (string, image.Digest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := layout.Create(filepath.Join(t.TempDir(), "image"))
+	dir, err := oci.CreateLayout(filepath.Join(t.TempDir(), "image"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	put := func(digest string, b []byte) content.Descriptor {
+	put := func(digest string, b []byte) oci.Descriptor {
 		d, err := image.ParseDigest(digest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		desc := content.Descriptor{MediaType: "application/vnd.docker.distribution.manifest.v2+json", Digest: d, Size: int64(len(b))}
+		desc := oci.Descriptor{MediaType: "application/vnd.docker.distribution.manifest.v2+json", Digest: d, Size: int64(len(b))}
 		if err := os.WriteFile(filepath.Join(dir.Path(), "blobs", "sha256", d.Hex()), b, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/document"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const (
@@ -126,7 +126,7 @@ type Metadata struct {
 }
 
 // Covers reports an error unless f is of all of tree, and of that only.
-func (f File) Covers(tree content.Tree) error {
+func (f File) Covers(tree oci.Tree) error {
 	if f.Digest != tree.Root.Digest {
 		return fmt.Errorf("the inventory is of %s, and %s was fetched", f.Digest, tree.Root.Digest)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 func digest(t *testing.T, fill string) image.Digest {
@@ -90,12 +90,12 @@ func TestWriteThenRead(t *testing.T) {
 // An inventory of something else, or of less, is not one of the image.
 func TestCovers(t *testing.T) {
 	f := file(t)
-	img := content.Image{Manifest: content.Descriptor{Digest: digest(t, "b")}}
-	tree := content.Tree{Root: content.Descriptor{Digest: digest(t, "a")}, Images: []content.Image{img}}
+	img := oci.Image{Manifest: oci.Descriptor{Digest: digest(t, "b")}}
+	tree := oci.Tree{Root: oci.Descriptor{Digest: digest(t, "a")}, Images: []oci.Image{img}}
 	if err := f.Covers(tree); err != nil {
 		t.Error(err)
 	}
-	tree.Images = append(tree.Images, content.Image{Manifest: content.Descriptor{Digest: digest(t, "c")}})
+	tree.Images = append(tree.Images, oci.Image{Manifest: oci.Descriptor{Digest: digest(t, "c")}})
 	if err := f.Covers(tree); err == nil || !strings.Contains(err.Error(), "leaves out") {
 		t.Errorf("with an image that nobody looked into: %v", err)
 	}

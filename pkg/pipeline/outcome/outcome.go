@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
@@ -108,7 +108,7 @@ const (
 
 // Of joins the reports of the checks on tree. Each of expected must have
 // reported, unless off switches it off.
-func Of(tree content.Tree, expected, off []string, reports []report.Report) (Outcome, error) {
+func Of(tree oci.Tree, expected, off []string, reports []report.Report) (Outcome, error) {
 	if len(expected) == 0 {
 		return Outcome{}, errors.New("no check is expected; an image that nothing checked does not pass")
 	}
@@ -143,7 +143,7 @@ func Of(tree content.Tree, expected, off []string, reports []report.Report) (Out
 }
 
 // covers reports an error unless r looked at all of tree, and at that only.
-func covers(r report.Report, tree content.Tree) error {
+func covers(r report.Report, tree oci.Tree) error {
 	if r.Digest != tree.Root.Digest {
 		return fmt.Errorf("it looked at %s, and %s was fetched", r.Digest, tree.Root.Digest)
 	}
@@ -162,7 +162,7 @@ func covers(r report.Report, tree content.Tree) error {
 	return nil
 }
 
-func imagesOf(tree content.Tree) *Images {
+func imagesOf(tree oci.Tree) *Images {
 	var digests []string
 	for _, i := range tree.Images {
 		digests = append(digests, i.Manifest.Digest.String())
@@ -172,7 +172,7 @@ func imagesOf(tree content.Tree) *Images {
 	return &Images{N: len(tree.Images), Hash: hex.EncodeToString(sum[:hashSize]), Unselected: len(tree.Unselected)}
 }
 
-func platforms(tree content.Tree) []string {
+func platforms(tree oci.Tree) []string {
 	var all []string
 	for _, i := range tree.Images {
 		if len(all) == maxPlatforms {

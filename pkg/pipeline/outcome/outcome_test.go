@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
@@ -24,18 +24,18 @@ func digest(n int) image.Digest {
 	return d
 }
 
-func treeOf(architectures ...string) content.Tree {
-	tree := content.Tree{Root: content.Descriptor{Digest: digest(1)}}
+func treeOf(architectures ...string) oci.Tree {
+	tree := oci.Tree{Root: oci.Descriptor{Digest: digest(1)}}
 	for i, a := range architectures {
-		tree.Images = append(tree.Images, content.Image{
-			Manifest: content.Descriptor{Digest: digest(10 + i)},
-			Config:   content.Config{Platform: content.Platform{OS: "linux", Architecture: a}},
+		tree.Images = append(tree.Images, oci.Image{
+			Manifest: oci.Descriptor{Digest: digest(10 + i)},
+			Config:   oci.Config{Platform: oci.Platform{OS: "linux", Architecture: a}},
 		})
 	}
 	return tree
 }
 
-func reportOf(check string, tree content.Tree, found ...report.Finding) report.Report {
+func reportOf(check string, tree oci.Tree, found ...report.Finding) report.Report {
 	r := report.Report{Check: check, Digest: tree.Root.Digest, Rules: 4, Findings: found}
 	for _, i := range tree.Images {
 		r.Images = append(r.Images, report.Image{Platform: i.Config.String(), Digest: i.Manifest.Digest})
@@ -58,7 +58,7 @@ var (
 // on several platforms told once and all but the worst vulnerabilities counted.
 func TestOf(t *testing.T) {
 	tree := treeOf("amd64", "arm64")
-	tree.Unselected = []content.Descriptor{{}}
+	tree.Unselected = []oci.Descriptor{{}}
 	asOf := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	scan := reportOf("scan", tree,
 		finding(report.SeverityWarning, "low", "CVE-5", "linux/amd64"),

@@ -24,8 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 )
 
@@ -179,15 +179,15 @@ func TestLookWithoutAnAnswer(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer func(w http.ResponseWriter, r *http.Request)
-		want   content.Reason
+		want   oci.Reason
 	}{
-		{"it fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, content.ReasonUnavailable},
-		{"it denies", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, content.ReasonDenied},
+		{"it fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, oci.ReasonUnavailable},
+		{"it denies", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, oci.ReasonDenied},
 		{"it answers without end", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-			_, _ = w.Write(make([]byte, content.MaxManifest+1))
-		}, content.ReasonTooLarge},
-		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, content.ReasonTimedOut},
+			_, _ = w.Write(make([]byte, oci.MaxManifest+1))
+		}, oci.ReasonTooLarge},
+		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, oci.ReasonTimedOut},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestLookWithoutAnAnswer(t *testing.T) {
 			t.Cleanup(s.Close)
 			w := worldAt(t, s, 200*time.Millisecond)
 			got, err := Look(t.Context(), w.source, w.digest, keysOf(t, "ecdsa"))
-			var e *content.Error
+			var e *oci.Error
 			if !errors.As(err, &e) || e.Reason != tt.want {
 				t.Errorf("found %+v, error %v; want the reason %s", got, err, tt.want)
 			}

@@ -11,10 +11,9 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/triage"
 )
@@ -94,17 +93,17 @@ func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref
 	if err != nil {
 		return err
 	}
-	chosen, err := content.ParseSelection(o.Platforms)
+	chosen, err := oci.ParseSelection(o.Platforms)
 	if err != nil {
 		return fmt.Errorf("--platforms: %w", err)
 	}
-	dir, err := layout.Create(o.Layout)
+	dir, err := oci.CreateLayout(o.Layout)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
 	start := time.Now()
-	tree, err := fetch.Selected(ctx, source, ref.Digest(), chosen, dir, o.Limits)
+	tree, err := fetch.Fetch(ctx, source, ref.Digest(), chosen, dir, o.Limits)
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,9 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
@@ -122,7 +122,7 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 }
 
 // writeSARIF makes the full report and leaves it in the layout.
-func (o Publish) writeSARIF(ref image.Reference, tree content.Tree, reports []report.Report) ([]byte, error) {
+func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []report.Report) ([]byte, error) {
 	in := sarif.Input{Reference: ref, Reports: reports, ScanCheck: scanCheck, Now: time.Now()}
 	found, err := findings.Read(o.Layout)
 	switch {
@@ -146,7 +146,7 @@ func (o Publish) writeSARIF(ref image.Reference, tree content.Tree, reports []re
 
 // push pushes the SBOMs, each beside its own image, and then the report, which
 // is what the result names.
-func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree content.Tree, full []byte) (image.Digest, error) {
+func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree oci.Tree, full []byte) (image.Digest, error) {
 	registry, err := publish.NewRegistry(ref.Repository(), options)
 	if err != nil {
 		return image.Digest{}, err

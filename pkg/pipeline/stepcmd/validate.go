@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
@@ -66,7 +66,7 @@ func (o Validate) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("rules file %q: %w", o.Rules, err)
 	}
-	dir, err := layout.Open(o.Layout)
+	dir, err := oci.OpenLayout(o.Layout)
 	if err != nil {
 		return err
 	}

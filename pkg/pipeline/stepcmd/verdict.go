@@ -9,8 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
@@ -103,27 +102,27 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 }
 
 // readLayout reads what was fetched and all reports on it.
-func readLayout(ctx context.Context, path string) (content.Tree, []report.Report, error) {
-	dir, err := layout.Open(path)
+func readLayout(ctx context.Context, path string) (oci.Tree, []report.Report, error) {
+	dir, err := oci.OpenLayout(path)
 	if err != nil {
-		return content.Tree{}, nil, err
+		return oci.Tree{}, nil, err
 	}
 	tree, err := dir.Tree(ctx)
 	if err != nil {
-		return content.Tree{}, nil, err
+		return oci.Tree{}, nil, err
 	}
 	checks, err := report.List(dir.Path())
 	if err != nil {
-		return content.Tree{}, nil, err
+		return oci.Tree{}, nil, err
 	}
 	var reports []report.Report
 	for _, check := range checks {
 		r, err := report.Read(dir.Path(), check)
 		if err != nil {
-			return content.Tree{}, nil, err
+			return oci.Tree{}, nil, err
 		}
 		if r.Check != check {
-			return content.Tree{}, nil, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
+			return oci.Tree{}, nil, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
 		}
 		reports = append(reports, r)
 	}

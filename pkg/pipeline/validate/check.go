@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/cel-go/common/types"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
 
@@ -16,13 +16,13 @@ import (
 const CheckName = "validate"
 
 // Check applies every rule to every image of tree, of which nothing else is known.
-func (r Rules) Check(ctx context.Context, tree content.Tree, now time.Time) (report.Report, error) {
+func (r Rules) Check(ctx context.Context, tree oci.Tree, now time.Time) (report.Report, error) {
 	return r.CheckWith(ctx, tree, Materials{}, now)
 }
 
 // CheckWith applies every rule to every image of tree. Rules that ask for what is
 // not among known are not applied, and the report names them.
-func (r Rules) CheckWith(ctx context.Context, tree content.Tree, known Materials, now time.Time) (report.Report, error) {
+func (r Rules) CheckWith(ctx context.Context, tree oci.Tree, known Materials, now time.Time) (report.Report, error) {
 	if len(r.rules) == 0 || len(tree.Images) == 0 {
 		return report.Report{}, fmt.Errorf("nothing to check: %d rules, %d images", len(r.rules), len(tree.Images))
 	}
@@ -45,7 +45,7 @@ func (r Rules) CheckWith(ctx context.Context, tree content.Tree, known Materials
 }
 
 // check applies rules to one image.
-func check(ctx context.Context, rules []rule, img content.Image, known Materials, parameters map[string]any, now time.Time, out *report.Report) error {
+func check(ctx context.Context, rules []rule, img oci.Image, known Materials, parameters map[string]any, now time.Time, out *report.Report) error {
 	platform := report.Line(img.Config.String())
 	out.Images = append(out.Images, report.Image{Platform: platform, Digest: img.Manifest.Digest})
 	vars := map[string]any{

@@ -10,15 +10,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
 // specimen is an image and what is known of it, for one rule to be tried on.
 type specimen struct {
-	image    content.Image
+	image    oci.Image
 	packages []validate.Package
 	found    []findings.Vulnerability
 }
@@ -29,16 +29,16 @@ var libraryNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func soundImage() *specimen {
 	created := libraryNow.AddDate(0, -1, 0)
 	s := &specimen{packages: []validate.Package{{Name: "bash", Version: "5.2-1", Type: "deb"}, {Name: "liblzma5", Version: "5.6.1+really5.4.5-1", Type: "deb"}}}
-	s.image.Config = content.Config{
-		Platform: content.Platform{OS: "linux", Architecture: "amd64"},
+	s.image.Config = oci.Config{
+		Platform: oci.Platform{OS: "linux", Architecture: "amd64"},
 		Created:  &created,
-		Config: content.Settings{
+		Config: oci.Settings{
 			User: "65532", Entrypoint: []string{"/app"}, Env: []string{"PATH=/bin", "TOKEN_FILE=/run/token"},
 			Labels: map[string]string{"org.opencontainers.image.source": "https://example.com/app"},
 		},
-		History: []content.Step{{CreatedBy: "COPY app /app"}},
+		History: []oci.Step{{CreatedBy: "COPY app /app"}},
 	}
-	s.image.Layers = []content.Layer{{Descriptor: content.Descriptor{Size: 1 << 20}}}
+	s.image.Layers = []oci.Layer{{Descriptor: oci.Descriptor{Size: 1 << 20}}}
 	return s
 }
 
@@ -50,7 +50,7 @@ func env(e string) edit {
 }
 func ran(command string) edit {
 	return func(s *specimen) {
-		s.image.Config.History = append(s.image.Config.History, content.Step{CreatedBy: command})
+		s.image.Config.History = append(s.image.Config.History, oci.Step{CreatedBy: command})
 	}
 }
 func label(name, value string) edit {
@@ -77,7 +77,7 @@ func layers(n int, size int64) edit {
 	return func(s *specimen) {
 		s.image.Layers = nil
 		for range n {
-			s.image.Layers = append(s.image.Layers, content.Layer{Descriptor: content.Descriptor{Size: size}})
+			s.image.Layers = append(s.image.Layers, oci.Layer{Descriptor: oci.Descriptor{Size: size}})
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]report.
 		Packages: map[image.Digest][]validate.Package{d: s.packages},
 		Findings: &findings.File{Vulnerabilities: s.found},
 	}
-	got, err := rules.CheckWith(t.Context(), content.Tree{Root: s.image.Manifest, Images: []content.Image{s.image}}, known, libraryNow)
+	got, err := rules.CheckWith(t.Context(), oci.Tree{Root: s.image.Manifest, Images: []oci.Image{s.image}}, known, libraryNow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestRulesThatCannotBeApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := soundImage()
-	tree := content.Tree{Images: []content.Image{s.image}}
+	tree := oci.Tree{Images: []oci.Image{s.image}}
 	for _, tt := range []struct {
 		known validate.Materials
 		want  string

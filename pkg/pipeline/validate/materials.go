@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const maxSBOM = 64 << 20
@@ -76,7 +76,7 @@ const (
 )
 
 // baseOf reads annotations, where build tools put it, and else labels.
-func baseOf(img content.Image) Base {
+func baseOf(img oci.Image) Base {
 	first := func(key string) string {
 		if v := img.Annotations[key]; v != "" {
 			return v
@@ -107,7 +107,7 @@ func (m Materials) findings(d image.Digest) Findings {
 
 // LoadMaterials reads what the layout in dir holds beside the images of tree. What
 // is there must be of all of them: rules would hold for what nobody looked at.
-func LoadMaterials(dir string, tree content.Tree) (Materials, error) {
+func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 	var m Materials
 	for _, img := range tree.Images {
 		packages, err := readSBOM(filepath.Join(dir, "sbom", img.Manifest.Digest.Hex()+".cdx.json"))

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -30,8 +30,8 @@ func materialDigest(t *testing.T, n int) image.Digest {
 // an error.
 func TestLoadMaterials(t *testing.T) {
 	root, first, second := materialDigest(t, 1), materialDigest(t, 2), materialDigest(t, 3)
-	tree := content.Tree{Root: content.Descriptor{Digest: root}, Images: []content.Image{
-		{Manifest: content.Descriptor{Digest: first}}, {Manifest: content.Descriptor{Digest: second}}}}
+	tree := oci.Tree{Root: oci.Descriptor{Digest: root}, Images: []oci.Image{
+		{Manifest: oci.Descriptor{Digest: first}}, {Manifest: oci.Descriptor{Digest: second}}}}
 	const bom = `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
 		{"name":"bash","version":"5.2-1","purl":"pkg:deb/debian/bash@5.2-1"},{"group":"@babel","name":"core","version":"7"}]}`
 	sbom := func(d image.Digest, text string) func(*testing.T, string) {
@@ -99,8 +99,8 @@ func TestLoadMaterials(t *testing.T) {
 // one.
 func TestRulesSeeTheirImagesFindings(t *testing.T) {
 	first, second := materialDigest(t, 2), materialDigest(t, 3)
-	tree := content.Tree{Root: content.Descriptor{Digest: materialDigest(t, 1)}, Images: []content.Image{
-		{Manifest: content.Descriptor{Digest: first}}, {Manifest: content.Descriptor{Digest: second}}}}
+	tree := oci.Tree{Root: oci.Descriptor{Digest: materialDigest(t, 1)}, Images: []oci.Image{
+		{Manifest: oci.Descriptor{Digest: first}}, {Manifest: oci.Descriptor{Digest: second}}}}
 	found := findings.Vulnerability{
 		ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: findings.Critical, Score: 9.8, KnownExploited: true, Digest: second,
 		Package: findings.Package{Name: "x", Kind: "npm", PURL: "pkg:generic/x"},

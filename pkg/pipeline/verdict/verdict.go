@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 )
@@ -32,7 +32,7 @@ type Verdict struct {
 
 // Join returns the verdict on tree. expected are the checks that must have
 // reported; reports are all that there are.
-func Join(tree content.Tree, expected []string, reports []report.Report) (Verdict, error) {
+func Join(tree oci.Tree, expected []string, reports []report.Report) (Verdict, error) {
 	o, err := outcome.Of(tree, expected, nil, reports)
 	if err != nil {
 		return Verdict{}, err

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/report"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
@@ -27,19 +27,19 @@ func digest(n int) image.Digest {
 	return d
 }
 
-func treeOf(platforms ...string) content.Tree {
-	tree := content.Tree{Root: content.Descriptor{Digest: digest(1)}}
+func treeOf(platforms ...string) oci.Tree {
+	tree := oci.Tree{Root: oci.Descriptor{Digest: digest(1)}}
 	for i, p := range platforms {
-		tree.Images = append(tree.Images, content.Image{
-			Manifest: content.Descriptor{Digest: digest(10 + i)},
-			Config:   content.Config{Platform: content.Platform{OS: "linux", Architecture: p}},
+		tree.Images = append(tree.Images, oci.Image{
+			Manifest: oci.Descriptor{Digest: digest(10 + i)},
+			Config:   oci.Config{Platform: oci.Platform{OS: "linux", Architecture: p}},
 		})
 	}
 	return tree
 }
 
 // reportOf is a report of check that looked at all of tree.
-func reportOf(check string, tree content.Tree, findings ...report.Finding) report.Report {
+func reportOf(check string, tree oci.Tree, findings ...report.Finding) report.Report {
 	r := report.Report{Check: check, Digest: tree.Root.Digest, Rules: 4, Findings: findings}
 	for _, i := range tree.Images {
 		r.Images = append(r.Images, report.Image{Platform: i.Config.String(), Digest: i.Manifest.Digest})
@@ -235,7 +235,7 @@ func TestErrorsFitTheirPartOfThePod(t *testing.T) {
 }
 
 // outcomeOf is what a Task tells whose checks looked at all of tree.
-func outcomeOf(t *testing.T, tree content.Tree, check string, found ...report.Finding) outcome.Outcome {
+func outcomeOf(t *testing.T, tree oci.Tree, check string, found ...report.Finding) outcome.Outcome {
 	t.Helper()
 	o, err := outcome.Of(tree, []string{check}, nil, []report.Report{reportOf(check, tree, found...)})
 	if err != nil {

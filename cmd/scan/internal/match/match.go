@@ -21,9 +21,9 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/guard"
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -172,7 +172,7 @@ func (m *Matcher) find(ctx context.Context, packages []pkg.Package) ([]gmatch.Ma
 }
 
 func broken(err error) error {
-	return content.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
+	return oci.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
 }
 
 // ofDistribution reports whether a package came with one of the image's distribution, of
@@ -202,7 +202,7 @@ func (m *Matcher) File(ctx context.Context, stock inventory.File) (findings.File
 	for _, img := range stock.Images {
 		looked, found, err := m.Image(ctx, img)
 		if err != nil {
-			return findings.File{}, content.Within(err, "image "+img.Platform)
+			return findings.File{}, oci.Within(err, "image "+img.Platform)
 		}
 		out.Images = append(out.Images, looked)
 		out.Vulnerabilities = append(out.Vulnerabilities, found...)

@@ -14,9 +14,9 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/match"
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -118,7 +118,7 @@ func TestDatabaseThatCannotBeRead(t *testing.T) {
 	stock := take(t, npm("lodash", "4.17.20"))
 	db := failing{sample.NewDatabase(t, language("GHSA-1", "npm", "lodash", "4.17.21", "semver"))}
 	_, err := match.New(db, now).File(t.Context(), stock)
-	var e *content.Error
+	var e *oci.Error
 	if !errors.As(err, &e) || e.Reason != vulndb.ReasonBroken || !errors.Is(err, errRead) || !strings.Contains(err.Error(), "mirror it again") {
 		t.Errorf("error is %v", err)
 	}

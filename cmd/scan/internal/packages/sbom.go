@@ -9,12 +9,12 @@ import (
 	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
 	"github.com/anchore/syft/syft/source"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Describe says of which image an SBOM is.
-func Describe(img content.Image) source.Description {
+func Describe(img oci.Image) source.Description {
 	digest := img.Manifest.Digest.String()
 	about := source.ImageMetadata{
 		UserInput: digest, ID: digest, ManifestDigest: digest, MediaType: img.Manifest.MediaType,

@@ -10,9 +10,9 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/packages"
 	"github.com/revet-dev/revet/cmd/scan/internal/tree"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Options bound what an image may cost.
@@ -30,7 +30,7 @@ type Found struct {
 
 // Take takes stock of all images of a tree. Nothing else may run in the program
 // meanwhile that makes temporary files.
-func Take(ctx context.Context, blobs layers.Blobs, of content.Tree, o Options) (found Found, err error) {
+func Take(ctx context.Context, blobs layers.Blobs, of oci.Tree, o Options) (found Found, err error) {
 	temp, err := os.MkdirTemp(o.Temp, "revet-packages-")
 	if err != nil {
 		return Found{}, fmt.Errorf("make a place for what is unpacked: %w", err)
@@ -46,7 +46,7 @@ func Take(ctx context.Context, blobs layers.Blobs, of content.Tree, o Options) (
 	for _, img := range of.Images {
 		next, bom, err := look(ctx, blobs, img, o.Limits, temp)
 		if err != nil {
-			return Found{}, content.Within(err, "image "+img.Config.String())
+			return Found{}, oci.Within(err, "image "+img.Config.String())
 		}
 		found.Inventory.Images = append(found.Inventory.Images, next)
 		found.SBOMs[next.Digest] = bom
@@ -69,7 +69,7 @@ func setTemp(dir string) (restore func(), err error) {
 	}, nil
 }
 
-func look(ctx context.Context, blobs layers.Blobs, img content.Image, limits layers.Limits, temp string) (inventory.Image, []byte, error) {
+func look(ctx context.Context, blobs layers.Blobs, img oci.Image, limits layers.Limits, temp string) (inventory.Image, []byte, error) {
 	flat, err := layers.Open(ctx, blobs, img, limits, temp)
 	if err != nil {
 		return inventory.Image{}, nil, err

@@ -1,4 +1,4 @@
-package layout
+package oci
 
 import (
 	"bytes"
@@ -14,57 +14,56 @@ import (
 	"path/filepath"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 )
 
 const (
-	versionFile = "oci-layout"
-	indexFile   = "index.json"
-	reports     = "reports"
-	version     = `{"imageLayoutVersion":"1.0.0"}`
-	maxIndex    = 64 << 10
+	versionFile    = "oci-layout"
+	indexFile      = "index.json"
+	reportsFolder  = "reports"
+	layoutVersion  = `{"imageLayoutVersion":"1.0.0"}`
+	maxLayoutIndex = 64 << 10
 	// platforms is the annotation of what was chosen of an index.
-	platforms = "revet.dev/platforms"
+	platformsAnnotation = "revet.dev/platforms"
 )
 
-// Dir is a layout. The zero value is none.
-type Dir struct {
+// Layout is an OCI image layout in a directory. The zero value is none.
+type Layout struct {
 	path string
 }
 
-// Create begins a layout in path, which may exist.
-func Create(path string) (Dir, error) {
-	d := Dir{path: path}
+// CreateLayout begins a layout in path, which may exist.
+func CreateLayout(path string) (Layout, error) {
+	d := Layout{path: path}
 	if err := os.MkdirAll(d.blobs(), 0o755); err != nil { //nolint:gosec // a further step may run as another user
-		return Dir{}, fmt.Errorf("create image layout: %w", err)
+		return Layout{}, fmt.Errorf("create image layout: %w", err)
 	}
 	// What an earlier fetch left must not pass for this one's.
-	for _, name := range []string{indexFile, reports, "sbom", "scan"} {
+	for _, name := range []string{indexFile, reportsFolder, "sbom", "scan"} {
 		if err := os.RemoveAll(filepath.Join(path, name)); err != nil {
-			return Dir{}, fmt.Errorf("begin image layout anew: %w", err)
+			return Layout{}, fmt.Errorf("begin image layout anew: %w", err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(path, versionFile), []byte(version), 0o644); err != nil { //nolint:gosec // a further step may run as another user
-		return Dir{}, fmt.Errorf("create image layout: %w", err)
+	if err := os.WriteFile(filepath.Join(path, versionFile), []byte(layoutVersion), 0o644); err != nil { //nolint:gosec // a further step may run as another user
+		return Layout{}, fmt.Errorf("create image layout: %w", err)
 	}
 	return d, nil
 }
 
-// Open returns a layout that Complete was called on.
-func Open(path string) (Dir, error) {
+// OpenLayout returns a layout that Complete was called on.
+func OpenLayout(path string) (Layout, error) {
 	if _, err := os.Stat(filepath.Join(path, indexFile)); err != nil {
-		return Dir{}, fmt.Errorf("no complete image layout in %q (did the fetch step run?): %w", path, err)
+		return Layout{}, fmt.Errorf("no complete image layout in %q (did the fetch step run?): %w", path, err)
 	}
-	return Dir{path: path}, nil
+	return Layout{path: path}, nil
 }
 
 // Path returns the directory.
-func (d Dir) Path() string { return d.path }
+func (d Layout) Path() string { return d.path }
 
 // Put stores what r holds under digest. It fails with ReasonCorrupted, and
 // stores nothing, unless r holds exactly size bytes of that digest; with size
 // -1, any number of them.
-func (d Dir) Put(digest image.Digest, size int64, r io.Reader) (err error) {
+func (d Layout) Put(digest image.Digest, size int64, r io.Reader) (err error) {
 	f, err := os.CreateTemp(d.blobs(), ".incoming-*")
 	if err != nil {
 		return fmt.Errorf("store blob: %w", err)
@@ -84,10 +83,10 @@ func (d Dir) Put(digest image.Digest, size int64, r io.Reader) (err error) {
 		return err // the reader's, mostly, which says what it was reading
 	}
 	if size >= 0 && n != size {
-		return content.Errorf(content.ReasonCorrupted, "", "%s", wrongSize(n, size))
+		return Errorf(ReasonCorrupted, "", "%s", wrongSize(n, size))
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); got != digest.Hex() {
-		return content.Errorf(content.ReasonCorrupted, "", "its bytes have the digest sha256:%s", got)
+		return Errorf(ReasonCorrupted, "", "its bytes have the digest sha256:%s", got)
 	}
 	if err := f.Chmod(0o644); err != nil { // a further step may run as another user
 		return fmt.Errorf("store blob %s: %w", digest, err)
@@ -109,12 +108,12 @@ func wrongSize(got, want int64) string {
 }
 
 // Complete names what the layout holds, of the platforms that were chosen.
-func (d Dir) Complete(root content.Descriptor, chosen content.Selection) error {
-	what := named{Descriptor: root}
+func (d Layout) Complete(root Descriptor, chosen Selection) error {
+	what := layoutEntry{Descriptor: root}
 	if len(chosen) > 0 {
-		what.Annotations = map[string]string{platforms: chosen.String()}
+		what.Annotations = map[string]string{platformsAnnotation: chosen.String()}
 	}
-	b, err := json.Marshal(index{SchemaVersion: 2, Manifests: []named{what}})
+	b, err := json.Marshal(layoutIndex{SchemaVersion: 2, Manifests: []layoutEntry{what}})
 	if err != nil {
 		return fmt.Errorf("encode index of image layout: %w", err)
 	}
@@ -130,51 +129,51 @@ func (d Dir) Complete(root content.Descriptor, chosen content.Selection) error {
 }
 
 // Blob opens what Put stored under digest.
-func (d Dir) Blob(digest image.Digest) (io.ReadCloser, error) {
+func (d Layout) Blob(digest image.Digest) (io.ReadCloser, error) {
 	return os.Open(d.blob(digest))
 }
 
-type index struct {
-	SchemaVersion int     `json:"schemaVersion"`
-	Manifests     []named `json:"manifests"`
+type layoutIndex struct {
+	SchemaVersion int           `json:"schemaVersion"`
+	Manifests     []layoutEntry `json:"manifests"`
 }
 
-type named struct {
-	content.Descriptor
+type layoutEntry struct {
+	Descriptor
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Tree reads all manifests and configurations, their digests recomputed.
-func (d Dir) Tree(ctx context.Context) (content.Tree, error) {
-	raw, err := readFile(filepath.Join(d.path, indexFile), maxIndex)
+func (d Layout) Tree(ctx context.Context) (Tree, error) {
+	raw, err := readFile(filepath.Join(d.path, indexFile), maxLayoutIndex)
 	if err != nil {
-		return content.Tree{}, fmt.Errorf("read index of image layout: %w", err)
+		return Tree{}, fmt.Errorf("read index of image layout: %w", err)
 	}
-	var i index
+	var i layoutIndex
 	if err := json.Unmarshal(raw, &i); err != nil {
-		return content.Tree{}, fmt.Errorf("read index of image layout: %w", err)
+		return Tree{}, fmt.Errorf("read index of image layout: %w", err)
 	}
 	if len(i.Manifests) != 1 || i.Manifests[0].Digest.IsZero() {
-		return content.Tree{}, fmt.Errorf("the image layout names %d images, not one", len(i.Manifests))
+		return Tree{}, fmt.Errorf("the image layout names %d images, not one", len(i.Manifests))
 	}
-	chosen, err := content.ParseSelection(i.Manifests[0].Annotations[platforms])
+	chosen, err := ParseSelection(i.Manifests[0].Annotations[platformsAnnotation])
 	if err != nil {
-		return content.Tree{}, fmt.Errorf("read index of image layout: %w", err)
+		return Tree{}, fmt.Errorf("read index of image layout: %w", err)
 	}
-	return content.WalkSelected(ctx, i.Manifests[0].Digest, chosen, d.read)
+	return Walk(ctx, i.Manifests[0].Digest, chosen, d.read)
 }
 
-func (d Dir) read(_ context.Context, kind content.Kind, c content.Descriptor, limit int64) ([]byte, error) {
+func (d Layout) read(_ context.Context, kind Kind, c Descriptor, limit int64) ([]byte, error) {
 	subject := string(kind) + " " + c.Digest.String()
 	raw, err := readFile(d.blob(c.Digest), limit)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, content.Errorf(content.ReasonMissing, subject, "it is not in the image layout")
+		return nil, Errorf(ReasonMissing, subject, "it is not in the image layout")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", subject, err)
 	}
 	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != c.Digest.Hex() {
-		return nil, content.Errorf(content.ReasonCorrupted, subject, "its bytes in the image layout have the digest sha256:%x", sum)
+		return nil, Errorf(ReasonCorrupted, subject, "its bytes in the image layout have the digest sha256:%x", sum)
 	}
 	return raw, nil
 }
@@ -197,6 +196,6 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func (d Dir) blobs() string { return filepath.Join(d.path, "blobs", "sha256") }
+func (d Layout) blobs() string { return filepath.Join(d.path, "blobs", "sha256") }
 
-func (d Dir) blob(digest image.Digest) string { return filepath.Join(d.blobs(), digest.Hex()) }
+func (d Layout) blob(digest image.Digest) string { return filepath.Join(d.blobs(), digest.Hex()) }

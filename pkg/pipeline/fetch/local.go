@@ -1,4 +1,4 @@
-package local
+package fetch
 
 import (
 	"archive/tar"
@@ -15,33 +15,38 @@ import (
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const (
-	layoutFile = "oci-layout"
-	indexFile  = "index.json"
-	maxIndex   = 4 << 20
+	versionFile   = "oci-layout"
+	indexFile     = "index.json"
+	maxLocalIndex = 4 << 20
 	// refName is the annotation by which a layout names what it holds.
 	refName = "org.opencontainers.image.ref.name"
 )
 
-// Source is an image that is in no registry. It is a fetch.Source.
-type Source interface {
+// LocalSource is a Source of an image that is in no registry.
+type LocalSource interface {
 	Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error)
 	Blob(ctx context.Context, d image.Digest) (io.ReadCloser, error)
 	io.Closer
 }
 
-// Is reports whether name is one of a file or directory here: such names begin with
-// "/", "./" or "../", or end in ".tar", which no reference does.
-func Is(name string) bool {
+// IsLocal reports whether name is that of a file or directory: it begins with "/", "./"
+// or "../", or ends in ".tar", which no reference does.
+func IsLocal(name string) bool {
 	return strings.HasPrefix(name, "/") || strings.HasPrefix(name, "./") || strings.HasPrefix(name, "../") || strings.HasSuffix(name, ".tar")
 }
 
-// Open opens the image at path, with ":TAG" after it if a layout holds several. temp is
-// where an archive may be unpacked; its user removes it.
-func Open(ctx context.Context, name, temp string) (Source, image.Digest, error) {
+// OpenLocal opens the image at name: an OCI image layout, a tar archive of one, or the
+// output of "docker save". If it holds several images, ":TAG" after the path selects one.
+// OpenLocal may unpack an archive into temp, which the caller removes.
+//
+// It recomputes no digest; the caller does. An archive of an older "docker save" has no
+// manifest, so OpenLocal makes one, as a push would. The digest is then the archive's own,
+// and not that of the image in a registry.
+func OpenLocal(ctx context.Context, name, temp string) (LocalSource, image.Digest, error) {
 	where, tag := name, ""
 	info, err := os.Stat(where)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,30 +59,30 @@ func Open(ctx context.Context, name, temp string) (Source, image.Digest, error) 
 	case err != nil:
 		return nil, image.Digest{}, fmt.Errorf("%q is neither an image layout nor an archive: %w", name, err)
 	case info.IsDir():
-		return openLayout(os.DirFS(where), where, tag)
+		return openLocalLayout(os.DirFS(where), where, tag)
 	}
-	members, err := list(where)
+	members, err := listArchive(where)
 	if err != nil {
 		return nil, image.Digest{}, err
 	}
 	switch {
-	case members[layoutFile] && members[indexFile]:
-		if err := unpack(ctx, where, temp); err != nil {
+	case members[versionFile] && members[indexFile]:
+		if err := unpackArchive(ctx, where, temp); err != nil {
 			return nil, image.Digest{}, err
 		}
-		return openLayout(os.DirFS(temp), where, tag)
+		return openLocalLayout(os.DirFS(temp), where, tag)
 	case members["manifest.json"]:
-		return openDocker(where, tag)
+		return openDockerArchive(where, tag)
 	default:
 		return nil, image.Digest{}, fmt.Errorf("%q is an archive, and neither of an OCI layout nor of \"docker save\": it has no %s and no manifest.json", where, indexFile)
 	}
 }
 
 // layout is a directory of blobs.
-type layout struct{ dir fs.FS }
+type localLayout struct{ dir fs.FS }
 
-func openLayout(dir fs.FS, where, tag string) (Source, image.Digest, error) {
-	raw, err := readFile(dir, indexFile, maxIndex)
+func openLocalLayout(dir fs.FS, where, tag string) (LocalSource, image.Digest, error) {
+	raw, err := readFileIn(dir, indexFile, maxLocalIndex)
 	if err != nil {
 		return nil, image.Digest{}, fmt.Errorf("%q is no OCI image layout: %w", where, err)
 	}
@@ -104,28 +109,28 @@ func openLayout(dir fs.FS, where, tag string) (Source, image.Digest, error) {
 	if len(found) != 1 || found[0].IsZero() {
 		return nil, image.Digest{}, fmt.Errorf("%q holds %d images that are meant by %q; name one as PATH:TAG, of %q", where, len(found), tag, names[:min(len(names), 10)])
 	}
-	return layout{dir}, found[0], nil
+	return localLayout{dir}, found[0], nil
 }
 
 // Manifest opens a manifest.
-func (l layout) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
+func (l localLayout) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
 	return l.Blob(ctx, d)
 }
 
 // Blob opens a blob.
-func (l layout) Blob(_ context.Context, d image.Digest) (io.ReadCloser, error) {
+func (l localLayout) Blob(_ context.Context, d image.Digest) (io.ReadCloser, error) {
 	f, err := l.dir.Open("blobs/sha256/" + d.Hex())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, content.Errorf(content.ReasonMissing, "", "it is not in the image layout")
+		return nil, oci.Errorf(oci.ReasonMissing, "", "it is not in the image layout")
 	}
 	return f, err
 }
 
 // Close implements io.Closer.
-func (layout) Close() error { return nil }
+func (localLayout) Close() error { return nil }
 
 // list returns the names of an archive's members, as far as they say what it is.
-func list(where string) (map[string]bool, error) {
+func listArchive(where string) (map[string]bool, error) {
 	f, err := os.Open(where) //nolint:gosec // what the caller names
 	if err != nil {
 		return nil, err
@@ -141,14 +146,14 @@ func list(where string) (map[string]bool, error) {
 			return nil, fmt.Errorf("%q is no tar archive (is it compressed? unpack it first): %w", where, err)
 		}
 		switch name := path.Clean(h.Name); name {
-		case layoutFile, indexFile, "manifest.json":
+		case versionFile, indexFile, "manifest.json":
 			members[name] = true
 		}
 	}
 }
 
 // unpack unpacks the blobs and the index of an archive of a layout.
-func unpack(ctx context.Context, where, temp string) error {
+func unpackArchive(ctx context.Context, where, temp string) error {
 	f, err := os.Open(where) //nolint:gosec // what the caller names
 	if err != nil {
 		return err
@@ -173,13 +178,13 @@ func unpack(ctx context.Context, where, temp string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := write(filepath.Join(temp, filepath.FromSlash(name)), r); err != nil {
+		if err := writeTo(filepath.Join(temp, filepath.FromSlash(name)), r); err != nil {
 			return fmt.Errorf("unpacking %q: %w", where, err)
 		}
 	}
 }
 
-func write(name string, r io.Reader) error {
+func writeTo(name string, r io.Reader) error {
 	f, err := os.Create(name) //nolint:gosec // a digest, or the index, below the directory to unpack to
 	if err != nil {
 		return err
@@ -191,7 +196,7 @@ func write(name string, r io.Reader) error {
 }
 
 // readFile reads a file of at most limit bytes.
-func readFile(dir fs.FS, name string, limit int64) ([]byte, error) {
+func readFileIn(dir fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err

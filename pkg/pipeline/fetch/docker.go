@@ -1,4 +1,4 @@
-package local
+package fetch
 
 import (
 	"bytes"
@@ -11,18 +11,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // docker is an archive of an older "docker save": a configuration and unpacked layers.
-type docker struct {
+type dockerArchive struct {
 	img      v1.Image
 	digest   image.Digest
 	manifest []byte
 	config   image.Digest
 }
 
-func openDocker(where, tag string) (Source, image.Digest, error) {
+func openDockerArchive(where, tag string) (LocalSource, image.Digest, error) {
 	var named *name.Tag
 	if tag != "" {
 		parsed, err := name.NewTag(tag)
@@ -35,7 +35,7 @@ func openDocker(where, tag string) (Source, image.Digest, error) {
 	if err != nil {
 		return nil, image.Digest{}, fmt.Errorf("%q cannot be read as an archive of \"docker save\" of one image: %w", where, err)
 	}
-	d := docker{img: img}
+	d := dockerArchive{img: img}
 	if d.manifest, err = img.RawManifest(); err != nil {
 		return nil, image.Digest{}, fmt.Errorf("%q: its manifest cannot be made: %w", where, err)
 	}
@@ -57,15 +57,15 @@ func openDocker(where, tag string) (Source, image.Digest, error) {
 }
 
 // Manifest opens the manifest that was made of the archive.
-func (d docker) Manifest(_ context.Context, asked image.Digest) (io.ReadCloser, error) {
+func (d dockerArchive) Manifest(_ context.Context, asked image.Digest) (io.ReadCloser, error) {
 	if asked != d.digest {
-		return nil, content.Errorf(content.ReasonMissing, "", "the archive holds %s only", d.digest)
+		return nil, oci.Errorf(oci.ReasonMissing, "", "the archive holds %s only", d.digest)
 	}
 	return io.NopCloser(bytes.NewReader(d.manifest)), nil
 }
 
 // Blob opens the configuration or a layer.
-func (d docker) Blob(_ context.Context, asked image.Digest) (io.ReadCloser, error) {
+func (d dockerArchive) Blob(_ context.Context, asked image.Digest) (io.ReadCloser, error) {
 	if asked == d.config {
 		raw, err := d.img.RawConfigFile()
 		return io.NopCloser(bytes.NewReader(raw)), err
@@ -76,10 +76,10 @@ func (d docker) Blob(_ context.Context, asked image.Digest) (io.ReadCloser, erro
 	}
 	l, err := d.img.LayerByDigest(hash)
 	if err != nil {
-		return nil, content.Errorf(content.ReasonMissing, "", "it is not in the archive: %w", err)
+		return nil, oci.Errorf(oci.ReasonMissing, "", "it is not in the archive: %w", err)
 	}
 	return l.Compressed()
 }
 
 // Close implements io.Closer.
-func (docker) Close() error { return nil }
+func (dockerArchive) Close() error { return nil }

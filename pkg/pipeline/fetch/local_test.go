@@ -1,4 +1,4 @@
-package local_test
+package fetch_test
 
 import (
 	"archive/tar"
@@ -18,11 +18,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/local"
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-func sample(t *testing.T) (v1.Image, image.Digest) {
+func localSample(t *testing.T) (v1.Image, image.Digest) {
 	t.Helper()
 	img, err := random.Image(1000, 3)
 	if err != nil {
@@ -40,7 +40,7 @@ func sample(t *testing.T) (v1.Image, image.Digest) {
 }
 
 // write writes a layout of images under their names.
-func write(t *testing.T, images map[string]v1.Image) string {
+func writeFiles(t *testing.T, images map[string]v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
 	path, err := layout.Write(dir, empty.Index)
@@ -56,7 +56,7 @@ func write(t *testing.T, images map[string]v1.Image) string {
 }
 
 // pack makes a tar archive of a directory.
-func pack(t *testing.T, dir string) string {
+func packArchive(t *testing.T, dir string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "image.tar")
 	f, err := os.Create(file)
@@ -77,11 +77,11 @@ func pack(t *testing.T, dir string) string {
 }
 
 // read reads all that an image has from a source, each digest recomputed.
-func read(t *testing.T, src local.Source, d image.Digest) (content.Tree, error) {
+func readLocal(t *testing.T, src fetch.LocalSource, d image.Digest) (oci.Tree, error) {
 	t.Helper()
-	tree, err := content.Walk(t.Context(), d, func(ctx context.Context, kind content.Kind, c content.Descriptor, _ int64) ([]byte, error) {
+	tree, err := oci.Walk(t.Context(), d, nil, func(ctx context.Context, kind oci.Kind, c oci.Descriptor, _ int64) ([]byte, error) {
 		open := src.Blob
-		if kind == content.KindManifest {
+		if kind == oci.KindManifest {
 			open = src.Manifest
 		}
 		rc, err := open(ctx, c.Digest)
@@ -111,10 +111,10 @@ func read(t *testing.T, src local.Source, d image.Digest) (content.Tree, error) 
 }
 
 // An image is read from a layout, its archive, and what "docker save" writes.
-func TestOpen(t *testing.T) {
-	one, first := sample(t)
-	two, second := sample(t)
-	dir := write(t, map[string]v1.Image{"1.0": one, "registry.example.com/app:2.0": two})
+func TestOpenLocal(t *testing.T) {
+	one, first := localSample(t)
+	two, second := localSample(t)
+	dir := writeFiles(t, map[string]v1.Image{"1.0": one, "registry.example.com/app:2.0": two})
 	saved := filepath.Join(t.TempDir(), "saved.tar")
 	tag, err := name.NewTag("app:1.0")
 	if err != nil {
@@ -129,12 +129,12 @@ func TestOpen(t *testing.T) {
 	}{
 		{"a layout by tag", dir + ":1.0", first},
 		{"a layout by the tag of a whole name", dir + ":2.0", second},
-		{"an archive of a layout", pack(t, dir) + ":1.0", first},
-		{"a layout of one image", write(t, map[string]v1.Image{"": two}), second},
+		{"an archive of a layout", packArchive(t, dir) + ":1.0", first},
+		{"a layout of one image", writeFiles(t, map[string]v1.Image{"": two}), second},
 		{"docker save", saved, image.Digest{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			src, digest, err := local.Open(t.Context(), test.path, t.TempDir())
+			src, digest, err := fetch.OpenLocal(t.Context(), test.path, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ func TestOpen(t *testing.T) {
 			if !test.want.IsZero() && digest != test.want {
 				t.Errorf("digest %s, want %s", digest, test.want)
 			}
-			tree, err := read(t, src, digest)
+			tree, err := readLocal(t, src, digest)
 			if err != nil || len(tree.Images) != 1 || len(tree.Images[0].Layers) != 3 {
 				t.Errorf("it holds %+v: %v", tree, err)
 			}
@@ -151,10 +151,10 @@ func TestOpen(t *testing.T) {
 }
 
 // What is no image, or does not say which, is refused by name and cure.
-func TestOpenRefuses(t *testing.T) {
-	one, _ := sample(t)
-	two, _ := sample(t)
-	dir := write(t, map[string]v1.Image{"1.0": one, "2.0": two})
+func TestOpenLocalRefuses(t *testing.T) {
+	one, _ := localSample(t)
+	two, _ := localSample(t)
+	dir := writeFiles(t, map[string]v1.Image{"1.0": one, "2.0": two})
 	text := filepath.Join(t.TempDir(), "text.tar")
 	if err := os.WriteFile(text, []byte(strings.Repeat("text ", 1000)), fs.ModePerm); err != nil {
 		t.Fatal(err)
@@ -165,10 +165,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"another tag", dir + ":3.0", "holds 0 images"},
 		{"an empty directory", t.TempDir(), "no OCI image layout"},
 		{"no archive", text, "no tar archive"},
-		{"an archive of something else", pack(t, filepath.Dir(text)), "neither of an OCI layout nor of"},
+		{"an archive of something else", packArchive(t, filepath.Dir(text)), "neither of an OCI layout nor of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if _, _, err := local.Open(t.Context(), test.path, t.TempDir()); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, _, err := fetch.OpenLocal(t.Context(), test.path, t.TempDir()); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
@@ -176,17 +176,17 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 // A blob that is gone is told as missing, not as a fault of the registry.
-func TestMissingBlob(t *testing.T) {
-	one, digest := sample(t)
-	dir := write(t, map[string]v1.Image{"1.0": one})
+func TestLocalMissingBlob(t *testing.T) {
+	one, digest := localSample(t)
+	dir := writeFiles(t, map[string]v1.Image{"1.0": one})
 	if err := os.Remove(filepath.Join(dir, "blobs", "sha256", digest.Hex())); err != nil {
 		t.Fatal(err)
 	}
-	src, d, err := local.Open(t.Context(), dir, t.TempDir())
+	src, d, err := fetch.OpenLocal(t.Context(), dir, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(t, src, d); err == nil || !strings.Contains(err.Error(), string(content.ReasonMissing)) {
-		t.Errorf("error %v, want %s", err, content.ReasonMissing)
+	if _, err := readLocal(t, src, d); err == nil || !strings.Contains(err.Error(), string(oci.ReasonMissing)) {
+		t.Errorf("error %v, want %s", err, oci.ReasonMissing)
 	}
 }

@@ -1,4 +1,4 @@
-package layout_test
+package oci_test
 
 import (
 	"crypto/sha256"
@@ -11,8 +11,7 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 func digestOf(t *testing.T, text string) image.Digest {
@@ -24,23 +23,23 @@ func digestOf(t *testing.T, text string) image.Digest {
 	return d
 }
 
-const config = `{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`
+const layoutConfig = `{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`
 
 // complete stores an image without layers and returns its manifest.
-func complete(t *testing.T) (layout.Dir, content.Descriptor) {
+func completeLayout(t *testing.T) (oci.Layout, oci.Descriptor) {
 	t.Helper()
-	dir, err := layout.Create(t.TempDir())
+	dir, err := oci.CreateLayout(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	manifest := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":%d},"layers":[]}`,
-		digestOf(t, config), len(config))
-	for _, text := range []string{config, manifest} {
+		digestOf(t, layoutConfig), len(layoutConfig))
+	for _, text := range []string{layoutConfig, manifest} {
 		if err := dir.Put(digestOf(t, text), int64(len(text)), strings.NewReader(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	root := content.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digestOf(t, manifest), Size: int64(len(manifest))}
+	root := oci.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digestOf(t, manifest), Size: int64(len(manifest))}
 	if err := dir.Complete(root, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -48,9 +47,9 @@ func complete(t *testing.T) (layout.Dir, content.Descriptor) {
 }
 
 // What was stored is read back whole.
-func TestTree(t *testing.T) {
-	dir, root := complete(t)
-	opened, err := layout.Open(dir.Path())
+func TestLayoutTree(t *testing.T) {
+	dir, root := completeLayout(t)
+	opened, err := oci.OpenLayout(dir.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,40 +61,40 @@ func TestTree(t *testing.T) {
 
 // The directory is believed no more than a registry is: what somebody changed
 // in it is noticed.
-func TestTreeBelievesNothing(t *testing.T) {
+func TestLayoutTreeBelievesNothing(t *testing.T) {
 	tests := []struct {
 		name  string
-		spoil func(t *testing.T, path string, root content.Descriptor)
-		want  content.Reason
+		spoil func(t *testing.T, path string, root oci.Descriptor)
+		want  oci.Reason
 	}{
-		{"another manifest", func(t *testing.T, path string, root content.Descriptor) {
-			write(t, filepath.Join(path, "blobs", "sha256", root.Digest.Hex()), `{"schemaVersion":2}`)
-		}, content.ReasonCorrupted},
-		{"another configuration", func(t *testing.T, path string, _ content.Descriptor) {
-			write(t, filepath.Join(path, "blobs", "sha256", digestOf(t, config).Hex()), strings.Replace(config, "amd64", "arm64", 1))
-		}, content.ReasonCorrupted},
-		{"no configuration", func(t *testing.T, path string, _ content.Descriptor) {
-			if err := os.Remove(filepath.Join(path, "blobs", "sha256", digestOf(t, config).Hex())); err != nil {
+		{"another manifest", func(t *testing.T, path string, root oci.Descriptor) {
+			writeLayout(t, filepath.Join(path, "blobs", "sha256", root.Digest.Hex()), `{"schemaVersion":2}`)
+		}, oci.ReasonCorrupted},
+		{"another configuration", func(t *testing.T, path string, _ oci.Descriptor) {
+			writeLayout(t, filepath.Join(path, "blobs", "sha256", digestOf(t, layoutConfig).Hex()), strings.Replace(layoutConfig, "amd64", "arm64", 1))
+		}, oci.ReasonCorrupted},
+		{"no configuration", func(t *testing.T, path string, _ oci.Descriptor) {
+			if err := os.Remove(filepath.Join(path, "blobs", "sha256", digestOf(t, layoutConfig).Hex())); err != nil {
 				t.Fatal(err)
 			}
-		}, content.ReasonMissing},
-		{"an index of two", func(t *testing.T, path string, root content.Descriptor) {
+		}, oci.ReasonMissing},
+		{"an index of two", func(t *testing.T, path string, root oci.Descriptor) {
 			entry := fmt.Sprintf(`{"digest":%q}`, root.Digest)
-			write(t, filepath.Join(path, "index.json"), `{"manifests":[`+entry+","+entry+`]}`)
+			writeLayout(t, filepath.Join(path, "index.json"), `{"manifests":[`+entry+","+entry+`]}`)
 		}, ""},
-		{"an index of nothing", func(t *testing.T, path string, _ content.Descriptor) {
-			write(t, filepath.Join(path, "index.json"), `{}`)
+		{"an index of nothing", func(t *testing.T, path string, _ oci.Descriptor) {
+			writeLayout(t, filepath.Join(path, "index.json"), `{}`)
 		}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, root := complete(t)
+			dir, root := completeLayout(t)
 			tt.spoil(t, dir.Path(), root)
 			tree, err := dir.Tree(t.Context())
 			if err == nil {
 				t.Fatalf("tree is %+v, want an error", tree)
 			}
-			var e *content.Error
+			var e *oci.Error
 			if tt.want != "" && (!errors.As(err, &e) || e.Reason != tt.want) {
 				t.Errorf("error is %v, want the reason %s", err, tt.want)
 			}
@@ -104,7 +103,7 @@ func TestTreeBelievesNothing(t *testing.T) {
 }
 
 // Only whole and true content gets a name.
-func TestPut(t *testing.T) {
+func TestLayoutPut(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name string
@@ -114,27 +113,27 @@ func TestPut(t *testing.T) {
 	}{
 		{"what it should be", 5, strings.NewReader("hello"), nil},
 		{"what it should be, of a size that is not known", -1, strings.NewReader("hello"), nil},
-		{"other bytes", 5, strings.NewReader("HELLO"), &content.Error{}},
-		{"fewer bytes", 5, strings.NewReader("hell"), &content.Error{}},
-		{"more bytes", 5, strings.NewReader("hello!"), &content.Error{}},
-		{"the bytes, under another size", 6, strings.NewReader("hello"), &content.Error{}},
-		{"a reader that fails", 5, io.MultiReader(strings.NewReader("he"), failing{broken}), broken},
+		{"other bytes", 5, strings.NewReader("HELLO"), &oci.Error{}},
+		{"fewer bytes", 5, strings.NewReader("hell"), &oci.Error{}},
+		{"more bytes", 5, strings.NewReader("hello!"), &oci.Error{}},
+		{"the bytes, under another size", 6, strings.NewReader("hello"), &oci.Error{}},
+		{"a reader that fails", 5, io.MultiReader(strings.NewReader("he"), failingReader{broken}), broken},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, err := layout.Create(t.TempDir())
+			dir, err := oci.CreateLayout(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
 			err = dir.Put(digestOf(t, "hello"), tt.size, tt.r)
-			var e *content.Error
+			var e *oci.Error
 			switch {
 			case tt.want == nil && err != nil:
 				t.Errorf("error is %v", err)
 			case errors.Is(tt.want, broken) && !errors.Is(err, broken):
 				t.Errorf("error is %v, want the reader's", err)
-			case errors.As(tt.want, &e) && (!errors.As(err, &e) || e.Reason != content.ReasonCorrupted):
-				t.Errorf("error is %v, want the reason %s", err, content.ReasonCorrupted)
+			case errors.As(tt.want, &e) && (!errors.As(err, &e) || e.Reason != oci.ReasonCorrupted):
+				t.Errorf("error is %v, want the reason %s", err, oci.ReasonCorrupted)
 			}
 			entries, readErr := os.ReadDir(filepath.Join(dir.Path(), "blobs", "sha256"))
 			if readErr != nil {
@@ -147,11 +146,11 @@ func TestPut(t *testing.T) {
 	}
 }
 
-type failing struct{ err error }
+type failingReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-func write(t *testing.T, path, text string) {
+func writeLayout(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

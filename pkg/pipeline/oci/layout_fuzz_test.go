@@ -1,4 +1,4 @@
-package layout_test
+package oci_test
 
 import (
 	"bytes"
@@ -11,20 +11,19 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Whatever stands in a layout's index and manifest: what is read is the tree of
 // the one digest that the index names, its bytes rehashed; or an error.
-func FuzzTree(f *testing.F) {
+func FuzzLayoutTree(f *testing.F) {
 	manifest := []byte(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:` +
-		fmt.Sprintf("%x", sha256.Sum256([]byte(config))) + `","size":1},"layers":[]}`)
-	f.Add([]byte(fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"digest":"sha256:%x"}]}`, sha256.Sum256(manifest))), manifest, []byte(config), true)
-	f.Add([]byte(`{"manifests":[{"digest":"sha256:../../../../etc/passwd"}]}`), manifest, []byte(config), true)
+		fmt.Sprintf("%x", sha256.Sum256([]byte(layoutConfig))) + `","size":1},"layers":[]}`)
+	f.Add([]byte(fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"digest":"sha256:%x"}]}`, sha256.Sum256(manifest))), manifest, []byte(layoutConfig), true)
+	f.Add([]byte(`{"manifests":[{"digest":"sha256:../../../../etc/passwd"}]}`), manifest, []byte(layoutConfig), true)
 	f.Add([]byte(`{"manifests":[{},{}]}`), []byte(`{}`), []byte(`{}`), false)
 	f.Fuzz(func(t *testing.T, index, manifest, config []byte, honest bool) {
-		dir, err := layout.Create(t.TempDir())
+		dir, err := oci.CreateLayout(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,10 +41,10 @@ func FuzzTree(f *testing.F) {
 			}
 		}
 		if !honest { // somebody else wrote into the directory
-			write(t, filepath.Join(dir.Path(), "blobs", "sha256", root.Hex()), string(manifest)+" ")
+			writeLayout(t, filepath.Join(dir.Path(), "blobs", "sha256", root.Hex()), string(manifest)+" ")
 		}
-		write(t, filepath.Join(dir.Path(), "index.json"), string(index))
-		opened, err := layout.Open(dir.Path())
+		writeLayout(t, filepath.Join(dir.Path(), "index.json"), string(index))
+		opened, err := oci.OpenLayout(dir.Path())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +59,7 @@ func FuzzTree(f *testing.F) {
 }
 
 // What is stored under a digest has it, and its size; else nothing is stored.
-func FuzzPut(f *testing.F) {
+func FuzzLayoutPut(f *testing.F) {
 	good := sha256.Sum256([]byte("abc"))
 	f.Add([]byte("abc"), fmt.Sprintf("sha256:%x", good), int64(3))
 	f.Add([]byte("abcd"), fmt.Sprintf("sha256:%x", good), int64(3))
@@ -73,7 +72,7 @@ func FuzzPut(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, err := layout.Create(t.TempDir())
+		dir, err := oci.CreateLayout(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +81,8 @@ func FuzzPut(f *testing.F) {
 		if (err == nil) != right {
 			t.Errorf("%d bytes as %s of %d: %v", len(data), d, size, err)
 		}
-		var reason *content.Error
-		if err != nil && (!errors.As(err, &reason) || reason.Reason != content.ReasonCorrupted) {
+		var reason *oci.Error
+		if err != nil && (!errors.As(err, &reason) || reason.Reason != oci.ReasonCorrupted) {
 			t.Errorf("the error is not that it is corrupted: %v", err)
 		}
 		left, err := os.ReadDir(filepath.Join(dir.Path(), "blobs", "sha256"))

@@ -1,4 +1,4 @@
-package content
+package oci
 
 import "github.com/revet-dev/revet/pkg/image"
 

@@ -1,4 +1,4 @@
-package content_test
+package oci_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Whatever a registry serves: Walk reads a bounded number of documents, and
@@ -35,27 +35,27 @@ func FuzzWalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rootDoc, childDoc, configDoc []byte) {
 		reads := 0
 		var read int64
-		serve := func(_ context.Context, kind content.Kind, d content.Descriptor, limit int64) ([]byte, error) {
+		serve := func(_ context.Context, kind oci.Kind, d oci.Descriptor, limit int64) ([]byte, error) {
 			reads++
 			raw := childDoc
 			switch {
-			case kind == content.KindConfig:
+			case kind == oci.KindConfig:
 				raw = configDoc
 			case d.Digest == root:
 				raw = rootDoc
 			}
 			if int64(len(raw)) > limit {
-				return nil, content.Errorf(content.ReasonTooLarge, string(kind), "limit %d", limit)
+				return nil, oci.Errorf(oci.ReasonTooLarge, string(kind), "limit %d", limit)
 			}
 			read += int64(len(raw))
 			return raw, nil
 		}
-		tree, err := content.Walk(t.Context(), root, serve)
-		if reads > 3*4097 || read > content.MaxMetadata {
+		tree, err := oci.Walk(t.Context(), root, nil, serve)
+		if reads > 3*4097 || read > oci.MaxMetadata {
 			t.Errorf("%d documents of %d bytes were read", reads, read)
 		}
 		if err != nil {
-			var reason *content.Error
+			var reason *oci.Error
 			if !errors.As(err, &reason) || reason.Reason == "" || len(err.Error()) > 4096 {
 				t.Errorf("an error without a reason, or of %d bytes: %v", len(err.Error()), err)
 			}

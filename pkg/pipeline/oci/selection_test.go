@@ -1,4 +1,4 @@
-package content_test
+package oci_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Of an index, the images of the chosen platforms are looked at and no others;
@@ -21,34 +21,34 @@ func TestWalkSelected(t *testing.T) {
 		Missing    int
 		Says       string
 	}
-	index := func(t *testing.T, s shelf) content.Descriptor {
-		v8 := on(s.image(t, "darwin", layerType), "linux", "arm64")
+	index := func(t *testing.T, s fixture) oci.Descriptor {
+		v8 := onPlatform(s.image(t, "darwin", layerType), "linux", "arm64")
 		v8.Platform.Variant = "v8"
-		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), v8, s.image(t, "windows", layerType))
+		return s.index(t, onPlatform(s.image(t, "linux", layerType), "linux", "amd64"), v8, s.image(t, "windows", layerType))
 	}
-	missing := func(t *testing.T, s shelf) content.Descriptor {
+	missing := func(t *testing.T, s fixture) oci.Descriptor {
 		gone := s.put(t, []byte("gone"))
 		delete(s, gone.Digest)
-		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(gone, "linux", "s390x"))
+		return s.index(t, onPlatform(s.image(t, "linux", layerType), "linux", "amd64"), onPlatform(gone, "linux", "s390x"))
 	}
-	single := func(t *testing.T, s shelf) content.Descriptor { return s.image(t, "linux", layerType) }
-	attested := func(t *testing.T, s shelf) content.Descriptor {
-		return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.image(t, "linux", intotoType), "unknown", "unknown"))
+	single := func(t *testing.T, s fixture) oci.Descriptor { return s.image(t, "linux", layerType) }
+	attested := func(t *testing.T, s fixture) oci.Descriptor {
+		return s.index(t, onPlatform(s.image(t, "linux", layerType), "linux", "amd64"), onPlatform(s.image(t, "linux", intotoType), "unknown", "unknown"))
 	}
 	// of is an index of images whose configurations do not say what the index says.
-	of := func(platforms ...string) func(*testing.T, shelf) content.Descriptor {
-		return func(t *testing.T, s shelf) content.Descriptor {
+	of := func(platforms ...string) func(*testing.T, fixture) oci.Descriptor {
+		return func(t *testing.T, s fixture) oci.Descriptor {
 			return s.index(t, s.forPlatforms(t, platforms...)...)
 		}
 	}
-	unplaced := func(platforms ...string) func(*testing.T, shelf) content.Descriptor {
-		return func(t *testing.T, s shelf) content.Descriptor {
+	unplaced := func(platforms ...string) func(*testing.T, fixture) oci.Descriptor {
+		return func(t *testing.T, s fixture) oci.Descriptor {
 			return s.index(t, append(s.forPlatforms(t, platforms...), s.image(t, "linux", layerType))...)
 		}
 	}
 	tests := []struct {
 		name     string
-		root     func(*testing.T, shelf) content.Descriptor
+		root     func(*testing.T, fixture) oci.Descriptor
 		selected string
 		want     outcome
 	}{
@@ -67,28 +67,28 @@ func TestWalkSelected(t *testing.T) {
 		{"variants of which the host's own is there", of("linux/arm/v5", "linux/arm/v7"), "linux/arm/v7", outcome{Images: []string{"os1/amd64"}, Unselected: 1}},
 		{"an architecture that the host runs, too", of("linux/386", "linux/s390x"), "linux/amd64", outcome{Images: []string{"os0/amd64"}, Unselected: 1}},
 		{"the same beside the host's own", of("linux/386", "linux/amd64"), "linux/amd64", outcome{Images: []string{"os1/amd64"}, Unselected: 1}},
-		{"the same beside one that asks for a feature", func(t *testing.T, s shelf) content.Descriptor {
-			d := on(s.image(t, "os1", layerType), "linux", "amd64")
+		{"the same beside one that asks for a feature", func(t *testing.T, s fixture) oci.Descriptor {
+			d := onPlatform(s.image(t, "os1", layerType), "linux", "amd64")
 			d.Platform.OSFeatures = "sse"
-			return s.index(t, on(s.image(t, "os0", layerType), "linux", "386"), d)
+			return s.index(t, onPlatform(s.image(t, "os0", layerType), "linux", "386"), d)
 		}, "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
-		{"the same beside one that asks for a feature without a name", func(t *testing.T, s shelf) content.Descriptor {
-			d := on(s.image(t, "os1", layerType), "linux", "amd64")
+		{"the same beside one that asks for a feature without a name", func(t *testing.T, s fixture) oci.Descriptor {
+			d := onPlatform(s.image(t, "os1", layerType), "linux", "amd64")
 			d.Platform.OSFeatures = ","
-			return s.index(t, on(s.image(t, "os0", layerType), "linux", "386"), d)
+			return s.index(t, onPlatform(s.image(t, "os0", layerType), "linux", "386"), d)
 		}, "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
 		{"the same beside one for a variant that the host may not have", of("linux/386", "linux/amd64/v3"), "linux/amd64", outcome{Images: []string{"os0/amd64", "os1/amd64"}}},
 		{"an architecture of 32 bits", of("linux/arm/v7", "linux/amd64"), "linux/arm64", outcome{Images: []string{"os0/amd64"}, Unselected: 1}},
 		{"an image without a platform, where there is no other", unplaced("linux/s390x"), "linux/amd64", outcome{Images: []string{"linux/amd64"}, Unselected: 1}},
 		{"an image without a platform that is for another, where there is no other", unplaced("linux/s390x", "linux/amd64"), "linux/arm64", outcome{Says: "platform linux/arm64"}},
 		{"an image without a platform that could be taken instead", unplaced("linux/x86_64"), "linux/amd64", outcome{Images: []string{"os0/amd64", "linux/amd64"}}},
-		{"an attestation that is gone", func(t *testing.T, s shelf) content.Descriptor {
+		{"an attestation that is gone", func(t *testing.T, s fixture) oci.Descriptor {
 			gone := s.image(t, "unknown", intotoType)
 			delete(s, gone.Digest)
-			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(gone, "unknown", "unknown"))
+			return s.index(t, onPlatform(s.image(t, "linux", layerType), "linux", "amd64"), onPlatform(gone, "unknown", "unknown"))
 		}, "linux/amd64", outcome{Images: []string{"linux/amd64"}, Missing: 1}},
-		{"an artefact under the platform that is chosen", func(t *testing.T, s shelf) content.Descriptor {
-			return s.index(t, on(s.image(t, "linux", layerType), "linux", "amd64"), on(s.artefact(t, "application/x-a"), "linux", "arm64"))
+		{"an artefact under the platform that is chosen", func(t *testing.T, s fixture) oci.Descriptor {
+			return s.index(t, onPlatform(s.image(t, "linux", layerType), "linux", "amd64"), onPlatform(s.artefact(t, "application/x-a"), "linux", "arm64"))
 		}, "linux/arm64", outcome{Says: "platform linux/arm64"}},
 		{"what the image says where the index does not", index, "windows/amd64", outcome{Images: []string{"windows/amd64"}, Unselected: 2}},
 		{"two, one of which is not there", index, "linux/amd64,linux/s390x", outcome{Says: "platform linux/s390x"}},
@@ -101,18 +101,18 @@ func TestWalkSelected(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := shelf{}
-			chosen, err := content.ParseSelection(tt.selected)
+			s := fixture{}
+			chosen, err := oci.ParseSelection(tt.selected)
 			if err != nil {
 				t.Fatal(err)
 			}
-			tree, err := content.WalkSelected(t.Context(), tt.root(t, s).Digest, chosen, s.read)
+			tree, err := oci.Walk(t.Context(), tt.root(t, s).Digest, chosen, s.read)
 			got := outcome{Unselected: len(tree.Unselected), Missing: len(tree.MissingAttachments)}
 			for _, i := range tree.Images {
 				got.Images = append(got.Images, i.Config.String())
 			}
-			var e *content.Error
-			if err != nil && (!errors.As(err, &e) || e.Reason != content.ReasonMissing || !strings.Contains(err.Error(), tt.want.Says) || tt.want.Says == "") {
+			var e *oci.Error
+			if err != nil && (!errors.As(err, &e) || e.Reason != oci.ReasonMissing || !strings.Contains(err.Error(), tt.want.Says) || tt.want.Says == "") {
 				t.Fatalf("error is %v, want %q", err, tt.want.Says)
 			}
 			if err == nil && tt.want.Says != "" {
@@ -127,12 +127,12 @@ func TestWalkSelected(t *testing.T) {
 }
 
 // forPlatforms puts an image for each platform as an index writes it.
-func (s shelf) forPlatforms(t *testing.T, platforms ...string) []content.Descriptor {
+func (s fixture) forPlatforms(t *testing.T, platforms ...string) []oci.Descriptor {
 	t.Helper()
-	var all []content.Descriptor
+	var all []oci.Descriptor
 	for i, p := range platforms {
 		parts := append(strings.Split(p, "/"), "")
-		d := on(s.image(t, fmt.Sprintf("os%d", i), layerType), parts[0], parts[1])
+		d := onPlatform(s.image(t, fmt.Sprintf("os%d", i), layerType), parts[0], parts[1])
 		d.Platform.Variant = parts[2]
 		all = append(all, d)
 	}
@@ -152,7 +152,7 @@ func TestParseSelection(t *testing.T) {
 		"linux/amd64;linux/arm64":            "error",
 		"linux/" + strings.Repeat("a b", 99): "error",
 	} {
-		got, err := content.ParseSelection(in)
+		got, err := oci.ParseSelection(in)
 		if text := got.String(); err != nil && want != "error" || err == nil && text != want {
 			t.Errorf("%q gives %q, %v; want %q", in, text, err, want)
 		}

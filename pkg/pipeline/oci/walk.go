@@ -1,4 +1,4 @@
-package content
+package oci
 
 import (
 	"context"
@@ -70,17 +70,13 @@ type Attachment struct {
 	Blobs    []Descriptor
 }
 
-// Walk reads all manifests and configurations that root leads to.
-func Walk(ctx context.Context, root image.Digest, read Read) (Tree, error) {
-	return WalkSelected(ctx, root, nil, read)
-}
-
-// WalkSelected is Walk for chosen platforms. Read are all children of an index
-// that a runtime on a host of such a platform could take. One that root has no
-// image for is an error: whoever chose it wants it checked.
-func WalkSelected(ctx context.Context, root image.Digest, chosen Selection, read Read) (Tree, error) {
-	w := walker{read: read, chosen: chosen, seen: map[image.Digest]*node{}, met: map[Platform]bool{}}
-	if err := w.visit(ctx, Descriptor{Digest: root, Size: -1}, place{choices: chosen.choices(nil)}); err != nil {
+// Walk reads all manifests and configurations that root leads to. With no platform
+// selected it visits all of them. Otherwise it visits every child of an index that a
+// runtime on a host of a selected platform could take. A selected platform that has no
+// image is an error: its owner wants that image checked.
+func Walk(ctx context.Context, root image.Digest, chosen Selection, read Read) (Tree, error) {
+	w := walker{read: read, chosen: chosen, seen: map[image.Digest]*walkedNode{}, met: map[Platform]bool{}}
+	if err := w.visit(ctx, Descriptor{Digest: root, Size: -1}, position{choices: chosen.choices(nil)}); err != nil {
 		return Tree{}, err
 	}
 	t := w.tree
@@ -107,7 +103,7 @@ type walker struct {
 	read   Read
 	chosen Selection
 	tree   Tree
-	seen   map[image.Digest]*node
+	seen   map[image.Digest]*walkedNode
 	met    map[Platform]bool // of those that were chosen
 	// What was walked: children, of these images and indexes, and bytes.
 	nodes, images int
@@ -117,7 +113,7 @@ type walker struct {
 }
 
 // node is what is known of a digest that was read.
-type node struct {
+type walkedNode struct {
 	doc    image.Manifest
 	blob   bool // no manifest
 	known  bool // content is
@@ -128,12 +124,12 @@ type node struct {
 }
 
 // place is where in the tree a manifest is named.
-type place struct {
+type position struct {
 	depth   int
 	choices []image.Choice // one for each chosen platform
 }
 
-func (w *walker) visit(ctx context.Context, d Descriptor, at place) error {
+func (w *walker) visit(ctx context.Context, d Descriptor, at position) error {
 	if w.nodes++; w.nodes > maxNodes {
 		return Errorf(ReasonTooLarge, subjectOf(d), "the index names more than %d manifests", maxNodes)
 	}
@@ -144,7 +140,7 @@ func (w *walker) visit(ctx context.Context, d Descriptor, at place) error {
 	}
 	n, err := w.node(ctx, d, at)
 	switch {
-	case missing(err) && d.Platform.NoHost():
+	case isMissing(err) && d.Platform.NoHost():
 		w.tree.MissingAttachments = append(w.tree.MissingAttachments, d)
 		return nil
 	case err != nil:
@@ -175,12 +171,12 @@ func (w *walker) visit(ctx context.Context, d Descriptor, at place) error {
 func placed(d Descriptor) bool { return d.Platform.IsPlaced() && !d.Platform.NoHost() }
 
 // admits reports whether p was chosen, in the sense of takes.
-func (w *walker) admits(at place, takes func(image.Choice, Platform) bool, p Platform) bool {
+func (w *walker) admits(at position, takes func(image.Choice, Platform) bool, p Platform) bool {
 	return len(w.chosen) == 0 || slices.ContainsFunc(at.choices, func(c image.Choice) bool { return takes(c, p) })
 }
 
 // node reads what d names, once.
-func (w *walker) node(ctx context.Context, d Descriptor, at place) (*node, error) {
+func (w *walker) node(ctx context.Context, d Descriptor, at position) (*walkedNode, error) {
 	if n := w.seen[d.Digest]; n != nil {
 		return n, nil
 	}
@@ -192,20 +188,20 @@ func (w *walker) node(ctx context.Context, d Descriptor, at place) (*node, error
 	return n, nil
 }
 
-func (w *walker) open(ctx context.Context, d Descriptor, at place) (*node, error) {
+func (w *walker) open(ctx context.Context, d Descriptor, at position) (*walkedNode, error) {
 	if !d.NamesManifest() {
 		d.Size = -1 // of a layer, perhaps: what counts is what is read
 	}
 	raw, err := w.get(ctx, KindManifest, d, MaxManifest)
 	switch {
-	case missing(err) && at.depth > 0 && !d.NamesManifest():
+	case isMissing(err) && at.depth > 0 && !d.NamesManifest():
 		return w.blob(ctx, d)
 	case err != nil && d.Platform != nil:
 		return nil, Within(err, clip(d.Platform.String()))
 	case err != nil:
 		return nil, err
 	case !d.NamesManifest() && !image.BlobContent(raw).Runnable():
-		return &node{blob: true}, nil
+		return &walkedNode{blob: true}, nil
 	}
 	doc, err := image.ParseManifest(raw, d.MediaType)
 	if err != nil {
@@ -215,13 +211,13 @@ func (w *walker) open(ctx context.Context, d Descriptor, at place) (*node, error
 		d.MediaType, d.Size = doc.Type(), int64(len(raw))
 		w.tree.Root = d
 	}
-	return &node{doc: doc}, nil
+	return &walkedNode{doc: doc}, nil
 }
 
 // blob reads what an index names and declares to be no manifest, and what the
 // registry does not have as one. It is nothing that runs, if it can be no manifest:
 // by its bytes, or because it has more of them than any runtime reads.
-func (w *walker) blob(ctx context.Context, d Descriptor) (*node, error) {
+func (w *walker) blob(ctx context.Context, d Descriptor) (*walkedNode, error) {
 	raw, err := w.get(ctx, KindBlob, d, MaxManifest)
 	var e *Error
 	switch {
@@ -232,7 +228,7 @@ func (w *walker) blob(ctx context.Context, d Descriptor) (*node, error) {
 	case image.BlobContent(raw).Runnable():
 		return nil, Errorf(ReasonUnreadable, subjectOf(d), "ambiguous: it is named as %q and can be read as a manifest", clip(d.MediaType))
 	}
-	return &node{blob: true}, nil
+	return &walkedNode{blob: true}, nil
 }
 
 // What is read of layers to prove that manifests are no images is bounded, and so
@@ -250,7 +246,7 @@ func (w *walker) proof(ctx context.Context, kind Kind, d Descriptor, limit int64
 	return raw, err
 }
 
-func missing(err error) bool {
+func isMissing(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Reason == ReasonMissing
 }
@@ -263,14 +259,14 @@ func (w *walker) count(d Descriptor) error {
 	return nil
 }
 
-func (w *walker) index(ctx context.Context, d Descriptor, doc image.Manifest, at place) error {
+func (w *walker) index(ctx context.Context, d Descriptor, doc image.Manifest, at position) error {
 	if at.depth == maxDepth {
 		return Errorf(ReasonTooLarge, subjectOf(d), "indexes are nested more than %d deep", maxDepth)
 	}
 	if err := w.count(d); err != nil {
 		return err
 	}
-	below := place{depth: at.depth + 1, choices: w.chosen.choices(doc.Manifests)}
+	below := position{depth: at.depth + 1, choices: w.chosen.choices(doc.Manifests)}
 	for _, child := range doc.Manifests {
 		if err := w.visit(ctx, child, below); err != nil {
 			return Within(err, "index "+d.Digest.String())
@@ -294,7 +290,7 @@ func (w *walker) saysNoHost(ctx context.Context, doc image.Manifest) bool {
 }
 
 // attachment takes a manifest that cannot run.
-func (w *walker) attachment(d Descriptor, n *node, at place) error {
+func (w *walker) attachment(d Descriptor, n *walkedNode, at position) error {
 	if at.depth == 0 {
 		return Errorf(ReasonNotAnImage, subjectOf(d), "%s", n.content.Why())
 	}
@@ -310,7 +306,7 @@ func (w *walker) attachment(d Descriptor, n *node, at place) error {
 	return nil
 }
 
-func (w *walker) image(ctx context.Context, d Descriptor, n *node, at place) error {
+func (w *walker) image(ctx context.Context, d Descriptor, n *walkedNode, at position) error {
 	if len(n.doc.Layers) > maxLayers {
 		return Errorf(ReasonTooLarge, subjectOf(d), "it has %d layers, more than %d", len(n.doc.Layers), maxLayers)
 	}
@@ -343,7 +339,7 @@ func (w *walker) image(ctx context.Context, d Descriptor, n *node, at place) err
 
 // selects reports whether an image is looked at, and remembers for which of the
 // chosen platforms it is one.
-func (w *walker) selects(d Descriptor, config Platform, at place) bool {
+func (w *walker) selects(d Descriptor, config Platform, at position) bool {
 	takes, p := image.Choice.Meets, config
 	if placed(d) {
 		takes, p = image.Choice.Takes, *d.Platform
