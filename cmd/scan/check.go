@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
@@ -67,7 +66,7 @@ The exit status is 0 for a pass, 1 for a fail, and 2 if there is no verdict.`,
   scan check registry.example.com/team/app:1.0 -o json --platforms linux/amd64 \
     --database registry.example.com/revet/database:current --signature Required --keys ./keys`,
 		Args:        cobra.ExactArgs(1),
-		Annotations: map[string]string{command.ErrorStatus: "2"},
+		Annotations: map[string]string{stepcmd.ErrorStatus: "2"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			log := io.Discard
 			if o.verbose {

@@ -19,7 +19,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 	local "github.com/revet-dev/revet/test/cluster/registry"
@@ -82,7 +82,7 @@ func check(t testing.TB, host, repository string, d image.Digest, rules validate
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	return verdict.Join(tree, []string{validate.CheckName}, []report.Report{found})
+	return verdict.Join(tree, []string{validate.CheckName}, []result.Report{found})
 }
 
 // newLocalRegistry starts the registry of the local cluster.

@@ -17,8 +17,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"knative.dev/pkg/apis"
 
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
@@ -196,7 +196,7 @@ func TestResultsFitTheirPartOfThePod(t *testing.T) {
 	for _, task := range m.tasks {
 		containers := len(task.Spec.Steps) + 1
 		part := min(ofPod/(containers+aFurtherStep), ofContainer)
-		most := outcome.MaxQuoted + besideOutcome
+		most := taskresult.MaxQuoted + besideOutcome
 		if task.Name == "join-verdict" {
 			part, most = min(ofPod/containers, ofContainer), 2900+besideSummary
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 func SBOMs(dir string, tree oci.Tree) ([]Artifact, error) {
 	var all []Artifact
 	for _, img := range tree.Images {
-		raw, err := readBounded(filepath.Join(dir, "sbom", img.Manifest.Digest.Hex()+".cdx.json"), maxSBOM)
+		raw, err := readBounded(result.SBOMPath(dir, img.Manifest.Digest), maxSBOM)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

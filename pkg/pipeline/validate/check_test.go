@@ -13,7 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -140,13 +140,13 @@ rules:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := report.Report{
+	want := result.Report{
 		Check: "validate", Digest: digest(t, 1), Rules: 2,
-		Images: []report.Image{{Platform: "linux/amd64", Digest: digest(t, 10)}, {Platform: "linux/arm64", Digest: digest(t, 11)}},
-		Findings: []report.Finding{
-			{Rule: "named", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: digest(t, 10), Message: "no title for linux/amd64 ?now"},
-			{Rule: "non-root", Severity: report.SeverityError, Platform: "linux/arm64", Digest: digest(t, 11), Message: "it runs as root"},
-			{Rule: "named", Severity: report.SeverityWarning, Platform: "linux/arm64", Digest: digest(t, 11), Message: "no title for linux/arm64 ?now"},
+		Images: []result.CheckedImage{{Platform: "linux/amd64", Digest: digest(t, 10)}, {Platform: "linux/arm64", Digest: digest(t, 11)}},
+		Findings: []result.Finding{
+			{Rule: "named", Severity: result.SeverityWarning, Platform: "linux/amd64", Digest: digest(t, 10), Message: "no title for linux/amd64 ?now"},
+			{Rule: "non-root", Severity: result.SeverityError, Platform: "linux/arm64", Digest: digest(t, 11), Message: "it runs as root"},
+			{Rule: "named", Severity: result.SeverityWarning, Platform: "linux/arm64", Digest: digest(t, 11), Message: "no title for linux/arm64 ?now"},
 		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(image.Digest{})); diff != "" {

@@ -10,9 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -20,7 +19,7 @@ import (
 type specimen struct {
 	image    oci.Image
 	packages []validate.Package
-	found    []findings.Vulnerability
+	found    []result.Vulnerability
 }
 
 var libraryNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -81,10 +80,10 @@ func layers(n int, size int64) edit {
 		}
 	}
 }
-func fixable(n int, ignored *findings.Ignored) edit {
+func fixable(n int, ignored *result.Ignored) edit {
 	return func(s *specimen) {
 		for range n {
-			s.found = append(s.found, findings.Vulnerability{ID: "CVE-1", Level: findings.Low, FixedIn: []string{"2"}, Ignored: ignored})
+			s.found = append(s.found, result.Vulnerability{ID: "CVE-1", Level: result.LevelLow, FixedIn: []string{"2"}, Ignored: ignored})
 		}
 	}
 }
@@ -183,7 +182,7 @@ var libraryCases = map[string]struct{ accepts, refuses []edit }{
 		[]edit{layers(101, 1)},
 	},
 	"not-neglected": {
-		[]edit{fixable(50, nil), fixable(60, &findings.Ignored{Reason: "r", By: "policy"})},
+		[]edit{fixable(50, nil), fixable(60, &result.Ignored{Reason: "r", By: "policy"})},
 		[]edit{fixable(51, nil)},
 	},
 }
@@ -203,7 +202,7 @@ func libraryFile(t testing.TB) string {
 }
 
 // failed are the rules that do not hold for s, with what is told.
-func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]report.Finding {
+func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]result.Finding {
 	t.Helper()
 	d, err := image.ParseDigest("sha256:" + strings.Repeat("1", 64))
 	if err != nil {
@@ -215,7 +214,7 @@ func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]report.
 	}
 	known := validate.Materials{
 		Packages: map[image.Digest][]validate.Package{d: s.packages},
-		Findings: &findings.File{Vulnerabilities: s.found},
+		Findings: &result.Findings{Vulnerabilities: s.found},
 	}
 	got, err := rules.CheckWith(t.Context(), oci.Tree{Root: s.image.Manifest, Images: []oci.Image{s.image}}, known, libraryNow)
 	if err != nil {
@@ -224,7 +223,7 @@ func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]report.
 	if len(got.Unapplied) > 0 {
 		t.Errorf("%q were not applied", got.Unapplied)
 	}
-	failed := map[string]report.Finding{}
+	failed := map[string]result.Finding{}
 	for _, f := range got.Findings {
 		failed[f.Rule] = f
 	}
@@ -314,8 +313,8 @@ func TestRulesThatCannotBeApplied(t *testing.T) {
 	}{
 		{validate.Materials{}, "[forbidden-packages not-neglected]"},
 		{validate.Materials{Packages: map[image.Digest][]validate.Package{}}, "[not-neglected]"},
-		{validate.Materials{Findings: &findings.File{}}, "[forbidden-packages]"},
-		{validate.Materials{Packages: map[image.Digest][]validate.Package{}, Findings: &findings.File{}}, "[]"},
+		{validate.Materials{Findings: &result.Findings{}}, "[forbidden-packages]"},
+		{validate.Materials{Packages: map[image.Digest][]validate.Package{}, Findings: &result.Findings{}}, "[]"},
 	} {
 		got, err := rules.CheckWith(t.Context(), tree, tt.known, libraryNow)
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -46,11 +46,11 @@ func TestLoadMaterials(t *testing.T) {
 	}
 	found := func(of image.Digest, images ...image.Digest) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
-			f := findings.File{Digest: of, Database: findings.Database{Digest: root, AsOf: time.Unix(1, 0)}}
+			f := result.Findings{Digest: of, Database: result.ScanDatabase{Digest: root, AsOf: time.Unix(1, 0)}}
 			for _, d := range images {
-				f.Images = append(f.Images, findings.Image{Digest: d})
+				f.Images = append(f.Images, result.ScannedImage{Digest: d})
 			}
-			if err := findings.Write(dir, f); err != nil {
+			if err := result.WriteFindings(dir, f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -101,15 +101,15 @@ func TestRulesSeeTheirImagesFindings(t *testing.T) {
 	first, second := materialDigest(t, 2), materialDigest(t, 3)
 	tree := oci.Tree{Root: oci.Descriptor{Digest: materialDigest(t, 1)}, Images: []oci.Image{
 		{Manifest: oci.Descriptor{Digest: first}}, {Manifest: oci.Descriptor{Digest: second}}}}
-	found := findings.Vulnerability{
-		ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: findings.Critical, Score: 9.8, KnownExploited: true, Digest: second,
-		Package: findings.Package{Name: "x", Kind: "npm", PURL: "pkg:generic/x"},
+	found := result.Vulnerability{
+		ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: result.LevelCritical, Score: 9.8, KnownExploited: true, Digest: second,
+		Package: result.VulnerablePackage{Name: "x", Kind: "npm", PURL: "pkg:generic/x"},
 	}
 	bare := found
 	bare.Package.Kind, bare.Package.PURL, bare.KnownExploited, bare.Malware = "", "pkg:deb/debian/x@1", false, true
 	for _, tt := range []struct {
 		name, condition string
-		of              findings.Vulnerability
+		of              result.Vulnerability
 		want            bool
 	}{
 		{"what it is", "v.level == 'critical' && v.score >= 9.0 && 'CVE-2' in v.aliases && v.package == 'x'", found, true},
@@ -125,7 +125,7 @@ func TestRulesSeeTheirImagesFindings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			known := validate.Materials{Findings: &findings.File{Vulnerabilities: []findings.Vulnerability{tt.of}}}
+			known := validate.Materials{Findings: &result.Findings{Vulnerabilities: []result.Vulnerability{tt.of}}}
 			got, err := rules.CheckWith(t.Context(), tree, known, time.Now())
 			if err != nil || (len(got.Findings) == 1) != tt.want || tt.want && got.Findings[0].Digest != second {
 				t.Errorf("findings %+v, %v", got.Findings, err)

@@ -5,8 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 )
 
 // The names of the results, and of their files.
@@ -24,7 +24,7 @@ const (
 const DefaultResults = "/tekton/results"
 
 // maxError and maxErrorQuoted bound the error result, which is in a message that
-// the kubelet cuts: see package outcome.
+// the kubelet cuts: see package taskresult.
 const (
 	maxError       = 700
 	maxErrorQuoted = 1200
@@ -64,6 +64,6 @@ func WriteResult(dir, name, value string) error {
 // WriteError writes why a step fails into dir, in one line. Tekton puts the
 // results of a failed step into its termination message and the TaskRun.
 func WriteError(dir string, cause error) error {
-	line := outcome.Fit(report.Clip(report.Line(cause.Error()), maxError), maxErrorQuoted)
+	line := taskresult.Fit(result.Clip(result.Line(cause.Error()), maxError), maxErrorQuoted)
 	return WriteResult(dir, ResultError, line)
 }
