@@ -46,7 +46,6 @@ var layers = []layer{
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
 	{prefix: "pkg/source/openshift", revet: values},
-	{prefix: "pkg/source/registry/remote", revet: join(values, []string{"pkg/source/registry", "pkg/sweep"})},
 	{prefix: "pkg/source/registry", revet: values},
 	{prefix: "pkg/source", revet: []string{"pkg/apis", "pkg/image"}},
 	{prefix: "pkg/selector", revet: values},
@@ -64,7 +63,8 @@ var layers = []layer{
 	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
-	{prefix: "pkg/controller/events", revet: values},
+	// It reads the table of causes.
+	{prefix: "pkg/controller/events", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/controller/lease", revet: values},
 	// It judges what the sink's check reports, and tells of what a sweep did: it names
 	// their values, and not their constructors.

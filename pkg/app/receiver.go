@@ -18,6 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
@@ -89,8 +90,8 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	in := intake.New(intake.Dependencies{
 		Triggers:        w.triggers,
 		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
-		Cluster:         &cluster{live: r.live, rights: source.NewRights(r.live, rightTrust, time.Now)},
-		Registry:        &registryReader{client: registry.New(w.config.Policy), live: r.live},
+		Cluster:         openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now)),
+		Registry:        registry.NewReader(registry.New(w.config.Policy), r.live, r.options.Now),
 		Ledger:          ledger.New(r.live, w.index),
 		Metrics:         instruments,
 		Log:             r.log,

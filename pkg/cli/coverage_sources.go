@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,20 +14,20 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
-	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/coverage"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
-	"github.com/revet-dev/revet/pkg/source/registry/remote"
 	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // coverageSources read as whoever runs the command may.
 type coverageSources struct {
 	cluster
-	live     *sweep.Live
+	live     *openshift.Reader
 	registry sweep.Registry
 	now      func() time.Time
 	// rightsDenied and imagesDenied: some question about rights was not answered,
@@ -42,7 +41,7 @@ func newCoverageSources(ctx context.Context, cl cluster, systemNamespace string,
 	if !ok {
 		return nil, errors.New("this client cannot ask about rights")
 	}
-	s := &coverageSources{cluster: cl, live: sweep.NewLive(c), now: now}
+	s := &coverageSources{cluster: cl, live: openshift.NewReader(c, source.NewRights(c, 0, now)), now: now}
 	var err error
 	s.registry, err = configuredRegistries(ctx, c, systemNamespace, now)
 	return s, err
@@ -64,18 +63,18 @@ func (s *coverageSources) notes() []string {
 	return notes
 }
 
-// ShowsImage implements sweep.Images. What is not shown, the registry is asked.
-func (s *coverageSources) ShowsImage(ctx context.Context, d image.Digest) (bool, error) {
-	shows, err := s.live.ShowsImage(ctx, d)
+// Image implements sweep.Images. What is not shown, the registry is asked.
+func (s *coverageSources) Image(ctx context.Context, d image.Digest) (openshift.ImageState, error) {
+	shown, err := s.live.Image(ctx, d)
 	if apierrors.IsForbidden(err) {
 		s.imagesDenied.Store(true)
-		return false, nil
+		return openshift.ImageState{}, nil
 	}
-	return shows, err
+	return shown, err
 }
 
 // EachStream implements sweep.Cluster.
-func (s *coverageSources) EachStream(ctx context.Context, namespace string, each func(*sweep.StreamState)) error {
+func (s *coverageSources) EachStream(ctx context.Context, namespace string, each func(*openshift.StreamState)) error {
 	return s.live.EachStream(ctx, namespace, each)
 }
 
@@ -116,19 +115,14 @@ func (s *coverageSources) Entry(ctx context.Context, namespace, name string) (*v
 
 // Runs implements coverage.Runs. A cluster without Tekton has none.
 func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]lifecycle.PipelineRun, error) {
-	var l pipelinev1.PipelineRunList
-	err := s.List(ctx, &l, client.InNamespace(namespace), client.HasLabels{v1alpha1.RunLabel})
+	runs, err := tekton.ListRuns(ctx, s, namespace, "")
 	switch {
 	case meta.IsNoMatchError(err):
 		return nil, nil
 	case err != nil:
 		return nil, readError("listing PipelineRuns", namespace, err)
 	}
-	all := make([]lifecycle.PipelineRun, 0, len(l.Items))
-	for i := range l.Items {
-		all = append(all, imageverification.ToRun(&l.Items[i]))
-	}
-	return all, nil
+	return runs, nil
 }
 
 // configuredRegistries reads registries as the operator lists them.
@@ -145,13 +139,13 @@ func configuredRegistries(ctx context.Context, c client.Client, systemNamespace 
 	if err != nil {
 		return unreadable{fmt.Errorf("ConfigMap %q in namespace %q: %w", config.RegistriesConfigMap, systemNamespace, err)}, nil
 	}
-	return remote.New(registry.New(registries.Policy), c, now), nil
+	return registry.NewReader(registry.New(registries.Policy), c, now).Paced(registry.SweepRate), nil
 }
 
 // unreadable is any registry where it is not known which of them may be read.
 type unreadable struct{ err error }
 
-func (u unreadable) refuse() error { return &sweep.Refusal{Reason: "NotListed", Err: u.err} }
+func (u unreadable) refuse() error { return &source.Refusal{Reason: source.NotListed, Err: u.err} }
 
 func (u unreadable) Repositories(context.Context, string, source.Account, func(image.Repository)) error {
 	return u.refuse()

@@ -18,7 +18,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
-	"github.com/revet-dev/revet/pkg/sweep"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 // sourceLabel lets a namespace's adapters reach the receiver.
@@ -189,7 +189,7 @@ type revetSource struct {
 // namespaces returns the labels of all namespaces, or only of one to who may not
 // list them.
 func (d *doctor) namespaces(ctx context.Context, own string) (map[string]map[string]string, error) {
-	all, err := sweep.NewLive(d.writer).Namespaces(ctx)
+	all, err := openshift.NewReader(d.writer, nil).Namespaces(ctx)
 	if !apierrors.IsForbidden(err) {
 		return all, err
 	}

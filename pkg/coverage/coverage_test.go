@@ -18,6 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
@@ -63,8 +64,8 @@ type site struct {
 	contentErr error
 }
 
-func (s *site) EachStream(_ context.Context, _ string, each func(*sweep.StreamState)) error {
-	state := &sweep.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
+func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
+	state := &openshift.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
 	for tag, items := range s.tags {
 		t := push.Tag{ClaimedName: tag}
 		for _, i := range items {
@@ -82,9 +83,9 @@ func (s *site) MayGet(context.Context, source.Account, string, string) (bool, er
 	return !s.hidden, nil
 }
 
-// ShowsImage is a stranger's word: it hides what runs.
-func (s *site) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
-	return d != s.artefact && d != s.forged, nil
+// Image is a stranger's word: it hides what runs.
+func (s *site) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: d != s.artefact && d != s.forged}, nil
 }
 
 // siteRegistry is the registry of the site's streams.
@@ -94,7 +95,7 @@ type siteRegistry struct {
 }
 
 func (siteRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
-	return &sweep.Refusal{Reason: "Denied", Err: errors.New("401")}
+	return &source.Refusal{Reason: source.Denied, Err: errors.New("401")}
 }
 
 func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
@@ -312,7 +313,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 
 // What may be an artefact and cannot be read is a gap, and says why.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
-	for _, err := range []error{&sweep.Refusal{Reason: "Denied", Err: errors.New("401")}, errors.New("connection refused")} {
+	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
 		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
 		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) {

@@ -129,10 +129,8 @@ func (r *runs) doubles(e *v1alpha1.ImageVerification) []Double {
 	}
 	for i := range e.Status.Runs {
 		run := &e.Status.Runs[i]
-		// A retry has a run before it as its cause, and so a cause of its own.
-		if run.Cause.Type == v1alpha1.CausePush || run.Cause.Type == v1alpha1.CauseManual {
-			causes[run.Name] = string(run.Cause.Type) + " " + run.Cause.Key
-		}
+		// A retry names the run before it, and so is a cause of its own.
+		causes[run.Name] = string(run.Cause.Type) + " " + run.Cause.Key
 	}
 	first := map[string]string{}
 	var doubles []Double

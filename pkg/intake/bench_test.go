@@ -22,6 +22,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 var epoch = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -33,11 +34,11 @@ type unreachable struct{}
 
 var errRequest = errors.New("a request was made")
 
-func (unreachable) Stream(context.Context, string, string) (*StreamState, error) {
+func (unreachable) Stream(context.Context, string, string) (*openshift.StreamState, error) {
 	return nil, errRequest
 }
-func (unreachable) Image(context.Context, image.Digest) (Image, error) {
-	return Image{}, errRequest
+func (unreachable) Image(context.Context, image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{}, errRequest
 }
 func (unreachable) MayGet(context.Context, source.Account, string, string) (bool, error) {
 	return false, errRequest

@@ -46,7 +46,7 @@ func told(repository, tag string, d image.Digest) string {
 	return repository + ":" + tag + "@" + d.String()
 }
 
-func (w *witness) Stream(_ context.Context, namespace, name string) (*StreamState, error) {
+func (w *witness) Stream(_ context.Context, namespace, name string) (*openshift.StreamState, error) {
 	if namespace+"/"+name != w.stream.Repository.Name {
 		return nil, nil
 	}
@@ -57,11 +57,11 @@ func (w *witness) Stream(_ context.Context, namespace, name string) (*StreamStat
 			w.shown[w.stream.Repository.Name+":"+t.ClaimedName+"@"+i.ClaimedDigest] = true
 		}
 	}
-	return &StreamState{Stream: w.stream}, nil
+	return &openshift.StreamState{Stream: w.stream}, nil
 }
 
-func (w *witness) Image(context.Context, image.Digest) (Image, error) {
-	return Image{}, nil
+func (w *witness) Image(context.Context, image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{}, nil
 }
 
 func (w *witness) MayGet(context.Context, source.Account, string, string) (bool, error) {
@@ -71,19 +71,19 @@ func (w *witness) MayGet(context.Context, source.Account, string, string) (bool,
 // hub is the registry.
 type hub struct{ *witness }
 
-func (h hub) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, Refusal, error) {
+func (h hub) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, error) {
 	if r.Host() != fuzzHost {
-		return image.Digest{}, RegistryNotAllowed, errors.New("another host")
+		return image.Digest{}, &source.Refusal{Reason: source.NotAllowed, Err: errors.New("another host")}
 	}
 	if tag == "gone" {
-		return image.Digest{}, TagGone, nil
+		return image.Digest{}, &source.Refusal{Reason: source.NotFound, Err: errors.New("gone")}
 	}
 	h.shown[told(r.String(), tag, h.registry)] = true
-	return h.registry, "", nil
+	return h.registry, nil
 }
 
-func (h hub) Content(context.Context, image.Reference, source.Account) (image.Content, Refusal, error) {
-	return image.Content{}, "", nil
+func (h hub) Content(context.Context, image.Reference, source.Account) (image.Content, error) {
+	return image.Content{}, nil
 }
 
 // Known and RecordImage are the ledger, which has nothing.

@@ -119,7 +119,7 @@ func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claime
 			continue
 		}
 		if !from.Allows(t.Namespace) {
-			i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(RegistryNotAllowed), "trigger selects a registry that is not listed for its namespace",
+			i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(source.NotAllowed), "trigger selects a registry that is not listed for its namespace",
 				fmt.Errorf("add namespace %q to the entry of host %q in the ConfigMap config-registries", t.Namespace, from.Host))
 			continue
 		}
@@ -133,26 +133,24 @@ func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claime
 
 // look is what a registry shows an account of a tag.
 type look struct {
-	digest  image.Digest
-	refusal Refusal
-	err     error
+	digest image.Digest
+	err    error
 	// content is read when something new would be recorded.
 	content *content
 }
 
 type content struct {
 	image.Content
-	refusal Refusal
-	err     error
+	err error
 }
 
 func (i *Intake) look(ctx context.Context, at place, as source.Account) *look {
 	ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 	defer cancel()
 	i.Metrics.reread(ctx, v1alpha1.SourceWebhook)
-	digest, refusal, err := i.Registry.Head(ctx, at.repository, at.tag, as)
+	digest, err := i.Registry.Head(ctx, at.repository, at.tag, as)
 	failpoint.Hit("intake.read")
-	return &look{digest: digest, refusal: refusal, err: err}
+	return &look{digest: digest, err: err}
 }
 
 // read gets the manifest: a digest in a header is only a claim until it is
@@ -162,7 +160,7 @@ func (i *Intake) read(ctx context.Context, at place, as source.Account, l *look)
 		ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 		defer cancel()
 		l.content = &content{}
-		l.content.Content, l.content.refusal, l.content.err = i.Registry.Content(ctx, at.repository.At(l.digest), as)
+		l.content.Content, l.content.err = i.Registry.Content(ctx, at.repository.At(l.digest), as)
 	}
 	return l.content
 }
@@ -170,7 +168,7 @@ func (i *Intake) read(ctx context.Context, at place, as source.Account, l *look)
 // actOn records for one trigger what its account was shown. It tells whether
 // there was anything new.
 func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *tally) bool {
-	if !i.readable(ctx, t, at, l.refusal, l.err, c) {
+	if !i.readable(ctx, t, at, l.err, c) {
 		return false
 	}
 	f := i.compare(t, i.shows(at, l.digest.String()), t.selector.Repository(at.repository))
@@ -179,11 +177,11 @@ func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *ta
 		return false
 	}
 	read := i.read(ctx, at, t.account(), l)
-	switch {
-	case read.refusal == TagGone, read.refusal == "" && read.err != nil:
-		return i.readable(ctx, t, at, read.refusal, read.err, c)
-	case read.refusal != "":
-		i.tellUnknown(t, f.Pushes[0], string(read.refusal), read.err)
+	switch reason := source.ReasonOf(read.err); {
+	case reason == source.NotFound, reason == "" && read.err != nil:
+		return i.readable(ctx, t, at, read.err, c)
+	case reason != "":
+		i.tellUnknown(t, f.Pushes[0], string(reason), read.err)
 	}
 	i.record(ctx, f, func(_ *Trigger, p push.Push) (seen, error) {
 		return seen{exempt: i.exempt.Exempt(p.Digest, read.Content)}, nil
@@ -192,18 +190,18 @@ func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *ta
 }
 
 // readable tells of a registry that did not answer, or refused.
-func (i *Intake) readable(ctx context.Context, t *Trigger, at place, refusal Refusal, err error, c *tally) bool {
-	switch refusal {
+func (i *Intake) readable(ctx context.Context, t *Trigger, at place, err error, c *tally) bool {
+	switch reason := source.ReasonOf(err); reason {
 	case "":
 		if err != nil {
 			c.fail(err)
 		}
 		return err == nil
-	case TagGone:
+	case source.NotFound:
 		return false // deleted since: nothing is there to verify
 	default:
 		c.deny()
-		i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(refusal), "registry cannot be read for the trigger", err)
+		i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(reason), "registry cannot be read for the trigger", err)
 		return false
 	}
 }

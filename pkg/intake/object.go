@@ -106,7 +106,7 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 		}
 		return nil, true, Result{}
 	}
-	findings, err := i.find(ctx, obs.Object, &StreamState{Labels: obs.Labels, Stream: *obs.Stream})
+	findings, err := i.find(ctx, obs.Object, &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream})
 	switch {
 	case err != nil:
 		return nil, false, again(streamKind, err)
@@ -127,7 +127,7 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 }
 
 // find returns a finding for each trigger that selects the stream.
-func (i *Intake) find(ctx context.Context, object openshift.Object, state *StreamState) ([]finding, error) {
+func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) ([]finding, error) {
 	list := i.Triggers.snapshot()
 	if !list.streams {
 		return nil, nil
@@ -150,7 +150,7 @@ func (i *Intake) find(ctx context.Context, object openshift.Object, state *Strea
 }
 
 // act records what the API server showed, for each trigger that may see it.
-func (i *Intake) act(ctx context.Context, object openshift.Object, state *StreamState, reads *reads) Result {
+func (i *Intake) act(ctx context.Context, object openshift.Object, state *openshift.StreamState, reads *reads) Result {
 	findings, err := i.find(ctx, object, state)
 	if err != nil {
 		return again(streamKind, err)

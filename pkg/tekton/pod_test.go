@@ -1,4 +1,4 @@
-package imageverification
+package tekton
 
 import (
 	"testing"
@@ -42,7 +42,7 @@ func TestWhatAPodThatFailedSays(t *testing.T) {
 		{"a Pod that did its work", corev1.PodStatus{Phase: corev1.PodSucceeded, Message: "x"}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := toPod(&corev1.Pod{Status: test.status})
+			got := PodFrom(&corev1.Pod{Status: test.status})
 			if got.Failure != test.want {
 				t.Errorf("it says %q, want %q", got.Failure, test.want)
 			}
