@@ -19,6 +19,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 	"github.com/revet-dev/revet/triggers"
 )
 
@@ -191,7 +192,7 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 		func() error {
 			var outcomes []string
 			for _, task := range []string{"image", "signature"} {
-				text, err := os.ReadFile(filepath.Join(results(task), verdict.ResultOutcome))
+				text, err := os.ReadFile(filepath.Join(results(task), runresult.Outcome))
 				if err != nil {
 					return fmt.Errorf("reading what the steps came to: %w", err)
 				}
@@ -211,14 +212,14 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 // read reads the results that the last step wrote, which are those of a run.
 func (o *checkOptions) read(done checked, dir string) (checked, error) {
 	read := map[string]string{}
-	for _, name := range []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary} {
+	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary} {
 		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // in a directory of our own
 		if err != nil {
 			return done, fmt.Errorf("reading the verdict: %w", err)
 		}
 		read[name] = string(text)
 	}
-	done.Verdict, done.Digest, done.Summary = read[verdict.ResultVerdict], read[verdict.ResultDigest], json.RawMessage(read[verdict.ResultSummary])
+	done.Verdict, done.Digest, done.Summary = read[runresult.Verdict], read[runresult.Digest], json.RawMessage(read[runresult.Summary])
 	done.Reason = reasonFailed
 	if done.Verdict == string(verdict.Pass) {
 		done.Reason = reasonPassed

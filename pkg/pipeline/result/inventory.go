@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
-
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 

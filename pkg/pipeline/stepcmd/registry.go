@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/revet-dev/revet/pkg/image"
-
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 

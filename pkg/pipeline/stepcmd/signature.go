@@ -13,6 +13,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Signature looks for signatures on a digest.
@@ -99,5 +100,5 @@ func writeOutcome(results string, o taskresult.Result) error {
 	if err != nil || results == "" {
 		return err
 	}
-	return verdict.WriteResult(results, verdict.ResultOutcome, text)
+	return verdict.WriteResult(results, runresult.Outcome, text)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Whatever checks report: a finding that fails the image is never lost on the
@@ -47,7 +48,7 @@ func FuzzResults(f *testing.F) {
 		if size := messageSize(t, dir); size > 4096 {
 			t.Errorf("the message has %d bytes", size)
 		}
-		if summary, err := fs.ReadFile(os.DirFS(dir), verdict.ResultSummary); err != nil || !json.Valid(summary) {
+		if summary, err := fs.ReadFile(os.DirFS(dir), runresult.Summary); err != nil || !json.Valid(summary) {
 			t.Errorf("the summary is no JSON: %q, %v", summary, err)
 		}
 	})

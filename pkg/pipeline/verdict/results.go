@@ -7,17 +7,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
-)
-
-// The names of the results, and of their files.
-const (
-	ResultVerdict = "verdict"
-	ResultDigest  = "digest"
-	ResultSummary = "summary"
-	ResultReport  = "report"
-	ResultError   = "error"
-	// ResultOutcome is of a Task whose outcome is joined with others'.
-	ResultOutcome = "outcome"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // DefaultResults is where Tekton has tasks write their results.
@@ -41,10 +31,10 @@ func Write(dir string, v Verdict) error {
 		return err
 	}
 	for _, r := range []struct{ name, value string }{
-		{ResultDigest, v.Digest.String()},
-		{ResultSummary, summary},
-		{ResultReport, v.Report},
-		{ResultVerdict, string(v.Value)},
+		{runresult.Digest, v.Digest.String()},
+		{runresult.Summary, summary},
+		{runresult.Report, v.Report},
+		{runresult.Verdict, string(v.Value)},
 	} {
 		if err := WriteResult(dir, r.name, r.value); err != nil {
 			return err
@@ -65,5 +55,5 @@ func WriteResult(dir, name, value string) error {
 // results of a failed step into its termination message and the TaskRun.
 func WriteError(dir string, cause error) error {
 	line := taskresult.Fit(result.Clip(result.Line(cause.Error()), maxError), maxErrorQuoted)
-	return WriteResult(dir, ResultError, line)
+	return WriteResult(dir, runresult.Error, line)
 }

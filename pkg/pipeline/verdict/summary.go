@@ -10,11 +10,10 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 const (
-	// MaxSummary bounds the summary.
-	MaxSummary = 2048
 	// maxQuoted bounds the summary as a string within JSON. Tekton passes the
 	// results of a step through a message of 4096 bytes, in which every quote
 	// is escaped; what does not fit fails the run. The step must have one other
@@ -105,7 +104,7 @@ func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []t
 	})
 	s.Omitted = total - taskresult.Stand(s.Findings)
 	if !s.fits() {
-		return Summary{}, fmt.Errorf("the summary of %d checks does not fit %d bytes", len(checks), MaxSummary)
+		return Summary{}, fmt.Errorf("the summary of %d checks does not fit %d bytes", len(checks), runresult.MaxSummary)
 	}
 	return s, nil
 }
@@ -163,7 +162,7 @@ func sum(to, more map[string]int) map[string]int {
 
 func (s Summary) fits() bool {
 	text, err := s.Encode()
-	if err != nil || len(text) > MaxSummary {
+	if err != nil || len(text) > runresult.MaxSummary {
 		return false
 	}
 	quoted, err := json.Marshal(text)

@@ -10,6 +10,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Value is pass or fail.
@@ -17,8 +18,8 @@ type Value string
 
 // The values. The zero value is none of them.
 const (
-	Pass Value = "pass"
-	Fail Value = "fail"
+	Pass Value = runresult.Pass
+	Fail Value = runresult.Fail
 )
 
 // Verdict is what a run results in. The zero value is no verdict.

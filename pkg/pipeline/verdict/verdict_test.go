@@ -17,6 +17,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 func digest(n int) image.Digest {
@@ -159,8 +160,8 @@ func TestResultsFitTektonsMessage(t *testing.T) {
 			if n := messageSize(t, dir); n > 4096 {
 				t.Errorf("the message has %d bytes", n)
 			}
-			summary, err := fs.ReadFile(os.DirFS(dir), verdict.ResultSummary)
-			if err != nil || len(summary) > verdict.MaxSummary || !json.Valid(summary) {
+			summary, err := fs.ReadFile(os.DirFS(dir), runresult.Summary)
+			if err != nil || len(summary) > runresult.MaxSummary || !json.Valid(summary) {
 				t.Errorf("summary of %d bytes, valid %t, error %v", len(summary), json.Valid(summary), err)
 			}
 		})
@@ -177,7 +178,7 @@ func messageSize(t *testing.T, dir string) int {
 		Type  int    `json:"type"`
 	}
 	all := []result{{"StartedAt", "2026-03-01T12:00:00.000Z", 3}}
-	for _, name := range []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary, verdict.ResultReport} {
+	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report} {
 		b, err := fs.ReadFile(os.DirFS(dir), name)
 		if err != nil {
 			t.Fatal(err)
@@ -210,7 +211,7 @@ func TestWriteError(t *testing.T) {
 	if err := verdict.WriteError(dir, errors.New("first\nsecond\x07 "+strings.Repeat("x", 9000))); err != nil {
 		t.Fatal(err)
 	}
-	b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
+	b, err := fs.ReadFile(os.DirFS(dir), runresult.Error)
 	if err != nil || !strings.HasPrefix(string(b), "first second? xxx") || len(b) > 1000 {
 		t.Errorf("error result is %q (%v)", b, err)
 	}
@@ -223,7 +224,7 @@ func TestErrorsFitTheirPartOfThePod(t *testing.T) {
 		if err := verdict.WriteError(dir, errors.New(text)); err != nil {
 			t.Fatal(err)
 		}
-		b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
+		b, err := fs.ReadFile(os.DirFS(dir), runresult.Error)
 		if err != nil {
 			t.Fatal(err)
 		}
