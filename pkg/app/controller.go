@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +20,7 @@ import (
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source/registry"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // Controller is the program that takes entries of the ledger to their verdicts.
@@ -32,7 +32,7 @@ type Controller struct {
 	leases  *leases
 	config  *config.Store
 	// registries is one for all, so that what a registry asks for holds for all.
-	registries *registry.Client
+	registries *registry.Reader
 	index      *ledger.Index
 	ledger     *ledger.Ledger
 	events     record.EventBroadcaster
@@ -74,7 +74,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 		failed:  make(chan error, 2),
 		stopped: make(chan struct{}),
 	}
-	c.registries = registry.New(c.config.Policy)
+	c.registries = registry.NewReader(registry.New(c.config.Policy), c.access.live, c.options.Now)
 	c.ledger = ledger.New(access.live, c.index)
 	c.recorder = c.events.NewRecorder(access.scheme, eventSource())
 	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
@@ -205,7 +205,7 @@ func (c *Controller) awaitKinds(ctx context.Context) error {
 	for _, kind := range []schema.GroupVersionKind{
 		v1alpha1.GroupVersion.WithKind("ImageTrigger"),
 		v1alpha1.GroupVersion.WithKind("ImageVerification"),
-		pipelinev1.SchemeGroupVersion.WithKind("PipelineRun"),
+		tekton.RunKind,
 	} {
 		for told := false; ; told = true {
 			_, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version)

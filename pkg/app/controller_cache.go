@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // newControllerCache caches entries, triggers, the PipelineRuns that are ours and the
@@ -35,7 +35,7 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.ImageVerification{}: {Transform: imageverification.CompactEntry},
-			&pipelinev1.PipelineRun{}:     {Label: labels.NewSelector().Add(*ours), Transform: imageverification.SlimRun},
+			tekton.NewRunObject():         {Label: labels.NewSelector().Add(*ours), Transform: tekton.TrimRun},
 			&corev1.ConfigMap{}:           {Namespaces: map[string]cache.Config{systemNamespace: {}}},
 		},
 	})

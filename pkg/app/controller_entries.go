@@ -3,7 +3,7 @@ package app
 import (
 	"context"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/types"
 	kle "knative.dev/pkg/leaderelection"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -33,7 +33,7 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 	return &part{run: []func(context.Context) error{run}, handlers: []handler{
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
 		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context
-		{&pipelinev1.PipelineRun{}, r.RunHandler()},    //nolint:contextcheck // informers give their handlers no context
+		{tekton.NewRunObject(), r.RunHandler()},        //nolint:contextcheck // informers give their handlers no context
 	}}, r, nil
 }
 
@@ -57,7 +57,7 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 	return imageverification.Options{
 		Cached:   c.access.cache,
 		Live:     c.access.live,
-		Sink:     sinkSender{sender},
+		Sink:     sender,
 		Facts:    &factsReader{live: c.access.live, registry: c.registries},
 		Recorder: c.recorder,
 		Metrics:  instruments,
@@ -65,7 +65,9 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 		Now:      c.options.Now,
 		Emitter:  tell,
 
-		Stop:          runStopper{c.access.live}.stop,
+		Stop: func(ctx context.Context, run types.NamespacedName, uid types.UID) error {
+			return tekton.CancelRun(ctx, c.access.live, run, uid)
+		},
 		SandboxKey:    (&sandboxKey{live: c.access.live, namespace: c.options.SystemNamespace, log: c.log}).read,
 		MaxConcurrent: c.options.MaxConcurrent,
 	}, nil

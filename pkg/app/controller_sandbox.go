@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"sync"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/sandbox"
@@ -72,19 +69,4 @@ func (k *sandboxKey) read(ctx context.Context) ([]byte, error) {
 	}
 	k.key = key
 	return key, nil
-}
-
-// runStopper ends PipelineRuns whose Pods cannot start.
-type runStopper struct{ live client.Client }
-
-// stop asks Tekton to cancel the run. The UID keeps the patch from another
-// PipelineRun of the name, which the API server answers with a conflict.
-func (r runStopper) stop(ctx context.Context, run types.NamespacedName, uid types.UID) error {
-	pr := &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"status":%q}}`, uid, pipelinev1.PipelineRunSpecStatusCancelled)
-	err := r.live.Patch(ctx, pr, client.RawPatch(types.MergePatchType, []byte(patch)))
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	return fmt.Errorf("cancelling PipelineRun %q: %w", run, err)
 }

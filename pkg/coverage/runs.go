@@ -7,6 +7,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Reason says why a push is not covered.
@@ -111,9 +112,9 @@ func (r *runs) compare(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, n
 		return finding{}
 	case !pr.Done:
 		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q has not ended", e.Status.Phase, pr.Name)}
-	case pr.Results[lifecycle.ResultVerdict] != string(run.Outcome) || pr.Results[lifecycle.ResultDigest] != e.Spec.Digest:
+	case pr.Results[runresult.Verdict] != string(run.Outcome) || pr.Results[runresult.Digest] != e.Spec.Digest:
 		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q says %q of %q",
-			e.Status.Phase, pr.Name, pr.Results[lifecycle.ResultVerdict], pr.Results[lifecycle.ResultDigest])}
+			e.Status.Phase, pr.Name, pr.Results[runresult.Verdict], pr.Results[runresult.Digest])}
 	default:
 		return finding{}
 	}
@@ -129,10 +130,8 @@ func (r *runs) doubles(e *v1alpha1.ImageVerification) []Double {
 	}
 	for i := range e.Status.Runs {
 		run := &e.Status.Runs[i]
-		// A retry has a run before it as its cause, and so a cause of its own.
-		if run.Cause.Type == v1alpha1.CausePush || run.Cause.Type == v1alpha1.CauseManual {
-			causes[run.Name] = string(run.Cause.Type) + " " + run.Cause.Key
-		}
+		// A retry names the run before it, and so is a cause of its own.
+		causes[run.Name] = string(run.Cause.Type) + " " + run.Cause.Key
 	}
 	first := map[string]string{}
 	var doubles []Double

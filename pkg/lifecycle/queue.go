@@ -65,9 +65,17 @@ func Supersede(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, heads []
 		"pushed again before its run: tag %s; superseded: Verify would run it all the same", strings.Join(by, ", tag "))}, true
 }
 
-// Rank orders what waits for a run of one trigger. The zero value goes first.
+// The classes of a queue, first to last.
+const (
+	classPush = iota
+	classManual
+	classRetry
+	classUnknown
+)
+
+// Rank orders the entries that wait for a run of one trigger. The zero value goes first.
 type Rank struct {
-	// Class is 0 for a push, 1 for what somebody asked for, 2 for a retry.
+	// Class is the class of the cause.
 	Class int
 	// At is when it was pushed, or came to wait.
 	At time.Time
@@ -91,27 +99,28 @@ func (r Rank) Compare(other Rank) int {
 	}
 }
 
-// RankOf ranks an entry that waits for a run of a cause. A push whose tags were
-// all pushed again goes right after the first of those pushes: what the tags
-// show now is verified first, nothing else waits for it, and each is verified.
+// RankOf ranks an entry that waits for a run of a cause.
 func RankOf(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, heads []Head) Rank {
-	switch cause.Type {
-	case v1alpha1.CausePush:
-		return rankPush(e, heads)
-	case v1alpha1.CauseVanished, v1alpha1.CauseRecreated:
-		return Rank{At: e.Spec.FirstPush.PushedAt.Time}
-	case v1alpha1.CauseManual:
-		return Rank{Class: 1, At: e.Spec.FirstPush.PushedAt.Time}
-	case v1alpha1.CauseRetry:
-		if last := e.Status.LatestRun(); last != nil {
-			return Rank{Class: 2, At: due(last, retried(&e.Status))}
-		}
-		return Rank{Class: 2}
-	default:
-		return Rank{Class: 3} // a cause that is not known: a bug
-	}
+	rule := RuleOf(cause.Type)
+	rank := rule.rank(e, heads)
+	rank.Class = rule.Class
+	return rank
 }
 
+func rankFirstPush(e *v1alpha1.ImageVerification, _ []Head) Rank {
+	return Rank{At: e.Spec.FirstPush.PushedAt.Time}
+}
+
+func rankRetry(e *v1alpha1.ImageVerification, _ []Head) Rank {
+	if last := e.Status.LatestRun(); last != nil {
+		return Rank{At: due(last, retried(&e.Status))}
+	}
+	return Rank{}
+}
+
+// rankPush ranks undecided pushes. If all their tags were pushed again, the entry goes
+// right after the first of those pushes: what the tags show now is verified first,
+// nothing else waits for it, and no push is lost.
 func rankPush(e *v1alpha1.ImageVerification, heads []Head) Rank {
 	rank := Rank{At: e.Spec.FirstPush.PushedAt.Time}
 	if push := Undecided(e); push != nil {

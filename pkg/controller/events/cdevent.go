@@ -104,15 +104,3 @@ func outcomeOf(o v1alpha1.Outcome) string {
 		return "error"
 	}
 }
-
-// triggerOf translates a cause: what Revet decided by itself was started by an event.
-func triggerOf(c v1alpha1.CauseType) string {
-	switch c {
-	case v1alpha1.CauseManual:
-		return "manual"
-	case v1alpha1.CausePush, v1alpha1.CauseRetry, v1alpha1.CauseVanished, v1alpha1.CauseRecreated:
-		return "event"
-	default:
-		return "other"
-	}
-}

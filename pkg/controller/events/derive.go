@@ -12,6 +12,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // The attributes that Knative Triggers filter on.
@@ -97,13 +98,13 @@ func published(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) Event {
 
 func queued(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event {
 	e := newRunEvent(entry, run, "queued", TypeQueued, run.RequestedAt.Time)
-	e.event.Subject.Content.Trigger = &trigger{Type: triggerOf(run.Cause.Type)}
+	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause.Type).EventTrigger}
 	return e
 }
 
 func started(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event {
 	e := newRunEvent(entry, run, "started", TypeStarted, run.StartedAt.Time)
-	e.event.Subject.Content.Trigger = &trigger{Type: triggerOf(run.Cause.Type)}
+	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause.Type).EventTrigger}
 	return e
 }
 

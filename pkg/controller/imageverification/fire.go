@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	"knative.dev/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // leaseRetry is when an entry is tried again that was not fired for want of the lease.
@@ -115,7 +114,7 @@ func (r *Reconciler) refused(s *v1alpha1.ImageVerificationStatus, t lifecycle.Tr
 
 // reasonOf returns why a request was not taken, as far as is known.
 func reasonOf(err error) lifecycle.Reason {
-	var known *SendError
+	var known *tekton.SendError
 	if errors.As(err, &known) {
 		return known.Reason
 	}
@@ -126,7 +125,7 @@ func reasonOf(err error) lifecycle.Reason {
 // still has to record what it sent. What is lost with this process costs the sink
 // one more request of each run.
 func (r *Reconciler) pause(p *pass, err error) {
-	var known *SendError
+	var known *tekton.SendError
 	if errors.As(err, &known) && known.RetryAfter > 0 {
 		r.memory.pause(p.entry.Spec.Trigger.UID, r.now().Add(known.RetryAfter))
 	}
@@ -136,14 +135,13 @@ func (r *Reconciler) pause(p *pass, err error) {
 // name. One may exist if the request met a template that was not as it had been
 // found, and was mended since.
 func (r *Reconciler) otherName(ctx context.Context, p *pass, run *v1alpha1.RunStatus) (string, error) {
-	var found pipelinev1.PipelineRunList
-	err := r.live.List(ctx, &found, client.InNamespace(p.key.Namespace), client.MatchingLabels{v1alpha1.RunLabel: run.Name})
+	found, err := tekton.ListRuns(ctx, r.live, p.key.Namespace, run.Name)
 	if err != nil {
 		return "", fmt.Errorf("looking for PipelineRuns with the label of run %q: %w", run.Name, err)
 	}
-	for i := range found.Items {
-		if name := found.Items[i].Name; name != run.Name {
-			return name, nil
+	for _, other := range found {
+		if other.Name != run.Name {
+			return other.Name, nil
 		}
 	}
 	return "", nil

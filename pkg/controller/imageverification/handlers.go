@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/cache"
@@ -49,8 +48,8 @@ func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 // RunHandler queues the entry that a PipelineRun names.
 func (r *Reconciler) RunHandler() cache.ResourceEventHandler {
 	enqueue := func(obj any) {
-		if pr, ok := final(obj).(*pipelinev1.PipelineRun); ok {
-			if uid := pr.Annotations[v1alpha1.EntryUIDAnnotation]; uid != "" {
+		if pr, ok := final(obj).(client.Object); ok {
+			if uid := pr.GetAnnotations()[v1alpha1.EntryUIDAnnotation]; uid != "" {
 				r.enqueue(fieldUID, uid)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
@@ -110,29 +109,4 @@ type neverLeads struct{}
 
 func (neverLeads) Hold(context.Context, types.NamespacedName) (context.Context, func(), bool) {
 	return nil, nil, false
-}
-
-func TestSlimRunKeepsWhatIsRead(t *testing.T) {
-	start := metav1.Now()
-	full := templated("run", "entry", digest.String())
-	full.Labels["other"], full.Annotations["other"] = "x", "x"
-	full.Spec.PipelineRef = &pipelinev1.PipelineRef{Name: "scan"}
-	full.Status.StartTime = &start
-	full.Status.Results = []pipelinev1.PipelineRunResult{
-		{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}, {Name: "other", Value: *pipelinev1.NewStructuredValues("x")},
-	}
-	full.Status.Provenance = &pipelinev1.Provenance{}
-	got, err := imageverification.SlimRun(full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := templated("run", "entry", digest.String())
-	want.Status.StartTime = &start
-	want.Status.Results = full.Status.Results[:1]
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("slim run (-want +got):\n%s", diff)
-	}
-	if same, err := imageverification.SlimRun(&metav1.PartialObjectMetadata{}); err != nil || same == nil {
-		t.Errorf("another object became %v, %v", same, err)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Metrics are what the Reconciler counts. Attributes have few values each: typed
@@ -185,5 +186,5 @@ func sincePushed(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now tim
 			oldest = t.PushedAt.Time
 		}
 	}
-	return max(now.Sub(oldest).Seconds(), 0), run.Cause.Type == v1alpha1.CausePush && !oldest.IsZero()
+	return max(now.Sub(oldest).Seconds(), 0), lifecycle.RuleOf(run.Cause.Type).AnswersPush && !oldest.IsZero()
 }

@@ -4,18 +4,16 @@ import (
 	"context"
 	"fmt"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // sightName is the name under which the entry's run is looked for: the current
@@ -32,11 +30,10 @@ func sightName(e *v1alpha1.ImageVerification) string {
 // watch may lag. A sighting of the same run by the API server is kept.
 func (r *Reconciler) sight(ctx context.Context, p *pass) error {
 	name := sightName(p.entry)
-	var pr pipelinev1.PipelineRun
-	err := r.cached.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
+	run, err := tekton.GetRun(ctx, r.cached, types.NamespacedName{Namespace: p.key.Namespace, Name: name})
 	switch {
 	case err == nil:
-		p.seen = lifecycle.Sighting{Sight: lifecycle.Found, Run: ToRun(&pr), PodsStarted: r.memory.hasStarted(name)}
+		p.seen = lifecycle.Sighting{Sight: lifecycle.Found, Run: run, PodsStarted: r.memory.hasStarted(name)}
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading PipelineRun %q: %w", name, err)
 	case p.seen.Run.Name != name:
@@ -49,11 +46,10 @@ func (r *Reconciler) sight(ctx context.Context, p *pass) error {
 // also if it does not, so that it is known which run is absent.
 func (r *Reconciler) look(ctx context.Context, p *pass) error {
 	name := sightName(p.entry)
-	var pr pipelinev1.PipelineRun
-	err := r.live.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
+	run, err := tekton.GetRun(ctx, r.live, types.NamespacedName{Namespace: p.key.Namespace, Name: name})
 	switch {
 	case err == nil:
-		p.seen = lifecycle.Sighting{Sight: lifecycle.Found, Run: ToRun(&pr), PodsStarted: r.memory.hasStarted(name)}
+		p.seen = lifecycle.Sighting{Sight: lifecycle.Found, Run: run, PodsStarted: r.memory.hasStarted(name)}
 	case apierrors.IsNotFound(err):
 		p.seen = lifecycle.Sighting{Sight: lifecycle.Absent, Run: lifecycle.PipelineRun{Name: name}}
 	default:
@@ -121,7 +117,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	if err != nil {
 		return controller.NewPermanentError(fmt.Errorf("entry %q: %w", p.key, err))
 	}
-	pods, err := r.pods(ctx, p.key.Namespace, run.Name)
+	pods, err := tekton.ListPods(ctx, r.live, p.key.Namespace, run.Name)
 	if err != nil {
 		return err
 	}
@@ -162,18 +158,4 @@ func (r *Reconciler) end(ctx context.Context, p *pass, d lifecycle.Decision) err
 	r.metrics.finished(ctx, p.entry, now)
 	r.slots.free(p.key)
 	return nil
-}
-
-// pods reads the Pods of a run's tasks.
-func (r *Reconciler) pods(ctx context.Context, namespace, run string) ([]lifecycle.Pod, error) {
-	var found corev1.PodList
-	err := r.live.List(ctx, &found, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}, client.HasLabels{podTaskLabel})
-	if err != nil {
-		return nil, fmt.Errorf("listing the Pods of run %q: %w", run, err)
-	}
-	pods := make([]lifecycle.Pod, 0, len(found.Items))
-	for i := range found.Items {
-		pods = append(pods, toPod(&found.Items[i]))
-	}
-	return pods, nil
 }

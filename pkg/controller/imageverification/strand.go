@@ -3,19 +3,17 @@ package imageverification
 import (
 	"context"
 	"fmt"
-	"strings"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
-	"knative.dev/pkg/apis"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // sandboxFailed is the reason of the Events by which a kubelet says that it cannot
@@ -26,7 +24,7 @@ const sandboxFailed = "FailedCreatePodSandBox"
 // none has, that is written before anything is done about it.
 func (r *Reconciler) inspect(ctx context.Context, p *pass) error {
 	run := p.entry.Status.CurrentRun()
-	pods, err := r.pods(ctx, p.key.Namespace, run.Name)
+	pods, err := tekton.ListPods(ctx, r.live, p.key.Namespace, run.Name)
 	if err != nil {
 		return err
 	}
@@ -85,8 +83,7 @@ func (r *Reconciler) strandedBy(ctx context.Context, p *pass, run *v1alpha1.RunS
 	}
 	// Without its RuntimeClass a Pod is refused, and Tekton ends the TaskRun. That may be
 	// a later one, when others have run in it already.
-	var tasks pipelinev1.TaskRunList
-	err := r.live.List(ctx, &tasks, client.InNamespace(p.key.Namespace), client.MatchingLabels{podRunLabel: run.Name})
+	failures, err := tekton.ListTaskFailures(ctx, r.live, p.key.Namespace, run.Name)
 	switch {
 	case meta.IsNoMatchError(err), apierrors.IsForbidden(err):
 		// What is known will do: it is a run that failed.
@@ -95,41 +92,10 @@ func (r *Reconciler) strandedBy(ctx context.Context, p *pass, run *v1alpha1.RunS
 	case err != nil:
 		return "", fmt.Errorf("listing the TaskRuns of run %q: %w", run.Name, err)
 	}
-	for i := range tasks.Items {
-		c := tasks.Items[i].Status.GetCondition(apis.ConditionSucceeded)
-		if c != nil && lifecycle.MissingClass(run.Sandbox.Requested, c.Message) {
-			return fmt.Sprintf("TaskRun %s: %s. Create the RuntimeClass, or correct spec.sandbox.runtimeClassName", tasks.Items[i].Name, c.Message), nil
+	for _, f := range failures {
+		if lifecycle.MissingClass(run.Sandbox.Requested, f.Message) {
+			return fmt.Sprintf("TaskRun %s: %s. Create the RuntimeClass, or correct spec.sandbox.runtimeClassName", f.Name, f.Message), nil
 		}
 	}
 	return "", nil
-}
-
-// waitingOf returns why a Pod has not started: what its scheduler or its
-// containers say.
-func waitingOf(p *corev1.Pod) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return c.Reason + ": " + c.Message
-		}
-	}
-	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for i := range statuses {
-			if w := statuses[i].State.Waiting; w != nil && w.Message != "" {
-				return strings.TrimSpace(w.Reason + ": " + w.Message)
-			}
-		}
-	}
-	return "nothing is told"
-}
-
-// startedOf reports whether any container of a Pod has run.
-func startedOf(p *corev1.Pod) bool {
-	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for i := range statuses {
-			if s := statuses[i].State; s.Running != nil || s.Terminated != nil {
-				return true
-			}
-		}
-	}
-	return p.Status.Phase == corev1.PodRunning || p.Status.Phase == corev1.PodSucceeded
 }
