@@ -80,7 +80,8 @@ func TestATriggerNamesTheRightToPullThatItsRunsLack(t *testing.T) {
 			Images: []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{
 				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pulled-by": own}},
 			}}},
-			Sink: v1alpha1.Sink{Ref: &v1alpha1.SinkRef{Name: "scan"}},
+			Sink:    v1alpha1.Sink{Ref: &v1alpha1.SinkRef{Name: "scan"}},
+			Sandbox: v1alpha1.Sandbox{RuntimeClassName: "kata"},
 		},
 	}); err != nil {
 		t.Fatal(err)
