@@ -30,8 +30,8 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
 	"github.com/revet-dev/revet/pkg/pipeline/sarif"
 )
@@ -415,7 +415,7 @@ func TestPublishedReportsAreExempt(t *testing.T) {
 	c := registered(t, s, registryTrigger(s, "shop", "vet"))
 	r := c.receiver()
 	digest := s.push("web:v1", randomImage(t))
-	subject := content.Descriptor{MediaType: string(types.DockerManifestSchema2), Size: 1}
+	subject := oci.Descriptor{MediaType: string(types.DockerManifestSchema2), Size: 1}
 	if err := subject.Digest.UnmarshalText([]byte(digest)); err != nil {
 		t.Fatal(err)
 	}
