@@ -72,8 +72,9 @@ func newPatience(now func() time.Time) *patience {
 }
 
 // enter returns how many pauses to take for the parties: none while too many notifications
-// of one of them wait, and few if one has spent what it may wait in vain. Whoever enters
-// leaves.
+// of one of them wait, and few if one has spent what it may wait in vain. Of the namespaces,
+// one that has not is enough: nobody shall keep others from waiting by selecting what they
+// select. Whoever enters leaves.
 func (p *patience) enter(parties []party) (take int, spent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,19 +82,24 @@ func (p *patience) enter(parties []party) (take int, spent bool) {
 		p.minute = now
 		clear(p.vain)
 	}
-	take = len(pauses)
+	take, namespaces := len(pauses), 0
 	for _, who := range parties {
+		may := len(pauses)
 		switch {
 		case p.waiting[who] >= bounds[who.kind].waiting:
-			take = 0
+			may = 0
 		case p.vain[who] >= bounds[who.kind].vain:
-			take, spent = min(take, shortPauses), true
+			may = shortPauses
 		}
-	}
-	for _, who := range parties {
+		if who.kind == triggerNamespace {
+			namespaces = max(namespaces, may)
+		} else {
+			take = min(take, may)
+		}
 		p.waiting[who]++
 	}
-	return take, spent
+	take = min(take, namespaces)
+	return take, take == shortPauses
 }
 
 // leave ends what enter began, and charges the parties for what they waited in vain.

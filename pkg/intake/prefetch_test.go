@@ -45,15 +45,6 @@ func (c *counting) MayGet(_ context.Context, a source.Account, namespace, name s
 	return namespace == "team" && name == "app", nil
 }
 
-func digestOf(t *testing.T, first string) image.Digest {
-	t.Helper()
-	d, err := image.ParseDigest("sha256:" + first + strings.Repeat("0", 64-len(first)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 func findingOf(account string, digests ...image.Digest) finding {
 	f := finding{trigger: &Trigger{ImageTrigger: &v1alpha1.ImageTrigger{}}}
 	f.trigger.Namespace, f.trigger.Spec.ServiceAccountName = "team", account
