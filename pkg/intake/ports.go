@@ -41,7 +41,7 @@ type Registry interface {
 
 // Ledger is what is covered, and what covers.
 type Ledger interface {
-	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
 	// RecordImage records a push with what is known of its image; nil is nothing.
 	RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
 }

@@ -45,7 +45,7 @@ func (s *Sweeper) resolveDoubts(ctx context.Context, targets []*target) {
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
 	for _, t := range targets {
-		t.resting = newResting(s.Now)
+		t.backoff = newBackoff(s.Now)
 		for _, p := range t.doubtful.pushes {
 			pool.do(func() { t.tally.show(placeOf(p), s.resolveDoubt(ctx, t, p)) })
 		}
@@ -58,7 +58,7 @@ func (s *Sweeper) resolveDoubt(ctx context.Context, t *target, p push.Push) show
 	case err != nil && ctx.Err() != nil:
 		// There was no time left to ask; the next sweep goes on from here.
 		t.tally.failed(fmt.Errorf("reading what %s@%s is: %w", p.Pull, p.Digest, err))
-		return shown{pushes: 1, gap: 1}
+		return notRead(1)
 	case err != nil:
 		return s.recordUnread(ctx, t, p, v1alpha1.SourceSweep, err)
 	case s.exempt.Exempt(p.Digest, content):
@@ -70,9 +70,7 @@ func (s *Sweeper) resolveDoubt(ctx context.Context, t *target, p push.Push) show
 // recordUnread records a push that a registry does not let be read: whoever runs it
 // finds out what it is.
 func (s *Sweeper) recordUnread(ctx context.Context, t *target, p push.Push, source v1alpha1.PushSource, err error) shown {
-	if x, ok := s.Ledger.(Examiner); ok {
-		x.Doubted(t.trigger, p, err)
-	}
+	s.Examiner.Doubted(t.trigger, p, err)
 	s.Log.Info("it cannot be read whether a push can run; it is recorded",
 		zap.String("push", placeOf(p)), zap.String("trigger", t.trigger.Name), zap.String("namespace", t.trigger.Namespace), zap.Error(err))
 	return s.recorded(ctx, t, p, source)
@@ -85,18 +83,16 @@ func (s *Sweeper) recomputed(ctx context.Context, t *target, p push.Push) (conte
 	if s.Registry == nil {
 		return image.Content{}, errNoRegistry
 	}
-	err = t.resting.ask(p.Pull.Host(), func() error {
+	err = t.backoff.ask(p.Pull.Host(), func() error {
 		content, err = s.Registry.Content(ctx, p.Pull.At(p.Digest), t.account)
 		return err
 	})
 	return content, err
 }
 
-// exempted counts a push that is exempt, and tells the ledger if it wants to know.
+// exempted counts a push that is exempt.
 func (s *Sweeper) exempted(t *target, r push.Repository, tag string, d image.Digest) shown {
-	if x, ok := s.Ledger.(Examiner); ok {
-		x.Exempted(t.trigger, Artefact{Repository: r, Tag: tag, Digest: d, Why: s.exempt.Why(d)})
-	}
+	s.Examiner.Exempted(t.trigger, Artefact{Repository: r, Tag: tag, Digest: d, Why: s.exempt.Why(d)})
 	return shown{artefacts: 1}
 }
 
