@@ -2,81 +2,17 @@ package imagetrigger
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"go.uber.org/zap"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
-
-// maxMessage is what the API server takes as the message of an Event.
-const maxMessage = 1024
-
-// tell records and logs what changed.
-func (r *Reconciler) tell(before, after *v1alpha1.ImageTrigger, seen observed, m *memory) {
-	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
-	is := meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ConditionReady)
-	if is != nil && (was == nil || was.Status != is.Status || was.Reason != is.Reason) {
-		kind, message := corev1.EventTypeNormal, "pushes are verified"
-		if is.Status != metav1.ConditionTrue {
-			kind, message = corev1.EventTypeWarning, is.Message
-		}
-		r.Recorder.Event(after, kind, is.Reason, image.Cut(message, maxMessage))
-		r.Log.Info("trigger changed", zap.String("trigger", after.Name), zap.String("namespace", after.Namespace),
-			zap.String("ready", string(is.Status)), zap.String("reason", is.Reason), zap.String("message", is.Message))
-	}
-	r.tellConfirmed(before, after)
-	if warnings := warningsOf(seen); warnings != m.warned {
-		m.warned = warnings
-		if warnings != "" {
-			r.Recorder.Event(after, corev1.EventTypeWarning, "SinkWarning", image.Cut(warnings, maxMessage))
-		}
-	}
-	if seen.sweep != nil && seen.sweep.FinishedAt.After(m.reported) {
-		m.reported = seen.sweep.FinishedAt
-		if n := seen.sweep.Recovered; n > 0 {
-			r.Recorder.Event(after, corev1.EventTypeNormal, "PushesRecovered",
-				fmt.Sprintf("a sweep recorded %d pushes that no event had brought", n))
-		}
-	}
-}
-
-// tellConfirmed tells that runs do not appear, and that they do again.
-func (r *Reconciler) tellConfirmed(before, after *v1alpha1.ImageTrigger) {
-	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionConfirmed)
-	is := meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ConditionConfirmed)
-	switch {
-	case is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason):
-	case is.Status == metav1.ConditionFalse:
-		r.Recorder.Event(after, corev1.EventTypeWarning, is.Reason, image.Cut(is.Message, maxMessage))
-	case was != nil:
-		r.Recorder.Event(after, corev1.EventTypeNormal, is.Reason, "runs appear again")
-	}
-}
-
-// warningsOf joins the findings that do not refuse a sink that was checked.
-func warningsOf(seen observed) string {
-	if !seen.report.Checked {
-		return ""
-	}
-	var warnings []string
-	for _, f := range seen.report.Findings {
-		if !f.Refuses {
-			warnings = append(warnings, string(f.Reason)+": "+f.Message)
-		}
-	}
-	return strings.Join(warnings, "; ")
-}
 
 // Dependencies are the kinds whose changes may change a trigger's conditions.
 // Give DependencyHandler to informers of their metadata, for those of them that
@@ -117,7 +53,7 @@ func (r *Reconciler) DependencyHandler() cache.ResourceEventHandler {
 func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 	enqueue := func(obj any) {
 		if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
-			r.queue.EnqueueKey(client.ObjectKeyFromObject(t))
+			r.Queue().EnqueueKey(client.ObjectKeyFromObject(t))
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
@@ -180,7 +116,7 @@ func (r *Reconciler) recheck(e *v1alpha1.ImageVerification) {
 	}
 	m.recheck = due
 	r.mu.Unlock()
-	r.queue.EnqueueKeyAfter(at, due.Sub(now))
+	r.Queue().EnqueueKeyAfter(at, due.Sub(now))
 }
 
 func (r *Reconciler) enqueue(namespace string) {
@@ -193,7 +129,7 @@ func (r *Reconciler) enqueue(namespace string) {
 		return
 	}
 	for _, key := range keys {
-		r.queue.EnqueueKey(key)
+		r.Queue().EnqueueKey(key)
 	}
 }
 
