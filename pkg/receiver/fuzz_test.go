@@ -89,7 +89,9 @@ func (h hub) Content(context.Context, image.Reference, source.Account) (image.Co
 }
 
 // Known and RecordImage are the ledger, which has nothing.
-func (w *witness) Known(*v1alpha1.ImageTrigger, push.Repository) push.Known { return &push.Memory{} }
+func (w *witness) Known(t *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage {
+	return ledger.New(nil, ledger.NewIndex(time.Now)).Known(t, r)
+}
 
 func (w *witness) RecordImage(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, _ v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
 	w.mu.Lock()
