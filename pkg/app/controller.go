@@ -32,7 +32,7 @@ type Controller struct {
 	leases  *leases
 	config  *config.Store
 	// registries is one for all, so that what a registry asks for holds for all.
-	registries *registry.Client
+	registries *registry.Reader
 	index      *ledger.Index
 	ledger     *ledger.Ledger
 	events     record.EventBroadcaster
@@ -74,7 +74,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 		failed:  make(chan error, 2),
 		stopped: make(chan struct{}),
 	}
-	c.registries = registry.New(c.config.Policy)
+	c.registries = registry.NewReader(registry.New(c.config.Policy), c.access.live, c.options.Now)
 	c.ledger = ledger.New(access.live, c.index)
 	c.recorder = c.events.NewRecorder(access.scheme, eventSource())
 	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {

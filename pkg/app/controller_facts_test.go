@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -21,7 +22,6 @@ import (
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/source/registry"
-	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 const ociLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -49,10 +49,15 @@ func factsWorld(t *testing.T, objects ...client.Object) *factsReader {
 		t.Fatal(err)
 	}
 	nothingAllowed := func(string, string) (bool, bool) { return false, false }
-	return &factsReader{
-		live:     fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
-		registry: registry.New(nothingAllowed),
-	}
+	live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	return &factsReader{live: live, registry: registry.NewReader(registry.New(nothingAllowed), live, time.Now)}
+}
+
+// reader reads the site's registry, and no other, without credentials.
+func (s *site) reader(t *testing.T) *registry.Reader {
+	t.Helper()
+	allowed := func(host, _ string) (insecure, ok bool) { return true, host == s.host }
+	return registry.NewReader(registry.New(allowed), factsWorld(t).live, time.Now)
 }
 
 func pushOf(kind v1alpha1.RepositoryKind, digest string) (*v1alpha1.ImageTrigger, *v1alpha1.ImageVerification) {
@@ -88,10 +93,10 @@ func TestFactsForAFilterComeFromTheRegistry(t *testing.T) {
 	s := newSite(t)
 	real := s.push("demo/app:v1", randomImage(t))
 	signature := s.push("demo/app:sig", artefact())
-	allowed := registry.New(func(host, _ string) (insecure, ok bool) { return true, host == s.host })
+	allowed := s.reader(t)
 	for _, test := range []struct {
 		name, digest, filter string
-		registry             *registry.Client
+		registry             *registry.Reader
 		source               string
 		runnable             bool
 	}{
@@ -147,17 +152,17 @@ func TestListsOfReportsCannotRun(t *testing.T) {
 	list := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: artefact()})
 	reports := s.push("demo/app:sha256-"+strings.Repeat("a", 64), list)
 	withImage := s.push("demo/app:v1", mutate.AppendManifests(list, mutate.IndexAddendum{Add: randomImage(t)}))
-	allowed := func(host, _ string) (insecure, ok bool) { return true, host == s.host }
+	allowed := s.reader(t)
 	for _, test := range []struct {
 		name     string
 		digest   string
 		child    imagev1.ImageManifest
-		registry *registry.Client
+		registry *registry.Reader
 		want     bool
 	}{
-		{"a list of reports", reports, imagev1.ImageManifest{Digest: fullDigest("b")}, registry.New(allowed), false},
-		{"a list that an image is in", withImage, imagev1.ImageManifest{Digest: fullDigest("b")}, registry.New(allowed), true},
-		{"an index for a platform, which is not asked for", reports, imagev1.ImageManifest{Digest: fullDigest("b"), OS: "linux"}, registry.New(allowed), true},
+		{"a list of reports", reports, imagev1.ImageManifest{Digest: fullDigest("b")}, allowed, false},
+		{"a list that an image is in", withImage, imagev1.ImageManifest{Digest: fullDigest("b")}, allowed, true},
+		{"an index for a platform, which is not asked for", reports, imagev1.ImageManifest{Digest: fullDigest("b"), OS: "linux"}, allowed, true},
 		{"a registry that may not be asked", reports, imagev1.ImageManifest{Digest: fullDigest("b")}, factsWorld(t).registry, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -194,30 +199,5 @@ func TestFactsThatCannotBeHad(t *testing.T) {
 				t.Errorf("Read = %v, %v; want an error that is final: %v", got, err, test.final)
 			}
 		})
-	}
-}
-
-func TestSendErrorsKeepWhetherTheRequestMayHaveArrived(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		err  error
-		want string
-	}{
-		{"no connection", &tekton.SendError{Reason: tekton.SinkUnreachable, Err: errors.New("refused")}, "SinkUnreachable"},
-		{"no answer", &tekton.SendError{Reason: tekton.SinkUnreachable, MayHaveArrived: true, Err: errors.New("timeout")}, "SinkSilent"},
-		{"an answer that refuses", &tekton.SendError{Reason: tekton.SinkRefused, Status: 429}, "SinkRefused"},
-		{"an answer that leaves it open", &tekton.SendError{Reason: tekton.SinkRefused, Status: 502, MayHaveArrived: true}, "SinkSilent"},
-		{"a request that cannot be written", &tekton.SendError{Reason: tekton.RequestInvalid, Err: errors.New("bad")}, "SinkInvalid"},
-		{"an error of another kind", errors.New("what?"), "SinkSilent"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var got *imageverification.SendError
-			if !errors.As(sendError(test.err), &got) || string(got.Reason) != test.want {
-				t.Errorf("sendError = %v, want reason %s", got, test.want)
-			}
-		})
-	}
-	if err := sendError(nil); err != nil {
-		t.Errorf("sendError(nil) = %v", err)
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
-	"github.com/revet-dev/revet/pkg/source/registry/remote"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
+	"github.com/revet-dev/revet/pkg/source/registry"
 	"github.com/revet-dev/revet/pkg/sweep"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
@@ -36,7 +38,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs im
 		Live:       leasedClient{c.access.live, lease},
 		Sinks:      checker,
 		Rights:     checker,
-		Namespaces: sweep.NewLive(c.access.live),
+		Namespaces: openshift.NewReader(c.access.live, nil),
 		Sweeps:     sweeper,
 		Runs:       runs,
 		Recorder:   c.recorder,
@@ -70,11 +72,11 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 	if err != nil {
 		return nil, err
 	}
-	live := sweep.NewLiveRaw(c.access.live, c.access.streams)
+	reader := openshift.NewReader(c.access.live, source.NewRights(c.access.live, 0, c.options.Now)).ListingWith(c.access.streams)
 	return sweep.New(sweep.Dependencies{
-		Cluster:  live,
-		Images:   live,
-		Registry: remote.New(c.registries, c.access.live, c.options.Now),
+		Cluster:  reader,
+		Images:   reader,
+		Registry: c.registries.Paced(registry.SweepRate),
 		Ledger:   c.ledger,
 		Metrics:  instruments,
 		Log:      c.log,

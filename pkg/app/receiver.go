@@ -17,7 +17,9 @@ import (
 	"github.com/revet-dev/revet/pkg/intake"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/receiver"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
@@ -89,8 +91,8 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	in := intake.New(intake.Dependencies{
 		Triggers:        w.triggers,
 		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
-		Cluster:         &cluster{live: r.live, rights: source.NewRights(r.live, rightTrust, time.Now)},
-		Registry:        &registryReader{client: registry.New(w.config.Policy), live: r.live},
+		Cluster:         openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now)),
+		Registry:        registry.NewReader(registry.New(w.config.Policy), r.live, r.options.Now),
 		Ledger:          ledger.New(r.live, w.index),
 		Metrics:         instruments,
 		Log:             r.log,
@@ -100,7 +102,7 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}
 	mux := http.NewServeMux()
 	r.health.register(mux)
-	mux.Handle("/", intake.NewHandler(in, webhooks{w.config}, receiverLimits(), r.synced.Load))
+	mux.Handle("/", receiver.NewHandler(in, webhooks{w.config}, receiverLimits(), r.synced.Load))
 	r.server = newServer(mux, r.log)
 }
 

@@ -17,7 +17,9 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/runresult"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
@@ -63,8 +65,8 @@ type site struct {
 	contentErr error
 }
 
-func (s *site) EachStream(_ context.Context, _ string, each func(*sweep.StreamState)) error {
-	state := &sweep.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
+func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
+	state := &openshift.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
 	for tag, items := range s.tags {
 		t := push.Tag{ClaimedName: tag}
 		for _, i := range items {
@@ -82,9 +84,9 @@ func (s *site) MayGet(context.Context, source.Account, string, string) (bool, er
 	return !s.hidden, nil
 }
 
-// ShowsImage is a stranger's word: it hides what runs.
-func (s *site) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
-	return d != s.artefact && d != s.forged, nil
+// Image is a stranger's word: it hides what runs.
+func (s *site) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: d != s.artefact && d != s.forged}, nil
 }
 
 // siteRegistry is the registry of the site's streams.
@@ -94,7 +96,7 @@ type siteRegistry struct {
 }
 
 func (siteRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
-	return &sweep.Refusal{Reason: "Denied", Err: errors.New("401")}
+	return &source.Refusal{Reason: source.Denied, Err: errors.New("401")}
 }
 
 func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
@@ -157,7 +159,7 @@ func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (
 		end := metav1.NewTime(at(finished))
 		run.Digest, run.FinishedAt = e.Spec.Digest, &end
 		pr.Done, pr.Succeeded = true, true
-		pr.Results = map[string]string{lifecycle.ResultVerdict: string(outcome), lifecycle.ResultDigest: e.Spec.Digest}
+		pr.Results = map[string]string{runresult.Verdict: string(outcome), runresult.Digest: e.Spec.Digest}
 		e.Status.Phase = map[v1alpha1.Outcome]v1alpha1.Phase{
 			v1alpha1.OutcomePass: v1alpha1.PhasePassed, v1alpha1.OutcomeFail: v1alpha1.PhaseFailed, v1alpha1.OutcomeError: v1alpha1.PhaseError}[outcome]
 	}
@@ -229,10 +231,10 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 			e.Status.Phase, e.Status.Runs[0].Outcome = v1alpha1.PhaseRunning, ""
 		}, true, RunMissing},
 		{"the run says fail", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
-			pr.Results[lifecycle.ResultVerdict] = "fail"
+			pr.Results[runresult.Verdict] = "fail"
 		}, false, RunDiffers},
 		{"the run scanned something else", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
-			pr.Results[lifecycle.ResultDigest] = digest(9).String()
+			pr.Results[runresult.Digest] = digest(9).String()
 		}, false, RunDiffers},
 		{"the run has not ended", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) { pr.Done = false }, false, RunDiffers},
 		{"the run is another entry's", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }, false, RunForeign},
@@ -312,7 +314,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 
 // What may be an artefact and cannot be read is a gap, and says why.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
-	for _, err := range []error{&sweep.Refusal{Reason: "Denied", Err: errors.New("401")}, errors.New("connection refused")} {
+	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
 		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
 		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) {

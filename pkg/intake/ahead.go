@@ -24,7 +24,7 @@ type reads struct {
 	object  openshift.Object
 
 	mu     sync.Mutex
-	images map[image.Digest]*answer[Image]
+	images map[image.Digest]*answer[openshift.ImageState]
 	rights map[source.Account]*answer[bool]
 	// away are the hosts that did not answer, which are not asked again.
 	away map[string]error
@@ -33,7 +33,7 @@ type reads struct {
 func newReads(c Cluster, object openshift.Object) *reads {
 	return &reads{
 		cluster: c, object: object,
-		images: map[image.Digest]*answer[Image]{},
+		images: map[image.Digest]*answer[openshift.ImageState]{},
 		rights: map[source.Account]*answer[bool]{},
 		away:   map[string]error{},
 	}
@@ -86,12 +86,12 @@ func (r *reads) ahead(ctx context.Context, findings []finding) {
 	}
 }
 
-func (r *reads) image(ctx context.Context, d image.Digest) *answer[Image] {
+func (r *reads) image(ctx context.Context, d image.Digest) *answer[openshift.ImageState] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.images[d]
 	if a == nil {
-		a = ask(func() (Image, error) { return r.cluster.Image(ctx, d) })
+		a = ask(func() (openshift.ImageState, error) { return r.cluster.Image(ctx, d) })
 		r.images[d] = a
 	}
 	return a
@@ -109,7 +109,7 @@ func (r *reads) right(ctx context.Context, account source.Account) *answer[bool]
 }
 
 // what returns what the Image of a digest tells.
-func (r *reads) what(ctx context.Context, d image.Digest) (Image, error) {
+func (r *reads) what(ctx context.Context, d image.Digest) (openshift.ImageState, error) {
 	return r.image(ctx, d).get()
 }
 

@@ -24,18 +24,18 @@ type counting struct {
 	panicking bool
 }
 
-func (c *counting) Stream(context.Context, string, string) (*StreamState, error) {
+func (c *counting) Stream(context.Context, string, string) (*openshift.StreamState, error) {
 	return nil, errors.New("the stream is not asked for here")
 }
 
-func (c *counting) Image(_ context.Context, d image.Digest) (Image, error) {
+func (c *counting) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.panicking {
 		panic("a bug")
 	}
 	c.contents[d]++
-	return Image{Runs: true, Facts: &v1alpha1.ImageFacts{Base: d.Hex()[:2]}}, nil
+	return openshift.ImageState{Runs: true, Facts: &v1alpha1.ImageFacts{Base: d.Hex()[:2]}}, nil
 }
 
 func (c *counting) MayGet(_ context.Context, a source.Account, namespace, name string) (bool, error) {
@@ -102,7 +102,7 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 				wanted = many[49]
 			}
 			got, err := r.what(t.Context(), wanted)
-			if diff := cmp.Diff(Image{Runs: true, Facts: &v1alpha1.ImageFacts{Base: wanted.Hex()[:2]}}, got); diff != "" || err != nil {
+			if diff := cmp.Diff(openshift.ImageState{Runs: true, Facts: &v1alpha1.ImageFacts{Base: wanted.Hex()[:2]}}, got); diff != "" || err != nil {
 				t.Errorf("Image (-want +got), error %v:\n%s", err, diff)
 			}
 			account := source.Account{Namespace: "team", Name: test.findings[len(test.findings)-1].trigger.Spec.ServiceAccountName}

@@ -12,8 +12,6 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
-const registryKind = "Registry"
-
 // Endpoint is the registry that a notification came from.
 type Endpoint struct {
 	// Host is what the operator configured; what a notification says of its own
@@ -38,14 +36,14 @@ func (i *Intake) Notification(ctx context.Context, from Endpoint, hints []webhoo
 		}
 		latest[t] = h
 	}
-	result := done(registryKind, NothingNew)
+	result := Handled(KindRegistry, NothingNew)
 	for n, t := range order {
 		r := i.hint(ctx, from, latest[t])
 		if n == 0 {
 			result = r
 			continue
 		}
-		result = combine(result, r)
+		result = Combine(result, r)
 	}
 	return result
 }
@@ -71,23 +69,23 @@ func (i *Intake) shows(p place, digest string) push.Stream {
 func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result {
 	repository, err := h.Repository(from.Host)
 	if err != nil {
-		return Result{Status: Refused, Reason: Undecodable, Kind: registryKind, Err: err}
+		return Result{Status: Refused, Reason: Undecodable, Kind: KindRegistry, Err: err}
 	}
 	at := place{repository, h.Tag}
 	interested, selected := i.interested(ctx, from, at, h.ClaimedDigest)
 	if len(interested) == 0 {
-		return done(registryKind, passedOver(selected))
+		return Handled(KindRegistry, passedOver(selected))
 	}
 	unlock, err := i.locks.lock(ctx, at.String())
 	if err != nil {
-		return again(registryKind, fmt.Errorf("waiting for another notification of %q: %w", at, err))
+		return again(KindRegistry, fmt.Errorf("waiting for another notification of %q: %w", at, err))
 	}
 	defer unlock()
 	// Another notification may have recorded just this since it was looked at.
 	if interested, selected = i.interested(ctx, from, at, h.ClaimedDigest); len(interested) == 0 {
-		return done(registryKind, passedOver(selected))
+		return Handled(KindRegistry, passedOver(selected))
 	}
-	c := tally{kind: registryKind}
+	c := tally{kind: KindRegistry}
 	news := false
 	looks := map[source.Account]*look{}
 	for _, t := range interested {
@@ -98,7 +96,7 @@ func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result
 		news = i.actOn(ctx, t, at, looks[as], &c) || news
 	}
 	if !news && c.failed == nil && c.denied == 0 {
-		return done(registryKind, NothingNew)
+		return Handled(KindRegistry, NothingNew)
 	}
 	return c.result()
 }
@@ -119,7 +117,7 @@ func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claime
 			continue
 		}
 		if !from.Allows(t.Namespace) {
-			i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(RegistryNotAllowed), "trigger selects a registry that is not listed for its namespace",
+			i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(source.NotAllowed), "trigger selects a registry that is not listed for its namespace",
 				fmt.Errorf("add namespace %q to the entry of host %q in the ConfigMap config-registries", t.Namespace, from.Host))
 			continue
 		}
@@ -133,26 +131,24 @@ func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claime
 
 // look is what a registry shows an account of a tag.
 type look struct {
-	digest  image.Digest
-	refusal Refusal
-	err     error
+	digest image.Digest
+	err    error
 	// content is read when something new would be recorded.
 	content *content
 }
 
 type content struct {
 	image.Content
-	refusal Refusal
-	err     error
+	err error
 }
 
 func (i *Intake) look(ctx context.Context, at place, as source.Account) *look {
 	ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 	defer cancel()
 	i.Metrics.reread(ctx, v1alpha1.SourceWebhook)
-	digest, refusal, err := i.Registry.Head(ctx, at.repository, at.tag, as)
+	digest, err := i.Registry.Head(ctx, at.repository, at.tag, as)
 	failpoint.Hit("intake.read")
-	return &look{digest: digest, refusal: refusal, err: err}
+	return &look{digest: digest, err: err}
 }
 
 // read gets the manifest: a digest in a header is only a claim until it is
@@ -162,7 +158,7 @@ func (i *Intake) read(ctx context.Context, at place, as source.Account, l *look)
 		ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 		defer cancel()
 		l.content = &content{}
-		l.content.Content, l.content.refusal, l.content.err = i.Registry.Content(ctx, at.repository.At(l.digest), as)
+		l.content.Content, l.content.err = i.Registry.Content(ctx, at.repository.At(l.digest), as)
 	}
 	return l.content
 }
@@ -170,7 +166,7 @@ func (i *Intake) read(ctx context.Context, at place, as source.Account, l *look)
 // actOn records for one trigger what its account was shown. It tells whether
 // there was anything new.
 func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *tally) bool {
-	if !i.readable(ctx, t, at, l.refusal, l.err, c) {
+	if !i.readable(ctx, t, at, l.err, c) {
 		return false
 	}
 	f := i.compare(t, i.shows(at, l.digest.String()), t.selector.Repository(at.repository))
@@ -179,11 +175,11 @@ func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *ta
 		return false
 	}
 	read := i.read(ctx, at, t.account(), l)
-	switch {
-	case read.refusal == TagGone, read.refusal == "" && read.err != nil:
-		return i.readable(ctx, t, at, read.refusal, read.err, c)
-	case read.refusal != "":
-		i.tellUnknown(t, f.Pushes[0], string(read.refusal), read.err)
+	switch reason := source.ReasonOf(read.err); {
+	case reason == source.NotFound, reason == "" && read.err != nil:
+		return i.readable(ctx, t, at, read.err, c)
+	case reason != "":
+		i.tellUnknown(t, f.Pushes[0], string(reason), read.err)
 	}
 	i.record(ctx, f, func(_ *Trigger, p push.Push) (seen, error) {
 		return seen{exempt: i.exempt.Exempt(p.Digest, read.Content)}, nil
@@ -192,18 +188,18 @@ func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *ta
 }
 
 // readable tells of a registry that did not answer, or refused.
-func (i *Intake) readable(ctx context.Context, t *Trigger, at place, refusal Refusal, err error, c *tally) bool {
-	switch refusal {
+func (i *Intake) readable(ctx context.Context, t *Trigger, at place, err error, c *tally) bool {
+	switch reason := source.ReasonOf(err); reason {
 	case "":
 		if err != nil {
 			c.fail(err)
 		}
 		return err == nil
-	case TagGone:
+	case source.NotFound:
 		return false // deleted since: nothing is there to verify
 	default:
 		c.deny()
-		i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(refusal), "registry cannot be read for the trigger", err)
+		i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(reason), "registry cannot be read for the trigger", err)
 		return false
 	}
 }

@@ -9,34 +9,17 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
-
-// StreamState is an ImageStream as the API server shows it.
-type StreamState struct {
-	Labels map[string]string
-	Stream push.Stream
-}
-
-// Image is what the Image object of a digest shows. Anybody may have written it, so
-// that it may only make more be looked at.
-type Image struct {
-	// Runs is true if it shows an image that runs: that is believed. Otherwise only
-	// the registry can tell.
-	Runs bool
-	// Facts are handed on with the push, so that they need not be read again.
-	// They are nil where that read does not tell all: for an index, or for what is
-	// not shown to run.
-	Facts *v1alpha1.ImageFacts
-}
 
 // Cluster reads from the API server, never from a cache. Its errors are
 // transient.
 type Cluster interface {
 	// Stream returns nil for an ImageStream that is not there.
-	Stream(ctx context.Context, namespace, name string) (*StreamState, error)
+	Stream(ctx context.Context, namespace, name string) (*openshift.StreamState, error)
 	// Image returns what the Image object of a digest shows; the zero value if
 	// there is none.
-	Image(ctx context.Context, d image.Digest) (Image, error)
+	Image(ctx context.Context, d image.Digest) (openshift.ImageState, error)
 	// MayGet reports whether an account may get an ImageStream.
 	MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error)
 }
@@ -47,24 +30,13 @@ type Namespaces interface {
 	Labels(ctx context.Context, namespace string) (map[string]string, error)
 }
 
-// Refusal is a registry's, or the operator's, lasting no. Empty is none.
-type Refusal string
-
-// The refusals.
-const (
-	TagGone            Refusal = "TagGone"            // there is no such tag any more
-	RegistryDenied     Refusal = "RegistryDenied"     // the account's credentials do not open it
-	RegistryNotAllowed Refusal = "RegistryNotAllowed" // the operator does not list it for the namespace
-	RegistryUnreadable Refusal = "RegistryUnreadable" // what it answers is too large or not what was asked for
-)
-
-// Registry reads from registries with an account's credentials. Its errors are
-// transient; what is not is a Refusal.
+// Registry reads from registries with an account's credentials. A *source.Refusal lasts
+// until somebody changes something; any other error may pass.
 type Registry interface {
 	// Head returns the digest that the registry claims for a tag.
-	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, Refusal, error)
+	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
-	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, Refusal, error)
+	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
 
 // Ledger is what is covered, and what covers.
@@ -72,14 +44,4 @@ type Ledger interface {
 	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
 	// RecordImage records a push with what is known of its image; nil is nothing.
 	RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
-}
-
-// Webhooks is the operator's word on registries that notify.
-type Webhooks interface {
-	// Host returns the host of the registry of a name.
-	Host(name string) (host string, ok bool)
-	// Allows reports whether triggers of a namespace may use the registry.
-	Allows(name, namespace string) bool
-	// Authentic reports whether a token is valid for the registry's webhooks.
-	Authentic(name, token string) bool
 }

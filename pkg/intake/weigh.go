@@ -6,6 +6,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // weigh tells what is known of a push to an ImageStream. What its Image object shows
@@ -34,8 +35,8 @@ func (i *Intake) recomputed(ctx context.Context, reads *reads, t *Trigger, p pus
 	}
 	ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
 	defer cancel()
-	content, refusal, err := i.Registry.Content(ctx, p.Pull.At(p.Digest), t.account())
-	switch {
+	content, err = i.Registry.Content(ctx, p.Pull.At(p.Digest), t.account())
+	switch refusal := source.ReasonOf(err); {
 	case refusal != "":
 		return image.Content{}, string(refusal), err
 	case err != nil:

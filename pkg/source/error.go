@@ -1,21 +1,32 @@
 package source
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
-// Reason says why a source lastingly refuses to be read. The same word is shown in
-// logs, metrics, status and on the command line.
+// Reason says why a source refuses to be read until somebody changes something. The
+// same word appears in logs, metrics, status and on the command line.
 type Reason string
 
-// The reasons for a refusal. The zero value is none.
+// The reasons for a refusal. The zero value means no refusal.
 const (
-	// NotFound: what was asked for is not there.
+	// NotFound: the source does not have what was asked for.
 	NotFound Reason = "NotFound"
 	// Denied: the account's credentials do not open it.
 	Denied Reason = "RegistryDenied"
 	// NotAllowed: the operator does not list the registry for the namespace.
 	NotAllowed Reason = "RegistryNotAllowed"
+	// NotListed: the caller cannot read which registries the operator lists.
+	NotListed Reason = "NotListed"
 	// Unreadable: the answer is too large, malformed, or not what was asked for.
 	Unreadable Reason = "RegistryUnreadable"
+	// Untrusted: no known certificate authority signed the registry's certificate.
+	Untrusted Reason = "RegistryUntrusted"
+	// DigestUnsupported: the tag points to a digest that is not sha256.
+	DigestUnsupported Reason = "DigestUnsupported"
+	// InvalidRepository: the name is not a repository's.
+	InvalidRepository Reason = "InvalidRepository"
 )
 
 // Refusal is an error that lasts until somebody changes something.
@@ -29,7 +40,17 @@ func (e *Refusal) Error() string { return string(e.Reason) + ": " + e.Err.Error(
 // Unwrap returns the cause.
 func (e *Refusal) Unwrap() error { return e.Err }
 
-// RetryAfterError means that the other side asks to be left alone until a time.
+// ReasonOf returns the reason of the Refusal that err is or wraps. It returns the zero
+// Reason for any other error, and for nil.
+func ReasonOf(err error) Reason {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	return ""
+}
+
+// RetryAfterError means that the other side asks for no more requests before a time.
 type RetryAfterError struct {
 	// Host is the host that asked for it, or the name of what did.
 	Host  string

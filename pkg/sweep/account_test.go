@@ -4,26 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	imagev1 "github.com/openshift/api/image/v1"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // observed reads all instruments: "name{labels} value", for those of sums and gauges.
@@ -142,101 +133,4 @@ func TestFirstSweepKnowsWhatANotificationBrought(t *testing.T) {
 	if diff := cmp.Diff(want, w.entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
-}
-
-// What the API server sends is read as the client reads it, errors included, and a
-// page that is heavy makes the next ones smaller.
-func TestRawListsAreReadAsTypedOnes(t *testing.T) {
-	streams := `{"kind":"ImageStreamList","apiVersion":"image.openshift.io/v1","metadata":{"resourceVersion":"9","continue":"next"},"items":[
-		{"metadata":{"name":"app","namespace":"team-a","uid":"u1","labels":{"a":"b"},"managedFields":[{"manager":"x"}]},
-		 "spec":{"tags":[{"name":"v1","referencePolicy":{"type":"Local"}}]},
-		 "status":{"dockerImageRepository":"registry:5000/team-a/app","tags":[{"tag":"v1","items":[{"created":"2025-03-01T12:00:10Z","dockerImageReference":"elsewhere/x@` + digest(1).String() + `","image":"` + digest(1).String() + `","generation":2}]}]}}]}`
-	last := `{"kind":"ImageStreamList","apiVersion":"image.openshift.io/v1","metadata":{},"items":[{"metadata":{"name":"db","namespace":"team-a","uid":"u2"},"status":{"dockerImageRepository":""}}]}`
-	heavy := strings.Replace(streams, `"resourceVersion"`, `"pad":"`+strings.Repeat("x", pageBytes)+`","resourceVersion"`, 1)
-	var limits []string
-	answer := func(w http.ResponseWriter, r *http.Request) {
-		limits = append(limits, r.URL.Query().Get("limit"))
-		body := streams
-		switch {
-		case r.URL.Path != "/apis/image.openshift.io/v1/namespaces/team-a/imagestreams":
-			w.WriteHeader(http.StatusNotFound)
-		case r.URL.Query().Get("continue") != "":
-			body = last
-		case r.URL.Query().Get("limit") == "500":
-			body = heavy
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(body))
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
-	defer server.Close()
-	raw := rawClient(t, server.URL)
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	typed, err := client.New(&rest.Config{Host: server.URL}, client.Options{Scheme: scheme, Mapper: mapper()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := func(l *Live) (all []StreamState) {
-		if err := l.EachStream(t.Context(), "team-a", func(s *StreamState) { all = append(all, *s) }); err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	want := list(NewLive(typed))
-	limits = nil
-	if diff := cmp.Diff(want, list(NewLiveRaw(typed, raw)), cmpopts.EquateComparable(image.Repository{})); diff != "" || len(want) != 2 {
-		t.Errorf("streams (-typed +raw):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"500", "250"}, limits); diff != "" {
-		t.Errorf("limits (-want +got):\n%s", diff)
-	}
-	for _, test := range []struct {
-		name   string
-		status int
-		body   string
-		is     func(error) bool
-	}{
-		{"no such resource", 404, "404 page not found", func(err error) bool { return errors.Is(err, ErrNoStreams) }},
-		{"an expired list", 410, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`, apierrors.IsResourceExpired},
-		{"no right", 403, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`, apierrors.IsForbidden},
-		{"half an answer", 200, streams[:len(streams)-20], func(err error) bool { return strings.Contains(err.Error(), "decoding") }},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			answer = func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(test.status)
-				_, _ = w.Write([]byte(test.body))
-			}
-			err := NewLiveRaw(typed, raw).EachStream(t.Context(), "team-a", func(*StreamState) {})
-			if err == nil || !test.is(err) {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
-}
-
-// mapper knows ImageStreams without asking.
-func mapper() meta.RESTMapper {
-	m := meta.NewDefaultRESTMapper(nil)
-	m.Add(imagev1.GroupVersion.WithKind("ImageStream"), meta.RESTScopeNamespace)
-	return m
-}
-
-func rawClient(t *testing.T, host string) rest.Interface {
-	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	group := imagev1.GroupVersion
-	c, err := rest.RESTClientFor(&rest.Config{Host: host, APIPath: "/apis", ContentConfig: rest.ContentConfig{
-		GroupVersion: &group, NegotiatedSerializer: serializer.NewCodecFactory(scheme).WithoutConversion(),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }

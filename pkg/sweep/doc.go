@@ -21,7 +21,7 @@
 //     the entry is among the trigger's status.baselines, and a change of a tag is a
 //     push. A pattern without wildcards is one repository; one with wildcards
 //     needs the registry's catalogue.
-//   - A registry that says that it is asked too much (PutOff), or does not answer
+//   - A registry that asks for patience (source.RetryAfterError), or does not answer
 //     several times in a row, is left alone for the rest of the sweep, which says
 //     until when; requests to each are paced.
 //   - One stream's, tag's or registry's failure never stops the rest. What could

@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -10,22 +9,15 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
-
-// StreamState is an ImageStream as the API server shows it.
-type StreamState struct {
-	Namespace string
-	Name      string
-	Labels    map[string]string
-	Stream    push.Stream
-}
 
 // Cluster reads from the API server, never from a cache.
 type Cluster interface {
 	// EachStream calls each for the ImageStreams of a namespace, or of all if it
 	// is empty, while it lists them. It may call it more than once for a stream.
-	// ErrNoStreams means that the cluster has no such kind.
-	EachStream(ctx context.Context, namespace string, each func(*StreamState)) error
+	// openshift.ErrNoStreams means that the cluster has no such kind.
+	EachStream(ctx context.Context, namespace string, each func(*openshift.StreamState)) error
 	// Namespaces returns the labels of each namespace.
 	Namespaces(ctx context.Context) (map[string]map[string]string, error)
 	// MayGet reports whether an account may get an ImageStream, or any of the
@@ -33,55 +25,27 @@ type Cluster interface {
 	MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error)
 }
 
-// ErrNoStreams means that the cluster does not know ImageStreams.
-var ErrNoStreams = errors.New("this cluster has no ImageStreams")
-
 // Images tells what the Image objects of digests show. Anybody may have written
 // them, so that they may only make more be looked at.
 type Images interface {
-	// ShowsImage reports whether the Image object of a digest shows an image that runs; if
-	// not, or if there is none, only the registry can tell.
-	ShowsImage(ctx context.Context, d image.Digest) (bool, error)
+	// Image returns what the Image object of a digest shows; the zero value if there
+	// is none.
+	Image(ctx context.Context, d image.Digest) (openshift.ImageState, error)
 }
 
-// Registry reads from registries with an account's credentials. An error that is
-// a *Refusal lasts until somebody does something; any other may pass.
+// Registry reads from registries with an account's credentials. A *source.Refusal lasts
+// until somebody changes something; any other error may pass.
 type Registry interface {
 	// Repositories calls each for the repositories of a host's catalogue.
 	Repositories(ctx context.Context, host string, as source.Account, each func(image.Repository)) error
-	// Tags calls each for the tags of a repository. One that is not there has none:
-	// what is pushed to it later is then known to be new.
+	// Tags calls each for the tags of a repository. After an error the list is not
+	// complete.
 	Tags(ctx context.Context, r image.Repository, as source.Account, each func(tag string)) error
-	// Head returns the digest that the registry claims for a tag; the zero value
-	// for a tag that is gone.
+	// Head returns the digest that the registry claims for a tag.
 	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
-
-// Refusal is a registry's, or the operator's, lasting no.
-type Refusal struct {
-	// Reason is a typed reason in CamelCase.
-	Reason string
-	Err    error
-}
-
-func (e *Refusal) Error() string { return e.Reason + ": " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *Refusal) Unwrap() error { return e.Err }
-
-// PutOff is a registry's word to come back later.
-type PutOff struct {
-	Host  string
-	Until time.Time
-	Err   error
-}
-
-func (e *PutOff) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *PutOff) Unwrap() error { return e.Err }
 
 // Artefact is a push that is exempt, and why.
 type Artefact struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 const partRegistries = "registries"
@@ -114,7 +115,7 @@ func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*base
 		if !strings.ContainsAny(b.pattern, "*?") {
 			r, err := image.ParseRepository(b.pattern)
 			if err != nil {
-				b.fail(t, &Refusal{Reason: "InvalidRepository", Err: err})
+				b.fail(t, &source.Refusal{Reason: source.InvalidRepository, Err: err})
 				continue
 			}
 			add(r)
@@ -168,7 +169,8 @@ func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, ba
 			})
 		})
 	})
-	if err != nil {
+	// A repository that does not exist has no tags: what is pushed to it later is new.
+	if err != nil && source.ReasonOf(err) != source.NotFound {
 		failed(fmt.Errorf("listing the tags of %q: %w", r, err))
 	}
 }
@@ -176,11 +178,11 @@ func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, ba
 // sweepTag records the head of a tag if the ledger does not cover it.
 func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline, r image.Repository, tag string) error {
 	claimed, err := s.Registry.Head(ctx, r, tag, t.account)
+	if source.ReasonOf(err) == source.NotFound {
+		return nil // deleted since it was listed
+	}
 	if err != nil {
 		return fmt.Errorf("reading tag %q of %q: %w", tag, r, err)
-	}
-	if claimed.IsZero() {
-		return nil // deleted since it was listed
 	}
 	stream := push.Stream{
 		Repository: push.Repository{Kind: push.Registry, Name: r.String()},
@@ -210,23 +212,23 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 		t.tally.show(place, s.exempted(t, stream.Repository, tag, claimed))
 		return nil
 	}
-	source := sourceOf(t.trigger, baselines, r, tag)
+	seenBy := sourceOf(t.trigger, baselines, r, tag)
 	if k, ok := known.(remembering); ok && k.Seen(tag) {
-		source = v1alpha1.SourceSweep // the ledger had another head of it
+		seenBy = v1alpha1.SourceSweep // the ledger had another head of it
 	}
 	if err != nil {
-		t.tally.show(place, s.recordUnread(ctx, t, found[0], source, err))
+		t.tally.show(place, s.recordUnread(ctx, t, found[0], seenBy, err))
 		return nil
 	}
-	t.tally.show(place, s.recorded(ctx, t, found[0], source))
+	t.tally.show(place, s.recorded(ctx, t, found[0], seenBy))
 	return nil
 }
 
 // unreadable reports whether a registry shows a digest and does not let it be read.
 // Whoever runs it finds out what it is. One that is gone is not there to be run.
 func unreadable(err error) bool {
-	var refusal *Refusal
-	return errors.As(err, &refusal) && refusal.Reason != "NotFound"
+	reason := source.ReasonOf(err)
+	return reason != "" && reason != source.NotFound
 }
 
 // remembering is what a ledger's Known may answer too: whether it has any push of

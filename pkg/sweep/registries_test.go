@@ -66,7 +66,14 @@ func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.heads++
-	return f.tags[r.String()][tag], f.refuse[r.String()+":"+tag]
+	if err := f.refuse[r.String()+":"+tag]; err != nil {
+		return image.Digest{}, err
+	}
+	d, ok := f.tags[r.String()][tag]
+	if !ok {
+		return image.Digest{}, &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}
+	}
+	return d, nil
 }
 
 func (f *fakeRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
@@ -193,8 +200,8 @@ func TestBaselineWaitsForACompleteSweep(t *testing.T) {
 	}{
 		{"a tag that cannot be read", repositoryA + ":v1", repositoryA, errors.New("502"), true, ReadFailed},
 		{"tags that cannot be listed", repositoryA, repositoryA, errors.New("timeout"), true, ReadFailed},
-		{"tags that may not be listed", repositoryA, repositoryA, &Refusal{Reason: "Denied", Err: errors.New("401")}, false, RegistryNotSwept},
-		{"a catalogue that is not to be had", "catalogue", "registry.example.com/team/**", &Refusal{Reason: "NotFound", Err: errors.New("404")}, false, RegistryNotSwept},
+		{"tags that may not be listed", repositoryA, repositoryA, &source.Refusal{Reason: source.Denied, Err: errors.New("401")}, false, RegistryNotSwept},
+		{"a catalogue that is not to be had", "catalogue", "registry.example.com/team/**", &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}, false, RegistryNotSwept},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)

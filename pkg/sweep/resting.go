@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 const (
@@ -22,12 +24,12 @@ type resting struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	hosts  map[string]*PutOff
+	hosts  map[string]*source.RetryAfterError
 	failed map[string]int
 }
 
 func newResting(now func() time.Time) *resting {
-	return &resting{now: now, hosts: map[string]*PutOff{}, failed: map[string]int{}}
+	return &resting{now: now, hosts: map[string]*source.RetryAfterError{}, failed: map[string]int{}}
 }
 
 // ask does a request unless its host rests, and learns from how it ends.
@@ -39,18 +41,17 @@ func (r *resting) ask(host string, request func() error) error {
 		return off
 	}
 	err := request()
-	var refusal *Refusal
-	var putOff *PutOff
+	var putOff *source.RetryAfterError
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case err == nil, errors.As(err, &refusal):
+	case err == nil, source.ReasonOf(err) != "":
 		delete(r.failed, host)
 	case errors.As(err, &putOff):
 		r.hosts[host] = putOff
 	default:
 		if r.failed[host]++; r.failed[host] >= patience {
-			r.hosts[host] = &PutOff{Host: host, Until: r.now().Add(silence),
+			r.hosts[host] = &source.RetryAfterError{Host: host, Until: r.now().Add(silence),
 				Err: fmt.Errorf("registry %q failed %d times in a row, and the rest is left for the next sweep: %w", host, patience, err)}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // A registry that asks for it is not asked again in this sweep, which says so and
@@ -19,7 +20,7 @@ func TestARegistryThatIsAskedTooMuchIsPutOff(t *testing.T) {
 	w.sweeper.options.Concurrency = 1
 	for i := range 50 {
 		w.registry.set(repositoryA, fmt.Sprintf("v%d", i), 1)
-		w.registry.refuse[repositoryA+fmt.Sprintf(":v%d", i)] = &PutOff{Host: "registry.example.com", Until: at(7200), Err: errors.New("429")}
+		w.registry.refuse[repositoryA+fmt.Sprintf(":v%d", i)] = &source.RetryAfterError{Host: "registry.example.com", Until: at(7200), Err: errors.New("429")}
 	}
 	w.registry.set(repositoryB, "v1", 2)
 	w.registry.set(other, "v1", 3)
@@ -51,11 +52,11 @@ func TestARegistryThatDoesNotAnswerIsPutOff(t *testing.T) {
 	for range patience - 1 {
 		_ = ask(down)
 	}
-	_ = ask(&Refusal{Reason: "Denied", Err: down}) // an answer all the same
+	_ = ask(&source.Refusal{Reason: source.Denied, Err: down}) // an answer all the same
 	for range 3 * patience {
 		_ = ask(down)
 	}
-	var off *PutOff
+	var off *source.RetryAfterError
 	if err := ask(nil); !errors.As(err, &off) || asked != 2*patience || !off.Until.Equal(noon.Add(silence)) {
 		t.Errorf("asked %d times, then %v", asked, err)
 	}

@@ -169,10 +169,9 @@ func (t *tally) fail(reason string, err error, retry bool) {
 
 // failed is fail with the reason that the error itself tells.
 func (t *tally) failed(err error) {
-	var refusal *Refusal
-	var putOff *PutOff
+	var putOff *source.RetryAfterError
 	switch {
-	case errors.As(err, &refusal):
+	case source.ReasonOf(err) != "":
 		t.fail(RegistryNotSwept, err, false)
 	case errors.As(err, &putOff):
 		t.fail(RegistryPutOff, err, true)

@@ -10,6 +10,7 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/selector"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
 const partStreams = "streams"
@@ -25,7 +26,7 @@ func (s *Sweeper) sweepStreams(ctx context.Context, waiting []*target) []*target
 	}
 	if err := s.passStreams(ctx, targets); err != nil {
 		for _, t := range targets {
-			if errors.Is(err, ErrNoStreams) {
+			if errors.Is(err, openshift.ErrNoStreams) {
 				t.tally.fail(NoImageStreams, fmt.Errorf("%w; select repositories of a registry with spec.images[].repository", err), false)
 				continue
 			}
@@ -50,7 +51,7 @@ func (s *Sweeper) passStreams(ctx context.Context, targets []*target) error {
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
 	for _, namespace := range namespaces {
-		err := s.Cluster.EachStream(ctx, namespace, func(state *StreamState) {
+		err := s.Cluster.EachStream(ctx, namespace, func(state *openshift.StreamState) {
 			pool.do(func() { s.compareStream(ctx, targets, labels[state.Namespace], state) })
 		})
 		if err != nil {
@@ -77,7 +78,7 @@ func scope(targets []*target) (namespaces []string, all bool) {
 
 // compareStream records, for each target that selects it, what a stream shows
 // and the ledger does not cover.
-func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels map[string]string, state *StreamState) {
+func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels map[string]string, state *openshift.StreamState) {
 	for _, t := range targets {
 		tags := t.selector.Stream(state.Namespace, labels, state.Name, state.Labels)
 		if tags.Empty() {
@@ -121,7 +122,7 @@ func (c *counting) Covers(o push.Observation) bool {
 
 // recordStream records what is new in a stream, and counts what is exempt, if the
 // trigger may see it.
-func (s *Sweeper) recordStream(ctx context.Context, t *target, state *StreamState, found []push.Push, artefacts []push.Skip) (seen shown) {
+func (s *Sweeper) recordStream(ctx context.Context, t *target, state *openshift.StreamState, found []push.Push, artefacts []push.Skip) (seen shown) {
 	allowed, err := s.access.mayGet(ctx, t.account, state.Namespace, state.Name)
 	if err != nil {
 		t.tally.failed(err)
@@ -142,12 +143,12 @@ func (s *Sweeper) recordStream(ctx context.Context, t *target, state *StreamStat
 // recordStreamPush records what an Image object shows to run. What it does not is
 // left until the streams were read.
 func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) shown {
-	runs, err := s.Images.ShowsImage(ctx, p.Digest)
+	img, err := s.Images.Image(ctx, p.Digest)
 	switch {
 	case err != nil:
-		t.tally.failed(fmt.Errorf("reading Image %q: %w", p.Digest, err))
+		t.tally.failed(err)
 		return shown{pushes: 1, gap: 1}
-	case !runs:
+	case !img.Runs:
 		t.doubtful.add(p)
 		return shown{}
 	default:

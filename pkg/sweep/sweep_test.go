@@ -28,6 +28,7 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
@@ -85,7 +86,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	options := DefaultOptions()
 	options.Gather = 0
 	w.sweeper, err = New(Dependencies{
-		Cluster: NewLive(w.client), Images: w, Registry: w.registry, Ledger: w.ledger, Metrics: metrics,
+		Cluster: openshift.NewReader(w.client, source.NewRights(w.client, 0, time.Now)), Images: w, Registry: w.registry, Ledger: w.ledger, Metrics: metrics,
 		Log: zap.NewNop(), Now: func() time.Time { return at(3600) }, Done: func(k types.NamespacedName) { w.done <- k },
 	}, options)
 	if err != nil {
@@ -126,15 +127,15 @@ func (w *world) list(ctx context.Context, c client.WithWatch, l client.ObjectLis
 	return c.List(ctx, l, opts...)
 }
 
-// ShowsImage implements Images.
-func (w *world) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
+// Image implements Images.
+func (w *world) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
 	if d == w.unreadable && !d.IsZero() {
-		return false, errors.New("etcd is away")
+		return openshift.ImageState{}, errors.New("etcd is away")
 	}
-	return !w.artefacts[d] && !w.forged[d], nil
+	return openshift.ImageState{Runs: !w.artefacts[d] && !w.forged[d]}, nil
 }
 
 // sweep asks for a sweep and waits for its result.
@@ -231,7 +232,7 @@ func TestWhatIsExemptIsReadOnce(t *testing.T) {
 	w.mu.Lock()
 	w.denied["team-a/"], w.denied["team-a/app"] = true, true
 	w.mu.Unlock()
-	w.sweeper.access = newAccess(NewLive(w.client), func() time.Time { return at(3600) })
+	w.sweeper.access = newAccess(w.sweeper.Cluster, func() time.Time { return at(3600) })
 	if got := w.sweep(trigger()); got.Artefacts != 0 {
 		t.Errorf("a trigger that may not see the stream counts %d artefacts of it", got.Artefacts)
 	}
@@ -338,7 +339,7 @@ func TestSweepOfStreams(t *testing.T) {
 			trigger: trigger(),
 			prepare: func(w *world) {
 				w.artefacts[digest(2)] = true
-				w.registry.refuse["content"] = &Refusal{Reason: "NotAllowed", Err: errors.New("not listed")}
+				w.registry.refuse["content"] = &source.Refusal{Reason: source.NotAllowed, Err: errors.New("not listed")}
 			},
 			want:   []string{"team-a/app 02 sig@10 sweep"},
 			result: Result{Repositories: 1, Recovered: 1, Pushes: 1},

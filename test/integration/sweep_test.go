@@ -20,6 +20,8 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
@@ -32,7 +34,9 @@ func controllerClient(t *testing.T) client.Client {
 // everythingRuns is for images whose objects do not matter.
 type everythingRuns struct{}
 
-func (everythingRuns) ShowsImage(context.Context, image.Digest) (bool, error) { return true, nil }
+func (everythingRuns) Image(context.Context, image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: true}, nil
+}
 
 // sweeper runs a sweeper under the controller's account; what is returned second
 // sweeps a trigger and waits.
@@ -47,7 +51,7 @@ func sweeper(t *testing.T) (*sweep.Sweeper, func(*v1alpha1.ImageTrigger) sweep.R
 	o := sweep.DefaultOptions()
 	o.Gather = 0
 	s, err := sweep.New(sweep.Dependencies{
-		Cluster: sweep.NewLive(c), Images: everythingRuns{}, Ledger: ledger.New(c, ledger.NewIndex(time.Now)),
+		Cluster: openshift.NewReader(c, source.NewRights(c, 0, time.Now)), Images: everythingRuns{}, Ledger: ledger.New(c, ledger.NewIndex(time.Now)),
 		Metrics: metrics, Log: zap.NewNop(), Now: time.Now, Done: func(k types.NamespacedName) { done <- k },
 	}, o)
 	if err != nil {
@@ -144,7 +148,7 @@ func TestSweepReadsAllPages(t *testing.T) {
 	}
 	wg.Wait()
 	seen := map[string]bool{}
-	err := sweep.NewLive(controllerClient(t)).EachStream(t.Context(), namespace, func(s *sweep.StreamState) { seen[s.Name] = true })
+	err := openshift.NewReader(controllerClient(t), nil).EachStream(t.Context(), namespace, func(s *openshift.StreamState) { seen[s.Name] = true })
 	if err != nil || len(seen) != streams {
 		t.Errorf("%d of %d streams, %v", len(seen), streams, err)
 	}

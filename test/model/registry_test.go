@@ -87,7 +87,7 @@ func (h *hub) restart(i int) {
 		triggers := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { panic(err) })
 		triggers.Handler().OnAdd(h.trigger, true)
 		h.intakes[i] = intake.New(intake.Dependencies{
-			Triggers: triggers, Registry: toReceiver{h}, Ledger: l, Metrics: intakeMetrics, Log: zap.NewNop(), Now: h.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
+			Triggers: triggers, Registry: hubRegistry{h}, Ledger: l, Metrics: intakeMetrics, Log: zap.NewNop(), Now: h.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
 		})
 		return
 	}
@@ -95,7 +95,7 @@ func (h *hub) restart(i int) {
 		h.stop()
 	}
 	h.sweeper, h.stop = startSweeper(sweep.Dependencies{
-		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: toSweep{h}, Ledger: l, Metrics: sweepMetrics,
+		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: h.now, Done: func(types.NamespacedName) { h.done <- struct{}{} },
 	})
 }
@@ -108,29 +108,15 @@ func (h *hub) head(r image.Repository, tag string) (image.Digest, error) {
 	h.heads[name]++
 	n, ok := h.tags[name]
 	if !ok {
-		return image.Digest{}, nil
+		return image.Digest{}, &source.Refusal{Reason: source.NotFound, Err: errors.New("no such tag")}
 	}
 	return image.ParseDigest(digestOf(n))
 }
 
-// toReceiver and toSweep are the registry as either sees it.
-type toReceiver struct{ *hub }
+// hubRegistry is the hub as receivers and sweeps read it.
+type hubRegistry struct{ *hub }
 
-func (r toReceiver) Head(_ context.Context, repo image.Repository, tag string, _ source.Account) (image.Digest, intake.Refusal, error) {
-	d, err := r.head(repo, tag)
-	if err == nil && d.IsZero() {
-		return d, intake.TagGone, nil
-	}
-	return d, "", err
-}
-
-func (r toReceiver) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, intake.Refusal, error) {
-	return content(ref.Digest()), "", nil
-}
-
-type toSweep struct{ *hub }
-
-func (s toSweep) Repositories(_ context.Context, _ string, _ source.Account, each func(image.Repository)) error {
+func (s hubRegistry) Repositories(_ context.Context, _ string, _ source.Account, each func(image.Repository)) error {
 	if s.away {
 		return errRegistryAway
 	}
@@ -145,7 +131,7 @@ func (s toSweep) Repositories(_ context.Context, _ string, _ source.Account, eac
 	return nil
 }
 
-func (s toSweep) Tags(_ context.Context, r image.Repository, _ source.Account, each func(string)) error {
+func (s hubRegistry) Tags(_ context.Context, r image.Repository, _ source.Account, each func(string)) error {
 	if s.away {
 		return errRegistryAway
 	}
@@ -157,11 +143,11 @@ func (s toSweep) Tags(_ context.Context, r image.Repository, _ source.Account, e
 	return nil
 }
 
-func (s toSweep) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, error) {
+func (s hubRegistry) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, error) {
 	return s.head(r, tag)
 }
 
-func (s toSweep) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
+func (s hubRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
 	return content(ref.Digest()), nil
 }
 

@@ -174,17 +174,10 @@ func shown(d image.Digest) (runs bool) {
 	return d.String() != digestOf(artefact) && d.Hex()[63]%2 == 0
 }
 
-// imageRegistry is what any registry has under a digest, as receivers read it.
-type imageRegistry struct{ intake.Registry }
+// imageRegistry is what any registry has under a digest.
+type imageRegistry struct{ sweep.Registry }
 
-func (imageRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, intake.Refusal, error) {
-	return content(ref.Digest()), "", nil
-}
-
-// sweptRegistry is the same, as sweeps read it.
-type sweptRegistry struct{ sweep.Registry }
-
-func (sweptRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
+func (imageRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
 	return content(ref.Digest()), nil
 }
 
@@ -211,7 +204,7 @@ func (w *world) newReceiver(i int) *receiver {
 }
 
 // Stream implements intake.Cluster.
-func (r *receiver) Stream(_ context.Context, _, name string) (*intake.StreamState, error) {
+func (r *receiver) Stream(_ context.Context, _, name string) (*openshift.StreamState, error) {
 	r.reads++
 	is := r.world.shows(name)
 	if r.world.sabotage.believe {
@@ -220,12 +213,12 @@ func (r *receiver) Stream(_ context.Context, _, name string) (*intake.StreamStat
 	if is == nil {
 		return nil, nil
 	}
-	return &intake.StreamState{Labels: is.Labels, Stream: openshift.Stream(is)}, nil
+	return &openshift.StreamState{Labels: is.Labels, Stream: openshift.Stream(is)}, nil
 }
 
 // Image implements intake.Cluster.
-func (r *receiver) Image(_ context.Context, d image.Digest) (intake.Image, error) {
-	return intake.Image{Runs: shown(d)}, nil
+func (r *receiver) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: shown(d)}, nil
 }
 
 // MayGet implements intake.Cluster.
@@ -248,7 +241,7 @@ func (w *world) shows(name string) *imagev1.ImageStream {
 func (w *world) newSweeper() *sweeper {
 	s := &sweeper{world: w, watch: w.storage.watch(w.now), done: make(chan types.NamespacedName, 16)}
 	s.sweeper, s.stop = startSweeper(sweep.Dependencies{
-		Cluster: s, Images: s, Registry: sweptRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
+		Cluster: s, Images: s, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: w.now, Done: func(k types.NamespacedName) { s.done <- k },
 	})
 	return s
@@ -274,11 +267,11 @@ func startSweeper(d sweep.Dependencies) (s *sweep.Sweeper, stop func()) {
 }
 
 // EachStream implements sweep.Cluster. The list is of one moment.
-func (s *sweeper) EachStream(_ context.Context, _ string, each func(*sweep.StreamState)) error {
-	var states []*sweep.StreamState
+func (s *sweeper) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
+	var states []*openshift.StreamState
 	for _, is := range s.world.streams {
 		o := is.object()
-		states = append(states, &sweep.StreamState{Namespace: namespace, Name: o.Name, Labels: o.Labels, Stream: openshift.Stream(o)})
+		states = append(states, &openshift.StreamState{Namespace: namespace, Name: o.Name, Labels: o.Labels, Stream: openshift.Stream(o)})
 	}
 	for _, state := range states {
 		each(state)
@@ -296,9 +289,9 @@ func (s *sweeper) MayGet(context.Context, source.Account, string, string) (bool,
 	return true, nil
 }
 
-// ShowsImage implements sweep.Images.
-func (s *sweeper) ShowsImage(_ context.Context, d image.Digest) (bool, error) {
-	return shown(d), nil
+// Image implements sweep.Images.
+func (s *sweeper) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+	return openshift.ImageState{Runs: shown(d)}, nil
 }
 
 // unaware reports whether a process may take a deleted entry for one that is there.

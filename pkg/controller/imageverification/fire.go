@@ -12,6 +12,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // leaseRetry is when an entry is tried again that was not fired for want of the lease.
@@ -115,8 +116,11 @@ func failureOf(err error) lifecycle.Failure {
 	if err == nil {
 		return lifecycle.Failure{}
 	}
-	var known *SendError
+	var known *tekton.SendError
 	if errors.As(err, &known) {
+		if known.Permanent() && known.Reason == lifecycle.SinkRefused {
+			return lifecycle.Failure{Reason: lifecycle.SinkRejected, Message: err.Error()}
+		}
 		return lifecycle.Failure{Reason: known.Reason, Message: err.Error()}
 	}
 	return lifecycle.Failure{Reason: lifecycle.SinkSilent, Message: err.Error()}
@@ -126,7 +130,7 @@ func failureOf(err error) lifecycle.Failure {
 // has to record what it sent. If the process ends, the sink gets one more request of each
 // run.
 func (r *Reconciler) backOff(p *pass, err error) {
-	var known *SendError
+	var known *tekton.SendError
 	if errors.As(err, &known) && known.RetryAfter > 0 {
 		r.sinkBackoff.extend(types.UID(p.entry.Spec.Trigger.UID), r.now().Add(known.RetryAfter))
 	}

@@ -4,24 +4,14 @@ import (
 	"fmt"
 
 	"github.com/mailru/easyjson/jlexer"
-
-	"github.com/revet-dev/revet/pkg/push"
 )
-
-// Listed is one ImageStream of a list.
-type Listed struct {
-	Namespace string
-	Name      string
-	Labels    map[string]string
-	Stream    push.Stream
-}
 
 // DecodeList calls each for the ImageStreams of a page of a list, as the API server
 // sends it, and returns what continues it; "" for the last page. It reads of each
 // stream what Decode reads of an event, for the same reason: a list of thousands
 // of streams holds mostly what nobody asks for. An error may come after streams
 // that were read; nothing of the stream that it is about was passed on.
-func DecodeList(page []byte, each func(Listed)) (next string, err error) {
+func DecodeList(page []byte, each func(*StreamState)) (next string, err error) {
 	l := &jlexer.Lexer{Data: page}
 	eachField(l, func(name string) {
 		switch name {
@@ -38,7 +28,7 @@ func DecodeList(page []byte, each func(Listed)) (next string, err error) {
 				var o object
 				o.read(l)
 				if l.Ok() {
-					each(Listed{Namespace: o.namespace, Name: o.name, Labels: o.labels, Stream: o.stream()})
+					each(&StreamState{Namespace: o.namespace, Name: o.name, Labels: o.labels, Stream: o.stream()})
 				}
 			})
 		default:

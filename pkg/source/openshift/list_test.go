@@ -19,14 +19,14 @@ func TestListAndObjectConvertAlike(t *testing.T) {
 		if err := json.Unmarshal(body, &is); err != nil {
 			t.Fatal(err)
 		}
-		want := openshift.Listed{Namespace: is.Namespace, Name: is.Name, Labels: is.Labels, Stream: openshift.Stream(&is)}
-		var got []openshift.Listed
+		want := openshift.StreamState{Namespace: is.Namespace, Name: is.Name, Labels: is.Labels, Stream: openshift.Stream(&is)}
+		var got []openshift.StreamState
 		page := fmt.Sprintf(`{"items":[%[1]s,%[1]s],"metadata":{"remainingItemCount":7,"continue":"next"}}`, body)
-		next, err := openshift.DecodeList([]byte(page), func(l openshift.Listed) { got = append(got, l) })
+		next, err := openshift.DecodeList([]byte(page), func(s *openshift.StreamState) { got = append(got, *s) })
 		if err != nil || next != "next" {
 			t.Fatalf("continues with %q, %v", next, err)
 		}
-		if diff := cmp.Diff([]openshift.Listed{want, want}, got, exported); diff != "" {
+		if diff := cmp.Diff([]openshift.StreamState{want, want}, got, exported); diff != "" {
 			t.Errorf("streams (-object +list):\n%s", diff)
 		}
 	})
@@ -48,7 +48,7 @@ func TestListsThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			read := 0
-			if _, err := openshift.DecodeList([]byte(test.page), func(openshift.Listed) { read++ }); (err != nil) != test.fails || read != test.want {
+			if _, err := openshift.DecodeList([]byte(test.page), func(*openshift.StreamState) { read++ }); (err != nil) != test.fails || read != test.want {
 				t.Errorf("%d streams, want %d; error %v", read, test.want, err)
 			}
 		})
@@ -61,8 +61,8 @@ func FuzzDecodeList(f *testing.F) {
 	f.Add([]byte(`{"items":[{"metadata":null,"status":{"tags":[{"tag":"v1","items":[{}]}]}}]}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, page []byte) {
-		next, err := openshift.DecodeList(page, func(l openshift.Listed) {
-			push.Detect(l.Stream, &push.Memory{}, everything{})
+		next, err := openshift.DecodeList(page, func(s *openshift.StreamState) {
+			push.Detect(s.Stream, &push.Memory{}, everything{})
 		})
 		if err != nil && next != "" {
 			t.Errorf("a list that cannot be read continues with %q", next)

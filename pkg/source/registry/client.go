@@ -44,17 +44,17 @@ func New(policy Policy) *Client {
 	}}
 }
 
-// Paced returns the same client for work that can wait: it sends each host no more
-// requests a second than that.
+// Paced returns the same client for work that can wait: it sends each host at most that
+// many requests a second.
 func (c *Client) Paced(perSecond int) *Client {
 	paced := *c
 	paced.pace = newPace(perSecond)
 	return &paced
 }
 
-// Account is whom an image is read for.
-type Account struct {
-	// Namespace is the trigger's; it decides which hosts are allowed.
+// Credentials are what a Client reads with.
+type Credentials struct {
+	// Namespace is the trigger's. It decides which hosts the operator allows.
 	Namespace string
 	// Keychain holds the account's credentials. Nil reads anonymously.
 	Keychain authn.Keychain
@@ -62,7 +62,7 @@ type Account struct {
 
 // Head returns the digest that the registry claims for a tag, in one round trip
 // and without reading content.
-func (c *Client) Head(ctx context.Context, r image.Repository, tag string, as Account) (claimed image.Digest, err error) {
+func (c *Client) Head(ctx context.Context, r image.Repository, tag string, as Credentials) (claimed image.Digest, err error) {
 	what := fmt.Sprintf("%s:%s", r, tag)
 	repository, err := c.repository(r, as)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *Client) Head(ctx context.Context, r image.Repository, tag string, as Ac
 }
 
 // repository refuses a host before there is any connection to it.
-func (c *Client) repository(r image.Repository, as Account) (name.Repository, error) {
+func (c *Client) repository(r image.Repository, as Credentials) (name.Repository, error) {
 	insecure, ok := c.policy(r.Host(), as.Namespace)
 	if !ok {
 		return name.Repository{}, &notAllowedError{r.Host(), as.Namespace, "is not listed"}
@@ -96,7 +96,7 @@ func (c *Client) repository(r image.Repository, as Account) (name.Repository, er
 	return repository, nil
 }
 
-func (c *Client) options(ctx context.Context, as Account) []remote.Option {
+func (c *Client) options(ctx context.Context, as Credentials) []remote.Option {
 	options := []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithUserAgent("revet"),

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // What is read to tell what a digest is. Beyond it the digest is not known, and
@@ -32,7 +33,7 @@ type reader struct {
 	proven     *proven
 }
 
-func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*reader, error) {
+func (c *Client) reader(ctx context.Context, r image.Repository, as Credentials) (*reader, error) {
 	repository, err := c.repository(r, as)
 	if err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func (c *Client) reader(ctx context.Context, r image.Repository, as Account) (*r
 // config or small layers where these may prove that it cannot, and of the
 // children of an index up to the first that can. What of these cannot be read is
 // not known, and that is runnable; an error is of the digest itself.
-func (c *Client) Content(ctx context.Context, ref image.Reference, as Account) (image.Content, error) {
+func (c *Client) Content(ctx context.Context, ref image.Reference, as Credentials) (image.Content, error) {
 	r, err := c.reader(ctx, ref.Repository(), as)
 	if err != nil {
 		return image.Content{}, classify(ref.String(), err)
@@ -116,7 +117,7 @@ func (r *reader) child(ctx context.Context, d image.Descriptor, depth int) image
 		content := r.content(ctx, m, depth)
 		r.proven.put(d.Digest, content)
 		return content
-	case reason(err) == NotFound && !d.NamesManifest():
+	case reason(err) == source.NotFound && !d.NamesManifest():
 		return r.blob(ctx, d)
 	default:
 		return image.Content{}

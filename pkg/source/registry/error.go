@@ -6,81 +6,46 @@ import (
 	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/revet-dev/revet/pkg/source"
 )
 
-// Reason says why a read failed.
-type Reason string
-
-// The reasons. The zero value is no failure.
-const (
-	NotFound    Reason = "NotFound"    // the registry does not have it
-	Denied      Reason = "Denied"      // the account may not read it
-	NotAllowed  Reason = "NotAllowed"  // the operator does not list the host for the namespace
-	Invalid     Reason = "Invalid"     // too large, undecodable, or not the digest asked for
-	RateLimited Reason = "RateLimited" // it was asked too much; a Limited tells until when to wait
-	Unavailable Reason = "Unavailable" // no answer, or one that a retry may cure
-)
-
-// Error is a failed read.
-type Error struct {
-	Reason Reason
-	// What was read, for people: a reference, without credentials.
-	What string
-	Err  error
-}
-
-func (e *Error) Error() string { return fmt.Sprintf("reading %s: %s: %v", e.What, e.Reason, e.Err) }
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// ReasonOf returns why a read failed; Unavailable for an error that is not
-// this package's, and nothing for nil.
-func ReasonOf(err error) Reason {
-	if err == nil {
-		return ""
-	}
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Reason
-	}
-	return Unavailable
-}
-
-// errInvalid marks content that is wrong whoever reads it, however often.
+// errInvalid marks content that is wrong no matter who reads it, or how often.
 var errInvalid = errors.New("invalid content")
 
+// classify makes a *source.Refusal of an error that lasts, and says what was read: a
+// reference, without credentials.
 func classify(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var known *Error
-	if errors.As(err, &known) {
-		return err
+	if reason := reason(err); reason != "" && source.ReasonOf(err) == "" {
+		err = &source.Refusal{Reason: reason, Err: err}
 	}
-	return &Error{Reason: reason(err), What: what, Err: err}
+	return fmt.Errorf("reading %s: %w", what, err)
 }
 
-func reason(err error) Reason {
+// reason returns why an error lasts. It returns the zero Reason for one that may pass.
+func reason(err error) source.Reason {
+	var refusal *source.Refusal
 	var refused *notAllowedError
 	var answer *transport.Error
-	var limited *Limited
 	switch {
+	case errors.As(err, &refusal):
+		return refusal.Reason
 	case errors.As(err, &refused):
-		return NotAllowed
+		return source.NotAllowed
 	case errors.Is(err, errInvalid):
-		return Invalid
-	case errors.As(err, &limited):
-		return RateLimited
+		return source.Unreadable
 	case !errors.As(err, &answer):
-		return Unavailable
+		return ""
 	}
 	switch answer.StatusCode {
 	case http.StatusNotFound:
-		return NotFound
+		return source.NotFound
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return Denied
+		return source.Denied
 	default:
-		return Unavailable
+		return ""
 	}
 }

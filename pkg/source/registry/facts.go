@@ -10,6 +10,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // The bounds of v1alpha1.ImageFacts.
@@ -36,7 +37,7 @@ type Facts struct {
 
 // Facts reads a digest, and the children of an index. Of the labels only those
 // that labelNames lists are carried.
-func (c *Client) Facts(ctx context.Context, ref image.Reference, as Account, labelNames []string) (Facts, error) {
+func (c *Client) Facts(ctx context.Context, ref image.Reference, as Credentials, labelNames []string) (Facts, error) {
 	r, err := c.reader(ctx, ref.Repository(), as)
 	if err != nil {
 		return Facts{}, classify(ref.String(), err)
@@ -92,7 +93,7 @@ func (r *reader) index(ctx context.Context, m manifest, labelNames []string) (Fa
 // addChild adds what an index names.
 func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, labelNames []string) error {
 	m, err := r.manifest(ctx, d.Digest)
-	if err != nil && reason(err) != NotFound {
+	if err != nil && reason(err) != source.NotFound {
 		return err
 	}
 	if err != nil {

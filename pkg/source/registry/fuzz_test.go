@@ -62,7 +62,7 @@ func FuzzFacts(f *testing.F) {
 	f.Cleanup(s.Close)
 	host := strings.TrimPrefix(s.URL, "http://")
 	c := registry.New(plain(host))
-	shop := registry.Account{Namespace: "shop"}
+	shop := registry.Credentials{Namespace: "shop"}
 	f.Fuzz(func(t *testing.T, mediaType string, root, child, config []byte, lies bool) {
 		if strings.ContainsAny(mediaType, "\r\n\x00") {
 			return // no header can carry it

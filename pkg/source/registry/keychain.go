@@ -9,20 +9,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/source"
 )
 
-// Keychain returns the pull credentials of a service account. An account or a
-// secret that is not there, or that Revet may not read because the operator did
-// not grant it, gives none: the registry then decides on an anonymous read.
-func Keychain(ctx context.Context, c client.Reader, namespace, account string) (authn.Keychain, error) {
+// keychain returns the pull credentials of a service account. An account or a secret
+// that does not exist, or that the operator did not let Revet read, adds none: the
+// registry then decides on an anonymous read.
+func keychain(ctx context.Context, c client.Reader, account source.Account) (authn.Keychain, error) {
 	var sa corev1.ServiceAccount
-	if ok, err := get(ctx, c, namespace, account, &sa); !ok {
+	if ok, err := get(ctx, c, account.Namespace, account.Name, &sa); !ok {
 		return authn.NewMultiKeychain(), err
 	}
 	var secrets []corev1.Secret
 	for _, ref := range sa.ImagePullSecrets {
 		var secret corev1.Secret
-		ok, err := get(ctx, c, namespace, ref.Name, &secret)
+		ok, err := get(ctx, c, account.Namespace, ref.Name, &secret)
 		if err != nil {
 			return nil, err
 		}
@@ -32,7 +34,7 @@ func Keychain(ctx context.Context, c client.Reader, namespace, account string) (
 	}
 	keychain, err := kubernetes.NewFromPullSecrets(ctx, secrets)
 	if err != nil {
-		return nil, &Error{Reason: Denied, What: fmt.Sprintf("the pull secrets of service account %q in namespace %q", account, namespace), Err: err}
+		return nil, &source.Refusal{Reason: source.Denied, Err: fmt.Errorf("reading the pull secrets of service account %q in namespace %q: %w", account.Name, account.Namespace, err)}
 	}
 	return keychain, nil
 }

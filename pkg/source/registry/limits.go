@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 const (
@@ -23,15 +25,11 @@ const (
 	longestRest = time.Hour
 )
 
-// Limited is a registry's word that it was asked too much. No request is sent to
-// the host before Until.
-type Limited struct {
-	Host  string
-	Until time.Time
-}
-
-func (e *Limited) Error() string {
-	return fmt.Sprintf("registry %q limits requests and asks to be left alone until %s", e.Host, e.Until.UTC().Format(time.RFC3339))
+// limited is a registry's word that it got too many requests. The limiter sends none to
+// the host before that time.
+func limited(host string, until time.Time) error {
+	return &source.RetryAfterError{Host: host, Until: until, Err: fmt.Errorf(
+		"registry %q limits requests and asks to be left alone until %s", host, until.UTC().Format(time.RFC3339))}
 }
 
 // limiter sends requests no faster than is wanted here and than the registry
@@ -56,8 +54,8 @@ func (l *limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		rest, limited := asksForRest(resp, l.rests.now())
-		if !limited {
+		rest, asked := asksForRest(resp, l.rests.now())
+		if !asked {
 			return resp, nil
 		}
 		until := l.rests.begin(host, rest)
@@ -65,14 +63,14 @@ func (l *limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		_ = resp.Body.Close()
 		if attempt == repeats || r.Body != nil {
-			return nil, &Limited{Host: host, Until: until}
+			return nil, limited(host, until)
 		}
 	}
 }
 
 // asksForRest reads how long a registry wants to be left alone: 429, which may say
 // so, and 503 that does.
-func asksForRest(resp *http.Response, now time.Time) (rest time.Duration, limited bool) {
+func asksForRest(resp *http.Response, now time.Time) (rest time.Duration, asked bool) {
 	after := resp.Header.Get("Retry-After")
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
@@ -117,7 +115,7 @@ func (r *rests) begin(host string, rest time.Duration) time.Time {
 	return until
 }
 
-// wait returns when the host may be asked, or at once with Limited if that takes
+// wait returns when the host may be asked, or at once with a RetryAfterError if that takes
 // longer than the caller has.
 func (r *rests) wait(ctx context.Context, host string) error {
 	for {
@@ -130,7 +128,7 @@ func (r *rests) wait(ctx context.Context, host string) error {
 		}
 		deadline, bounded := ctx.Deadline()
 		if left > longestWait || (bounded && deadline.Before(until)) {
-			return &Limited{Host: host, Until: until}
+			return limited(host, until)
 		}
 		if err := r.sleep(ctx, left); err != nil {
 			return err

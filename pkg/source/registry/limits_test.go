@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // clock moves only when somebody sleeps.
@@ -88,7 +89,7 @@ func TestARegistryThatLimitsRequestsIsLeftAlone(t *testing.T) {
 			if err == nil {
 				_ = resp.Body.Close()
 			}
-			var limited *Limited
+			var limited *source.RetryAfterError
 			if errors.As(err, &limited) != (test.limited > 0) {
 				t.Fatalf("error %v", err)
 			}
@@ -116,7 +117,7 @@ func TestWaitingEndsBeforeADeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	began := time.Now()
-	var limited *Limited
+	var limited *source.RetryAfterError
 	if err := rests.wait(ctx, "registry.example.com"); !errors.As(err, &limited) || time.Since(began) > time.Second {
 		t.Errorf("error %v after %s", err, time.Since(began))
 	}
@@ -169,16 +170,17 @@ func TestLimitsHoldThroughTheClient(t *testing.T) {
 	}
 	began := time.Now()
 	var tags []string
-	if err := c.Tags(t.Context(), repository, Account{}, func(tag string) { tags = append(tags, tag) }); err != nil || len(tags) != 1 {
+	if err := c.Tags(t.Context(), repository, Credentials{}, func(tag string) { tags = append(tags, tag) }); err != nil || len(tags) != 1 {
 		t.Fatalf("tags %q, %v", tags, err)
 	}
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("the answer was had after %s, though the registry asked for 1 s", took)
 	}
 	for range 3 {
-		_, err = c.Head(t.Context(), repository, "v1", Account{})
-		if ReasonOf(err) != RateLimited {
-			t.Errorf("error %v, reason %q", err, ReasonOf(err))
+		_, err = c.Head(t.Context(), repository, "v1", Credentials{})
+		var limited *source.RetryAfterError
+		if !errors.As(err, &limited) {
+			t.Errorf("error %v, want a RetryAfterError", err)
 		}
 	}
 	if asked != 3 {

@@ -15,7 +15,7 @@ import (
 const pageSize = 1000
 
 // Tags calls each with the tags of a repository, as the registry names them.
-func (c *Client) Tags(ctx context.Context, r image.Repository, as Account, each func(claimed string)) error {
+func (c *Client) Tags(ctx context.Context, r image.Repository, as Credentials, each func(claimed string)) error {
 	what := fmt.Sprintf("the tags of %s", r)
 	repository, err := c.repository(r, as)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Client) Tags(ctx context.Context, r image.Repository, as Account, each 
 
 // Repositories calls each with the repositories of a host's catalogue. A name
 // that is no repository's is passed over.
-func (c *Client) Repositories(ctx context.Context, host string, as Account, each func(image.Repository)) error {
+func (c *Client) Repositories(ctx context.Context, host string, as Credentials, each func(image.Repository)) error {
 	what := fmt.Sprintf("the catalogue of %s", host)
 	insecure, ok := c.policy(host, as.Namespace)
 	if !ok {
@@ -79,7 +79,7 @@ func (c *Client) Repositories(ctx context.Context, host string, as Account, each
 	return nil
 }
 
-func (c *Client) lister(ctx context.Context, as Account) (*remote.Puller, error) {
+func (c *Client) lister(ctx context.Context, as Credentials) (*remote.Puller, error) {
 	puller, err := remote.NewPuller(append(c.options(ctx, as), remote.WithPageSize(pageSize))...)
 	if err != nil {
 		return nil, fmt.Errorf("making a lister: %w", err)

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -23,13 +24,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	corev1 "k8s.io/api/core/v1"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
@@ -90,7 +90,7 @@ func plain(hosts ...string) registry.Policy {
 	}
 }
 
-var shop = registry.Account{Namespace: "shop"}
+var shop = registry.Credentials{Namespace: "shop"}
 
 func testImage(t *testing.T) v1.Image {
 	t.Helper()
@@ -225,16 +225,16 @@ func TestReadsAreOnlyOfListedHosts(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		policy registry.Policy
-		as     registry.Account
+		as     registry.Credentials
 	}{
 		{"a host that is not listed", plain("other.example.com"), shop},
-		{"a host that is listed for another namespace", plain(host), registry.Account{Namespace: "evil"}},
+		{"a host that is listed for another namespace", plain(host), registry.Credentials{Namespace: "evil"}},
 		{"a host that is listed as HTTPS, read by plain HTTP", func(string, string) (bool, bool) { return false, true }, shop},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			asked = 0
 			_, err := registry.New(test.policy).Head(t.Context(), repo, "prod", test.as)
-			if got := registry.ReasonOf(err); got == "" || asked != 0 {
+			if got := kindOf(err); got != string(source.NotAllowed) || asked != 0 {
 				t.Errorf("reason = %q (%v) after %d requests, want a refusal after none", got, err, asked)
 			}
 		})
@@ -264,8 +264,8 @@ func TestNoRequestLeavesTheListedHosts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			host := server(t, func(http.Handler) http.Handler { return test.answer })
 			keychain := authn.NewMultiKeychain(basic{})
-			_, err := registry.New(plain(host)).Head(t.Context(), repository(t, host+"/shop/web"), "prod", registry.Account{Namespace: "shop", Keychain: keychain})
-			if got := registry.ReasonOf(err); got != registry.NotAllowed {
+			_, err := registry.New(plain(host)).Head(t.Context(), repository(t, host+"/shop/web"), "prod", registry.Credentials{Namespace: "shop", Keychain: keychain})
+			if got := kindOf(err); got != string(source.NotAllowed) {
 				t.Errorf("reason = %q (%v), want NotAllowed", got, err)
 			}
 			if reached != 0 {
@@ -301,27 +301,27 @@ func TestReasonsOfFailedReads(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer http.HandlerFunc
-		want   registry.Reason
+		want   string
 	}{
-		{"what is not there is NotFound", answer(404, "application/json", `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`), registry.NotFound},
-		{"no credentials is Denied", answer(401, "application/json", `{"errors":[{"code":"UNAUTHORIZED"}]}`), registry.Denied},
-		{"too few rights is Denied", answer(403, "application/json", `{"errors":[{"code":"DENIED"}]}`), registry.Denied},
-		{"an error is Unavailable", answer(500, "text/plain", "oops"), registry.Unavailable},
-		{"too many requests is RateLimited", func(w http.ResponseWriter, r *http.Request) {
+		{"what is not there is NotFound", answer(404, "application/json", `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`), string(source.NotFound)},
+		{"no credentials is Denied", answer(401, "application/json", `{"errors":[{"code":"UNAUTHORIZED"}]}`), string(source.Denied)},
+		{"too few rights is Denied", answer(403, "application/json", `{"errors":[{"code":"DENIED"}]}`), string(source.Denied)},
+		{"an error may pass", answer(500, "text/plain", "oops"), passing},
+		{"too many requests asks for patience", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "60")
 			answer(429, "text/plain", "slow")(w, r)
-		}, registry.RateLimited},
-		{"other content than asked for is never believed, and may be right next time", answer(200, manifest, wrong), registry.Unavailable},
-		{"a schema 1 manifest whose header claims the digest is Invalid", func(w http.ResponseWriter, r *http.Request) {
+		}, retryAfter},
+		{"other content than asked for is never believed, and may be right next time", answer(200, manifest, wrong), passing},
+		{"a schema 1 manifest whose header claims the digest is Unreadable", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Docker-Content-Digest", asked.String())
 			answer(200, string(types.DockerManifestSchema1Signed), wrong)(w, r)
-		}, registry.Invalid},
-		{"a manifest above the limit is Invalid", answer(200, manifest, strings.Repeat(" ", 5<<20)), registry.Invalid},
+		}, string(source.Unreadable)},
+		{"a manifest above the limit is Unreadable", answer(200, manifest, strings.Repeat(" ", 5<<20)), string(source.Unreadable)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			host := server(t, func(http.Handler) http.Handler { return test.answer })
 			_, err := registry.New(plain(host)).Content(t.Context(), repository(t, host+"/shop/web").At(asked), shop)
-			if got := registry.ReasonOf(err); got != test.want {
+			if got := kindOf(err); got != test.want {
 				t.Errorf("reason = %q (%v), want %q", got, err, test.want)
 			}
 		})
@@ -343,54 +343,29 @@ func TestReadsEndWithTheirContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := registry.New(plain(host)).Head(ctx, repository(t, host+"/shop/web"), "prod", shop)
-	if got := registry.ReasonOf(err); got != registry.Unavailable {
-		t.Errorf("reason = %q (%v), want Unavailable", got, err)
+	if got := kindOf(err); got != passing {
+		t.Errorf("reason = %q (%v), want an error that may pass", got, err)
 	}
 }
 
-// Credentials are those of the account, and none where it has none.
-func TestKeychainIsTheAccounts(t *testing.T) {
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret := func(name, user string) *corev1.Secret {
-		return &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Type: corev1.SecretTypeDockerConfigJson,
-			Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{"registry.example.com":{"username":"` + user + `","password":"p"}}}`)},
-		}
-	}
-	account := func(name string, secrets ...string) *corev1.ServiceAccount {
-		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
-		for _, s := range secrets {
-			sa.ImagePullSecrets = append(sa.ImagePullSecrets, corev1.LocalObjectReference{Name: s})
-		}
-		return sa
-	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(
-		secret("mine", "me"), secret("theirs", "them"), account("puller", "absent", "mine"), account("default")).Build()
-	repo, err := name.NewRepository("registry.example.com/shop/web")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct{ name, account, want string }{
-		{"an account with a pull secret", "puller", "me"},
-		{"an account without", "default", ""},
-		{"an account that is not there", "ghost", ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			keychain, err := registry.Keychain(t.Context(), c, "shop", test.account)
-			if err != nil {
-				t.Fatal(err)
-			}
-			auth, err := keychain.Resolve(repo)
-			if err != nil {
-				t.Fatal(err)
-			}
-			config, err := auth.Authorization()
-			if err != nil || config.Username != test.want {
-				t.Errorf("user = %q, %v; want %q", config.Username, err, test.want)
-			}
-		})
+// The kinds of errors that are no refusal.
+const (
+	passing    = "may pass"
+	retryAfter = "retry after"
+)
+
+// kindOf returns the reason of a refusal, or what kind of error it is. It returns "" for
+// nil.
+func kindOf(err error) string {
+	var limited *source.RetryAfterError
+	switch {
+	case err == nil:
+		return ""
+	case source.ReasonOf(err) != "":
+		return string(source.ReasonOf(err))
+	case errors.As(err, &limited):
+		return retryAfter
+	default:
+		return passing
 	}
 }
