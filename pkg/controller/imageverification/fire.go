@@ -138,7 +138,7 @@ func (r *Reconciler) backOff(p *pass, err error) {
 
 // lost ends the pass of an entry that another process leads.
 func (r *Reconciler) lost(p *pass) error {
-	r.slots.free(p.key)
+	r.runQueue.free(p.key)
 	p.log.Info("not fired: this process does not hold the lease")
 	return controller.NewRequeueAfter(leaseRetry) // it may just be late in renewing it
 }

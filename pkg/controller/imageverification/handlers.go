@@ -21,25 +21,25 @@ func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
 			if e, ok := obj.(*v1alpha1.ImageVerification); ok {
-				r.census.change(nil, e)
-				r.slots.note(e)
-				r.queue.EnqueueKey(keyOf(e))
+				r.phaseCounts.change(nil, e)
+				r.runQueue.note(e)
+				r.enqueueKey(keyOf(e))
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			a, okA := before.(*v1alpha1.ImageVerification)
 			b, okB := after.(*v1alpha1.ImageVerification)
 			if okA && okB {
-				r.census.change(a, b)
-				r.slots.note(b)
-				r.queue.EnqueueKey(keyOf(b))
+				r.phaseCounts.change(a, b)
+				r.runQueue.note(b)
+				r.enqueueKey(keyOf(b))
 			}
 		},
 		DeleteFunc: func(obj any) {
 			if e, ok := final(obj).(*v1alpha1.ImageVerification); ok {
-				r.census.change(e, nil)
-				r.slots.gone(keyOf(e))
-				r.queue.EnqueueKey(keyOf(e))
+				r.phaseCounts.change(e, nil)
+				r.runQueue.gone(keyOf(e))
+				r.enqueueKey(keyOf(e))
 			}
 		},
 	}
@@ -102,7 +102,7 @@ func (r *Reconciler) enqueue(field, value string) {
 		return
 	}
 	for _, key := range keysOf(entries) {
-		r.queue.EnqueueKey(key)
+		r.enqueueKey(key)
 	}
 }
 

@@ -146,14 +146,13 @@ func (w *world) process() *imageverification.Reconciler {
 	o := imageverification.Options{
 		Cached: w.client, Live: w.client, Ledger: w.ledger, Sink: sender, Facts: w.facts,
 		Lease: alwaysLeads{}, Recorder: w.events, Metrics: metrics, Log: zap.NewNop(), Now: w.clock, Emitter: w.emitted,
-		Stop: w.stop, MaxConcurrent: 200,
+		Stop: w.stop, MaxConcurrent: 200, Enqueue: w.queue.EnqueueKey,
 	}
 	if w.interpose != nil {
 		w.interpose(&o)
 	}
 	r, err := imageverification.New(o)
 	w.must(err)
-	r.SetQueue(w.queue)
 	w.must(r.Promote(reconciler.UniversalBucket(), func(reconciler.Bucket, types.NamespacedName) {}))
 	return r
 }
