@@ -96,6 +96,7 @@ type Reconciler struct {
 	enqueueKey  func(types.NamespacedName)
 	perEntry    perEntry
 	sinkBackoff *sinkBackoff
+	deletions   *deletions
 	// written are entries as last written, until the cache has caught up.
 	written     *remembered[*v1alpha1.ImageVerification]
 	runQueue    *runQueue
@@ -113,7 +114,7 @@ func New(o Options) (*Reconciler, error) {
 	r := &Reconciler{
 		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), written: newRemembered[*v1alpha1.ImageVerification](), phaseCounts: newPhaseCounts(), filters: newFilters(),
+		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), written: newRemembered[*v1alpha1.ImageVerification](), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
 	r.runQueue = newRunQueue(o.MaxConcurrent, o.Enqueue)
 	r.PromoteFunc = r.promoted
@@ -290,6 +291,7 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 		return false, nil
 	}
 	p.entry = r.freshest(&entry)
+	p.facts.RecreatedFrom = string(r.deletions.before(p.key, p.entry.UID))
 	p.log = r.log.With(
 		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),
 		zap.String("trigger", entry.Spec.Trigger.Name), zap.String("digest", entry.Spec.Digest))
