@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/types"
+	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -24,12 +25,13 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 	if err := imageverification.Index(ctx, c.access.cache); err != nil {
 		return nil, nil, err
 	}
+	var impl *knative.Impl
+	options.Enqueue = func(key types.NamespacedName) { impl.EnqueueKey(key) } // not before the informers run
 	r, err := imageverification.New(options)
 	if err != nil {
 		return nil, nil, err
 	}
 	impl, run := c.newQueue(ctx, r, name, component, c.options.Concurrency)
-	r.SetQueue(impl)
 	return &part{run: []func(context.Context) error{run}, handlers: []handler{
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
 		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context
