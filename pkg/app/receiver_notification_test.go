@@ -30,8 +30,8 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
 	"github.com/revet-dev/revet/pkg/pipeline/sarif"
 )
@@ -274,7 +274,7 @@ func TestWebhooksAreAuthenticated(t *testing.T) {
 		{"a registry that is not listed", request(func(r *http.Request) {
 			r.URL.Path = "/registries/nobody"
 			r.Header.Set("Authorization", "Bearer "+firstToken)
-		}), 404, `config-registries names no registry "nobody"`},
+		}), 404, `config-registries lists no registry of the name "nobody"`},
 		{"another method", request(func(r *http.Request) { r.Method = http.MethodGet }), 405, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -391,7 +391,7 @@ func TestPublishedReportsAreExempt(t *testing.T) {
 	c := registered(t, s, registryTrigger(s, "shop", "vet"))
 	r := c.receiver()
 	digest := s.push("web:v1", randomImage(t))
-	subject := content.Descriptor{MediaType: string(types.DockerManifestSchema2), Size: 1}
+	subject := oci.Descriptor{MediaType: string(types.DockerManifestSchema2), Size: 1}
 	if err := subject.Digest.UnmarshalText([]byte(digest)); err != nil {
 		t.Fatal(err)
 	}

@@ -6,19 +6,12 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-)
-
-// The names of the results that a pipeline gives.
-const (
-	ResultVerdict = "verdict"
-	ResultDigest  = "digest"
-	ResultSummary = "summary"
-	ResultReport  = "report"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // The bounds of v1alpha1.RunStatus.
 const (
-	maxSummary = 2048
+	maxSummary = runresult.MaxSummary
 	maxReport  = 512
 	maxMessage = 1024
 	maxPods    = 8
@@ -42,19 +35,19 @@ type Outcome struct {
 // that was pushed, and a pass only if every Pod had the class that was requested.
 func Judge(digest image.Digest, requestedClass string, pr PipelineRun, pods []Pod) Outcome {
 	o := Outcome{
-		Digest:  image.Cut(pr.Results[ResultDigest], 128),
-		Summary: image.Cut(pr.Results[ResultSummary], maxSummary),
-		Report:  image.Cut(pr.Results[ResultReport], maxReport),
+		Digest:  image.Cut(pr.Results[runresult.Digest], 128),
+		Summary: image.Cut(pr.Results[runresult.Summary], maxSummary),
+		Report:  image.Cut(pr.Results[runresult.Report], maxReport),
 		Sandbox: observe(requestedClass, pods),
 	}
 	o.Outcome, o.Reason, o.Message = judge(digest, requestedClass, pr, pods)
 	if o.Outcome != v1alpha1.OutcomeError {
-		o.Off = off(pr.Results[ResultSummary])
+		o.Off = off(pr.Results[runresult.Summary])
 	}
-	if n := len(pr.Results[ResultSummary]); n > maxSummary {
+	if n := len(pr.Results[runresult.Summary]); n > maxSummary {
 		o.Message = note(o.Message, fmt.Sprintf("the summary had %d bytes and was cut to %d", n, maxSummary))
 	}
-	if n := len(pr.Results[ResultReport]); n > maxReport {
+	if n := len(pr.Results[runresult.Report]); n > maxReport {
 		o.Report = ""
 		o.Message = note(o.Message, fmt.Sprintf("the report's reference had %d bytes and was left out", n))
 	}
@@ -66,9 +59,9 @@ func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alp
 	if !pr.Done || !pr.Succeeded {
 		return failed(digest, pr, pods)
 	}
-	verdict := pr.Results[ResultVerdict]
+	verdict := pr.Results[runresult.Verdict]
 	switch verdict {
-	case "pass", "fail":
+	case runresult.Pass, runresult.Fail:
 	case "":
 		return v1alpha1.OutcomeError, NoVerdict,
 			"the PipelineRun succeeded without the result \"verdict\"; the pipeline has to give it, as pass or fail"
@@ -76,13 +69,13 @@ func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alp
 		return v1alpha1.OutcomeError, BadVerdict,
 			fmt.Sprintf("the result \"verdict\" is %q; it has to be pass or fail", image.Cut(verdict, 80))
 	}
-	scanned, err := image.ParseDigest(pr.Results[ResultDigest])
+	scanned, err := image.ParseDigest(pr.Results[runresult.Digest])
 	if err != nil || digest.IsZero() || scanned != digest {
 		return v1alpha1.OutcomeError, DigestMismatch,
 			fmt.Sprintf("the pipeline says %s of %q, but %s was pushed; its result \"digest\" has to be what it really scanned",
-				verdict, image.Cut(pr.Results[ResultDigest], 80), digest)
+				verdict, image.Cut(pr.Results[runresult.Digest], 80), digest)
 	}
-	if verdict == "fail" {
+	if verdict == runresult.Fail {
 		return v1alpha1.OutcomeFail, Failed, ""
 	}
 	if message := unsandboxed(class, pods); message != "" {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // insecureCure ends messages about plain HTTP.
@@ -33,7 +33,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	body := &watchedBody{ctx: ctx, cancel: cancel, stall: g.stall}
 	body.timer = time.AfterFunc(g.stall, func() {
-		cancel(content.Errorf(content.ReasonTimedOut, "", "the registry sent nothing for %s", g.stall))
+		cancel(oci.Errorf(oci.ReasonTimedOut, "", "the registry sent nothing for %s", g.stall))
 	})
 	resp, err := g.inner.RoundTrip(req.WithContext(ctx))
 	body.timer.Stop()
@@ -57,10 +57,10 @@ func (g *guard) check(req *http.Request) error {
 		return nil
 	}
 	if req.URL.Scheme != "https" {
-		return content.Errorf(content.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
+		return oci.Errorf(oci.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
 	}
 	if host != g.registry && isPrivate(req.URL.Hostname()) {
-		return content.Errorf(content.ReasonRefused, "", "the registry %q leads to the private address %q; %s", g.registry, host, insecureCure)
+		return oci.Errorf(oci.ReasonRefused, "", "the registry %q leads to the private address %q; %s", g.registry, host, insecureCure)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 
 // cause returns why the request was ended, if guard ended it.
 func (b *watchedBody) cause(err error) error {
-	if stalled := (*content.Error)(nil); errors.As(context.Cause(b.ctx), &stalled) {
+	if stalled := (*oci.Error)(nil); errors.As(context.Cause(b.ctx), &stalled) {
 		return stalled
 	}
 	return err
