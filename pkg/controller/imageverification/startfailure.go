@@ -16,35 +16,41 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// sandboxFailed is the reason of the Events by which a kubelet says that it cannot
-// make a Pod's sandbox. The Pod itself does not tell.
+// sandboxFailed is the reason of the Events by which a kubelet says that it cannot create
+// a Pod's sandbox. The Pod's status does not say.
 const sandboxFailed = "FailedCreatePodSandBox"
 
-// inspect looks whether a run's Pods have started, as they should have by now. If
-// none has, that is written before anything is done about it.
+// inspect looks whether the run's Pods have started, as they should have by now.
 func (r *Reconciler) inspect(ctx context.Context, p *pass) error {
-	run := p.entry.Status.CurrentRun()
+	run, limit := p.entry.Status.CurrentRun(), p.facts.Trigger.StartTimeout
 	pods, err := tekton.ListPods(ctx, r.live, p.key.Namespace, run.Name)
 	if err != nil {
 		return err
 	}
-	if lifecycle.Stranding(run.Sandbox.Requested, p.facts.StartTimeout, pods) == "" {
-		r.memory.didStart(run.Name)
-		p.seen.PodsStarted = true
+	if lifecycle.StartFailure(run.Sandbox.Requested, limit, pods) == "" {
+		r.perEntry.podsStarted.set(p.key, run.Name)
+		p.facts.Run.Pods = lifecycle.PodsStarted
 		return nil
 	}
 	for i := range pods {
-		if told := r.podTrouble(ctx, p, pods[i].Name); told != "" {
-			pods[i].Waiting = told
+		if trouble := r.podTrouble(ctx, p, pods[i].Name); trouble != "" {
+			pods[i].Waiting = trouble
 		}
 	}
-	why, now := lifecycle.Stranding(run.Sandbox.Requested, p.facts.StartTimeout, pods), r.now()
-	p.log.Warn("the run's Pods do not start; it is stopped", zap.String("run", run.Name), zap.String("reason", why))
-	return r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Strand(s, why, now) })
+	p.facts.Run.Pods = lifecycle.PodsNotStarted
+	p.facts.Run.StartFailure = lifecycle.StartFailure(run.Sandbox.Requested, limit, pods)
+	return nil
 }
 
-// podTrouble returns what the latest Event says of why a Pod has no sandbox. Where
-// Revet may not look, or nothing is told, it is empty.
+// failStart records that the run's Pods do not start, before anything is done about it.
+func (r *Reconciler) failStart(ctx context.Context, p *pass, d lifecycle.Decision) error {
+	now := r.now()
+	p.log.Warn("the run's Pods do not start; stopping the run", zap.String("run", p.facts.Run.Name), zap.String("reason", d.Message))
+	return r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordStartFailure(s, d.Message, now) })
+}
+
+// podTrouble returns why a Pod has no sandbox, as its latest Event says. It is empty if no
+// Event says so, or if Revet may not read Events.
 func (r *Reconciler) podTrouble(ctx context.Context, p *pass, pod string) string {
 	var events corev1.EventList
 	err := r.live.List(ctx, &events, client.InNamespace(p.key.Namespace), client.MatchingFields{"involvedObject.name": pod, "reason": sandboxFailed})
@@ -61,8 +67,8 @@ func (r *Reconciler) podTrouble(ctx context.Context, p *pass, pod string) string
 	return latest.Message
 }
 
-// stop ends a run whose Pods cannot start, by Tekton's own way. What it ends as is
-// judged when it has; until then the next run does not begin.
+// stop cancels a run whose Pods cannot start. Its outcome is judged once it has ended; the
+// next run does not begin before.
 func (r *Reconciler) stop(ctx context.Context, p *pass, d lifecycle.Decision) error {
 	run := p.entry.Status.CurrentRun()
 	err := r.stopRun(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: run.Name}, types.UID(run.UID))
@@ -72,21 +78,21 @@ func (r *Reconciler) stop(ctx context.Context, p *pass, d lifecycle.Decision) er
 	return r.emit(ctx, p, d.After)
 }
 
-// strandedBy returns why a run that failed could not start in its class, or "" if
-// that is not why it failed.
-func (r *Reconciler) strandedBy(ctx context.Context, p *pass, run *v1alpha1.RunStatus, o lifecycle.Outcome) (string, error) {
+// startFailure returns why a run that failed could not start in its class, or "" if that
+// is not why it failed.
+func (r *Reconciler) startFailure(ctx context.Context, p *pass, run *v1alpha1.RunStatus, o lifecycle.Outcome) (string, error) {
 	switch {
 	case lifecycle.Reason(run.Reason) == lifecycle.SandboxUnavailable:
 		return run.Message, nil
 	case run.Sandbox.Requested == "" || o.Reason != lifecycle.RunFailed:
 		return "", nil
 	}
-	// Without its RuntimeClass a Pod is refused, and Tekton ends the TaskRun. That may be
-	// a later one, when others have run in it already.
+	// The API server refuses a Pod without its RuntimeClass, and Tekton ends the TaskRun.
+	// Earlier TaskRuns of the run may have run in the class.
 	failures, err := tekton.ListTaskFailures(ctx, r.live, p.key.Namespace, run.Name)
 	switch {
 	case meta.IsNoMatchError(err), apierrors.IsForbidden(err):
-		// What is known will do: it is a run that failed.
+		// It stays a run that failed.
 		p.log.Warn("looking into the TaskRuns of a run that failed", zap.String("run", run.Name), zap.Error(err))
 		return "", nil
 	case err != nil:
