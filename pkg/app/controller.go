@@ -18,6 +18,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/controller/lease"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source/registry"
 	"github.com/revet-dev/revet/pkg/tekton"
@@ -29,7 +30,7 @@ type Controller struct {
 	options ControllerOptions
 	log     *zap.Logger
 	access  *controllerAccess
-	leases  *leases
+	leases  *lease.Leases
 	config  *config.Store
 	// registries is one for all, so that what a registry asks for holds for all.
 	registries *registry.Reader
@@ -67,7 +68,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	}
 	c := &Controller{
 		options: o, log: log, access: access,
-		leases:  newLeases(o.Identity),
+		leases:  lease.New(o.Identity, sinkTimeout),
 		config:  config.NewStore(o.SystemNamespace, toldConfig(log)),
 		index:   ledger.NewIndex(o.Now),
 		events:  record.NewBroadcaster(),

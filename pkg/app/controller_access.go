@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/revet-dev/revet/pkg/controller/lease"
 	"github.com/revet-dev/revet/pkg/kube"
 )
 
@@ -48,7 +49,7 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	}
 	a := &controllerAccess{}
 	own := ownConnections(restConfig)
-	own.Timeout = defaultRenewDeadline / 2
+	own.Timeout = lease.RenewDeadline / 2
 	own.UserAgent = "revet-controller-leases"
 	own.QPS = -1
 	if a.kube, err = kubernetes.NewForConfig(own); err != nil {

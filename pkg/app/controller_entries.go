@@ -9,18 +9,20 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/events"
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/controller/lease"
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // entries makes the reconciler of ImageVerifications.
 func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, *imageverification.Reconciler, error) {
 	const name = "imageverification"
-	lease, component := c.leases.guard(election, name)
+	guard, component := c.leases.Guard(election, name)
 	options, err := c.entryOptions()
 	if err != nil {
 		return nil, nil, err
 	}
-	options.Lease, options.Ledger = lease, leasedLedger{c.ledger, lease}
+	options.Lease, options.Ledger = guard, ledger.New(lease.Client{Client: c.access.live, Guard: guard}, c.index)
 	if err := imageverification.Index(ctx, c.access.cache); err != nil {
 		return nil, nil, err
 	}

@@ -85,16 +85,6 @@ func (o ControllerOptions) validate() error {
 // shortestSweepInterval keeps a cluster from being listed without a break.
 const shortestSweepInterval = time.Second
 
-// The times of leader election where ConfigMap config-leader-election says
-// nothing else. Another process leads at most this long after one was killed.
-const (
-	defaultLeaseDuration = 15 * time.Second
-	defaultRenewDeadline = 10 * time.Second
-	defaultRetryPeriod   = 2 * time.Second
-
-	leaderElectionConfigMap = "config-leader-election"
-)
-
 const (
 	// sinkTimeout bounds one request to a sink; it is far below a lease.
 	sinkTimeout = 3 * time.Second
@@ -103,15 +93,6 @@ const (
 	// apiDialTimeout bounds making a connection to the API server, and is how often
 	// one that idles is probed: both as client-go has them.
 	apiDialTimeout = 30 * time.Second
-	// leaseMargin is kept between the end of a request and the end of the lease
-	// that allowed it: for clocks that run at different speeds.
-	leaseMargin = time.Second
-	// releaseWait bounds how long the giving back of a lease waits for requests
-	// that it allows.
-	releaseWait = sinkTimeout + time.Second
-	// leaseWait is when a key is looked at again whose status was not written for
-	// want of the lease: its renewal may just be late.
-	leaseWait = time.Second
 	// memoryInterval is how often memory that is not used is given back, which
 	// costs some milliseconds of a processor.
 	memoryInterval = time.Minute

@@ -13,6 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/lease"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
@@ -26,7 +27,7 @@ const triggerConcurrency = 4
 // triggers makes the reconciler of ImageTriggers, and the sweeps that it asks for.
 func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs imagetrigger.Runs) (*part, error) {
 	const name = "imagetrigger"
-	lease, component := c.leases.guard(election, name)
+	guard, component := c.leases.Guard(election, name)
 	var impl *knative.Impl
 	sweeper, err := c.sweeper(func(key types.NamespacedName) { impl.EnqueueKey(key) })
 	if err != nil {
@@ -35,7 +36,7 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs im
 	checker := tekton.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached:    c.access.cache,
-		Live:      leasedClient{c.access.live, lease},
+		Live:      lease.Client{Client: c.access.live, Guard: guard},
 		Sinks:     checker,
 		Streams:   c.streams(),
 		Sweeps:    sweeper,
