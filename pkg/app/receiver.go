@@ -37,6 +37,9 @@ type Receiver struct {
 	server  *server
 	metrics *metrics.MeterProvider
 
+	// sleep replaces the pauses before a tag is looked at again, in tests.
+	sleep func(context.Context, time.Duration) error
+
 	synced atomic.Bool
 	failed chan error
 	cancel context.CancelFunc
@@ -97,6 +100,7 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 		Metrics:         instruments,
 		Log:             r.log,
 		Now:             r.options.Now,
+		Sleep:           r.sleep,
 		RegistryTimeout: registryTimeout,
 	})
 	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}

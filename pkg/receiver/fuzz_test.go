@@ -135,6 +135,7 @@ func witnessed(tb testing.TB) (*Handler, *witness, *observer.ObservedLogs) {
 	in := intake.New(intake.Dependencies{
 		Triggers: set, Namespaces: fixedLabels{}, Cluster: w, Registry: hub{w}, Ledger: w,
 		Metrics: instruments, Log: zap.New(core), Now: func() time.Time { return epoch }, RegistryTimeout: time.Second,
+		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	limits := Limits{EventBody: 64 << 10, WebhookBody: 16 << 10, InFlight: 4, InFlightBytes: 256 << 10, Deadline: time.Minute, RetryAfter: time.Second}
 	return NewHandler(in, w, limits, func() bool { return true }), w, logs

@@ -45,15 +45,6 @@ func (c *counting) MayGet(_ context.Context, a source.Account, namespace, name s
 	return namespace == "team" && name == "app", nil
 }
 
-func digestOf(t *testing.T, first string) image.Digest {
-	t.Helper()
-	d, err := image.ParseDigest("sha256:" + first + strings.Repeat("0", 64-len(first)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 func findingOf(account string, digests ...image.Digest) finding {
 	f := finding{trigger: &Trigger{ImageTrigger: &v1alpha1.ImageTrigger{}}}
 	f.trigger.Namespace, f.trigger.Spec.ServiceAccountName = "team", account
@@ -64,7 +55,7 @@ func findingOf(account string, digests ...image.Digest) finding {
 }
 
 // What an event claims may be a lie: it must not make the receiver ask without bound.
-func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
+func TestPrefetchAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 	a, b := digestOf(t, "aa"), digestOf(t, "bb")
 	many := make([]image.Digest, 0, 50)
 	for n := range 50 {
@@ -78,15 +69,15 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 	}{
 		{"nothing new is nothing to ask", []finding{findingOf("x")}, 0, 0, 1, 1},
 		{"two triggers of one account ask once", []finding{findingOf("x", a, b), findingOf("x", a, b)}, 2, 1, 2, 1},
-		{"many digests are not all asked ahead", []finding{findingOf("x", many...)}, maxAhead, 1, maxAhead + 1, 1},
-		{"many accounts are not all asked ahead", []finding{
+		{"many digests are not all prefetched", []finding{findingOf("x", many...)}, maxPrefetch, 1, maxPrefetch + 1, 1},
+		{"many accounts are not all prefetched", []finding{
 			findingOf("1", a), findingOf("2", a), findingOf("3", a), findingOf("4", a), findingOf("5", a), findingOf("6", a),
-		}, 1, maxAhead, 1, maxAhead + 1},
+		}, 1, maxPrefetch, 1, maxPrefetch + 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := &counting{contents: map[image.Digest]int{}, rights: map[source.Account]int{}}
-			r := newReads(c, openshift.Object{Namespace: "team", Name: "app"})
-			r.ahead(t.Context(), test.findings)
+			r := newPrefetch(c, openshift.Object{Namespace: "team", Name: "app"})
+			r.start(t.Context(), test.findings)
 			for _, q := range r.images {
 				_, _ = q.get()
 			}
@@ -94,19 +85,19 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 				_, _ = q.get()
 			}
 			if len(c.contents) != test.contents || len(c.rights) != test.rights {
-				t.Errorf("asked ahead for %d Images and %d rights, want %d and %d", len(c.contents), len(c.rights), test.contents, test.rights)
+				t.Errorf("prefetched %d Images and %d rights, want %d and %d", len(c.contents), len(c.rights), test.contents, test.rights)
 			}
 			// What is needed is answered, asked before or not.
 			wanted := a
-			if test.name == "many digests are not all asked ahead" {
+			if test.name == "many digests are not all prefetched" {
 				wanted = many[49]
 			}
-			got, err := r.what(t.Context(), wanted)
+			got, err := r.image(t.Context(), wanted).get()
 			if diff := cmp.Diff(openshift.ImageState{Runs: true, Facts: &v1alpha1.ImageFacts{Base: wanted.Hex()[:2]}}, got); diff != "" || err != nil {
 				t.Errorf("Image (-want +got), error %v:\n%s", err, diff)
 			}
 			account := source.Account{Namespace: "team", Name: test.findings[len(test.findings)-1].trigger.Spec.ServiceAccountName}
-			if allowed, err := r.mayGet(t.Context(), account); !allowed || err != nil {
+			if allowed, err := r.right(t.Context(), account).get(); !allowed || err != nil {
 				t.Errorf("allowed = %t, error %v", allowed, err)
 			}
 			if len(c.contents) != test.afterwards || len(c.rights) != test.question {
@@ -123,8 +114,8 @@ func TestAheadAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 
 // A panic beside the request's goroutine would end the receiver.
 func TestPanicBesideARequestIsAnError(t *testing.T) {
-	r := newReads(&counting{panicking: true}, openshift.Object{})
-	if _, err := r.what(t.Context(), digestOf(t, "aa")); err == nil || !strings.Contains(err.Error(), "a bug") {
+	r := newPrefetch(&counting{panicking: true}, openshift.Object{})
+	if _, err := r.image(t.Context(), digestOf(t, "aa")).get(); err == nil || !strings.Contains(err.Error(), "a bug") {
 		t.Errorf("error %v, want the panic", err)
 	}
 }
