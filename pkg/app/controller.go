@@ -151,30 +151,33 @@ func (c *Controller) work(ctx context.Context) error {
 	if err := c.awaitKinds(ctx); err != nil {
 		return err
 	}
-	var err error
-	if c.access.cache, err = newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, c.access.gaps); err != nil {
-		return err
-	}
-	parts, err := c.parts(ctx)
+	// A failure that broke a watch of this process may have broken those of the sources
+	// too. No informer runs before sweepAll is set.
+	var sweepAll func()
+	cached, err := newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, func() { sweepAll() })
 	if err != nil {
 		return err
 	}
-	if err := observe(ctx, c.access.cache, parts); err != nil {
+	parts, sweepAll, err := c.parts(ctx, cached)
+	if err != nil {
+		return err
+	}
+	if err := observe(ctx, cached, parts); err != nil {
 		return err
 	}
 	// The cache goes on until the reconcilers have ended.
 	caching, stopCache := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCache()
 	go func() {
-		if err := c.access.cache.Start(caching); err != nil {
+		if err := cached.Start(caching); err != nil {
 			c.failed <- fmt.Errorf("watching: %w", err)
 		}
 	}()
-	if !c.access.cache.WaitForCacheSync(ctx) {
+	if !cached.WaitForCacheSync(ctx) {
 		return errNotSynced
 	}
 	for _, p := range parts {
-		if err := feed(ctx, c.access.cache, p.handlers); err != nil {
+		if err := feed(ctx, cached, p.handlers); err != nil {
 			return err
 		}
 	}

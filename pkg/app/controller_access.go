@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/system"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
@@ -28,9 +27,6 @@ type controllerAccess struct {
 	*apiAccess
 	mapper meta.RESTMapper
 	live   client.Client
-	// cache is nil until the cluster has all kinds that it holds.
-	cache cache.Cache
-	gaps  *gaps
 	// streams lists ImageStreams for sweeps.
 	streams rest.Interface
 	// kube is for Leases and Events. It has connections of its own, so that work
@@ -70,7 +66,6 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
-	a.gaps = &gaps{}
 	a.streams, err = newStreamsClient(a.config, scheme)
 	return a, err
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -18,25 +19,26 @@ type part struct {
 	handlers []handler
 }
 
-// parts lists what this program is made of.
-func (c *Controller) parts(ctx context.Context) ([]*part, error) {
+// parts makes what this program consists of, over a cache that has not started yet. The
+// second result has all triggers swept.
+func (c *Controller) parts(ctx context.Context, cached cache.Cache) (all []*part, sweepAll func(), err error) {
 	election, err := c.leases.Election(ctx, c.access.live, c.options.SystemNamespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	own := &part{handlers: []handler{
 		{&corev1.ConfigMap{}, c.config.Handler()},
 		{&v1alpha1.ImageVerification{}, c.index.Handler()},
 	}}
-	entries, runs, err := c.entries(ctx, election)
+	entries, runs, err := c.entries(ctx, cached, election)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	triggers, err := c.triggers(ctx, election, runs)
+	triggers, sweepAll, err := c.triggers(ctx, cached, election, runs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return []*part{own, entries, triggers}, nil
+	return []*part{own, entries, triggers}, sweepAll, nil
 }
 
 // newQueue makes the queue of a reconciler. What is returned second works on it,
