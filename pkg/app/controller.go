@@ -75,7 +75,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 		failed:  make(chan error, 2),
 		stopped: make(chan struct{}),
 	}
-	c.registries = registry.NewReader(registry.New(c.config.Policy), c.access.live, c.options.Now)
+	c.registries = registry.NewReader(registry.New(c.config.Policy).Trusting(c.config.Authorities), c.access.live, c.options.Now)
 	c.ledger = ledger.New(access.live, c.index)
 	c.recorder = c.events.NewRecorder(access.scheme, eventSource())
 	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {

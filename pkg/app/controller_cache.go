@@ -35,7 +35,7 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 		// A reader that would start an informer by accident is an error.
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.ImageVerification{}: {Transform: imageverification.CompactEntry},
+			&v1alpha1.ImageVerification{}: {Transform: imageverification.InternStrings},
 			tekton.NewRunObject():         {Label: labels.NewSelector().Add(*ours), Transform: tekton.TrimRun},
 			&corev1.ConfigMap{}:           {Namespaces: map[string]cache.Config{systemNamespace: {}}},
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/types"
+	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
@@ -27,12 +28,13 @@ func (c *Controller) entries(ctx context.Context, cached cache.Cache, election *
 	if err := imageverification.Index(ctx, cached); err != nil {
 		return nil, nil, err
 	}
+	var impl *knative.Impl
+	options.Enqueue = func(key types.NamespacedName) { impl.EnqueueKey(key) } // not before the informers run
 	r, err := imageverification.New(options)
 	if err != nil {
 		return nil, nil, err
 	}
 	impl, run := c.newQueue(ctx, r, name, component, c.options.Concurrency)
-	r.SetQueue(impl)
 	return &part{run: []func(context.Context) error{run}, handlers: []handler{
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
 		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context

@@ -85,11 +85,19 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 		Images:   reader,
 		Registry: c.registries.Paced(registry.SweepRate),
 		Ledger:   c.ledger,
+		Examiner: sweep.Ignore{},
 		Metrics:  instruments,
 		Log:      c.log,
 		Now:      c.options.Now,
 		Done:     done,
-	}, sweep.DefaultOptions())
+	}, c.sweepOptions())
+}
+
+// sweepOptions lets the metrics show a sweep until the next few should have ended.
+func (c *Controller) sweepOptions() sweep.Options {
+	o := sweep.DefaultOptions()
+	o.MaxAge = max(o.MaxAge, 3*c.options.SweepInterval)
+	return o
 }
 
 // dependencies lists the watches of what triggers depend on, as far as the

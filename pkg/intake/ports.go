@@ -5,6 +5,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
@@ -39,6 +40,6 @@ type Registry interface {
 
 // Ledger says what is covered, and records what is not.
 type Ledger interface {
-	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
 	recorder.Ledger
 }

@@ -71,5 +71,9 @@ type Skip struct {
 	// Tag is as it stood in the object, and may be hostile.
 	Tag    string
 	Digest image.Digest
-	Reason SkipReason
+	// Created is the item's time, and Head says whether it is the first of its tag. Both
+	// are zero for a tag that is passed over as a whole.
+	Created time.Time
+	Head    bool
+	Reason  SkipReason
 }

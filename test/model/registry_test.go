@@ -96,7 +96,7 @@ func (h *hub) restart(i int) {
 		h.stop()
 	}
 	h.sweeper, h.stop = startSweeper(sweep.Dependencies{
-		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Metrics: sweepMetrics,
+		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Examiner: sweep.Ignore{}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: h.now, Done: func(types.NamespacedName) { h.done <- struct{}{} },
 	})
 }

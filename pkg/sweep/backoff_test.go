@@ -14,7 +14,7 @@ import (
 
 // A registry that asks for it is not asked again in this sweep, which says so and
 // until when; other registries are swept all the same.
-func TestARegistryThatIsAskedTooMuchIsPutOff(t *testing.T) {
+func TestARegistryThatAsksForNoRequestsIsLeftAlone(t *testing.T) {
 	const other = "other.example.com/team/x"
 	w := newWorld(t)
 	w.sweeper.options.Concurrency = 1
@@ -42,22 +42,22 @@ func TestARegistryThatIsAskedTooMuchIsPutOff(t *testing.T) {
 	}
 }
 
-func TestARegistryThatDoesNotAnswerIsPutOff(t *testing.T) {
-	r := newResting(func() time.Time { return noon })
+func TestARegistryThatDoesNotAnswerIsLeftAlone(t *testing.T) {
+	r := newBackoff(func() time.Time { return noon })
 	down := errors.New("connection refused")
 	asked := 0
 	ask := func(err error) error {
 		return r.ask("registry.example.com", func() error { asked++; return err })
 	}
-	for range patience - 1 {
+	for range maxFailures - 1 {
 		_ = ask(down)
 	}
 	_ = ask(&source.Refusal{Reason: source.Denied, Err: down}) // an answer all the same
-	for range 3 * patience {
+	for range 3 * maxFailures {
 		_ = ask(down)
 	}
 	var off *source.RetryAfterError
-	if err := ask(nil); !errors.As(err, &off) || asked != 2*patience || !off.Until.Equal(noon.Add(silence)) {
+	if err := ask(nil); !errors.As(err, &off) || asked != 2*maxFailures || !off.Until.Equal(noon.Add(failureBackoff)) {
 		t.Errorf("asked %d times, then %v", asked, err)
 	}
 	if err := r.ask("other.example.com", func() error { return nil }); err != nil {
