@@ -57,10 +57,8 @@ var layers = []layer{
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/runresult", "pkg/pipeline"}},
-	{prefix: "pkg/nodeusage", standardOnly: true},
-	{prefix: "pkg/compare", standardOnly: true},
 	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
-	{prefix: "pkg/receiver", revet: join(values, sources, []string{"pkg/intake"})},
+	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/source/registry/webhook"}},
 	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
@@ -71,13 +69,27 @@ var layers = []layer{
 	// their values, and not their constructors.
 	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
 	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
-	// It is wiring too: its diagnoses are those of the production code, over a client
-	// of its own, and coverage reads registries as the operator configured them.
-	{prefix: "pkg/cli", revet: join(values, decisions, sources, []string{"pkg/cli", "pkg/compare", "pkg/config", "pkg/controller", "pkg/coverage", "pkg/ledger", "pkg/nodeusage", "pkg/sweep", "pkg/tekton"})},
+	// A command imports what the commands share, and no other command. Its diagnoses are
+	// those of the production code, over a client of its own.
+	{prefix: "pkg/cli/command", revet: join(values, decisions)},
+	{prefix: "pkg/cli/commandtest", revet: join(values, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/comparesandbox/compare", standardOnly: true},
+	{prefix: "pkg/cli/comparesandbox/nodeusage", standardOnly: true},
+	{prefix: "pkg/cli/comparesandbox", revet: join(values, []string{"pkg/cli/command", "pkg/tekton"})},
+	{prefix: "pkg/cli/completion", revet: []string{"pkg/cli/command"}},
+	// It reads registries as the operator configured them.
+	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/coverage", "pkg/sweep", "pkg/tekton"})},
+	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
+	{prefix: "pkg/cli/explain", revet: join(values, decisions, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},
+	{prefix: "pkg/cli/get", revet: join(values, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
+	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli", revet: []string{"pkg/cli"}},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// Modules of their own: their packages are their own only.
 	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image", "pkg/runresult", "triggers"}},
-	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/nodeusage", "pkg/pipeline", "pkg/image"}},
+	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }
 
 func join(lists ...[]string) []string { return slices.Concat(lists...) }
@@ -112,6 +124,7 @@ func TestImportCheckFindsEachKindOfViolation(t *testing.T) {
 		{"a source imports another", "pkg/source/registry", module + "pkg/source/openshift", []string{"pkg/source/registry imports pkg/source/openshift: not in its list"}},
 		{"what all sources share imports a source", "pkg/source", module + "pkg/source/registry", []string{"pkg/source imports pkg/source/registry: not in its list"}},
 		{"a decision imports an adapter", "pkg/lifecycle", module + "pkg/ledger", []string{"pkg/lifecycle imports pkg/ledger: not in its list"}},
+		{"a command imports another", "pkg/cli/get", module + "pkg/cli/explain", []string{"pkg/cli/get imports pkg/cli/explain: not in its list"}},
 		{"a use case imports the wiring", "pkg/intake", module + "pkg/app", []string{"pkg/intake imports pkg/app: not in its list"}},
 		{"the product imports Kubernetes itself", "pkg/app", "k8s.io/kubernetes/pkg/apis", []string{"pkg/app imports k8s.io/kubernetes/pkg/apis: the product must not"}},
 		{"a package is in no layer", "pkg/util", "fmt", []string{"pkg/util is in no layer: add it to the table"}},

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/nodeusage"
+	"github.com/revet-dev/revet/pkg/cli/comparesandbox/nodeusage"
 )
 
 // ready is the first line that is printed: from now on no Pod is missed.

@@ -274,7 +274,7 @@ func TestWebhooksAreAuthenticated(t *testing.T) {
 		{"a registry that is not listed", request(func(r *http.Request) {
 			r.URL.Path = "/registries/nobody"
 			r.Header.Set("Authorization", "Bearer "+firstToken)
-		}), 404, `config-registries names no registry "nobody"`},
+		}), 404, `config-registries lists no registry of the name "nobody"`},
 		{"another method", request(func(r *http.Request) { r.Method = http.MethodGet }), 405, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

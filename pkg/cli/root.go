@@ -2,88 +2,54 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/cli/comparesandbox"
+	"github.com/revet-dev/revet/pkg/cli/completion"
+	"github.com/revet-dev/revet/pkg/cli/coverage"
+	"github.com/revet-dev/revet/pkg/cli/doctor"
+	"github.com/revet-dev/revet/pkg/cli/explain"
+	"github.com/revet-dev/revet/pkg/cli/filldatabase"
+	"github.com/revet-dev/revet/pkg/cli/get"
+	"github.com/revet-dev/revet/pkg/cli/pushes"
+	"github.com/revet-dev/revet/pkg/cli/replay"
 )
 
-// The exit statuses.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
-
-// usageError is a wrong use of the command line.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-func usagef(format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...)}
-}
-
-// statusError is an error whose exit status a command sets itself.
-type statusError struct {
-	status int
-	err    error
-}
-
-func (e *statusError) Error() string { return e.err.Error() }
-func (e *statusError) Unwrap() error { return e.err }
-
-// environment is what commands get from outside.
-type environment struct {
-	streams genericiooptions.IOStreams
-	now     func() time.Time
-	// connect returns the cluster that the flags name.
-	connect func(*clusterFlags) (cluster, error)
-	// unique returns what tells two requests of one second apart.
-	unique func() string
+// commands are the subcommands, in the order of the help.
+var commands = []func(command.Environment) *cobra.Command{
+	get.New,
+	explain.New,
+	replay.New,
+	coverage.New,
+	doctor.New,
+	comparesandbox.New,
+	filldatabase.New,
+	pushes.New,
+	completion.New,
 }
 
 // Run runs one command line and returns the exit status.
 func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
-	return run(ctx, args, environment{streams: streams, now: time.Now, connect: connect, unique: randomSuffix})
+	env := command.Environment{Streams: streams, Now: time.Now, Connect: command.Connect, Unique: command.RandomSuffix}
+	return command.Execute(ctx, env, newRoot(env), args) //nolint:contextcheck // each command takes its context from cobra, which has it from here
 }
 
-func run(ctx context.Context, args []string, env environment) int {
-	root := newRoot(env) //nolint:contextcheck // each command takes its context from cobra, which has it from here
-	root.SetArgs(args)
-	command, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitOK
-	}
-	// An error may quote what was read, which may be anything.
-	fmt.Fprintf(env.streams.ErrOut, "error: %s\n", printableLines(err.Error()))
-	var usage *usageError
-	if errors.As(err, &usage) {
-		fmt.Fprintf(env.streams.ErrOut, "See '%s --help'.\n", command.CommandPath())
-		return exitUsage
-	}
-	var own *statusError
-	if errors.As(err, &own) {
-		return own.status
-	}
-	return exitError
-}
-
-func newRoot(env environment) *cobra.Command {
-	root := &cobra.Command{
-		Use:   "kubectl-revet",
-		Short: "Look at what Revet saw pushed, and at what became of it",
-		Long: `Look at what Revet saw pushed, and at what became of it.
+func newRoot(env command.Environment) *cobra.Command {
+	root := command.NewRoot(env)
+	root.Short = "Look at what Revet saw pushed, and at what became of it"
+	root.Long = `Look at what Revet saw pushed, and at what became of it.
 
 Revet records every push that an ImageTrigger admits in a ledger of
 ImageVerifications, and has each verified by a pipeline. These commands read
 the ledger. Three of them change something: replay asks for another run,
 compare-sandbox makes runs of its own, and fill-database fills the database that
-runs compare packages with.`,
-		Example: `  # What was pushed here, and did it pass?
+runs compare packages with.`
+	root.Example = `  # What was pushed here, and did it pass?
   kubectl revet get
 
   # The whole story of one image
@@ -105,43 +71,21 @@ runs compare packages with.`,
   kubectl revet compare-sandbox demo/app:latest
 
   # Which pushes do these recorded objects show?
-  kubectl get imagestreams -A -o json | kubectl revet pushes -`,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl revet"},
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		// Without this, cobra answers an unknown command with the help and status 0.
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("there is no command %q; there are get, explain, replay, coverage, doctor, compare-sandbox, fill-database, pushes and completion", args[0])
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+  kubectl get imagestreams -A -o json | kubectl revet pushes -`
+	var names []string
+	for _, newCommand := range commands {
+		c := newCommand(env)
+		root.AddCommand(c)
+		names = append(names, c.Name())
 	}
-	root.SetIn(env.streams.In)
-	root.SetOut(env.streams.Out)
-	root.SetErr(env.streams.ErrOut)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newGet(env), newExplain(env), newReplay(env), newCoverage(env), newDoctor(env), newCompareSandbox(env), newFillDatabase(env), newPushes(env), newCompletion())
-	root.CompletionOptions.DisableDefaultCmd = true
+	// Without this, cobra answers an unknown command with the help and status 0.
+	root.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			last := len(names) - 1
+			return command.Usagef("there is no command %q; there are %s and %s", args[0], strings.Join(names[:last], ", "), names[last])
+		}
+		return nil
+	}
+	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return root
-}
-
-// atMostOne and the like are argument counts whose violation is a usage error.
-func atMostOne(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return usagef("at most 1 %s can be given, not %d", what, len(args))
-		}
-		return nil
-	}
-}
-
-func exactlyOne(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usagef("exactly one %s must be given, not %d", what, len(args))
-		}
-		return nil
-	}
 }

@@ -81,7 +81,7 @@ func (i *Intake) tellSkips(ctx context.Context, skips []push.Skip) {
 		if !i.told.add(telling{repository: s.Repository, tag: s.Tag, digest: s.Digest, reason: string(s.Reason)}) {
 			continue
 		}
-		i.Metrics.skip(ctx, string(s.Reason))
+		i.Metrics.Skip(ctx, string(s.Reason))
 		i.Log.Info("tag skipped", zap.String("reason", string(s.Reason)), zap.String("repository", s.Repository.Name),
 			zap.String("tag", image.Cut(s.Tag, 128)), zap.Stringer("digest", s.Digest))
 	}
@@ -90,7 +90,7 @@ func (i *Intake) tellSkips(ctx context.Context, skips []push.Skip) {
 // tellTrigger counts each event that a trigger was not told of, and logs the
 // reason once for a trigger and repository.
 func (i *Intake) tellTrigger(ctx context.Context, t *Trigger, r push.Repository, reason, message string, err error) {
-	i.Metrics.skip(ctx, reason)
+	i.Metrics.Skip(ctx, reason)
 	if !i.told.add(telling{repository: r, trigger: string(t.UID), reason: reason}) {
 		return
 	}

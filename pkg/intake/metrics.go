@@ -41,7 +41,8 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 
 type eventLabels struct{ source, kind, result string }
 
-func (m *Metrics) event(ctx context.Context, source v1alpha1.PushSource, r Result) {
+// Event counts an event or a notification by what became of it.
+func (m *Metrics) Event(ctx context.Context, source v1alpha1.PushSource, r Result) {
 	m.events.Add(ctx, 1, m.option(eventLabels{string(source), r.Kind, string(r.Reason)}, "source", string(source), "kind", r.Kind, "result", string(r.Reason)))
 }
 
@@ -53,7 +54,8 @@ func (m *Metrics) push(ctx context.Context, source v1alpha1.PushSource, took tim
 
 type skipLabel string
 
-func (m *Metrics) skip(ctx context.Context, reason string) {
+// Skip counts something that was passed over.
+func (m *Metrics) Skip(ctx context.Context, reason string) {
 	m.skips.Add(ctx, 1, m.option(skipLabel(reason), "reason", reason))
 }
 

@@ -12,8 +12,6 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
-const registryKind = "Registry"
-
 // Endpoint is the registry that a notification came from.
 type Endpoint struct {
 	// Host is what the operator configured; what a notification says of its own
@@ -38,14 +36,14 @@ func (i *Intake) Notification(ctx context.Context, from Endpoint, hints []webhoo
 		}
 		latest[t] = h
 	}
-	result := done(registryKind, NothingNew)
+	result := Handled(KindRegistry, NothingNew)
 	for n, t := range order {
 		r := i.hint(ctx, from, latest[t])
 		if n == 0 {
 			result = r
 			continue
 		}
-		result = combine(result, r)
+		result = Combine(result, r)
 	}
 	return result
 }
@@ -71,23 +69,23 @@ func (i *Intake) shows(p place, digest string) push.Stream {
 func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result {
 	repository, err := h.Repository(from.Host)
 	if err != nil {
-		return Result{Status: Refused, Reason: Undecodable, Kind: registryKind, Err: err}
+		return Result{Status: Refused, Reason: Undecodable, Kind: KindRegistry, Err: err}
 	}
 	at := place{repository, h.Tag}
 	interested, selected := i.interested(ctx, from, at, h.ClaimedDigest)
 	if len(interested) == 0 {
-		return done(registryKind, passedOver(selected))
+		return Handled(KindRegistry, passedOver(selected))
 	}
 	unlock, err := i.locks.lock(ctx, at.String())
 	if err != nil {
-		return again(registryKind, fmt.Errorf("waiting for another notification of %q: %w", at, err))
+		return again(KindRegistry, fmt.Errorf("waiting for another notification of %q: %w", at, err))
 	}
 	defer unlock()
 	// Another notification may have recorded just this since it was looked at.
 	if interested, selected = i.interested(ctx, from, at, h.ClaimedDigest); len(interested) == 0 {
-		return done(registryKind, passedOver(selected))
+		return Handled(KindRegistry, passedOver(selected))
 	}
-	c := tally{kind: registryKind}
+	c := tally{kind: KindRegistry}
 	news := false
 	looks := map[source.Account]*look{}
 	for _, t := range interested {
@@ -98,7 +96,7 @@ func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result
 		news = i.actOn(ctx, t, at, looks[as], &c) || news
 	}
 	if !news && c.failed == nil && c.denied == 0 {
-		return done(registryKind, NothingNew)
+		return Handled(KindRegistry, NothingNew)
 	}
 	return c.result()
 }

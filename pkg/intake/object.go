@@ -18,20 +18,15 @@ import (
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
-const (
-	// knownTypes begin the types that are decoded.
-	knownTypes = "dev.knative.apiserver."
-	otherKind  = "other"
-	streamKind = "ImageStream"
-	imageKind  = "Image"
-)
+// knownTypes is the prefix of the event types that Revet decodes.
+const knownTypes = "dev.knative.apiserver."
 
-// ownTypes begin the types of events that Revet or a pipeline caused: through a
-// Broker they come back, and would go round until their time to live ends.
+// ownTypes are the prefixes of the types of events that Revet or a pipeline caused. A Broker
+// delivers these to the receiver again, and would do so until their time to live ends.
 var ownTypes = []string{"dev.revet.", "dev.cdevents.", "dev.tekton.event."}
 
-// passOver returns why an event of a type is not even decoded; "" for one that is.
-func passOver(eventType string) Reason {
+// PassOver returns why Revet does not decode events of a type; "" for a type that it decodes.
+func PassOver(eventType string) Reason {
 	if strings.HasPrefix(eventType, knownTypes) {
 		return ""
 	}
@@ -45,23 +40,23 @@ func passOver(eventType string) Reason {
 
 // Event handles one CloudEvent.
 func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
-	if reason := passOver(e.Type()); reason != "" {
-		return done(otherKind, reason)
+	if reason := PassOver(e.Type()); reason != "" {
+		return Handled(KindOther, reason)
 	}
 	obs, err := openshift.Decode(e)
 	if err != nil {
-		return Result{Status: Refused, Reason: Undecodable, Kind: otherKind, Err: err}
+		return Result{Status: Refused, Reason: Undecodable, Kind: KindOther, Err: err}
 	}
 	failpoint.Hit("intake.decoded")
 	switch {
 	case obs.Ignored == openshift.UnknownType:
-		return done(otherKind, UnknownType)
+		return Handled(KindOther, UnknownType)
 	case obs.Ignored != "":
-		return done(otherKind, UnknownKind)
+		return Handled(KindOther, UnknownKind)
 	case obs.Object.Kind == openshift.Image:
-		return done(imageKind, ImageEvent)
+		return Handled(KindImage, ImageEvent)
 	case obs.Verb == openshift.Delete:
-		return done(streamKind, Deleted)
+		return Handled(KindStream, Deleted)
 	default:
 		return i.stream(ctx, obs)
 	}
@@ -75,7 +70,7 @@ func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 	object := obs.Object
 	unlock, err := i.locks.lock(ctx, object.Namespace+"/"+object.Name)
 	if err != nil {
-		return again(streamKind, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
+		return again(KindStream, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
 	}
 	defer unlock()
 	// Another delivery may have recorded just this since it was looked at.
@@ -88,11 +83,11 @@ func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 	reads.ahead(ctx, claimed)
 	state, err := i.Cluster.Stream(ctx, object.Namespace, object.Name)
 	if err != nil {
-		return again(streamKind, err)
+		return again(KindStream, err)
 	}
 	failpoint.Hit("intake.read")
 	if state == nil {
-		return done(streamKind, Gone)
+		return Handled(KindStream, Gone)
 	}
 	return i.act(ctx, object, state, reads)
 }
@@ -102,16 +97,16 @@ func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]finding, bool, Result) {
 	if obs.Stream == nil {
 		if !i.Triggers.snapshot().streams {
-			return nil, false, done(streamKind, NotSelected)
+			return nil, false, Handled(KindStream, NotSelected)
 		}
 		return nil, true, Result{}
 	}
 	findings, err := i.find(ctx, obs.Object, &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream})
 	switch {
 	case err != nil:
-		return nil, false, again(streamKind, err)
+		return nil, false, again(KindStream, err)
 	case len(findings) == 0:
-		return nil, false, done(streamKind, NotSelected)
+		return nil, false, Handled(KindStream, NotSelected)
 	}
 	news := false
 	for _, f := range findings {
@@ -123,7 +118,7 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 	for _, f := range findings {
 		i.tellSkips(ctx, f.Skips)
 	}
-	return nil, false, done(streamKind, NothingNew)
+	return nil, false, Handled(KindStream, NothingNew)
 }
 
 // find returns a finding for each trigger that selects the stream.
@@ -153,9 +148,9 @@ func (i *Intake) find(ctx context.Context, object openshift.Object, state *opens
 func (i *Intake) act(ctx context.Context, object openshift.Object, state *openshift.StreamState, reads *reads) Result {
 	findings, err := i.find(ctx, object, state)
 	if err != nil {
-		return again(streamKind, err)
+		return again(KindStream, err)
 	}
-	c := tally{kind: streamKind}
+	c := tally{kind: KindStream}
 	news := false
 	for _, f := range findings {
 		i.tellSkips(ctx, f.Skips)
@@ -176,7 +171,7 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		i.record(ctx, f, func(t *Trigger, p push.Push) (seen, error) { return i.weigh(ctx, reads, t, p) }, v1alpha1.SourceEvent, &c)
 	}
 	if !news {
-		return done(streamKind, NothingNew)
+		return Handled(KindStream, NothingNew)
 	}
 	return c.result()
 }

@@ -45,13 +45,3 @@ type Ledger interface {
 	// RecordImage records a push with what is known of its image; nil is nothing.
 	RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
 }
-
-// Webhooks is the operator's word on registries that notify.
-type Webhooks interface {
-	// Host returns the host of the registry of a name.
-	Host(name string) (host string, ok bool)
-	// Allows reports whether triggers of a namespace may use the registry.
-	Allows(name, namespace string) bool
-	// Authentic reports whether a token is valid for the registry's webhooks.
-	Authentic(name, token string) bool
-}

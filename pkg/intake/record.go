@@ -55,9 +55,9 @@ func (c *tally) result() Result {
 	case c.recorded > 0:
 		return Result{Status: Done, Reason: Recorded, Kind: c.kind, Recorded: c.recorded}
 	case c.denied > 0:
-		return done(c.kind, NotVisible)
+		return Handled(c.kind, NotVisible)
 	default:
-		return done(c.kind, NothingRuns)
+		return Handled(c.kind, NothingRuns)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/compare"
+	"github.com/revet-dev/revet/pkg/cli/comparesandbox/compare"
 	"github.com/revet-dev/revet/test/images"
 	"github.com/revet-dev/revet/test/stack"
 )

@@ -17,6 +17,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli"
+	"github.com/revet-dev/revet/pkg/cli/doctor"
 )
 
 // typed is what a command line gave.
@@ -143,20 +144,20 @@ func diagnosed(t *testing.T, namespace string) {
 		return nil
 	})
 	r := revet(t, "doctor", "vet", "-n", namespace, "-o", "json", "--kubeconfig", shared.Kubeconfig())
-	var exam cli.Examination
+	var exam doctor.Examination
 	if err := json.Unmarshal([]byte(r.out), &exam); err != nil || len(exam.Triggers) != 1 {
 		t.Fatalf("%v: %s%s", err, r.out, r.errOut)
 	}
-	levels := map[string]cli.Level{}
+	levels := map[string]doctor.Level{}
 	for _, d := range append(exam.Installation, exam.Triggers[0].Findings...) {
 		levels[d.Check] = d.Level
 	}
-	want := map[string]cli.Level{
-		"ImageTrigger": cli.LevelOK, "ImageVerification": cli.LevelOK, "receiver": cli.LevelProblem, "controller": cli.LevelProblem,
-		"leader": cli.LevelOK, "ledger policy": cli.LevelOK, "PipelineRun": cli.LevelOK, "EventListener": cli.LevelOK,
-		"ImageStream": cli.LevelOK, "ApiServerSource": cli.LevelWarning,
-		"FilterValid": cli.LevelOK, "SinkResolved": cli.LevelOK, "TemplateAccepted": cli.LevelOK, "Authorized": cli.LevelOK,
-		"Ready": cli.LevelOK, "sandbox": cli.LevelOK, "source": cli.LevelWarning, "sweep": cli.LevelOK, "waiting": cli.LevelOK,
+	want := map[string]doctor.Level{
+		"ImageTrigger": doctor.LevelOK, "ImageVerification": doctor.LevelOK, "receiver": doctor.LevelProblem, "controller": doctor.LevelProblem,
+		"leader": doctor.LevelOK, "ledger policy": doctor.LevelOK, "PipelineRun": doctor.LevelOK, "EventListener": doctor.LevelOK,
+		"ImageStream": doctor.LevelOK, "ApiServerSource": doctor.LevelWarning,
+		"FilterValid": doctor.LevelOK, "SinkResolved": doctor.LevelOK, "TemplateAccepted": doctor.LevelOK, "Authorized": doctor.LevelOK,
+		"Ready": doctor.LevelOK, "sandbox": doctor.LevelOK, "source": doctor.LevelWarning, "sweep": doctor.LevelOK, "waiting": doctor.LevelOK,
 	}
 	if diff := cmp.Diff(want, levels); diff != "" || r.status != 1 {
 		t.Errorf("status %d, want 1; levels (-want +got):\n%s\n%s", r.status, diff, r.out)

@@ -114,7 +114,7 @@ func (r *Reconciler) refused(s *v1alpha1.ImageVerificationStatus, t lifecycle.Tr
 
 // reasonOf returns why a request was not taken, as far as is known.
 func reasonOf(err error) lifecycle.Reason {
-	var known *SendError
+	var known *tekton.SendError
 	if errors.As(err, &known) {
 		return known.Reason
 	}
@@ -125,7 +125,7 @@ func reasonOf(err error) lifecycle.Reason {
 // still has to record what it sent. What is lost with this process costs the sink
 // one more request of each run.
 func (r *Reconciler) pause(p *pass, err error) {
-	var known *SendError
+	var known *tekton.SendError
 	if errors.As(err, &known) && known.RetryAfter > 0 {
 		r.memory.pause(p.entry.Spec.Trigger.UID, r.now().Add(known.RetryAfter))
 	}

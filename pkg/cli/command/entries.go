@@ -1,0 +1,71 @@
+package command
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// PushesOf returns the newest push of each tag of an entry, newest first.
+func PushesOf(e *v1alpha1.ImageVerification) []v1alpha1.TagStatus {
+	pushes := e.Tags()
+	slices.SortStableFunc(pushes, func(a, b v1alpha1.TagStatus) int {
+		return cmp.Or(b.PushedAt.Compare(a.PushedAt.Time), cmp.Compare(b.Sequence, a.Sequence), cmp.Compare(a.Tag, b.Tag))
+	})
+	return pushes
+}
+
+func TagNames(e *v1alpha1.ImageVerification) []string {
+	var names []string
+	for _, p := range PushesOf(e) {
+		names = append(names, p.Tag)
+	}
+	return names
+}
+
+func LastPushed(e *v1alpha1.ImageVerification) time.Time { return PushesOf(e)[0].PushedAt.Time }
+
+func NewestFirst(entries []v1alpha1.ImageVerification) {
+	slices.SortStableFunc(entries, func(a, b v1alpha1.ImageVerification) int {
+		return cmp.Or(LastPushed(&b).Compare(LastPushed(&a)), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// NewestOfTag keeps the entry with the newest push of a tag, for each trigger and
+// repository. Those found are ordered by any of their pushes.
+func NewestOfTag(found []v1alpha1.ImageVerification, tag string) []v1alpha1.ImageVerification {
+	type place struct{ namespace, trigger, repository string }
+	at := map[place]int{}
+	var newest []v1alpha1.ImageVerification
+	for i := range found {
+		e := &found[i]
+		p := place{e.Namespace, e.Spec.Trigger.UID, e.Spec.Repository.Name}
+		j, seen := at[p]
+		switch {
+		case !seen:
+			at[p] = len(newest)
+			newest = append(newest, *e)
+		case later(pushOfTag(e, tag), pushOfTag(&newest[j], tag)):
+			newest[j] = *e
+		}
+	}
+	return newest
+}
+
+func pushOfTag(e *v1alpha1.ImageVerification, tag string) v1alpha1.PushRecord {
+	for _, p := range PushesOf(e) {
+		if p.Tag == tag {
+			return p.PushRecord
+		}
+	}
+	return v1alpha1.PushRecord{}
+}
+
+func later(a, b v1alpha1.PushRecord) bool {
+	if a.Sequence != b.Sequence {
+		return a.Sequence > b.Sequence
+	}
+	return a.PushedAt.After(b.PushedAt.Time)
+}

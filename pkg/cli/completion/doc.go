@@ -1,0 +1,2 @@
+// Package completion is the command "completion", which prints shell completion scripts.
+package completion

@@ -1,0 +1,213 @@
+package coverage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	imagev1 "github.com/openshift/api/image/v1"
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"knative.dev/pkg/apis"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/cli/commandtest"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+// shop is a cluster with one trigger in the namespace demo, two streams, and their
+// entries and runs. Functions change it.
+type shop struct {
+	objects []client.Object
+	// rights: who runs the command may ask about rights, and read Images.
+	rights bool
+	fail   error
+}
+
+var shopRepository = push.Repository{Kind: push.ImageStream, Name: "demo/app", UID: "u1"}
+
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	made := metav1.NewTime(commandtest.At(time.Hour))
+	trigger := &v1alpha1.ImageTrigger{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "prod", UID: "t1", CreationTimestamp: made},
+		Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{}}}},
+	}
+	trigger.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: *commandtest.Second(time.Minute), FinishedAt: *commandtest.Second(time.Minute), Repositories: 1, Recovered: 1, Pushes: 3, Gap: 1}
+	trigger.MarkSwept("compared", commandtest.Now)
+	stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "app", UID: "u1"}}
+	for tag, shown := range map[string][]imagev1.TagEvent{
+		"latest": {{Created: *commandtest.Second(5 * time.Minute), Image: commandtest.DigestB}, {Created: *commandtest.Second(20 * time.Minute), Image: commandtest.DigestA}},
+		"v1":     {{Created: *commandtest.Second(20 * time.Minute), Image: commandtest.DigestA}},
+	} {
+		stream.Status.Tags = append(stream.Status.Tags, imagev1.NamedTagEventList{Tag: tag, Items: shown})
+	}
+	e, pr := verified(t, commandtest.DigestA, map[string]v1alpha1.PushSource{"latest": v1alpha1.SourceEvent, "v1": v1alpha1.SourceSweep}, 20*time.Minute)
+	return &shop{rights: true, objects: []client.Object{trigger, stream, e, pr}}
+}
+
+// verified is an entry of a digest that passed, and the PipelineRun of it.
+func verified(t *testing.T, of string, tags map[string]v1alpha1.PushSource, before time.Duration) (*v1alpha1.ImageVerification, *pipelinev1.PipelineRun) {
+	t.Helper()
+	d, err := image.ParseDigest(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := commandtest.Entry(ledger.EntryName("t1", shopRepository, d), "demo/app", of, v1alpha1.PushRecord{})
+	e.UID = types.UID("entry-" + d.Hex()[:4])
+	for tag, source := range tags {
+		pushed := commandtest.Record(tag, before, time.Second, source)
+		e.Spec.FirstPush = pushed
+		e.Status.Tags = append(e.Status.Tags, v1alpha1.TagStatus{PushRecord: pushed, Run: 1})
+	}
+	run := v1alpha1.RunStatus{Number: 1, Name: ledger.RunName(&e, 1), Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "latest"},
+		RequestedAt: *commandtest.Micro(before), FinishedAt: commandtest.Second(time.Minute), Outcome: v1alpha1.OutcomePass, Digest: of}
+	e.Status.Phase, e.Status.RunCount, e.Status.Runs = v1alpha1.PhasePassed, 1, []v1alpha1.RunStatus{run}
+	pr := &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: run.Name, Labels: map[string]string{v1alpha1.RunLabel: run.Name},
+		Annotations: map[string]string{v1alpha1.EntryUIDAnnotation: string(e.UID), v1alpha1.DigestAnnotation: of}}}
+	pr.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue})
+	pr.Status.Results = []pipelinev1.PipelineRunResult{
+		{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}, {Name: "digest", Value: *pipelinev1.NewStructuredValues(of)},
+	}
+	return &e, pr
+}
+
+// complete adds what covers the push that the shop lacks.
+func (s *shop) complete(t *testing.T) {
+	t.Helper()
+	e, pr := verified(t, commandtest.DigestB, map[string]v1alpha1.PushSource{"latest": v1alpha1.SourceEvent}, 5*time.Minute)
+	s.objects = append(s.objects, e, pr)
+	s.trigger().Status.LastSweep.Gap = 0
+}
+
+func (s *shop) trigger() *v1alpha1.ImageTrigger { return s.objects[0].(*v1alpha1.ImageTrigger) }
+
+func (s *shop) connect(f *command.ClusterFlags) (command.Cluster, error) {
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return command.Cluster{}, err
+	}
+	c := interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(s.objects...).Build(), interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			review, ok := o.(*authorizationv1.SubjectAccessReview)
+			if !ok {
+				return errors.New("a command writes to the cluster")
+			}
+			if !s.rights {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "subjectaccessreviews"}, "", errors.New("no"))
+			}
+			review.Status.Allowed = true
+			return nil
+		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if _, ok := o.(*imagev1.Image); ok && !s.rights {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "images"}, key.Name, errors.New("no"))
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			if s.fail != nil {
+				return s.fail
+			}
+			return c.List(ctx, l, opts...)
+		},
+	})
+	namespace := "demo"
+	if *f.Config.Namespace != "" {
+		namespace = *f.Config.Namespace
+	}
+	return command.Cluster{Reader: c, Namespace: namespace}, nil
+}
+
+func TestCoverage(t *testing.T) {
+	gap := "error: 1 of 3 pushes are not covered\n"
+	for _, test := range []struct {
+		name, golden string
+		change       func(*testing.T, *shop)
+		args         []string
+		status       int
+		errOut       string
+	}{
+		{"a gap, by the latest sweep", "gap.txt", nil, nil, 1, gap},
+		{"a gap, by a look at everything", "verify-gap.txt", nil, []string{"--verify"}, 1, gap},
+		{"the same as JSON", "verify-gap.json", nil, []string{"prod", "--verify", "-o", "json"}, 1, gap},
+		{"none, by the latest sweep", "none.txt", func(t *testing.T, s *shop) { s.complete(t) }, nil, 0, ""},
+		{"none, by a look at everything, of all namespaces", "verify-none.txt", func(t *testing.T, s *shop) { s.complete(t) }, []string{"-A", "--verify"}, 0, ""},
+		{"none, as YAML", "none.yaml", func(t *testing.T, s *shop) { s.complete(t) }, []string{"-o", "yaml"}, 0, ""},
+		{"never swept", "unswept.txt", func(t *testing.T, s *shop) { s.trigger().Status = v1alpha1.ImageTriggerStatus{} }, nil, 1,
+			"error: not everything could be looked at\n"},
+		{"a doubled run and a run that was deleted", "verify-doubled.txt", func(t *testing.T, s *shop) {
+			s.complete(t)
+			second := s.objects[3].DeepCopyObject().(*pipelinev1.PipelineRun)
+			second.Name = "app-by-hand"
+			s.objects[len(s.objects)-1] = second // in place of the run of digest B
+		}, []string{"-A", "--verify"}, 1, "error: 1 of 3 pushes are not covered; 1 runs are doubled\n"},
+		{"a registry that is not listed for anybody", "verify-registry.txt", func(t *testing.T, s *shop) {
+			s.complete(t)
+			s.trigger().Spec.Images = append(s.trigger().Spec.Images, v1alpha1.ImageSelector{Repository: "registry.example.com/team/a"})
+		}, []string{"--verify"}, 1, "error: not everything could be looked at\n"},
+		{"who may not ask about rights, nor read Images", "verify-gap.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
+			"You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.\n" +
+				"You may not read Images: what is not covered is looked up in its registry, and a gap where that cannot be read.\n" + gap},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newShop(t)
+			if test.change != nil {
+				test.change(t, s)
+			}
+			r := commandtest.Run(New, "", s.connect, append([]string{"coverage"}, test.args...)...)
+			if diff := cmp.Diff(test.errOut, r.ErrOut); diff != "" || r.Status != test.status {
+				t.Errorf("status %d, want %d; standard error (-want +got):\n%s", r.Status, test.status, diff)
+			}
+			commandtest.Golden(t, test.golden, r.Out)
+		})
+	}
+}
+
+// An error is told apart from a gap by its status.
+func TestCoverageErrors(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		fail   error
+		args   []string
+		status int
+		want   string
+	}{
+		{"no such trigger", nil, []string{"test"}, 2, `error: there is no ImageTrigger "test" in namespace "demo"; there are prod` + "\n"},
+		{"none in the namespace", nil, []string{"test", "-n", "empty"}, 2, `error: there is no ImageTrigger "test" in namespace "empty"; there are none at all` + "\n"},
+		{"no trigger is no gap", nil, []string{"-n", "empty"}, 0, `There are no ImageTriggers in namespace "empty".` + "\n"},
+		{"an API server that is away", errors.New("connection refused"), nil, 2, `error: listing ImageTriggers in namespace "demo": connection refused` + "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newShop(t)
+			s.fail = test.fail
+			r := commandtest.Run(New, "", s.connect, append([]string{"coverage"}, test.args...)...)
+			if diff := cmp.Diff(test.want, r.ErrOut); diff != "" || r.Status != test.status || r.Out != "" {
+				t.Errorf("status %d, want %d, output %q; standard error (-want +got):\n%s", r.Status, test.status, r.Out, diff)
+			}
+		})
+	}
+	r := commandtest.Run(New, "", newShop(t).connect, "__complete", "coverage", "p")
+	if !strings.HasPrefix(r.Out, "prod\n") {
+		t.Errorf("completed %q", r.Out)
+	}
+	if r := commandtest.Run(New, "", newShop(t).connect, "coverage", "-n", "empty", "-o", "json"); r.Status != 0 || r.Out != "[]\n" {
+		t.Errorf("status %d, output %q", r.Status, fmt.Sprint(r.Out))
+	}
+}

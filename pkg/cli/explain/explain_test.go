@@ -1,0 +1,43 @@
+package explain
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/cli/commandtest"
+)
+
+func TestExplain(t *testing.T) {
+	for _, test := range []struct{ name, golden, image string }{
+		{"a failed image", "failed.txt", "demo/app:latest"},
+		{"a passed image of a registry", "passed.txt", "registry.example.com/team/good:v2"},
+		{"an image that ran outside its sandbox", "error.txt", "web-1"},
+		{"an entry without status", "pending.txt", "other:v9"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := commandtest.Run(New, "", commandtest.ClusterOf(commandtest.AllEntries()...), "explain", test.image)
+			if r.Status != 0 || r.ErrOut != "" {
+				t.Fatalf("status %d: %s", r.Status, r.ErrOut)
+			}
+			commandtest.Golden(t, test.golden, r.Out)
+		})
+	}
+	r := commandtest.Run(New, "", commandtest.ClusterOf(commandtest.AllEntries()...), "explain", "-A", commandtest.DigestA, "-o", "json")
+	if r.Status != 0 {
+		t.Fatal(r.ErrOut)
+	}
+	commandtest.Golden(t, "three.json", r.Out)
+}
+
+// What a host name's difference, or several matches, means is said beside the story.
+func TestExplainSaysHowItMatched(t *testing.T) {
+	r := commandtest.Run(New, "", commandtest.ClusterOf(commandtest.AllEntries()...), "explain", "localhost:5001/demo/app")
+	if diff := cmp.Diff("No entry has the host of \"localhost:5001/demo/app\"; these have its path.\n", r.ErrOut); diff != "" || r.Status != 0 {
+		t.Errorf("status %d, standard error (-want +got):\n%s", r.Status, diff)
+	}
+	r = commandtest.Run(New, "", commandtest.ClusterOf(commandtest.AllEntries()...), "explain", commandtest.DigestB)
+	if diff := cmp.Diff("2 verifications match, the newest push first.\n", r.ErrOut); diff != "" || r.Status != 0 {
+		t.Errorf("status %d, standard error (-want +got):\n%s", r.Status, diff)
+	}
+}

@@ -1,0 +1,301 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/command"
+)
+
+// milliLayout is the layout of a step's time.
+const milliLayout = "2006-01-02 15:04:05.000Z"
+
+// page collects lines of a name and a text, indented.
+type page struct{ b strings.Builder }
+
+const nameWidth = 12
+
+func (p *page) line(indent int, name, format string, args ...any) {
+	text := command.Printable(fmt.Sprintf(format, args...))
+	if text == "" {
+		return
+	}
+	fmt.Fprintf(&p.b, "%s%-*s %s\n", strings.Repeat("  ", indent), nameWidth, name, text)
+}
+
+func (p *page) heading(text string) { fmt.Fprintf(&p.b, "\n%s\n", command.Printable(text)) }
+
+// printStories prints stories one after another.
+func printStories(w io.Writer, stories []Story, now time.Time) error {
+	var p page
+	for i, s := range stories {
+		if i > 0 {
+			p.b.WriteString("\n" + strings.Repeat("-", 72) + "\n\n")
+		}
+		p.story(s, now)
+	}
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+func (p *page) story(s Story, now time.Time) {
+	p.line(0, "Image", "%s", s.Repository)
+	p.line(0, "Digest", "%s", s.Digest)
+	p.line(0, "Pulled from", "%s", s.Reference)
+	p.line(0, "Entry", "%s in namespace %s, by ImageTrigger %s", s.Name, s.Namespace, s.Trigger)
+	p.line(0, "Phase", "%s", phaseLine(s))
+	p.line(0, "Why", "%s", command.OneLine(s.Message))
+	p.line(0, "Cure", "%s", s.Cure)
+	if s.ValidUntil != nil {
+		p.line(0, "Valid until", "%s", validLine(s.ValidUntil.Time, now))
+	}
+	p.heading("Pushes")
+	for _, push := range s.Pushes {
+		p.push(push)
+	}
+	p.facts(s.Image)
+	if len(s.Runs) == 0 {
+		p.heading("No run yet")
+	}
+	if s.EarlierRuns > 0 {
+		p.heading(fmt.Sprintf("%d earlier runs are no longer kept", s.EarlierRuns))
+	}
+	for _, r := range s.Runs {
+		p.run(r, s)
+	}
+	p.heading("To see everything")
+	fmt.Fprintf(&p.b, "  %s\n", s.Look)
+}
+
+func phaseLine(s Story) string {
+	if s.Reason == "" || s.Reason == string(s.Phase) {
+		return string(s.Phase)
+	}
+	return fmt.Sprintf("%s (%s)", s.Phase, s.Reason)
+}
+
+func validLine(until, now time.Time) string {
+	text := until.UTC().Format(command.SecondLayout) + ", for further pushes of this digest"
+	if !until.After(now) {
+		text += "; over: a further push is verified again"
+	}
+	return text
+}
+
+func (p *page) push(push StoryPush) {
+	name := command.Printable(push.Tag)
+	seen := fmt.Sprintf("recorded %s by %s", push.RecordedAt.UTC().Format(milliLayout), sourceWords(push.Source))
+	if push.RecordedWithin != "" {
+		p.line(1, name, "pushed %s", push.PushedAt.UTC().Format(command.SecondLayout))
+		seen += fmt.Sprintf(", at most %s after the push", push.RecordedWithin)
+		name = ""
+	}
+	p.line(1, name, "%s", seen)
+	if push.Run == 0 {
+		p.line(1, "", "not covered by a run")
+		return
+	}
+	p.line(1, "", "covered by run %d", push.Run)
+}
+
+func sourceWords(s v1alpha1.PushSource) string {
+	switch s {
+	case v1alpha1.SourceEvent:
+		return "an event"
+	case v1alpha1.SourceWebhook:
+		return "the registry's webhook"
+	case v1alpha1.SourceSweep:
+		return "a sweep, as no event had brought it"
+	default:
+		return string(s)
+	}
+}
+
+func (p *page) facts(f *v1alpha1.ImageFacts) {
+	if f == nil {
+		return
+	}
+	p.heading("Facts")
+	p.line(1, "Read from", "%s", factsWords(f.Source))
+	p.line(1, "Media type", "%s", f.MediaType)
+	p.line(1, "Platforms", "%s", strings.Join(f.Platforms, ", "))
+	if f.Layers > 0 {
+		p.line(1, "Layers", "%d, %s", f.Layers, size(f.Size))
+	}
+	if f.Created != nil {
+		p.line(1, "Built", "%s, as the image claims", f.Created.UTC().Format(command.SecondLayout))
+	}
+	if f.Base != "" {
+		p.line(1, "Base", "%s, as the image claims", f.Base)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Labels)) {
+		p.line(1, "Label", "%s=%s", name, f.Labels[name])
+	}
+}
+
+func factsWords(source string) string {
+	switch source {
+	case "Image":
+		return "the Image object"
+	case "Registry":
+		return "the registry"
+	default:
+		return source
+	}
+}
+
+func (p *page) run(r StoryRun, s Story) {
+	p.heading(fmt.Sprintf("Run %d: %s", r.Number, outcomeWords(r)))
+	p.line(1, "PipelineRun", "%s", r.Name)
+	p.line(1, "Cause", "%s", strings.TrimSpace(string(r.Cause.Type)+" "+r.Cause.Key))
+	if r.Message != s.Message {
+		p.line(1, "Why", "%s", command.OneLine(r.Message))
+	}
+	if r.Cure != s.Cure {
+		p.line(1, "Cure", "%s", r.Cure)
+	}
+	for _, m := range r.Moments {
+		p.line(1, m.What, "%s", momentLine(m, r.Attempts))
+	}
+	p.line(1, "Sandbox", "%s", sandboxLine(r))
+	p.line(1, "Scanned", "%s", scannedLine(r, s))
+	p.line(1, "Counts", "%s", r.Summary.line())
+	p.line(1, "Summary", "%s", command.OneLine(r.Summary.Text))
+	p.line(1, "Not checked", "%s", notCheckedLine(r.Summary.NotChecked))
+	p.line(1, "Looked at", "%s", r.Summary.packages())
+	p.line(1, "Not seen", "%s", gapsLine(r.Summary.Gaps))
+	p.line(1, "Found", "%s", r.Summary.vulnerabilities())
+	p.line(1, "Database", "%s", r.Summary.Database.line())
+	p.line(1, "Signature", "%s", r.Summary.signatureWords())
+	p.findings("Failed rules", r.Summary.failed())
+	p.findings("Warnings", r.Summary.warnings())
+	p.line(1, "Report", "%s", r.Report)
+	p.line(1, "No report", "%s", command.OneLine(r.Summary.Unpublished))
+	p.line(1, "Look at it", "%s", r.Look)
+	p.line(1, "Its output", "%s", r.Logs)
+}
+
+func (p *page) findings(name string, findings []Finding) {
+	for _, f := range findings {
+		p.line(1, name, "- %s", f.line())
+		p.line(1, "", "%s", f.Waiver.line())
+		name = "" // told once
+	}
+}
+
+// notCheckedLine names the checks that were switched off.
+func notCheckedLine(off []string) string {
+	if len(off) == 0 {
+		return ""
+	}
+	return strings.Join(off, ", ") + ": switched off, so that the verdict says nothing of it"
+}
+
+// gapsLine names what nobody could look at.
+func gapsLine(gaps map[string]float64) string {
+	if len(gaps) == 0 {
+		return ""
+	}
+	return counted(gaps, nil) + ": nobody could look there"
+}
+
+func outcomeWords(r StoryRun) string {
+	outcome := cmp.Or(string(r.Outcome), "under way")
+	if r.Reason == "" || strings.HasPrefix(strings.ToLower(r.Reason), outcome) {
+		return outcome
+	}
+	return fmt.Sprintf("%s (%s)", outcome, r.Reason)
+}
+
+func momentLine(m Moment, attempts int32) string {
+	layout := milliLayout
+	if m.whole {
+		layout = command.SecondLayout
+	}
+	text := m.At.Format(layout)
+	if m.After != "" {
+		// Aligned below the longer layout.
+		text = fmt.Sprintf("%-*s  +%s", len(milliLayout), text, m.After)
+	}
+	if m.What == "fired" && attempts > 1 {
+		text += fmt.Sprintf(", the last of %d attempts", attempts)
+	}
+	return text
+}
+
+// sandboxLine says which class was asked for, and which the Pods really had.
+func sandboxLine(r StoryRun) string {
+	s := r.Sandbox
+	asked := "no class was requested"
+	if s.Requested != "" {
+		asked = fmt.Sprintf("requested %s", command.ClassName(s.Requested, s.Handlers))
+	}
+	if s.Route != "" {
+		asked = fmt.Sprintf("NOT SANDBOXED (%s): %s", s.Route, s.RouteMessage)
+	}
+	if len(s.Observed) == 0 {
+		if s.Requested == "" {
+			return asked
+		}
+		return asked + "; no Pod was looked at yet"
+	}
+	var had []string
+	for _, class := range s.Observed {
+		had = append(had, command.ClassName(class, s.Handlers))
+	}
+	where := ""
+	if len(s.Pods) > 0 {
+		where = ": " + strings.Join(s.Pods, ", ")
+	}
+	if s.Node != "" {
+		where += " on node " + s.Node
+	}
+	if len(s.Overhead) > 0 {
+		where += ", each with an overhead of " + overheadOf(s.Overhead)
+	}
+	if len(s.Observed) == 1 && s.Observed[0] == s.Requested && s.Requested != "" {
+		return asked + ", observed on every Pod" + where
+	}
+	return fmt.Sprintf("%s; observed %s%s", asked, strings.Join(had, " and "), where)
+}
+
+// overheadOf lists what a class adds to a Pod, as 250m cpu and 160Mi memory.
+func overheadOf(overhead map[string]string) string {
+	var parts []string
+	for _, resource := range slices.Sorted(maps.Keys(overhead)) {
+		parts = append(parts, overhead[resource]+" "+resource)
+	}
+	return strings.Join(parts, " and ")
+}
+
+func scannedLine(r StoryRun, s Story) string {
+	switch r.Scanned {
+	case "":
+		return ""
+	case s.Digest:
+		return "the digest that was pushed"
+	default:
+		return r.Scanned + ", which is not the digest that was pushed"
+	}
+}
+
+// size prints bytes as a person reads them.
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, names := float64(n)/unit, []string{"KiB", "MiB", "GiB", "TiB"}
+	i := 0
+	for value >= unit && i < len(names)-1 {
+		value /= unit
+		i++
+	}
+	return fmt.Sprintf("%.1f %s", value, names[i])
+}

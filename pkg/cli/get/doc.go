@@ -1,0 +1,2 @@
+// Package get is the command "get", which prints the ledger.
+package get

@@ -1,0 +1,172 @@
+package get
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/command"
+)
+
+var getOutputs = []string{"table", "wide", "json", "yaml"}
+
+var phases = []string{
+	string(v1alpha1.PhasePending), string(v1alpha1.PhaseRequested), string(v1alpha1.PhaseRunning),
+	string(v1alpha1.PhasePassed), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseError), string(v1alpha1.PhaseSkipped),
+}
+
+type getOptions struct {
+	cluster *command.ClusterFlags
+	name    string
+	output  string
+	trigger string
+	phases  []string
+}
+
+// New returns the command get.
+func New(env command.Environment) *cobra.Command {
+	o := &getOptions{cluster: command.NewClusterFlags()}
+	c := &cobra.Command{
+		Use:   "get [NAME]",
+		Short: "Print the ledger: what was pushed, and whether it passed",
+		Long: `Print the ledger: what was pushed, and whether it passed.
+
+Each line is an ImageVerification: one digest in one repository, for one
+ImageTrigger. The newest push comes first.`,
+		Example: `  # What was pushed in this namespace
+  kubectl revet get
+
+  # Everything that failed, anywhere, with digests and messages
+  kubectl revet get -A --phase Failed,Error -o wide
+
+  # What one ImageTrigger admitted, for a script
+  kubectl revet get --trigger prod -o json`,
+		Args:              command.AtMostOne("NAME"),
+		ValidArgsFunction: command.CompleteNames(env, o.cluster),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.name = args[0]
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return o.run(c.Context(), env)
+		},
+	}
+	o.cluster.Add(c)
+	c.Flags().StringVarP(&o.output, "output", "o", "table", "how to print: "+strings.Join(getOutputs, ", "))
+	c.Flags().StringVar(&o.trigger, "trigger", "", "only entries of the ImageTrigger of this name")
+	c.Flags().StringSliceVar(&o.phases, "phase", nil, "only entries in these phases: "+strings.Join(phases, ", "))
+	command.CompleteFlag(c, "output", getOutputs)
+	command.CompleteFlag(c, "phase", phases)
+	command.CompleteTriggers(env, c, o.cluster)
+	return c
+}
+
+// validate checks the flags, and gives phases their usual spelling.
+func (o *getOptions) validate() error {
+	if !slices.Contains(getOutputs, o.output) {
+		return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(getOutputs, ", "))
+	}
+	for i, p := range o.phases {
+		known := slices.IndexFunc(phases, func(k string) bool { return strings.EqualFold(k, p) })
+		if known < 0 {
+			return command.Usagef("unknown phase %q; there are %s", p, strings.Join(phases, ", "))
+		}
+		o.phases[i] = phases[known]
+	}
+	return nil
+}
+
+func (o *getOptions) run(ctx context.Context, env command.Environment) error {
+	cl, err := env.Connect(o.cluster)
+	if err != nil {
+		return err
+	}
+	namespace := o.cluster.In(cl)
+	all, err := cl.Verifications(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	entries := o.filter(all)
+	command.NewestFirst(entries)
+	switch o.output {
+	case "json", "yaml":
+		if o.name != "" && len(entries) == 0 {
+			return o.notFound(namespace, all)
+		}
+		return printObjects(env.Streams.Out, o.output, entries, o.name != "")
+	default:
+		if len(entries) > 0 {
+			return o.printTable(env, entries)
+		}
+		if o.name != "" {
+			return o.notFound(namespace, all)
+		}
+		o.explainNone(env.Streams.ErrOut, namespace, len(all))
+		return nil
+	}
+}
+
+func (o *getOptions) filter(all []v1alpha1.ImageVerification) []v1alpha1.ImageVerification {
+	return slices.DeleteFunc(slices.Clone(all), func(e v1alpha1.ImageVerification) bool {
+		return (o.name != "" && e.Name != o.name) ||
+			(o.trigger != "" && e.Spec.Trigger.Name != o.trigger) ||
+			(len(o.phases) > 0 && !slices.Contains(o.phases, string(e.Phase())))
+	})
+}
+
+// printTable prints entries as they are ordered.
+func (o *getOptions) printTable(env command.Environment, entries []v1alpha1.ImageVerification) error {
+	options := o.cluster.TableOptions()
+	if o.output == "wide" {
+		options |= command.Wide
+	}
+	rows := make([]row, len(entries))
+	for i := range entries {
+		rows[i] = row{ImageVerification: &entries[i], now: env.Now()}
+	}
+	return command.PrintTable(env.Streams.Out, columns, options, rows)
+}
+
+// explainNone says why the table is empty, which is no error.
+func (o *getOptions) explainNone(w io.Writer, namespace string, all int) {
+	if all > 0 {
+		fmt.Fprintf(w, "None of the %d verifications %s is of this trigger and phase.\n", all, command.Where(namespace))
+		return
+	}
+	fmt.Fprintf(w, "There are no verifications %s: nothing was pushed that an ImageTrigger admits.\n", command.Where(namespace))
+	if namespace != "" {
+		fmt.Fprintln(w, "With -A you look in every namespace; 'kubectl get imagetriggers' tells whether the triggers are ready.")
+	}
+}
+
+func (o *getOptions) notFound(namespace string, all []v1alpha1.ImageVerification) error {
+	if slices.ContainsFunc(all, func(e v1alpha1.ImageVerification) bool { return e.Name == o.name }) {
+		return fmt.Errorf("the verification %q %s is not of this trigger and phase", o.name, command.Where(namespace))
+	}
+	return fmt.Errorf("there is no verification %q %s; %s", o.name, command.Where(namespace), command.WhatExists(all, namespace))
+}
+
+// printObjects prints whole objects: one alone, several as a List.
+func printObjects(w io.Writer, output string, entries []v1alpha1.ImageVerification, single bool) error {
+	for i := range entries {
+		entries[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ImageVerification"))
+		entries[i].ManagedFields = nil
+	}
+	var value any
+	if single && len(entries) == 1 {
+		value = entries[0]
+	} else {
+		l := v1alpha1.ImageVerificationList{Items: append([]v1alpha1.ImageVerification{}, entries...)}
+		l.TypeMeta = metav1.TypeMeta{Kind: "ImageVerificationList", APIVersion: v1alpha1.GroupVersion.String()}
+		value = l
+	}
+	return command.PrintValue(w, output, value)
+}

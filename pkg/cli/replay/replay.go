@@ -1,0 +1,256 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/command"
+)
+
+type replayOptions struct {
+	cluster *command.ClusterFlags
+	trigger string
+	failed  bool
+	errored bool
+	every   bool
+	dryRun  bool
+}
+
+// New returns the command replay.
+func New(env command.Environment) *cobra.Command {
+	o := &replayOptions{cluster: command.NewClusterFlags()}
+	c := &cobra.Command{
+		Use:   "replay NAME|IMAGE | --failed | --error",
+		Short: "Ask for another run of an image",
+		Long: `Ask for another run of an image.
+
+NAME and IMAGE are what "kubectl revet explain" takes. A tag stands for the
+newest push of it; with --all every digest that was pushed to it is meant. With
+--failed every verification whose phase is Failed or Error gets another run, with
+--error every one in Error: what failed there was no check but its infrastructure.
+
+A request is an id in spec.requests of the ImageVerification. The controller
+gives each one run of its own, after what is under way and whatever freshness
+says; a filter is not asked again. It needs the right to update
+imageverifications, which no one has by editing a namespace. Give it with
+  kubectl create rolebinding replay -n NAMESPACE --clusterrole=revet-replay --user=NAME
+Nothing else of an entry can be changed with it.`,
+		Example: `  # Once more, please
+  kubectl revet replay demo/app:latest
+
+  # After the registry, or the cluster, was mended: what would be run again?
+  kubectl revet replay --error -A --dry-run
+
+  # After the rules were mended, for one trigger
+  kubectl revet replay --failed --trigger prod
+
+  # What became of it
+  kubectl revet explain demo/app:latest`,
+		Args:              command.AtMostOne("NAME or IMAGE"),
+		ValidArgsFunction: command.CompleteNames(env, o.cluster),
+		RunE: func(c *cobra.Command, args []string) error {
+			q, err := o.query(args)
+			if err != nil {
+				return err
+			}
+			return o.run(c.Context(), env, q)
+		},
+	}
+	o.cluster.Add(c)
+	c.Flags().StringVar(&o.trigger, "trigger", "", "only entries of the ImageTrigger of this name")
+	c.Flags().BoolVar(&o.failed, "failed", false, "every entry whose phase is Failed or Error")
+	c.Flags().BoolVar(&o.errored, "error", false, "every entry whose phase is Error")
+	c.Flags().BoolVar(&o.every, "all", false, "every entry that matches IMAGE, not only the newest push of its tag")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be asked for, and ask for nothing")
+	command.CompleteTriggers(env, c, o.cluster)
+	return c
+}
+
+// query returns what names the entries; nil if their phase does.
+func (o *replayOptions) query(args []string) (*command.Query, error) {
+	byPhase := o.failed || o.errored
+	switch {
+	case o.failed && o.errored:
+		return nil, command.Usagef("--failed includes what --error selects; give one of them")
+	case byPhase && len(args) > 0:
+		return nil, command.Usagef("give either NAME or IMAGE, or --failed or --error, not both")
+	case byPhase && o.every:
+		return nil, command.Usagef("--all is for IMAGE; --failed and --error select all entries of their phase")
+	case byPhase:
+		return nil, nil
+	case len(args) == 0:
+		return nil, command.Usagef("one NAME or IMAGE must be given, or --failed, or --error")
+	}
+	q, err := command.ParseQuery(args[0])
+	return &q, err
+}
+
+func (o *replayOptions) run(ctx context.Context, env command.Environment, q *command.Query) error {
+	cl, err := env.Connect(o.cluster)
+	if err != nil {
+		return err
+	}
+	namespace := o.cluster.In(cl)
+	all, err := cl.Verifications(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	entries, err := o.choose(env.Streams.ErrOut, all, q, namespace)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	lines, err := o.ask(ctx, env, cl, entries)
+	if printErr := o.print(env.Streams.Out, lines); err == nil {
+		err = printErr
+	}
+	if err != nil {
+		return err
+	}
+	asked := 0
+	for _, l := range lines {
+		if l.id != "" {
+			asked++
+		}
+	}
+	switch {
+	case asked == 0 && q != nil:
+		return errors.New("nothing was asked for")
+	case asked > 0 && !o.dryRun:
+		fmt.Fprintf(env.Streams.ErrOut, "Follow with: kubectl revet explain %s -n %s\n", entries[0].Name, entries[0].Namespace)
+	}
+	return nil
+}
+
+// choose returns the entries that are meant.
+func (o *replayOptions) choose(notes io.Writer, all []v1alpha1.ImageVerification, q *command.Query, namespace string) ([]v1alpha1.ImageVerification, error) {
+	ofTrigger := all
+	if o.trigger != "" {
+		ofTrigger = nil
+		for _, e := range all {
+			if e.Spec.Trigger.Name == o.trigger {
+				ofTrigger = append(ofTrigger, e)
+			}
+		}
+	}
+	if q == nil {
+		return o.ofPhase(notes, ofTrigger, namespace), nil
+	}
+	found, otherHost := q.Find(ofTrigger)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("there is no verification %s %s; %s", q, command.Where(namespace), command.WhatExists(ofTrigger, namespace))
+	}
+	if otherHost {
+		fmt.Fprintf(notes, "No entry has the host of %q; these have its path.\n", q.Repository)
+	}
+	if o.every || q.Digest != "" || len(found) == 1 {
+		return found, nil
+	}
+	if q.Tag == "" {
+		return nil, command.Usagef("%d verifications match; name a tag or a digest, or all of them with --all", len(found))
+	}
+	newest := command.NewestOfTag(found, q.Tag)
+	if left := len(found) - len(newest); left > 0 {
+		fmt.Fprintf(notes, "%d older pushes of tag %q are left alone; --all includes them.\n", left, q.Tag)
+	}
+	return newest, nil
+}
+
+func (o *replayOptions) ofPhase(notes io.Writer, all []v1alpha1.ImageVerification, namespace string) []v1alpha1.ImageVerification {
+	var found []v1alpha1.ImageVerification
+	for i := range all {
+		phase := all[i].Phase()
+		if phase == v1alpha1.PhaseError || (o.failed && phase == v1alpha1.PhaseFailed) {
+			found = append(found, all[i])
+		}
+	}
+	command.NewestFirst(found)
+	if len(found) == 0 {
+		fmt.Fprintf(notes, "None of the %d verifications %s needs it.\n", len(all), command.Where(namespace))
+	}
+	return found
+}
+
+// ask asks for a run of each entry. What was done before an error is returned too.
+func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl command.Cluster, entries []v1alpha1.ImageVerification) ([]replayLine, error) {
+	triggers := map[client.ObjectKey]*v1alpha1.ImageTrigger{}
+	var lines []replayLine
+	for i := range entries {
+		e := &entries[i]
+		key := client.ObjectKey{Namespace: e.Namespace, Name: e.Spec.Trigger.Name}
+		trigger, known := triggers[key]
+		if !known {
+			var err error
+			if trigger, err = cl.Trigger(ctx, key); err != nil {
+				return lines, err
+			}
+			triggers[key] = trigger
+		}
+		line := plan(e, trigger, env.Now())
+		if !line.accepted {
+			lines = append(lines, line)
+			continue
+		}
+		id := requestID(cl.User, env.Now(), env.Unique())
+		if !o.dryRun {
+			if err := request(ctx, cl, client.ObjectKeyFromObject(e), id); err != nil {
+				return lines, err
+			}
+		}
+		line.id = id
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// request adds an id to the entry's requests. It is written against the state
+// that was read: the controller's writes, and other people's, are not lost.
+func request(ctx context.Context, c command.Cluster, key client.ObjectKey, id string) error {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		var e v1alpha1.ImageVerification
+		if err := c.Get(ctx, key, &e); err != nil {
+			return err
+		}
+		requests, err := withRequest(&e, id)
+		if err != nil {
+			return err
+		}
+		e.Spec.Requests = requests
+		return c.Writer.Update(ctx, &e)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("asking for a run of %q: %w; whoever administers the namespace lets you by: "+
+			"kubectl create rolebinding replay -n %s --clusterrole=revet-replay --user=NAME", key.Name, err, key.Namespace)
+	default:
+		return fmt.Errorf("asking for a run of %q: %w", key.Name, err)
+	}
+}
+
+// columns are those of the table, from left to right.
+var columns = []command.Column[replayLine]{
+	{Header: "NAME", Cell: func(l replayLine) string { return l.name }},
+	{Header: "IMAGE", Cell: func(l replayLine) string { return l.image }},
+	{Header: "REQUEST", Cell: func(l replayLine) string { return cmp.Or(l.id, "-") }},
+	{Header: "WHAT HAPPENS", Cell: func(l replayLine) string { return command.OneLine(l.what) }},
+}
+
+// print prints a line for each entry.
+func (o *replayOptions) print(w io.Writer, lines []replayLine) error {
+	if o.dryRun {
+		for i := range lines {
+			lines[i].what += " (dry run)"
+		}
+	}
+	return command.PrintTable(w, columns, 0, lines)
+}

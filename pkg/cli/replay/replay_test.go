@@ -1,0 +1,215 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/cli/commandtest"
+)
+
+// replayWorld has a trigger in each state: prod is ready, nightly is not, and that
+// of team-b was made anew.
+func replayWorld() []client.Object {
+	nightly := commandtest.TriggerOf("demo", "nightly", "")
+	nightly.MarkSinkUnresolved("SinkNotFound", `there is no EventListener "scan" in namespace "demo"; create it`, commandtest.Now)
+	objects := []client.Object{commandtest.TriggerOf("demo", "prod", ""), nightly, commandtest.TriggerOf("team-b", "prod", "another")}
+	for _, e := range commandtest.AllEntries() {
+		objects = append(objects, e.DeepCopy())
+	}
+	running := commandtest.Entry("busy-1", "demo/busy", commandtest.DigestB, commandtest.Record("v1", time.Hour, time.Second, v1alpha1.SourceEvent))
+	running.Status.Phase, running.Status.RunCount = v1alpha1.PhaseRunning, 3
+	running.Status.Tags = []v1alpha1.TagStatus{{PushRecord: running.Spec.FirstPush, Run: 3}}
+	running.Status.Runs = []v1alpha1.RunStatus{{Number: 3, Name: "busy-3", ConfirmedAt: commandtest.Micro(time.Minute)}}
+	newer := commandtest.Entry("app-good-1", "demo/app", commandtest.DigestA, commandtest.Record("latest", time.Minute, time.Second, v1alpha1.SourceEvent))
+	newer.Status.Phase = v1alpha1.PhasePassed
+	newer.Status.Tags = []v1alpha1.TagStatus{{PushRecord: newer.Spec.FirstPush, Run: 1}}
+	return append(objects, &running, &newer)
+}
+
+func requestsOf(t *testing.T, c client.Client) map[string][]string {
+	t.Helper()
+	var l v1alpha1.ImageVerificationList
+	if err := c.List(t.Context(), &l); err != nil {
+		t.Fatal(err)
+	}
+	requests := map[string][]string{}
+	for _, e := range l.Items {
+		if len(e.Spec.Requests) > 0 {
+			requests[e.Name] = e.Spec.Requests
+		}
+	}
+	return requests
+}
+
+const replayID = "jane-20261121T120000Z-x7k2q9"
+
+// Each line says what is asked for and what will happen; only what is accepted
+// is asked for.
+func TestReplay(t *testing.T) {
+	for _, test := range []struct {
+		name, golden string
+		args         []string
+		status       int
+		errOut       string
+		asked        []string
+	}{
+		{"the newest push of a tag", "tag.txt", []string{"demo/app:latest"}, 0,
+			"1 older pushes of tag \"latest\" are left alone; --all includes them.\nFollow with: kubectl revet explain app-good-1 -n demo\n", []string{"app-good-1"}},
+		{"every push of a tag", "all.txt", []string{"demo/app:latest", "--all"}, 0,
+			"Follow with: kubectl revet explain app-good-1 -n demo\n", []string{"app-bad-1", "app-good-1"}},
+		{"an entry under way, by name", "busy.txt", []string{"busy-1"}, 0, "Follow with: kubectl revet explain busy-1 -n demo\n", []string{"busy-1"}},
+		{"an entry that has not been run", "pending.txt", []string{"other-1"}, 0, "Follow with: kubectl revet explain other-1 -n demo\n", []string{"other-1"}},
+		{"a trigger that is not ready", "notready.txt", []string{"team-good-1"}, 0, "Follow with: kubectl revet explain team-good-1 -n demo\n", []string{"team-good-1"}},
+		{"a trigger that is gone", "gone.txt", []string{"old-1", "-n", "team-b"}, 1, "error: nothing was asked for\n", nil},
+		{"all that failed", "failed.txt", []string{"--failed", "-A"}, 0, "Follow with: kubectl revet explain app-bad-1 -n demo\n", []string{"app-bad-1", "web-1"}},
+		{"all errors", "error.txt", []string{"--error", "--trigger", "prod"}, 0, "Follow with: kubectl revet explain web-1 -n demo\n", []string{"web-1"}},
+		{"none that failed", "", []string{"--failed", "--trigger", "nightly"}, 0, "None of the 1 verifications in namespace \"demo\" needs it.\n", nil},
+		{"a repository alone", "", []string{"demo/app"}, 2, "error: 2 verifications match; name a tag or a digest, or all of them with --all\nSee 'kubectl revet replay --help'.\n", nil},
+		{"an image that is not there", "", []string{"demo/app:v9", "--trigger", "nightly"}, 1,
+			"error: there is no verification of repository \"demo/app\" and tag \"v9\" in namespace \"demo\"; there are registry.example.com/team/good (v2)\n", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, dry := range []bool{true, false} {
+				c, connect := commandtest.Writable(t, interceptor.Funcs{}, replayWorld()...)
+				args := append([]string{"replay"}, test.args...)
+				want := map[string][]string{}
+				if dry {
+					args = append(args, "--dry-run")
+				} else {
+					for _, name := range test.asked {
+						want[name] = []string{replayID}
+					}
+				}
+				r := commandtest.Run(New, "", connect, args...)
+				errOut := test.errOut
+				if dry {
+					errOut, _, _ = strings.Cut(errOut, "Follow with")
+					r.Out = strings.ReplaceAll(r.Out, " (dry run)", "")
+				}
+				if r.Status != test.status {
+					t.Errorf("status %d, want %d", r.Status, test.status)
+				}
+				if diff := cmp.Diff(errOut, r.ErrOut); diff != "" {
+					t.Errorf("standard error (-want +got):\n%s", diff)
+				}
+				if test.golden != "" {
+					commandtest.Golden(t, test.golden, r.Out)
+				} else if r.Out != "" {
+					t.Errorf("standard output: %s", r.Out)
+				}
+				if diff := cmp.Diff(want, requestsOf(t, c)); diff != "" {
+					t.Errorf("requests, dry run %v (-want +got):\n%s", dry, diff)
+				}
+			}
+		})
+	}
+}
+
+// What others write meanwhile stays, and the request is not lost either.
+func TestReplayLosesNobodysWrite(t *testing.T) {
+	raced := false
+	hooks := interceptor.Funcs{Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+		if !raced {
+			raced = true
+			var e v1alpha1.ImageVerification
+			if err := c.Get(ctx, client.ObjectKeyFromObject(o), &e); err != nil {
+				return err
+			}
+			e.Spec.Requests = append(e.Spec.Requests, "another")
+			if err := c.Update(ctx, &e); err != nil {
+				return err
+			}
+		}
+		return c.Update(ctx, o, opts...)
+	}}
+	c, connect := commandtest.Writable(t, hooks, replayWorld()...)
+	if r := commandtest.Run(New, "", connect, "replay", "web-1"); r.Status != 0 {
+		t.Fatalf("status %d: %s", r.Status, r.ErrOut)
+	}
+	if diff := cmp.Diff(map[string][]string{"web-1": {"another", replayID}}, requestsOf(t, c)); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// Who may not ask is told what to ask for.
+func TestReplayNamesTheRight(t *testing.T) {
+	hooks := interceptor.Funcs{Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
+		return apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "imageverifications"}, "web-1", fmt.Errorf("no RBAC policy matched"))
+	}}
+	_, connect := commandtest.Writable(t, hooks, replayWorld()...)
+	r := commandtest.Run(New, "", connect, "replay", "web-1")
+	if want := "kubectl create rolebinding replay -n demo --clusterrole=revet-replay --user=NAME\n"; r.Status != 1 || !strings.HasSuffix(r.ErrOut, want) {
+		t.Errorf("status %d, standard error %q; want status 1 and %q at its end", r.Status, r.ErrOut, want)
+	}
+}
+
+// The last ten requests are kept; one that has no run yet is never pushed out.
+func TestRequestsThatAreKept(t *testing.T) {
+	ids := func(from, to int) []string {
+		var all []string
+		for i := from; i <= to; i++ {
+			all = append(all, fmt.Sprint(i))
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name              string
+		requests, handled []string
+		want              []string
+		refused           bool
+	}{
+		{"the first", nil, nil, []string{"new"}, false},
+		{"the eleventh", ids(1, 10), ids(1, 10), append(ids(2, 10), "new"), false},
+		{"the eleventh, with the oldest still waiting", ids(1, 10), ids(2, 10), append(append(ids(1, 1), ids(3, 10)...), "new"), false},
+		{"while ten wait", ids(1, 10), nil, nil, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := &v1alpha1.ImageVerification{Spec: v1alpha1.ImageVerificationSpec{Requests: test.requests},
+				Status: v1alpha1.ImageVerificationStatus{HandledRequests: test.handled}}
+			got, err := withRequest(e, "new")
+			if (err != nil) != test.refused {
+				t.Errorf("refused: %v", err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.requests, e.Spec.Requests); diff != "" {
+				t.Errorf("the entry changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An id is readable, unique and no longer than the API takes.
+func TestRequestID(t *testing.T) {
+	for user, want := range map[string]string{
+		"jane":                               "jane",
+		"":                                   "somebody",
+		"jane@example.com":                   "jane-example.com",
+		"system:serviceaccount:ci:runner":    "system-serviceaccount-ci-runner",
+		"admin/api-x:6443\x1b[2J":            "admin-api-x-6443--2J",
+		strings.Repeat("long-", 30) + "name": "ng-long-long-long-long-long-name",
+	} {
+		got := command.ReadableUser(user)
+		if got != want {
+			t.Errorf("user %q is %q in an id, want %q", user, got, want)
+		}
+		if id := requestID(got, commandtest.Now, command.RandomSuffix()); len(id) > 63 {
+			t.Errorf("id %q has %d characters", id, len(id))
+		}
+	}
+	if a, b := command.RandomSuffix(), command.RandomSuffix(); a == b || len(a) != 6 {
+		t.Errorf("suffixes %q and %q", a, b)
+	}
+}
