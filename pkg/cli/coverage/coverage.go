@@ -74,8 +74,8 @@ something could not be looked at, and 2 for an error.`,
 			if len(args) == 1 {
 				o.name = args[0]
 			}
-			if !slices.Contains(coverageOutputs, o.output) {
-				return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(coverageOutputs, ", "))
+			if err := command.CheckOutput(o.output, coverageOutputs); err != nil {
+				return err
 			}
 			o.verify = o.verify || o.artefacts
 			return o.run(c.Context(), env)
