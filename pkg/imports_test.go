@@ -31,7 +31,7 @@ type layer struct {
 // values are what every room may name: what an image and a push are, what the
 // ledger's types are, whose rights count, and why a read failed. They do no I/O but
 // for the access review of pkg/source.
-var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/source"}
+var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/runresult", "pkg/source"}
 
 // decisions are pure: they take values and return values.
 var decisions = []string{"pkg/lifecycle", "pkg/sandbox", "pkg/selector", "pkg/filter"}
@@ -43,6 +43,7 @@ var layers = []layer{
 	{prefix: "pkg/image", standardOnly: true},
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
+	{prefix: "pkg/runresult", standardOnly: true},
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
 	{prefix: "pkg/source/openshift", revet: values},
@@ -55,10 +56,11 @@ var layers = []layer{
 	{prefix: "pkg/config", revet: values},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
-	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/pipeline"}},
-	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
-	{prefix: "pkg/receiver", revet: join(values, sources, []string{"pkg/intake"})},
-	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
+	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/runresult", "pkg/pipeline"}},
+	{prefix: "pkg/recorder", revet: join(values, []string{"pkg/ledger", "pkg/source/openshift"})},
+	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
+	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/source/registry/webhook"}},
+	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
 	// It reads the table of causes.
@@ -87,7 +89,7 @@ var layers = []layer{
 	{prefix: "pkg/cli", revet: []string{"pkg/cli"}},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// Modules of their own: their packages are their own only.
-	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image", "triggers"}},
+	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image", "pkg/runresult", "triggers"}},
 	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
 }
 

@@ -3,7 +3,7 @@ package triggers_test
 import (
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/pipeline/triage"
+	"github.com/revet-dev/revet/pkg/pipeline/policy"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 	"github.com/revet-dev/revet/triggers"
 )
@@ -17,14 +17,14 @@ func TestDefaults(t *testing.T) {
 	if _, err := validate.Parse(rules); err != nil {
 		t.Errorf("rules: %v", err)
 	}
-	policy, err := triggers.Policy()
+	delivered, err := triggers.Policy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := triage.Parse(policy, nil); err != nil {
+	if _, err := policy.Parse(delivered, nil); err != nil {
 		t.Errorf("policy: %v", err)
 	}
-	if len(rules) == 0 || len(policy) == 0 {
-		t.Errorf("the defaults have %d and %d bytes", len(rules), len(policy))
+	if len(rules) == 0 || len(delivered) == 0 {
+		t.Errorf("the defaults have %d and %d bytes", len(rules), len(delivered))
 	}
 }

@@ -14,13 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-	"github.com/revet-dev/revet/pkg/pipeline/local"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 	"github.com/revet-dev/revet/triggers"
 )
 
@@ -68,7 +67,7 @@ The exit status is 0 for a pass, 1 for a fail, and 2 if there is no verdict.`,
   scan check registry.example.com/team/app:1.0 -o json --platforms linux/amd64 \
     --database registry.example.com/revet/database:current --signature Required --keys ./keys`,
 		Args:        cobra.ExactArgs(1),
-		Annotations: map[string]string{command.ErrorStatus: "2"},
+		Annotations: map[string]string{stepcmd.ErrorStatus: "2"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			log := io.Discard
 			if o.verbose {
@@ -148,7 +147,7 @@ func (o checkOptions) run(ctx context.Context, out, log io.Writer, name string) 
 
 // reasonOf is the typed reason of an error, for scripts.
 func reasonOf(err error) string {
-	var e *content.Error
+	var e *oci.Error
 	if errors.As(err, &e) {
 		return string(e.Reason)
 	}
@@ -193,7 +192,7 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 		func() error {
 			var outcomes []string
 			for _, task := range []string{"image", "signature"} {
-				text, err := os.ReadFile(filepath.Join(results(task), verdict.ResultOutcome))
+				text, err := os.ReadFile(filepath.Join(results(task), runresult.Outcome))
 				if err != nil {
 					return fmt.Errorf("reading what the steps came to: %w", err)
 				}
@@ -213,14 +212,14 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 // read reads the results that the last step wrote, which are those of a run.
 func (o *checkOptions) read(done checked, dir string) (checked, error) {
 	read := map[string]string{}
-	for _, name := range []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary} {
+	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary} {
 		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // in a directory of our own
 		if err != nil {
 			return done, fmt.Errorf("reading the verdict: %w", err)
 		}
 		read[name] = string(text)
 	}
-	done.Verdict, done.Digest, done.Summary = read[verdict.ResultVerdict], read[verdict.ResultDigest], json.RawMessage(read[verdict.ResultSummary])
+	done.Verdict, done.Digest, done.Summary = read[runresult.Verdict], read[runresult.Digest], json.RawMessage(read[runresult.Summary])
 	done.Reason = reasonFailed
 	if done.Verdict == string(verdict.Pass) {
 		done.Reason = reasonPassed
@@ -237,10 +236,10 @@ type subject struct {
 
 // open finds the image, and its digest.
 func (o *checkOptions) open(ctx context.Context, name, temp string) (subject, error) {
-	if local.Is(name) {
-		src, digest, err := local.Open(ctx, name, temp)
+	if fetch.IsLocal(name) {
+		src, digest, err := fetch.OpenLocal(ctx, name, temp)
 		if err != nil {
-			return subject{}, content.Errorf(reasonInvalid, "", "%w", err)
+			return subject{}, oci.Errorf(reasonInvalid, "", "%w", err)
 		}
 		repository, err := image.ParseRepository(localRepository)
 		return subject{src, repository.At(digest), true}, err
@@ -251,7 +250,7 @@ func (o *checkOptions) open(ctx context.Context, name, temp string) (subject, er
 	}
 	repository, tag, digest, err := parseName(name)
 	if err != nil {
-		return subject{}, content.Errorf(reasonInvalid, "", "%w", err)
+		return subject{}, oci.Errorf(reasonInvalid, "", "%w", err)
 	}
 	src, err := fetch.NewRegistry(ctx, repository, options)
 	if err != nil {
@@ -259,7 +258,7 @@ func (o *checkOptions) open(ctx context.Context, name, temp string) (subject, er
 	}
 	if digest.IsZero() {
 		if digest, err = resolve(ctx, src, tag); err != nil {
-			return subject{}, content.Within(err, name)
+			return subject{}, oci.Within(err, name)
 		}
 	}
 	return subject{src, repository.At(digest), false}, nil
@@ -272,12 +271,12 @@ func resolve(ctx context.Context, src *fetch.Registry, tag string) (image.Digest
 		return image.Digest{}, err
 	}
 	defer rc.Close()
-	raw, err := io.ReadAll(io.LimitReader(rc, content.MaxManifest+1))
+	raw, err := io.ReadAll(io.LimitReader(rc, oci.MaxManifest+1))
 	if err != nil {
-		return image.Digest{}, content.Errorf(content.ReasonUnavailable, "tag "+tag, "%w", err)
+		return image.Digest{}, oci.Errorf(oci.ReasonUnavailable, "tag "+tag, "%w", err)
 	}
-	if len(raw) > content.MaxManifest {
-		return image.Digest{}, content.Errorf(content.ReasonTooLarge, "tag "+tag, "its manifest has more than %d bytes", content.MaxManifest)
+	if len(raw) > oci.MaxManifest {
+		return image.Digest{}, oci.Errorf(oci.ReasonTooLarge, "tag "+tag, "its manifest has more than %d bytes", oci.MaxManifest)
 	}
 	return image.ParseDigest(fmt.Sprintf("sha256:%x", sha256.Sum256(raw)))
 }
@@ -299,7 +298,7 @@ func (o *checkOptions) defaults(temp string, isLocal bool) error {
 		}
 	}
 	if isLocal && o.signature != "Off" {
-		return content.Errorf(reasonInvalid, "", "--signature is %s: signatures are beside an image in its registry; check it there, or use Off", o.signature)
+		return oci.Errorf(reasonInvalid, "", "--signature is %s: signatures are beside an image in its registry; check it there, or use Off", o.signature)
 	}
 	for _, file := range []struct {
 		path *string
@@ -309,7 +308,7 @@ func (o *checkOptions) defaults(temp string, isLocal bool) error {
 		if *file.path != "" {
 			// The pipeline's may be missing. One that somebody names here is meant.
 			if _, err := os.Stat(*file.path); err != nil {
-				return content.Errorf(reasonInvalid, "", "reading %s: %w; correct the path, or leave the flag out for what the pipeline is installed with", file.name, err)
+				return oci.Errorf(reasonInvalid, "", "reading %s: %w; correct the path, or leave the flag out for what the pipeline is installed with", file.name, err)
 			}
 			continue
 		}

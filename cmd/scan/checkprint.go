@@ -11,9 +11,8 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
@@ -56,7 +55,7 @@ func printChecked(out io.Writer, name string, c checked) error {
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	line := func(title, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", title, report.Line(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(w, "%s\t%s\n", title, result.Line(fmt.Sprintf(format, args...)))
 	}
 	line("Verdict", "%s", strings.ToUpper(c.Verdict))
 	line("Image", "%s", name)
@@ -64,7 +63,7 @@ func printChecked(out io.Writer, name string, c checked) error {
 	printLooked(line, s)
 	for _, f := range s.Findings {
 		title := "Fails"
-		if f.Severity != report.SeverityError {
+		if f.Severity != result.SeverityError {
 			title = "Warning"
 		}
 		line(title, "%s", finding(f))
@@ -89,7 +88,7 @@ func printLooked(line func(title, format string, args ...any), s verdict.Summary
 	}
 	if len(s.Levels) > 0 {
 		var levels []string
-		for _, l := range findings.Levels() {
+		for _, l := range result.Levels() {
 			levels = append(levels, string(l))
 		}
 		line("Vulnerabilities", "%s", counted(levels, s.Levels))
@@ -115,7 +114,7 @@ func counted(names []string, n map[string]int) string {
 	return strings.Join(all, ", ")
 }
 
-func finding(f outcome.Finding) string {
+func finding(f taskresult.Finding) string {
 	text := f.Check + "/" + f.Rule
 	if f.Level != "" {
 		text += " (" + f.Level + ")"

@@ -13,8 +13,8 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
 	"github.com/revet-dev/revet/cmd/scan/internal/mirror"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -34,7 +34,7 @@ indices; scans pull it by tag or by digest. See docs/database.md.`,
 }
 
 type mirrorOptions struct {
-	connection command.Connection
+	connection stepcmd.Connection
 	to         string
 	mirror.Options
 }
@@ -79,7 +79,7 @@ of the records of one, or is older. Plain HTTP, also to a source, is for hosts t
 	f.Int64Var(&o.MaxDownload, "max-download", 2<<30, "most bytes of one file of a source")
 	f.IntVar(&o.MaxUnreadable, "max-unreadable", 0, "most records to leave out as they cannot be read; more are an error")
 	f.BoolVar(&o.AllowSmaller, "allow-smaller", false, "also replace a database that has more, or newer records")
-	return command.Require(cmd, "from", "to")
+	return stepcmd.Require(cmd, "from", "to")
 }
 
 func (o mirrorOptions) run(ctx context.Context, out io.Writer) error {
@@ -98,7 +98,7 @@ func (o mirrorOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, note := range done.Notes {
-		fmt.Fprintln(out, "note:", report.Line(note))
+		fmt.Fprintln(out, "note:", result.Line(note))
 	}
 	verb := "unchanged"
 	if done.Changed {
@@ -123,7 +123,7 @@ func stored(c vulndb.Config) int64 {
 func mib(n int64) int64 { return (n + 1<<20 - 1) >> 20 }
 
 type inspectOptions struct {
-	command.Connection
+	stepcmd.Connection
 	maxAge time.Duration
 	verify bool
 	output string
@@ -204,13 +204,13 @@ func (o inspectOptions) print(out io.Writer, reference string, found vulndb.Arti
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "database\t%s\n", reference)
 	fmt.Fprintf(w, "digest\t%s\n", found.Digest)
-	fmt.Fprintf(w, "source\t%s\n", report.Line(c.Source))
+	fmt.Fprintf(w, "source\t%s\n", result.Line(c.Source))
 	for _, o := range c.Origins {
 		if o.Source != c.Source {
-			fmt.Fprintf(w, "\t%s\n", report.Line(o.Source))
+			fmt.Fprintf(w, "\t%s\n", result.Line(o.Source))
 		}
 	}
-	fmt.Fprintf(w, "schema\t%s\n", report.Line(c.Schema))
+	fmt.Fprintf(w, "schema\t%s\n", result.Line(c.Schema))
 	fmt.Fprintf(w, "as of\t%s, %s old\n", c.AsOf.Format(time.RFC3339), age(c.AsOf, now))
 	fmt.Fprintf(w, "mirrored\t%s, %s ago\n", c.Mirrored.Format(time.RFC3339), age(c.Mirrored, now))
 	fmt.Fprintf(w, "records\t%d\n", c.Records())
@@ -224,14 +224,14 @@ func (o inspectOptions) print(out io.Writer, reference string, found vulndb.Arti
 		if !p.AsOf.IsZero() {
 			asOf = p.AsOf.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\n", report.Line(p.Name), p.Records, asOf)
+		fmt.Fprintf(w, "%s\t%d\t%s\n", result.Line(p.Name), p.Records, asOf)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintln(w, "\nECOSYSTEM\tSTATEMENTS")
 	for _, e := range c.Ecosystems {
-		fmt.Fprintf(w, "%s\t%d\n", report.Line(e.Name), e.Records)
+		fmt.Fprintf(w, "%s\t%d\n", result.Line(e.Name), e.Records)
 	}
 	return w.Flush()
 }

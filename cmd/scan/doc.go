@@ -3,7 +3,7 @@
 // step fetch wrote. It is a module of its own for what its library brings with it.
 //
 // What each promises is in the packages internal/{rootfs,extract,match} and
-// pkg/pipeline/{inventory,sbom,vulndb,triage,findings}. Exit status 0 means that
+// pkg/pipeline/{result,policy,vulndb}. Exit status 0 means that
 // the step did its work, whatever it found; 1 that it did not. The reason is one
 // line on standard error and, where --results names a directory, the result
 // "error".

@@ -25,9 +25,8 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -97,11 +96,11 @@ func (f *fixture) push() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	dir, err := layout.Create(f.layout)
+	dir, err := oci.CreateLayout(f.layout)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := fetch.Fetch(f.t.Context(), src, f.digest, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20, Ratio: 100}); err != nil {
+	if _, err := fetch.Fetch(f.t.Context(), src, f.digest, nil, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20, Ratio: 100}); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -173,26 +172,26 @@ func TestSteps(t *testing.T) {
 	if status != 0 || errOut != "" || !strings.Contains(out, "CVE-2026-1: libssl3 3.0.1-1, fixed in 3.0.2-1: a hole\n") {
 		t.Fatalf("status %d: %s%s", status, out, errOut)
 	}
-	found, err := findings.Read(f.layout)
+	found, err := result.ReadFindings(f.layout)
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal := cmp.Comparer(func(a, b image.Digest) bool { return a == b })
-	want := findings.File{
-		Digest: f.digest, Scanner: findings.Scanner{Name: "grype", Version: found.Scanner.Version},
-		Database: findings.Database{
+	want := result.Findings{
+		Digest: f.digest, Scanner: result.Tool{Name: "grype", Version: found.Scanner.Version},
+		Database: result.ScanDatabase{
 			Reference: f.database, Digest: found.Database.Digest, AsOf: asOf, Schema: found.Database.Schema, Ecosystems: found.Database.Ecosystems,
 		},
-		Images: []findings.Image{{
+		Images: []result.ScannedImage{{
 			Platform: "linux/amd64", Digest: f.digest, Distribution: "debian:12", Packages: 2, Kinds: map[string]int{"deb": 2},
-			Gaps: []findings.Gap{{
-				Rule: findings.RuleUnreadFiles, Subject: "chisel", Message: found.Images[0].Gaps[0].Message, Count: 1,
+			Gaps: []result.Gap{{
+				Rule: result.RuleUnreadFiles, Subject: "chisel", Message: found.Images[0].Gaps[0].Message, Count: 1,
 				Examples: []string{"var/lib/chisel/manifest.wall"},
 			}},
 		}},
-		Vulnerabilities: []findings.Vulnerability{{
-			ID: "CVE-2026-1", Aliases: []string{"DSA-1"}, Level: findings.Critical, Score: 9.8, Summary: "a hole", URL: found.Vulnerabilities[0].URL,
-			Package: findings.Package{
+		Vulnerabilities: []result.Vulnerability{{
+			ID: "CVE-2026-1", Aliases: []string{"DSA-1"}, Level: result.LevelCritical, Score: 9.8, Summary: "a hole", URL: found.Vulnerabilities[0].URL,
+			Package: result.VulnerablePackage{
 				Name: "libssl3", Version: "3.0.1-1", Ecosystem: "debian:12", Kind: "deb", PURL: found.Vulnerabilities[0].Package.PURL,
 				Locations: []string{"var/lib/dpkg/status"},
 			},
@@ -202,7 +201,7 @@ func TestSteps(t *testing.T) {
 	if diff := cmp.Diff(want, found, equal); diff != "" || found.Database.Schema == "" || len(found.Database.Ecosystems) == 0 {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
-	judged, err := report.Read(f.layout, "scan")
+	judged, err := result.ReadReport(f.layout, "scan")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +241,7 @@ func TestDatabaseThatCannotBeUsed(t *testing.T) {
 			if status != 1 || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, test.want) {
 				t.Errorf("status %d, standard error %q; want one line with %q", status, errOut, test.want)
 			}
-			if _, err := report.Read(f.layout, "scan"); err == nil {
+			if _, err := result.ReadReport(f.layout, "scan"); err == nil {
 				t.Error("there is a report")
 			}
 		})

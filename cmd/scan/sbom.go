@@ -13,11 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/stock"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
-	"github.com/revet-dev/revet/pkg/pipeline/sbom"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 )
 
 type sbomOptions struct {
@@ -51,7 +50,7 @@ seen.`,
 	f.Int64Var(&o.Limits.File, "max-file-bytes", limits.File, "most bytes of a file")
 	f.Int64Var(&o.Limits.Kept, "max-kept-bytes", limits.Kept, "most bytes of all files of an image, which are kept meanwhile")
 	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", limits.Unpacked, "most bytes that all layers of an image may unpack to")
-	return command.Require(cmd, "layout")
+	return stepcmd.Require(cmd, "layout")
 }
 
 func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
@@ -60,7 +59,7 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 	start := time.Now()
 	// What Syft holds of an image is gone with the program: less memory for a little time.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
-	dir, err := layout.Open(o.layout)
+	dir, err := oci.OpenLayout(o.layout)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, img := range found.Inventory.Images {
-		if err := sbom.Write(dir.Path(), img.Digest, found.SBOMs[img.Digest]); err != nil {
+		if err := result.WriteSBOM(dir.Path(), img.Digest, found.SBOMs[img.Digest]); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "%s: packages %d%s, distribution %q\n", img.Platform, len(img.Packages), kinds(img), img.Distribution())
@@ -82,7 +81,7 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	// The last, so that it is there only if all is.
-	if err := inventory.Write(dir.Path(), found.Inventory); err != nil {
+	if err := result.WriteInventory(dir.Path(), found.Inventory); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "took stock of %s: images %d, in %s\n", found.Inventory.Digest, len(found.Inventory.Images), time.Since(start).Round(time.Millisecond))
@@ -90,7 +89,7 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 }
 
 // kinds returns " (deb 80, golang 3)".
-func kinds(img inventory.Image) string {
+func kinds(img result.InventoryImage) string {
 	count := map[string]int{}
 	for _, p := range img.Packages {
 		count[p.Kind()]++

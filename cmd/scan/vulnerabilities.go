@@ -9,14 +9,12 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
 	"github.com/revet-dev/revet/cmd/scan/internal/match"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 )
 
-type vulnerabilitiesOptions struct{ command.Vulnerabilities }
+type vulnerabilitiesOptions struct{ stepcmd.Vulnerabilities }
 
 func newVulnerabilities() *cobra.Command {
 	var o vulnerabilitiesOptions
@@ -35,33 +33,33 @@ could not read fails the image, unless the policy says otherwise.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout(), o.look) },
 	}
 	o.Flags(cmd.Flags())
-	return command.Require(cmd, "layout")
+	return stepcmd.Require(cmd, "layout")
 }
 
 // look compares the packages that sbom found with the database.
-func (o *vulnerabilitiesOptions) look(ctx context.Context, dir layout.Dir, tree content.Tree, now time.Time) (found findings.File, err error) {
-	stock, err := inventory.Read(dir.Path())
+func (o *vulnerabilitiesOptions) look(ctx context.Context, dir oci.Layout, tree oci.Tree, now time.Time) (found result.Findings, err error) {
+	stock, err := result.ReadInventory(dir.Path())
 	if err != nil {
-		return findings.File{}, err
+		return result.Findings{}, err
 	}
 	if err := stock.Covers(tree); err != nil {
-		return findings.File{}, err
+		return result.Findings{}, err
 	}
 	registry, err := o.Connection.Options()
 	if err != nil {
-		return findings.File{}, err
+		return result.Findings{}, err
 	}
 	db, err := database.Open(ctx, o.Database, database.Options{Registry: registry, MaxAge: o.MaxAge, Now: now, Dir: o.Temp})
 	if err != nil {
-		return findings.File{}, err
+		return result.Findings{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	found, err = match.New(db, now).File(ctx, stock)
 	if err != nil {
-		return findings.File{}, content.Within(err, "database "+o.Database)
+		return result.Findings{}, oci.Within(err, "database "+o.Database)
 	}
 	info := db.Info()
-	found.Database = findings.Database{Digest: info.Digest, AsOf: info.AsOf, Schema: info.Schema, Ecosystems: []string{}}
+	found.Database = result.ScanDatabase{Digest: info.Digest, AsOf: info.AsOf, Schema: info.Schema, Ecosystems: []string{}}
 	for _, e := range db.Config().Ecosystems {
 		found.Database.Ecosystems = append(found.Database.Ecosystems, e.Name)
 	}

@@ -7,11 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/stepcmd"
 )
 
-func main() { os.Exit(command.Main(run)) }
+func main() { os.Exit(stepcmd.Main(run)) }
 
 // run executes one command line and returns its exit status.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
@@ -19,7 +18,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Use:   "step",
 		Short: "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict",
 	}
-	results := command.Results(root)
+	results := stepcmd.Results(root)
 	root.AddCommand(stepcmd.NewFetch(), stepcmd.NewValidate(), stepcmd.NewPublish(results), stepcmd.NewSignature(results), stepcmd.NewVerdict(results)) //nolint:contextcheck // cobra hands them the context
-	return command.Execute(ctx, root, results, args, out, errOut)
+	return stepcmd.Execute(ctx, root, results, args, out, errOut)
 }

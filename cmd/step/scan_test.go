@@ -14,9 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
@@ -30,19 +29,19 @@ func (p *pod) scanned(database image.Digest, asOf time.Time) {
 		p.t.Fatal(err)
 	}
 	p.write("/scan/image/sbom/"+ref.Digest().Hex()+".cdx.json", `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"telnetd","version":"0.17"}]}`)
-	images := []report.Image{{Platform: "linux/amd64", Digest: ref.Digest()}}
-	if err := findings.Write(dir, findings.File{
-		Digest: ref.Digest(), Scanner: findings.Scanner{Name: "grype"}, Database: findings.Database{Digest: database, AsOf: asOf},
-		Images: []findings.Image{{Platform: "linux/amd64", Digest: ref.Digest(), Packages: 1}},
-		Vulnerabilities: []findings.Vulnerability{{ID: "CVE-2026-1", Level: findings.Critical, Platform: "linux/amd64", Digest: ref.Digest(),
-			Package: findings.Package{Name: "telnetd", Version: "0.17"}}},
+	images := []result.CheckedImage{{Platform: "linux/amd64", Digest: ref.Digest()}}
+	if err := result.WriteFindings(dir, result.Findings{
+		Digest: ref.Digest(), Scanner: result.Tool{Name: "grype"}, Database: result.ScanDatabase{Digest: database, AsOf: asOf},
+		Images: []result.ScannedImage{{Platform: "linux/amd64", Digest: ref.Digest(), Packages: 1}},
+		Vulnerabilities: []result.Vulnerability{{ID: "CVE-2026-1", Level: result.LevelCritical, Platform: "linux/amd64", Digest: ref.Digest(),
+			Package: result.VulnerablePackage{Name: "telnetd", Version: "0.17"}}},
 	}); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := report.Write(dir, report.Report{
+	if err := result.WriteReport(dir, result.Report{
 		Check: "scan", Digest: ref.Digest(), Images: images, Rules: 1,
-		Database: &report.Database{Digest: database, AsOf: asOf}, Levels: map[string]int{"critical": 1},
-		Findings: []report.Finding{{Rule: "CVE-2026-1", Severity: report.SeverityError, Level: "critical", Platform: "linux/amd64", Digest: ref.Digest(), Message: "telnetd 0.17"}},
+		Database: &result.Database{Digest: database, AsOf: asOf}, Levels: map[string]int{"critical": 1},
+		Findings: []result.Finding{{Rule: "CVE-2026-1", Severity: result.SeverityError, Level: "critical", Platform: "linux/amd64", Digest: ref.Digest(), Message: "telnetd 0.17"}},
 	}); err != nil {
 		p.t.Fatal(err)
 	}
@@ -71,12 +70,12 @@ func TestScannersFindingsReachTheVerdict(t *testing.T) {
 	want := verdict.Summary{
 		Counts: verdict.Counts{Images: 1, Checks: 3, Rules: summary.Counts.Rules, Errors: 2},
 		Levels: map[string]int{"critical": 1},
-		Findings: []outcome.Finding{
-			{Check: "validate", Rule: "forbidden-packages", Severity: report.SeverityError, Platform: "linux/amd64", Message: "it holds forbidden packages: telnetd 0.17"},
-			{Check: "scan", Rule: "CVE-2026-1", Severity: report.SeverityError, Level: "critical", Platform: "linux/amd64", Message: "telnetd 0.17"},
+		Findings: []taskresult.Finding{
+			{Check: "validate", Rule: "forbidden-packages", Severity: result.SeverityError, Platform: "linux/amd64", Message: "it holds forbidden packages: telnetd 0.17"},
+			{Check: "scan", Rule: "CVE-2026-1", Severity: result.SeverityError, Level: "critical", Platform: "linux/amd64", Message: "telnetd 0.17"},
 		},
 		Off:      []string{"signature"},
-		Database: &verdict.Database{Digest: database, AsOf: asOf, Age: "50h"}, Signature: outcome.SignatureOff, Platforms: []string{"linux/amd64"},
+		Database: &verdict.Database{Digest: database, AsOf: asOf, Age: "50h"}, Signature: taskresult.SignatureOff, Platforms: []string{"linux/amd64"},
 	}
 	if diff := cmp.Diff(want, summary, cmp.Comparer(func(a, b image.Digest) bool { return a == b })); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)

@@ -57,7 +57,7 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 	return imageverification.Options{
 		Cached:   c.access.cache,
 		Live:     c.access.live,
-		Sink:     sinkSender{sender},
+		Sink:     sender,
 		Facts:    &factsReader{live: c.access.live, registry: c.registries},
 		Recorder: c.recorder,
 		Metrics:  instruments,

@@ -22,7 +22,6 @@ import (
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/source/registry"
-	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 const ociLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -200,30 +199,5 @@ func TestFactsThatCannotBeHad(t *testing.T) {
 				t.Errorf("Read = %v, %v; want an error that is final: %v", got, err, test.final)
 			}
 		})
-	}
-}
-
-func TestSendErrorsKeepWhetherTheRequestMayHaveArrived(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		err  error
-		want string
-	}{
-		{"no connection", &tekton.SendError{Reason: tekton.SinkUnreachable, Err: errors.New("refused")}, "SinkUnreachable"},
-		{"no answer", &tekton.SendError{Reason: tekton.SinkUnreachable, MayHaveArrived: true, Err: errors.New("timeout")}, "SinkSilent"},
-		{"an answer that refuses", &tekton.SendError{Reason: tekton.SinkRefused, Status: 429}, "SinkRefused"},
-		{"an answer that leaves it open", &tekton.SendError{Reason: tekton.SinkRefused, Status: 502, MayHaveArrived: true}, "SinkSilent"},
-		{"a request that cannot be written", &tekton.SendError{Reason: tekton.RequestInvalid, Err: errors.New("bad")}, "SinkInvalid"},
-		{"an error of another kind", errors.New("what?"), "SinkSilent"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var got *imageverification.SendError
-			if !errors.As(sendError(test.err), &got) || string(got.Reason) != test.want {
-				t.Errorf("sendError = %v, want reason %s", got, test.want)
-			}
-		})
-	}
-	if err := sendError(nil); err != nil {
-		t.Errorf("sendError(nil) = %v", err)
 	}
 }

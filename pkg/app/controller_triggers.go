@@ -34,26 +34,26 @@ func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs im
 	}
 	checker := tekton.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
 	r, err := imagetrigger.New(imagetrigger.Options{
-		Cached:     c.access.cache,
-		Live:       leasedClient{c.access.live, lease},
-		Sinks:      checker,
-		Rights:     checker,
-		Namespaces: openshift.NewReader(c.access.live, nil),
-		Sweeps:     sweeper,
-		Runs:       runs,
-		Recorder:   c.recorder,
-		Log:        c.log,
-		Now:        c.options.Now,
-		Jitter:     rand.Float64,
-		Intervals:  c.intervals(),
+		Cached:    c.access.cache,
+		Live:      leasedClient{c.access.live, lease},
+		Sinks:     checker,
+		Streams:   c.streams(),
+		Sweeps:    sweeper,
+		Runs:      runs,
+		Queue:     func() imagetrigger.Queue { return impl },
+		Recorder:  c.recorder,
+		Log:       c.log,
+		Now:       c.options.Now,
+		Jitter:    rand.Float64,
+		Intervals: c.intervals(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	impl, run := c.newQueue(ctx, r, name, component, triggerConcurrency)
-	r.SetQueue(impl)
+	var run func(context.Context) error
+	impl, run = c.newQueue(ctx, r, name, component, triggerConcurrency)
 	// Whatever broke a watch of this process may have broken the sources' too.
-	c.access.gaps.tell(r.Gap)
+	c.access.gaps.tell(r.SweepAll)
 	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
 	handlers := c.dependencies(r) //nolint:contextcheck // informers give their handlers no context
 	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, handler{&v1alpha1.ImageVerification{}, r.EntryHandler()})
@@ -67,12 +67,17 @@ func (c *Controller) intervals() imagetrigger.Intervals {
 	return i
 }
 
+// streams reads ImageStreams, and asks for the rights to them anew each time.
+func (c *Controller) streams() *openshift.Reader {
+	return openshift.NewReader(c.access.live, source.NewRights(c.access.live, 0, c.options.Now))
+}
+
 func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, error) {
 	instruments, err := sweep.NewMetrics(c.metrics.Meter(meterName))
 	if err != nil {
 		return nil, err
 	}
-	reader := openshift.NewReader(c.access.live, source.NewRights(c.access.live, 0, c.options.Now)).ListingWith(c.access.streams)
+	reader := c.streams().ListingWith(c.access.streams)
 	return sweep.New(sweep.Dependencies{
 		Cluster:  reader,
 		Images:   reader,

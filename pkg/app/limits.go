@@ -3,7 +3,7 @@ package app
 import (
 	"time"
 
-	"github.com/revet-dev/revet/pkg/intake"
+	"github.com/revet-dev/revet/pkg/receiver"
 )
 
 // The limits of the servers, all in one place.
@@ -27,8 +27,8 @@ const (
 
 // receiverLimits are what one request to the receiver may cost. Together the
 // bodies under way stay within a quarter of what the Pod may use.
-func receiverLimits() intake.Limits {
-	return intake.Limits{
+func receiverLimits() receiver.Limits {
+	return receiver.Limits{
 		EventBody:     8 << 20,
 		WebhookBody:   1 << 20,
 		InFlight:      256,

@@ -17,6 +17,7 @@ import (
 	"github.com/revet-dev/revet/pkg/intake"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/receiver"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
@@ -35,6 +36,9 @@ type Receiver struct {
 	health  *health
 	server  *server
 	metrics *metrics.MeterProvider
+
+	// sleep replaces the pauses before a tag is looked at again, in tests.
+	sleep func(context.Context, time.Duration) error
 
 	synced atomic.Bool
 	failed chan error
@@ -96,12 +100,13 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 		Metrics:         instruments,
 		Log:             r.log,
 		Now:             r.options.Now,
+		Sleep:           r.sleep,
 		RegistryTimeout: registryTimeout,
 	})
 	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}
 	mux := http.NewServeMux()
 	r.health.register(mux)
-	mux.Handle("/", intake.NewHandler(in, webhooks{w.config}, receiverLimits(), r.synced.Load))
+	mux.Handle("/", receiver.NewHandler(in, webhooks{w.config}, receiverLimits(), r.synced.Load))
 	r.server = newServer(mux, r.log)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/runresult"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/sweep"
@@ -158,7 +159,7 @@ func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (
 		end := metav1.NewTime(at(finished))
 		run.Digest, run.FinishedAt = e.Spec.Digest, &end
 		pr.Done, pr.Succeeded = true, true
-		pr.Results = map[string]string{lifecycle.ResultVerdict: string(outcome), lifecycle.ResultDigest: e.Spec.Digest}
+		pr.Results = map[string]string{runresult.Verdict: string(outcome), runresult.Digest: e.Spec.Digest}
 		e.Status.Phase = map[v1alpha1.Outcome]v1alpha1.Phase{
 			v1alpha1.OutcomePass: v1alpha1.PhasePassed, v1alpha1.OutcomeFail: v1alpha1.PhaseFailed, v1alpha1.OutcomeError: v1alpha1.PhaseError}[outcome]
 	}
@@ -230,10 +231,10 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 			e.Status.Phase, e.Status.Runs[0].Outcome = v1alpha1.PhaseRunning, ""
 		}, true, RunMissing},
 		{"the run says fail", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
-			pr.Results[lifecycle.ResultVerdict] = "fail"
+			pr.Results[runresult.Verdict] = "fail"
 		}, false, RunDiffers},
 		{"the run scanned something else", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
-			pr.Results[lifecycle.ResultDigest] = digest(9).String()
+			pr.Results[runresult.Digest] = digest(9).String()
 		}, false, RunDiffers},
 		{"the run has not ended", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) { pr.Done = false }, false, RunDiffers},
 		{"the run is another entry's", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }, false, RunForeign},

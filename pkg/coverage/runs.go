@@ -7,6 +7,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Reason says why a push is not covered.
@@ -111,9 +112,9 @@ func (r *runs) compare(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, n
 		return finding{}
 	case !pr.Done:
 		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q has not ended", e.Status.Phase, pr.Name)}
-	case pr.Results[lifecycle.ResultVerdict] != string(run.Outcome) || pr.Results[lifecycle.ResultDigest] != e.Spec.Digest:
+	case pr.Results[runresult.Verdict] != string(run.Outcome) || pr.Results[runresult.Digest] != e.Spec.Digest:
 		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q says %q of %q",
-			e.Status.Phase, pr.Name, pr.Results[lifecycle.ResultVerdict], pr.Results[lifecycle.ResultDigest])}
+			e.Status.Phase, pr.Name, pr.Results[runresult.Verdict], pr.Results[runresult.Digest])}
 	default:
 		return finding{}
 	}

@@ -3,14 +3,8 @@ package intake
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,7 +12,7 @@ import (
 // The zero result asks the sender to come again: nothing is lost by a mistake.
 func TestCombineAnswersTheWorst(t *testing.T) {
 	recorded := Result{Status: Done, Reason: Recorded, Recorded: 1}
-	nothing := done(streamKind, NothingNew)
+	nothing := Handled(KindStream, NothingNew)
 	refused := Result{Status: Refused, Reason: Undecodable}
 	for _, test := range []struct {
 		name string
@@ -32,34 +26,38 @@ func TestCombineAnswersTheWorst(t *testing.T) {
 		{"an unknown status is treated as again", Result{Status: 99}, refused, Result{Status: 99}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, combine(test.a, test.b)); diff != "" {
+			if diff := cmp.Diff(test.want, Combine(test.a, test.b)); diff != "" {
 				t.Errorf("combine (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.want, combine(test.b, test.a)); diff != "" {
+			if diff := cmp.Diff(test.want, Combine(test.b, test.a)); diff != "" {
 				t.Errorf("combine, the other way round (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestMemoryIsBounded(t *testing.T) {
-	m := newMemory[int](10)
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	r := newRecent[int](10)
 	for n := range 1000 {
-		if !m.add(n) {
+		if !r.first(n) {
 			t.Errorf("%d is not new", n)
 		}
-		if m.add(n) {
+		if r.first(n) {
 			t.Errorf("%d is new twice", n)
 		}
-		if !m.has(0) {
-			t.Fatalf("what is asked for again and again was forgotten after %d", n)
+		if got := r.add(-1); got != n+1 {
+			t.Fatalf("what is counted again and again was counted %d times, want %d", got, n+1)
 		}
 	}
-	if size := len(m.young) + len(m.old); size > 10 {
-		t.Errorf("%d are remembered, want at most 10", size)
+	if size := len(r.young) + len(r.old); size > 10 {
+		t.Errorf("%d are kept, want at most 10", size)
 	}
-	if m.has(500) {
-		t.Error("what is long past is remembered")
+	if !r.first(500) {
+		t.Error("what is long past is kept")
+	}
+	r.forget(-1)
+	if !r.first(-1) {
+		t.Error("what was forgotten is kept")
 	}
 }
 
@@ -114,71 +112,5 @@ func TestLockIsOfItsNameAndEndsWithItsContext(t *testing.T) {
 	unlock()
 	if len(l.held) != 0 {
 		t.Errorf("%d names are still held", len(l.held))
-	}
-}
-
-// slow is a body that comes only when it is let.
-type slow struct {
-	started chan struct{}
-	release chan struct{}
-	once    sync.Once
-}
-
-func (s *slow) Read([]byte) (int, error) {
-	s.once.Do(func() { close(s.started) })
-	<-s.release
-	return 0, io.EOF
-}
-
-// Over the bound on what is under way, senders are asked to come again.
-func TestOverloadIsAskedToComeAgain(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		limits Limits
-		length int64
-	}{
-		{"too many requests", Limits{InFlight: 1, InFlightBytes: 1 << 20, EventBody: 1 << 20}, 10},
-		{"too many bytes", Limits{InFlight: 9, InFlightBytes: 100, EventBody: 1 << 20}, 60},
-		{"too many bytes of unknown length", Limits{InFlight: 9, InFlightBytes: 100 << 10, EventBody: 1 << 20}, -1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			h := covering(t, 1)
-			test.limits.Deadline, test.limits.RetryAfter = time.Minute, time.Second
-			h = NewHandler(h.intake, nil, test.limits, func() bool { return true })
-			first := &slow{started: make(chan struct{}), release: make(chan struct{})}
-			request := func(body io.Reader) *http.Request {
-				r := eventRequest(t.Context(), nil)
-				r.Body, r.ContentLength = io.NopCloser(body), test.length
-				return r
-			}
-			finished := make(chan struct{})
-			go func() {
-				h.ServeHTTP(httptest.NewRecorder(), request(first))
-				close(finished)
-			}()
-			<-first.started
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, request(strings.NewReader(strings.Repeat("x", 60))))
-			if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
-				t.Errorf("answered %d with Retry-After %q, want 429 and 1", w.Code, w.Header().Get("Retry-After"))
-			}
-			close(first.release)
-			<-finished
-			w = httptest.NewRecorder()
-			h.ServeHTTP(w, eventRequest(t.Context(), []byte("{}")))
-			if w.Code == http.StatusTooManyRequests {
-				t.Error("what was under way still counts after it ended")
-			}
-		})
-	}
-}
-
-// A batch is bounded by its number of events too.
-func TestBatchIsBounded(t *testing.T) {
-	h := covering(t, 1)
-	body := "[" + strings.Repeat("{},", maxBatch) + "{}]"
-	r := h.intake.batch(t.Context(), []byte(body))
-	if r.Status != Refused || !strings.Contains(fmt.Sprint(r.Err), "at most 1000") {
-		t.Errorf("result = %+v, want a refusal naming the bound", r)
 	}
 }

@@ -1,37 +1,46 @@
 package intake
 
-// Status says what the sender is told.
+// Status says what to answer the sender.
 type Status int
 
 // The statuses. The zero value is the safe one: the sender tries again.
 const (
-	Again   Status = iota // a retry may cure it
-	Done                  // handled, or seen and passed over
-	Refused               // the sender's fault; the same again gives the same
+	Again   Status = iota // a retry may succeed
+	Done                  // handled, or not relevant
+	Refused               // the sender's fault; a retry gives the same
 )
 
-// Reason says why. The same string goes to logs and metrics.
+// Reason says why. The same word appears in logs and metrics.
 type Reason string
 
 // The reasons.
 const (
 	Recorded    Reason = "Recorded"    // at least one push was recorded
-	NothingNew  Reason = "NothingNew"  // the ledger covers all that it shows
+	NothingNew  Reason = "NothingNew"  // the ledger covers everything that it shows
 	NotSelected Reason = "NotSelected" // no trigger selects it
-	NotVisible  Reason = "NotVisible"  // no account of a trigger may see it, or the registry refused
-	NothingRuns Reason = "NothingRuns" // all that is new cannot run
-	OwnEvent    Reason = "OwnEvent"    // sent by Revet, Tekton or a loop through a Broker
+	NotVisible  Reason = "NotVisible"  // no trigger's account may see it, or the registry refused
+	NothingRuns Reason = "NothingRuns" // everything that is new cannot run
+	OwnEvent    Reason = "OwnEvent"    // Revet, Tekton or a loop through a Broker sent it
 	UnknownType Reason = "UnknownType"
 	UnknownKind Reason = "UnknownKind"
-	Deleted     Reason = "Deleted"    // a deletion is no push
-	ImageEvent  Reason = "ImageEvent" // facts about a digest; no push signal
-	Gone        Reason = "Gone"       // what the event shows is not there
+	Deleted     Reason = "Deleted"    // a deletion is not a push
+	ImageEvent  Reason = "ImageEvent" // it describes a digest, and is not a push
+	Gone        Reason = "Gone"       // what the event shows no longer exists
+	NotShown    Reason = "NotShown"   // the registry does not show what the notification claims
 	Undecodable Reason = "Undecodable"
-	Unavailable Reason = "Unavailable" // something that is needed does not answer
+	Unavailable Reason = "Unavailable" // something that Revet needs does not answer
 	Panicked    Reason = "Panicked"
 )
 
-// Result is how one event, or one notification, was handled.
+// The kinds that a Result is counted under.
+const (
+	KindOther    = "other"
+	KindStream   = "ImageStream"
+	KindImage    = "Image"
+	KindRegistry = "Registry"
+)
+
+// Result says how one event, or one notification, was handled.
 type Result struct {
 	Status Status
 	Reason Reason
@@ -39,11 +48,12 @@ type Result struct {
 	Kind string
 	// Recorded is how many pushes were recorded.
 	Recorded int
-	// Err is for the log; of a refusal it is also told to the sender.
+	// Err goes to the log. A sender that is refused gets it too.
 	Err error
 }
 
-func done(kind string, reason Reason) Result {
+// Handled returns the result of something that was handled without trouble.
+func Handled(kind string, reason Reason) Result {
 	return Result{Status: Done, Reason: reason, Kind: kind}
 }
 
@@ -51,10 +61,10 @@ func again(kind string, err error) Result {
 	return Result{Status: Again, Reason: Unavailable, Kind: kind, Err: err}
 }
 
-// combine makes one result of two that arrived together. To try again outranks
-// everything, as a retry repeats what was handled at no cost; a refusal outranks
-// what was handled, so that the sender learns of it.
-func combine(a, b Result) Result {
+// Combine makes one result of two that arrived in one request. Again outranks everything,
+// because a retry repeats at no cost what was handled. A refusal outranks what was handled,
+// so that the sender learns of it.
+func Combine(a, b Result) Result {
 	worse := a
 	if rank(b) > rank(a) {
 		worse = b
@@ -72,7 +82,7 @@ func rank(r Result) int {
 		return 0
 	case Refused:
 		return 2
-	default: // Again, and what is not known
+	default: // Again, or a status that is not known
 		return 3
 	}
 }

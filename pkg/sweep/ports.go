@@ -2,12 +2,11 @@ package sweep
 
 import (
 	"context"
-	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
@@ -67,5 +66,5 @@ type Examiner interface {
 type Ledger interface {
 	// Known may be asked for what a tag ever had too: see Seen.
 	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
-	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+	recorder.Ledger
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // RunKind is the kind of what a request starts.
@@ -137,7 +138,7 @@ func TrimRun(obj any) (any, error) {
 	trimmed.Status.ChildReferences = pr.Status.ChildReferences
 	for _, r := range pr.Status.Results {
 		switch r.Name {
-		case lifecycle.ResultVerdict, lifecycle.ResultDigest, lifecycle.ResultSummary, lifecycle.ResultReport:
+		case runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report:
 			trimmed.Status.Results = append(trimmed.Status.Results, r)
 		}
 	}

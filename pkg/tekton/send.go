@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,10 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // Sender posts requests. It is safe for concurrent use.
@@ -47,64 +50,55 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	}}, nil
 }
 
-// Send posts a request once, and not after the deadline of ctx. A nil error means
+// Send asks the trigger's sink for a run of the entry, once, as Post does.
+func (s *Sender) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) error {
+	if t.Status.SinkURI == "" {
+		return &SendError{Reason: lifecycle.SinkInvalid, Err: fmt.Errorf("trigger %q has no address to send to; its condition Ready says why", t.Name)}
+	}
+	request, err := NewRequest(t, e, run)
+	if err != nil {
+		return &SendError{Reason: lifecycle.SinkInvalid, Err: err}
+	}
+	return s.Post(ctx, t.Status.SinkURI, request)
+}
+
+// Post posts a request once, and not after the deadline of ctx. A nil error means
 // that the sink accepted it, which for an EventListener means "queued" and nothing
 // more. Errors are *SendError.
-func (s *Sender) Send(ctx context.Context, sink string, r Request) error {
+func (s *Sender) Post(ctx context.Context, sink string, r Request) error {
 	var wrote atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	req, err := newHTTPRequest(ctx, sink, r)
 	if err != nil {
-		return &SendError{Reason: RequestInvalid, Permanent: true, Err: err}
+		return &SendError{Reason: lifecycle.SinkInvalid, Err: err}
 	}
 	timely := newTimely(ctx)
 	if err := timely.guard(req); err != nil {
-		return &SendError{Reason: SinkUnreachable, Err: err}
+		return &SendError{Reason: lifecycle.SinkUnreachable, Err: err}
 	}
 	resp, err := s.client.Do(req)
-	if timely.late.Load() && err != nil {
-		return &SendError{Reason: SinkUnreachable, Err: errTooLate}
-	}
-	if err != nil {
-		return &SendError{Reason: SinkUnreachable, MayHaveArrived: wrote.Load(), Err: withoutURL(err)}
+	switch {
+	case err == nil:
+	case timely.late.Load():
+		return &SendError{Reason: lifecycle.SinkUnreachable, Err: errTooLate}
+	case wrote.Load():
+		return &SendError{Reason: lifecycle.SinkSilent, Err: withoutURL(err)}
+	default:
+		return &SendError{Reason: lifecycle.SinkUnreachable, Err: withoutURL(err)}
 	}
 	defer resp.Body.Close()
-	// What is read is thrown away; a failure to read it changes nothing.
+	// The body says nothing that counts. Reading a part of it lets the connection be
+	// used again; failing to read it changes nothing.
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxReply))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return nil
 	}
-	return &SendError{
-		Reason:         SinkRefused,
-		Status:         resp.StatusCode,
-		Permanent:      !retryable(resp.StatusCode),
-		MayHaveArrived: resp.StatusCode >= 500,
-		RetryAfter:     retryAfter(resp.Header.Get("Retry-After")),
-	}
+	after, _ := source.RetryAfter(resp.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
+	return answered(resp.StatusCode, after)
 }
 
 // CloseIdleConnections closes what is kept for later requests.
 func (s *Sender) CloseIdleConnections() { s.client.CloseIdleConnections() }
-
-// retryable lists the answers that the same request may not get again. 404 and
-// 500 are among them: a listener answers so while it starts.
-func retryable(status int) bool {
-	switch status {
-	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict,
-		http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	default:
-		return status >= 500
-	}
-}
-
-func retryAfter(header string) time.Duration {
-	seconds, err := strconv.Atoi(strings.TrimSpace(header))
-	if err != nil || seconds <= 0 {
-		return 0
-	}
-	return min(time.Duration(min(seconds, int(maxRetryAfter/time.Second)))*time.Second, maxRetryAfter)
-}
 
 // withoutURL drops the URL that net/http puts before the cause: the sink is
 // named beside the error, and a message that holds it twice is hard to read.

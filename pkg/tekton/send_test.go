@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 const testDigest = "sha256:8d3b1e7f3ab0d2c5f9a6b4c3d2e1f00112233445566778899aabbccddeeff001"
@@ -87,7 +88,7 @@ func TestSendPostsABinaryCloudEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newTestSender(t, testOptions()).Send(t.Context(), server.URL, request); err != nil {
+	if err := newTestSender(t, testOptions()).Post(t.Context(), server.URL, request); err != nil {
 		t.Fatal(err)
 	}
 	want := received{
@@ -166,7 +167,7 @@ func TestHostileValuesArePercentEncoded(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Tag = "a\r\nX-Evil: 1\" % ü"
-	if err := newTestSender(t, testOptions()).Send(t.Context(), server.URL, request); err != nil {
+	if err := newTestSender(t, testOptions()).Post(t.Context(), server.URL, request); err != nil {
 		t.Fatal(err)
 	}
 	if want := "a%0D%0AX-Evil:%201%22%20%25%20%C3%BC"; got.Get("Ce-Imagetag") != want {
@@ -188,24 +189,41 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 			w.WriteHeader(code)
 		}
 	}
+	type means struct {
+		SendError
+		MayHaveArrived, Permanent bool
+	}
+	refused := func(status int, after time.Duration) SendError {
+		return SendError{Reason: lifecycle.SinkRefused, Status: status, RetryAfter: after}
+	}
+	silent := func(status int, after time.Duration) SendError {
+		return SendError{Reason: lifecycle.SinkSilent, Status: status, RetryAfter: after}
+	}
+	inAnHour := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
 	for _, test := range []struct {
 		name    string
 		handler http.HandlerFunc
-		want    *SendError
+		want    *means
 	}{
 		{"200 is success", status(200), nil},
 		{"202 is success", status(202), nil},
 		{"204 is success", status(204), nil},
-		{"a redirect is not followed and lasts", status(302, "Location", "/elsewhere"), &SendError{Reason: SinkRefused, Status: 302, Permanent: true}},
-		{"a redirect that keeps the method is not followed either", status(307, "Location", "/elsewhere"), &SendError{Reason: SinkRefused, Status: 307, Permanent: true}},
-		{"400 lasts", status(400), &SendError{Reason: SinkRefused, Status: 400, Permanent: true}},
-		{"403 lasts", status(403), &SendError{Reason: SinkRefused, Status: 403, Permanent: true}},
-		{"404 may pass, as a listener answers so while it starts", status(404), &SendError{Reason: SinkRefused, Status: 404}},
-		{"429 with a time to wait", status(429, "Retry-After", "7"), &SendError{Reason: SinkRefused, Status: 429, RetryAfter: 7 * time.Second}},
-		{"a time to wait is bounded", status(503, "Retry-After", "99999999999"), &SendError{Reason: SinkRefused, Status: 503, MayHaveArrived: true, RetryAfter: maxRetryAfter}},
-		{"a date to wait for is not understood", status(503, "Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"), &SendError{Reason: SinkRefused, Status: 503, MayHaveArrived: true}},
-		{"500 may pass, and the request may have arrived", status(500), &SendError{Reason: SinkRefused, Status: 500, MayHaveArrived: true}},
-		{"504 may pass, and the request may have arrived", status(504), &SendError{Reason: SinkRefused, Status: 504, MayHaveArrived: true}},
+		{"a redirect is not followed and lasts", status(302, "Location", "/elsewhere"), &means{refused(302, 0), false, true}},
+		{"a redirect that keeps the method is not followed either", status(307, "Location", "/elsewhere"), &means{refused(307, 0), false, true}},
+		{"400 lasts", status(400), &means{refused(400, 0), false, true}},
+		{"401 lasts", status(401), &means{refused(401, 0), false, true}},
+		{"403 lasts", status(403), &means{refused(403, 0), false, true}},
+		{"405 lasts", status(405), &means{refused(405, 0), false, true}},
+		{"404 may pass, as a listener answers so while it starts", status(404), &means{refused(404, 0), false, false}},
+		{"408 may pass", status(408), &means{refused(408, 0), false, false}},
+		{"409 may pass", status(409), &means{refused(409, 0), false, false}},
+		{"425 may pass", status(425), &means{refused(425, 0), false, false}},
+		{"429 with a time to wait", status(429, "Retry-After", "7"), &means{refused(429, 7*time.Second), false, false}},
+		{"a time to wait is bounded", status(503, "Retry-After", "99999999999"), &means{silent(503, maxRetryAfter), true, false}},
+		{"a date to wait for is bounded", status(503, "Retry-After", inAnHour), &means{silent(503, maxRetryAfter), true, false}},
+		{"a date that is over asks for nothing", status(503, "Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"), &means{silent(503, 0), true, false}},
+		{"500 may pass, and the request may have arrived", status(500), &means{silent(500, 0), true, false}},
+		{"504 may pass, and the request may have arrived", status(504), &means{silent(504, 0), true, false}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var calls atomic.Int32
@@ -218,10 +236,14 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = newTestSender(t, testOptions()).Send(t.Context(), server.URL, request)
-			var got *SendError
-			if err != nil && !errors.As(err, &got) {
+			err = newTestSender(t, testOptions()).Post(t.Context(), server.URL, request)
+			var failed *SendError
+			if err != nil && !errors.As(err, &failed) {
 				t.Fatalf("error %v is no SendError", err)
+			}
+			var got *means
+			if failed != nil {
+				got = &means{*failed, failed.MayHaveArrived(), failed.Permanent()}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
@@ -246,9 +268,9 @@ func TestSinkThatIsNotThereDidNotGetTheRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = newTestSender(t, testOptions()).Send(t.Context(), "http://"+address, request)
+	err = newTestSender(t, testOptions()).Post(t.Context(), "http://"+address, request)
 	var got *SendError
-	if !errors.As(err, &got) || got.Reason != SinkUnreachable || got.MayHaveArrived || got.Permanent {
+	if !errors.As(err, &got) || got.Reason != lifecycle.SinkUnreachable || got.MayHaveArrived() || got.Permanent() {
 		t.Errorf("error %#v, want SinkUnreachable that did not arrive", err)
 	}
 	if strings.Contains(err.Error(), "team-a") {
@@ -263,10 +285,10 @@ func TestSinkThatHangsEndsWithTheTimeoutAndMayHaveTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	sender := newTestSender(t, SenderOptions{Timeout: 100 * time.Millisecond, DialTimeout: 100 * time.Millisecond})
-	err = sender.Send(t.Context(), server.URL, request)
+	err = sender.Post(t.Context(), server.URL, request)
 	var got *SendError
-	if !errors.As(err, &got) || got.Reason != SinkUnreachable || !got.MayHaveArrived {
-		t.Errorf("error %#v, want SinkUnreachable that may have arrived", err)
+	if !errors.As(err, &got) || got.Reason != lifecycle.SinkSilent || !got.MayHaveArrived() || got.Permanent() {
+		t.Errorf("error %#v, want SinkSilent that may have arrived", err)
 	}
 }
 
@@ -292,7 +314,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	started := time.Now()
-	if err := newTestSender(t, SenderOptions{Timeout: time.Minute, DialTimeout: time.Second}).Send(ctx, server.URL, request); err == nil {
+	if err := newTestSender(t, SenderOptions{Timeout: time.Minute, DialTimeout: time.Second}).Post(ctx, server.URL, request); err == nil {
 		t.Error("no error")
 	}
 	if took := time.Since(started); took > 10*time.Second {
@@ -321,7 +343,7 @@ func TestHugeReplyIsNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newTestSender(t, testOptions()).Send(t.Context(), server.URL, request); err != nil {
+	if err := newTestSender(t, testOptions()).Post(t.Context(), server.URL, request); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -340,10 +362,10 @@ func TestSendRefusesAnAddressThatIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sink := range []string{"", "listener", "ftp://listener/", "http://", "http://bad host/"} {
-		err := newTestSender(t, testOptions()).Send(t.Context(), sink, request)
+		err := newTestSender(t, testOptions()).Post(t.Context(), sink, request)
 		var got *SendError
-		if !errors.As(err, &got) || got.Reason != RequestInvalid || !got.Permanent || got.MayHaveArrived {
-			t.Errorf("sink %q: error %#v, want RequestInvalid", sink, err)
+		if !errors.As(err, &got) || got.Reason != lifecycle.SinkInvalid || !got.Permanent() || got.MayHaveArrived() {
+			t.Errorf("sink %q: error %#v, want SinkInvalid", sink, err)
 		}
 	}
 }
@@ -385,7 +407,7 @@ func TestALateRequestIsNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Send(t.Context(), server.URL, request); err != nil { // a connection is kept
+	if err := s.Post(t.Context(), server.URL, request); err != nil { // a connection is kept
 		t.Fatal(err)
 	}
 	soon := time.Now().Add(50 * time.Millisecond)
@@ -400,9 +422,9 @@ func TestALateRequestIsNotSent(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := arrived.Load()
-			err := s.Send(test.ctx, server.URL, request)
+			err := s.Post(test.ctx, server.URL, request)
 			var failed *SendError
-			if !errors.As(err, &failed) || failed.Reason != SinkUnreachable || failed.MayHaveArrived || failed.Permanent {
+			if !errors.As(err, &failed) || failed.Reason != lifecycle.SinkUnreachable || failed.MayHaveArrived() || failed.Permanent() {
 				t.Errorf("sending gave %+v, want SinkUnreachable that certainly did not arrive", err)
 			}
 			if arrived.Load() != before {
@@ -410,7 +432,44 @@ func TestALateRequestIsNotSent(t *testing.T) {
 			}
 		})
 	}
-	if err := s.Send(t.Context(), server.URL, request); err != nil || arrived.Load() != 2 {
+	if err := s.Post(t.Context(), server.URL, request); err != nil || arrived.Load() != 2 {
 		t.Errorf("sending in time afterwards: %v; %d arrived, want 2", err, arrived.Load())
+	}
+}
+
+// Send posts to the address that the trigger's status names. What it can never send
+// does not arrive, and lasts.
+func TestSendOfATrigger(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		change  func(*v1alpha1.ImageTrigger, *v1alpha1.ImageVerification)
+		arrived int32
+		want    lifecycle.Reason
+		says    string
+	}{
+		{"to its sink", func(*v1alpha1.ImageTrigger, *v1alpha1.ImageVerification) {}, 1, "", ""},
+		{"without an address", func(t *v1alpha1.ImageTrigger, _ *v1alpha1.ImageVerification) { t.Status.SinkURI = "" }, 0, lifecycle.SinkInvalid, "its condition Ready says why"},
+		{"of a repository that is none", func(_ *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification) { e.Spec.Repository.Pull = "/" }, 0, lifecycle.SinkInvalid, "making a request of entry"},
+		{"of a digest that is none", func(_ *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification) { e.Spec.Digest = "latest" }, 0, lifecycle.SinkInvalid, "making a request of entry"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var arrived atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
+			defer server.Close()
+			trigger, entry, run := testObjects()
+			trigger.Status.SinkURI = server.URL
+			test.change(trigger, entry)
+			err := newTestSender(t, testOptions()).Send(t.Context(), trigger, entry, run)
+			failed := &SendError{}
+			if (err != nil) != errors.As(err, &failed) {
+				t.Fatalf("error %v is no SendError", err)
+			}
+			if failed.Reason != test.want || failed.Permanent() != (test.want != "") || arrived.Load() != test.arrived {
+				t.Errorf("sending gave %v (%q), %d requests; want %q, %d", err, failed.Reason, arrived.Load(), test.want, test.arrived)
+			}
+			if err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %q does not say %q", err, test.says)
+			}
+		})
 	}
 }

@@ -19,9 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 	"github.com/revet-dev/revet/test/stack"
 )
@@ -83,8 +82,8 @@ func TestImagesBuiltInTheClusterAreVerified(t *testing.T) {
 			t.Fatalf("summary %q: %v", entry.Status.Runs[0].Summary, err)
 		}
 		// That nobody knows what is in it is told where it is let pass.
-		if summary.Counts.Waived != 1 || !slices.ContainsFunc(summary.Findings, func(f outcome.Finding) bool {
-			return f.Rule == findings.RuleNoPackages && f.Severity == report.SeverityWarning && f.Waiver != nil && f.Waiver.Reason == excuseReason
+		if summary.Counts.Waived != 1 || !slices.ContainsFunc(summary.Findings, func(f taskresult.Finding) bool {
+			return f.Rule == result.RuleNoPackages && f.Severity == result.SeverityWarning && f.Waiver != nil && f.Waiver.Reason == excuseReason
 		}) {
 			t.Errorf("%s: the summary does not tell that it is let pass without packages, and why: %s", name, entry.Status.Runs[0].Summary)
 		}

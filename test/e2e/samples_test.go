@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 	"github.com/revet-dev/revet/test/images"
@@ -86,7 +86,7 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 	})
 	w.tamper(t, tampered)
 	for _, broken := range []struct {
-		reason       content.Reason
+		reason       oci.Reason
 		param, value string
 	}{
 		{vulndb.ReasonMissing, "database", database + "-gone"},

@@ -17,10 +17,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 	local "github.com/revet-dev/revet/test/cluster/registry"
@@ -64,7 +63,7 @@ func check(t testing.TB, host, repository string, d image.Digest, rules validate
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := layout.Create(t.TempDir())
+	dir, err := oci.CreateLayout(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +71,7 @@ func check(t testing.TB, host, repository string, d image.Digest, rules validate
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	if _, err := fetch.Fetch(t.Context(), source, d, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: unpacked}); err != nil {
+	if _, err := fetch.Fetch(t.Context(), source, d, nil, dir, fetch.Limits{Bytes: 1 << 20, Unpacked: unpacked}); err != nil {
 		return verdict.Verdict{}, err
 	}
 	tree, err := dir.Tree(t.Context())
@@ -83,7 +82,7 @@ func check(t testing.TB, host, repository string, d image.Digest, rules validate
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	return verdict.Join(tree, []string{validate.CheckName}, []report.Report{found})
+	return verdict.Join(tree, []string{validate.CheckName}, []result.Report{found})
 }
 
 // newLocalRegistry starts the registry of the local cluster.
@@ -120,7 +119,7 @@ func testSamples(t *testing.T, host string) {
 			}
 			got, err := check(t, host, "demo/"+s.Name, d, rules, 1<<20)
 			if s.Verdict == images.VerdictError {
-				var e *content.Error
+				var e *oci.Error
 				if !errors.As(err, &e) || string(e.Reason) != s.Reason {
 					t.Errorf("error is %v, want the reason %s", err, s.Reason)
 				}
@@ -155,7 +154,7 @@ func TestABombIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = check(t, host, "demo/bomb", d, defaultRules(t), 1<<30)
-	var e *content.Error
+	var e *oci.Error
 	if !errors.As(err, &e) || string(e.Reason) != s.Reason {
 		t.Errorf("error is %v, want the reason %s", err, s.Reason)
 	}

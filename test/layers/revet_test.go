@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // reading is what Revet makes of a stack.
@@ -34,15 +34,15 @@ func (b blobs) Blob(d image.Digest) (io.ReadCloser, error) {
 // read reads the stack as the fetch step checks it and the scanner sees it.
 func read(t *testing.T, stored []blob) reading {
 	t.Helper()
-	all, img := blobs{}, content.Image{}
+	all, img := blobs{}, oci.Image{}
 	for _, b := range stored {
 		d, err := image.ParseDigest(b.digest.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		all[d] = b.stored
-		img.Layers = append(img.Layers, content.Layer{
-			Descriptor: content.Descriptor{MediaType: b.media, Digest: d, Size: int64(len(b.stored))}})
+		img.Layers = append(img.Layers, oci.Layer{
+			Descriptor: oci.Descriptor{MediaType: b.media, Digest: d, Size: int64(len(b.stored))}})
 	}
 	alarms, err := layers.Check(t.Context(), all, img, layers.DefaultLimits())
 	if err != nil {
@@ -58,7 +58,7 @@ func read(t *testing.T, stored []blob) reading {
 	return reading{tree: shown, alarms: alarms}
 }
 
-func openTree(ctx context.Context, all blobs, img content.Image, temp string) (tree, []layers.Ambiguity, error) {
+func openTree(ctx context.Context, all blobs, img oci.Image, temp string) (tree, []layers.Ambiguity, error) {
 	opened, err := layers.Open(ctx, all, img, layers.DefaultLimits(), temp)
 	if err != nil {
 		return nil, nil, err

@@ -26,7 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 var keep = flag.String("keep", "", "directory to keep the file systems, layouts and records in")
@@ -98,7 +98,7 @@ func (s system) run(t *testing.T) {
 	took = run(t, scanner, append(database, "vulnerabilities", "--layout", image, "--database", host+"/database:current", "--database-max-age", "87600h")...)
 	t.Logf("vulnerabilities: %s", took)
 
-	found, err := findings.Read(image)
+	found, err := result.ReadFindings(image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func (s system) wanted(t *testing.T, dir string) []string {
 }
 
 // lines are those of what was found.
-func lines(f findings.File) []string {
+func lines(f result.Findings) []string {
 	var all []string
 	for _, v := range f.Vulnerabilities {
 		all = append(all, strings.TrimSpace(v.ID+" "+v.Package.Name+" "+v.Package.Version+" fix "+strings.Join(v.FixedIn, ",")))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 	"github.com/revet-dev/revet/test/images"
 )
 
@@ -278,7 +279,7 @@ func (p programs) steps(t *testing.T, reference string, with map[string]string) 
 			program := filepath.Base(step.Command[0])
 			args := p.arguments(step.Args, root, dir, taskParams(task, of.Params, params, results))
 			if status, _, errOut := p.run(t, program, args...); status != 0 {
-				why := readResults(t, dir)[verdict.ResultError]
+				why := readResults(t, dir)[runresult.Error]
 				if why == "" {
 					t.Errorf("step %s fails and gives no reason: %s", step.Name, errOut)
 				}
@@ -292,10 +293,10 @@ func (p programs) steps(t *testing.T, reference string, with map[string]string) 
 		results[of.Name] = readResults(t, dir)
 	}
 	last := results["join-verdict"]
-	s := said{Verdict: last[verdict.ResultVerdict], Digest: last[verdict.ResultDigest]}
+	s := said{Verdict: last[runresult.Verdict], Digest: last[runresult.Digest]}
 	s.Reason = map[string]string{"pass": "Passed", "fail": "Failed"}[s.Verdict]
-	if err := json.Unmarshal([]byte(last[verdict.ResultSummary]), &s.Summary); err != nil {
-		t.Fatalf("summary %q: %v", last[verdict.ResultSummary], err)
+	if err := json.Unmarshal([]byte(last[runresult.Summary]), &s.Summary); err != nil {
+		t.Fatalf("summary %q: %v", last[runresult.Summary], err)
 	}
 	return s.ageless()
 }

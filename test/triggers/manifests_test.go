@@ -17,9 +17,10 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"knative.dev/pkg/apis"
 
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Tekton's own admission accepts the manifests, defaulted as it defaults them.
@@ -127,7 +128,7 @@ func TestOutcomesAreJoined(t *testing.T) {
 	pipe := only(t, m.pipelines)
 	var want []string
 	for _, step := range pipe.Spec.Tasks[:len(pipe.Spec.Tasks)-1] {
-		want = append(want, "$(tasks."+step.Name+".results."+verdict.ResultOutcome+")")
+		want = append(want, "$(tasks."+step.Name+".results."+runresult.Outcome+")")
 		if len(step.RunAfter) > 0 || strings.Contains(strings.Join(values(step.Params), " "), "$(tasks.") {
 			t.Errorf("%s waits for another Task", step.Name)
 		}
@@ -158,11 +159,11 @@ func TestOutcomesAreJoined(t *testing.T) {
 func TestResults(t *testing.T) {
 	m := load(t)
 	pipe := only(t, m.pipelines)
-	read := []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary, verdict.ResultReport}
+	read := []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report}
 	for name, want := range map[string][]string{
-		"scan-image":       {verdict.ResultOutcome, verdict.ResultError},
-		"verify-signature": {verdict.ResultOutcome, verdict.ResultError},
-		"join-verdict":     append(slices.Clone(read), verdict.ResultError),
+		"scan-image":       {runresult.Outcome, runresult.Error},
+		"verify-signature": {runresult.Outcome, runresult.Error},
+		"join-verdict":     append(slices.Clone(read), runresult.Error),
 	} {
 		var results []string
 		for _, r := range m.task(t, name).Spec.Results {
@@ -196,7 +197,7 @@ func TestResultsFitTheirPartOfThePod(t *testing.T) {
 	for _, task := range m.tasks {
 		containers := len(task.Spec.Steps) + 1
 		part := min(ofPod/(containers+aFurtherStep), ofContainer)
-		most := outcome.MaxQuoted + besideOutcome
+		most := taskresult.MaxQuoted + besideOutcome
 		if task.Name == "join-verdict" {
 			part, most = min(ofPod/containers, ofContainer), 2900+besideSummary
 		}

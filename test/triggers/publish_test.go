@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
 	local "github.com/revet-dev/revet/test/cluster/registry"
 )
@@ -66,7 +66,7 @@ func TestReportsPushedAtOnceAreAllFound(t *testing.T) {
 				return
 			}
 			if _, err := to.Push(t.Context(), publish.Artifact{
-				Subject: content.Descriptor{MediaType: string(desc.MediaType), Digest: digest, Size: desc.Size},
+				Subject: oci.Descriptor{MediaType: string(desc.MediaType), Digest: digest, Size: desc.Size},
 				Type:    fmt.Sprintf("application/vnd.example.%d", i), Content: []byte("{}"), Title: "report",
 			}); err != nil {
 				t.Error(err)

@@ -26,6 +26,7 @@ var cures = map[lifecycle.Reason]string{
 	lifecycle.SinkUnreachable: "check that the EventListener's Pod is ready, and that network policies let the controller reach it",
 	lifecycle.SinkSilent:      "check that the EventListener's Pod is ready, and that network policies let the controller reach it",
 	lifecycle.SinkRefused:     "read in the EventListener's log why it refused; kubectl describe imagetrigger shows the address that Revet used",
+	lifecycle.SinkRejected:    "correct what answers for the sink, such as an interceptor, a proxy or an authorization policy; then kubectl revet replay",
 	lifecycle.SinkInvalid:     "kubectl describe imagetrigger shows why the sink has no usable address",
 	// How a run ended.
 	lifecycle.Unconfirmed:  "read in the EventListener's log what happened to the request; if the TriggerTemplate uses the run's name, Revet can safely send requests again",

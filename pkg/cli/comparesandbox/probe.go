@@ -166,7 +166,7 @@ func (c *comparison) awaitProbe(ctx context.Context, pod *corev1.Pod, done func(
 
 // probePod is a Pod on the chosen node without any right of its own.
 func (c *comparison) probePod(kind string, args []string) *corev1.Pod {
-	yes, no, user := true, false, int64(65532)
+	yes, no := true, false
 	deadline := int64(c.everything() / time.Second)
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -183,7 +183,7 @@ func (c *comparison) probePod(kind string, args []string) *corev1.Pod {
 			Containers: []corev1.Container{{
 				Name: "probe", Image: c.probeImage, Args: args,
 				SecurityContext: &corev1.SecurityContext{
-					RunAsNonRoot: &yes, RunAsUser: &user,
+					RunAsNonRoot:           &yes,
 					ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: &no,
 					Capabilities:   &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 					SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},

@@ -90,7 +90,7 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 		{"Node", nodes, []string{"nodes"}},
 		{"Namespace", nil, []string{"source"}},
 		{"ApiServerSource", nil, []string{"source"}},
-		{"Namespace/all", elsewhere, []string{"source"}},
+		{"Namespace/all", elsewhere, []string{"PullAllowed", "source"}},
 		{"ConfigMap", func(d commandtest.Description) {
 			triggerIn(d).Spec.Sink = v1alpha1.Sink{URI: "http://sink.example.com"}
 		},

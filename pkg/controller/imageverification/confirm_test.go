@@ -206,7 +206,7 @@ func TestASinkThatDoubtsItselfIsQuoted(t *testing.T) {
 	w.listener.server.Close()
 	key := w.push("v1", pushed)
 	w.work(key, 100*time.Millisecond)
-	if e := w.entry(key); e.Status.Reason != "SinkRefused" || !strings.Contains(e.Status.Message, "connection refused: no Pod is available") {
+	if e := w.entry(key); e.Status.Reason != "SinkUnreachable" || !strings.Contains(e.Status.Message, "connection refused: no Pod is available") {
 		t.Errorf("entry is %s/%s: %s", e.Status.Phase, e.Status.Reason, e.Status.Message)
 	}
 }

@@ -27,7 +27,7 @@ const (
 func (r *Reconciler) emit(ctx context.Context, p *pass, after time.Duration) error {
 	keys, retry := r.emitter.emit(ctx, p.entry, p.log, r.now)
 	if len(keys) > 0 {
-		err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Emitted(s, keys) })
+		err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordEmitted(s, keys) })
 		if err != nil {
 			return err
 		}

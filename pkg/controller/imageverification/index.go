@@ -66,7 +66,7 @@ func stuck(e *v1alpha1.ImageVerification) bool {
 
 // open reports whether a change of the trigger may matter to an entry.
 func open(e *v1alpha1.ImageVerification) bool {
-	return underway(e) || lifecycle.Undecided(e) != nil || lifecycle.Scheduled(&e.Status) || lifecycle.Stranded(&e.Status) || len(e.Spec.Requests) > len(e.Status.HandledRequests)
+	return underway(e) || lifecycle.Undecided(e) != nil || lifecycle.Scheduled(&e.Status) || lifecycle.FailedToStart(&e.Status) || len(e.Spec.Requests) > len(e.Status.HandledRequests)
 }
 
 // list returns the entries of the cache that have value in field. They are the

@@ -20,26 +20,12 @@ type Ledger interface {
 	UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error)
 }
 
-// Sink sends the request for a run to the trigger's sink, once. Nil means that
-// the sink took it; an error that is no *SendError may have come after it did.
+// Sink sends the request for a run to the trigger's sink, once. Nil means that the
+// sink took it. The error is a *tekton.SendError; after any other error the sink may
+// have taken it too.
 type Sink interface {
 	Send(ctx context.Context, trigger *v1alpha1.ImageTrigger, entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) error
 }
-
-// SendError says why a request was not taken.
-type SendError struct {
-	// Reason is SinkUnreachable or SinkRefused if the request certainly started
-	// nothing, SinkInvalid if it cannot be sent at all, and SinkSilent otherwise.
-	Reason lifecycle.Reason
-	// RetryAfter is how long the sink asks to be left alone; 0 if it does not.
-	RetryAfter time.Duration
-	Err        error
-}
-
-func (e *SendError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *SendError) Unwrap() error { return e.Err }
 
 // Image is what is known of a digest.
 type Image struct {

@@ -114,10 +114,10 @@ func ofTrigger(t types.NamespacedName) []attribute.KeyValue {
 	return []attribute.KeyValue{attribute.String("namespace", t.Namespace), attribute.String("trigger", t.Name)}
 }
 
-func (m *Metrics) fired(ctx context.Context, e *v1alpha1.ImageVerification, s sent, now time.Time) {
+func (m *Metrics) fired(ctx context.Context, e *v1alpha1.ImageVerification, sent lifecycle.Sent, now time.Time) {
 	result := "accepted"
-	if s.err != nil {
-		result = string(reasonOf(s.err))
+	if sent.Failure.Reason != "" {
+		result = string(sent.Failure.Reason)
 	}
 	m.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("result", result)))
 	if run := e.Status.CurrentRun(); run != nil && run.Attempts <= 1 {

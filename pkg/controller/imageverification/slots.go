@@ -306,7 +306,7 @@ func (s *slots) seat(key types.NamespacedName, uid string, trigger types.Namespa
 	}
 	l := s.triggers[uid]
 	if l == nil {
-		l = &line{uid: uid, name: trigger, most: defaultMaxConcurrent}
+		l = &line{uid: uid, name: trigger} // whoever waits says how many it may have
 		s.triggers[uid] = l
 	}
 	at = &seat{key: key, line: l}

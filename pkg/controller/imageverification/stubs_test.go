@@ -3,7 +3,6 @@ package imageverification_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
-	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // stubListener stands for an EventListener: it answers 202, and creates the
@@ -87,22 +85,6 @@ func (l *stubListener) asked() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.requests)
-}
-
-// httpSink sends as the wiring does.
-type httpSink struct{ sender *tekton.Sender }
-
-func (s httpSink) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) error {
-	request, err := tekton.NewRequest(t, e, run)
-	if err != nil {
-		return err
-	}
-	err = s.sender.Send(ctx, t.Status.SinkURI, request)
-	var failed *tekton.SendError
-	if errors.As(err, &failed) && !failed.MayHaveArrived {
-		return &imageverification.SendError{Reason: "SinkRefused", RetryAfter: failed.RetryAfter, Err: err}
-	}
-	return err
 }
 
 type stubFacts struct {

@@ -26,5 +26,5 @@
 // the digest is of the whole in any case. A session that ends is begun anew once.
 // Referrers lists what refers to an image, whole or not at all.
 //
-// Errors are *content.Error; their reasons are typed.
+// Errors are *oci.Error; their reasons are typed.
 package fetch

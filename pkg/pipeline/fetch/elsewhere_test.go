@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // The names under which a stub answers over TLS. Its certificate is one for all.
@@ -127,7 +127,7 @@ func TestFetchFollowsToStorage(t *testing.T) {
 	tests := []struct {
 		name  string
 		serve func(*named)
-		want  content.Reason // "" for none
+		want  oci.Reason // "" for none
 		says  string
 	}{
 		{"307", to(http.StatusTemporaryRedirect, signed), "", ""},
@@ -171,12 +171,12 @@ func TestFetchFollowsToStorage(t *testing.T) {
 				store.send(w, 50, len(raw))
 			}
 		}, "", ""},
-		{"plain HTTP", to(http.StatusTemporaryRedirect, "http://"+storageHost+"/x?X-Signature=abc"), content.ReasonRefused, "plain HTTP to"},
-		{"a number that is private", to(http.StatusTemporaryRedirect, "https://10.0.0.1/x"), content.ReasonRefused, "private address"},
-		{"another protocol", to(http.StatusTemporaryRedirect, "ftp://"+storageHost+"/x"), content.ReasonRefused, "plain HTTP to"},
-		{"storage that refuses", to(http.StatusTemporaryRedirect, "https://"+storageHost+"/x"), content.ReasonDenied, "403"},
-		{"storage that is not there", to(http.StatusTemporaryRedirect, "https://gone.example.com/x?X-Signature=abc"), content.ReasonUnavailable, "nothing is there"},
-		{"nowhere", to(http.StatusTemporaryRedirect, ""), content.ReasonUnavailable, "307"},
+		{"plain HTTP", to(http.StatusTemporaryRedirect, "http://"+storageHost+"/x?X-Signature=abc"), oci.ReasonRefused, "plain HTTP to"},
+		{"a number that is private", to(http.StatusTemporaryRedirect, "https://10.0.0.1/x"), oci.ReasonRefused, "private address"},
+		{"another protocol", to(http.StatusTemporaryRedirect, "ftp://"+storageHost+"/x"), oci.ReasonRefused, "plain HTTP to"},
+		{"storage that refuses", to(http.StatusTemporaryRedirect, "https://"+storageHost+"/x"), oci.ReasonDenied, "403"},
+		{"storage that is not there", to(http.StatusTemporaryRedirect, "https://gone.example.com/x?X-Signature=abc"), oci.ReasonUnavailable, "nothing is there"},
+		{"nowhere", to(http.StatusTemporaryRedirect, ""), oci.ReasonUnavailable, "307"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestFetchReplacesTokens(t *testing.T) {
 			tt.tokens.register(n)
 			err := n.pull(true)
 			if tt.denied {
-				wantError(t, err, content.ReasonDenied, "401")
+				wantError(t, err, oci.ReasonDenied, "401")
 			} else if err != nil {
 				t.Error(err)
 			}
@@ -296,7 +296,7 @@ func TestFetchTrustsAuthoritiesEverywhere(t *testing.T) {
 		t.Error("the token service was not asked: the test shows nothing")
 	}
 	before := len(n.seen)
-	wantError(t, n.pull(false), content.ReasonRefused, "ends in .crt")
+	wantError(t, n.pull(false), oci.ReasonRefused, "ends in .crt")
 	if len(n.seen) != before {
 		t.Error("a host was spoken to whose authority is not trusted")
 	}
@@ -344,9 +344,9 @@ func TestFetchAsksOnceForWhatLasts(t *testing.T) {
 	untrusted.options.Patience, plain.options.Patience = slow, slow
 	begin := time.Now()
 	_, _, err := pullFrom(t, registryHost, n.whole.manifest, untrusted)
-	wantError(t, err, content.ReasonRefused, "ends in .crt")
+	wantError(t, err, oci.ReasonRefused, "ends in .crt")
 	_, _, err = n.real.pull(t, n.whole.manifest, plain)
-	wantError(t, err, content.ReasonRefused, "revet-registries")
+	wantError(t, err, oci.ReasonRefused, "revet-registries")
 	if took := time.Since(begin); took > slow.Pause {
 		t.Errorf("it took %s", took)
 	}

@@ -9,9 +9,8 @@ import (
 	"syscall"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Source is where content comes from. It may lie.
@@ -36,7 +35,7 @@ type Limits struct {
 
 // Fetched is an image, or an index with all that was chosen of it.
 type Fetched struct {
-	content.Tree
+	oci.Tree
 	// Ambiguities are where runtimes read an image's layers differently, by the digest
 	// of its manifest. Whoever judges the image must not pass over them.
 	Ambiguities map[image.Digest][]layers.Ambiguity
@@ -53,18 +52,14 @@ const (
 	freeAll = 512 << 20
 )
 
-// Fetch pulls what digest names from src into dir.
-func Fetch(ctx context.Context, src Source, digest image.Digest, dir layout.Dir, limits Limits) (Fetched, error) {
-	return Selected(ctx, src, digest, nil, dir, limits)
-}
-
-// Selected is Fetch for chosen platforms of an index.
-func Selected(ctx context.Context, src Source, digest image.Digest, chosen content.Selection, dir layout.Dir, limits Limits) (Fetched, error) {
+// Fetch pulls what digest names from src into dir: of an index all platforms, or only
+// the selected ones.
+func Fetch(ctx context.Context, src Source, digest image.Digest, chosen oci.Selection, dir oci.Layout, limits Limits) (Fetched, error) {
 	if limits.Ratio <= 0 {
 		limits.Ratio = DefaultRatio
 	}
 	f := fetcher{src: src, dir: dir, stored: map[image.Digest]bool{}, left: limits.Unpacked, free: freeAll, ratio: limits.Ratio, entries: limits.Entries}
-	tree, err := content.WalkSelected(ctx, digest, chosen, f.read)
+	tree, err := oci.Walk(ctx, digest, chosen, f.read)
 	if err != nil {
 		return Fetched{}, explain(ctx, err)
 	}
@@ -75,14 +70,14 @@ func Selected(ctx context.Context, src Source, digest image.Digest, chosen conte
 	for _, img := range tree.Images {
 		found, err := f.image(ctx, img)
 		if err != nil {
-			return Fetched{}, content.Within(explain(ctx, err), "image "+img.Config.String())
+			return Fetched{}, oci.Within(explain(ctx, err), "image "+img.Config.String())
 		}
 		out.Ambiguities[img.Manifest.Digest] = found
 	}
 	for _, a := range tree.Attachments {
 		for _, b := range a.Blobs {
 			if err := f.blob(ctx, "attachment", b); err != nil {
-				return Fetched{}, content.Within(explain(ctx, err), "manifest "+a.Manifest.Digest.String())
+				return Fetched{}, oci.Within(explain(ctx, err), "manifest "+a.Manifest.Digest.String())
 			}
 		}
 	}
@@ -94,10 +89,10 @@ func Selected(ctx context.Context, src Source, digest image.Digest, chosen conte
 
 // checkSize compares what the manifests promise with the limit, before a byte
 // of it is pulled. A promise that is broken later ends the pull there.
-func checkSize(tree content.Tree, limit int64) error {
+func checkSize(tree oci.Tree, limit int64) error {
 	seen := map[image.Digest]bool{}
 	left := limit
-	add := func(d content.Descriptor) bool {
+	add := func(d oci.Descriptor) bool {
 		if seen[d.Digest] {
 			return true
 		}
@@ -120,7 +115,7 @@ func checkSize(tree content.Tree, limit int64) error {
 		}
 	}
 	if !fits {
-		return content.Errorf(content.ReasonTooLarge, "image "+tree.Root.Digest.String(),
+		return oci.Errorf(oci.ReasonTooLarge, "image "+tree.Root.Digest.String(),
 			"its layers have more than %d bytes; raise --max-bytes of the fetch step and the size of its volume", limit)
 	}
 	return nil
@@ -128,7 +123,7 @@ func checkSize(tree content.Tree, limit int64) error {
 
 type fetcher struct {
 	src Source
-	dir layout.Dir
+	dir oci.Layout
 	// stored are the layers that are in dir.
 	stored map[image.Digest]bool
 	// left is how many unpacked bytes may still come.
@@ -138,11 +133,11 @@ type fetcher struct {
 	entries int
 }
 
-// read is content.Read from the source, through the layout.
-func (f *fetcher) read(ctx context.Context, kind content.Kind, d content.Descriptor, limit int64) ([]byte, error) {
+// read is oci.Read from the source, through the layout.
+func (f *fetcher) read(ctx context.Context, kind oci.Kind, d oci.Descriptor, limit int64) ([]byte, error) {
 	subject := string(kind) + " " + d.Digest.String()
 	open := f.src.Blob
-	if kind == content.KindManifest {
+	if kind == oci.KindManifest {
 		open = f.src.Manifest
 	}
 	rc, err := open(ctx, d.Digest)
@@ -164,7 +159,7 @@ type sized interface {
 }
 
 // blob stores d.
-func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) error {
+func (f *fetcher) blob(ctx context.Context, kind string, d oci.Descriptor) error {
 	for {
 		rc, err := f.openBlob(ctx, d)
 		if err == nil {
@@ -172,27 +167,27 @@ func (f *fetcher) blob(ctx context.Context, kind string, d content.Descriptor) e
 			_ = rc.Close() // it was read
 		}
 		// Parts that are each right may still not fit: then it is pulled in one.
-		if parts, ok := rc.(*resumed); err != nil && ok && isReason(err, content.ReasonCorrupted) && parts.distrust() {
+		if parts, ok := rc.(*resumed); err != nil && ok && isReason(err, oci.ReasonCorrupted) && parts.distrust() {
 			continue
 		}
 		return about(kind+" "+d.Digest.String(), err)
 	}
 }
 
-func (f *fetcher) openBlob(ctx context.Context, d content.Descriptor) (io.ReadCloser, error) {
+func (f *fetcher) openBlob(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
 	if src, ok := f.src.(sized); ok {
 		return src.Sized(ctx, d.Digest, d.Size)
 	}
 	return f.src.Blob(ctx, d.Digest)
 }
 
-func isReason(err error, reason content.Reason) bool {
-	var e *content.Error
+func isReason(err error, reason oci.Reason) bool {
+	var e *oci.Error
 	return errors.As(err, &e) && e.Reason == reason
 }
 
 // layer stores l and compares what it unpacks to with its diff_id.
-func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l content.Layer) error {
+func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l oci.Layer) error {
 	subject := "layer " + l.Digest.String()
 	if !f.stored[l.Digest] {
 		if err := f.blob(ctx, "layer", l.Descriptor); err != nil {
@@ -206,7 +201,7 @@ func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l content.
 	}
 	// What nobody can unpack has no diff_id to compare; the checker tells of it.
 	if ok && got != l.DiffID {
-		return content.Errorf(content.ReasonCorrupted, subject,
+		return oci.Errorf(oci.ReasonCorrupted, subject,
 			"it unpacks to the digest %s, where the configuration says %s", got, l.DiffID)
 	}
 	return nil
@@ -214,18 +209,18 @@ func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l content.
 
 // about makes err an Error about subject, if it is not about one already.
 func about(subject string, err error) error {
-	var e *content.Error
+	var e *oci.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &e) && e.Subject != "":
 		return err
 	case e != nil:
-		return &content.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
+		return &oci.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
-		return content.Errorf(content.ReasonTooLarge, subject, "the volume is full: %w", err)
+		return oci.Errorf(oci.ReasonTooLarge, subject, "the volume is full: %w", err)
 	default:
-		return &content.Error{Reason: content.ReasonUnavailable, Subject: subject, Err: err}
+		return &oci.Error{Reason: oci.ReasonUnavailable, Subject: subject, Err: err}
 	}
 }
 
@@ -235,10 +230,10 @@ func explain(ctx context.Context, err error) error {
 		return err
 	}
 	subject := ""
-	if e := (*content.Error)(nil); errors.As(err, &e) {
+	if e := (*oci.Error)(nil); errors.As(err, &e) {
 		subject = e.Subject
 	}
-	return &content.Error{Reason: content.ReasonTimedOut, Subject: subject,
+	return &oci.Error{Reason: oci.ReasonTimedOut, Subject: subject,
 		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the step: %w", context.DeadlineExceeded)}
 }
 
@@ -254,7 +249,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	if int64(n) > b.left {
-		return 0, content.Errorf(content.ReasonTooLarge, "", "it has more bytes than the limit")
+		return 0, oci.Errorf(oci.ReasonTooLarge, "", "it has more bytes than the limit")
 	}
 	b.left -= int64(n)
 	return n, err

@@ -20,9 +20,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // What was fetched is in the layout, whole, under digests that hold when they
@@ -55,7 +54,7 @@ func TestFetchStoresAllThatADigestNames(t *testing.T) {
 			if n := s.got(must(shared.Digest())(t)); n > 1 {
 				t.Errorf("the shared layer was pulled %d times", n)
 			}
-			opened := must(layout.Open(dir.Path()))(t)
+			opened := must(oci.OpenLayout(dir.Path()))(t)
 			tree := must(opened.Tree(t.Context()))(t)
 			var platforms []string
 			for _, i := range tree.Images {
@@ -137,34 +136,34 @@ func TestFetchBelievesNothing(t *testing.T) {
 		name string
 		lie  func(*server, whole)
 		set  setting
-		want content.Reason
+		want oci.Reason
 		says string
 	}{{
 		name: "other bytes for the manifest",
 		lie:  func(s *server, w whole) { s.lieAbout(w.manifest, answer(bytes.ToUpper(w.manifestBytes))) },
-		want: content.ReasonCorrupted, says: "manifest sha256:",
+		want: oci.ReasonCorrupted, says: "manifest sha256:",
 	}, {
 		name: "another manifest that is whole in itself",
 		lie: func(s *server, w whole) {
 			s.lieAbout(w.manifest, answer(append([]byte(" "), w.manifestBytes...)))
 		},
-		want: content.ReasonCorrupted, says: "its bytes have the digest",
+		want: oci.ReasonCorrupted, says: "its bytes have the digest",
 	}, {
 		name: "other bytes for the configuration",
 		lie:  func(s *server, w whole) { s.lieAbout(w.config, answer([]byte("{}"))) },
-		want: content.ReasonCorrupted, says: "config sha256:",
+		want: oci.ReasonCorrupted, says: "config sha256:",
 	}, {
 		name: "other bytes of the same number for a layer",
 		lie:  func(s *server, w whole) { s.lieAbout(w.layer, answer(make([]byte, w.layerBytes))) },
-		want: content.ReasonCorrupted, says: "layer sha256:",
+		want: oci.ReasonCorrupted, says: "layer sha256:",
 	}, {
 		name: "a layer that ends early",
 		lie:  func(s *server, w whole) { s.lieAbout(w.layer, answer(make([]byte, 7))) },
-		want: content.ReasonCorrupted, says: "it ends after 7 of",
+		want: oci.ReasonCorrupted, says: "it ends after 7 of",
 	}, {
 		name: "a layer that goes on",
 		lie:  func(s *server, w whole) { s.lieAbout(w.layer, answer(make([]byte, w.layerBytes+1))) },
-		want: content.ReasonCorrupted, says: "more than the",
+		want: oci.ReasonCorrupted, says: "more than the",
 	}, {
 		name: "a layer whose connection breaks",
 		lie: func(s *server, w whole) {
@@ -173,44 +172,44 @@ func TestFetchBelievesNothing(t *testing.T) {
 				_, _ = rw.Write([]byte("x"))
 			})
 		},
-		want: content.ReasonUnavailable, says: "unexpected EOF",
+		want: oci.ReasonUnavailable, says: "unexpected EOF",
 	}, {
 		name: "a manifest without end",
-		lie:  func(s *server, w whole) { s.lieAbout(w.manifest, answer(make([]byte, content.MaxManifest+1))) },
-		want: content.ReasonTooLarge, says: "manifest sha256:",
+		lie:  func(s *server, w whole) { s.lieAbout(w.manifest, answer(make([]byte, oci.MaxManifest+1))) },
+		want: oci.ReasonTooLarge, says: "manifest sha256:",
 	}, {
 		name: "a manifest that is gone",
 		lie:  func(s *server, w whole) { s.lieAbout(w.manifest, status(http.StatusNotFound)) },
-		want: content.ReasonMissing, says: "manifest sha256:",
+		want: oci.ReasonMissing, says: "manifest sha256:",
 	}, {
 		name: "a layer that is gone",
 		lie:  func(s *server, w whole) { s.lieAbout(w.layer, status(http.StatusNotFound)) },
-		want: content.ReasonMissing, says: "of image linux/amd64",
+		want: oci.ReasonMissing, says: "of image linux/amd64",
 	}, {
 		name: "credentials that do not open",
 		lie:  func(s *server, w whole) { s.lieAbout(w.manifest, status(http.StatusForbidden)) },
-		want: content.ReasonDenied, says: "403",
+		want: oci.ReasonDenied, says: "403",
 	}, {
 		name: "a registry that fails",
 		lie:  func(s *server, w whole) { s.lieAbout(w.layer, status(http.StatusInternalServerError)) },
-		want: content.ReasonUnavailable, says: "500",
+		want: oci.ReasonUnavailable, says: "500",
 	}, {
 		name: "a registry that stops in a layer",
 		lie:  func(s *server, w whole) { s.lieAbout(w.layer, dawdle) },
 		set:  setting{options: fetch.Options{Stall: 50 * time.Millisecond}},
-		want: content.ReasonTimedOut, says: "sent nothing for 50ms",
+		want: oci.ReasonTimedOut, says: "sent nothing for 50ms",
 	}, {
 		name: "a registry that never answers",
 		lie: func(s *server, w whole) {
 			s.lieAbout(w.layer, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		},
 		set:  setting{options: fetch.Options{Stall: 50 * time.Millisecond}},
-		want: content.ReasonTimedOut, says: "sent nothing for 50ms",
+		want: oci.ReasonTimedOut, says: "sent nothing for 50ms",
 	}, {
 		name: "a manifest that drips past the deadline",
 		lie:  func(s *server, w whole) { s.lieAbout(w.manifest, drip) },
 		set:  setting{timeout: 200 * time.Millisecond},
-		want: content.ReasonTimedOut, says: "raise --timeout",
+		want: oci.ReasonTimedOut, says: "raise --timeout",
 	}, {
 		name: "a redirect without end",
 		lie: func(s *server, w whole) {
@@ -218,7 +217,7 @@ func TestFetchBelievesNothing(t *testing.T) {
 				redirect(rw, r.URL.Path)
 			})
 		},
-		want: content.ReasonRefused, says: "redirects more than",
+		want: oci.ReasonRefused, says: "redirects more than",
 	}, {
 		name: "a redirect to a metadata service",
 		lie: func(s *server, w whole) {
@@ -226,7 +225,7 @@ func TestFetchBelievesNothing(t *testing.T) {
 				redirect(rw, "https://169.254.169.254/latest")
 			})
 		},
-		want: content.ReasonRefused, says: "private address",
+		want: oci.ReasonRefused, says: "private address",
 	}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -240,17 +239,17 @@ func TestFetchBelievesNothing(t *testing.T) {
 	}
 }
 
-func wantError(t *testing.T, err error, reason content.Reason, says string) {
+func wantError(t *testing.T, err error, reason oci.Reason, says string) {
 	t.Helper()
-	var e *content.Error
+	var e *oci.Error
 	if !errors.As(err, &e) || e.Reason != reason || !strings.Contains(err.Error(), says) {
 		t.Errorf("error is %v, want the reason %s and %q", err, reason, says)
 	}
 }
 
-func wantNoLayout(t *testing.T, dir layout.Dir) {
+func wantNoLayout(t *testing.T, dir oci.Layout) {
 	t.Helper()
-	if _, err := layout.Open(dir.Path()); err == nil {
+	if _, err := oci.OpenLayout(dir.Path()); err == nil {
 		t.Error("there is a layout")
 	}
 	left, err := filepath.Glob(filepath.Join(dir.Path(), "blobs", "sha256", ".incoming-*"))
@@ -268,25 +267,25 @@ func TestFetchRefusesBrokenImages(t *testing.T) {
 		name string
 		what interface{ Digest() (v1.Hash, error) }
 		set  setting
-		want content.Reason
+		want oci.Reason
 		says string
 	}{
 		{name: "a layer that unpacks to something else", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw), []byte("else"))),
-			want: content.ReasonCorrupted, says: "where the configuration says"},
+			want: oci.ReasonCorrupted, says: "where the configuration says"},
 		{name: "a layer that breaks off within its compression", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw)[:20], raw)),
-			want: content.ReasonCorrupted, says: "cannot be unpacked"},
+			want: oci.ReasonCorrupted, says: "cannot be unpacked"},
 		{name: "an archive that breaks off", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw[:512]), raw[:512])),
-			want: content.ReasonCorrupted, says: "cannot be unpacked"},
+			want: oci.ReasonCorrupted, says: "cannot be unpacked"},
 		{name: "layers that are no archives", what: imageOf(t, "amd64", newRawLayer([]byte("rubbish"), []byte("rubbish"))),
-			want: content.ReasonNotAnImage, says: "none of its 1 layers"},
+			want: oci.ReasonNotAnImage, says: "none of its 1 layers"},
 		{name: "a decompression bomb", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, bomb), bomb)),
-			want: content.ReasonTooLarge, says: "--max-unpacked-bytes"},
+			want: oci.ReasonTooLarge, says: "--max-unpacked-bytes"},
 		{name: "a decompression bomb within the limit for all layers", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, great), great)),
-			set: setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40}}, want: content.ReasonTooLarge, says: "--max-ratio"},
+			set: setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40}}, want: oci.ReasonTooLarge, says: "--max-ratio"},
 		{name: "more than the limit", what: whole, set: setting{limits: fetch.Limits{Bytes: 10, Unpacked: 1 << 20}},
-			want: content.ReasonTooLarge, says: "--max-bytes"},
+			want: oci.ReasonTooLarge, says: "--max-bytes"},
 		{name: "an artefact", what: mutate.MediaType(mutate.ConfigMediaType(empty.Image, "application/vnd.example.thing"), types.OCIManifestSchema1),
-			want: content.ReasonNotAnImage, says: "an artefact"},
+			want: oci.ReasonNotAnImage, says: "an artefact"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -308,7 +307,7 @@ func TestFetchMissesAChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, dir, err := s.pull(t, d, setting{})
-	wantError(t, err, content.ReasonMissing, " of linux/arm64 of index "+d.String())
+	wantError(t, err, oci.ReasonMissing, " of linux/arm64 of index "+d.String())
 	wantNoLayout(t, dir)
 }
 
@@ -317,7 +316,7 @@ func TestFetchAsksForNoLayerOfTooLargeAnImage(t *testing.T) {
 	s := newServer(t)
 	w := pushWhole(t, s)
 	_, _, err := s.pull(t, w.manifest, setting{limits: fetch.Limits{Bytes: 1, Unpacked: 1}})
-	wantError(t, err, content.ReasonTooLarge, "--max-bytes")
+	wantError(t, err, oci.ReasonTooLarge, "--max-bytes")
 	if n := s.got(w.layer); n != 0 {
 		t.Errorf("the layer was asked for %d times", n)
 	}
@@ -348,7 +347,7 @@ func TestFetchBeginsAnew(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir.Path(), "reports"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := layout.Create(dir.Path()); err != nil {
+	if _, err := oci.CreateLayout(dir.Path()); err != nil {
 		t.Fatal(err)
 	}
 	wantNoLayout(t, dir)
@@ -362,7 +361,7 @@ func TestFetchSelected(t *testing.T) {
 	s := newServer(t)
 	amd64, arm64 := imageOf(t, "amd64", layerOf(t, "amd64")), imageOf(t, "arm64", layerOf(t, "arm64"))
 	d := s.push(t, indexOf(amd64, arm64))
-	chosen, err := content.ParseSelection("linux/amd64")
+	chosen, err := oci.ParseSelection("linux/amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +373,7 @@ func TestFetchSelected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, got := range []content.Tree{tree, again} {
+	for _, got := range []oci.Tree{tree, again} {
 		if len(got.Images) != 1 || got.Images[0].Config.Architecture != "amd64" || len(got.Unselected) != 1 {
 			t.Errorf("images %+v, not chosen %+v", got.Images, got.Unselected)
 		}

@@ -25,9 +25,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const repository = "team/app"
@@ -130,11 +129,11 @@ type setting struct {
 	options  fetch.Options
 	insecure []string // beside the server itself
 	strict   bool     // do not list the server
-	chosen   content.Selection
+	chosen   oci.Selection
 }
 
 // pull fetches d from s into a new layout.
-func (s *server) pull(t *testing.T, d v1.Hash, set setting) (content.Tree, layout.Dir, error) {
+func (s *server) pull(t *testing.T, d v1.Hash, set setting) (oci.Tree, oci.Layout, error) {
 	t.Helper()
 	hosts := set.insecure
 	if !set.strict {
@@ -144,7 +143,7 @@ func (s *server) pull(t *testing.T, d v1.Hash, set setting) (content.Tree, layou
 	return pullFrom(t, s.host(), d, set)
 }
 
-func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, layout.Dir, error) {
+func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (oci.Tree, oci.Layout, error) {
 	t.Helper()
 	if set.limits == (fetch.Limits{}) {
 		set.limits = fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 20}
@@ -158,12 +157,12 @@ func pullFrom(t *testing.T, host string, d v1.Hash, set setting) (content.Tree, 
 	ctx, cancel := context.WithTimeout(t.Context(), set.timeout)
 	defer cancel()
 	repo := must(image.ParseRepository(host + "/" + repository))(t)
-	dir := must(layout.Create(t.TempDir()))(t)
+	dir := must(oci.CreateLayout(t.TempDir()))(t)
 	source, err := fetch.NewRegistry(ctx, repo, set.options)
 	if err != nil {
-		return content.Tree{}, dir, err
+		return oci.Tree{}, dir, err
 	}
-	fetched, err := fetch.Selected(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
+	fetched, err := fetch.Fetch(ctx, source, must(image.ParseDigest(d.String()))(t), set.chosen, dir, set.limits)
 	return fetched.Tree, dir, err
 }
 

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // insecureCure ends messages about plain HTTP.
@@ -33,7 +32,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	body := &watchedBody{ctx: ctx, cancel: cancel, stall: g.stall}
 	body.timer = time.AfterFunc(g.stall, func() {
-		cancel(content.Errorf(content.ReasonTimedOut, "", "the registry sent nothing for %s", g.stall))
+		cancel(oci.Errorf(oci.ReasonTimedOut, "", "the registry sent nothing for %s", g.stall))
 	})
 	resp, err := g.inner.RoundTrip(req.WithContext(ctx))
 	body.timer.Stop()
@@ -57,26 +56,12 @@ func (g *guard) check(req *http.Request) error {
 		return nil
 	}
 	if req.URL.Scheme != "https" {
-		return content.Errorf(content.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
+		return oci.Errorf(oci.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
 	}
-	if host != g.registry && isPrivate(req.URL.Hostname()) {
-		return content.Errorf(content.ReasonRefused, "", "the registry %q leads to the private address %q; %s", g.registry, host, insecureCure)
+	if host != g.registry && image.PrivateHost(req.URL.Hostname()) {
+		return oci.Errorf(oci.ReasonRefused, "", "the registry %q leads to the private address %q; %s", g.registry, host, insecureCure)
 	}
 	return nil
-}
-
-// isPrivate reports whether host is, by its letters, inside: what a name
-// resolves to is for network policies to bound.
-func isPrivate(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
 }
 
 // boundedBody fails where an answer is longer than its reader expects.
@@ -107,7 +92,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 
 // cause returns why the request was ended, if guard ended it.
 func (b *watchedBody) cause(err error) error {
-	if stalled := (*content.Error)(nil); errors.As(context.Cause(b.ctx), &stalled) {
+	if stalled := (*oci.Error)(nil); errors.As(context.Cause(b.ctx), &stalled) {
 		return stalled
 	}
 	return err

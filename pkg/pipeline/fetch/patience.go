@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Patience bounds how often, and for how long, a registry is asked again. Each
@@ -124,7 +124,7 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 // passing reports whether err may be gone when the request is sent again. What is
 // not known to last is: connections break in more ways than can be listed.
 func passing(err error) bool {
-	var typed *content.Error
+	var typed *oci.Error
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
@@ -134,7 +134,7 @@ func passing(err error) bool {
 		errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert):
 		return false
 	case errors.As(err, &typed):
-		return typed.Reason == content.ReasonTimedOut // it stalled
+		return typed.Reason == oci.ReasonTimedOut // it stalled
 	case errors.As(err, &lookup):
 		return !lookup.IsNotFound
 	default:
@@ -161,7 +161,7 @@ func retryAfter(resp *http.Response, now time.Time) (wait time.Duration, asked b
 // gaveUp says what there is of a request that is not repeated any more.
 func (p *patient) gaveUp(resp *http.Response, err error, wait time.Duration, tries int) error {
 	if resp == nil {
-		var typed *content.Error
+		var typed *oci.Error
 		if errors.As(err, &typed) {
 			return typed
 		}
@@ -179,13 +179,13 @@ func (p *patient) gaveUp(resp *http.Response, err error, wait time.Duration, tri
 		if wait > min(p.patience.Longest, p.patience.Total) {
 			why = "which is longer than is waited"
 		}
-		return content.Errorf(reason, "", "it asks to be left alone for %s, until %s, %s; %s: %w",
+		return oci.Errorf(reason, "", "it asks to be left alone for %s, until %s, %s; %s: %w",
 			wait.Round(time.Second), until, why, cure, cause)
-	case reason == content.ReasonRateLimited:
-		return content.Errorf(reason, "", "it limits requests, and did when it was asked %d times; %s: %w",
+	case reason == oci.ReasonRateLimited:
+		return oci.Errorf(reason, "", "it limits requests, and did when it was asked %d times; %s: %w",
 			tries, cure, cause)
 	default:
-		return content.Errorf(reason, "", "it was asked %d times: %w", tries, cause)
+		return oci.Errorf(reason, "", "it was asked %d times: %w", tries, cause)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // What is packed tightly and unpacks to little is no bomb, and the ratio is the
@@ -39,5 +39,5 @@ func TestFetchBoundsManyBombs(t *testing.T) {
 	s := newServer(t)
 	set := setting{limits: fetch.Limits{Bytes: 1 << 20, Unpacked: 1 << 40}}
 	_, _, err := s.pull(t, s.push(t, imageOf(t, "amd64", slices.Repeat([]v1.Layer{layer}, 10)...)), set)
-	wantError(t, err, content.ReasonTooLarge, "as decompression bombs do")
+	wantError(t, err, oci.ReasonTooLarge, "as decompression bombs do")
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // The bounds of a list of referrers.
@@ -94,14 +94,14 @@ type list struct {
 
 func (l *list) read(ctx context.Context, r *Registry, u *url.URL, others ...int) (answer, error) {
 	l.seen[u.String()] = true
-	a, err := r.read(ctx, u, strings.Join(content.ManifestTypes(), ","), l.left, others...)
+	a, err := r.read(ctx, u, strings.Join(oci.ManifestTypes(), ","), l.left, others...)
 	l.left -= int64(len(a.body))
 	switch {
 	case err == nil && l.left >= 0:
 		return a, nil
 	case err == nil:
-		return answer{}, content.Errorf(content.ReasonTooLarge, l.subject, "the list has more than %d bytes; %s", maxReferrerBytes, cureReferrers)
-	case isReason(err, content.ReasonMissing):
+		return answer{}, oci.Errorf(oci.ReasonTooLarge, l.subject, "the list has more than %d bytes; %s", maxReferrerBytes, cureReferrers)
+	case isReason(err, oci.ReasonMissing):
 		return answer{}, l.broken(err) // it is a page that another one names
 	default:
 		return answer{}, classify(l.subject, err)
@@ -128,7 +128,7 @@ func (l *list) add(raw []byte) error {
 		return l.broken(fmt.Errorf("what the registry answers is no list: %w", err))
 	}
 	if l.entries += len(entries); l.entries > MaxReferrers {
-		return content.Errorf(content.ReasonTooLarge, l.subject, "there are more than %d; %s", MaxReferrers, cureReferrers)
+		return oci.Errorf(oci.ReasonTooLarge, l.subject, "there are more than %d; %s", MaxReferrers, cureReferrers)
 	}
 	for i, e := range entries {
 		d, err := image.ParseDigest(e.Digest)
@@ -154,18 +154,18 @@ func (l *list) next(a answer, page int) (*url.URL, error) {
 	case err != nil:
 		return nil, l.broken(fmt.Errorf("page %d names no next page: %w", page, err))
 	case u.Scheme != a.from.Scheme || u.Host != a.from.Host:
-		return nil, content.Errorf(content.ReasonRefused, l.subject, "page %d leads to another host, %q", page, image.Cut(u.Host, 100))
+		return nil, oci.Errorf(oci.ReasonRefused, l.subject, "page %d leads to another host, %q", page, image.Cut(u.Host, 100))
 	case l.seen[u.String()]:
 		return nil, l.broken(fmt.Errorf("page %d leads back to one that was read", page))
 	case page == maxReferrerPages:
-		return nil, content.Errorf(content.ReasonTooLarge, l.subject, "the list has more than %d pages; %s", maxReferrerPages, cureReferrers)
+		return nil, oci.Errorf(oci.ReasonTooLarge, l.subject, "the list has more than %d pages; %s", maxReferrerPages, cureReferrers)
 	}
 	return u, nil
 }
 
 // broken is of a list of which not all is known.
 func (l *list) broken(err error) error {
-	return content.Errorf(content.ReasonUnavailable, l.subject,
+	return oci.Errorf(oci.ReasonUnavailable, l.subject,
 		"the list cannot be read to its end, so that nothing can be said of what is missing in it; ask whoever runs the registry: %w", err)
 }
 

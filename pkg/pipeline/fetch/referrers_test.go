@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // lister is a stub of a registry's lists of referrers.
@@ -183,46 +183,46 @@ func TestReferrersThatCannotBeReadAreNotNone(t *testing.T) {
 	tests := []struct {
 		name     string
 		api, tag http.HandlerFunc
-		want     content.Reason
+		want     oci.Reason
 		says     string
 	}{
-		{"500", status(500), nil, content.ReasonUnavailable, "asked 6 times"},
-		{"403", status(403), nil, content.ReasonDenied, "403"},
-		{"429 for an hour", http.HandlerFunc(limited(429, "3600")), nil, content.ReasonRateLimited, "until"},
-		{"no content", status(204), nil, content.ReasonUnavailable, "204"},
-		{"an empty answer", text("", ""), nil, content.ReasonUnavailable, "no list"},
-		{"a web page", text("text/html", "<html>"), nil, content.ReasonUnavailable, "no list"},
-		{"an object that is no list", text("", `{"errors":[]}`), nil, content.ReasonUnavailable, "no field manifests"},
-		{"half a list", text("", `{"schemaVersion":2,"manifests":[`), nil, content.ReasonUnavailable, "no list"},
-		{"a list, and more", text("", `{"manifests":[]}{}`), nil, content.ReasonUnavailable, "no list"},
-		{"no list in it", text("", `{"manifests":{}}`), nil, content.ReasonUnavailable, "no list"},
-		{"an entry without a digest", text("", `{"manifests":[{}]}`), nil, content.ReasonUnavailable, "entry 1"},
-		{"a list that is cut off", cut, nil, content.ReasonUnavailable, "unexpected EOF"},
-		{"a second page that fails", second(status(500)), nil, content.ReasonUnavailable, "500"},
-		{"a second page that is not there", second(status(404)), nil, content.ReasonUnavailable, "404"},
-		{"a second page that is no method", second(status(405)), nil, content.ReasonUnavailable, "405"},
-		{"a second page that is cut off", second(cut), nil, content.ReasonUnavailable, "unexpected EOF"},
-		{"a second page that is no list", second(text("", "null")), nil, content.ReasonUnavailable, "no field manifests"},
-		{"pages in a circle", link("?page=1"), nil, content.ReasonUnavailable, "leads back"},
-		{"a page that is its own next", func(w http.ResponseWriter, r *http.Request) { link(r.URL.Path)(w, r) }, nil, content.ReasonUnavailable, "leads back"},
-		{"another host", link("http://elsewhere.example.com/v2/"), nil, content.ReasonRefused, "another host"},
-		{"another port", link("http://127.0.0.1:1/v2/"), nil, content.ReasonRefused, "another host"},
-		{"another scheme", func(w http.ResponseWriter, r *http.Request) { link("https://"+r.Host+"/v2/")(w, r) }, nil, content.ReasonRefused, "another host"},
-		{"a link that is no address", link(":"), nil, content.ReasonUnavailable, "no next page"},
+		{"500", status(500), nil, oci.ReasonUnavailable, "asked 6 times"},
+		{"403", status(403), nil, oci.ReasonDenied, "403"},
+		{"429 for an hour", http.HandlerFunc(limited(429, "3600")), nil, oci.ReasonRateLimited, "until"},
+		{"no content", status(204), nil, oci.ReasonUnavailable, "204"},
+		{"an empty answer", text("", ""), nil, oci.ReasonUnavailable, "no list"},
+		{"a web page", text("text/html", "<html>"), nil, oci.ReasonUnavailable, "no list"},
+		{"an object that is no list", text("", `{"errors":[]}`), nil, oci.ReasonUnavailable, "no field manifests"},
+		{"half a list", text("", `{"schemaVersion":2,"manifests":[`), nil, oci.ReasonUnavailable, "no list"},
+		{"a list, and more", text("", `{"manifests":[]}{}`), nil, oci.ReasonUnavailable, "no list"},
+		{"no list in it", text("", `{"manifests":{}}`), nil, oci.ReasonUnavailable, "no list"},
+		{"an entry without a digest", text("", `{"manifests":[{}]}`), nil, oci.ReasonUnavailable, "entry 1"},
+		{"a list that is cut off", cut, nil, oci.ReasonUnavailable, "unexpected EOF"},
+		{"a second page that fails", second(status(500)), nil, oci.ReasonUnavailable, "500"},
+		{"a second page that is not there", second(status(404)), nil, oci.ReasonUnavailable, "404"},
+		{"a second page that is no method", second(status(405)), nil, oci.ReasonUnavailable, "405"},
+		{"a second page that is cut off", second(cut), nil, oci.ReasonUnavailable, "unexpected EOF"},
+		{"a second page that is no list", second(text("", "null")), nil, oci.ReasonUnavailable, "no field manifests"},
+		{"pages in a circle", link("?page=1"), nil, oci.ReasonUnavailable, "leads back"},
+		{"a page that is its own next", func(w http.ResponseWriter, r *http.Request) { link(r.URL.Path)(w, r) }, nil, oci.ReasonUnavailable, "leads back"},
+		{"another host", link("http://elsewhere.example.com/v2/"), nil, oci.ReasonRefused, "another host"},
+		{"another port", link("http://127.0.0.1:1/v2/"), nil, oci.ReasonRefused, "another host"},
+		{"another scheme", func(w http.ResponseWriter, r *http.Request) { link("https://"+r.Host+"/v2/")(w, r) }, nil, oci.ReasonRefused, "another host"},
+		{"a link that is no address", link(":"), nil, oci.ReasonUnavailable, "no next page"},
 		{"pages without end", func(w http.ResponseWriter, _ *http.Request) {
 			endless++
 			w.Header().Set("Link", fmt.Sprintf(`<?page=%d>; rel="next"`, endless))
 			fmt.Fprint(w, `{"manifests":[]}`)
-		}, nil, content.ReasonTooLarge, "more than 100 pages"},
-		{"too many", text("", string(page(1, 1001, ""))), nil, content.ReasonTooLarge, "more than 1000; delete"},
-		{"too many in two pages", pages(relative, page(1, 600, ""), page(601, 1001, "")), nil, content.ReasonTooLarge, "more than 1000; delete"},
-		{"too many of one", pages(relative, page(1, 600, ""), page(1, 600, "")), nil, content.ReasonTooLarge, "more than 1000; delete"},
-		{"too many bytes", text("", string(page(1, 1, strings.Repeat("x", 4<<20)))), nil, content.ReasonTooLarge, "bytes; delete"},
-		{"too many bytes in two pages", pages(relative, page(1, 1, strings.Repeat("x", 3<<20)), page(2, 2, strings.Repeat("x", 3<<20))), nil, content.ReasonTooLarge, "bytes; delete"},
-		{"a tag that fails", nil, status(500), content.ReasonUnavailable, "500"},
-		{"a tag that is no method", nil, status(405), content.ReasonUnavailable, "405"},
-		{"a tag that is an image", nil, text("", `{"schemaVersion":2,"config":{},"layers":[]}`), content.ReasonUnavailable, "no field manifests"},
-		{"a tag with too many", nil, text("", string(page(1, 1001, ""))), content.ReasonTooLarge, "more than 1000; delete"},
+		}, nil, oci.ReasonTooLarge, "more than 100 pages"},
+		{"too many", text("", string(page(1, 1001, ""))), nil, oci.ReasonTooLarge, "more than 1000; delete"},
+		{"too many in two pages", pages(relative, page(1, 600, ""), page(601, 1001, "")), nil, oci.ReasonTooLarge, "more than 1000; delete"},
+		{"too many of one", pages(relative, page(1, 600, ""), page(1, 600, "")), nil, oci.ReasonTooLarge, "more than 1000; delete"},
+		{"too many bytes", text("", string(page(1, 1, strings.Repeat("x", 4<<20)))), nil, oci.ReasonTooLarge, "bytes; delete"},
+		{"too many bytes in two pages", pages(relative, page(1, 1, strings.Repeat("x", 3<<20)), page(2, 2, strings.Repeat("x", 3<<20))), nil, oci.ReasonTooLarge, "bytes; delete"},
+		{"a tag that fails", nil, status(500), oci.ReasonUnavailable, "500"},
+		{"a tag that is no method", nil, status(405), oci.ReasonUnavailable, "405"},
+		{"a tag that is an image", nil, text("", `{"schemaVersion":2,"config":{},"layers":[]}`), oci.ReasonUnavailable, "no field manifests"},
+		{"a tag with too many", nil, text("", string(page(1, 1001, ""))), oci.ReasonTooLarge, "more than 1000; delete"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // maxRedirects is how many hops lead from a registry to its storage at most.
@@ -77,7 +77,7 @@ func (r *Registry) shake(ctx context.Context) error {
 	if r.options.Keychain != nil {
 		var err error
 		if auth, err = authn.Resolve(ctx, r.options.Keychain, r.repository); err != nil {
-			return content.Errorf(content.ReasonDenied, subject, "its credentials cannot be read: %w", err)
+			return oci.Errorf(oci.ReasonDenied, subject, "its credentials cannot be read: %w", err)
 		}
 	}
 	rt, err := transport.NewWithContext(ctx, r.repository.Registry, auth, r.guarded, []string{r.repository.Scope(transport.PullScope)})
@@ -106,7 +106,7 @@ func withoutHandshake(status int) bool {
 
 func checkRedirect(_ *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return content.Errorf(content.ReasonRefused, "", "it redirects more than %d times", maxRedirects)
+		return oci.Errorf(oci.ReasonRefused, "", "it redirects more than %d times", maxRedirects)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ const (
 type resource struct{ kind, name, accept string }
 
 func manifestAt(reference string) resource {
-	return resource{kindManifests, reference, strings.Join(content.ManifestTypes(), ",")}
+	return resource{kindManifests, reference, strings.Join(oci.ManifestTypes(), ",")}
 }
 
 // Manifest opens a manifest.
@@ -174,13 +174,13 @@ func (r *Registry) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser,
 }
 
 // Tagged returns the manifest that a tag names now. What it is, only its bytes say.
-// It is read at once, and no more than one byte past content.MaxManifest of it: a
+// It is read at once, and no more than one byte past oci.MaxManifest of it: a
 // tag may name something else when a transfer breaks off.
 func (r *Registry) Tagged(ctx context.Context, tag string) (io.ReadCloser, error) {
 	if !image.ValidTag(tag) {
 		return nil, fmt.Errorf("%.80q is not a tag", tag)
 	}
-	a, err := r.read(ctx, r.url(manifestAt(tag)), manifestAt(tag).accept, content.MaxManifest)
+	a, err := r.read(ctx, r.url(manifestAt(tag)), manifestAt(tag).accept, oci.MaxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -317,35 +317,35 @@ func classify(subject string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var refused *content.Error
+	var refused *oci.Error
 	var status *transport.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
 	// First: for hosts that look local, the handshake is tried without TLS too,
 	// and that it was refused is not the cause.
 	case errors.As(err, &certificate):
-		return content.Errorf(content.ReasonRefused, subject,
+		return oci.Errorf(oci.ReasonRefused, subject,
 			"its certificate is not trusted; put the authority's into the ConfigMap revet-registries, under a key that ends in .crt: %w", certificate)
 	case errors.As(err, &refused):
-		return &content.Error{Reason: refused.Reason, Subject: subject, Err: refused.Err}
+		return &oci.Error{Reason: refused.Reason, Subject: subject, Err: refused.Err}
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return content.Errorf(content.ReasonRefused, subject, "it speaks plain HTTP only; %s", insecureCure)
+		return oci.Errorf(oci.ReasonRefused, subject, "it speaks plain HTTP only; %s", insecureCure)
 	case errors.As(err, &status):
-		return &content.Error{Reason: statusReason(status.StatusCode), Subject: subject, Err: err}
+		return &oci.Error{Reason: statusReason(status.StatusCode), Subject: subject, Err: err}
 	default:
-		return &content.Error{Reason: content.ReasonUnavailable, Subject: subject, Err: err}
+		return &oci.Error{Reason: oci.ReasonUnavailable, Subject: subject, Err: err}
 	}
 }
 
-func statusReason(code int) content.Reason {
+func statusReason(code int) oci.Reason {
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return content.ReasonDenied
+		return oci.ReasonDenied
 	case http.StatusNotFound, http.StatusGone:
-		return content.ReasonMissing
+		return oci.ReasonMissing
 	case http.StatusTooManyRequests:
-		return content.ReasonRateLimited
+		return oci.ReasonRateLimited
 	default:
-		return content.ReasonUnavailable
+		return oci.ReasonUnavailable
 	}
 }

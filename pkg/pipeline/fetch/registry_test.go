@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Plain HTTP is for hosts that are listed; the loopback is no exception.
@@ -25,7 +25,7 @@ func TestRegistrySpeaksPlainHTTPOnlyToListedHosts(t *testing.T) {
 	s := newServer(t)
 	w := pushWhole(t, s)
 	_, _, err := s.pull(t, w.manifest, setting{strict: true})
-	wantError(t, err, content.ReasonRefused, "revet-registries")
+	wantError(t, err, oci.ReasonRefused, "revet-registries")
 	if _, _, err := s.pull(t, w.manifest, setting{}); err != nil {
 		t.Errorf("listed: %v", err)
 	}
@@ -53,7 +53,7 @@ func TestRegistryRedirects(t *testing.T) {
 			}
 			_, _, err := s.pull(t, w.manifest, set)
 			if !listed {
-				wantError(t, err, content.ReasonRefused, "plain HTTP to")
+				wantError(t, err, oci.ReasonRefused, "plain HTTP to")
 				if len(asked) > 0 {
 					t.Errorf("the other host was asked %d times", len(asked))
 				}
@@ -93,7 +93,7 @@ func TestRegistryCredentials(t *testing.T) {
 		t.Errorf("with credentials: %v", err)
 	}
 	_, _, err := s.pull(t, w.manifest, setting{})
-	wantError(t, err, content.ReasonDenied, "401")
+	wantError(t, err, oci.ReasonDenied, "401")
 }
 
 // An authority in the registries directory makes its registry trusted.
@@ -119,7 +119,7 @@ func TestRegistryAuthorities(t *testing.T) {
 	}
 	none := must(fetch.LoadTrust("", nil))(t)
 	_, _, err := pullFrom(t, host, d, setting{options: fetch.Options{Trust: none}})
-	wantError(t, err, content.ReasonRefused, "its certificate is not trusted")
+	wantError(t, err, oci.ReasonRefused, "its certificate is not trusted")
 }
 
 // The list of insecure registries is read strictly: a line that is misread

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // How often content is asked for again whose transfer broke off.
@@ -92,11 +92,11 @@ func (b *resumed) pause(cause error) error {
 	b.resumes++
 	b.stuck++
 	if b.resumes > maxResumes || b.stuck > maxStuck {
-		var typed *content.Error
+		var typed *oci.Error
 		if errors.Is(cause, io.EOF) || errors.As(cause, &typed) {
 			return cause // its reader compares what came with what should
 		}
-		return content.Errorf(content.ReasonUnavailable, "", "it broke off %d times, at last after %d bytes: %w", b.resumes, b.at, cause)
+		return oci.Errorf(oci.ReasonUnavailable, "", "it broke off %d times, at last after %d bytes: %w", b.resumes, b.at, cause)
 	}
 	return sleep(b.ctx, b.registry.patience.pause(b.stuck-1))
 }
@@ -160,7 +160,7 @@ func (b *resumed) skip(resp *http.Response) error {
 	if b.at > 0 {
 		if b.restarts++; b.restarts > maxRestarts {
 			_ = resp.Body.Close() // no more of it is wanted
-			return content.Errorf(content.ReasonUnavailable, "",
+			return oci.Errorf(oci.ReasonUnavailable, "",
 				"it broke off %d times, and the registry sends no part of it (Range), so that each time all of it is sent again", b.restarts)
 		}
 	}
@@ -171,7 +171,7 @@ func (b *resumed) skip(resp *http.Response) error {
 		return nil
 	case errors.Is(err, io.EOF) && b.end >= 0:
 		b.close()
-		return content.Errorf(content.ReasonCorrupted, "", "it had %d bytes first, and ends after %d now", b.at, n)
+		return oci.Errorf(oci.ReasonCorrupted, "", "it had %d bytes first, and ends after %d now", b.at, n)
 	case !errors.Is(err, io.EOF) && !passing(err):
 		b.close()
 		return err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // storage is a stub that serves one layer as its test wants, and keeps the ranges
@@ -234,29 +234,29 @@ func TestFetchGivesUpResuming(t *testing.T) {
 	tests := []struct {
 		name  string
 		serve func(s *storage, w http.ResponseWriter, from int)
-		want  content.Reason
+		want  oci.Reason
 		says  string
 		asked int
 	}{
 		{"no further byte", func(s *storage, w http.ResponseWriter, from int) { s.send(w, from, max(from, 10)) },
-			content.ReasonUnavailable, "broke off 4 times, at last after 10 bytes", 4},
+			oci.ReasonUnavailable, "broke off 4 times, at last after 10 bytes", 4},
 		{"one byte each time", func(s *storage, w http.ResponseWriter, from int) { s.send(w, from, from+1) },
-			content.ReasonUnavailable, "broke off 33 times, at last after 33 bytes", 33},
+			oci.ReasonUnavailable, "broke off 33 times, at last after 33 bytes", 33},
 		{"from its first byte each time", func(s *storage, w http.ResponseWriter, _ int) { s.send(w, 0, 50_000*len(s.ranges)) },
-			content.ReasonUnavailable, "all of it is sent again", 5},
+			oci.ReasonUnavailable, "all of it is sent again", 5},
 		{"a layer that is gone", func(s *storage, w http.ResponseWriter, from int) {
 			if from > 0 {
 				w.WriteHeader(http.StatusNotFound)
 				return
 			}
 			s.send(w, 0, 10)
-		}, content.ReasonMissing, "404", 2},
+		}, oci.ReasonMissing, "404", 2},
 		{"other bytes each time", func(s *storage, w http.ResponseWriter, from int) {
 			if from == 0 {
 				s.raw[0] ^= 1
 			}
 			s.send(w, from, len(s.raw))
-		}, content.ReasonCorrupted, "its bytes have the digest", 1},
+		}, oci.ReasonCorrupted, "its bytes have the digest", 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,14 +8,14 @@ import (
 	"math"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // image stores the layers of img, compares what they unpack to with its diff_ids, and
 // returns where runtimes read them differently. Layers are unpacked once for each
 // image that has them: what a layer shows hangs on those below it.
-func (f *fetcher) image(ctx context.Context, img content.Image) ([]layers.Ambiguity, error) {
+func (f *fetcher) image(ctx context.Context, img oci.Image) ([]layers.Ambiguity, error) {
 	// What is unpacked is counted here, for all images together.
 	checker := layers.NewChecker(f.dir, layers.Limits{Entries: f.entries, Unpacked: math.MaxInt64})
 	for _, l := range img.Layers {
@@ -29,7 +29,7 @@ func (f *fetcher) image(ctx context.Context, img content.Image) ([]layers.Ambigu
 // unpack returns the digest of a stored layer's unpacked bytes, or false if nobody
 // can unpack it. The layer is read from the layout, so that it is only unpacked once
 // its own digest holds.
-func (f *fetcher) unpack(ctx context.Context, checker *layers.Checker, l content.Descriptor) (image.Digest, bool, error) {
+func (f *fetcher) unpack(ctx context.Context, checker *layers.Checker, l oci.Descriptor) (image.Digest, bool, error) {
 	out := &bounded{hash: sha256.New(), most: f.left}
 	// The blob has exactly the size that it is named with: Put saw to that.
 	most := f.left
@@ -64,10 +64,10 @@ func (b *bounded) Write(p []byte) (int, error) {
 		b.n += int64(len(p))
 		return b.hash.Write(p)
 	case b.all:
-		return 0, content.Errorf(content.ReasonTooLarge, "",
+		return 0, oci.Errorf(oci.ReasonTooLarge, "",
 			"the image unpacks to more than the limit; raise --max-unpacked-bytes of the fetch step if it is no decompression bomb")
 	default:
-		return 0, content.Errorf(content.ReasonTooLarge, "",
+		return 0, oci.Errorf(oci.ReasonTooLarge, "",
 			"it unpacks to more than %d times its size of %d bytes, as decompression bombs do; raise --max-ratio of the fetch step if it is none", b.ratio, b.size)
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // great is an image of 48,000 small files and a large program, 350 MB unpacked.
-func great(b *testing.B) (blobs, content.Image) {
+func great(b *testing.B) (blobs, oci.Image) {
 	b.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	words := make([]byte, 1<<20)

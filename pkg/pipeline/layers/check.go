@@ -12,7 +12,7 @@ import (
 	"io"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Blobs is where layers are read from.
@@ -21,7 +21,7 @@ type Blobs interface {
 }
 
 // Check finds where runtimes read the layers of img differently.
-func Check(ctx context.Context, blobs Blobs, img content.Image, limits Limits) ([]Ambiguity, error) {
+func Check(ctx context.Context, blobs Blobs, img oci.Image, limits Limits) ([]Ambiguity, error) {
 	c := NewChecker(blobs, limits)
 	for _, l := range img.Layers {
 		if _, err := c.Layer(ctx, l.Descriptor, io.Discard); err != nil {
@@ -51,7 +51,7 @@ func NewChecker(blobs Blobs, limits Limits) *Checker {
 
 // Layer reads the next layer and writes all that it unpacks to into unpacked. It
 // returns false for a layer that cannot be unpacked; an Ambiguity then says so.
-func (c *Checker) Layer(ctx context.Context, d content.Descriptor, unpacked io.Writer) (bool, error) {
+func (c *Checker) Layer(ctx context.Context, d oci.Descriptor, unpacked io.Writer) (bool, error) {
 	read, err := c.read(ctx, d, unpacked)
 	c.layer++
 	return read, subject(ctx, "layer "+d.Digest.String(), err)
@@ -61,12 +61,12 @@ func (c *Checker) Layer(ctx context.Context, d content.Descriptor, unpacked io.W
 // layers of which none is an archive is none.
 func (c *Checker) Finish() ([]Ambiguity, error) {
 	if c.layer > 0 && c.rubbish == c.layer {
-		return nil, content.Errorf(content.ReasonNotAnImage, "", "none of its %d layers is an archive that a runtime could unpack", c.layer)
+		return nil, oci.Errorf(oci.ReasonNotAnImage, "", "none of its %d layers is an archive that a runtime could unpack", c.layer)
 	}
 	return c.b.found.all, nil
 }
 
-func (c *Checker) read(ctx context.Context, d content.Descriptor, unpacked io.Writer) (bool, error) {
+func (c *Checker) read(ctx context.Context, d oci.Descriptor, unpacked io.Writer) (bool, error) {
 	c.b.begin(c.layer, d.Digest)
 	if encrypted(d.MediaType) {
 		c.b.tell(Unreadable, "", "it is encrypted: what is in it only those see who have a key")
@@ -116,7 +116,7 @@ func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != want.Hex() {
-		return content.Errorf(content.ReasonCorrupted, "", "its bytes in the image layout have the digest sha256:%s", got)
+		return oci.Errorf(oci.ReasonCorrupted, "", "its bytes in the image layout have the digest sha256:%s", got)
 	}
 	return nil
 }
@@ -224,25 +224,25 @@ func (c *counter) Read(p []byte) (int, error) {
 // corrupted is err, unless it says itself what it is.
 func corrupted(err error) error {
 	var (
-		e    *content.Error
+		e    *oci.Error
 		disk *storeError
 	)
 	if err == nil || errors.As(err, &e) || errors.As(err, &disk) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return content.Errorf(content.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
+	return oci.Errorf(oci.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
 }
 
 // subject makes err one about a layer.
 func subject(ctx context.Context, name string, err error) error {
-	var e *content.Error
+	var e *oci.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return content.Errorf(content.ReasonTimedOut, name, "time ran out while it was looked into; raise --timeout of the step: %w", ctx.Err())
+		return oci.Errorf(oci.ReasonTimedOut, name, "time ran out while it was looked into; raise --timeout of the step: %w", ctx.Err())
 	case errors.As(err, &e) && e.Subject == "":
-		return &content.Error{Reason: e.Reason, Subject: name, Err: e.Err}
+		return &oci.Error{Reason: e.Reason, Subject: name, Err: e.Err}
 	case e != nil:
 		return err
 	default:

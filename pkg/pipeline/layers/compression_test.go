@@ -11,8 +11,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const (
@@ -100,20 +100,20 @@ func TestBrokenLayers(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		layers []stored
-		want   content.Reason
+		want   oci.Reason
 	}{
-		{"gzip that breaks off", []stored{{gzipType, packed[:len(packed)-9]}}, content.ReasonCorrupted},
-		{"gzip that is spoilt", []stored{{gzipType, append(bytes.Clone(packed[:len(packed)-8]), make([]byte, 8)...)}}, content.ReasonCorrupted},
-		{"a further member that breaks off", []stored{{gzipType, append(bytes.Clone(packed), packed[:30]...)}}, content.ReasonCorrupted},
-		{"zstd that breaks off", []stored{{zstdType, zstandard(t, raw)[:40]}}, content.ReasonCorrupted},
-		{"an archive that breaks off", []stored{{tarType, raw[:512]}}, content.ReasonCorrupted},
-		{"a spoilt header after the first", []stored{{tarType, append(bytes.Clone(raw[:1024]), bytes.Repeat([]byte("x"), 1024)...)}}, content.ReasonCorrupted},
-		{"no archive at all", []stored{{gzipType, []byte(`{"critical":{}}`)}, {gzipType, []byte("second")}}, content.ReasonNotAnImage},
+		{"gzip that breaks off", []stored{{gzipType, packed[:len(packed)-9]}}, oci.ReasonCorrupted},
+		{"gzip that is spoilt", []stored{{gzipType, append(bytes.Clone(packed[:len(packed)-8]), make([]byte, 8)...)}}, oci.ReasonCorrupted},
+		{"a further member that breaks off", []stored{{gzipType, append(bytes.Clone(packed), packed[:30]...)}}, oci.ReasonCorrupted},
+		{"zstd that breaks off", []stored{{zstdType, zstandard(t, raw)[:40]}}, oci.ReasonCorrupted},
+		{"an archive that breaks off", []stored{{tarType, raw[:512]}}, oci.ReasonCorrupted},
+		{"a spoilt header after the first", []stored{{tarType, append(bytes.Clone(raw[:1024]), bytes.Repeat([]byte("x"), 1024)...)}}, oci.ReasonCorrupted},
+		{"no archive at all", []stored{{gzipType, []byte(`{"critical":{}}`)}, {gzipType, []byte("second")}}, oci.ReasonNotAnImage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			from, img := stack(test.layers...)
 			_, err := layers.Check(t.Context(), from, img, layers.Limits{})
-			var e *content.Error
+			var e *oci.Error
 			if !errors.As(err, &e) || e.Reason != test.want {
 				t.Errorf("the error is %v", err)
 			}

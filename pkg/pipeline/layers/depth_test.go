@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Links lead no deeper than Linux opens: the paths of a tree that is 2,000 directories
@@ -60,8 +60,8 @@ func TestOpenBoundsPaths(t *testing.T) {
 	for name, entries := range map[string][]entry{"linked": linked, "implied": implied} {
 		from, img := imageOf(t, entries)
 		_, err := layers.Check(t.Context(), from, img, layers.Limits{})
-		var e *content.Error
-		if !errors.As(err, &e) || e.Reason != content.ReasonTooLarge || !strings.Contains(err.Error(), "bytes of paths") {
+		var e *oci.Error
+		if !errors.As(err, &e) || e.Reason != oci.ReasonTooLarge || !strings.Contains(err.Error(), "bytes of paths") {
 			t.Errorf("%s: error is %v, want one of too many bytes of paths", name, err)
 		}
 	}

@@ -12,6 +12,6 @@
 // ones as Check finds.
 //
 // What an image may cost is bounded: entries, the steps of their paths, bytes unpacked and kept.
-// Exceeding a limit is a content.Error that names the flag, never a file that is
+// Exceeding a limit is a oci.Error that names the flag, never a file that is
 // left out.
 package layers

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const gzipType = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -100,18 +100,18 @@ type stored struct {
 }
 
 // stack makes an image of layers, the lowest first.
-func stack(all ...stored) (blobs, content.Image) {
-	out, img := blobs{}, content.Image{}
+func stack(all ...stored) (blobs, oci.Image) {
+	out, img := blobs{}, oci.Image{}
 	for _, s := range all {
 		d := digestOf(s.raw)
 		out[d] = s.raw
-		img.Layers = append(img.Layers, content.Layer{Descriptor: content.Descriptor{MediaType: s.mediaType, Digest: d, Size: int64(len(s.raw))}})
+		img.Layers = append(img.Layers, oci.Layer{Descriptor: oci.Descriptor{MediaType: s.mediaType, Digest: d, Size: int64(len(s.raw))}})
 	}
 	return out, img
 }
 
 // imageOf makes an image of entries.
-func imageOf(t testing.TB, all ...[]entry) (blobs, content.Image) {
+func imageOf(t testing.TB, all ...[]entry) (blobs, oci.Image) {
 	t.Helper()
 	var packed []stored
 	for _, entries := range all {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Whatever two layers hold: they are read within their limits, and Open and Check find
@@ -34,12 +34,12 @@ func FuzzLayers(f *testing.F) {
 		found, err := layers.Check(t.Context(), from, img, limits)
 		tree, openErr := layers.Open(t.Context(), from, img, limits, t.TempDir())
 		if openErr != nil {
-			var e *content.Error
+			var e *oci.Error
 			if !errors.As(openErr, &e) || e.Reason == "" || tree != nil {
 				t.Fatalf("the error has no reason: %v", openErr)
 			}
 			// Only Open keeps files, which may be too many or spoilt.
-			if err == nil && e.Reason != content.ReasonTooLarge && e.Reason != content.ReasonCorrupted {
+			if err == nil && e.Reason != oci.ReasonTooLarge && e.Reason != oci.ReasonCorrupted {
 				t.Fatalf("Open refuses what Check reads: %v", openErr)
 			}
 			return

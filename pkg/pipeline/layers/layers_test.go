@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // row is an image, what there is to see of it, and the kinds of what runtimes see
@@ -30,7 +30,7 @@ func (r row) run(t *testing.T) {
 	})
 }
 
-func (r row) look(t *testing.T, from blobs, img content.Image) {
+func (r row) look(t *testing.T, from blobs, img oci.Image) {
 	t.Helper()
 	tree, err := layers.Open(t.Context(), from, img, layers.Limits{}, t.TempDir())
 	if err != nil {
@@ -277,8 +277,8 @@ func TestLimits(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			from, img := imageOf(t, test.layers...)
 			tree, err := layers.Open(t.Context(), from, img, test.limits, t.TempDir())
-			var e *content.Error
-			if !errors.As(err, &e) || e.Reason != content.ReasonTooLarge || tree != nil {
+			var e *oci.Error
+			if !errors.As(err, &e) || e.Reason != oci.ReasonTooLarge || tree != nil {
 				t.Errorf("the error is %v", err)
 			}
 		})
@@ -295,8 +295,8 @@ func TestCorrupted(t *testing.T) {
 		"Open":  func() error { _, err := layers.Open(t.Context(), from, img, layers.Limits{}, t.TempDir()); return err },
 		"Check": func() error { _, err := layers.Check(t.Context(), from, img, layers.Limits{}); return err },
 	} {
-		var e *content.Error
-		if err := read(); !errors.As(err, &e) || e.Reason != content.ReasonCorrupted || e.Subject != "layer "+img.Layers[0].Digest.String() {
+		var e *oci.Error
+		if err := read(); !errors.As(err, &e) || e.Reason != oci.ReasonCorrupted || e.Subject != "layer "+img.Layers[0].Digest.String() {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 	}

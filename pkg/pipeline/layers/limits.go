@@ -1,7 +1,7 @@
 package layers
 
 import (
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Limits bound what an image may cost. A zero value stands for the default.
@@ -56,9 +56,9 @@ const (
 )
 
 func tooLarge(what string, limit int64, flag string) error {
-	return content.Errorf(content.ReasonTooLarge, "", "%s, more than %d; raise %s if the image is meant to be so", what, limit, flag)
+	return oci.Errorf(oci.ReasonTooLarge, "", "%s, more than %d; raise %s if the image is meant to be so", what, limit, flag)
 }
 
 func tooMany(what string, limit int) error {
-	return content.Errorf(content.ReasonTooLarge, "", "it has more than %d %s; no image that is meant to run has", limit, what)
+	return oci.Errorf(oci.ReasonTooLarge, "", "it has more than %d %s; no image that is meant to run has", limit, what)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // says returns how a layer of a media type is compressed, "" if any way will do, and
@@ -58,7 +58,7 @@ const maxRubbish = 1 << 20
 
 // mounted reports whether a layer that is no archive may still be one to a runtime that
 // mounts it as a file system, or reads something else in its place.
-func (c *Checker) mounted(d content.Descriptor) (bool, error) {
+func (c *Checker) mounted(d oci.Descriptor) (bool, error) {
 	if d.Size > maxRubbish || snapshots(d) != "" {
 		return true, nil
 	}
@@ -68,7 +68,7 @@ func (c *Checker) mounted(d content.Descriptor) (bool, error) {
 
 // foreign tells of annotations by which plug-ins of containerd (Nydus, overlaybd) show
 // something else than the archive.
-func (c *Checker) foreign(d content.Descriptor) {
+func (c *Checker) foreign(d oci.Descriptor) {
 	if key := snapshots(d); key != "" {
 		c.b.tell(TableOfContents, "", "its annotation %.100q is for a runtime that shows what other blobs say; others show what the archive has", key)
 	}
@@ -76,7 +76,7 @@ func (c *Checker) foreign(d content.Descriptor) {
 
 // snapshots returns an annotation that containerd hands to a snapshotter which reads
 // something else than the archive or a table of contents that is compared.
-func snapshots(d content.Descriptor) string {
+func snapshots(d oci.Descriptor) string {
 	for _, key := range slices.Sorted(maps.Keys(d.Annotations)) {
 		rest, ok := strings.CutPrefix(key, "containerd.io/snapshot/")
 		if ok && !strings.HasPrefix(rest, "stargz/") && !strings.HasPrefix(rest, "remote/") {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Tree is the layers of an image as one tree. It may be read concurrently.
@@ -41,7 +41,7 @@ type Entry struct {
 func (e *Entry) Inode() uint32 { return e.inode }
 
 // Open reads the layers of img. The content of files is kept in temp.
-func Open(ctx context.Context, blobs Blobs, img content.Image, limits Limits, temp string) (*Tree, error) {
+func Open(ctx context.Context, blobs Blobs, img oci.Image, limits Limits, temp string) (*Tree, error) {
 	c := NewChecker(blobs, limits)
 	kept, err := newSpool(temp, c.b.limits.Kept)
 	if err != nil {

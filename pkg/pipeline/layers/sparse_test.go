@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // sparse packs files that are all hole, of these sizes.
@@ -58,8 +58,8 @@ func TestCheckBoundsHoles(t *testing.T) {
 			}
 			from, img := stack(all...)
 			_, err := layers.Check(t.Context(), from, img, layers.Limits{})
-			var e *content.Error
-			tooLarge := errors.As(err, &e) && e.Reason == content.ReasonTooLarge && strings.Contains(err.Error(), test.says)
+			var e *oci.Error
+			tooLarge := errors.As(err, &e) && e.Reason == oci.ReasonTooLarge && strings.Contains(err.Error(), test.says)
 			if test.says == "" && err != nil || test.says != "" && !tooLarge {
 				t.Errorf("error is %v, want %q", err, test.says)
 			}

@@ -16,7 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Where a layer says that it has a table of contents: runtimes that pull lazily
@@ -38,7 +38,7 @@ type span struct{ offset, size int64 }
 
 // tables returns the tables of contents that a layer has, and tells of those that it
 // says it has and that nobody can read.
-func (c *Checker) tables(d content.Descriptor) ([]*table, error) {
+func (c *Checker) tables(d oci.Descriptor) ([]*table, error) {
 	spans, err := c.spans(d)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (c *Checker) tables(d content.Descriptor) ([]*table, error) {
 
 // spans returns where tables of contents are: where the annotations say, and where the
 // footer does.
-func (c *Checker) spans(d content.Descriptor) ([]span, error) {
+func (c *Checker) spans(d oci.Descriptor) ([]span, error) {
 	var all []span
 	for _, key := range []string{chunkedPosition, stargzChunkedPosition} {
 		var s span
@@ -152,7 +152,7 @@ func (e *readError) Error() string { return e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
 // part reads a part of a blob; nil if the blob has it not.
-func (c *Checker) part(d content.Descriptor, s span) ([]byte, error) {
+func (c *Checker) part(d oci.Descriptor, s span) ([]byte, error) {
 	if s.offset < 0 || s.size < 0 || s.offset > d.Size || s.size > d.Size-s.offset || s.size > maxTOC {
 		return nil, nil
 	}
@@ -184,7 +184,7 @@ func (c *Checker) part(d content.Descriptor, s span) ([]byte, error) {
 }
 
 // load returns a table of contents, and the digests that annotations may name it by.
-func (c *Checker) load(d content.Descriptor, s span) ([]byte, []string, error) {
+func (c *Checker) load(d oci.Descriptor, s span) ([]byte, []string, error) {
 	packed, err := c.part(d, s)
 	if err != nil {
 		return nil, nil, err

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-func annotated(s stored, annotations map[string]string) (blobs, content.Image) {
+func annotated(s stored, annotations map[string]string) (blobs, oci.Image) {
 	from, img := stack(s)
 	img.Layers[0].Annotations = annotations
 	return from, img

@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const (
@@ -39,7 +39,7 @@ const (
 // Artifact is what is pushed.
 type Artifact struct {
 	// Subject is the image or index that it is about.
-	Subject content.Descriptor
+	Subject oci.Descriptor
 	// Type is the media type of Content and of the artefact.
 	Type    string
 	Content []byte
@@ -61,7 +61,7 @@ type Registry struct {
 func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error) {
 	open := func(ctx context.Context) (*fetch.Registry, error) { return fetch.NewRegistry(ctx, repository, o) }
 	bounded := o
-	bounded.Answer = content.MaxManifest // the library reads up to 100 MiB
+	bounded.Answer = oci.MaxManifest // the library reads up to 100 MiB
 	named, rt, err := fetch.Guarded(repository, bounded)
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func wait(ctx context.Context, d time.Duration) error {
 func failed(ctx context.Context, a Artifact, err error) error {
 	subject := "report " + a.Title
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return content.Errorf(content.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
+		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
 	}
 	return fetch.Classify(subject, err)
 }

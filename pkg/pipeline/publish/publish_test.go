@@ -23,15 +23,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // site is a registry with one image in one repository.
 type site struct {
 	t       *testing.T
 	to      *Registry
-	subject content.Descriptor
+	subject oci.Descriptor
 }
 
 func newSite(t *testing.T, handler http.Handler) *site {
@@ -72,7 +72,7 @@ func (s *site) push() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.subject = content.Descriptor{MediaType: string(desc.MediaType), Digest: d, Size: desc.Size}
+	s.subject = oci.Descriptor{MediaType: string(desc.MediaType), Digest: d, Size: desc.Size}
 }
 
 func (s *site) artifact(mediaType, text string) Artifact {
@@ -226,11 +226,11 @@ func TestPushFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		writes http.HandlerFunc
-		want   content.Reason
+		want   oci.Reason
 	}{
-		{"no right to push", status(http.StatusForbidden), content.ReasonDenied},
-		{"it fails", status(http.StatusInternalServerError), content.ReasonUnavailable},
-		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, content.ReasonTimedOut},
+		{"no right to push", status(http.StatusForbidden), oci.ReasonDenied},
+		{"it fails", status(http.StatusInternalServerError), oci.ReasonUnavailable},
+		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, oci.ReasonTimedOut},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestPushFails(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			d, err := s.to.Push(ctx, s.artifact("application/sarif+json", "{}"))
-			var e *content.Error
+			var e *oci.Error
 			if !errors.As(err, &e) || e.Reason != tt.want || !d.IsZero() {
 				t.Errorf("digest %s, error %v; want the reason %s", d, err, tt.want)
 			}
@@ -287,13 +287,13 @@ func TestSBOMs(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "sbom"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	var tree content.Tree
+	var tree oci.Tree
 	for i := range 2 {
 		d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", i+1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		tree.Images = append(tree.Images, content.Image{Manifest: content.Descriptor{Digest: d}})
+		tree.Images = append(tree.Images, oci.Image{Manifest: oci.Descriptor{Digest: d}})
 	}
 	if got, err := SBOMs(dir, tree); err != nil || got != nil {
 		t.Errorf("without any, they are %v, %v", got, err)

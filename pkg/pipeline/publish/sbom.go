@@ -8,7 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const (
@@ -18,10 +19,10 @@ const (
 
 // SBOMs returns the SBOMs that the layout in dir holds of tree's images: of all
 // or of none. The same SBOM gives the same artefact, however often it is pushed.
-func SBOMs(dir string, tree content.Tree) ([]Artifact, error) {
+func SBOMs(dir string, tree oci.Tree) ([]Artifact, error) {
 	var all []Artifact
 	for _, img := range tree.Images {
-		raw, err := readBounded(filepath.Join(dir, "sbom", img.Manifest.Digest.Hex()+".cdx.json"), maxSBOM)
+		raw, err := readBounded(result.SBOMPath(dir, img.Manifest.Digest), maxSBOM)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

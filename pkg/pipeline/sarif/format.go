@@ -19,7 +19,7 @@ type log struct {
 type run struct {
 	Tool        tool           `json:"tool"`
 	Invocations []invocation   `json:"invocations"`
-	Results     []result       `json:"results"`
+	Results     []sarifResult  `json:"results"`
 	Properties  map[string]any `json:"properties,omitempty"`
 }
 
@@ -50,7 +50,7 @@ type invocation struct {
 	EndTimeUTC          time.Time `json:"endTimeUtc"`
 }
 
-type result struct {
+type sarifResult struct {
 	RuleID       string         `json:"ruleId"`
 	RuleIndex    int            `json:"ruleIndex"`
 	Level        string         `json:"level"`

@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // MediaType is that of a SARIF file.
@@ -21,10 +20,10 @@ const home = "https://github.com/revet-dev/revet"
 // Input is what a SARIF file tells of.
 type Input struct {
 	Reference image.Reference
-	Reports   []report.Report
+	Reports   []result.Report
 	// Scan is what a scanner found; nil if none looked. Its findings stand for
 	// those of the report of ScanCheck.
-	Scan      *findings.File
+	Scan      *result.Findings
 	ScanCheck string
 	Now       time.Time
 }
@@ -50,7 +49,7 @@ func Make(in Input) ([]byte, error) {
 }
 
 // checked is a run of a check by rules.
-func checked(in Input, r report.Report) run {
+func checked(in Input, r result.Report) run {
 	out := newRun(in, "revet-"+r.Check, r)
 	rules := map[string]int{}
 	for _, f := range r.Findings {
@@ -60,33 +59,33 @@ func checked(in Input, r report.Report) run {
 }
 
 // scanned is the run of a scanner.
-func scanned(in Input, r report.Report) run {
+func scanned(in Input, r result.Report) run {
 	out := newRun(in, "revet-"+r.Check, r)
-	if name := report.Line(in.Scan.Scanner.Name); name != "" {
-		out.Tool.Driver.Name, out.Tool.Driver.Version = name, report.Line(in.Scan.Scanner.Version)
+	if name := result.Line(in.Scan.Scanner.Name); name != "" {
+		out.Tool.Driver.Name, out.Tool.Driver.Version = name, result.Line(in.Scan.Scanner.Version)
 		out.Tool.Driver.InformationURI = ""
 	}
 	database := in.Scan.Database
 	out.Properties["database"] = map[string]any{
-		"reference": report.Line(database.Reference), "digest": database.Digest.String(), "asOf": database.AsOf.UTC(),
+		"reference": result.Line(database.Reference), "digest": database.Digest.String(), "asOf": database.AsOf.UTC(),
 	}
-	if v := report.Line(database.Schema); v != "" {
+	if v := result.Line(database.Schema); v != "" {
 		out.Properties["databaseSchema"] = v
 	}
 	type judged struct {
 		rule   string
 		digest image.Digest
 	}
-	levels := map[judged]report.Severity{}
+	levels := map[judged]result.Severity{}
 	for _, f := range r.Findings {
-		key := judged{report.Line(f.Rule), f.Digest}
-		if levels[key] != report.SeverityError {
+		key := judged{result.Line(f.Rule), f.Digest}
+		if levels[key] != result.SeverityError {
 			levels[key] = f.Severity
 		}
 	}
 	rules, told := map[string]int{}, map[judged]bool{}
 	for _, v := range in.Scan.Vulnerabilities {
-		id := report.Line(v.ID)
+		id := result.Line(v.ID)
 		at, ok := rules[id]
 		if !ok {
 			at = len(out.Tool.Driver.Rules)
@@ -101,7 +100,7 @@ func scanned(in Input, r report.Report) run {
 	}
 	// What the check found that is no vulnerability is told too.
 	for _, f := range r.Findings {
-		if !told[judged{report.Line(f.Rule), f.Digest}] {
+		if !told[judged{result.Line(f.Rule), f.Digest}] {
 			out.add(in, r.Check, f, rules)
 		}
 	}
@@ -109,19 +108,19 @@ func scanned(in Input, r report.Report) run {
 }
 
 // add adds a finding of a check, and its rule if it is the first of it.
-func (r *run) add(in Input, check string, f report.Finding, rules map[string]int) {
-	id := report.Line(f.Rule)
+func (r *run) add(in Input, check string, f result.Finding, rules map[string]int) {
+	id := result.Line(f.Rule)
 	at, ok := rules[id]
 	if !ok {
 		at = len(r.Tool.Driver.Rules)
 		rules[id] = at
 		r.Tool.Driver.Rules = append(r.Tool.Driver.Rules, rule{ID: id})
 	}
-	res := result{
+	res := sarifResult{
 		RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF's words are the same
-		Message:      text{report.Line(f.Message)},
+		Message:      text{result.Line(f.Message)},
 		Locations:    located(in.Reference, f.Platform, f.Digest, "", ""),
-		Fingerprints: map[string]any{"finding/v1": check + "/" + id + "/" + report.Line(f.Platform)},
+		Fingerprints: map[string]any{"finding/v1": check + "/" + id + "/" + result.Line(f.Platform)},
 	}
 	switch {
 	case f.Waiver == nil:
@@ -135,10 +134,10 @@ func (r *run) add(in Input, check string, f report.Finding, rules map[string]int
 }
 
 // why says in words by whose word something fails nothing.
-func why(w report.Waiver) string {
-	said := report.Line(w.Reason) + ", says " + report.Line(w.By)
+func why(w result.Waiver) string {
+	said := result.Line(w.Reason) + ", says " + result.Line(w.By)
 	if w.Owner != "" {
-		said += " (" + report.Line(w.Owner) + ")"
+		said += " (" + result.Line(w.Owner) + ")"
 	}
 	if !w.Expires.IsZero() {
 		said += ", until " + w.Expires.UTC().Format(time.RFC3339)
@@ -146,20 +145,20 @@ func why(w report.Waiver) string {
 	return said
 }
 
-func suppressedBy(w report.Waiver) []suppression {
+func suppressedBy(w result.Waiver) []suppression {
 	return []suppression{{Kind: "external", Justification: why(w)}}
 }
 
-func newRun(in Input, name string, r report.Report) run {
+func newRun(in Input, name string, r result.Report) run {
 	var images []string
 	packages, distributions := map[string]any{}, map[string]any{}
 	for _, i := range r.Images {
-		images = append(images, report.Line(i.Platform)+" "+i.Digest.String())
+		images = append(images, result.Line(i.Platform)+" "+i.Digest.String())
 		if len(i.Packages) > 0 {
 			packages[i.Digest.String()] = i.Packages
 		}
 		if i.Distribution != "" {
-			distributions[i.Digest.String()] = report.Line(i.Distribution)
+			distributions[i.Digest.String()] = result.Line(i.Distribution)
 		}
 	}
 	properties := map[string]any{"reference": in.Reference.String(), "images": images, "rulesApplied": r.Rules}
@@ -175,14 +174,14 @@ func newRun(in Input, name string, r report.Report) run {
 	return run{
 		Tool:        tool{driver{Name: name, InformationURI: home, Rules: []rule{}}},
 		Invocations: []invocation{{ExecutionSuccessful: true, EndTimeUTC: in.Now.UTC().Truncate(time.Second)}},
-		Results:     []result{},
+		Results:     []sarifResult{},
 		Properties:  properties,
 	}
 }
 
-func ruleOf(v findings.Vulnerability) rule {
-	r := rule{ID: report.Line(v.ID), Properties: map[string]any{"level": string(v.Level), "tags": []string{"security", "vulnerability"}}}
-	if s := report.Line(v.Summary); s != "" {
+func ruleOf(v result.Vulnerability) rule {
+	r := rule{ID: result.Line(v.ID), Properties: map[string]any{"level": string(v.Level), "tags": []string{"security", "vulnerability"}}}
+	if s := result.Line(v.Summary); s != "" {
 		r.ShortDescription = &text{s}
 	}
 	if u, err := url.Parse(v.URL); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
@@ -194,24 +193,24 @@ func ruleOf(v findings.Vulnerability) rule {
 	return r
 }
 
-func resultOf(ref image.Reference, v findings.Vulnerability, at int) result {
-	name, id := report.Line(v.Package.Name+" "+v.Package.Version), report.Line(v.ID)
+func resultOf(ref image.Reference, v result.Vulnerability, at int) sarifResult {
+	name, id := result.Line(v.Package.Name+" "+v.Package.Version), result.Line(v.ID)
 	said := fmt.Sprintf("%s has %s (%s)", name, id, v.Level)
-	if s := report.Line(v.Summary); s != "" {
+	if s := result.Line(v.Summary); s != "" {
 		said += ": " + s
 	}
 	if len(v.FixedIn) > 0 {
-		said += "; fixed in " + report.Line(strings.Join(v.FixedIn, ", "))
+		said += "; fixed in " + result.Line(strings.Join(v.FixedIn, ", "))
 	}
 	file := ""
 	if len(v.Package.Locations) > 0 {
 		file = v.Package.Locations[0]
 	}
-	r := result{
-		RuleID: id, RuleIndex: at, Level: "note", Message: text{report.Line(said)},
+	r := sarifResult{
+		RuleID: id, RuleIndex: at, Level: "note", Message: text{result.Line(said)},
 		Locations:    located(ref, v.Platform, v.Digest, file, name),
-		Fingerprints: map[string]any{"finding/v1": id + "/" + name + "/" + report.Line(v.Platform)},
-		Properties:   map[string]any{"level": string(v.Level), "purl": report.Line(v.Package.PURL), "fixedIn": v.FixedIn, "aliases": v.Aliases},
+		Fingerprints: map[string]any{"finding/v1": id + "/" + name + "/" + result.Line(v.Platform)},
+		Properties:   map[string]any{"level": string(v.Level), "purl": result.Line(v.Package.PURL), "fixedIn": v.FixedIn, "aliases": v.Aliases},
 	}
 	if v.KnownExploited {
 		r.Properties["knownExploited"] = true
@@ -220,7 +219,7 @@ func resultOf(ref image.Reference, v findings.Vulnerability, at int) result {
 		r.Properties["malware"] = true
 	}
 	if v.Ignored != nil {
-		r.Suppressions = suppressedBy(report.Waiver{Reason: v.Ignored.Reason, Owner: v.Ignored.Owner, By: v.Ignored.By, Expires: v.Ignored.Expires})
+		r.Suppressions = suppressedBy(result.Waiver{Reason: v.Ignored.Reason, Owner: v.Ignored.Owner, By: v.Ignored.By, Expires: v.Ignored.Expires})
 	}
 	return r
 }
@@ -232,7 +231,7 @@ func located(ref image.Reference, platform string, d image.Digest, file, inside 
 	if file != "" {
 		uri = (&url.URL{Path: strings.TrimLeft(file, "/")}).String()
 	}
-	name := report.Line(platform)
+	name := result.Line(platform)
 	if inside != "" {
 		name += "/" + inside
 	}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 )
 
 // CheckName is the name that outcomes of this package go by.
@@ -51,34 +51,34 @@ func (p Policy) Looks(keys []Key) (bool, error) {
 }
 
 // NotLooked is what comes of it when Looks says so.
-func NotLooked(digest image.Digest) outcome.Outcome {
-	return outcome.Outcome{
-		Digest: digest, Signature: outcome.SignatureOff,
-		Checks: []outcome.Check{{Name: CheckName, Off: true}},
+func NotLooked(digest image.Digest) taskresult.Result {
+	return taskresult.Result{
+		Digest: digest, Signature: taskresult.SignatureOff,
+		Checks: []taskresult.Check{{Name: CheckName, Off: true}},
 	}
 }
 
 // Judge says what comes of what was found. It is asked only if Looks says so.
-func Judge(p Policy, digest image.Digest, found Found) outcome.Outcome {
-	o := outcome.Outcome{Digest: digest, Checks: []outcome.Check{{Name: CheckName, Rules: 1}}}
+func Judge(p Policy, digest image.Digest, found Found) taskresult.Result {
+	o := taskresult.Result{Digest: digest, Checks: []taskresult.Check{{Name: CheckName, Rules: 1}}}
 	rule, message := "", ""
 	switch {
 	case len(found.By) > 0:
-		o.Signature = outcome.SignatureValid
+		o.Signature = taskresult.SignatureValid
 		return o
 	case len(found.Refused) > 0:
-		o.Signature = outcome.SignatureInvalid
+		o.Signature = taskresult.SignatureInvalid
 		rule, message = "valid-signature", fmt.Sprintf("none of its %d signatures holds; %s", len(found.Refused), found.Refused[0])
 	default:
-		o.Signature = outcome.SignatureNone
+		o.Signature = taskresult.SignatureNone
 		if p == Optional {
 			return o
 		}
 		rule, message = "signed", "nobody signed it; sign its digest by: cosign sign --key"
 	}
 	o.Errors = 1
-	o.Findings = []outcome.Finding{{Check: CheckName, Rule: rule, Severity: report.SeverityError,
-		Message: report.Clip(report.Line(message), maxMessage)}}
+	o.Findings = []taskresult.Finding{{Check: CheckName, Rule: rule, Severity: result.SeverityError,
+		Message: result.Clip(result.Line(message), maxMessage)}}
 	return o
 }
 

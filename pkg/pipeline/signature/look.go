@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const (
@@ -121,7 +121,7 @@ type look struct {
 
 // tooMany is of signatures that are not looked at.
 func (l *look) tooMany(where string) {
-	l.unread = append(l.unread, content.Errorf(content.ReasonTooLarge, where,
+	l.unread = append(l.unread, oci.Errorf(oci.ReasonTooLarge, where,
 		"it has more than %d signatures, and no trusted key made the first %d; delete those that nobody needs", maxSignatures, maxSignatures))
 }
 
@@ -141,7 +141,7 @@ func (l *look) simple(ctx context.Context) error {
 		err = errors.New("it has neither layers nor manifests")
 	}
 	if err != nil {
-		return content.Errorf(content.ReasonUnavailable, "tag "+tag,
+		return oci.Errorf(oci.ReasonUnavailable, "tag "+tag,
 			"what the registry answers is no manifest; ask whoever runs it, or delete the tag: %w", err)
 	}
 	for i, s := range m.Layers {

@@ -24,9 +24,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 )
 
 // world is a repository with the image that cosign's signatures were recorded for.
@@ -179,15 +179,15 @@ func TestLookWithoutAnAnswer(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer func(w http.ResponseWriter, r *http.Request)
-		want   content.Reason
+		want   oci.Reason
 	}{
-		{"it fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, content.ReasonUnavailable},
-		{"it denies", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, content.ReasonDenied},
+		{"it fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, oci.ReasonUnavailable},
+		{"it denies", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, oci.ReasonDenied},
 		{"it answers without end", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-			_, _ = w.Write(make([]byte, content.MaxManifest+1))
-		}, content.ReasonTooLarge},
-		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, content.ReasonTimedOut},
+			_, _ = w.Write(make([]byte, oci.MaxManifest+1))
+		}, oci.ReasonTooLarge},
+		{"it stalls", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, oci.ReasonTimedOut},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestLookWithoutAnAnswer(t *testing.T) {
 			t.Cleanup(s.Close)
 			w := worldAt(t, s, 200*time.Millisecond)
 			got, err := Look(t.Context(), w.source, w.digest, keysOf(t, "ecdsa"))
-			var e *content.Error
+			var e *oci.Error
 			if !errors.As(err, &e) || e.Reason != tt.want {
 				t.Errorf("found %+v, error %v; want the reason %s", got, err, tt.want)
 			}
@@ -216,16 +216,16 @@ func TestJudge(t *testing.T) {
 		name   string
 		policy Policy
 		found  Found
-		want   outcome.Signature
+		want   taskresult.Signature
 		rule   string
 	}{
-		{"required and signed", Required, trusted, outcome.SignatureValid, ""},
-		{"required and signed by somebody else", Required, untrusted, outcome.SignatureInvalid, "valid-signature"},
-		{"required and not signed", Required, Found{}, outcome.SignatureNone, "signed"},
-		{"optional and signed", Optional, trusted, outcome.SignatureValid, ""},
-		{"optional and signed by somebody else", Optional, untrusted, outcome.SignatureInvalid, "valid-signature"},
-		{"optional and not signed", Optional, Found{}, outcome.SignatureNone, ""},
-		{"a policy that is none", "", Found{}, outcome.SignatureNone, "signed"},
+		{"required and signed", Required, trusted, taskresult.SignatureValid, ""},
+		{"required and signed by somebody else", Required, untrusted, taskresult.SignatureInvalid, "valid-signature"},
+		{"required and not signed", Required, Found{}, taskresult.SignatureNone, "signed"},
+		{"optional and signed", Optional, trusted, taskresult.SignatureValid, ""},
+		{"optional and signed by somebody else", Optional, untrusted, taskresult.SignatureInvalid, "valid-signature"},
+		{"optional and not signed", Optional, Found{}, taskresult.SignatureNone, ""},
+		{"a policy that is none", "", Found{}, taskresult.SignatureNone, "signed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestJudge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := outcome.Decode(text); err != nil {
+			if _, err := taskresult.Decode(text); err != nil {
 				t.Error(err)
 			}
 		})
@@ -250,7 +250,7 @@ func TestJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := outcome.Decode(text); err != nil || got.Signature != outcome.SignatureOff || !got.Checks[0].Off {
+	if got, err := taskresult.Decode(text); err != nil || got.Signature != taskresult.SignatureOff || !got.Checks[0].Off {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

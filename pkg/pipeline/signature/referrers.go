@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // likelihood orders referrers by what their list says of them. It decides what is
@@ -90,7 +90,7 @@ func (l *look) referrer(ctx context.Context, at image.Digest) (bool, error) {
 		return true, nil
 	}
 	if layer.Size > maxBundle {
-		return false, l.outOfBounds(content.Errorf(content.ReasonTooLarge, what, "its bundle has more than %d bytes", maxBundle), predicate)
+		return false, l.outOfBounds(oci.Errorf(oci.ReasonTooLarge, what, "its bundle has more than %d bytes", maxBundle), predicate)
 	}
 	bundle, err := l.read(what, maxBundle, func(limit int64) ([]byte, error) {
 		return l.src.Blob(ctx, blob, limit)
@@ -120,7 +120,7 @@ func (l *look) referrer(ctx context.Context, at image.Digest) (bool, error) {
 // read reads within the bound of one, and of all.
 func (l *look) read(what string, most int64, read func(limit int64) ([]byte, error)) ([]byte, error) {
 	if l.left <= 0 {
-		return nil, content.Errorf(content.ReasonTooLarge, what, "all that refers to the image has more than %d bytes", maxRead)
+		return nil, oci.Errorf(oci.ReasonTooLarge, what, "all that refers to the image has more than %d bytes", maxRead)
 	}
 	raw, err := read(min(most, l.left))
 	l.left -= int64(len(raw))
@@ -131,14 +131,14 @@ func (l *look) read(what string, most int64, read func(limit int64) ([]byte, err
 // is something else. Else it is told, and others are looked at. Other errors are
 // returned.
 func (l *look) outOfBounds(err error, predicate string) error {
-	var e *content.Error
+	var e *oci.Error
 	switch {
-	case !errors.As(err, &e) || e.Reason != content.ReasonTooLarge:
+	case !errors.As(err, &e) || e.Reason != oci.ReasonTooLarge:
 		return err
 	case elsewhere(predicate):
 		return nil
 	}
-	l.unread = append(l.unread, content.Errorf(e.Reason, e.Subject,
+	l.unread = append(l.unread, oci.Errorf(e.Reason, e.Subject,
 		"%w, so that nobody can say whether it is a signature; delete it if nobody needs it", e.Err))
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"io"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Remote is the Source of a repository in a registry.
@@ -59,7 +59,7 @@ func verified(rc io.ReadCloser, err error, kind string, d image.Digest, limit in
 		return nil, err
 	}
 	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != d.Hex() {
-		return nil, content.Errorf(content.ReasonCorrupted, subject, "its bytes have the digest sha256:%x", sum)
+		return nil, oci.Errorf(oci.ReasonCorrupted, subject, "its bytes have the digest sha256:%x", sum)
 	}
 	return raw, nil
 }
@@ -71,15 +71,15 @@ func readAll(rc io.ReadCloser, subject string, limit int64) ([]byte, error) {
 		return nil, fetch.Classify(subject, err)
 	}
 	if int64(len(raw)) > limit {
-		return nil, content.Errorf(content.ReasonTooLarge, subject, "it has more than %d bytes", limit)
+		return nil, oci.Errorf(oci.ReasonTooLarge, subject, "it has more than %d bytes", limit)
 	}
 	return raw, nil
 }
 
 // absent tells what is not there from what cannot be read.
 func absent(err error) error {
-	var e *content.Error
-	if errors.As(err, &e) && e.Reason == content.ReasonMissing {
+	var e *oci.Error
+	if errors.As(err, &e) && e.Reason == oci.ReasonMissing {
 		return ErrAbsent
 	}
 	return err

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 const emptyType = "application/vnd.oci.empty.v1+json"
@@ -196,7 +196,7 @@ func (s *shelf) state() (string, error) {
 		s.t.Fatal(err)
 	}
 	found, err := Look(s.t.Context(), s.source(), s.digest, keys)
-	if e := (*content.Error)(nil); errors.As(err, &e) {
+	if e := (*oci.Error)(nil); errors.As(err, &e) {
 		return "Error " + string(e.Reason), err
 	}
 	if err != nil {

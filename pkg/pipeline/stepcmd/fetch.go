@@ -10,13 +10,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
-	"github.com/revet-dev/revet/pkg/pipeline/triage"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/policy"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Fetch pulls an image by digest into a layout.
@@ -59,7 +57,7 @@ that end in .crt in that directory hold further certificate authorities.`,
 	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
 	o.LimitFlags(f)
 	f.StringVar(&o.Policy, "policy", "", "file that says what fails an image; it may be missing")
-	return command.Require(cmd, "reference", "layout")
+	return Require(cmd, "reference", "layout")
 }
 
 // LimitFlags declares the flags of what an image may cost.
@@ -90,26 +88,26 @@ func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref
 	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 || o.Limits.Entries <= 0 {
 		return fmt.Errorf("--max-bytes, --max-unpacked-bytes, --max-ratio and --max-entries must be positive")
 	}
-	policy, err := o.policy()
+	rules, err := o.policy()
 	if err != nil {
 		return err
 	}
-	chosen, err := content.ParseSelection(o.Platforms)
+	chosen, err := oci.ParseSelection(o.Platforms)
 	if err != nil {
 		return fmt.Errorf("--platforms: %w", err)
 	}
-	dir, err := layout.Create(o.Layout)
+	dir, err := oci.CreateLayout(o.Layout)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
 	start := time.Now()
-	tree, err := fetch.Selected(ctx, source, ref.Digest(), chosen, dir, o.Limits)
+	tree, err := fetch.Fetch(ctx, source, ref.Digest(), chosen, dir, o.Limits)
 	if err != nil {
 		return err
 	}
-	found := layersReport(tree, policy, ref, start.UTC())
-	if err := report.Write(dir.Path(), found); err != nil {
+	found := layersReport(tree, rules, ref, start.UTC())
+	if err := result.WriteReport(dir.Path(), found); err != nil {
 		return err
 	}
 	for _, f := range found.Findings {
@@ -125,9 +123,9 @@ func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref
 	return nil
 }
 
-func (o Fetch) policy() (triage.Policy, error) {
+func (o Fetch) policy() (policy.Policy, error) {
 	if o.Policy == "" {
-		return triage.Default(), nil
+		return policy.Default(), nil
 	}
-	return triage.Load(o.Policy)
+	return policy.Load(o.Policy)
 }

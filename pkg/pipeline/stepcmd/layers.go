@@ -6,9 +6,8 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
-	"github.com/revet-dev/revet/pkg/pipeline/triage"
+	"github.com/revet-dev/revet/pkg/pipeline/policy"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const (
@@ -21,23 +20,23 @@ const (
 
 // layersReport is the report of the check layers: by the policy, an ambiguity fails the
 // image unless an exception names its kind.
-func layersReport(fetched fetch.Fetched, policy triage.Policy, ref image.Reference, now time.Time) report.Report {
-	out := report.Report{Check: LayersCheck, Digest: fetched.Root.Digest, Rules: 2, Findings: []report.Finding{}}
+func layersReport(fetched fetch.Fetched, rules policy.Policy, ref image.Reference, now time.Time) result.Report {
+	out := result.Report{Check: LayersCheck, Digest: fetched.Root.Digest, Rules: 2, Findings: []result.Finding{}}
 	for _, img := range fetched.Images {
-		of := report.Image{Platform: report.Line(img.Config.String()), Digest: img.Manifest.Digest}
+		of := result.CheckedImage{Platform: result.Line(img.Config.String()), Digest: img.Manifest.Digest}
 		out.Images = append(out.Images, of)
-		var gaps []findings.Gap
+		var gaps []result.Gap
 		for _, a := range fetched.Ambiguities[img.Manifest.Digest] {
-			gaps = append(gaps, findings.Gap{
-				Rule: triage.RuleAmbiguousLayers, Subject: string(a.Kind),
+			gaps = append(gaps, result.Gap{
+				Rule: policy.RuleAmbiguousLayers, Subject: string(a.Kind),
 				Message: fmt.Sprintf("%s; runtimes read its layers differently: build the image again, or flatten it to one layer", a),
 			})
 		}
-		out.Findings = append(out.Findings, policy.Gaps(of, gaps, ref.String(), now)...)
+		out.Findings = append(out.Findings, rules.Gaps(of, gaps, ref.String(), now)...)
 	}
 	for _, d := range fetched.MissingAttachments {
-		out.Findings = append(out.Findings, report.Finding{
-			Rule: RuleMissingAttachment, Severity: report.SeverityWarning, Digest: fetched.Root.Digest,
+		out.Findings = append(out.Findings, result.Finding{
+			Rule: RuleMissingAttachment, Severity: result.SeverityWarning, Digest: fetched.Root.Digest,
 			Message: fmt.Sprintf("the index names %s, which cannot run and is not in the registry any more; did retention remove it?", d.Digest),
 		})
 	}

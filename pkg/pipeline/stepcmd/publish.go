@@ -12,14 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/sarif"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -38,7 +36,7 @@ type Publish struct {
 	Layout string
 	Expect []string
 	// Scan says whether the check scan was to report.
-	Scan command.Scan
+	Scan Scan
 	Mode string
 }
 
@@ -67,7 +65,7 @@ pushed. The credentials need the right to push to the image's repository.`,
 	f.StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
 	o.Scan.Flag(f)
 	f.StringVar(&o.Mode, "publish", publishReferrers, "referrers, required or none")
-	return command.Require(cmd, "reference", "layout")
+	return Require(cmd, "reference", "layout")
 }
 
 // Run does the work of the step.
@@ -94,7 +92,7 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	if o.Scan.Off {
 		off = append(off, scanCheck)
 	}
-	result, err := outcome.Of(tree, o.Expect, off, reports)
+	joined, err := taskresult.Of(tree, o.Expect, off, reports)
 	if err != nil {
 		return err
 	}
@@ -106,27 +104,27 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 		digest, err := o.push(ctx, out, ref, options, tree, full)
 		switch {
 		case err == nil:
-			result.Published(ref.Repository().At(digest).String())
+			joined.Published(ref.Repository().At(digest).String())
 		case o.Mode == publishRequired:
 			return err
 		default:
-			fmt.Fprintln(out, "warning: the report was not published:", report.Line(err.Error()))
-			result.Withheld(err)
+			fmt.Fprintln(out, "warning: the report was not published:", result.Line(err.Error()))
+			joined.Withheld(err)
 		}
 	}
-	if err := writeOutcome(results, result); err != nil {
+	if err := writeOutcome(results, joined); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "outcome of %s: errors %d, warnings %d, report %q\n", result.Digest, result.Errors, result.Warnings, result.Report)
+	fmt.Fprintf(out, "outcome of %s: errors %d, warnings %d, report %q\n", joined.Digest, joined.Errors, joined.Warnings, joined.Report)
 	return nil
 }
 
 // writeSARIF makes the full report and leaves it in the layout.
-func (o Publish) writeSARIF(ref image.Reference, tree content.Tree, reports []report.Report) ([]byte, error) {
+func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result.Report) ([]byte, error) {
 	in := sarif.Input{Reference: ref, Reports: reports, ScanCheck: scanCheck, Now: time.Now()}
-	found, err := findings.Read(o.Layout)
+	found, err := result.ReadFindings(o.Layout)
 	switch {
-	case errors.Is(err, findings.ErrMissing):
+	case errors.Is(err, result.ErrNoFindings):
 	case err != nil:
 		return nil, err
 	case found.Digest != tree.Root.Digest:
@@ -146,7 +144,7 @@ func (o Publish) writeSARIF(ref image.Reference, tree content.Tree, reports []re
 
 // push pushes the SBOMs, each beside its own image, and then the report, which
 // is what the result names.
-func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree content.Tree, full []byte) (image.Digest, error) {
+func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree oci.Tree, full []byte) (image.Digest, error) {
 	registry, err := publish.NewRegistry(ref.Repository(), options)
 	if err != nil {
 		return image.Digest{}, err

@@ -7,14 +7,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/command"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 
 // Registry are those of every step that speaks to an image's registry.
 // Registry is what every step is told that speaks to an image's registry.
 type Registry struct {
-	command.Connection
+	Connection
 	Reference string
 }
 

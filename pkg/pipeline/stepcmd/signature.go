@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Signature looks for signatures on a digest.
@@ -45,7 +45,7 @@ That the registry cannot be read is an error, and not "unsigned".`,
 	o.flags(cmd.Flags(), 2*time.Minute)
 	cmd.Flags().StringVar(&o.Policy, "policy", "", "Required, Optional or Off")
 	cmd.Flags().StringVar(&o.Keys, "keys", "", "directory of public keys; it may be missing")
-	return command.Require(cmd, "reference", "policy")
+	return Require(cmd, "reference", "policy")
 }
 
 // Run does the work of the step.
@@ -71,7 +71,7 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 	if err != nil {
 		return err
 	}
-	result := signature.NotLooked(ref.Digest())
+	judged := signature.NotLooked(ref.Digest())
 	if look {
 		src, err := signature.NewRemote(ctx, ref.Repository(), options)
 		if err != nil {
@@ -82,23 +82,23 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 			return err
 		}
 		for _, why := range found.Refused {
-			fmt.Fprintln(out, "refused:", report.Line(why))
+			fmt.Fprintln(out, "refused:", result.Line(why))
 		}
 		for _, why := range found.Unread {
-			fmt.Fprintln(out, "not looked at:", report.Line(why))
+			fmt.Fprintln(out, "not looked at:", result.Line(why))
 		}
 		fmt.Fprintf(out, "signed by: %s\n", strings.Join(found.By, ", "))
-		result = signature.Judge(policy, ref.Digest(), found)
+		judged = signature.Judge(policy, ref.Digest(), found)
 	}
-	fmt.Fprintf(out, "signature of %s: %s (policy %s, keys %d)\n", ref, result.Signature, policy, len(keys))
-	return writeOutcome(results, result)
+	fmt.Fprintf(out, "signature of %s: %s (policy %s, keys %d)\n", ref, judged.Signature, policy, len(keys))
+	return writeOutcome(results, judged)
 }
 
 // writeOutcome writes the result of a Task, where there are results.
-func writeOutcome(results string, o outcome.Outcome) error {
+func writeOutcome(results string, o taskresult.Result) error {
 	text, err := o.Encode()
 	if err != nil || results == "" {
 		return err
 	}
-	return verdict.WriteResult(results, verdict.ResultOutcome, text)
+	return verdict.WriteResult(results, runresult.Outcome, text)
 }

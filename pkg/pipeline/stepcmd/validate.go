@@ -9,9 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/pipeline/command"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -50,7 +49,7 @@ step still succeeds; rules that cannot be read or evaluated are an error.`,
 	f.StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
 	f.StringVar(&o.Rules, "rules", "", "rules file")
 	f.DurationVar(&o.Timeout, "timeout", time.Minute, "most time for all rules")
-	return command.Require(cmd, "layout", "rules")
+	return Require(cmd, "layout", "rules")
 }
 
 // Run does the work of the step.
@@ -66,7 +65,7 @@ func (o Validate) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("rules file %q: %w", o.Rules, err)
 	}
-	dir, err := layout.Open(o.Layout)
+	dir, err := oci.OpenLayout(o.Layout)
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,7 @@ func (o Validate) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := report.Write(dir.Path(), found); err != nil {
+	if err := result.WriteReport(dir.Path(), found); err != nil {
 		return err
 	}
 	for _, f := range found.Findings {

@@ -9,10 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/layout"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
@@ -55,10 +54,10 @@ error. Without --results they are printed.`,
 func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 	dir, expect, texts := o.Layout, o.Expect, o.Outcomes
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
-	var outcomes []outcome.Outcome
+	var outcomes []taskresult.Result
 	elsewhere := map[string]bool{}
 	for i, text := range texts {
-		o, err := outcome.Decode(text)
+		o, err := taskresult.Decode(text)
 		if err != nil {
 			return fmt.Errorf("outcome %d of %d: %w", i+1, len(texts), err)
 		}
@@ -81,7 +80,7 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 				here = append(here, check)
 			}
 		}
-		o, err := outcome.Of(tree, here, nil, reports)
+		o, err := taskresult.Of(tree, here, nil, reports)
 		if err != nil {
 			return err
 		}
@@ -103,27 +102,27 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 }
 
 // readLayout reads what was fetched and all reports on it.
-func readLayout(ctx context.Context, path string) (content.Tree, []report.Report, error) {
-	dir, err := layout.Open(path)
+func readLayout(ctx context.Context, path string) (oci.Tree, []result.Report, error) {
+	dir, err := oci.OpenLayout(path)
 	if err != nil {
-		return content.Tree{}, nil, err
+		return oci.Tree{}, nil, err
 	}
 	tree, err := dir.Tree(ctx)
 	if err != nil {
-		return content.Tree{}, nil, err
+		return oci.Tree{}, nil, err
 	}
-	checks, err := report.List(dir.Path())
+	checks, err := result.ListReports(dir.Path())
 	if err != nil {
-		return content.Tree{}, nil, err
+		return oci.Tree{}, nil, err
 	}
-	var reports []report.Report
+	var reports []result.Report
 	for _, check := range checks {
-		r, err := report.Read(dir.Path(), check)
+		r, err := result.ReadReport(dir.Path(), check)
 		if err != nil {
-			return content.Tree{}, nil, err
+			return oci.Tree{}, nil, err
 		}
 		if r.Check != check {
-			return content.Tree{}, nil, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
+			return oci.Tree{}, nil, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
 		}
 		reports = append(reports, r)
 	}

@@ -8,25 +8,25 @@ import (
 
 	"github.com/google/cel-go/common/types"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // CheckName is the name that reports of this package go by.
 const CheckName = "validate"
 
 // Check applies every rule to every image of tree, of which nothing else is known.
-func (r Rules) Check(ctx context.Context, tree content.Tree, now time.Time) (report.Report, error) {
+func (r Rules) Check(ctx context.Context, tree oci.Tree, now time.Time) (result.Report, error) {
 	return r.CheckWith(ctx, tree, Materials{}, now)
 }
 
 // CheckWith applies every rule to every image of tree. Rules that ask for what is
 // not among known are not applied, and the report names them.
-func (r Rules) CheckWith(ctx context.Context, tree content.Tree, known Materials, now time.Time) (report.Report, error) {
+func (r Rules) CheckWith(ctx context.Context, tree oci.Tree, known Materials, now time.Time) (result.Report, error) {
 	if len(r.rules) == 0 || len(tree.Images) == 0 {
-		return report.Report{}, fmt.Errorf("nothing to check: %d rules, %d images", len(r.rules), len(tree.Images))
+		return result.Report{}, fmt.Errorf("nothing to check: %d rules, %d images", len(r.rules), len(tree.Images))
 	}
-	out := report.Report{Check: CheckName, Digest: tree.Root.Digest, Findings: []report.Finding{}}
+	out := result.Report{Check: CheckName, Digest: tree.Root.Digest, Findings: []result.Finding{}}
 	var applied []rule
 	for _, rule := range r.rules {
 		if rule.asks.sbom && known.Packages == nil || rule.asks.findings && known.Findings == nil {
@@ -38,16 +38,16 @@ func (r Rules) CheckWith(ctx context.Context, tree content.Tree, known Materials
 	out.Rules = len(applied)
 	for _, img := range tree.Images {
 		if err := check(ctx, applied, img, known, r.parameters, now, &out); err != nil {
-			return report.Report{}, err
+			return result.Report{}, err
 		}
 	}
 	return out, nil
 }
 
 // check applies rules to one image.
-func check(ctx context.Context, rules []rule, img content.Image, known Materials, parameters map[string]any, now time.Time, out *report.Report) error {
-	platform := report.Line(img.Config.String())
-	out.Images = append(out.Images, report.Image{Platform: platform, Digest: img.Manifest.Digest})
+func check(ctx context.Context, rules []rule, img oci.Image, known Materials, parameters map[string]any, now time.Time, out *result.Report) error {
+	platform := result.Line(img.Config.String())
+	out.Images = append(out.Images, result.CheckedImage{Platform: platform, Digest: img.Manifest.Digest})
 	vars := map[string]any{
 		"image": view(img), "base": baseOf(img), "now": now, "parameters": parameters,
 		sbomVariable:     SBOM{Packages: known.Packages[img.Manifest.Digest]},
@@ -61,12 +61,12 @@ func check(ctx context.Context, rules []rule, img content.Image, known Materials
 		if holds {
 			continue
 		}
-		out.Findings = append(out.Findings, report.Finding{
+		out.Findings = append(out.Findings, result.Finding{
 			Rule:     rule.name,
 			Severity: rule.severity,
 			Platform: platform,
 			Digest:   img.Manifest.Digest,
-			Message:  report.Line(rule.tell(ctx, vars)),
+			Message:  result.Line(rule.tell(ctx, vars)),
 		})
 	}
 	return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -29,30 +29,30 @@ func digest(t *testing.T, n int) image.Digest {
 }
 
 // sample is a tree of one image for each configuration.
-func sample(t *testing.T, configs ...content.Config) content.Tree {
+func sample(t *testing.T, configs ...oci.Config) oci.Tree {
 	t.Helper()
-	tree := content.Tree{Root: content.Descriptor{Digest: digest(t, 1)}}
+	tree := oci.Tree{Root: oci.Descriptor{Digest: digest(t, 1)}}
 	for i, c := range configs {
-		tree.Images = append(tree.Images, content.Image{
-			Manifest: content.Descriptor{Digest: digest(t, 10+i), MediaType: "application/vnd.oci.image.manifest.v1+json"},
+		tree.Images = append(tree.Images, oci.Image{
+			Manifest: oci.Descriptor{Digest: digest(t, 10+i), MediaType: "application/vnd.oci.image.manifest.v1+json"},
 			Config:   c,
-			Layers:   []content.Layer{{Descriptor: content.Descriptor{Digest: digest(t, 20), Size: 100}}, {Descriptor: content.Descriptor{Digest: digest(t, 21), Size: 23}}},
+			Layers:   []oci.Layer{{Descriptor: oci.Descriptor{Digest: digest(t, 20), Size: 100}}, {Descriptor: oci.Descriptor{Digest: digest(t, 21), Size: 23}}},
 		})
 	}
 	return tree
 }
 
-func linux(architecture string) content.Config {
+func linux(architecture string) oci.Config {
 	created := now.Add(-time.Hour)
-	return content.Config{
-		Platform: content.Platform{OS: "linux", Architecture: architecture},
+	return oci.Config{
+		Platform: oci.Platform{OS: "linux", Architecture: architecture},
 		Created:  &created,
-		Config: content.Settings{
+		Config: oci.Settings{
 			User: "65532", Env: []string{"PATH=/bin"}, Labels: map[string]string{"team": "web"},
 			Entrypoint: []string{"/app"}, Cmd: []string{"serve"}, WorkingDir: "/srv",
 			ExposedPorts: map[string]struct{}{"9090/tcp": {}, "8080/tcp": {}},
 		},
-		History: []content.Step{{CreatedBy: "COPY app /app"}, {CreatedBy: "USER 65532", EmptyLayer: true}},
+		History: []oci.Step{{CreatedBy: "COPY app /app"}, {CreatedBy: "USER 65532", EmptyLayer: true}},
 	}
 }
 
@@ -104,7 +104,7 @@ func TestExpressionsOverAnEmptyImage(t *testing.T) {
 		"image.created == timestamp('1970-01-01T00:00:00Z') && !has(image.history)",
 		"now - image.created > duration('8760h')",
 	} {
-		got, err := rulesOf(t, one(expression)).Check(t.Context(), sample(t, content.Config{}), now)
+		got, err := rulesOf(t, one(expression)).Check(t.Context(), sample(t, oci.Config{}), now)
 		if err != nil || len(got.Findings) != 0 {
 			t.Errorf("%s: findings %v, error %v; want neither", expression, got.Findings, err)
 		}
@@ -140,13 +140,13 @@ rules:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := report.Report{
+	want := result.Report{
 		Check: "validate", Digest: digest(t, 1), Rules: 2,
-		Images: []report.Image{{Platform: "linux/amd64", Digest: digest(t, 10)}, {Platform: "linux/arm64", Digest: digest(t, 11)}},
-		Findings: []report.Finding{
-			{Rule: "named", Severity: report.SeverityWarning, Platform: "linux/amd64", Digest: digest(t, 10), Message: "no title for linux/amd64 ?now"},
-			{Rule: "non-root", Severity: report.SeverityError, Platform: "linux/arm64", Digest: digest(t, 11), Message: "it runs as root"},
-			{Rule: "named", Severity: report.SeverityWarning, Platform: "linux/arm64", Digest: digest(t, 11), Message: "no title for linux/arm64 ?now"},
+		Images: []result.CheckedImage{{Platform: "linux/amd64", Digest: digest(t, 10)}, {Platform: "linux/arm64", Digest: digest(t, 11)}},
+		Findings: []result.Finding{
+			{Rule: "named", Severity: result.SeverityWarning, Platform: "linux/amd64", Digest: digest(t, 10), Message: "no title for linux/amd64 ?now"},
+			{Rule: "non-root", Severity: result.SeverityError, Platform: "linux/arm64", Digest: digest(t, 11), Message: "it runs as root"},
+			{Rule: "named", Severity: result.SeverityWarning, Platform: "linux/arm64", Digest: digest(t, 11), Message: "no title for linux/arm64 ?now"},
 		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(image.Digest{})); diff != "" {
@@ -183,7 +183,7 @@ func TestCheckFailsClosed(t *testing.T) {
 	if _, err := (validate.Rules{}).Check(t.Context(), sample(t, many), now); err == nil {
 		t.Error("the zero value of Rules checks an image")
 	}
-	if _, err := rulesOf(t, one("true")).Check(t.Context(), content.Tree{}, now); err == nil {
+	if _, err := rulesOf(t, one("true")).Check(t.Context(), oci.Tree{}, now); err == nil {
 		t.Error("a tree without an image is checked")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Image is what expressions see as image. The tags are its contract.
@@ -47,7 +47,7 @@ type Layer struct {
 }
 
 // view is the image as expressions see it.
-func view(img content.Image) Image {
+func view(img oci.Image) Image {
 	c := img.Config
 	v := Image{
 		Digest:    img.Manifest.Digest.String(),

@@ -10,17 +10,16 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
 // specimen is an image and what is known of it, for one rule to be tried on.
 type specimen struct {
-	image    content.Image
+	image    oci.Image
 	packages []validate.Package
-	found    []findings.Vulnerability
+	found    []result.Vulnerability
 }
 
 var libraryNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -29,16 +28,16 @@ var libraryNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func soundImage() *specimen {
 	created := libraryNow.AddDate(0, -1, 0)
 	s := &specimen{packages: []validate.Package{{Name: "bash", Version: "5.2-1", Type: "deb"}, {Name: "liblzma5", Version: "5.6.1+really5.4.5-1", Type: "deb"}}}
-	s.image.Config = content.Config{
-		Platform: content.Platform{OS: "linux", Architecture: "amd64"},
+	s.image.Config = oci.Config{
+		Platform: oci.Platform{OS: "linux", Architecture: "amd64"},
 		Created:  &created,
-		Config: content.Settings{
+		Config: oci.Settings{
 			User: "65532", Entrypoint: []string{"/app"}, Env: []string{"PATH=/bin", "TOKEN_FILE=/run/token"},
 			Labels: map[string]string{"org.opencontainers.image.source": "https://example.com/app"},
 		},
-		History: []content.Step{{CreatedBy: "COPY app /app"}},
+		History: []oci.Step{{CreatedBy: "COPY app /app"}},
 	}
-	s.image.Layers = []content.Layer{{Descriptor: content.Descriptor{Size: 1 << 20}}}
+	s.image.Layers = []oci.Layer{{Descriptor: oci.Descriptor{Size: 1 << 20}}}
 	return s
 }
 
@@ -50,7 +49,7 @@ func env(e string) edit {
 }
 func ran(command string) edit {
 	return func(s *specimen) {
-		s.image.Config.History = append(s.image.Config.History, content.Step{CreatedBy: command})
+		s.image.Config.History = append(s.image.Config.History, oci.Step{CreatedBy: command})
 	}
 }
 func label(name, value string) edit {
@@ -77,14 +76,14 @@ func layers(n int, size int64) edit {
 	return func(s *specimen) {
 		s.image.Layers = nil
 		for range n {
-			s.image.Layers = append(s.image.Layers, content.Layer{Descriptor: content.Descriptor{Size: size}})
+			s.image.Layers = append(s.image.Layers, oci.Layer{Descriptor: oci.Descriptor{Size: size}})
 		}
 	}
 }
-func fixable(n int, ignored *findings.Ignored) edit {
+func fixable(n int, ignored *result.Ignored) edit {
 	return func(s *specimen) {
 		for range n {
-			s.found = append(s.found, findings.Vulnerability{ID: "CVE-1", Level: findings.Low, FixedIn: []string{"2"}, Ignored: ignored})
+			s.found = append(s.found, result.Vulnerability{ID: "CVE-1", Level: result.LevelLow, FixedIn: []string{"2"}, Ignored: ignored})
 		}
 	}
 }
@@ -183,7 +182,7 @@ var libraryCases = map[string]struct{ accepts, refuses []edit }{
 		[]edit{layers(101, 1)},
 	},
 	"not-neglected": {
-		[]edit{fixable(50, nil), fixable(60, &findings.Ignored{Reason: "r", By: "policy"})},
+		[]edit{fixable(50, nil), fixable(60, &result.Ignored{Reason: "r", By: "policy"})},
 		[]edit{fixable(51, nil)},
 	},
 }
@@ -203,7 +202,7 @@ func libraryFile(t testing.TB) string {
 }
 
 // failed are the rules that do not hold for s, with what is told.
-func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]report.Finding {
+func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]result.Finding {
 	t.Helper()
 	d, err := image.ParseDigest("sha256:" + strings.Repeat("1", 64))
 	if err != nil {
@@ -215,16 +214,16 @@ func (s *specimen) failed(t *testing.T, rules validate.Rules) map[string]report.
 	}
 	known := validate.Materials{
 		Packages: map[image.Digest][]validate.Package{d: s.packages},
-		Findings: &findings.File{Vulnerabilities: s.found},
+		Findings: &result.Findings{Vulnerabilities: s.found},
 	}
-	got, err := rules.CheckWith(t.Context(), content.Tree{Root: s.image.Manifest, Images: []content.Image{s.image}}, known, libraryNow)
+	got, err := rules.CheckWith(t.Context(), oci.Tree{Root: s.image.Manifest, Images: []oci.Image{s.image}}, known, libraryNow)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got.Unapplied) > 0 {
 		t.Errorf("%q were not applied", got.Unapplied)
 	}
-	failed := map[string]report.Finding{}
+	failed := map[string]result.Finding{}
 	for _, f := range got.Findings {
 		failed[f.Rule] = f
 	}
@@ -307,15 +306,15 @@ func TestRulesThatCannotBeApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := soundImage()
-	tree := content.Tree{Images: []content.Image{s.image}}
+	tree := oci.Tree{Images: []oci.Image{s.image}}
 	for _, tt := range []struct {
 		known validate.Materials
 		want  string
 	}{
 		{validate.Materials{}, "[forbidden-packages not-neglected]"},
 		{validate.Materials{Packages: map[image.Digest][]validate.Package{}}, "[not-neglected]"},
-		{validate.Materials{Findings: &findings.File{}}, "[forbidden-packages]"},
-		{validate.Materials{Packages: map[image.Digest][]validate.Package{}, Findings: &findings.File{}}, "[]"},
+		{validate.Materials{Findings: &result.Findings{}}, "[forbidden-packages]"},
+		{validate.Materials{Packages: map[image.Digest][]validate.Package{}, Findings: &result.Findings{}}, "[]"},
 	} {
 		got, err := rules.CheckWith(t.Context(), tree, tt.known, libraryNow)
 		if err != nil {

@@ -8,13 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const maxSBOM = 64 << 20
@@ -25,7 +24,7 @@ type Materials struct {
 	// Packages are those of each image's SBOM; nil if no SBOM was made.
 	Packages map[image.Digest][]Package
 	// Findings are a scanner's; nil if none looked.
-	Findings *findings.File
+	Findings *result.Findings
 }
 
 // SBOM is what expressions see as sbom.
@@ -76,7 +75,7 @@ const (
 )
 
 // baseOf reads annotations, where build tools put it, and else labels.
-func baseOf(img content.Image) Base {
+func baseOf(img oci.Image) Base {
 	first := func(key string) string {
 		if v := img.Annotations[key]; v != "" {
 			return v
@@ -107,10 +106,10 @@ func (m Materials) findings(d image.Digest) Findings {
 
 // LoadMaterials reads what the layout in dir holds beside the images of tree. What
 // is there must be of all of them: rules would hold for what nobody looked at.
-func LoadMaterials(dir string, tree content.Tree) (Materials, error) {
+func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 	var m Materials
 	for _, img := range tree.Images {
-		packages, err := readSBOM(filepath.Join(dir, "sbom", img.Manifest.Digest.Hex()+".cdx.json"))
+		packages, err := readSBOM(result.SBOMPath(dir, img.Manifest.Digest))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -125,8 +124,8 @@ func LoadMaterials(dir string, tree content.Tree) (Materials, error) {
 	if n := len(m.Packages); n > 0 && n < len(tree.Images) {
 		return Materials{}, fmt.Errorf("there are SBOMs of %d of %d images", n, len(tree.Images))
 	}
-	found, err := findings.Read(dir)
-	if errors.Is(err, findings.ErrMissing) {
+	found, err := result.ReadFindings(dir)
+	if errors.Is(err, result.ErrNoFindings) {
 		return m, nil
 	}
 	if err != nil {

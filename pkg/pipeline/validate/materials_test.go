@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/validate"
 )
 
@@ -30,8 +30,8 @@ func materialDigest(t *testing.T, n int) image.Digest {
 // an error.
 func TestLoadMaterials(t *testing.T) {
 	root, first, second := materialDigest(t, 1), materialDigest(t, 2), materialDigest(t, 3)
-	tree := content.Tree{Root: content.Descriptor{Digest: root}, Images: []content.Image{
-		{Manifest: content.Descriptor{Digest: first}}, {Manifest: content.Descriptor{Digest: second}}}}
+	tree := oci.Tree{Root: oci.Descriptor{Digest: root}, Images: []oci.Image{
+		{Manifest: oci.Descriptor{Digest: first}}, {Manifest: oci.Descriptor{Digest: second}}}}
 	const bom = `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
 		{"name":"bash","version":"5.2-1","purl":"pkg:deb/debian/bash@5.2-1"},{"group":"@babel","name":"core","version":"7"}]}`
 	sbom := func(d image.Digest, text string) func(*testing.T, string) {
@@ -46,11 +46,11 @@ func TestLoadMaterials(t *testing.T) {
 	}
 	found := func(of image.Digest, images ...image.Digest) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
-			f := findings.File{Digest: of, Database: findings.Database{Digest: root, AsOf: time.Unix(1, 0)}}
+			f := result.Findings{Digest: of, Database: result.ScanDatabase{Digest: root, AsOf: time.Unix(1, 0)}}
 			for _, d := range images {
-				f.Images = append(f.Images, findings.Image{Digest: d})
+				f.Images = append(f.Images, result.ScannedImage{Digest: d})
 			}
-			if err := findings.Write(dir, f); err != nil {
+			if err := result.WriteFindings(dir, f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,17 +99,17 @@ func TestLoadMaterials(t *testing.T) {
 // one.
 func TestRulesSeeTheirImagesFindings(t *testing.T) {
 	first, second := materialDigest(t, 2), materialDigest(t, 3)
-	tree := content.Tree{Root: content.Descriptor{Digest: materialDigest(t, 1)}, Images: []content.Image{
-		{Manifest: content.Descriptor{Digest: first}}, {Manifest: content.Descriptor{Digest: second}}}}
-	found := findings.Vulnerability{
-		ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: findings.Critical, Score: 9.8, KnownExploited: true, Digest: second,
-		Package: findings.Package{Name: "x", Kind: "npm", PURL: "pkg:generic/x"},
+	tree := oci.Tree{Root: oci.Descriptor{Digest: materialDigest(t, 1)}, Images: []oci.Image{
+		{Manifest: oci.Descriptor{Digest: first}}, {Manifest: oci.Descriptor{Digest: second}}}}
+	found := result.Vulnerability{
+		ID: "GHSA-1", Aliases: []string{"CVE-2"}, Level: result.LevelCritical, Score: 9.8, KnownExploited: true, Digest: second,
+		Package: result.VulnerablePackage{Name: "x", Kind: "npm", PURL: "pkg:generic/x"},
 	}
 	bare := found
 	bare.Package.Kind, bare.Package.PURL, bare.KnownExploited, bare.Malware = "", "pkg:deb/debian/x@1", false, true
 	for _, tt := range []struct {
 		name, condition string
-		of              findings.Vulnerability
+		of              result.Vulnerability
 		want            bool
 	}{
 		{"what it is", "v.level == 'critical' && v.score >= 9.0 && 'CVE-2' in v.aliases && v.package == 'x'", found, true},
@@ -125,7 +125,7 @@ func TestRulesSeeTheirImagesFindings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			known := validate.Materials{Findings: &findings.File{Vulnerabilities: []findings.Vulnerability{tt.of}}}
+			known := validate.Materials{Findings: &result.Findings{Vulnerabilities: []result.Vulnerability{tt.of}}}
 			got, err := rules.CheckWith(t.Context(), tree, known, time.Now())
 			if err != nil || (len(got.Findings) == 1) != tt.want || tt.want && got.Findings[0].Digest != second {
 				t.Errorf("findings %+v, %v", got.Findings, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/cel-go/cel"
 	yaml "go.yaml.in/yaml/v3"
 
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // The limits of a rules file.
@@ -33,7 +33,7 @@ type Rules struct {
 type rule struct {
 	name     string
 	line     int
-	severity report.Severity
+	severity result.Severity
 	message  string
 	holds    cel.Program
 	explain  cel.Program // nil where message is all there is
@@ -51,7 +51,7 @@ type file struct {
 
 type entry struct {
 	Name              string          `yaml:"name"`
-	Severity          report.Severity `yaml:"severity"`
+	Severity          result.Severity `yaml:"severity"`
 	Expression        string          `yaml:"expression"`
 	Message           string          `yaml:"message"`
 	MessageExpression string          `yaml:"messageExpression"`
@@ -136,13 +136,13 @@ func unreadable(err error) error {
 func compile(env *cel.Env, e entry, line int) (rule, error) {
 	r := rule{name: e.Name, line: line, severity: e.Severity, message: e.Message}
 	if r.severity == "" {
-		r.severity = report.SeverityError
+		r.severity = result.SeverityError
 	}
 	switch {
 	case !namePattern.MatchString(e.Name):
 		return rule{}, fmt.Errorf("%s: the name must be lower-case letters, digits and dashes, at most 63", r.label())
-	case r.severity != report.SeverityError && r.severity != report.SeverityWarning:
-		return rule{}, fmt.Errorf("%s: severity %q is not known; accepted are %q and %q", r.label(), e.Severity, report.SeverityError, report.SeverityWarning)
+	case r.severity != result.SeverityError && r.severity != result.SeverityWarning:
+		return rule{}, fmt.Errorf("%s: severity %q is not known; accepted are %q and %q", r.label(), e.Severity, result.SeverityError, result.SeverityWarning)
 	case e.Expression == "":
 		return rule{}, fmt.Errorf("%s: expression is missing", r.label())
 	case e.Message == "":

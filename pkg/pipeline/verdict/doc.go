@@ -18,5 +18,5 @@
 //	error    of a step that fails: why, in one line. Never beside a verdict.
 //
 // A Task that others are joined with has the result "outcome" instead; see
-// package outcome.
+// package taskresult.
 package verdict

@@ -6,9 +6,10 @@ import (
 	"os"
 	"testing"
 
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Whatever checks report: a finding that fails the image is never lost on the
@@ -20,11 +21,11 @@ func FuzzResults(f *testing.F) {
 	f.Add("r", "", "", "", uint8(1))
 	f.Fuzz(func(t *testing.T, rule, severity, platform, message string, n uint8) {
 		tree := treeOf(platform)
-		var findings []report.Finding
+		var findings []result.Finding
 		for range n {
-			findings = append(findings, report.Finding{Rule: rule, Severity: report.Severity(severity), Platform: platform, Message: message})
+			findings = append(findings, result.Finding{Rule: rule, Severity: result.Severity(severity), Platform: platform, Message: message})
 		}
-		v, err := verdict.Join(tree, []string{"scan"}, []report.Report{reportOf("scan", tree, findings...)})
+		v, err := verdict.Join(tree, []string{"scan"}, []result.Report{reportOf("scan", tree, findings...)})
 		known := severity == "error" || severity == "warning" || n == 0
 		switch {
 		case (err == nil) != known:
@@ -37,7 +38,7 @@ func FuzzResults(f *testing.F) {
 		case (v.Value == verdict.Fail) != (severity == "error" && n > 0):
 			t.Errorf("%d findings of severity %q give %q", n, severity, v.Value)
 		}
-		if listed := outcome.Stand(v.Summary.Findings) + v.Summary.Omitted; listed != int(n) {
+		if listed := taskresult.Stand(v.Summary.Findings) + v.Summary.Omitted; listed != int(n) {
 			t.Errorf("%d findings are listed or omitted of %d", listed, n)
 		}
 		dir := t.TempDir()
@@ -47,7 +48,7 @@ func FuzzResults(f *testing.F) {
 		if size := messageSize(t, dir); size > 4096 {
 			t.Errorf("the message has %d bytes", size)
 		}
-		if summary, err := fs.ReadFile(os.DirFS(dir), verdict.ResultSummary); err != nil || !json.Valid(summary) {
+		if summary, err := fs.ReadFile(os.DirFS(dir), runresult.Summary); err != nil || !json.Valid(summary) {
 			t.Errorf("the summary is no JSON: %q, %v", summary, err)
 		}
 	})

@@ -5,26 +5,16 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
-)
-
-// The names of the results, and of their files.
-const (
-	ResultVerdict = "verdict"
-	ResultDigest  = "digest"
-	ResultSummary = "summary"
-	ResultReport  = "report"
-	ResultError   = "error"
-	// ResultOutcome is of a Task whose outcome is joined with others'.
-	ResultOutcome = "outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // DefaultResults is where Tekton has tasks write their results.
 const DefaultResults = "/tekton/results"
 
 // maxError and maxErrorQuoted bound the error result, which is in a message that
-// the kubelet cuts: see package outcome.
+// the kubelet cuts: see package taskresult.
 const (
 	maxError       = 700
 	maxErrorQuoted = 1200
@@ -41,10 +31,10 @@ func Write(dir string, v Verdict) error {
 		return err
 	}
 	for _, r := range []struct{ name, value string }{
-		{ResultDigest, v.Digest.String()},
-		{ResultSummary, summary},
-		{ResultReport, v.Report},
-		{ResultVerdict, string(v.Value)},
+		{runresult.Digest, v.Digest.String()},
+		{runresult.Summary, summary},
+		{runresult.Report, v.Report},
+		{runresult.Verdict, string(v.Value)},
 	} {
 		if err := WriteResult(dir, r.name, r.value); err != nil {
 			return err
@@ -64,6 +54,6 @@ func WriteResult(dir, name, value string) error {
 // WriteError writes why a step fails into dir, in one line. Tekton puts the
 // results of a failed step into its termination message and the TaskRun.
 func WriteError(dir string, cause error) error {
-	line := outcome.Fit(report.Clip(report.Line(cause.Error()), maxError), maxErrorQuoted)
-	return WriteResult(dir, ResultError, line)
+	line := taskresult.Fit(result.Clip(result.Line(cause.Error()), maxError), maxErrorQuoted)
+	return WriteResult(dir, runresult.Error, line)
 }

@@ -9,16 +9,15 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 const (
-	// MaxSummary bounds the summary.
-	MaxSummary = 2048
 	// maxQuoted bounds the summary as a string within JSON. Tekton passes the
 	// results of a step through a message of 4096 bytes, in which every quote
 	// is escaped; what does not fit fails the run. The step must have one other
-	// container beside it at most: see package outcome.
+	// container beside it at most: see package taskresult.
 	maxQuoted        = 2900
 	maxPlatforms     = 8
 	maxCounted       = 8
@@ -38,14 +37,14 @@ type Summary struct {
 	Gaps map[string]int `json:"gaps,omitempty"`
 	// Findings are the rules that did not hold and the worst vulnerabilities, what
 	// fails the image first, as many as fit.
-	Findings []outcome.Finding `json:"findings,omitempty"`
+	Findings []taskresult.Finding `json:"findings,omitempty"`
 	// Omitted is how many findings are not listed.
 	Omitted int `json:"omitted,omitempty"`
 	// Off are the checks that were switched off: nothing is known of what they ask.
 	Off []string `json:"off,omitempty"`
 	// Database is what the scan compared with.
-	Database  *Database         `json:"database,omitempty"`
-	Signature outcome.Signature `json:"signature,omitempty"`
+	Database  *Database            `json:"database,omitempty"`
+	Signature taskresult.Signature `json:"signature,omitempty"`
 	// Platforms are those of the images, the first few.
 	Platforms []string `json:"platforms"`
 	// Unpublished is why there is no full report, if there should be one.
@@ -79,7 +78,7 @@ type Database struct {
 }
 
 // summarize counts everything and lists what fits.
-func summarize(checks []outcome.Check, images outcome.Images, outcomes []outcome.Outcome, now time.Time) (Summary, error) {
+func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []taskresult.Result, now time.Time) (Summary, error) {
 	s := Summary{Counts: Counts{Images: images.N, Unselected: images.Unselected}, Platforms: []string{}}
 	for _, c := range checks {
 		if c.Off {
@@ -90,7 +89,7 @@ func summarize(checks []outcome.Check, images outcome.Images, outcomes []outcome
 		s.Counts.Rules += c.Rules
 		s.Counts.Unapplied += c.Unapplied
 	}
-	var all []outcome.Finding
+	var all []taskresult.Finding
 	for _, o := range outcomes {
 		all = append(all, o.Findings...)
 		if err := s.add(o, now); err != nil {
@@ -98,26 +97,26 @@ func summarize(checks []outcome.Check, images outcome.Images, outcomes []outcome
 		}
 	}
 	total := s.Counts.Errors + s.Counts.Warnings
-	s.Findings = outcome.Fill(outcome.Worst(all), func(listed []outcome.Finding) bool {
+	s.Findings = taskresult.Fill(taskresult.Worst(all), func(listed []taskresult.Finding) bool {
 		next := s
 		next.Findings, next.Omitted = listed, total // the longest number that it could be
 		return next.fits()
 	})
-	s.Omitted = total - outcome.Stand(s.Findings)
+	s.Omitted = total - taskresult.Stand(s.Findings)
 	if !s.fits() {
-		return Summary{}, fmt.Errorf("the summary of %d checks does not fit %d bytes", len(checks), MaxSummary)
+		return Summary{}, fmt.Errorf("the summary of %d checks does not fit %d bytes", len(checks), runresult.MaxSummary)
 	}
 	return s, nil
 }
 
 // add adds everything but the findings themselves.
-func (s *Summary) add(o outcome.Outcome, now time.Time) error {
+func (s *Summary) add(o taskresult.Result, now time.Time) error {
 	s.Counts.Errors += o.Errors
 	s.Counts.Warnings += o.Warnings
 	s.Counts.Waived += o.Waived
 	s.Levels = sum(s.Levels, o.Levels)
-	s.Packages = outcome.Largest(sum(s.Packages, o.Packages), maxCounted)
-	s.Gaps = outcome.Largest(sum(s.Gaps, o.Gaps), maxCounted)
+	s.Packages = taskresult.Largest(sum(s.Packages, o.Packages), maxCounted)
+	s.Gaps = taskresult.Largest(sum(s.Gaps, o.Gaps), maxCounted)
 	for _, d := range o.Distributions {
 		if len(s.Distributions) < maxDistributions && !slices.Contains(s.Distributions, d) {
 			s.Distributions = append(s.Distributions, d)
@@ -145,7 +144,7 @@ func (s *Summary) add(o outcome.Outcome, now time.Time) error {
 	}
 	s.Database = &Database{Digest: o.Database.Digest, AsOf: o.Database.AsOf, Schema: o.Database.Schema}
 	if !now.IsZero() {
-		s.Database.Age = outcome.Age(*o.Database, now)
+		s.Database.Age = taskresult.Age(*o.Database, now)
 	}
 	return nil
 }
@@ -163,7 +162,7 @@ func sum(to, more map[string]int) map[string]int {
 
 func (s Summary) fits() bool {
 	text, err := s.Encode()
-	if err != nil || len(text) > MaxSummary {
+	if err != nil || len(text) > runresult.MaxSummary {
 		return false
 	}
 	quoted, err := json.Marshal(text)

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // Value is pass or fail.
@@ -17,8 +18,8 @@ type Value string
 
 // The values. The zero value is none of them.
 const (
-	Pass Value = "pass"
-	Fail Value = "fail"
+	Pass Value = runresult.Pass
+	Fail Value = runresult.Fail
 )
 
 // Verdict is what a run results in. The zero value is no verdict.
@@ -32,18 +33,18 @@ type Verdict struct {
 
 // Join returns the verdict on tree. expected are the checks that must have
 // reported; reports are all that there are.
-func Join(tree content.Tree, expected []string, reports []report.Report) (Verdict, error) {
-	o, err := outcome.Of(tree, expected, nil, reports)
+func Join(tree oci.Tree, expected []string, reports []result.Report) (Verdict, error) {
+	o, err := taskresult.Of(tree, expected, nil, reports)
 	if err != nil {
 		return Verdict{}, err
 	}
-	return Combine(expected, []outcome.Outcome{o}, time.Time{})
+	return Combine(expected, []taskresult.Result{o}, time.Time{})
 }
 
 // Combine returns the verdict that outcomes give together. expected are the
 // checks that must have reported; now is what the database's age is told for,
 // if it is not zero.
-func Combine(expected []string, outcomes []outcome.Outcome, now time.Time) (Verdict, error) {
+func Combine(expected []string, outcomes []taskresult.Result, now time.Time) (Verdict, error) {
 	checks, err := checked(expected, outcomes)
 	if err != nil {
 		return Verdict{}, err
@@ -77,11 +78,11 @@ func Combine(expected []string, outcomes []outcome.Outcome, now time.Time) (Verd
 
 // checked returns all checks. Each of expected must be among them once, and no
 // other.
-func checked(expected []string, outcomes []outcome.Outcome) ([]outcome.Check, error) {
+func checked(expected []string, outcomes []taskresult.Result) ([]taskresult.Check, error) {
 	if len(expected) == 0 {
 		return nil, errors.New("no check is expected; an image that nothing checked does not pass")
 	}
-	var all []outcome.Check
+	var all []taskresult.Check
 	seen, applied := map[string]bool{}, 0
 	for _, o := range outcomes {
 		for _, c := range o.Checks {
@@ -100,7 +101,7 @@ func checked(expected []string, outcomes []outcome.Outcome) ([]outcome.Check, er
 	}
 	for _, check := range expected {
 		if !seen[check] {
-			return nil, fmt.Errorf("check %q: %w", check, report.ErrMissing)
+			return nil, fmt.Errorf("check %q: %w", check, result.ErrNoReport)
 		}
 	}
 	if applied == 0 {
@@ -111,19 +112,19 @@ func checked(expected []string, outcomes []outcome.Outcome) ([]outcome.Check, er
 
 // sameImages returns what the Tasks looked into, which must be the same for all
 // that looked into images, and some Task must have.
-func sameImages(outcomes []outcome.Outcome) (outcome.Images, error) {
-	var images *outcome.Images
+func sameImages(outcomes []taskresult.Result) (taskresult.Images, error) {
+	var images *taskresult.Images
 	for _, o := range outcomes {
 		switch {
 		case o.Images == nil:
 		case images == nil:
 			images = o.Images
 		case *images != *o.Images:
-			return outcome.Images{}, fmt.Errorf("one Task looked into %d images and another into %d, or into others", images.N, o.Images.N)
+			return taskresult.Images{}, fmt.Errorf("one Task looked into %d images and another into %d, or into others", images.N, o.Images.N)
 		}
 	}
 	if images == nil {
-		return outcome.Images{}, errors.New("no Task looked into an image")
+		return taskresult.Images{}, errors.New("no Task looked into an image")
 	}
 	return *images, nil
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/outcome"
-	"github.com/revet-dev/revet/pkg/pipeline/report"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 func digest(n int) image.Digest {
@@ -27,28 +28,28 @@ func digest(n int) image.Digest {
 	return d
 }
 
-func treeOf(platforms ...string) content.Tree {
-	tree := content.Tree{Root: content.Descriptor{Digest: digest(1)}}
+func treeOf(platforms ...string) oci.Tree {
+	tree := oci.Tree{Root: oci.Descriptor{Digest: digest(1)}}
 	for i, p := range platforms {
-		tree.Images = append(tree.Images, content.Image{
-			Manifest: content.Descriptor{Digest: digest(10 + i)},
-			Config:   content.Config{Platform: content.Platform{OS: "linux", Architecture: p}},
+		tree.Images = append(tree.Images, oci.Image{
+			Manifest: oci.Descriptor{Digest: digest(10 + i)},
+			Config:   oci.Config{Platform: oci.Platform{OS: "linux", Architecture: p}},
 		})
 	}
 	return tree
 }
 
 // reportOf is a report of check that looked at all of tree.
-func reportOf(check string, tree content.Tree, findings ...report.Finding) report.Report {
-	r := report.Report{Check: check, Digest: tree.Root.Digest, Rules: 4, Findings: findings}
+func reportOf(check string, tree oci.Tree, findings ...result.Finding) result.Report {
+	r := result.Report{Check: check, Digest: tree.Root.Digest, Rules: 4, Findings: findings}
 	for _, i := range tree.Images {
-		r.Images = append(r.Images, report.Image{Platform: i.Config.String(), Digest: i.Manifest.Digest})
+		r.Images = append(r.Images, result.CheckedImage{Platform: i.Config.String(), Digest: i.Manifest.Digest})
 	}
 	return r
 }
 
-func finding(severity report.Severity, rule string) report.Finding {
-	return report.Finding{Rule: rule, Severity: severity, Platform: "linux/amd64", Digest: digest(10), Message: "it is so"}
+func finding(severity result.Severity, rule string) result.Finding {
+	return result.Finding{Rule: rule, Severity: severity, Platform: "linux/amd64", Digest: digest(10), Message: "it is so"}
 }
 
 // Pass needs every expected check to have looked at everything and to have
@@ -64,23 +65,23 @@ func TestJoin(t *testing.T) {
 	tests := []struct {
 		name    string
 		expect  []string
-		reports []report.Report
+		reports []result.Report
 		want    verdict.Value
 		err     string
 	}{
-		{"nothing found", []string{"validate"}, []report.Report{reportOf("validate", tree)}, verdict.Pass, ""},
-		{"a warning", []string{"validate"}, []report.Report{reportOf("validate", tree, finding(report.SeverityWarning, "w"))}, verdict.Pass, ""},
-		{"an error", []string{"validate"}, []report.Report{reportOf("validate", tree, finding(report.SeverityError, "e"))}, verdict.Fail, ""},
-		{"an error of the second of two checks", []string{"validate", "scan"}, []report.Report{reportOf("validate", tree), reportOf("scan", tree, finding(report.SeverityError, "e"))}, verdict.Fail, ""},
-		{"a check that did not report", []string{"validate", "scan"}, []report.Report{reportOf("validate", tree)}, "", `check "scan": no report`},
+		{"nothing found", []string{"validate"}, []result.Report{reportOf("validate", tree)}, verdict.Pass, ""},
+		{"a warning", []string{"validate"}, []result.Report{reportOf("validate", tree, finding(result.SeverityWarning, "w"))}, verdict.Pass, ""},
+		{"an error", []string{"validate"}, []result.Report{reportOf("validate", tree, finding(result.SeverityError, "e"))}, verdict.Fail, ""},
+		{"an error of the second of two checks", []string{"validate", "scan"}, []result.Report{reportOf("validate", tree), reportOf("scan", tree, finding(result.SeverityError, "e"))}, verdict.Fail, ""},
+		{"a check that did not report", []string{"validate", "scan"}, []result.Report{reportOf("validate", tree)}, "", `check "scan": no report`},
 		{"no report at all", []string{"validate"}, nil, "", "no report"},
-		{"no check expected", nil, []report.Report{reportOf("validate", tree)}, "", "no check is expected"},
-		{"a report that nobody expects", []string{"validate"}, []report.Report{reportOf("validate", tree), reportOf("scan", tree)}, "", "add it to --expect"},
-		{"a report twice", []string{"validate"}, []report.Report{reportOf("validate", tree), reportOf("validate", tree)}, "", "reported twice"},
-		{"a report on something else", []string{"validate"}, []report.Report{other}, "", "and " + digest(1).String() + " was fetched"},
-		{"a report that leaves an image out", []string{"validate"}, []report.Report{partial}, "", "(linux/arm64)"},
-		{"a report of no rule", []string{"validate"}, []report.Report{idle}, "", "no rule"},
-		{"a finding without severity", []string{"validate"}, []report.Report{reportOf("validate", tree, finding("", "x"))}, "", "unknown severity"},
+		{"no check expected", nil, []result.Report{reportOf("validate", tree)}, "", "no check is expected"},
+		{"a report that nobody expects", []string{"validate"}, []result.Report{reportOf("validate", tree), reportOf("scan", tree)}, "", "add it to --expect"},
+		{"a report twice", []string{"validate"}, []result.Report{reportOf("validate", tree), reportOf("validate", tree)}, "", "reported twice"},
+		{"a report on something else", []string{"validate"}, []result.Report{other}, "", "and " + digest(1).String() + " was fetched"},
+		{"a report that leaves an image out", []string{"validate"}, []result.Report{partial}, "", "(linux/arm64)"},
+		{"a report of no rule", []string{"validate"}, []result.Report{idle}, "", "no rule"},
+		{"a finding without severity", []string{"validate"}, []result.Report{reportOf("validate", tree, finding("", "x"))}, "", "unknown severity"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,8 +102,8 @@ func TestJoin(t *testing.T) {
 // The summary counts everything and lists errors before warnings.
 func TestSummary(t *testing.T) {
 	tree := treeOf("amd64", "arm64")
-	v, err := verdict.Join(tree, []string{"validate"}, []report.Report{
-		reportOf("validate", tree, finding(report.SeverityWarning, "title"), finding(report.SeverityError, "non-root")),
+	v, err := verdict.Join(tree, []string{"validate"}, []result.Report{
+		reportOf("validate", tree, finding(result.SeverityWarning, "title"), finding(result.SeverityError, "non-root")),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -138,15 +139,15 @@ func TestResultsFitTektonsMessage(t *testing.T) {
 				platforms = append(platforms, text)
 			}
 			tree := treeOf(platforms...)
-			var findings []report.Finding
+			var findings []result.Finding
 			for range 500 {
-				findings = append(findings, report.Finding{Rule: text, Severity: report.SeverityError, Platform: text, Message: text})
+				findings = append(findings, result.Finding{Rule: text, Severity: result.SeverityError, Platform: text, Message: text})
 			}
-			v, err := verdict.Join(tree, []string{"validate"}, []report.Report{reportOf("validate", tree, findings...)})
+			v, err := verdict.Join(tree, []string{"validate"}, []result.Report{reportOf("validate", tree, findings...)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := outcome.Stand(v.Summary.Findings) + v.Summary.Omitted; n != 500 || v.Summary.Counts.Errors != 500 {
+			if n := taskresult.Stand(v.Summary.Findings) + v.Summary.Omitted; n != 500 || v.Summary.Counts.Errors != 500 {
 				t.Errorf("listed and omitted are %d, counted %d; want 500", n, v.Summary.Counts.Errors)
 			}
 			if len(v.Summary.Findings) == 0 {
@@ -159,8 +160,8 @@ func TestResultsFitTektonsMessage(t *testing.T) {
 			if n := messageSize(t, dir); n > 4096 {
 				t.Errorf("the message has %d bytes", n)
 			}
-			summary, err := fs.ReadFile(os.DirFS(dir), verdict.ResultSummary)
-			if err != nil || len(summary) > verdict.MaxSummary || !json.Valid(summary) {
+			summary, err := fs.ReadFile(os.DirFS(dir), runresult.Summary)
+			if err != nil || len(summary) > runresult.MaxSummary || !json.Valid(summary) {
 				t.Errorf("summary of %d bytes, valid %t, error %v", len(summary), json.Valid(summary), err)
 			}
 		})
@@ -177,7 +178,7 @@ func messageSize(t *testing.T, dir string) int {
 		Type  int    `json:"type"`
 	}
 	all := []result{{"StartedAt", "2026-03-01T12:00:00.000Z", 3}}
-	for _, name := range []string{verdict.ResultVerdict, verdict.ResultDigest, verdict.ResultSummary, verdict.ResultReport} {
+	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report} {
 		b, err := fs.ReadFile(os.DirFS(dir), name)
 		if err != nil {
 			t.Fatal(err)
@@ -210,7 +211,7 @@ func TestWriteError(t *testing.T) {
 	if err := verdict.WriteError(dir, errors.New("first\nsecond\x07 "+strings.Repeat("x", 9000))); err != nil {
 		t.Fatal(err)
 	}
-	b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
+	b, err := fs.ReadFile(os.DirFS(dir), runresult.Error)
 	if err != nil || !strings.HasPrefix(string(b), "first second? xxx") || len(b) > 1000 {
 		t.Errorf("error result is %q (%v)", b, err)
 	}
@@ -223,7 +224,7 @@ func TestErrorsFitTheirPartOfThePod(t *testing.T) {
 		if err := verdict.WriteError(dir, errors.New(text)); err != nil {
 			t.Fatal(err)
 		}
-		b, err := fs.ReadFile(os.DirFS(dir), verdict.ResultError)
+		b, err := fs.ReadFile(os.DirFS(dir), runresult.Error)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,9 +236,9 @@ func TestErrorsFitTheirPartOfThePod(t *testing.T) {
 }
 
 // outcomeOf is what a Task tells whose checks looked at all of tree.
-func outcomeOf(t *testing.T, tree content.Tree, check string, found ...report.Finding) outcome.Outcome {
+func outcomeOf(t *testing.T, tree oci.Tree, check string, found ...result.Finding) taskresult.Result {
 	t.Helper()
-	o, err := outcome.Of(tree, []string{check}, nil, []report.Report{reportOf(check, tree, found...)})
+	o, err := taskresult.Of(tree, []string{check}, nil, []result.Report{reportOf(check, tree, found...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,43 +249,43 @@ func outcomeOf(t *testing.T, tree content.Tree, check string, found ...report.Fi
 // images, and of just the checks that are expected.
 func TestCombine(t *testing.T) {
 	tree := treeOf("amd64", "arm64")
-	signed := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Rules: 1}}, Signature: outcome.SignatureValid}
+	signed := taskresult.Result{Digest: digest(1), Checks: []taskresult.Check{{Name: "signature", Rules: 1}}, Signature: taskresult.SignatureValid}
 	unsigned := signed
-	unsigned.Signature, unsigned.Errors = outcome.SignatureNone, 1
-	unsigned.Findings = []outcome.Finding{{Check: "signature", Rule: "signed", Severity: report.SeverityError, Message: "nobody signed it"}}
-	off := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Off: true}}, Signature: outcome.SignatureOff}
+	unsigned.Signature, unsigned.Errors = taskresult.SignatureNone, 1
+	unsigned.Findings = []taskresult.Finding{{Check: "signature", Rule: "signed", Severity: result.SeverityError, Message: "nobody signed it"}}
+	off := taskresult.Result{Digest: digest(1), Checks: []taskresult.Check{{Name: "signature", Off: true}}, Signature: taskresult.SignatureOff}
 	other := signed
 	other.Digest = digest(2)
 	good := outcomeOf(t, tree, "validate")
-	bad := outcomeOf(t, tree, "validate", finding(report.SeverityError, "non-root"))
+	bad := outcomeOf(t, tree, "validate", finding(result.SeverityError, "non-root"))
 	partial := outcomeOf(t, treeOf("amd64"), "scan")
 	allOff := good
-	allOff.Checks = []outcome.Check{{Name: "validate", Off: true}}
+	allOff.Checks = []taskresult.Check{{Name: "validate", Off: true}}
 	published, again := good, outcomeOf(t, tree, "scan")
 	published.Report, again.Report = "r/a@"+digest(3).String(), "r/a@"+digest(4).String()
 	both := []string{"validate", "signature"}
 	tests := []struct {
 		name     string
 		expect   []string
-		outcomes []outcome.Outcome
+		outcomes []taskresult.Result
 		want     verdict.Value
 		err      string
 	}{
-		{"both good", both, []outcome.Outcome{good, signed}, verdict.Pass, ""},
-		{"in another order", both, []outcome.Outcome{signed, good}, verdict.Pass, ""},
-		{"the first bad", both, []outcome.Outcome{bad, signed}, verdict.Fail, ""},
-		{"the second bad", both, []outcome.Outcome{good, unsigned}, verdict.Fail, ""},
-		{"one switched off", both, []outcome.Outcome{good, off}, verdict.Pass, ""},
-		{"all switched off", both, []outcome.Outcome{allOff, off}, "", "every check was switched off"},
-		{"one missing", both, []outcome.Outcome{good}, "", `check "signature": no report`},
+		{"both good", both, []taskresult.Result{good, signed}, verdict.Pass, ""},
+		{"in another order", both, []taskresult.Result{signed, good}, verdict.Pass, ""},
+		{"the first bad", both, []taskresult.Result{bad, signed}, verdict.Fail, ""},
+		{"the second bad", both, []taskresult.Result{good, unsigned}, verdict.Fail, ""},
+		{"one switched off", both, []taskresult.Result{good, off}, verdict.Pass, ""},
+		{"all switched off", both, []taskresult.Result{allOff, off}, "", "every check was switched off"},
+		{"one missing", both, []taskresult.Result{good}, "", `check "signature": no report`},
 		{"none", both, nil, "", `check "validate": no report`},
-		{"nothing expected", nil, []outcome.Outcome{good}, "", "no check is expected"},
-		{"one that nobody expects", []string{"validate"}, []outcome.Outcome{good, signed}, "", "remove its Task"},
-		{"one twice", both, []outcome.Outcome{good, good, signed}, "", "reported twice"},
-		{"another digest", both, []outcome.Outcome{good, other}, "", "one Task looked at " + digest(1).String()},
-		{"other images", []string{"validate", "scan"}, []outcome.Outcome{good, partial}, "", "2 images and another into 1"},
-		{"no images", []string{"signature"}, []outcome.Outcome{signed}, "", "no Task looked into an image"},
-		{"two reports", []string{"validate", "scan"}, []outcome.Outcome{published, again}, "", "two Tasks published"},
+		{"nothing expected", nil, []taskresult.Result{good}, "", "no check is expected"},
+		{"one that nobody expects", []string{"validate"}, []taskresult.Result{good, signed}, "", "remove its Task"},
+		{"one twice", both, []taskresult.Result{good, good, signed}, "", "reported twice"},
+		{"another digest", both, []taskresult.Result{good, other}, "", "one Task looked at " + digest(1).String()},
+		{"other images", []string{"validate", "scan"}, []taskresult.Result{good, partial}, "", "2 images and another into 1"},
+		{"no images", []string{"signature"}, []taskresult.Result{signed}, "", "no Task looked into an image"},
+		{"two reports", []string{"validate", "scan"}, []taskresult.Result{published, again}, "", "two Tasks published"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -306,18 +307,18 @@ func TestCombine(t *testing.T) {
 func TestSummaryOfSeveralTasks(t *testing.T) {
 	tree := treeOf("amd64")
 	now := time.Date(2026, 3, 2, 14, 30, 0, 0, time.UTC)
-	scan := reportOf("scan", tree, report.Finding{Rule: "CVE-1", Severity: report.SeverityError, Level: "critical", Platform: "linux/amd64", Message: "openssl 1"})
+	scan := reportOf("scan", tree, result.Finding{Rule: "CVE-1", Severity: result.SeverityError, Level: "critical", Platform: "linux/amd64", Message: "openssl 1"})
 	scan.Rules, scan.Levels = 1, map[string]int{"critical": 1, "low": 30}
-	scan.Database = &report.Database{Digest: digest(7), AsOf: now.Add(-26*time.Hour - time.Minute)}
-	validated := reportOf("validate", tree, finding(report.SeverityWarning, "title"))
+	scan.Database = &result.Database{Digest: digest(7), AsOf: now.Add(-26*time.Hour - time.Minute)}
+	validated := reportOf("validate", tree, finding(result.SeverityWarning, "title"))
 	validated.Unapplied = []string{"x", "y"}
-	image, err := outcome.Of(tree, []string{"validate", "scan"}, nil, []report.Report{validated, scan})
+	image, err := taskresult.Of(tree, []string{"validate", "scan"}, nil, []result.Report{validated, scan})
 	if err != nil {
 		t.Fatal(err)
 	}
 	image.Withheld(errors.New("AccessDenied: no"))
-	off := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Off: true}}, Signature: outcome.SignatureOff}
-	v, err := verdict.Combine([]string{"validate", "scan", "signature"}, []outcome.Outcome{image, off}, now)
+	off := taskresult.Result{Digest: digest(1), Checks: []taskresult.Check{{Name: "signature", Off: true}}, Signature: taskresult.SignatureOff}
+	v, err := verdict.Combine([]string{"validate", "scan", "signature"}, []taskresult.Result{image, off}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,16 +340,16 @@ func TestSummaryOfSeveralTasks(t *testing.T) {
 // fails nothing.
 func TestSummaryTellsWhatWasLookedAt(t *testing.T) {
 	tree := treeOf("amd64")
-	scan := reportOf("scan", tree, report.Finding{
-		Rule: "no-packages", Severity: report.SeverityWarning, Platform: "linux/amd64", Message: "no package was found in it", Gap: true,
-		Waiver: &report.Waiver{Reason: "a static program", Owner: "team-c", Expires: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), By: "policy"},
+	scan := reportOf("scan", tree, result.Finding{
+		Rule: "no-packages", Severity: result.SeverityWarning, Platform: "linux/amd64", Message: "no package was found in it", Gap: true,
+		Waiver: &result.Waiver{Reason: "a static program", Owner: "team-c", Expires: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), By: "policy"},
 	})
-	scan.Database = &report.Database{Digest: digest(7), AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Schema: "6.1.9"}
+	scan.Database = &result.Database{Digest: digest(7), AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Schema: "6.1.9"}
 	scan.Images[0].Distribution, scan.Images[0].Packages = "debian:13", map[string]int{"deb": 88, "golang": 12}
-	layers := reportOf("layers", tree, report.Finding{
-		Rule: "ambiguous-layers", Severity: report.SeverityError, Platform: "linux/amd64", Message: "runtimes differ", Gap: true,
+	layers := reportOf("layers", tree, result.Finding{
+		Rule: "ambiguous-layers", Severity: result.SeverityError, Platform: "linux/amd64", Message: "runtimes differ", Gap: true,
 	})
-	v, err := verdict.Join(tree, []string{"layers", "scan"}, []report.Report{layers, scan})
+	v, err := verdict.Join(tree, []string{"layers", "scan"}, []result.Report{layers, scan})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,13 +378,13 @@ func TestLongestOutcomesFit(t *testing.T) {
 	tree := treeOf(long, long+"b", long+"c", long+"d", long+"e", long+"f")
 	r := reportOf("scan", tree)
 	for i := range 100 {
-		r.Findings = append(r.Findings, report.Finding{
-			Rule: fmt.Sprint(i, long), Severity: report.SeverityWarning, Platform: long, Message: long, Gap: true,
-			Waiver: &report.Waiver{Reason: long, Owner: long, By: long, Expires: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)},
+		r.Findings = append(r.Findings, result.Finding{
+			Rule: fmt.Sprint(i, long), Severity: result.SeverityWarning, Platform: long, Message: long, Gap: true,
+			Waiver: &result.Waiver{Reason: long, Owner: long, By: long, Expires: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)},
 		})
-		r.Findings = append(r.Findings, report.Finding{Rule: fmt.Sprintf("rule-%d-with-a-name", i), Severity: report.SeverityWarning, Message: long, Gap: true})
+		r.Findings = append(r.Findings, result.Finding{Rule: fmt.Sprintf("rule-%d-with-a-name", i), Severity: result.SeverityWarning, Message: long, Gap: true})
 	}
-	r.Database = &report.Database{Digest: digest(3), AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Schema: long}
+	r.Database = &result.Database{Digest: digest(3), AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Schema: long}
 	r.Levels = map[string]int{"critical": 100000, "high": 100000, "medium": 100000, "low": 100000, "unknown": 100000}
 	for i := range r.Images {
 		r.Images[i].Distribution, r.Images[i].Packages = fmt.Sprint(i)+long, map[string]int{}
@@ -391,13 +392,13 @@ func TestLongestOutcomesFit(t *testing.T) {
 			r.Images[i].Packages[fmt.Sprintf("kind-%d-long-name", k)] = 1000000
 		}
 	}
-	o, err := outcome.Of(tree, []string{"scan"}, nil, []report.Report{r})
+	o, err := taskresult.Of(tree, []string{"scan"}, nil, []result.Report{r})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Withheld(errors.New(long))
-	off := outcome.Outcome{Digest: digest(1), Checks: []outcome.Check{{Name: "signature", Off: true}}, Signature: outcome.SignatureOff}
-	v, err := verdict.Combine([]string{"scan", "signature"}, []outcome.Outcome{o, off}, time.Now())
+	off := taskresult.Result{Digest: digest(1), Checks: []taskresult.Check{{Name: "signature", Off: true}}, Signature: taskresult.SignatureOff}
+	v, err := verdict.Combine([]string{"scan", "signature"}, []taskresult.Result{o, off}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Format is the version of the artefact's format that this package reads and writes.
@@ -100,9 +100,9 @@ func (c Config) CheckAge(most time.Duration, now time.Time) error {
 	switch {
 	case age < -skew:
 		// It would never be too old.
-		return content.Errorf(ReasonBroken, "", "it claims to be of %s, which is in the future; %s", c.AsOf.UTC().Format(time.RFC3339), CureBroken)
+		return oci.Errorf(ReasonBroken, "", "it claims to be of %s, which is in the future; %s", c.AsOf.UTC().Format(time.RFC3339), CureBroken)
 	case most > 0 && age > most:
-		return content.Errorf(ReasonTooOld, "", "its data is of %s, %s old, and may be %s old; %s",
+		return oci.Errorf(ReasonTooOld, "", "its data is of %s, %s old, and may be %s old; %s",
 			c.AsOf.UTC().Format(time.RFC3339), age.Round(time.Minute), most, cureTooOld)
 	}
 	return nil
@@ -114,26 +114,26 @@ func decodeConfig(raw []byte) (Config, error) {
 		Format int `json:"format"`
 	}
 	if err := json.Unmarshal(raw, &version); err != nil {
-		return Config{}, content.Errorf(ReasonBroken, "", "its config cannot be read: %w; %s", err, CureBroken)
+		return Config{}, oci.Errorf(ReasonBroken, "", "its config cannot be read: %w; %s", err, CureBroken)
 	}
 	if version.Format != Format {
-		return Config{}, content.Errorf(ReasonFormat, "", "it has the format %d, and this version reads %d; %s", version.Format, Format, cureFormat)
+		return Config{}, oci.Errorf(ReasonFormat, "", "it has the format %d, and this version reads %d; %s", version.Format, Format, cureFormat)
 	}
 	var c Config
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		return Config{}, content.Errorf(ReasonBroken, "", "its config cannot be read: %w; %s", err, CureBroken)
+		return Config{}, oci.Errorf(ReasonBroken, "", "its config cannot be read: %w; %s", err, CureBroken)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Config{}, content.Errorf(ReasonBroken, "", "there is more after its config; %s", CureBroken)
+		return Config{}, oci.Errorf(ReasonBroken, "", "there is more after its config; %s", CureBroken)
 	}
 	if err := c.check(); err != nil {
-		return Config{}, content.Errorf(ReasonBroken, "", "its config contradicts itself: %w; %s", err, CureBroken)
+		return Config{}, oci.Errorf(ReasonBroken, "", "its config contradicts itself: %w; %s", err, CureBroken)
 	}
 	// Each count is from 0 to MaxRecords, so that the sum cannot overflow.
 	if c.Records() == 0 {
-		return Config{}, content.Errorf(ReasonEmpty, "", "it holds no record; %s", cureEmpty)
+		return Config{}, oci.Errorf(ReasonEmpty, "", "it holds no record; %s", cureEmpty)
 	}
 	return c, nil
 }

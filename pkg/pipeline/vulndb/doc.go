@@ -14,7 +14,7 @@
 // Contract: a stranger may have written what is pulled. Pull recomputes the digests of
 // the manifest, the config, each part and the file, and bounds sizes, numbers and what
 // is unpacked. A database that is missing, broken, tampered with, too old, empty or of
-// another format is a *content.Error whose reason says which, and whose text says the
+// another format is a *oci.Error whose reason says which, and whose text says the
 // cure: none of them is ever a database without vulnerabilities.
 //
 // The age of a database counts from AsOf, when its records were built, and never from

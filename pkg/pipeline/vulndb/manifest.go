@@ -9,7 +9,7 @@ import (
 	"hash"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // The types of the artefact and of its parts.
@@ -83,17 +83,17 @@ func Pack(c Config) (Artifact, error) {
 func decodeManifest(raw []byte) (manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest cannot be read: %w; %s", err, CureBroken)
+		return manifest{}, oci.Errorf(ReasonBroken, "", "its manifest cannot be read: %w; %s", err, CureBroken)
 	}
 	switch {
 	case m.ArtifactType != ArtifactType:
-		return manifest{}, content.Errorf(ReasonFormat, "", "it is no vulnerability database: its artifactType is %.80q; %s", m.ArtifactType, cureFormat)
+		return manifest{}, oci.Errorf(ReasonFormat, "", "it is no vulnerability database: its artifactType is %.80q; %s", m.ArtifactType, cureFormat)
 	case m.Config.MediaType != ConfigType:
-		return manifest{}, content.Errorf(ReasonFormat, "", "its config is a %.80q; %s", m.Config.MediaType, cureFormat)
+		return manifest{}, oci.Errorf(ReasonFormat, "", "its config is a %.80q; %s", m.Config.MediaType, cureFormat)
 	case m.SchemaVersion != 2 || m.MediaType != manifestType:
-		return manifest{}, content.Errorf(ReasonBroken, "", "its manifest is a %.80q of version %d; %s", m.MediaType, m.SchemaVersion, CureBroken)
+		return manifest{}, oci.Errorf(ReasonBroken, "", "its manifest is a %.80q of version %d; %s", m.MediaType, m.SchemaVersion, CureBroken)
 	case m.Config.Digest.IsZero() || m.Config.Size <= 0 || m.Config.Size > maxConfig:
-		return manifest{}, content.Errorf(ReasonBroken, "", "its config is %s of %d bytes; at most %d are possible; %s",
+		return manifest{}, oci.Errorf(ReasonBroken, "", "its config is %s of %d bytes; at most %d are possible; %s",
 			m.Config.Digest, m.Config.Size, maxConfig, CureBroken)
 	}
 	return m, nil
@@ -102,7 +102,7 @@ func decodeManifest(raw []byte) (manifest, error) {
 // fits reports an error unless the manifest names the parts that the config does.
 func (m manifest) fits(c Config) error {
 	if len(m.Layers) != len(c.Parts) {
-		return content.Errorf(ReasonBroken, "", "its manifest has %d layers and its config %d parts; %s", len(m.Layers), len(c.Parts), CureBroken)
+		return oci.Errorf(ReasonBroken, "", "its manifest has %d layers and its config %d parts; %s", len(m.Layers), len(c.Parts), CureBroken)
 	}
 	for i, p := range c.Parts {
 		l := m.Layers[i]
@@ -115,7 +115,7 @@ func (m manifest) fits(c Config) error {
 		default:
 			continue
 		}
-		return content.Errorf(ReasonBroken, partName(i), "%w; %s", err, CureBroken)
+		return oci.Errorf(ReasonBroken, partName(i), "%w; %s", err, CureBroken)
 	}
 	return nil
 }

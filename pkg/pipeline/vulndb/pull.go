@@ -13,8 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Options say how a database is pulled.
@@ -81,7 +81,7 @@ func look(ctx context.Context, registry *fetch.Registry, ref Reference) (Artifac
 	}
 	a := Artifact{Digest: sum(raw), Manifest: raw}
 	if ref.tag == "" && a.Digest != ref.digest {
-		return Artifact{}, content.Errorf(ReasonTampered, "", "its manifest has the digest %s; %s", a.Digest, cureTampered)
+		return Artifact{}, oci.Errorf(ReasonTampered, "", "its manifest has the digest %s; %s", a.Digest, cureTampered)
 	}
 	m, err := decodeManifest(raw)
 	if err != nil {
@@ -108,12 +108,12 @@ func manifestOf(ctx context.Context, registry *fetch.Registry, ref Reference) ([
 		return nil, missing(err, "")
 	}
 	defer rc.Close()
-	raw, err := io.ReadAll(io.LimitReader(rc, content.MaxManifest+1))
+	raw, err := io.ReadAll(io.LimitReader(rc, oci.MaxManifest+1))
 	switch {
 	case err != nil:
 		return nil, fetch.Classify("", err)
-	case len(raw) > content.MaxManifest:
-		return nil, content.Errorf(ReasonBroken, "", "its manifest has more than %d bytes; %s", content.MaxManifest, CureBroken)
+	case len(raw) > oci.MaxManifest:
+		return nil, oci.Errorf(ReasonBroken, "", "its manifest has more than %d bytes; %s", oci.MaxManifest, CureBroken)
 	}
 	return raw, nil
 }
@@ -189,9 +189,9 @@ func part(ctx context.Context, registry *fetch.Registry, w io.Writer, keep strin
 	}
 	switch {
 	case err != nil:
-		return content.Errorf(ReasonBroken, what, "it cannot be unpacked: %w; %s", err, CureBroken)
+		return oci.Errorf(ReasonBroken, what, "it cannot be unpacked: %w; %s", err, CureBroken)
 	case unpacked != p.Unpacked:
-		return content.Errorf(ReasonBroken, what, "it does not unpack to the %d bytes that the config names; %s", p.Unpacked, CureBroken)
+		return oci.Errorf(ReasonBroken, what, "it does not unpack to the %d bytes that the config names; %s", p.Unpacked, CureBroken)
 	}
 	return nil
 }
@@ -229,25 +229,25 @@ func (c *counted) Read(p []byte) (int, error) {
 func verify(what string, want image.Digest, wantSize int64, got image.Digest, size int64) error {
 	switch {
 	case size > wantSize:
-		return content.Errorf(ReasonTampered, what, "it has more than the %d bytes that are named; %s", wantSize, cureTampered)
+		return oci.Errorf(ReasonTampered, what, "it has more than the %d bytes that are named; %s", wantSize, cureTampered)
 	case size < wantSize:
-		return content.Errorf(ReasonTampered, what, "it has %d bytes instead of %d; %s", size, wantSize, cureTampered)
+		return oci.Errorf(ReasonTampered, what, "it has %d bytes instead of %d; %s", size, wantSize, cureTampered)
 	case got != want:
-		return content.Errorf(ReasonTampered, what, "it has the digest %s instead of %s; %s", got, want, cureTampered)
+		return oci.Errorf(ReasonTampered, what, "it has the digest %s instead of %s; %s", got, want, cureTampered)
 	}
 	return nil
 }
 
 // missing finds out that something is not there: the database, or a part of it.
 func missing(err error, what string) error {
-	var e *content.Error
-	if !errors.As(err, &e) || e.Reason != content.ReasonMissing {
+	var e *oci.Error
+	if !errors.As(err, &e) || e.Reason != oci.ReasonMissing {
 		return err
 	}
 	if what == "" {
-		return content.Errorf(ReasonMissing, "", "there is none; %s (%w)", cureMissing, e.Err)
+		return oci.Errorf(ReasonMissing, "", "there is none; %s (%w)", cureMissing, e.Err)
 	}
-	return content.Errorf(ReasonBroken, what, "it is gone from the registry; %s (%w)", CureBroken, e.Err)
+	return oci.Errorf(ReasonBroken, what, "it is gone from the registry; %s (%w)", CureBroken, e.Err)
 }
 
 // about adds which database it is about, and whether time ran out.
@@ -257,14 +257,14 @@ func about(ctx context.Context, ref Reference, err error) error {
 	}
 	subject := "database " + ref.String()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return content.Errorf(content.ReasonTimedOut, subject, "time ran out: %w", err)
+		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out: %w", err)
 	}
-	var e *content.Error
+	var e *oci.Error
 	if !errors.As(err, &e) {
 		return fmt.Errorf("%s: %w", subject, err)
 	}
 	if e.Subject != "" {
-		return content.Within(err, subject)
+		return oci.Within(err, subject)
 	}
-	return &content.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
+	return &oci.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
 }

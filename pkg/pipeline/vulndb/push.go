@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // uploadTime is how long a registry may take to answer when a part was sent.
@@ -29,7 +29,7 @@ func Push(ctx context.Context, to Reference, a Artifact, dir string, registry fe
 		return fmt.Errorf("a database is written under a tag, and %s names none", to)
 	}
 	inspecting := registry
-	registry.Answer = content.MaxManifest
+	registry.Answer = oci.MaxManifest
 	registry.Stall = max(registry.Stall, uploadTime)
 	named, rt, err := fetch.Guarded(to.repository, registry)
 	if err != nil {
@@ -64,7 +64,7 @@ func Push(ctx context.Context, to Reference, a Artifact, dir string, registry fe
 
 func failed(ctx context.Context, subject string, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return content.Errorf(content.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
+		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
 	}
 	return fetch.Classify(subject, err)
 }

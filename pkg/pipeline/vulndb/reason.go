@@ -1,26 +1,26 @@
 package vulndb
 
-import "github.com/revet-dev/revet/pkg/pipeline/content"
+import "github.com/revet-dev/revet/pkg/pipeline/oci"
 
 // The reasons why a database cannot be used. That the registry cannot be reached,
 // or refuses, are content's.
 const (
 	// ReasonNotConfigured: none is named, and nobody said that none is wanted.
-	ReasonNotConfigured content.Reason = "DatabaseNotConfigured"
+	ReasonNotConfigured oci.Reason = "DatabaseNotConfigured"
 	// ReasonMissing: there is none of that name.
-	ReasonMissing content.Reason = "DatabaseMissing"
+	ReasonMissing oci.Reason = "DatabaseMissing"
 	// ReasonBroken: it contradicts itself, or cannot be read.
-	ReasonBroken content.Reason = "DatabaseBroken"
+	ReasonBroken oci.Reason = "DatabaseBroken"
 	// ReasonTampered: bytes do not have the digest that they go by.
-	ReasonTampered content.Reason = "DatabaseTampered"
+	ReasonTampered oci.Reason = "DatabaseTampered"
 	// ReasonTooOld: its data is older than it may be.
-	ReasonTooOld content.Reason = "DatabaseTooOld"
+	ReasonTooOld oci.Reason = "DatabaseTooOld"
 	// ReasonTooNew: its schema is newer than this version of Revet reads.
-	ReasonTooNew content.Reason = "DatabaseTooNew"
+	ReasonTooNew oci.Reason = "DatabaseTooNew"
 	// ReasonEmpty: it holds no record.
-	ReasonEmpty content.Reason = "DatabaseEmpty"
+	ReasonEmpty oci.Reason = "DatabaseEmpty"
 	// ReasonFormat: it is no database, or of a format that is not known.
-	ReasonFormat content.Reason = "DatabaseFormat"
+	ReasonFormat oci.Reason = "DatabaseFormat"
 )
 
 // The cures that messages end with. CureBroken and CureTooNew are also of those who
@@ -42,7 +42,7 @@ const FillCommand = "kubectl revet fill-database HOST/REPOSITORY:TAG -n NAMESPAC
 
 // NotConfigured is the error of a scan that is told of no database.
 func NotConfigured() error {
-	return content.Errorf(ReasonNotConfigured, "",
+	return oci.Errorf(ReasonNotConfigured, "",
 		"no vulnerability database is named, so that nobody can look for vulnerabilities; fill one with: %s; "+
 			"or set the parameter scan to Off, which every verdict then shows", FillCommand)
 }

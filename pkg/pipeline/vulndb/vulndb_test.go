@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -104,8 +104,8 @@ func (b *bench) reference(suffix string) vulndb.Reference {
 	return ref
 }
 
-func reason(err error) content.Reason {
-	var e *content.Error
+func reason(err error) oci.Reason {
+	var e *oci.Error
 	if errors.As(err, &e) {
 		return e.Reason
 	}
@@ -136,7 +136,7 @@ func TestPull(t *testing.T) {
 		name, reference, blob string
 		change                func([]byte) []byte
 		most                  time.Duration
-		want                  content.Reason
+		want                  oci.Reason
 	}{
 		{"by tag", ":1", "", nil, 0, ""},
 		{"by digest", byDigest, "", nil, 2 * time.Hour, ""},
@@ -195,7 +195,7 @@ func TestConfig(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*vulndb.Config)
-		want   content.Reason
+		want   oci.Reason
 	}{
 		{"nothing", func(*vulndb.Config) {}, ""},
 		{"no records", func(c *vulndb.Config) { c.Providers = []vulndb.Provider{{Name: "a"}} }, vulndb.ReasonEmpty},
@@ -229,7 +229,7 @@ func TestPullOfLies(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*vulndb.Config)
-		want   content.Reason
+		want   oci.Reason
 	}{
 		{"the file's digest", func(c *vulndb.Config) { c.File.Digest = c.Parts[0].Digest }, vulndb.ReasonTampered},
 		{"what a part unpacks to", func(c *vulndb.Config) { c.Parts[1].Unpacked--; c.File.Size-- }, vulndb.ReasonBroken},
@@ -252,7 +252,7 @@ func TestCheckAge(t *testing.T) {
 	for _, test := range []struct {
 		at   time.Time
 		most time.Duration
-		want content.Reason
+		want oci.Reason
 	}{
 		{now.Add(time.Hour), time.Hour, ""},
 		{now.Add(time.Hour + 1), time.Hour, vulndb.ReasonTooOld},
@@ -271,7 +271,7 @@ func TestPullRunsOutOfTime(t *testing.T) {
 	b := newBench(t, nil)
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	if _, err := vulndb.Pull(ctx, b.reference(":1"), vulndb.Options{Registry: b.trusted(), Now: now}, filepath.Join(t.TempDir(), "f")); reason(err) != content.ReasonTimedOut {
+	if _, err := vulndb.Pull(ctx, b.reference(":1"), vulndb.Options{Registry: b.trusted(), Now: now}, filepath.Join(t.TempDir(), "f")); reason(err) != oci.ReasonTimedOut {
 		t.Errorf("error %v", err)
 	}
 }

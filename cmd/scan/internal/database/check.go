@@ -16,7 +16,7 @@ import (
 	"github.com/anchore/grype/grype/vulnerability"
 	syftpkg "github.com/anchore/syft/syft/pkg"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -35,14 +35,14 @@ func Check(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := load(ctx, f); err != nil {
 		if f.Schema.compare(Library) > 0 {
-			return content.Errorf(vulndb.ReasonTooNew, "", "its schema is %s, and this version of Revet, of %s, does not find its records: %w; %s",
+			return oci.Errorf(vulndb.ReasonTooNew, "", "its schema is %s, and this version of Revet, of %s, does not find its records: %w; %s",
 				f.Schema, Library, err, vulndb.CureTooNew)
 		}
-		var e *content.Error
+		var e *oci.Error
 		if errors.As(err, &e) || ctx.Err() != nil {
 			return err
 		}
-		return content.Errorf(vulndb.ReasonBroken, "", "it does not load: %w; %s", err, vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "it does not load: %w; %s", err, vulndb.CureBroken)
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func counts(ctx context.Context, db *DB) error {
 	c := db.Config()
 	if !slices.EqualFunc(providers, c.Providers, func(a, b vulndb.Provider) bool { return a.Name == b.Name && a.Records == b.Records }) ||
 		!slices.Equal(ecosystems, c.Ecosystems) {
-		return content.Errorf(vulndb.ReasonBroken, "", "its file holds other records than its config counts; %s", vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "its file holds other records than its config counts; %s", vulndb.CureBroken)
 	}
 	return nil
 }

@@ -6,5 +6,5 @@
 // panics in the library on the way is an error like any other.
 //
 // Contract: a database that a scan could not use is never a database without
-// vulnerabilities: it is a *content.Error with one of vulndb's reasons.
+// vulnerabilities: it is a *oci.Error with one of vulndb's reasons.
 package database

@@ -14,7 +14,7 @@ import (
 
 	v6 "github.com/anchore/grype/grype/db/v6"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -43,9 +43,9 @@ func (s Schema) newer() bool {
 func (s Schema) check() error {
 	switch {
 	case s.newer():
-		return content.Errorf(vulndb.ReasonTooNew, "", "its schema is %s, and this version of Revet reads up to %s; %s", s, Library, vulndb.CureTooNew)
+		return oci.Errorf(vulndb.ReasonTooNew, "", "its schema is %s, and this version of Revet reads up to %s; %s", s, Library, vulndb.CureTooNew)
 	case s.Model != Library.Model:
-		return content.Errorf(vulndb.ReasonFormat, "", "its schema is %s, and this version of Revet reads %d.x; mirror a newer one", s, Library.Model)
+		return oci.Errorf(vulndb.ReasonFormat, "", "its schema is %s, and this version of Revet reads %d.x; mirror a newer one", s, Library.Model)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (s Schema) check() error {
 func CheckSchema(text string) error {
 	s, err := parseSchema(text)
 	if err != nil {
-		return content.Errorf(vulndb.ReasonBroken, "", "%w; %s", err, vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "%w; %s", err, vulndb.CureBroken)
 	}
 	return s.check()
 }
@@ -100,7 +100,7 @@ func OpenFile(path string) (f *File, err error) {
 	}
 	reader, err := v6.NewReader(v6.Config{DBDirPath: filepath.Dir(path)})
 	if err != nil {
-		return nil, content.Errorf(vulndb.ReasonBroken, "", "its file cannot be opened: %w; %s", err, vulndb.CureBroken)
+		return nil, oci.Errorf(vulndb.ReasonBroken, "", "its file cannot be opened: %w; %s", err, vulndb.CureBroken)
 	}
 	return &File{path: path, reader: reader, Schema: schema, Built: built}, nil
 }
@@ -116,7 +116,7 @@ func (f *File) Close() error {
 // agrees reports an error unless the file is what the config says.
 func (f *File) agrees(c vulndb.Config) error {
 	if f.Schema.String() != c.Schema || !f.Built.Equal(c.AsOf) {
-		return content.Errorf(vulndb.ReasonBroken, "", "its file is of the schema %s and of %s, and its config says %.20s and %s; %s",
+		return oci.Errorf(vulndb.ReasonBroken, "", "its file is of the schema %s and of %s, and its config says %.20s and %s; %s",
 			f.Schema, f.Built.Format(time.RFC3339), c.Schema, c.AsOf.Format(time.RFC3339), vulndb.CureBroken)
 	}
 	return nil
@@ -141,7 +141,7 @@ func Says(path, schema string, built time.Time) error {
 func describe(path string) (Schema, time.Time, error) {
 	db, err := v6.NewLowLevelDB(path, false, false, false)
 	if err != nil {
-		return Schema{}, time.Time{}, content.Errorf(vulndb.ReasonBroken, "", "its file cannot be opened: %w; %s", err, vulndb.CureBroken)
+		return Schema{}, time.Time{}, oci.Errorf(vulndb.ReasonBroken, "", "its file cannot be opened: %w; %s", err, vulndb.CureBroken)
 	}
 	inner, err := db.DB()
 	if err != nil {
@@ -150,7 +150,7 @@ func describe(path string) (Schema, time.Time, error) {
 	var m v6.DBMetadata
 	err = errors.Join(db.First(&m).Error, inner.Close())
 	if err != nil || m.BuildTimestamp == nil {
-		return Schema{}, time.Time{}, content.Errorf(vulndb.ReasonBroken, "", "its file does not say what it is (%w); %s",
+		return Schema{}, time.Time{}, oci.Errorf(vulndb.ReasonBroken, "", "its file does not say what it is (%w); %s",
 			errors.Join(err, errors.New("no time of the build")), vulndb.CureBroken)
 	}
 	s := Schema{m.Model, m.Revision, m.Addition}
@@ -177,9 +177,9 @@ func checkHeader(path string) error {
 	_, err = io.ReadFull(f, h[:])
 	switch {
 	case err != nil || !bytes.HasPrefix(h[:], []byte(magic)):
-		return content.Errorf(vulndb.ReasonBroken, "", "it is no SQLite file; %s", vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "it is no SQLite file; %s", vulndb.CureBroken)
 	case string(h[logAt:logAt+2]) != withoutALog:
-		return content.Errorf(vulndb.ReasonBroken, "", "a part of its file is in a write-ahead log, which is not there; "+
+		return oci.Errorf(vulndb.ReasonBroken, "", "a part of its file is in a write-ahead log, which is not there; "+
 			"let what wrote it finish (PRAGMA journal_mode = DELETE), and %s", vulndb.CureBroken)
 	}
 	return nil
@@ -189,6 +189,6 @@ func checkHeader(path string) error {
 // databases newer than it.
 func recovered(err *error) {
 	if r := recover(); r != nil {
-		*err = content.Errorf(vulndb.ReasonBroken, "", "the library panics on it: %v; %s", r, vulndb.CureBroken)
+		*err = oci.Errorf(vulndb.ReasonBroken, "", "the library panics on it: %v; %s", r, vulndb.CureBroken)
 	}
 }

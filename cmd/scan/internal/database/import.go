@@ -9,7 +9,7 @@ import (
 
 	v6 "github.com/anchore/grype/grype/db/v6"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -26,7 +26,7 @@ func Index(dir string) (err error) {
 		return err
 	}
 	if err := v6.Hydrater()(dir); err != nil {
-		return content.Errorf(vulndb.ReasonBroken, "", "its indices cannot be made: %w; %s", err, vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "its indices cannot be made: %w; %s", err, vulndb.CureBroken)
 	}
 	return settle(dir)
 }
@@ -39,7 +39,7 @@ func CheckWhole(path string) error {
 	}
 	for _, beside := range []string{"-wal", "-journal"} {
 		if info, err := os.Stat(path + beside); err == nil && info.Size() > 0 {
-			return content.Errorf(vulndb.ReasonBroken, "", "%s lies beside its file: it was not closed; let what wrote it finish", filepath.Base(path)+beside)
+			return oci.Errorf(vulndb.ReasonBroken, "", "%s lies beside its file: it was not closed; let what wrote it finish", filepath.Base(path)+beside)
 		}
 	}
 	return nil

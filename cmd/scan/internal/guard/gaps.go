@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const (
@@ -16,7 +16,7 @@ const (
 
 // Gaps collects gaps: one for each rule and subject.
 type Gaps struct {
-	byKey map[key]*findings.Gap
+	byKey map[key]*result.Gap
 }
 
 type key struct{ rule, subject string }
@@ -24,7 +24,7 @@ type key struct{ rule, subject string }
 // Add counts one thing that was not looked at, unless it was counted as an example.
 func (g *Gaps) Add(rule, subject, message, example string) {
 	if g.byKey == nil {
-		g.byKey = map[key]*findings.Gap{}
+		g.byKey = map[key]*result.Gap{}
 	}
 	k := key{rule, clip(subject)}
 	gap := g.byKey[k]
@@ -34,7 +34,7 @@ func (g *Gaps) Add(rule, subject, message, example string) {
 		gap = g.byKey[k]
 	}
 	if gap == nil {
-		gap = &findings.Gap{Rule: rule, Subject: k.subject, Message: message}
+		gap = &result.Gap{Rule: rule, Subject: k.subject, Message: message}
 		g.byKey[k] = gap
 	}
 	gap.Count++
@@ -44,8 +44,8 @@ func (g *Gaps) Add(rule, subject, message, example string) {
 }
 
 // All returns them sorted.
-func (g *Gaps) All() []findings.Gap {
-	var all []findings.Gap
+func (g *Gaps) All() []result.Gap {
+	var all []result.Gap
 	for _, gap := range g.byKey {
 		slices.Sort(gap.Examples)
 		all = append(all, *gap)
@@ -55,8 +55,8 @@ func (g *Gaps) All() []findings.Gap {
 }
 
 // Sort sorts gaps by rule and subject.
-func Sort(all []findings.Gap) {
-	slices.SortFunc(all, func(a, b findings.Gap) int {
+func Sort(all []result.Gap) {
+	slices.SortFunc(all, func(a, b result.Gap) int {
 		return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Subject, b.Subject))
 	})
 }

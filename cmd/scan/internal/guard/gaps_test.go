@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/guard"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Gaps are counted and a few examples named, however many an image makes, and whatever
@@ -16,18 +16,18 @@ import (
 func TestGapsAreBounded(t *testing.T) {
 	var g guard.Gaps
 	for i := range 1000 {
-		g.Add(findings.RuleUnreadFiles, "npm", "broken; repair it", fmt.Sprintf("%03d", i))
+		g.Add(result.RuleUnreadFiles, "npm", "broken; repair it", fmt.Sprintf("%03d", i))
 	}
-	g.Add(findings.RuleNoPackages, "", "none; add some", "\xe4"+strings.Repeat("x", 300))
-	want := []findings.Gap{
-		{Rule: findings.RuleNoPackages, Message: "none; add some", Count: 1, Examples: []string{"\uFFFD" + strings.Repeat("x", 197) + "..."}},
-		{Rule: findings.RuleUnreadFiles, Subject: "npm", Message: "broken; repair it", Count: 1000, Examples: []string{"000", "001", "002", "003", "004"}},
+	g.Add(result.RuleNoPackages, "", "none; add some", "\xe4"+strings.Repeat("x", 300))
+	want := []result.Gap{
+		{Rule: result.RuleNoPackages, Message: "none; add some", Count: 1, Examples: []string{"\uFFFD" + strings.Repeat("x", 197) + "..."}},
+		{Rule: result.RuleUnreadFiles, Subject: "npm", Message: "broken; repair it", Count: 1000, Examples: []string{"000", "001", "002", "003", "004"}},
 	}
 	if diff := cmp.Diff(want, g.All()); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
 	for i := range 1000 {
-		g.Add(findings.RuleUncoveredPackages, fmt.Sprint(i), "no records; mirror some", "x")
+		g.Add(result.RuleUncoveredPackages, fmt.Sprint(i), "no records; mirror some", "x")
 	}
 	total := 0
 	for _, gap := range g.All() {

@@ -12,13 +12,12 @@ import (
 	"github.com/anchore/grype/grype/pkg"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Judged is what can be said of an image's packages before they are compared.
 type Judged struct {
-	Gaps []findings.Gap
+	Gaps []result.Gap
 	// Distro is the image's, and Release how the database names it; nil if it does not.
 	Distro  *distro.Distro
 	Release *v6.OSSpecifier
@@ -28,7 +27,7 @@ type Judged struct {
 
 // Judge says which packages of an image can be compared with the database, and tells
 // the gaps of the others.
-func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.Time) (Judged, error) {
+func (c *Coverage) Judge(img result.InventoryImage, packages []pkg.Package, now time.Time) (Judged, error) {
 	j := judging{Coverage: c, img: img, packages: packages, now: now, compared: make([]bool, len(packages))}
 	if err := j.distribution(); err != nil {
 		return Judged{}, err
@@ -39,7 +38,7 @@ func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.T
 		}
 	}
 	if len(packages) == 0 {
-		j.gaps.Add(findings.RuleNoPackages, "", "no package was found in the image, so that nothing could be compared; "+
+		j.gaps.Add(result.RuleNoPackages, "", "no package was found in the image, so that nothing could be compared; "+
 			"build it with a package database or with programs that tell what is in them, or, if it has none, "+
 			"make an exception of the rule for its repository in the policy", "")
 	}
@@ -50,7 +49,7 @@ func (c *Coverage) Judge(img inventory.Image, packages []pkg.Package, now time.T
 type judging struct {
 	*Coverage
 
-	img      inventory.Image
+	img      result.InventoryImage
 	packages []pkg.Package
 	now      time.Time
 	gaps     Gaps
@@ -85,15 +84,15 @@ func (j *judging) distribution() error {
 	}
 	message, err := j.unsupported(d, r, j.name, j.now)
 	if message != "" {
-		j.gaps.Add(findings.RuleLimitedSupport, j.name, message, "")
+		j.gaps.Add(result.RuleLimitedSupport, j.name, message, "")
 	}
 	return err
 }
 
 // derived reports whether only ID_LIKE, or the name for people, says of which
 // distribution r is: the versions of a derived one are its own.
-func derived(r *inventory.Release) bool {
-	return inventoried.Distribution(&inventory.Release{ID: r.ID, VersionID: r.VersionID}) == nil
+func derived(r *result.Release) bool {
+	return inventoried.Distribution(&result.Release{ID: r.ID, VersionID: r.VersionID}) == nil
 }
 
 func (j *judging) judge(i int, p *pkg.Package) error {
@@ -110,12 +109,12 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 			return nil
 		}
 		kind := j.img.Packages[i].Kind()
-		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s; "+
+		j.gaps.Add(result.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s; "+
 			"mirror a database that covers them, or make an exception of the rule in the policy if they are known from elsewhere", kind), example)
 		return nil
 	}
 	if toolchain := unknownToolchain(p); toolchain != "" {
-		j.gaps.Add(findings.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is no release, so that its standard library "+
+		j.gaps.Add(result.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is no release, so that its standard library "+
 			"could not be compared; compile them with a release of Go", "stdlib@"+toolchain)
 	}
 	j.compared[i] = comparable(p) && written(p.Name)
@@ -132,7 +131,7 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 		}
 	}
 	kind := j.img.Packages[i].Kind()
-	j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
+	j.gaps.Add(result.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
 		"be compared, or a name with what cannot be seen; install them in a way that keeps the version", kind), example)
 	return nil
 }
@@ -147,7 +146,7 @@ func (j *judging) delivered(i int) bool {
 
 func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {
 	if j.uncovered != "" {
-		j.gaps.Add(findings.RuleUncoveredRelease, j.name, j.uncovered, example)
+		j.gaps.Add(result.RuleUncoveredRelease, j.name, j.uncovered, example)
 		return nil
 	}
 	known, err := j.typed(p.Type, j.release)
@@ -157,10 +156,10 @@ func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {
 	kind := j.img.Packages[i].Kind()
 	switch {
 	case !known:
-		j.gaps.Add(findings.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s in %s; "+
+		j.gaps.Add(result.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s in %s; "+
 			"mirror a database that covers them, or build the image without them", kind, j.name), example)
 	case !comparable(p) || !written(p.Name) || strings.ContainsFunc(p.Name, unicode.IsSpace):
-		j.gaps.Add(findings.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared, or no name; "+
+		j.gaps.Add(result.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared, or no name; "+
 			"install them with the package manager of the distribution", kind), example)
 	default:
 		j.compared[i] = true

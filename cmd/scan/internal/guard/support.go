@@ -7,7 +7,7 @@ import (
 	"github.com/anchore/grype/grype/distro"
 	"github.com/anchore/grype/grype/vulnerability"
 
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // supportEnds are the days on which distributions ended, or end, what they do for
@@ -29,7 +29,7 @@ var supportEnds = map[string]string{
 
 // supportEnd returns when what a distribution does for everybody about a release ends;
 // zero if nobody says.
-func (c *Coverage) supportEnd(d *distro.Distro, r *inventory.Release) (time.Time, error) {
+func (c *Coverage) supportEnd(d *distro.Distro, r *result.Release) (time.Time, error) {
 	if asked, ok := c.provider.(vulnerability.EOLChecker); ok {
 		end, _, err := asked.GetOperatingSystemEOL(d)
 		if err != nil {
@@ -51,7 +51,7 @@ func (c *Coverage) supportEnd(d *distro.Distro, r *inventory.Release) (time.Time
 }
 
 // unsupported says what the end of support means, if it is over.
-func (c *Coverage) unsupported(d *distro.Distro, r *inventory.Release, name string, now time.Time) (string, error) {
+func (c *Coverage) unsupported(d *distro.Distro, r *result.Release, name string, now time.Time) (string, error) {
 	end, err := c.supportEnd(d, r)
 	if err != nil || end.IsZero() || now.Before(end) {
 		return "", err

@@ -13,8 +13,8 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
 	"github.com/revet-dev/revet/cmd/scan/internal/packages"
 	"github.com/revet-dev/revet/cmd/scan/internal/tree"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // reading is one image whose files are held against what was found in it.
@@ -32,7 +32,7 @@ type reading struct {
 }
 
 // Read tells which files of an image name packages and were not read.
-func Read(ctx context.Context, t *tree.Tree, found *packages.Found, archives Archives) ([]findings.Gap, error) {
+func Read(ctx context.Context, t *tree.Tree, found *packages.Found, archives Archives) ([]result.Gap, error) {
 	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, known: map[string]string{}, archives: archives}
 	r.databases()
 	r.links()
@@ -57,7 +57,7 @@ func Read(ctx context.Context, t *tree.Tree, found *packages.Found, archives Arc
 func (r *reading) unread(subject, name, message string) {
 	if !r.told[name] {
 		r.told[name] = true
-		r.gaps.Add(findings.RuleUnreadFiles, subject, message, name)
+		r.gaps.Add(result.RuleUnreadFiles, subject, message, name)
 	}
 }
 

@@ -15,20 +15,20 @@ import (
 	"github.com/anchore/syft/syft/linux"
 	syftpkg "github.com/anchore/syft/syft/pkg"
 
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Package writes down what a matcher reads of p, but for who owns it and where it lies.
-func Package(p *pkg.Package) inventory.Package {
-	out := inventory.Package{
+func Package(p *pkg.Package) result.Package {
+	out := result.Package{
 		Name: p.Name, Version: p.Version, Type: string(p.Type), Language: string(p.Language), PURL: p.PURL, Metadata: metadata(p.Metadata),
 	}
 	for _, u := range p.Upstreams {
-		out.Upstreams = append(out.Upstreams, inventory.Upstream{Name: u.Name, Version: u.Version})
+		out.Upstreams = append(out.Upstreams, result.Upstream{Name: u.Name, Version: u.Version})
 	}
 	if ComparedByCPE(p.Type) {
 		for _, c := range p.CPEs {
-			out.CPEs = append(out.CPEs, inventory.CPE{Value: c.Attributes.BindToFmtString(), Source: string(c.Source)})
+			out.CPEs = append(out.CPEs, result.CPE{Value: c.Attributes.BindToFmtString(), Source: string(c.Source)})
 		}
 	}
 	out.Licenses = append(out.Licenses, p.Licenses...)
@@ -48,7 +48,7 @@ var kinds = map[string]func() any{
 	"golang-source": func() any { return new(pkg.GolangSourceMetadata) },
 }
 
-func metadata(of any) *inventory.Metadata {
+func metadata(of any) *result.Metadata {
 	var kind string
 	switch m := of.(type) {
 	case nil:
@@ -78,10 +78,10 @@ func metadata(of any) *inventory.Metadata {
 	if err != nil {
 		panic(err) // plain structs
 	}
-	return &inventory.Metadata{Kind: kind, Value: raw}
+	return &result.Metadata{Kind: kind, Value: raw}
 }
 
-func readMetadata(m *inventory.Metadata) (any, error) {
+func readMetadata(m *result.Metadata) (any, error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -112,7 +112,7 @@ func readMetadata(m *inventory.Metadata) (any, error) {
 }
 
 // Distribution reads which distribution an image is of; nil if it does not say.
-func Distribution(r *inventory.Release) *distro.Distro {
+func Distribution(r *result.Release) *distro.Distro {
 	if r == nil {
 		return nil
 	}
@@ -127,7 +127,7 @@ func Distribution(r *inventory.Release) *distro.Distro {
 }
 
 // Packages reads the packages of an image. Their identifiers are their indexes.
-func Packages(img inventory.Image) ([]pkg.Package, error) {
+func Packages(img result.InventoryImage) ([]pkg.Package, error) {
 	d := Distribution(img.Release)
 	out := make([]pkg.Package, len(img.Packages))
 	for i, p := range img.Packages {

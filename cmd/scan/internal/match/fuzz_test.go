@@ -9,7 +9,7 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/match"
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Whatever an inventory says, it is refused or compared: every image of it gets its
@@ -24,11 +24,11 @@ func FuzzInventory(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	seed, err := json.Marshal(inventory.File{Digest: digest, Images: []inventory.Image{{
-		Platform: "linux/amd64", Digest: digest, Packages: []inventory.Package{
-			{Name: "libssl3", Version: "3.0.1-1", Type: "deb", PURL: "pkg:deb/debian/libssl3@3.0.1-1", Upstreams: []inventory.Upstream{{Name: "openssl"}}},
-			{Name: "example.com/a", Version: "v1.0.0", Type: "go-module", Language: "go", Metadata: &inventory.Metadata{Kind: "golang-binary", Value: json.RawMessage(`{"goCompiledVersion":"go1.26.8"}`)}},
-			{Name: "lodash", Version: "4.17.20", Type: "npm", Language: "javascript", CPEs: []inventory.CPE{{Value: "cpe:2.3:a:lodash:lodash:4.17.20:*:*:*:*:*:*:*"}}},
+	seed, err := json.Marshal(result.Inventory{Digest: digest, Images: []result.InventoryImage{{
+		Platform: "linux/amd64", Digest: digest, Packages: []result.Package{
+			{Name: "libssl3", Version: "3.0.1-1", Type: "deb", PURL: "pkg:deb/debian/libssl3@3.0.1-1", Upstreams: []result.Upstream{{Name: "openssl"}}},
+			{Name: "example.com/a", Version: "v1.0.0", Type: "go-module", Language: "go", Metadata: &result.Metadata{Kind: "golang-binary", Value: json.RawMessage(`{"goCompiledVersion":"go1.26.8"}`)}},
+			{Name: "lodash", Version: "4.17.20", Type: "npm", Language: "javascript", CPEs: []result.CPE{{Value: "cpe:2.3:a:lodash:lodash:4.17.20:*:*:*:*:*:*:*"}}},
 		},
 	}}})
 	if err != nil {
@@ -37,7 +37,7 @@ func FuzzInventory(f *testing.F) {
 	f.Add(seed)
 	matcher := match.New(db, time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var stock inventory.File
+		var stock result.Inventory
 		if json.Unmarshal(raw, &stock) != nil {
 			return
 		}
@@ -45,10 +45,10 @@ func FuzzInventory(f *testing.F) {
 		if err := os.MkdirAll(dir+"/scan", 0o750); err != nil {
 			t.Fatal(err)
 		}
-		if inventory.Write(dir, stock) != nil {
+		if result.WriteInventory(dir, stock) != nil {
 			return
 		}
-		read, err := inventory.Read(dir)
+		read, err := result.ReadInventory(dir)
 		if err != nil {
 			return
 		}

@@ -12,8 +12,7 @@ import (
 	"github.com/anchore/grype/grype/vulnerability"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // one is a vulnerability of a package, as all records tell of it.
@@ -24,7 +23,7 @@ type one struct {
 }
 
 // join makes one finding of each vulnerability of each package.
-func (m *Matcher) join(img inventory.Image, all []pkg.Package, matches []gmatch.Match) ([]findings.Vulnerability, error) {
+func (m *Matcher) join(img result.InventoryImage, all []pkg.Package, matches []gmatch.Match) ([]result.Vulnerability, error) {
 	byPackage := map[int][]*one{}
 	for _, found := range matches {
 		i, err := strconv.Atoi(string(found.Package.ID))
@@ -33,7 +32,7 @@ func (m *Matcher) join(img inventory.Image, all []pkg.Package, matches []gmatch.
 		}
 		byPackage[i] = unite(byPackage[i], found, i)
 	}
-	var out []findings.Vulnerability
+	var out []result.Vulnerability
 	for i := range all {
 		for _, o := range byPackage[i] {
 			v, err := m.finding(img, &all[i], o)
@@ -119,13 +118,13 @@ func malware(v vulnerability.Vulnerability) bool {
 	return slices.ContainsFunc(names(v), func(n string) bool { return strings.HasPrefix(n, malwarePrefix) })
 }
 
-func (m *Matcher) finding(img inventory.Image, p *pkg.Package, o *one) (findings.Vulnerability, error) {
+func (m *Matcher) finding(img result.InventoryImage, p *pkg.Package, o *one) (result.Vulnerability, error) {
 	in := img.Packages[o.index]
-	v := findings.Vulnerability{
-		Package: findings.Package{
+	v := result.Vulnerability{
+		Package: result.VulnerablePackage{
 			Name: p.Name, Version: p.Version, Ecosystem: ecosystem(img, p, in.Kind()), Kind: in.Kind(), PURL: p.PURL, Locations: in.Locations,
 		},
-		Platform: img.Platform, Digest: img.Digest, Level: findings.Unknown,
+		Platform: img.Platform, Digest: img.Digest, Level: result.LevelUnknown,
 	}
 	o.sort()
 	for _, found := range o.matches {
@@ -145,7 +144,7 @@ func (m *Matcher) finding(img inventory.Image, p *pkg.Package, o *one) (findings
 	v.Aliases = slices.DeleteFunc(v.Aliases, func(n string) bool { return n == v.ID })
 	slices.Sort(v.Aliases)
 	if err := m.rate(&v, o); err != nil {
-		return findings.Vulnerability{}, err
+		return result.Vulnerability{}, err
 	}
 	return v, nil
 }
@@ -184,7 +183,7 @@ func best(names []string) string {
 }
 
 // ecosystem is for people: "debian:12", "go".
-func ecosystem(img inventory.Image, p *pkg.Package, kind string) string {
+func ecosystem(img result.InventoryImage, p *pkg.Package, kind string) string {
 	switch {
 	case inventoried.OfDistribution(p.Type) && img.Distribution() != "":
 		return img.Distribution()
@@ -196,10 +195,10 @@ func ecosystem(img inventory.Image, p *pkg.Package, kind string) string {
 }
 
 // dedupe makes one of findings that differ in the places of the package only.
-func dedupe(all []findings.Vulnerability) []findings.Vulnerability {
+func dedupe(all []result.Vulnerability) []result.Vulnerability {
 	type key struct{ id, name, version, purl string }
 	at := map[key]int{}
-	var out []findings.Vulnerability
+	var out []result.Vulnerability
 	for _, v := range all {
 		k := key{v.ID, v.Package.Name, v.Package.Version, v.Package.PURL}
 		i, ok := at[k]
@@ -220,9 +219,9 @@ func dedupe(all []findings.Vulnerability) []findings.Vulnerability {
 const maxLocations = 5
 
 // order sorts findings: malware and the worst first, then by package and identifier.
-func order(all []findings.Vulnerability) {
-	levels := findings.Levels()
-	slices.SortStableFunc(all, func(a, b findings.Vulnerability) int {
+func order(all []result.Vulnerability) {
+	levels := result.Levels()
+	slices.SortStableFunc(all, func(a, b result.Vulnerability) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level)), cmp.Compare(b.Score, a.Score),
 			strings.Compare(a.Package.Name, b.Package.Name), strings.Compare(a.ID, b.ID), strings.Compare(a.Package.PURL, b.Package.PURL),

@@ -21,9 +21,8 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/guard"
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -40,27 +39,27 @@ func New(records guard.Records, now time.Time) *Matcher {
 }
 
 // Image compares the packages of an image.
-func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Image, []findings.Vulnerability, error) {
+func (m *Matcher) Image(ctx context.Context, img result.InventoryImage) (result.ScannedImage, []result.Vulnerability, error) {
 	all, err := inventoried.Packages(img)
 	if err != nil {
-		return findings.Image{}, nil, err
+		return result.ScannedImage{}, nil, err
 	}
 	judged, err := m.coverage.Judge(img, all, m.now)
 	if err != nil {
-		return findings.Image{}, nil, broken(err)
+		return result.ScannedImage{}, nil, broken(err)
 	}
 	for i := range all {
 		all[i].Distro = judged.Distro
 	}
 	matches, err := m.matches(ctx, img, all, judged)
 	if err != nil {
-		return findings.Image{}, nil, err
+		return result.ScannedImage{}, nil, err
 	}
 	found, err := m.join(img, all, matches)
 	if err != nil {
-		return findings.Image{}, nil, broken(err)
+		return result.ScannedImage{}, nil, broken(err)
 	}
-	out := findings.Image{
+	out := result.ScannedImage{
 		Platform: img.Platform, Digest: img.Digest, Distribution: img.Distribution(), Packages: len(img.Packages),
 		Gaps: slices.Concat(img.Gaps, judged.Gaps),
 	}
@@ -77,7 +76,7 @@ func (m *Matcher) Image(ctx context.Context, img inventory.Image) (findings.Imag
 // matches are what matches, but for what comes with a package of the distribution: that
 // is compared as the distribution's, which knows what was patched. Malware counts all
 // the same.
-func (m *Matcher) matches(ctx context.Context, img inventory.Image, all []pkg.Package, judged guard.Judged) ([]gmatch.Match, error) {
+func (m *Matcher) matches(ctx context.Context, img result.InventoryImage, all []pkg.Package, judged guard.Judged) ([]gmatch.Match, error) {
 	var own, inherited, unclear []pkg.Package
 	for i := range all {
 		of, err := m.ofDistribution(img, all, i, judged.Release)
@@ -172,13 +171,13 @@ func (m *Matcher) find(ctx context.Context, packages []pkg.Package) ([]gmatch.Ma
 }
 
 func broken(err error) error {
-	return content.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
+	return oci.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
 }
 
 // ofDistribution reports whether a package came with one of the image's distribution, of
 // the same version, and of which the distribution's records speak: a package that
 // somebody else built is none of those, whatever the package manager lists.
-func (m *Matcher) ofDistribution(img inventory.Image, all []pkg.Package, i int, release *v6.OSSpecifier) (bool, error) {
+func (m *Matcher) ofDistribution(img result.InventoryImage, all []pkg.Package, i int, release *v6.OSSpecifier) (bool, error) {
 	if inventoried.OfDistribution(all[i].Type) || release == nil {
 		return false, nil
 	}
@@ -197,12 +196,12 @@ func (m *Matcher) ofDistribution(img inventory.Image, all []pkg.Package, i int, 
 const Name = "grype"
 
 // File compares all images of an inventory.
-func (m *Matcher) File(ctx context.Context, stock inventory.File) (findings.File, error) {
-	out := findings.File{Digest: stock.Digest, Scanner: findings.Scanner{Name: Name, Version: libraryVersion()}}
+func (m *Matcher) File(ctx context.Context, stock result.Inventory) (result.Findings, error) {
+	out := result.Findings{Digest: stock.Digest, Scanner: result.Tool{Name: Name, Version: libraryVersion()}}
 	for _, img := range stock.Images {
 		looked, found, err := m.Image(ctx, img)
 		if err != nil {
-			return findings.File{}, content.Within(err, "image "+img.Platform)
+			return result.Findings{}, oci.Within(err, "image "+img.Platform)
 		}
 		out.Images = append(out.Images, looked)
 		out.Vulnerabilities = append(out.Vulnerabilities, found...)

@@ -7,12 +7,12 @@ import (
 
 	"github.com/anchore/grype/grype/vulnerability"
 
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // rate says how bad a vulnerability is: as the worst of its records says, which for a
 // distribution's package are the distribution's own; else as the NVD says of its names.
-func (m *Matcher) rate(v *findings.Vulnerability, o *one) error {
+func (m *Matcher) rate(v *result.Vulnerability, o *one) error {
 	for _, found := range o.matches {
 		if about := found.Vulnerability.Metadata; about != nil {
 			m.describe(v, about)
@@ -23,13 +23,13 @@ func (m *Matcher) rate(v *findings.Vulnerability, o *one) error {
 		return err
 	}
 	if v.Malware {
-		v.Level = findings.Critical
+		v.Level = result.LevelCritical
 	}
 	return nil
 }
 
 // take keeps the worse of two levels, and the score that belongs to it.
-func take(v *findings.Vulnerability, l findings.Level, score float64) {
+func take(v *result.Vulnerability, l result.Level, score float64) {
 	if worse(l, v.Level) {
 		v.Level, v.Score = l, score
 	} else if l == v.Level {
@@ -39,7 +39,7 @@ func take(v *findings.Vulnerability, l findings.Level, score float64) {
 
 // related asks what is known of the names of a vulnerability beside the records that
 // matched: how bad it is, where these do not say, and whether it is exploited.
-func (m *Matcher) related(v *findings.Vulnerability, o *one) error {
+func (m *Matcher) related(v *result.Vulnerability, o *one) error {
 	provider := m.records.Provider()
 	asked := map[string]bool{}
 	for _, found := range o.matches {
@@ -56,7 +56,7 @@ func (m *Matcher) related(v *findings.Vulnerability, o *one) error {
 				continue
 			}
 			m.describe(v, about)
-			if v.Level == findings.Unknown {
+			if v.Level == result.LevelUnknown {
 				take(v, level(about), score(about))
 			}
 		}
@@ -75,7 +75,7 @@ func metadata(p vulnerability.Provider, r vulnerability.Reference) (*vulnerabili
 }
 
 // describe fills in what is not told yet.
-func (m *Matcher) describe(v *findings.Vulnerability, about *vulnerability.Metadata) {
+func (m *Matcher) describe(v *result.Vulnerability, about *vulnerability.Metadata) {
 	v.KnownExploited = v.KnownExploited || len(about.KnownExploited) > 0
 	if v.URL == "" {
 		v.URL = about.DataSource
@@ -97,25 +97,25 @@ func cut(s string) string {
 }
 
 // level says in CVSS' words how bad Grype calls it; where it does not, its score does.
-func level(about *vulnerability.Metadata) findings.Level {
-	l := findings.Level(strings.ToLower(about.Severity))
+func level(about *vulnerability.Metadata) result.Level {
+	l := result.Level(strings.ToLower(about.Severity))
 	switch {
-	case l != findings.Unknown && slices.Contains(findings.Levels(), l):
+	case l != result.LevelUnknown && slices.Contains(result.Levels(), l):
 		return l
 	case l == "negligible":
-		return findings.Low
+		return result.LevelLow
 	}
 	switch s := score(about); {
 	case s >= 9:
-		return findings.Critical
+		return result.LevelCritical
 	case s >= 7:
-		return findings.High
+		return result.LevelHigh
 	case s >= 4:
-		return findings.Medium
+		return result.LevelMedium
 	case s > 0:
-		return findings.Low
+		return result.LevelLow
 	}
-	return findings.Unknown
+	return result.LevelUnknown
 }
 
 func score(about *vulnerability.Metadata) (worst float64) {
@@ -125,7 +125,7 @@ func score(about *vulnerability.Metadata) (worst float64) {
 	return worst
 }
 
-func worse(a, b findings.Level) bool {
-	levels := findings.Levels()
+func worse(a, b result.Level) bool {
+	levels := result.Levels()
 	return slices.Index(levels, a) < slices.Index(levels, b)
 }

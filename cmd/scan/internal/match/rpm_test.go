@@ -14,9 +14,8 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/match"
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -28,18 +27,18 @@ func manifest(id string) sample.Files {
 }
 
 // packages is an inventory of packages of RPM's, as the step sbom writes it.
-func packages(t *testing.T, id string, all ...inventory.Package) inventory.Image {
+func packages(t *testing.T, id string, all ...result.Package) result.InventoryImage {
 	t.Helper()
 	img := take(t, manifest(id)).Images[0]
 	img.Gaps, img.Packages = nil, all
 	return img
 }
 
-func of(source, module string) inventory.Package {
+func of(source, module string) result.Package {
 	m := `{"epoch":1,"modularityLabel":` + module + `,"architecture":"x86_64"}`
-	return inventory.Package{
+	return result.Package{
 		Name: source + "-libs", Version: "1:3.0.7-1.el9", Type: "rpm", PURL: "pkg:rpm/x/" + source + "-libs@3.0.7-1.el9",
-		Upstreams: []inventory.Upstream{{Name: source, Version: "3.0.7-1.el9"}}, Metadata: &inventory.Metadata{Kind: "rpm", Value: []byte(m)},
+		Upstreams: []result.Upstream{{Name: source, Version: "3.0.7-1.el9"}}, Metadata: &result.Metadata{Kind: "rpm", Value: []byte(m)},
 	}
 }
 
@@ -49,7 +48,7 @@ func TestRPMNames(t *testing.T) {
 	stream18 := sample.Record{ID: "CVE-1", OS: "rhel:9", Type: "rpm", Name: "nodejs-libs", Below: "1:18.0.0-1.el9", Format: "rpm", Severity: "high", Module: "nodejs:18"}
 	for _, test := range []struct {
 		name, distribution string
-		pkg                inventory.Package
+		pkg                result.Package
 		record             sample.Record
 		want               []string
 	}{
@@ -66,7 +65,7 @@ func TestRPMNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, lines(findings.File{Images: []findings.Image{looked}, Vulnerabilities: found}), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(test.want, lines(result.Findings{Images: []result.ScannedImage{looked}, Vulnerabilities: found}), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("found (-want +got):\n%s", diff)
 			}
 		})
@@ -84,10 +83,10 @@ func TestMatchingAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := inventory.Write(dir, stock); err != nil {
+	if err := result.WriteInventory(dir, stock); err != nil {
 		t.Fatal(err)
 	}
-	read, err := inventory.Read(dir)
+	read, err := result.ReadInventory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +117,7 @@ func TestDatabaseThatCannotBeRead(t *testing.T) {
 	stock := take(t, npm("lodash", "4.17.20"))
 	db := failing{sample.NewDatabase(t, language("GHSA-1", "npm", "lodash", "4.17.21", "semver"))}
 	_, err := match.New(db, now).File(t.Context(), stock)
-	var e *content.Error
+	var e *oci.Error
 	if !errors.As(err, &e) || e.Reason != vulndb.ReasonBroken || !errors.Is(err, errRead) || !strings.Contains(err.Error(), "mirror it again") {
 		t.Errorf("error is %v", err)
 	}
@@ -131,12 +130,12 @@ func TestDatabaseThatCannotBeRead(t *testing.T) {
 
 // An inventory that another version wrote, or a stranger, is no reason to find nothing.
 func TestInventoryThatIsNotKnown(t *testing.T) {
-	for name, p := range map[string]inventory.Package{
-		"metadata of an unknown kind":      {Name: "x", Version: "1", Type: "rpm", Metadata: &inventory.Metadata{Kind: "other", Value: []byte("{}")}},
-		"broken metadata":                  {Name: "x", Version: "1", Type: "rpm", Metadata: &inventory.Metadata{Kind: "rpm", Value: []byte(`{"epoch":"x"}`)}},
-		"a name of the NVD's that is none": {Name: "x", Version: "1", Type: "binary", CPEs: []inventory.CPE{{Value: "cpe:x"}}},
+	for name, p := range map[string]result.Package{
+		"metadata of an unknown kind":      {Name: "x", Version: "1", Type: "rpm", Metadata: &result.Metadata{Kind: "other", Value: []byte("{}")}},
+		"broken metadata":                  {Name: "x", Version: "1", Type: "rpm", Metadata: &result.Metadata{Kind: "rpm", Value: []byte(`{"epoch":"x"}`)}},
+		"a name of the NVD's that is none": {Name: "x", Version: "1", Type: "binary", CPEs: []result.CPE{{Value: "cpe:x"}}},
 	} {
-		_, _, err := match.New(sample.NewDatabase(t), now).Image(t.Context(), inventory.Image{Packages: []inventory.Package{p}})
+		_, _, err := match.New(sample.NewDatabase(t), now).Image(t.Context(), result.InventoryImage{Packages: []result.Package{p}})
 		if err == nil || !strings.Contains(err.Error(), "the inventory's package") {
 			t.Errorf("%s: error is %v", name, err)
 		}

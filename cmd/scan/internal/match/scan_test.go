@@ -13,15 +13,14 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/match"
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
 	"github.com/revet-dev/revet/cmd/scan/internal/stock"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 var now = time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
 
 // take takes stock of an image of layers.
-func take(t *testing.T, files ...sample.Files) inventory.File {
+func take(t *testing.T, files ...sample.Files) result.Inventory {
 	t.Helper()
 	blobs, tree := sample.Image(t, files...)
 	found, err := stock.Take(t.Context(), blobs, tree, stock.Options{Limits: layers.DefaultLimits(), Temp: t.TempDir()})
@@ -32,13 +31,13 @@ func take(t *testing.T, files ...sample.Files) inventory.File {
 }
 
 // scan takes stock of an image, and matches it from what was written down.
-func scan(t *testing.T, files sample.Files, records ...sample.Record) findings.File {
+func scan(t *testing.T, files sample.Files, records ...sample.Record) result.Findings {
 	t.Helper()
 	dir := t.TempDir()
-	if err := inventory.Write(dir, take(t, files)); err != nil {
+	if err := result.WriteInventory(dir, take(t, files)); err != nil {
 		t.Fatal(err)
 	}
-	read, err := inventory.Read(dir)
+	read, err := result.ReadInventory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +49,7 @@ func scan(t *testing.T, files sample.Files, records ...sample.Record) findings.F
 }
 
 // lines writes down what a scan says, for comparing: findings and gaps.
-func lines(f findings.File) []string {
+func lines(f result.Findings) []string {
 	var all []string
 	for _, v := range f.Vulnerabilities {
 		line := fmt.Sprintf("%s %s %s %s", v.ID, v.Package.Name, v.Package.Version, v.Level)

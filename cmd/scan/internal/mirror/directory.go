@@ -15,7 +15,7 @@ import (
 	"github.com/anchore/grype/grype/db/v6/distribution"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -111,7 +111,7 @@ func fromRecords(ctx context.Context, r run, dir string, made next) (next, error
 	}
 	made.notes = notesOf(b)
 	if b.Records == 0 {
-		return next{}, content.Errorf(vulndb.ReasonEmpty, made.config.Source, "it has no records of packages that can be compared%s; nothing is written",
+		return next{}, oci.Errorf(vulndb.ReasonEmpty, made.config.Source, "it has no records of packages that can be compared%s; nothing is written",
 			strings.Join(append([]string{""}, made.notes...), "; "))
 	}
 	malware, err := r.malware(ctx)

@@ -10,8 +10,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -57,13 +57,13 @@ func (s site) get(ctx context.Context, before vulndb.Origin, elements ...string)
 		return resp, nil
 	}
 	_ = resp.Body.Close() // the status is what went wrong
-	return nil, content.Errorf(statusReason(resp.StatusCode), "source "+at.String(), "it answered %s", resp.Status)
+	return nil, oci.Errorf(statusReason(resp.StatusCode), "source "+at.String(), "it answered %s", resp.Status)
 }
 
 // store writes what a source sends to a file.
 func store(path string, resp *http.Response, most int64) error {
 	subject := "source " + resp.Request.URL.Redacted()
-	tooLarge := content.Errorf(content.ReasonTooLarge, subject, "it has more than %d bytes; if that is meant, raise --max-download", most)
+	tooLarge := oci.Errorf(oci.ReasonTooLarge, subject, "it has more than %d bytes; if that is meant, raise --max-download", most)
 	if resp.ContentLength > most {
 		return tooLarge
 	}
@@ -98,13 +98,13 @@ func originOf(source string, resp *http.Response) vulndb.Origin {
 	return o
 }
 
-func statusReason(code int) content.Reason {
+func statusReason(code int) oci.Reason {
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return content.ReasonDenied
+		return oci.ReasonDenied
 	case http.StatusNotFound, http.StatusGone:
-		return content.ReasonMissing
+		return oci.ReasonMissing
 	default:
-		return content.ReasonUnavailable
+		return oci.ReasonUnavailable
 	}
 }

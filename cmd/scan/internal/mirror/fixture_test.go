@@ -24,8 +24,8 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
 	"github.com/revet-dev/revet/cmd/scan/internal/mirror"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -243,8 +243,8 @@ func (b *bench) publish(path string, change func(*listing)) {
 	b.files["/v6/latest.json"], b.files["/v6/vulnerability-db_v6.tar.zst"] = raw, body
 }
 
-func reason(err error) content.Reason {
-	var e *content.Error
+func reason(err error) oci.Reason {
+	var e *oci.Error
 	if errors.As(err, &e) {
 		return e.Reason
 	}

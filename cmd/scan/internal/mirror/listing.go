@@ -20,8 +20,8 @@ import (
 	"github.com/anchore/grype/grype/db/v6/distribution"
 
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -47,25 +47,25 @@ func parseListing(raw []byte, subject string) (listing, error) {
 		SchemaVersion json.RawMessage `json:"schemaVersion"`
 	}
 	if err := json.Unmarshal(raw, &any); err != nil {
-		return listing{}, content.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
 	}
 	if err := database.CheckSchema(strings.Trim(string(any.SchemaVersion), `"`)); err != nil {
 		return listing{}, of(err, subject)
 	}
 	var l listing
 	if err := json.Unmarshal(raw, &l.LatestDocument); err != nil {
-		return listing{}, content.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
 	}
 	switch {
 	case l.Status == distribution.StatusEndOfLife:
-		return listing{}, content.Errorf(vulndb.ReasonTooNew, subject, "its publisher has given up databases of schema %d (status %q), "+
+		return listing{}, oci.Errorf(vulndb.ReasonTooNew, subject, "its publisher has given up databases of schema %d (status %q), "+
 			"and adds no records to it; upgrade Revet", database.Library.Model, l.Status)
 	case !checksumPattern.MatchString(l.Checksum):
-		return listing{}, content.Errorf(vulndb.ReasonBroken, subject, "its checksum is %.100q, and not sha256:...", l.Checksum)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "its checksum is %.100q, and not sha256:...", l.Checksum)
 	case l.Path == "" || path.Base(l.Path) != l.Path || strings.HasPrefix(l.Path, "."):
-		return listing{}, content.Errorf(vulndb.ReasonBroken, subject, "its archive is %.200q, and must be a file beside it", l.Path)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "its archive is %.200q, and must be a file beside it", l.Path)
 	case l.Built.IsZero():
-		return listing{}, content.Errorf(vulndb.ReasonBroken, subject, "it does not say when the database was built")
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it does not say when the database was built")
 	case l.Status == distribution.StatusDeprecated:
 		l.notes = append(l.notes, "its publisher will soon give up databases of this schema (status deprecated): upgrade Revet")
 	}
@@ -165,7 +165,7 @@ func checkSum(path, want string) error {
 		return fmt.Errorf("read the archive: %w", err)
 	}
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != want {
-		return content.Errorf(vulndb.ReasonTampered, "", "its archive has the checksum %s, and latest.json names %s; try again, and find out who changed it", got, want)
+		return oci.Errorf(vulndb.ReasonTampered, "", "its archive has the checksum %s, and latest.json names %s; try again, and find out who changed it", got, want)
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func unpack(ctx context.Context, archive, to string) error {
 	defer f.Close()
 	z, err := fetch.Decompress(f)
 	if err != nil {
-		return content.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
+		return oci.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
 	}
 	defer z.Close()
 	const most = 1000
@@ -188,14 +188,14 @@ func unpack(ctx context.Context, archive, to string) error {
 		h, err := t.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return content.Errorf(vulndb.ReasonBroken, "", "its archive holds no file %s", v6.VulnerabilityDBFileName)
+			return oci.Errorf(vulndb.ReasonBroken, "", "its archive holds no file %s", v6.VulnerabilityDBFileName)
 		case err != nil:
-			return content.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
+			return oci.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
 		case h.Typeflag == tar.TypeReg && path.Base(h.Name) == v6.VulnerabilityDBFileName:
 			return put(ctx, t, to)
 		}
 	}
-	return content.Errorf(vulndb.ReasonBroken, "", "its archive holds more than %d files", most)
+	return oci.Errorf(vulndb.ReasonBroken, "", "its archive holds more than %d files", most)
 }
 
 // put stores the database's file.
@@ -210,9 +210,9 @@ func put(ctx context.Context, r io.Reader, to string) error {
 	case errors.As(err, &pathError), ctx.Err() != nil:
 		return fmt.Errorf("store the database: %w", err)
 	case err != nil:
-		return content.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
+		return oci.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
 	case n > vulndb.MaxFile:
-		return content.Errorf(content.ReasonTooLarge, "", "its file has more than %d bytes", int64(vulndb.MaxFile))
+		return oci.Errorf(oci.ReasonTooLarge, "", "its file has more than %d bytes", int64(vulndb.MaxFile))
 	}
 	return nil
 }

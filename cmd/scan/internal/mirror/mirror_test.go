@@ -18,7 +18,7 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
 	"github.com/revet-dev/revet/cmd/scan/internal/mirror"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -124,7 +124,7 @@ func TestRefusals(t *testing.T) {
 		change  func(*listing)
 		// meddle changes the file of the database.
 		meddle string
-		reason content.Reason
+		reason oci.Reason
 		says   string
 	}{
 		{"too new a model", six, func(l *listing) { l.SchemaVersion = "v7.0.0" }, "", vulndb.ReasonTooNew, "upgrade Revet"},
@@ -227,7 +227,7 @@ func TestInterrupted(t *testing.T) {
 		b.refuse = func(r *http.Request) bool { return r.Method == method }
 		_, err := mirror.Run(t.Context(), b.options(directory(t, map[string]string{"a.json": record("GHSA-1", "a"), "b.json": record("GHSA-2", "b")})))
 		b.refuse = nil
-		if reason(err) != content.ReasonDenied || b.digest() != before {
+		if reason(err) != oci.ReasonDenied || b.digest() != before {
 			t.Errorf("after a refused %s, the error is %v, and the tag names %s", method, err, b.digest())
 		}
 	}
@@ -262,7 +262,7 @@ func TestDirectories(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		files  map[string]string
-		reason content.Reason
+		reason oci.Reason
 		says   string // of an error, or of a note
 		asOf   time.Time
 	}{

@@ -13,8 +13,8 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/database"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
@@ -122,9 +122,9 @@ func (r run) left(err error) error {
 	if r.before == nil {
 		return err
 	}
-	var e *content.Error
+	var e *oci.Error
 	if errors.As(err, &e) {
-		return &content.Error{Reason: e.Reason, Subject: e.Subject, Err: fmt.Errorf("%w (the database %s, of %s, is left as it is)",
+		return &oci.Error{Reason: e.Reason, Subject: e.Subject, Err: fmt.Errorf("%w (the database %s, of %s, is left as it is)",
 			e.Err, r.To, r.before.Config.AsOf.Format(time.RFC3339))}
 	}
 	return fmt.Errorf("the database %s, of %s, is left as it is: %w", r.To, r.before.Config.AsOf.Format(time.RFC3339), err)
@@ -171,7 +171,7 @@ func (r run) ready(ctx context.Context, made next) (vulndb.Artifact, string, err
 // previous looks at what the tag names now.
 func (r *run) previous(ctx context.Context) ([]string, error) {
 	a, err := vulndb.Inspect(ctx, r.To, r.Registry)
-	var e *content.Error
+	var e *oci.Error
 	switch {
 	case err == nil:
 		r.before = &a
@@ -248,9 +248,9 @@ func fromMirror(ctx context.Context, r run) (next, error) {
 
 // of says what an error is about, if it does not say.
 func of(err error, subject string) error {
-	var e *content.Error
+	var e *oci.Error
 	if errors.As(err, &e) && e.Subject == "" {
-		return &content.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
+		return &oci.Error{Reason: e.Reason, Subject: subject, Err: e.Err}
 	}
-	return content.Within(err, subject)
+	return oci.Within(err, subject)
 }

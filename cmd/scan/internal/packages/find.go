@@ -24,8 +24,8 @@ import (
 
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
 	"github.com/revet-dev/revet/cmd/scan/internal/tree"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const (
@@ -37,8 +37,8 @@ const (
 
 // Found is what is in an image.
 type Found struct {
-	Release  *inventory.Release
-	Packages []inventory.Package
+	Release  *result.Release
+	Packages []result.Package
 	// Evidence are the paths that packages were read from, all of them, without the
 	// leading slash.
 	Evidence map[string]bool
@@ -57,8 +57,8 @@ type Found struct {
 }
 
 // Tool is Syft, in the version that is linked.
-func Tool() inventory.Tool {
-	t := inventory.Tool{Name: tool, Version: "unknown"}
+func Tool() result.Tool {
+	t := result.Tool{Name: tool, Version: "unknown"}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range build.Deps {
 			if m.Path == "github.com/anchore/syft" {
@@ -254,7 +254,7 @@ func nameByCPE(p *pkg.Package) {
 }
 
 // convert writes packages down, in an order that is always the same.
-func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []inventory.Package {
+func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []result.Package {
 	slices.SortStableFunc(all, func(a, b *grypepkg.Package) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version),
 			cmp.Compare(a.PURL, b.PURL), slices.Compare(places(a), places(b)), cmp.Compare(a.ID, b.ID))
@@ -263,7 +263,7 @@ func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []inventory.
 	for i, p := range all {
 		index[p.ID] = i
 	}
-	out := make([]inventory.Package, 0, len(all))
+	out := make([]result.Package, 0, len(all))
 	for i, p := range all {
 		next := inventoried.Package(p)
 		next.Locations = places(p)
@@ -301,11 +301,11 @@ func places(p *grypepkg.Package) []string {
 
 func relative(name string) string { return strings.TrimPrefix(name, "/") }
 
-func release(r *linux.Release, t *tree.Tree) *inventory.Release {
+func release(r *linux.Release, t *tree.Tree) *result.Release {
 	if r == nil {
 		return nil
 	}
-	out := &inventory.Release{
+	out := &result.Release{
 		ID: r.ID, IDLike: r.IDLike, Name: r.Name, Version: r.Version, VersionID: r.VersionID,
 		Codename: r.VersionCodename, SupportEnd: r.SupportEnd, Extended: r.ExtendedSupport,
 	}

@@ -9,12 +9,12 @@ import (
 	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
 	"github.com/anchore/syft/syft/source"
 
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/findings"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Describe says of which image an SBOM is.
-func Describe(img content.Image) source.Description {
+func Describe(img oci.Image) source.Description {
 	digest := img.Manifest.Digest.String()
 	about := source.ImageMetadata{
 		UserInput: digest, ID: digest, ManifestDigest: digest, MediaType: img.Manifest.MediaType,
@@ -29,7 +29,7 @@ func Describe(img content.Image) source.Description {
 
 // SBOM returns Syft's CycloneDX document of what was found. The same image gives the
 // same bytes: what tells of the time is left out, and its number is made of the rest.
-func (f *Found) SBOM(platform string, gaps []findings.Gap) ([]byte, error) {
+func (f *Found) SBOM(platform string, gaps []result.Gap) ([]byte, error) {
 	bom := cyclonedxhelpers.ToFormatModel(*f.bom)
 	bom.SerialNumber, bom.Metadata.Timestamp = "", ""
 	about := []cyclonedx.Property{{Name: "revet.dev/platform", Value: platform}}

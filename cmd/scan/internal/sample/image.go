@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 // Files are those of a layer, by path.
@@ -50,20 +50,20 @@ func (b Blobs) Blob(d image.Digest) (io.ReadCloser, error) {
 }
 
 // Image makes an image of layers.
-func Image(t testing.TB, all ...Files) (Blobs, content.Tree) {
+func Image(t testing.TB, all ...Files) (Blobs, oci.Tree) {
 	t.Helper()
 	blobs := Blobs{}
-	img := content.Image{Manifest: content.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digest(t, []byte("manifest"))}}
+	img := oci.Image{Manifest: oci.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digest(t, []byte("manifest"))}}
 	img.Config.OS, img.Config.Architecture = "linux", "amd64"
 	for _, files := range all {
 		raw := Tar(t, files)
 		d := digest(t, raw)
 		blobs[d] = raw
-		img.Layers = append(img.Layers, content.Layer{Descriptor: content.Descriptor{
+		img.Layers = append(img.Layers, oci.Layer{Descriptor: oci.Descriptor{
 			MediaType: "application/vnd.oci.image.layer.v1.tar", Digest: d, Size: int64(len(raw)),
 		}, DiffID: d})
 	}
-	return blobs, content.Tree{Root: img.Manifest, Images: []content.Image{img}}
+	return blobs, oci.Tree{Root: img.Manifest, Images: []oci.Image{img}}
 }
 
 func digest(t testing.TB, raw []byte) image.Digest {

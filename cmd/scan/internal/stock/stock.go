@@ -10,9 +10,9 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/packages"
 	"github.com/revet-dev/revet/cmd/scan/internal/tree"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
-	"github.com/revet-dev/revet/pkg/pipeline/inventory"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // Options bound what an image may cost.
@@ -24,13 +24,13 @@ type Options struct {
 
 // Found is what is in the images: the inventory, and an SBOM of each.
 type Found struct {
-	Inventory inventory.File
+	Inventory result.Inventory
 	SBOMs     map[image.Digest][]byte
 }
 
 // Take takes stock of all images of a tree. Nothing else may run in the program
 // meanwhile that makes temporary files.
-func Take(ctx context.Context, blobs layers.Blobs, of content.Tree, o Options) (found Found, err error) {
+func Take(ctx context.Context, blobs layers.Blobs, of oci.Tree, o Options) (found Found, err error) {
 	temp, err := os.MkdirTemp(o.Temp, "revet-packages-")
 	if err != nil {
 		return Found{}, fmt.Errorf("make a place for what is unpacked: %w", err)
@@ -42,11 +42,11 @@ func Take(ctx context.Context, blobs layers.Blobs, of content.Tree, o Options) (
 		return Found{}, err
 	}
 	defer restore()
-	found = Found{Inventory: inventory.File{Digest: of.Root.Digest, Tool: packages.Tool()}, SBOMs: map[image.Digest][]byte{}}
+	found = Found{Inventory: result.Inventory{Digest: of.Root.Digest, Tool: packages.Tool()}, SBOMs: map[image.Digest][]byte{}}
 	for _, img := range of.Images {
 		next, bom, err := look(ctx, blobs, img, o.Limits, temp)
 		if err != nil {
-			return Found{}, content.Within(err, "image "+img.Config.String())
+			return Found{}, oci.Within(err, "image "+img.Config.String())
 		}
 		found.Inventory.Images = append(found.Inventory.Images, next)
 		found.SBOMs[next.Digest] = bom
@@ -69,34 +69,34 @@ func setTemp(dir string) (restore func(), err error) {
 	}, nil
 }
 
-func look(ctx context.Context, blobs layers.Blobs, img content.Image, limits layers.Limits, temp string) (inventory.Image, []byte, error) {
+func look(ctx context.Context, blobs layers.Blobs, img oci.Image, limits layers.Limits, temp string) (result.InventoryImage, []byte, error) {
 	flat, err := layers.Open(ctx, blobs, img, limits, temp)
 	if err != nil {
-		return inventory.Image{}, nil, err
+		return result.InventoryImage{}, nil, err
 	}
 	defer flat.Close()
 	files, err := tree.New(flat)
 	if err != nil {
-		return inventory.Image{}, nil, err
+		return result.InventoryImage{}, nil, err
 	}
 	archives, err := guard.Look(ctx, files)
 	if err != nil {
-		return inventory.Image{}, nil, err
+		return result.InventoryImage{}, nil, err
 	}
 	found, err := packages.Find(ctx, files, packages.Describe(img))
 	if err != nil {
-		return inventory.Image{}, nil, err
+		return result.InventoryImage{}, nil, err
 	}
 	gaps, err := guard.Read(ctx, files, found, archives)
 	if err != nil {
-		return inventory.Image{}, nil, err
+		return result.InventoryImage{}, nil, err
 	}
 	platform := img.Config.String()
 	bom, err := found.SBOM(platform, gaps)
 	if err != nil {
-		return inventory.Image{}, nil, err
+		return result.InventoryImage{}, nil, err
 	}
-	return inventory.Image{
+	return result.InventoryImage{
 		Platform: platform, Digest: img.Manifest.Digest, Release: found.Release, Packages: found.Packages, Gaps: gaps,
 	}, bom, nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/sample"
 	"github.com/revet-dev/revet/cmd/scan/internal/stock"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/pipeline/content"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
 var update = flag.Bool("update", false, "write the files in testdata anew")
@@ -33,7 +33,7 @@ func files() sample.Files {
 	}
 }
 
-func take(t *testing.T, f ...sample.Files) (stock.Found, content.Tree) {
+func take(t *testing.T, f ...sample.Files) (stock.Found, oci.Tree) {
 	t.Helper()
 	blobs, tree := sample.Image(t, f...)
 	found, err := stock.Take(t.Context(), blobs, tree, stock.Options{Limits: layers.DefaultLimits(), Temp: t.TempDir()})
@@ -116,8 +116,8 @@ func TestLimits(t *testing.T) {
 	limits := layers.DefaultLimits()
 	limits.File = 10
 	_, err := stock.Take(t.Context(), blobs, tree, stock.Options{Limits: limits, Temp: temp})
-	var e *content.Error
-	if !errors.As(err, &e) || e.Reason != content.ReasonTooLarge || !strings.Contains(err.Error(), "of image linux/amd64") {
+	var e *oci.Error
+	if !errors.As(err, &e) || e.Reason != oci.ReasonTooLarge || !strings.Contains(err.Error(), "of image linux/amd64") {
 		t.Errorf("error is %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

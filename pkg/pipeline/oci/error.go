@@ -1,0 +1,68 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Reason says, in a word for machines, why content could not be judged.
+type Reason string
+
+// The reasons. The zero value is none of them.
+const (
+	// ReasonNotAnImage: it is proven that the digest names something that cannot run.
+	ReasonNotAnImage Reason = "NotAnImage"
+	// ReasonUnreadable: a manifest or a configuration is malformed, or can be read
+	// in two ways; some runtime may run it all the same.
+	ReasonUnreadable Reason = "ContentUnreadable"
+	// ReasonCorrupted: bytes do not have the digest or the size they go by.
+	ReasonCorrupted Reason = "ContentCorrupted"
+	// ReasonMissing: the registry does not have something that is named.
+	ReasonMissing Reason = "ContentMissing"
+	// ReasonTooLarge: a limit would be exceeded.
+	ReasonTooLarge Reason = "TooLarge"
+	// ReasonTimedOut: time ran out, or the registry stopped sending.
+	ReasonTimedOut Reason = "TimedOut"
+	// ReasonDenied: the registry refused the credentials, or wants some.
+	ReasonDenied Reason = "AccessDenied"
+	// ReasonRefused: the registry led to an address that must not be used.
+	ReasonRefused Reason = "AddressRefused"
+	// ReasonRateLimited: the registry was asked too much, and wants to be left alone.
+	ReasonRateLimited Reason = "RateLimited"
+	// ReasonUnavailable: the registry cannot be reached or failed.
+	ReasonUnavailable Reason = "RegistryUnavailable"
+)
+
+// Error is why content could not be judged.
+type Error struct {
+	Reason Reason
+	// Subject names the content, for example "layer sha256:...".
+	Subject string
+	Err     error
+}
+
+// Error returns the reason, the subject and the cause in one line.
+func (e *Error) Error() string {
+	if e.Subject == "" {
+		return fmt.Sprintf("%s: %v", e.Reason, e.Err)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Reason, e.Subject, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf returns an Error about subject.
+func Errorf(reason Reason, subject, format string, args ...any) *Error {
+	return &Error{Reason: reason, Subject: subject, Err: fmt.Errorf(format, args...)}
+}
+
+// Within adds to an Error the content that led to its subject, so that the
+// reason stays in front. Other errors are returned as they are.
+func Within(err error, parent string) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &Error{Reason: e.Reason, Subject: e.Subject + " of " + parent, Err: e.Err}
+}

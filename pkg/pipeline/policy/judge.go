@@ -1,0 +1,211 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+)
+
+// The rules of findings that are no vulnerability.
+const (
+	// RuleIgnored tells of vulnerabilities that fail nothing as somebody said so.
+	RuleIgnored = "ignored-vulnerabilities"
+	// RuleExpired tells of entries that would hold if they had not expired.
+	RuleExpired = "expired-ignore"
+
+	maxQuoted = 10 // vulnerabilities that a warning names
+	maxTold   = 20 // entries that ignore something which are told of one by one
+)
+
+// Judgement is what a policy makes of what was found.
+type Judgement struct {
+	// Vulnerabilities are all that were given; Ignored is set where they are.
+	Vulnerabilities []result.Vulnerability
+	// Findings are of those that are not ignored, and of RuleIgnored and RuleExpired.
+	// That of malware has no level, so that nothing that lists the worst leaves it out.
+	Findings []result.Finding
+	// Levels counts all vulnerabilities by level, the ignored ones included.
+	Levels map[string]int
+	// Rules is how many rules were applied: one for each level, and that of malware.
+	Rules int
+	// Notes are for the log: every entry that expired.
+	Notes []string
+}
+
+// Judge applies p to what a scan found in the images of root.
+func (p Policy) Judge(root image.Digest, found []result.Vulnerability, now time.Time) Judgement {
+	j := Judgement{Vulnerabilities: slices.Clone(found), Levels: map[string]int{}, Rules: len(result.Levels()) + 1}
+	for _, i := range p.ignores {
+		if i.expired(now) {
+			j.Notes = append(j.Notes, fmt.Sprintf("policy: the entry of ignore on line %d (%s) %s, and does not hold; renew it, or take it away", i.line, i.id, i.since()))
+		}
+	}
+	images := map[imageKey]*told{}
+	var order []imageKey
+	for n := range j.Vulnerabilities {
+		v := &j.Vulnerabilities[n]
+		v.Ignored = nil // whatever it says, this policy is asked
+		j.Levels[string(v.Level)]++
+		key := imageKey{v.Platform, v.Digest}
+		if images[key] == nil {
+			images[key], order = &told{expired: map[int][]string{}}, append(order, key)
+		}
+		of := images[key]
+		ignored, expired := p.ignored(*v, root, now)
+		if malware(*v) {
+			j.Findings = append(j.Findings, malicious(*v, ignored))
+			continue
+		}
+		for _, e := range expired {
+			of.expired[e] = append(of.expired[e], v.ID)
+		}
+		if v.Ignored = ignored.of(); v.Ignored != nil {
+			of.ignored = append(of.ignored, *v)
+			continue
+		}
+		severity := result.SeverityWarning
+		if p.fails(*v) {
+			severity = result.SeverityError
+		}
+		j.Findings = append(j.Findings, result.Finding{
+			Rule: v.ID, Severity: severity, Level: string(v.Level), Platform: v.Platform, Digest: v.Digest, Message: message(*v),
+		})
+	}
+	for _, key := range order {
+		j.Findings = append(j.Findings, images[key].findings(key, p.ignores)...)
+	}
+	return j
+}
+
+// suppression is what says that a vulnerability fails nothing. The zero value is that
+// nothing does.
+type suppression struct {
+	waiver Waiver
+	// place is where that stands, in words.
+	place string
+}
+
+func (s suppression) of() *result.Ignored {
+	if s.place == "" {
+		return nil
+	}
+	return &result.Ignored{Reason: s.waiver.Reason, Owner: s.waiver.Owner, By: s.waiver.By, Expires: s.waiver.Expires}
+}
+
+// ignored returns what ignores v, and which entries would have ignored it and have
+// expired, by their place in the list.
+func (p Policy) ignored(v result.Vulnerability, root image.Digest, now time.Time) (suppression, []int) {
+	var expired []int
+	for n, i := range p.ignores {
+		switch {
+		case !i.covers(v):
+		case i.expired(now):
+			expired = append(expired, n)
+		default:
+			return suppression{*i.tell(), fmt.Sprintf("the policy's entry of ignore on line %d", i.line)}, nil
+		}
+	}
+	if s := p.stated(v, root); s != nil && s.suppresses {
+		return suppression{Waiver{Reason: s.reason, By: s.by}, "the OpenVEX document " + s.by}, nil
+	}
+	return suppression{}, expired
+}
+
+// malicious is the finding of malware, which nothing waives: whoever wrote that it does
+// not matter wrote it about a vulnerability.
+func malicious(v result.Vulnerability, ignored suppression) result.Finding {
+	text := v.Package.Name + " " + v.Package.Version + ": known malware"
+	if s := result.Line(v.Summary); s != "" {
+		text += ": " + result.Clip(s, maxReason)
+	}
+	text += "; take it out, and replace the secrets that its build or its hosts could read"
+	if ignored.place != "" {
+		text += "; nothing waives malware: " + ignored.place + " does not hold"
+	}
+	return result.Finding{Rule: v.ID, Severity: result.SeverityError, Platform: v.Platform, Digest: v.Digest, Message: result.Line(text)}
+}
+
+// What a person can do comes before the summary, which is cut where space is short.
+func message(v result.Vulnerability) string {
+	text := v.Package.Name + " " + v.Package.Version
+	if len(v.FixedIn) == 0 {
+		text += ", no fix yet"
+	} else {
+		text += ", fixed in " + strings.Join(v.FixedIn, ", ")
+	}
+	if v.KnownExploited {
+		text += ", known to be exploited"
+	}
+	if s := result.Line(v.Summary); s != "" {
+		text += ": " + s
+	}
+	return result.Line(text)
+}
+
+type imageKey struct {
+	platform string
+	digest   image.Digest
+}
+
+// told is what there is to tell of an image beside its vulnerabilities.
+type told struct {
+	ignored []result.Vulnerability
+	expired map[int][]string // vulnerabilities by entry
+}
+
+func (t *told) findings(key imageKey, ignores []ignore) []result.Finding {
+	var out []result.Finding
+	warn := func(rule, text string, by *Waiver) {
+		out = append(out, result.Finding{
+			Rule: rule, Severity: result.SeverityWarning, Platform: key.platform, Digest: key.digest, Message: result.Line(text), Waiver: by,
+		})
+	}
+	by, groups := t.byWaiver()
+	for n, w := range by {
+		quoted := groups[w]
+		if n == maxTold {
+			rest := 0
+			for _, w := range by[n:] {
+				rest += len(groups[w])
+			}
+			warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %d more by %d other entries, which the full report names", rest, len(by)-n), nil)
+			break
+		}
+		warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %d by %s: %s", len(quoted), w.By, quote(quoted)), &w)
+	}
+	for n, i := range ignores {
+		if ids := t.expired[n]; len(ids) > 0 {
+			warn(RuleExpired, fmt.Sprintf("the policy's entry for %s on line %d %s, so that these count again: %s", i.id, i.line, i.since(), quote(ids)), nil)
+		}
+	}
+	return out
+}
+
+// byWaiver groups what is ignored by what says so, the worst first.
+func (t *told) byWaiver() ([]Waiver, map[Waiver][]string) {
+	var order []Waiver
+	groups := map[Waiver][]string{}
+	for _, v := range t.ignored {
+		w := Waiver{Reason: v.Ignored.Reason, Owner: v.Ignored.Owner, Expires: v.Ignored.Expires, By: v.Ignored.By}
+		if groups[w] == nil {
+			order = append(order, w)
+		}
+		groups[w] = append(groups[w], v.ID+" of "+v.Package.Name)
+	}
+	return order, groups
+}
+
+// quote lists the first few, each once.
+func quote(all []string) string {
+	all = slices.Clone(all)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) > maxQuoted {
+		return strings.Join(all[:maxQuoted], ", ") + fmt.Sprintf(" and %d more", len(all)-maxQuoted)
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,117 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+)
+
+// CheckName is the name of the check that a scan is.
+const CheckName = "scan"
+
+// RuleExpiredException tells of exceptions that would hold if they had not expired.
+const RuleExpiredException = "expired-exception"
+
+// otherKind is of packages whose kind is not told.
+const otherKind = "other"
+
+// Report judges what a scan found, marks in f what is ignored, and returns the
+// report of the check and notes for the log. Scanners that agree on [result.Findings]
+// come to the same. reference is that of the image, for exceptions.
+func (p Policy) Report(f *result.Findings, reference string, now time.Time) (result.Report, []string) {
+	j := p.Judge(f.Digest, f.Vulnerabilities, now)
+	f.Vulnerabilities = j.Vulnerabilities
+	r := result.Report{
+		Check: CheckName, Digest: f.Digest, Rules: j.Rules + len(Rules()) - 1 /* the layers are another check */, Findings: j.Findings, Levels: j.Levels,
+		Database: &result.Database{Digest: f.Database.Digest, AsOf: f.Database.AsOf, Schema: f.Database.Schema},
+	}
+	for _, i := range f.Images {
+		img := result.CheckedImage{Platform: i.Platform, Digest: i.Digest, Distribution: i.Distribution, Packages: kinds(i)}
+		r.Images = append(r.Images, img)
+		r.Findings = append(r.Findings, p.Gaps(img, gaps(i), reference, now)...)
+	}
+	return r, append(j.Notes, p.notes(reference, now)...)
+}
+
+// kinds counts the packages of an image by kind; those whose kind the scanner did not
+// tell are of another.
+func kinds(i result.ScannedImage) map[string]int {
+	out, told := maps.Clone(i.Kinds), 0
+	for _, n := range i.Kinds {
+		told += n
+	}
+	if rest := i.Packages - told; rest > 0 {
+		if out == nil {
+			out = map[string]int{}
+		}
+		out[otherKind] += rest
+	}
+	return out
+}
+
+// gaps are what of an image nobody could look at. An image without packages is one,
+// whether or not its scanner says so: there was nothing to compare.
+func gaps(i result.ScannedImage) []result.Gap {
+	told := slices.ContainsFunc(i.Gaps, func(g result.Gap) bool { return g.Rule == result.RuleNoPackages })
+	if i.Packages > 0 || told {
+		return i.Gaps
+	}
+	return append(slices.Clone(i.Gaps), result.Gap{Rule: result.RuleNoPackages, Message: "no package was found in the image, so that there was nothing to compare"})
+}
+
+// Gaps tells what of an image nobody could look at, and which exceptions would have
+// waived that.
+func (p Policy) Gaps(of result.CheckedImage, gaps []result.Gap, reference string, now time.Time) []result.Finding {
+	about := p.about(reference)
+	var out []result.Finding
+	var expired []string
+	for _, g := range gaps {
+		d := p.decide(about, g.Rule, g.Subject, now)
+		expired = append(expired, d.Expired...)
+		out = append(out, result.Finding{
+			Rule: g.Rule, Severity: d.Severity, Platform: of.Platform, Digest: of.Digest, Message: gapMessage(g, d), Waiver: d.Waiver, Gap: true,
+		})
+	}
+	slices.Sort(expired)
+	for _, text := range slices.Compact(expired) {
+		out = append(out, result.Finding{
+			Rule: RuleExpiredException, Severity: result.SeverityWarning, Platform: of.Platform, Digest: of.Digest, Message: result.Line(text),
+		})
+	}
+	return out
+}
+
+// gapMessage is what was not looked at and why, some of it, and what to do.
+func gapMessage(g result.Gap, d Decision) string {
+	text := result.Line(g.Message)
+	if n := max(g.Count, len(g.Examples)); n > 0 {
+		text += fmt.Sprintf(" (%d", n)
+		if len(g.Examples) > 0 {
+			text += ": " + strings.Join(g.Examples, ", ")
+		}
+		text += ")"
+	}
+	if d.Severity == result.SeverityError {
+		// Before what may be long, so that it is not what is cut off.
+		text = result.Clip(result.Line(text), 800) + "; if that is as it should be, write an exception for " + g.Rule + " into the policy"
+	}
+	return result.Line(text)
+}
+
+// notes are for the log: what of the policy does not hold.
+func (p Policy) notes(reference string, now time.Time) []string {
+	var all []string
+	for _, e := range p.exceptions {
+		if e.expired(now) {
+			all = append(all, fmt.Sprintf("policy: the exception on line %d (%s) %s, and does not hold; renew it, or take it away", e.line, strings.Join(e.rules, ", "), e.since()))
+		}
+	}
+	if _, ok := repositoryOf(reference); !ok && len(p.exceptions) > 0 {
+		all = append(all, "policy: no exception holds, as it is not known which repository the image is of; give --reference")
+	}
+	return all
+}

@@ -1,0 +1,185 @@
+package result
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+const (
+	reportsFolder = "reports"
+	reportSuffix  = ".json"
+	maxReport     = 16 << 20
+	maxMessage    = 1024
+)
+
+var checkPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Severity says whether a finding fails the image.
+type Severity string
+
+// The severities. The zero value is none; it is refused.
+const (
+	// SeverityError fails the image.
+	SeverityError Severity = "error"
+	// SeverityWarning is reported and fails nothing.
+	SeverityWarning Severity = "warning"
+)
+
+// Report is what one check found.
+type Report struct {
+	// Check is the check's name, for example validate.
+	Check string `json:"check"`
+	// Digest is what was fetched: of an image or an index.
+	Digest image.Digest `json:"digest"`
+	// Images are all images that the check looked at.
+	Images []CheckedImage `json:"images"`
+	// Rules is how many rules were applied to each image.
+	Rules int `json:"rules"`
+	// Unapplied are rules that could not be applied, since nobody looked for what
+	// they ask: a rule over packages where there is no SBOM. They are not in Rules.
+	Unapplied []string `json:"unapplied,omitempty"`
+	// Findings are the rules that did not hold.
+	Findings []Finding `json:"findings"`
+	// Database is what a scanner compared with; nil for checks that need none.
+	Database *Database `json:"database,omitempty"`
+	// Levels counts the vulnerabilities of all images by level ("critical", "high",
+	// "medium", "low", "unknown"), those that fail nothing included.
+	Levels map[string]int `json:"levels,omitempty"`
+}
+
+// Database is the vulnerability database of a scan.
+type Database struct {
+	Digest image.Digest `json:"digest"`
+	// AsOf is the time at which its source was current.
+	AsOf time.Time `json:"asOf"`
+	// Schema is the version of its format.
+	Schema string `json:"schema,omitempty"`
+}
+
+// CheckedImage is an image that a check looked at.
+type CheckedImage struct {
+	Platform string       `json:"platform"`
+	Digest   image.Digest `json:"digest"`
+	// Distribution is what a scanner took it for, as "debian:13", and Packages are
+	// those that it found, counted by kind. Other checks leave them out.
+	Distribution string         `json:"distribution,omitempty"`
+	Packages     map[string]int `json:"packages,omitempty"`
+}
+
+// Finding is a rule that did not hold for an image.
+type Finding struct {
+	Rule     string       `json:"rule"`
+	Severity Severity     `json:"severity"`
+	Platform string       `json:"platform"`
+	Digest   image.Digest `json:"digest"`
+	Message  string       `json:"message"`
+	// Level is the severity of a vulnerability. It is empty for any other finding.
+	Level string `json:"level,omitempty"`
+	// Gap is set if the finding is about content that the check could not look at.
+	Gap bool `json:"gap,omitempty"`
+	// Waiver is set if an owner decided that the finding fails nothing.
+	Waiver *Waiver `json:"waiver,omitempty"`
+}
+
+// Waiver is an owner's decision that a finding fails nothing.
+type Waiver struct {
+	// Reason says why, and Owner names the person or team that answers for it.
+	Reason string `json:"reason"`
+	Owner  string `json:"owner,omitempty"`
+	// Expires is when the waiver ends. Zero means never.
+	Expires time.Time `json:"expires,omitzero"`
+	// By names the source: "policy", or the identifier of an OpenVEX document.
+	By string `json:"by"`
+}
+
+// WriteReport stores r in the layout in dir.
+func WriteReport(dir string, r Report) error {
+	path, err := reportPath(dir, r.Check)
+	if err != nil {
+		return err
+	}
+	return reportFile(r.Check).write(path, r)
+}
+
+func reportFile(check string) document {
+	return document{Name: fmt.Sprintf("report of check %q", check), Limit: maxReport}
+}
+
+// ErrNoReport means that a check wrote no report.
+var ErrNoReport = errors.New("no report: its step did not run, or did not finish")
+
+// ReadReport returns the report of check in the layout in dir.
+func ReadReport(dir, check string) (Report, error) {
+	path, err := reportPath(dir, check)
+	if err != nil {
+		return Report{}, err
+	}
+	var r Report
+	err = reportFile(check).read(path, &r)
+	if errors.Is(err, os.ErrNotExist) {
+		return Report{}, fmt.Errorf("check %q: %w", check, ErrNoReport)
+	}
+	return r, err
+}
+
+// ListReports returns the names of the checks that wrote reports into the layout in
+// dir, sorted.
+func ListReports(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, reportsFolder))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list reports: %w", err)
+	}
+	var checks []string
+	for _, e := range entries {
+		checks = append(checks, strings.TrimSuffix(e.Name(), reportSuffix))
+	}
+	return checks, nil
+}
+
+func reportPath(dir, check string) (string, error) {
+	if !checkPattern.MatchString(check) {
+		return "", fmt.Errorf("%q is not a check's name; it must match %s", check, checkPattern)
+	}
+	return filepath.Join(dir, reportsFolder, check+reportSuffix), nil
+}
+
+// Line returns s as one line of bounded length, without control characters. Text from
+// images ends up in logs, tables and results.
+func Line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		default:
+			return '?'
+		}
+	}, strings.ToValidUTF8(s, "?"))
+	return Clip(strings.Join(strings.Fields(s), " "), maxMessage)
+}
+
+// Clip shortens s to at most most bytes, at a character boundary, and marks the cut.
+func Clip(s string, most int) string {
+	const mark = "..."
+	if len(s) <= most {
+		return s
+	}
+	cut := max(most-len(mark), 0)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + mark
+}

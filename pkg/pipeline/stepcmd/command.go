@@ -1,0 +1,105 @@
+package stepcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+)
+
+// Main runs a program's command line until a signal ends it, and returns its exit status.
+func Main(run func(ctx context.Context, args []string, out, errOut io.Writer) int) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// Results declares the flag --results on root, and returns where its value will be.
+func Results(root *cobra.Command) *string {
+	var results string
+	root.PersistentFlags().StringVar(&results, "results", "",
+		"directory for results, in Tekton "+verdict.DefaultResults+"; a step that fails writes its reason to the file \"error\" in it")
+	return &results
+}
+
+// Execute runs one command line and returns its exit status.
+func Execute(ctx context.Context, root *cobra.Command, results *string, args []string, out, errOut io.Writer) int {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	// What ends with a status of its own has said all that there is to say.
+	var own interface{ ExitStatus() int }
+	if errors.As(err, &own) {
+		return own.ExitStatus()
+	}
+	fmt.Fprintf(errOut, "%s: %s\n", command.CommandPath(), result.Line(err.Error()))
+	if *results != "" {
+		if err := verdict.WriteError(*results, err); err != nil {
+			fmt.Fprintf(errOut, "%s: %v\n", command.CommandPath(), err)
+		}
+	}
+	if status, err := strconv.Atoi(command.Annotations[ErrorStatus]); err == nil {
+		return status
+	}
+	return 1
+}
+
+// ErrorStatus is the annotation of a command whose errors have another exit status than 1.
+const ErrorStatus = "revet.dev/error-status"
+
+// Require makes flags of cmd required.
+func Require(cmd *cobra.Command, names ...string) *cobra.Command {
+	for _, name := range names {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // a flag that is not declared
+		}
+	}
+	return cmd
+}
+
+// Connection is how registries are spoken to.
+type Connection struct {
+	// Timeout is the most time that a command may take for everything.
+	Timeout    time.Duration
+	registries string
+	insecure   []string
+	stall      time.Duration
+}
+
+// Flags declares the flags of c. timeout is the default of --timeout.
+func (c *Connection) Flags(f *pflag.FlagSet, timeout time.Duration) {
+	f.StringVar(&c.registries, "registries", "", "directory with the files \"insecure\" and *.crt; it may be missing")
+	f.StringSliceVar(&c.insecure, "insecure-registry", nil, "host[:port] that may be spoken to without TLS; may be repeated")
+	f.DurationVar(&c.Timeout, "timeout", timeout, "most time for everything")
+	f.DurationVar(&c.stall, "stall-timeout", time.Minute, "most time that the registry may send nothing")
+}
+
+// Options returns what the flags say.
+func (c *Connection) Options() (fetch.Options, error) {
+	if c.Timeout <= 0 || c.stall <= 0 {
+		return fetch.Options{}, fmt.Errorf("--timeout and --stall-timeout must be positive")
+	}
+	trust, err := fetch.LoadTrust(c.registries, c.insecure)
+	if err != nil {
+		return fetch.Options{}, err
+	}
+	return fetch.Options{Trust: trust, Keychain: authn.DefaultKeychain, Stall: c.stall}, nil
+}

@@ -1,0 +1,250 @@
+package taskresult
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+)
+
+const (
+	// MaxQuoted bounds an Outcome as a string within JSON. The kubelet gives each
+	// container of a Pod an equal part of 12 KiB for its message. This fits a part of
+	// 1755 bytes: five steps, Tekton's own container, and one that a user may add.
+	MaxQuoted = 1600
+	// maxFixed is what there may be beside findings and the report.
+	maxFixed  = 900
+	maxReport = 280
+	// reportRoom is what the report takes, with its name, once it is known.
+	reportRoom = maxReport + 20
+	maxReason  = 160
+	hashSize   = 16
+)
+
+var (
+	checkPattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	referencePattern = regexp.MustCompile(`^[A-Za-z0-9._:/@-]+$`)
+)
+
+// Published adds where the full report is. A reference that is too long for the
+// message is left out, and that is told.
+func (o *Result) Published(reference string) {
+	if len(reference) > maxReport {
+		o.Unpublished = "it is there, under a reference that is too long to be told"
+	} else {
+		o.Report = reference
+	}
+	o.trim()
+}
+
+// Withheld adds why there is no full report.
+func (o *Result) Withheld(err error) {
+	o.Unpublished = Fit(result.Clip(result.Line(err.Error()), maxReason), maxReason+40)
+	o.trim()
+}
+
+// trim leaves out the last findings until the others fit.
+func (o *Result) trim() {
+	for n := len(o.Findings); n > 0 && o.size() > MaxQuoted; n = len(o.Findings) {
+		o.Omitted += max(o.Findings[n-1].Times, 1)
+		o.Findings = shorter(o.Findings)
+	}
+}
+
+// Encode returns o as JSON in one line.
+func (o Result) Encode() (string, error) {
+	text, err := o.encode()
+	if err != nil {
+		return "", err
+	}
+	if n := o.size(); n > MaxQuoted {
+		return "", fmt.Errorf("the outcome has %d bytes; at most %d fit a Task's result", n, MaxQuoted)
+	}
+	return text, nil
+}
+
+func (o Result) encode() (string, error) {
+	text, err := encoded(o)
+	if err != nil {
+		return "", fmt.Errorf("encode outcome: %w", err)
+	}
+	return text, nil
+}
+
+func encoded(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // it would make six bytes of one, and goes into no page
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	// Tekton and the kubelet replace $(NAME) in the arguments that this travels in.
+	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "$", `\u0024`), nil
+}
+
+// size is that of o as a string within JSON, quoted as Tekton quotes it.
+func (o Result) size() int {
+	text, err := o.encode()
+	if err != nil {
+		return 1 << 30
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return 1 << 30
+	}
+	return len(quoted)
+}
+
+// Decode reads what Encode wrote.
+func Decode(text string) (Result, error) {
+	const most = 4096 // Tekton's own limit
+	if len(text) > most {
+		return Result{}, fmt.Errorf("the outcome has more than %d bytes", most)
+	}
+	if strings.TrimSpace(text) == "" {
+		return Result{}, errors.New("the outcome is empty: its Task did not finish")
+	}
+	var o Result
+	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&o); err != nil {
+		return Result{}, fmt.Errorf("decode outcome: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Result{}, errors.New("decode outcome: there is more after the JSON document")
+	}
+	if err := o.check(); err != nil {
+		return Result{}, fmt.Errorf("the outcome is wrong: %w", err)
+	}
+	return o, nil
+}
+
+// check holds what Of and the other makers of outcomes keep to.
+func (o Result) check() error {
+	if o.Digest.IsZero() {
+		return errors.New("it does not say what was looked at")
+	}
+	if err := o.checkChecks(); err != nil {
+		return err
+	}
+	if i := o.Images; i != nil {
+		sum, err := hex.DecodeString(i.Hash)
+		if err != nil || len(sum) != hashSize || i.N <= 0 || i.Unselected < 0 {
+			return fmt.Errorf("%d images under the hash %q", i.N, i.Hash)
+		}
+	}
+	if o.Database != nil && (o.Database.Digest == (image.Digest{}) || o.Database.AsOf.IsZero()) {
+		return errors.New("its database has no digest or no time")
+	}
+	switch o.Signature {
+	case "", SignatureValid, SignatureInvalid, SignatureNone, SignatureOff:
+	default:
+		return fmt.Errorf("the signature state %q is not known", o.Signature)
+	}
+	if o.Report != "" && (len(o.Report) > maxReport || !referencePattern.MatchString(o.Report)) {
+		return fmt.Errorf("%q is no reference of a report", result.Clip(o.Report, maxPlatform))
+	}
+	if err := o.checkLooked(); err != nil {
+		return err
+	}
+	return o.checkNumbers()
+}
+
+// checkLooked holds what is told of what a scanner looked at.
+func (o Result) checkLooked() error {
+	for what, counts := range map[string]map[string]int{"packages": o.Packages, "gaps": o.Gaps} {
+		if len(counts) > max(maxKinds, maxGaps)+1 {
+			return fmt.Errorf("it counts %d kinds of %s", len(counts), what)
+		}
+		for kind, n := range counts {
+			if !kindPattern.MatchString(kind) || n <= 0 {
+				return fmt.Errorf("it counts %d %s of the kind %q", n, what, result.Clip(kind, maxRule))
+			}
+		}
+	}
+	if len(o.Distributions) > maxDistributions {
+		return fmt.Errorf("it names %d distributions", len(o.Distributions))
+	}
+	for _, d := range o.Distributions {
+		if d == "" || d != distribution(d) {
+			return fmt.Errorf("%q is no distribution", result.Clip(d, maxPlatform))
+		}
+	}
+	if d := o.Database; d != nil && d.Schema != result.Clip(platform(d.Schema), maxSchema) {
+		return fmt.Errorf("%q is no version of a database's format", result.Clip(d.Schema, maxPlatform))
+	}
+	return nil
+}
+
+func (o Result) checkChecks() error {
+	if len(o.Checks) == 0 {
+		return errors.New("it names no check")
+	}
+	seen := map[string]bool{}
+	for _, c := range o.Checks {
+		switch {
+		case !checkPattern.MatchString(c.Name):
+			return fmt.Errorf("%q is not a check's name", result.Clip(c.Name, maxPlatform))
+		case seen[c.Name]:
+			return fmt.Errorf("it names the check %q twice", c.Name)
+		case c.Rules < 0 || c.Unapplied < 0 || c.Off == (c.Rules > 0):
+			return fmt.Errorf("check %q applied %d rules", c.Name, c.Rules)
+		}
+		seen[c.Name] = true
+	}
+	for _, f := range o.Findings {
+		if !seen[f.Check] {
+			return fmt.Errorf("a finding is of the check %q, which did not report", result.Clip(f.Check, maxPlatform))
+		}
+	}
+	return nil
+}
+
+// checkNumbers reports an error if the findings that are listed or counted are
+// not those that decide.
+func (o Result) checkNumbers() error {
+	if o.Errors < 0 || o.Warnings < 0 || o.Omitted < 0 || o.Waived < 0 {
+		return errors.New("it counts less than nothing")
+	}
+	listed, waived := map[result.Severity]int{}, 0
+	for _, f := range o.Findings {
+		if f.Times < 0 || f.Level != "" && !knownLevel(f.Level) {
+			return fmt.Errorf("finding %q has the level %q, %d times", result.Clip(f.Rule, maxRule), result.Clip(f.Level, maxRule), f.Times)
+		}
+		listed[f.Severity] += max(f.Times, 1)
+		if f.Waiver == nil {
+			continue
+		}
+		if f.Severity != result.SeverityWarning || f.Waiver.Reason == "" || f.Waiver.By == "" {
+			return fmt.Errorf("finding %q is waived, with the severity %q, for %q by %q", result.Clip(f.Rule, maxRule), f.Severity,
+				result.Clip(f.Waiver.Reason, maxWaiverName), result.Clip(f.Waiver.By, maxWaiverName))
+		}
+		waived += max(f.Times, 1)
+	}
+	if waived > o.Waived || o.Waived > o.Warnings {
+		return fmt.Errorf("it counts %d waivers of %d warnings, and lists %d", o.Waived, o.Warnings, waived)
+	}
+	failing, warning := listed[result.SeverityError], listed[result.SeverityWarning]
+	if failing > o.Errors || warning > o.Warnings || failing+warning != Stand(o.Findings) || failing+warning+o.Omitted != o.Errors+o.Warnings {
+		return fmt.Errorf("it counts %d errors and %d warnings, lists %d and %d, and omits %d", o.Errors, o.Warnings, failing, warning, o.Omitted)
+	}
+	for level, n := range o.Levels {
+		if !knownLevel(level) || n <= 0 {
+			return fmt.Errorf("it counts %d vulnerabilities of the level %q", n, result.Clip(level, maxRule))
+		}
+	}
+	return nil
+}
+
+// Age is how old the database was at now, in whole hours.
+func Age(d result.Database, now time.Time) string {
+	return fmt.Sprintf("%dh", int(now.Sub(d.AsOf).Hours()))
+}
