@@ -2,7 +2,6 @@ package openshift
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
@@ -10,19 +9,11 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-)
-
-// The bounds of v1alpha1.ImageFacts.
-const (
-	maxPlatforms = 32
-	maxBase      = 512
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // factsSource says in ImageFacts that an Image object was read.
 const factsSource = "Image"
-
-// baseName is the label that names an image's base.
-const baseName = "org.opencontainers.image.base.name"
 
 // metadata is what is read of an Image's dockerImageMetadata.
 type metadata struct {
@@ -83,51 +74,40 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 	f := v1alpha1.ImageFacts{
 		MediaType: img.DockerImageManifestMediaType,
 		Labels:    image.CarryLabels(m.Config.Labels, labelNames),
-		Layers:    clampCount(len(img.DockerImageLayers)),
+		Layers:    source.Count(len(img.DockerImageLayers)),
 		Created:   parseTime(m.Created),
-		Base:      image.Cut(m.Config.Labels[baseName], maxBase),
+		Base:      source.Base(nil, m.Config.Labels),
 		Source:    factsSource,
 	}
 	for _, l := range img.DockerImageLayers {
 		f.Size = image.AddSize(f.Size, l.LayerSize)
 	}
-	if p := platform(img, m); p != "" {
-		f.Platforms = []string{p}
-	}
+	f.Platforms = source.Platforms(platform(img, m))
 	return f, nil
 }
 
-// indexFacts adds up the children that were read, but for those that no host can run,
-// such as BuildKit's attestations. The index itself has neither labels nor a time of its
-// own: its dockerImageMetadata's is the push's.
+// indexFacts adds up the children that were read. The index itself has neither labels nor a
+// time of its own: the time in its dockerImageMetadata is the push's.
 func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
 	f := v1alpha1.ImageFacts{MediaType: img.DockerImageManifestMediaType, Source: factsSource}
+	seen := map[string]bool{}
 	for _, m := range img.DockerImageManifests {
-		if (&image.Platform{OS: m.OS, Architecture: m.Architecture}).NoHost() {
+		if seen[m.Digest] {
 			continue
 		}
-		if p := joinPlatform(m.OS, m.Architecture, m.Variant); p != "" && len(f.Platforms) < maxPlatforms {
-			f.Platforms = append(f.Platforms, p)
+		seen[m.Digest] = true
+		platform := &image.Platform{OS: m.OS, Architecture: m.Architecture, Variant: m.Variant}
+		var facts v1alpha1.ImageFacts
+		if child, ok := children[m.Digest]; ok && !isIndex(child) {
+			if !platform.IsPlaced() && !Runs(child) {
+				continue // an attestation or the like, which is no part of what runs
+			}
+			var err error
+			if facts, err = Facts(child, nil, labelNames); err != nil {
+				return v1alpha1.ImageFacts{}, err
+			}
 		}
-		child, ok := children[m.Digest]
-		if !ok || isIndex(child) {
-			continue
-		}
-		c, err := Facts(child, nil, labelNames)
-		if err != nil {
-			return v1alpha1.ImageFacts{}, err
-		}
-		f.Layers += c.Layers
-		f.Size = image.AddSize(f.Size, c.Size)
-		if f.Labels == nil {
-			f.Labels = c.Labels // the first child that has them, in the index's order
-		}
-		if f.Base == "" {
-			f.Base = c.Base
-		}
-		if c.Created != nil && (f.Created == nil || f.Created.Before(c.Created)) {
-			f.Created = c.Created
-		}
+		source.AddChild(&f, platform, facts)
 	}
 	return f, nil
 }
@@ -175,23 +155,16 @@ func parseMetadata(img *imagev1.Image) (metadata, error) {
 	return m, nil
 }
 
-// platform of a single image. Where the Image does not carry the configuration
-// only the architecture is known; what runs on OpenShift is linux.
-func platform(img *imagev1.Image, m metadata) string {
+// platform returns that of a single image. An Image object without the configuration knows
+// only the architecture; what runs on OpenShift is linux.
+func platform(img *imagev1.Image, m metadata) image.Platform {
 	c := config{OS: "linux"}
 	if img.DockerImageConfig != "" {
 		if err := json.Unmarshal([]byte(img.DockerImageConfig), &c); err != nil {
 			c = config{OS: "linux"}
 		}
 	}
-	return joinPlatform(c.OS, m.Architecture, c.Variant)
-}
-
-func joinPlatform(os, architecture, variant string) string {
-	if os == "" || architecture == "" || (&image.Platform{OS: os, Architecture: architecture}).NoHost() {
-		return ""
-	}
-	return image.Cut(strings.TrimSuffix(os+"/"+architecture+"/"+variant, "/"), 128)
+	return image.Platform{OS: c.OS, Architecture: m.Architecture, Variant: c.Variant}
 }
 
 func parseTime(s string) *metav1.Time {
@@ -201,6 +174,3 @@ func parseTime(s string) *metav1.Time {
 	}
 	return &metav1.Time{Time: t.UTC().Truncate(time.Second)}
 }
-
-// clampCount is for a count that came from outside.
-func clampCount(n int) int32 { return int32(min(n, 1<<20)) } //nolint:gosec // bounded in the same expression
