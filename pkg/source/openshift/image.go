@@ -12,10 +12,10 @@ import (
 	"github.com/revet-dev/revet/pkg/source"
 )
 
-// factsSource says in ImageFacts that an Image object was read.
+// factsSource says in ImageFacts that they come from an Image object.
 const factsSource = "Image"
 
-// metadata is what is read of an Image's dockerImageMetadata.
+// metadata is what Revet reads of an Image's dockerImageMetadata.
 type metadata struct {
 	Architecture string
 	Created      string
@@ -27,21 +27,19 @@ type metadata struct {
 	}
 }
 
-// config is what is read of an Image's dockerImageConfig, which is not always
-// there, and knows what dockerImageMetadata has no field for.
+// config is what Revet reads of an Image's dockerImageConfig. It has what dockerImageMetadata
+// lacks, but not every Image has it.
 type config struct {
 	OS      string `json:"os"`
 	Variant string `json:"variant"`
 }
 
-// Children gives the Image objects of an index's children, by digest. A child
-// that was not read is not in it; nil is no children.
+// Children are the Image objects of an index's children, by digest, as far as they were read.
 type Children map[string]*imagev1.Image
 
-// Runs reports whether an Image shows an image that runs: its configuration declares
-// an architecture or a command, or it is an index with a child for a platform. Anybody
-// may write the object before the digest is pushed, so that this may only spare a look:
-// what it shows is run, and of what it does not show it tells nothing.
+// Runs reports whether an Image shows an image that runs: its configuration declares an
+// architecture or a command, or it is an index with a child for a platform. Anybody may write
+// the object before the digest is pushed, so a no proves nothing.
 func Runs(img *imagev1.Image) bool {
 	if isIndex(img) {
 		for _, m := range img.DockerImageManifests {
@@ -55,14 +53,14 @@ func Runs(img *imagev1.Image) bool {
 	return err == nil && declares(m)
 }
 
-// declares reports whether a configuration is one that somebody wrote for running.
+// declares reports whether a configuration declares something that runs.
 func declares(m metadata) bool {
 	p := image.Platform{Architecture: m.Architecture}
 	return (m.Architecture != "" && !p.NoHost()) || len(m.Config.Cmd) > 0 || len(m.Config.Entrypoint) > 0
 }
 
-// Facts returns what an Image says of its digest. Of the labels only those that
-// labelNames lists are carried.
+// Facts returns what an Image says of its digest. It carries only the labels that labelNames
+// lists.
 func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
 	if isIndex(img) {
 		return indexFacts(img, children, labelNames)
@@ -112,8 +110,8 @@ func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1a
 	return f, nil
 }
 
-// ChildDigests returns the digests of an index's children, each once and in
-// order; nil for a single image. What is no digest is left out.
+// ChildDigests returns the digests of an index's children, each once and in order; nil for a
+// single image. It leaves out what is no digest.
 func ChildDigests(img *imagev1.Image) []image.Digest {
 	seen := map[image.Digest]bool{}
 	var digests []image.Digest
