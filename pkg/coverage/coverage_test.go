@@ -53,12 +53,17 @@ type site struct {
 	tags    map[string][]item
 	entries []v1alpha1.ImageVerification
 	// late are entries that are there only when they are read alone.
-	late     []v1alpha1.ImageVerification
-	runs     []lifecycle.PipelineRun
-	runsErr  error
-	listErr  error
-	hidden   bool
-	artefact image.Digest
+	late    []v1alpha1.ImageVerification
+	runs    []lifecycle.PipelineRun
+	runsErr error
+	listErr error
+	hidden  bool
+	// gone: there is no stream; rightsErr and entryErr are why nobody can tell.
+	gone                bool
+	rightsErr, entryErr error
+	// runsErrLater is why runs cannot be listed a second time.
+	runsErrLater error
+	artefact     image.Digest
 	// forged runs, and its Image object does not show that.
 	forged image.Digest
 	// contentErr is why the registry does not let digests be read.
@@ -74,14 +79,16 @@ func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.Stre
 		}
 		state.Stream.Tags = append(state.Stream.Tags, t)
 	}
-	each(state)
+	if !s.gone {
+		each(state)
+	}
 	return s.listErr
 }
 
 func (s *site) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
 
 func (s *site) MayGet(context.Context, source.Account, string, string) (bool, error) {
-	return !s.hidden, nil
+	return !s.hidden, s.rightsErr
 }
 
 // Image is a stranger's word: it hides what runs.
@@ -108,6 +115,9 @@ func (s *site) Entries(context.Context, string) ([]v1alpha1.ImageVerification, e
 }
 
 func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
+	if s.entryErr != nil {
+		return nil, s.entryErr
+	}
 	for _, all := range [][]v1alpha1.ImageVerification{s.late, s.entries} {
 		for i := range all {
 			if all[i].Name == name {
@@ -119,7 +129,11 @@ func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerifica
 }
 
 func (s *site) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
-	return s.runs, s.runsErr
+	err := s.runsErr
+	if s.runsErrLater != nil {
+		s.runsErr = s.runsErrLater
+	}
+	return s.runs, err
 }
 
 func (s *site) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {

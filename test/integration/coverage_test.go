@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	imagev1 "github.com/openshift/api/image/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
@@ -121,12 +121,15 @@ func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
 	wantCoverage(t, all, 0, "--verify")
 }
 
-// showImage makes the Image object of a digest, which shows that it runs.
+// showImage changes the Image object of a digest, so that it shows that the digest runs.
 func showImage(t *testing.T, digest string) {
 	t.Helper()
-	img := &imagev1.Image{ObjectMeta: metav1.ObjectMeta{Name: digest}}
+	var img imagev1.Image
+	if err := admin(t).Get(t.Context(), client.ObjectKey{Name: digest}, &img); err != nil {
+		t.Fatal(err)
+	}
 	img.DockerImageMetadata.Raw = []byte(`{"kind":"DockerImage","apiVersion":"image.openshift.io/1.0","Architecture":"amd64","Os":"linux","Config":{"Cmd":["/app"]}}`)
-	if err := admin(t).Create(t.Context(), img); err != nil {
+	if err := admin(t).Update(t.Context(), &img); err != nil {
 		t.Fatal(err)
 	}
 }
