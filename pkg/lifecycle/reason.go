@@ -48,7 +48,7 @@ const (
 	// SinkRejected: the sink answered that it will never take this request. Of a run that
 	// goes on: the run is looked for once more. Of one that ended: it was not there.
 	SinkRejected Reason = "SinkRejected"
-	// SinkInvalid: no request can be made for the sink.
+	// SinkInvalid: no request can be made for the sink. It ends as SinkRejected does.
 	SinkInvalid Reason = "SinkInvalid"
 	// Running: the PipelineRun exists.
 	Running Reason = "Running"

@@ -48,6 +48,11 @@ type Push struct {
 	Reason Reason
 }
 
+// String returns the push for people: repository:tag@digest time.
+func (p Push) String() string {
+	return p.Repository.Name + ":" + p.Tag + "@" + p.Digest.String() + " " + p.PushedAt.UTC().Format(time.RFC3339)
+}
+
 // SkipReason says why an item is not a push.
 type SkipReason string
 

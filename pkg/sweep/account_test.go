@@ -65,6 +65,7 @@ func TestGapIsCounted(t *testing.T) {
 	}
 	metrics.showFor(w.sweeper.options.MaxAge, w.sweeper.Now)
 	w.sweeper.Metrics = metrics
+	w.sweeper.recorder.Metrics = metrics.Metrics
 	w.funcs.Create = func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 		if e, ok := o.(*v1alpha1.ImageVerification); ok && e.Spec.Repository.Name == "team-a/bad" {
 			return errors.New("etcd is away")

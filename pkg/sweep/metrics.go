@@ -10,16 +10,15 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/recorder"
 )
 
 // Metrics counts sweeps, what they recover, and what they leave open.
 type Metrics struct {
+	*recorder.Metrics
 	pushes  metric.Int64Counter
-	records metric.Int64Counter
 	sweeps  metric.Int64Counter
 	seconds metric.Float64Histogram
-	latency metric.Float64Histogram
 
 	mu sync.Mutex
 	// reports are the latest of each trigger that is swept here.
@@ -40,29 +39,28 @@ type report struct {
 
 // NewMetrics makes the instruments.
 func NewMetrics(meter metric.Meter) (*Metrics, error) {
-	m := &Metrics{reports: map[types.UID]report{}, maxAge: time.Hour, now: time.Now}
-	var errs [9]error
+	recorded, err := recorder.NewMetrics(meter)
+	if err != nil {
+		return nil, err
+	}
+	m := &Metrics{Metrics: recorded, reports: map[types.UID]report{}, maxAge: time.Hour, now: time.Now}
+	var errs [7]error
 	m.pushes, errs[0] = meter.Int64Counter("revet_sweep_recovered", metric.WithDescription("Pushes that a sweep recorded because no event had brought them, by why that may be."))
-	// The receiver has the same two, for what events and notifications bring.
-	m.records, errs[1] = meter.Int64Counter("revet_pushes_recorded", metric.WithDescription("Pushes recorded in the ledger."))
-	m.latency, errs[2] = meter.Float64Histogram("revet_push_to_record", metric.WithUnit("s"),
-		metric.WithDescription("Time from the push, which is known to the second, to its record."),
-		metric.WithExplicitBucketBoundaries(0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200))
-	m.sweeps, errs[3] = meter.Int64Counter("revet_sweeps", metric.WithDescription("Sweeps of one trigger, by part and result."))
-	m.seconds, errs[4] = meter.Float64Histogram("revet_sweep_duration", metric.WithUnit("s"),
+	m.sweeps, errs[1] = meter.Int64Counter("revet_sweeps", metric.WithDescription("Sweeps of one trigger, by part and result."))
+	m.seconds, errs[2] = meter.Float64Histogram("revet_sweep_duration", metric.WithUnit("s"),
 		metric.WithDescription("Time that a sweep took."), metric.WithExplicitBucketBoundaries(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 600))
 	shown, err := meter.Int64ObservableGauge("revet_pushes_shown", metric.WithDescription("Pushes that a trigger answers for, as its latest sweep saw them."))
-	errs[5] = err
+	errs[3] = err
 	gap, err := meter.Int64ObservableGauge("revet_coverage_gap", metric.WithDescription(
 		"Pushes that a trigger answers for and that the ledger did not cover after its latest sweep. No 0 is shown while it is not known."))
-	errs[6] = err
+	errs[4] = err
 	unknown, err := meter.Int64ObservableGauge("revet_coverage_not_known", metric.WithDescription(
 		"How often the latest sweep of a trigger could not see something, by reason. While there is any, the trigger's coverage is not known."))
-	errs[7] = err
+	errs[5] = err
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	_, errs[8] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_, errs[6] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for _, r := range m.reports {
@@ -70,7 +68,7 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 		}
 		return nil
 	}, shown, gap, unknown)
-	return m, errs[8]
+	return m, errs[6]
 }
 
 // observe shows a report. What was not seen is never shown as 0.
@@ -100,12 +98,6 @@ func (m *Metrics) showFor(maxAge time.Duration, now func() time.Time) {
 
 func (m *Metrics) recovered(ctx context.Context, why Missed) {
 	m.pushes.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", string(why))))
-}
-
-func (m *Metrics) recorded(ctx context.Context, source v1alpha1.PushSource, took time.Duration) {
-	of := metric.WithAttributes(attribute.String("source", string(source)))
-	m.records.Add(ctx, 1, of)
-	m.latency.Record(ctx, max(took, 0).Seconds(), of)
 }
 
 func (m *Metrics) swept(ctx context.Context, part, reason string, took time.Duration) {

@@ -2,12 +2,12 @@ package sweep
 
 import (
 	"context"
-	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
@@ -78,5 +78,5 @@ type Ledger interface {
 	// Repositories returns those that the ledger has pushes of.
 	Repositories(trigger *v1alpha1.ImageTrigger) []push.Repository
 	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
-	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+	recorder.Ledger
 }

@@ -233,7 +233,7 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 	}
 	known := s.Ledger.Known(t.trigger, stream.Repository)
 	counted := &counting{Known: known}
-	result := push.Detect(stream, counted, s.exempt)
+	result := push.Detect(stream, counted, s.recorder)
 	found, place := result.Pushes, r.String()+":"+tag
 	if len(found) == 0 {
 		switch {
@@ -244,31 +244,11 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 		}
 		return nil
 	}
-	// The header's digest is a claim until it is recomputed from the bytes.
-	content, err := s.Registry.Content(ctx, r.At(claimed), t.account)
-	if err != nil && !unreadable(err) {
-		t.tally.show(place, notRead(1))
-		return fmt.Errorf("reading %q: %w", r.At(claimed), err)
-	}
-	if s.exempt.Exempt(claimed, content) {
-		t.tally.show(place, s.exempted(t, stream.Repository, tag, claimed))
-		return nil
-	}
 	seenBy := sourceOf(t.trigger, baselines, r, tag)
 	if known.Seen(tag) {
 		seenBy = v1alpha1.SourceSweep // the ledger had another head of it
 	}
-	if err != nil {
-		t.tally.show(place, s.recordUnread(ctx, t, found[0], seenBy, err))
-		return nil
-	}
-	t.tally.show(place, s.recorded(ctx, t, found[0], seenBy))
-	return nil
-}
-
-// unreadable reports whether a registry shows a digest and does not let it be read.
-// Whoever runs it finds out what it is. One that is gone is not there to be run.
-func unreadable(err error) bool {
-	reason := source.ReasonOf(err)
-	return reason != "" && reason != source.NotFound
+	seen, err := s.recordTag(ctx, t, found[0], seenBy)
+	t.tally.show(place, seen)
+	return err
 }

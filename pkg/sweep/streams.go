@@ -157,7 +157,7 @@ func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels m
 func (s *Sweeper) detect(t *target, stream push.Stream, tags selector.Tags) (covered int32, found push.Result) {
 	counted := &counting{Known: s.Ledger.Known(t.trigger, stream.Repository)}
 	known := ledger.Bounded(counted, t.selector.AdmitTime, t.trigger.Status.HistoryHorizon)
-	found = push.Detect(stream.Only(tags.Admit), known, s.exempt)
+	found = push.Detect(stream.Only(tags.Admit), known, s.recorder)
 	return counted.covered, found
 }
 
@@ -220,30 +220,6 @@ func possible(t *target, skips []push.Skip) []push.Skip {
 		}
 	}
 	return all
-}
-
-// recordStreamPush records what an Image object shows to run. What it does not is
-// left until the streams were read.
-func (s *Sweeper) recordStreamPush(ctx context.Context, t *target, p push.Push) shown {
-	img, err := s.Images.Image(ctx, p.Digest)
-	switch {
-	case err != nil:
-		t.tally.failed(err)
-		return notRead(1)
-	case !img.Runs:
-		t.doubtful.add(p)
-		return shown{}
-	default:
-		return s.recorded(ctx, t, p, v1alpha1.SourceSweep)
-	}
-}
-
-// recorded records a push, and says what is shown by it.
-func (s *Sweeper) recorded(ctx context.Context, t *target, p push.Push, source v1alpha1.PushSource) shown {
-	if !s.record(ctx, t, p, source) {
-		return shown{pushes: 1, gap: 1}
-	}
-	return shown{pushes: 1}
 }
 
 // pool bounds how many functions run at once.

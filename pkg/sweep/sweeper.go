@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
 )
 
@@ -77,12 +77,12 @@ type Dependencies struct {
 // Sweeper does sweeps on request. It is safe for concurrent use.
 type Sweeper struct {
 	Dependencies
-	options Options
-	began   time.Time
-	exempt  *push.Exemptions
-	access  *access
-	streams *queue
-	remote  *queue
+	options  Options
+	began    time.Time
+	recorder *recorder.Recorder
+	access   *access
+	streams  *queue
+	remote   *queue
 
 	mu     sync.Mutex
 	states map[types.UID]*state
@@ -110,7 +110,7 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 		Dependencies: d,
 		options:      o,
 		began:        d.Now(),
-		exempt:       push.NewExemptions(),
+		recorder:     recorder.New(recorder.Dependencies{Ledger: d.Ledger, Metrics: d.Metrics.Metrics, Log: d.Log, Now: d.Now}),
 		access:       newAccess(d.Cluster, d.Now),
 		streams:      newQueue(),
 		remote:       newQueue(),

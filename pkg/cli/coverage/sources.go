@@ -129,7 +129,27 @@ func configuredRegistries(ctx context.Context, c client.Client, systemNamespace 
 	if err != nil {
 		return unreadable{fmt.Errorf("ConfigMap %q in namespace %q: %w", config.RegistriesConfigMap, systemNamespace, err)}, nil
 	}
-	return registry.NewReader(registry.New(registries.Policy), c, now).Paced(registry.SweepRate), nil
+	certificates, err := configuredCertificates(ctx, c, systemNamespace)
+	if err != nil {
+		return unreadable{err}, nil
+	}
+	client := registry.New(registries.Policy).Trusting(certificates.For)
+	return registry.NewReader(client, c, now).Paced(registry.SweepRate), nil
+}
+
+// configuredCertificates reads the certificate authorities that the operator added. Without
+// the ConfigMap, or the right to read it, the system's count.
+func configuredCertificates(ctx context.Context, c client.Client, systemNamespace string) (config.Certificates, error) {
+	var added corev1.ConfigMap
+	err := c.Get(ctx, client.ObjectKey{Namespace: systemNamespace, Name: config.CertificatesConfigMap}, &added)
+	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsForbidden(err) {
+		return config.Certificates{}, fmt.Errorf("reading the ConfigMap %q in namespace %q: %w", config.CertificatesConfigMap, systemNamespace, err)
+	}
+	certificates, err := config.ParseCertificates(added.Data)
+	if err != nil {
+		return config.Certificates{}, fmt.Errorf("ConfigMap %q in namespace %q: %w", config.CertificatesConfigMap, systemNamespace, err)
+	}
+	return certificates, nil
 }
 
 // unreadable is any registry where it is not known which of them may be read.

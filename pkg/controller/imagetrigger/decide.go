@@ -37,6 +37,7 @@ func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1
 	decideSandbox(next, o, now)
 	decideTemplate(next, o, now)
 	decideRights(next, o.rights, now)
+	decidePull(next, o.pull, now)
 	decideSweep(next, o, now)
 	if o.trouble != "" && o.trouble != string(lifecycle.SandboxUnavailable) {
 		next.MarkUnconfirmed(o.trouble, o.troubleMessage, now)

@@ -351,7 +351,7 @@ type ImageTriggerStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// Conditions are Ready, FilterValid, SinkResolved, TemplateAccepted, Authorized,
-	// Swept, Confirmed and SandboxAvailable.
+	// Swept, Confirmed, SandboxAvailable and PullAllowed.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
