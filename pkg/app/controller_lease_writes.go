@@ -29,6 +29,11 @@ func (l leasedLedger) UpdateStatus(ctx context.Context, e *v1alpha1.ImageVerific
 	return l.ledger.UpdateStatus(held, e, mutate)
 }
 
+// Freshest implements imageverification.Ledger.
+func (l leasedLedger) Freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
+	return l.ledger.Freshest(cached)
+}
+
 // Head implements imageverification.Ledger. Anybody may look.
 func (l leasedLedger) Head(e *v1alpha1.ImageVerification, tag string) lifecycle.Head {
 	return l.ledger.Head(e, tag)

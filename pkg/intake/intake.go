@@ -70,7 +70,7 @@ type finding struct {
 // compare detects, in what a repository shows, the pushes that the ledger does
 // not cover for one trigger. It uses caches only.
 func (i *Intake) compare(t *Trigger, s push.Stream, tags selector.Tags) finding {
-	known := ledger.Bounded(i.Ledger.Known(t.ImageTrigger, s.Repository), t.selector.AdmitTime, t.Status.HistoryHorizon)
+	known := ledger.WithinScope(i.Ledger.Known(t.ImageTrigger, s.Repository), t.ImageTrigger, t.selector.AdmitTime)
 	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i.exempt)}
 }
 

@@ -5,7 +5,7 @@
 // requests off, streams and registries each in their own loop, so that a registry
 // that stalls holds up nothing else. All triggers that wait are served by one pass
 // over the streams. What counts as a push is decided by the functions that the
-// receiver uses (selector, ledger.Bounded, push.Detect, image.Content), and is
+// receiver uses (selector, ledger.WithinScope, push.Detect, image.Content), and is
 // recorded with source sweep.
 //
 //   - Streams are listed from the API server, 500 at a time or fewer where they are
