@@ -15,7 +15,7 @@ import (
 func TestEveryReasonOfAStepIsRepeatedOrNot(t *testing.T) {
 	decided := lifecycle.StepErrors()
 	for file, least := range map[string]int{
-		"../pipeline/oci/error.go": 8,
+		"../pipeline/oci/error.go":     8,
 		"../pipeline/vulndb/reason.go": 6,
 	} {
 		reasons := stringConstants(t, file, "Reason")

@@ -25,9 +25,9 @@ const ownWriteTrust = time.Minute
 type Index struct {
 	now func() time.Time
 
-	mu           sync.Mutex
-	synced       bool
-	repositories map[indexKey]*repository
+	mu     sync.Mutex
+	synced bool
+	repos  map[indexKey]*repository
 	// written are entries as this process wrote their status, until the watch has caught up.
 	written map[types.NamespacedName]*v1alpha1.ImageVerification
 }
@@ -40,7 +40,7 @@ type indexKey struct {
 // NewIndex returns an empty index.
 func NewIndex(now func() time.Time) *Index {
 	return &Index{
-		now: now, repositories: map[indexKey]*repository{},
+		now: now, repos: map[indexKey]*repository{},
 		written: map[types.NamespacedName]*v1alpha1.ImageVerification{},
 	}
 }
@@ -49,7 +49,7 @@ func NewIndex(now func() time.Time) *Index {
 func (x *Index) Len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.repositories)
+	return len(x.repos)
 }
 
 // Handler feeds the index from an informer of ImageVerifications. The index is incomplete
@@ -138,10 +138,10 @@ func keyOf(entry *v1alpha1.ImageVerification) indexKey {
 
 // put replaces an older state of the same entry.
 func (x *Index) put(key indexKey, r record) {
-	repo := x.repositories[key]
+	repo := x.repos[key]
 	if repo == nil {
 		repo = &repository{}
-		x.repositories[key.compact()] = repo
+		x.repos[key.compact()] = repo
 	}
 	repo.expire(x.now())
 	if have := repo.find(r.digest); have == nil || !have.outlives(r) {
@@ -177,7 +177,7 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	if own := x.written[client.ObjectKeyFromObject(entry)]; own != nil && (entry.UID == "" || own.UID == entry.UID) {
 		delete(x.written, client.ObjectKeyFromObject(entry))
 	}
-	repo := x.repositories[key]
+	repo := x.repos[key]
 	if repo == nil {
 		return
 	}
@@ -186,8 +186,21 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	}
 	repo.remove(gone.digest)
 	if len(repo.records) == 0 {
-		delete(x.repositories, key)
+		delete(x.repos, key)
 	}
+}
+
+// repositories returns those of a trigger, in no order.
+func (x *Index) repositories(triggerUID string) []push.Repository {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []push.Repository
+	for key := range x.repos {
+		if key.triggerUID == triggerUID {
+			all = append(all, key.repository)
+		}
+	}
+	return all
 }
 
 // known returns what covers a trigger and repository.
@@ -200,13 +213,13 @@ func (x *Index) known(triggerUID string, r push.Repository) known {
 func (x *Index) ask(key indexKey, question func(*repository)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	repo := x.repositories[key]
+	repo := x.repos[key]
 	if repo == nil {
 		return
 	}
 	repo.expire(x.now())
 	if len(repo.records) == 0 {
-		delete(x.repositories, key)
+		delete(x.repos, key)
 		return
 	}
 	question(repo)
@@ -246,7 +259,7 @@ func (s indexStore) Replace(list []any, _ string) error {
 	}
 	s.x.mu.Lock()
 	defer s.x.mu.Unlock()
-	for key, repo := range s.x.repositories {
+	for key, repo := range s.x.repos {
 		repo.expire(s.x.now())
 		for _, own := range repo.own {
 			if r := repo.find(own.digest); r != nil && r.written == own.written {
@@ -254,7 +267,7 @@ func (s indexStore) Replace(list []any, _ string) error {
 			}
 		}
 	}
-	s.x.repositories, s.x.synced = fresh.repositories, true
+	s.x.repos, s.x.synced = fresh.repos, true
 	return nil
 }
 

@@ -10,6 +10,16 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 )
 
+// Coverage is what the ledger covers of one repository, for one trigger.
+type Coverage interface {
+	push.Known
+	// Seen reports whether the ledger has any push of a tag. If it has, another digest of
+	// the tag is a change, and was not there before the first look.
+	Seen(tag string) bool
+	// Empty reports whether the ledger has no push of the repository.
+	Empty() bool
+}
+
 // known answers what the entries of one trigger and repository cover.
 type known struct {
 	index *Index
@@ -42,9 +52,15 @@ func (k known) has(d image.Digest) bool {
 	return has
 }
 
-// Seen reports whether there is any push of a tag. If there is, another digest of the tag
-// is a change, and was not there before the first look.
+// Seen implements Coverage.
 func (k known) Seen(tag string) bool { return k.tag(tag).digest != "" }
+
+// Empty implements Coverage.
+func (k known) Empty() bool {
+	empty := true
+	k.index.ask(k.key, func(*repository) { empty = false })
+	return empty
+}
 
 // head returns the highest sequence of a tag and the digest that has it, in hexadecimal.
 // A registry shows no times: a push is a change of the tag. If two receivers saw two

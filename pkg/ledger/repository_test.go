@@ -130,7 +130,7 @@ func TestOwnWritesAreForgottenOnceTheWatchShowsThem(t *testing.T) {
 		x.observe(e.DeepCopy())
 		now = now.Add(time.Second)
 	}
-	repo := x.repositories[keyOf(entryOf("web", 1, "", ""))]
+	repo := x.repos[keyOf(entryOf("web", 1, "", ""))]
 	if len(repo.own) > 1 || len(x.written) != 0 {
 		t.Errorf("%d own writes and %d entries are kept", len(repo.own), len(x.written))
 	}

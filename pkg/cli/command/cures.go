@@ -48,6 +48,8 @@ func Cure(r lifecycle.Reason) string {
 		return "make the image smaller, or raise the limit that the message names in the Task"
 	case lifecycle.AddressRefused:
 		return "let the registry serve its content itself or from a public address, or list the host for the steps in the ConfigMap revet-registries; then kubectl revet replay"
+	case lifecycle.PushRefused:
+		return "let the registry take OCI artefacts, or set the pipeline's parameter publish to referrers or none; then kubectl revet replay --error"
 	case lifecycle.PackagesUnreadable:
 		return "mend what the message names in the image, and push it again"
 	case lifecycle.DatabaseNotConfigured, lifecycle.DatabaseTooOld, lifecycle.DatabaseTooNew, lifecycle.DatabaseFormat,
