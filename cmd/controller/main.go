@@ -13,11 +13,16 @@ import (
 	"syscall"
 
 	"github.com/revet-dev/revet/pkg/app"
+	"github.com/revet-dev/revet/pkg/version"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	if version.Requested(args) {
+		version.Print(os.Stdout, "controller")
+		return 0
+	}
 	o, err := options(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -42,6 +47,7 @@ func options(args []string) (app.ControllerOptions, error) {
 	o := app.DefaultControllerOptions()
 	o.FromEnvironment(os.Getenv)
 	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
+	flags.Bool("version", false, "print the version and exit")
 	o.AddFlags(flags)
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {

@@ -12,11 +12,16 @@ import (
 	"syscall"
 
 	"github.com/revet-dev/revet/pkg/app"
+	"github.com/revet-dev/revet/pkg/version"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	if version.Requested(args) {
+		version.Print(os.Stdout, "receiver")
+		return 0
+	}
 	o, err := options(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -47,6 +52,7 @@ func options(args []string) (app.ReceiverOptions, error) {
 		}
 	}
 	flags := flag.NewFlagSet("receiver", flag.ContinueOnError)
+	flags.Bool("version", false, "print the version and exit")
 	flags.StringVar(&o.Address, "address", o.Address, "host:port for events, health and readiness")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "host:port for Prometheus; empty serves no metrics")
