@@ -54,13 +54,14 @@ var layers = []layer{
 	{prefix: "pkg/filter", revet: values},
 	{prefix: "pkg/sandbox", revet: join(values, []string{"pkg/selector"})},
 	{prefix: "pkg/lifecycle", revet: join(values, []string{"pkg/sandbox"})},
-	{prefix: "pkg/config", revet: values},
+	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/runresult", "pkg/pipeline"}},
-	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
+	{prefix: "pkg/recorder", revet: join(values, []string{"pkg/ledger", "pkg/source/openshift"})},
+	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
 	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/source/registry/webhook"}},
-	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger"})},
+	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
 	// It reads the table of causes.

@@ -37,6 +37,9 @@ type Receiver struct {
 	server  *server
 	metrics *metrics.MeterProvider
 
+	// sleep replaces the pauses before a tag is looked at again, in tests.
+	sleep func(context.Context, time.Duration) error
+
 	synced atomic.Bool
 	failed chan error
 	cancel context.CancelFunc
@@ -92,11 +95,12 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 		Triggers:        w.triggers,
 		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
 		Cluster:         openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now)),
-		Registry:        registry.NewReader(registry.New(w.config.Policy), r.live, r.options.Now),
+		Registry:        registry.NewReader(registry.New(w.config.Policy).Trusting(w.config.Authorities), r.live, r.options.Now),
 		Ledger:          ledger.New(r.live, w.index),
 		Metrics:         instruments,
 		Log:             r.log,
 		Now:             r.options.Now,
+		Sleep:           r.sleep,
 		RegistryTimeout: registryTimeout,
 	})
 	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}

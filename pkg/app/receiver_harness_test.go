@@ -122,7 +122,7 @@ func (c *cell) receiver() *Receiver {
 	c.log = logs
 	o := DefaultReceiverOptions()
 	o.Now = func() time.Time { return noon }
-	r := &Receiver{options: o, log: zap.New(core), live: c.client}
+	r := &Receiver{options: o, log: zap.New(core), live: c.client, sleep: func(context.Context, time.Duration) error { return nil }}
 	r.watches = &receiverWatches{
 		triggers:   intake.NewTriggers(toldTrigger(r.log)),
 		index:      ledger.NewIndex(o.Now),

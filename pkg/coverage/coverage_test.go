@@ -195,7 +195,7 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 		return Uncovered{Repository: app.Name, Tag: tag, Digest: digest(d).String(), PushedAt: &pushed, Reason: NotRecorded}
 	}
 	want := []Report{{
-		Namespace: "team-a", Trigger: "all", Verified: true, AsOf: &then,
+		Namespace: "team-a", Trigger: "all", State: v1alpha1.CoverageGap, Verified: true, AsOf: &then, Repositories: 1,
 		Pushes: 8, Covered: 6, Pending: 2, Failed: 1, Skipped: 1, Recovered: 2, Gap: 2, Artefacts: 1,
 		Exempt: []Exempt{{Repository: app.Name, Tag: "sig", Digest: digest(8).String(), Reason: image.NoImageConfig}},
 		// The second push of digest 1 to v1 is later than what its entry has.
@@ -205,11 +205,8 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}
-	if got[0].Proven() {
-		t.Error("a gap is a proof")
-	}
 	s.hidden = true
-	if got := s.verify(t, trigger())[0]; got.Pushes != 5 || got.Gap != 0 {
+	if got := s.verify(t, trigger())[0]; got.Pushes != 5 || got.Gap != 0 || got.State != v1alpha1.CoverageNotKnown {
 		t.Errorf("a trigger that may not see the stream answers for what it has: %+v", got)
 	}
 }
@@ -305,19 +302,25 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
 			r := s.verify(t, trigger())[0]
-			if r.Doubled != test.want || len(r.DoubledRuns) != test.want || r.Gap != 0 || r.Proven() != (test.want == 0) {
+			state := v1alpha1.CoverageCovered
+			if test.want > 0 {
+				state = v1alpha1.CoverageGap
+			}
+			if r.Doubled != test.want || len(r.DoubledRuns) != test.want || r.Gap != 0 || r.State != state {
 				t.Errorf("%d doubled, want %d: %+v", r.Doubled, test.want, r)
 			}
 		})
 	}
 }
 
-// What may be an artefact and cannot be read is a gap, and says why.
+// A push that may be an artefact and cannot be read counts in the gap, and nobody knows
+// whether it is one.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
 	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
 		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
-		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) {
+		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) ||
+			r.State != v1alpha1.CoverageNotKnown || len(r.Unknown) != 1 || r.Unknown[0].Reason != NotReadable || r.Unknown[0].Cure == "" {
 			t.Errorf("report %+v", r)
 		}
 	}
@@ -337,12 +340,12 @@ func TestVerifySaysWhatItCouldNotLookAt(t *testing.T) {
 	}{
 		{"streams", site{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
 		{"runs", site{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
-		{"a registry", site{}, remote, "RegistryNotSwept"},
+		{"a registry", site{}, remote, "RegistryDenied"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
 			r := test.site.verify(t, test.of)[0]
-			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Gap != 0 || r.Proven() {
+			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0].Message, test.want) || r.Unknown[0].Cure == "" || r.Gap != 0 || r.State != v1alpha1.CoverageNotKnown {
 				t.Errorf("report %+v", r)
 			}
 		})
@@ -356,15 +359,16 @@ func TestStatusIsTakenAtItsWord(t *testing.T) {
 	foreign.Spec.Trigger.UID = "other"
 	entries := []v1alpha1.ImageVerification{passed, waiting, foreign}
 	ended := metav1.NewTime(at(60))
+	gap, state := int32(1), v1alpha1.CoverageGap
 	swept := func(change func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
 		of := trigger()
-		of.Status.LastSweep = &v1alpha1.SweepStatus{FinishedAt: ended, Pushes: 4, Gap: 1}
+		of.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(at(50)), FinishedAt: ended, Repositories: 2, Pushes: 4, Gap: gap, Coverage: state}
 		of.MarkSwept("fine", noon)
 		change(of)
 		return of
 	}
-	want := Report{Namespace: "team-a", Trigger: "all", AsOf: &ended, Pushes: 4, Covered: 3, Pending: 2, Recovered: 2, Gap: 1}
-	if diff := cmp.Diff(want, FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), entries)); diff != "" {
+	want := Report{Namespace: "team-a", Trigger: "all", State: v1alpha1.CoverageGap, AsOf: &ended, Repositories: 2, Pushes: 4, Covered: 3, Pending: 2, Recovered: 2, Gap: 1}
+	if diff := cmp.Diff(want, FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), entries, at(120), DefaultMaxAge)); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct {
@@ -372,14 +376,33 @@ func TestStatusIsTakenAtItsWord(t *testing.T) {
 		change func(*v1alpha1.ImageTrigger)
 		want   string
 	}{
-		{"never swept", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep = nil }, "not swept yet"},
-		{"of another spec", func(t *v1alpha1.ImageTrigger) { t.Generation = 2 }, "spec was changed"},
+		{"never swept", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep = nil }, "no sweep of the trigger"},
+		{"of another spec", func(t *v1alpha1.ImageTrigger) { t.Generation = 2 }, "spec has changed"},
 		{"in part", func(t *v1alpha1.ImageTrigger) { t.MarkNotSwept("ReadFailed", "refused", noon) }, "ReadFailed: refused"},
+		{"without a condition", func(t *v1alpha1.ImageTrigger) { t.Status.Conditions = nil }, "no condition Swept"},
+		{"with a condition that is not known", func(t *v1alpha1.ImageTrigger) { t.Status.Conditions[0].Status = metav1.ConditionUnknown }, "Swept: fine"},
+		{"long ago", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.StartedAt.Time = at(-3481) }, "began 1h0m1s ago"},
+		{"in the future", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.StartedAt.Time = at(1000) }, "began in the future"},
+		{"by an older Revet", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = "" }, "as none does of an older Revet"},
+		{"by a newer Revet", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = "Perhaps" }, "does not say whether it saw everything"},
+		{"by one that does not say why", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown }, "does not say whether it saw everything"},
+		{"by an account that sees nothing", func(t *v1alpha1.ImageTrigger) {
+			t.Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown
+			t.Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: sweep.StreamsNotVisible, Count: 1, Message: "may not get", Cure: "grant it"}}
+		}, "may not get"},
+		{"by one that says two things", func(t *v1alpha1.ImageTrigger) {
+			t.Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: sweep.StreamsNotVisible, Count: 1, Message: "may not get", Cure: "grant it"}}
+		}, "may not get"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := FromStatus(swept(test.change), nil)
-			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Proven() {
+			gap, state = 0, v1alpha1.CoverageCovered
+			r := FromStatus(swept(test.change), nil, at(120), DefaultMaxAge)
+			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0].Message, test.want) || r.Unknown[0].Cure == "" || r.State != v1alpha1.CoverageNotKnown {
 				t.Errorf("report %+v", r)
+			}
+			gap, state = 1, v1alpha1.CoverageGap
+			if r := FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), nil, at(120), DefaultMaxAge); r.State != v1alpha1.CoverageGap {
+				t.Errorf("a gap is %q", r.State)
 			}
 		})
 	}

@@ -1,6 +1,8 @@
 package image
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -34,6 +36,12 @@ func isLowerHex(s string) bool {
 		}
 	}
 	return true
+}
+
+// DigestOf returns the digest of content.
+func DigestOf(content []byte) Digest {
+	sum := sha256.Sum256(content)
+	return Digest{hex: hex.EncodeToString(sum[:])}
 }
 
 // IsZero reports whether d is no digest.

@@ -36,24 +36,28 @@ func TestCombineAnswersTheWorst(t *testing.T) {
 	}
 }
 
-func TestMemoryIsBounded(t *testing.T) {
-	m := newMemory[int](10)
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	r := newRecent[int](10)
 	for n := range 1000 {
-		if !m.add(n) {
+		if !r.first(n) {
 			t.Errorf("%d is not new", n)
 		}
-		if m.add(n) {
+		if r.first(n) {
 			t.Errorf("%d is new twice", n)
 		}
-		if !m.has(0) {
-			t.Fatalf("what is asked for again and again was forgotten after %d", n)
+		if got := r.add(-1); got != n+1 {
+			t.Fatalf("what is counted again and again was counted %d times, want %d", got, n+1)
 		}
 	}
-	if size := len(m.young) + len(m.old); size > 10 {
-		t.Errorf("%d are remembered, want at most 10", size)
+	if size := len(r.young) + len(r.old); size > 10 {
+		t.Errorf("%d are kept, want at most 10", size)
 	}
-	if m.has(500) {
-		t.Error("what is long past is remembered")
+	if !r.first(500) {
+		t.Error("what is long past is kept")
+	}
+	r.forget(-1)
+	if !r.first(-1) {
+		t.Error("what was forgotten is kept")
 	}
 }
 

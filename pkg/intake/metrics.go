@@ -4,38 +4,37 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/recorder"
 )
 
 // Metrics counts what arrives and what becomes of it.
 type Metrics struct {
-	events   metric.Int64Counter
-	recorded metric.Int64Counter
-	skips    metric.Int64Counter
-	rereads  metric.Int64Counter
-	latency  metric.Float64Histogram
+	*recorder.Metrics
+	events  metric.Int64Counter
+	skips   metric.Int64Counter
+	rereads metric.Int64Counter
 
-	// options caches the attribute sets, which would be most of what counting
-	// an event costs. Their number is bounded by the typed reasons.
+	// options caches the attribute sets. Making them would be most of what counting an
+	// event costs. The typed reasons bound their number.
 	options sync.Map
 }
 
 // NewMetrics makes the instruments.
 func NewMetrics(meter metric.Meter) (*Metrics, error) {
-	var m Metrics
-	var errs [5]error
+	recorded, err := recorder.NewMetrics(meter)
+	if err != nil {
+		return nil, err
+	}
+	m := Metrics{Metrics: recorded}
+	var errs [3]error
 	m.events, errs[0] = meter.Int64Counter("revet_events", metric.WithDescription("Events and notifications that arrived, by what became of them."))
-	m.recorded, errs[1] = meter.Int64Counter("revet_pushes_recorded", metric.WithDescription("Pushes recorded in the ledger."))
-	m.skips, errs[2] = meter.Int64Counter("revet_skips", metric.WithDescription("Tags and pushes passed over, each counted once, by reason."))
-	m.rereads, errs[3] = meter.Int64Counter("revet_rereads", metric.WithDescription("Streams and tags read again because an event showed something new."))
-	m.latency, errs[4] = meter.Float64Histogram("revet_push_to_record", metric.WithUnit("s"),
-		metric.WithDescription("Time from the push, which is known to the second, to its record."),
-		metric.WithExplicitBucketBoundaries(0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200))
+	m.skips, errs[1] = meter.Int64Counter("revet_skips", metric.WithDescription("Tags and pushes passed over, each counted once, by reason."))
+	m.rereads, errs[2] = meter.Int64Counter("revet_rereads", metric.WithDescription("Streams and tags read again because an event showed something new."))
 	return &m, errors.Join(errs[:]...)
 }
 
@@ -44,12 +43,6 @@ type eventLabels struct{ source, kind, result string }
 // Event counts an event or a notification by what became of it.
 func (m *Metrics) Event(ctx context.Context, source v1alpha1.PushSource, r Result) {
 	m.events.Add(ctx, 1, m.option(eventLabels{string(source), r.Kind, string(r.Reason)}, "source", string(source), "kind", r.Kind, "result", string(r.Reason)))
-}
-
-func (m *Metrics) push(ctx context.Context, source v1alpha1.PushSource, took time.Duration) {
-	option := m.option(source, "source", string(source))
-	m.recorded.Add(ctx, 1, option)
-	m.latency.Record(ctx, max(took, 0).Seconds(), option)
 }
 
 type skipLabel string

@@ -3,47 +3,43 @@ package intake
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"go.uber.org/zap"
+
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
-// Endpoint is the registry that a notification came from.
+// Endpoint is the registry that sent a notification.
 type Endpoint struct {
-	// Host is what the operator configured; what a notification says of its own
-	// host is not asked.
+	// Host is what the operator configured. Revet ignores what a notification says of its
+	// own host.
 	Host string
 	// Allows reports whether triggers of a namespace may use the registry.
 	Allows func(namespace string) bool
 }
 
-// Notification handles the hints of one notification.
+// Notification handles the hints of one notification. It looks at each tag, and again at
+// those where the registry does not show yet what a hint claims.
 func (i *Intake) Notification(ctx context.Context, from Endpoint, hints []webhook.Hint) Result {
 	failpoint.Hit("intake.decoded")
-	// A client that pushes a tag again and again is told of once, the latest:
-	// what counts is what the registry shows now.
-	type tagged struct{ path, tag string }
-	latest := map[tagged]webhook.Hint{}
-	var order []tagged
-	for _, h := range hints {
-		t := tagged{h.ClaimedPath, h.Tag}
-		if _, ok := latest[t]; !ok {
-			order = append(order, t)
-		}
-		latest[t] = h
+	looks := latest(from, hints)
+	for _, l := range looks {
+		i.lookAt(ctx, from, l)
 	}
+	i.lookAgain(ctx, from, looks)
 	result := Handled(KindRegistry, NothingNew)
-	for n, t := range order {
-		r := i.hint(ctx, from, latest[t])
+	for n, l := range looks {
 		if n == 0 {
-			result = r
+			result = l.result
 			continue
 		}
-		result = Combine(result, r)
+		result = Combine(result, l.result)
 	}
 	return result
 }
@@ -56,8 +52,14 @@ type place struct {
 
 func (p place) String() string { return p.repository.String() + ":" + p.tag }
 
-// shows is the tag as a stream of one item. A registry shows no times: a push
-// is dated when it is seen, and ordered by the ledger's sequence.
+// owner is the first part of the repository's path, with the host.
+func (p place) owner() string {
+	first, _, _ := strings.Cut(p.repository.Path(), "/")
+	return p.repository.Host() + "/" + first
+}
+
+// shows is the tag as a stream of one item. A registry shows no times: a push gets the time
+// when Revet saw it, and the ledger's sequence orders pushes.
 func (i *Intake) shows(p place, digest string) push.Stream {
 	return push.Stream{
 		Repository: push.Repository{Kind: push.Registry, Name: p.repository.String()},
@@ -66,140 +68,109 @@ func (i *Intake) shows(p place, digest string) push.Stream {
 	}
 }
 
-func (i *Intake) hint(ctx context.Context, from Endpoint, h webhook.Hint) Result {
-	repository, err := h.Repository(from.Host)
-	if err != nil {
-		return Result{Status: Refused, Reason: Undecodable, Kind: KindRegistry, Err: err}
-	}
-	at := place{repository, h.Tag}
-	interested, selected := i.interested(ctx, from, at, h.ClaimedDigest)
-	if len(interested) == 0 {
-		return Handled(KindRegistry, passedOver(selected))
-	}
-	unlock, err := i.locks.lock(ctx, at.String())
-	if err != nil {
-		return again(KindRegistry, fmt.Errorf("waiting for another notification of %q: %w", at, err))
-	}
-	defer unlock()
-	// Another notification may have recorded just this since it was looked at.
-	if interested, selected = i.interested(ctx, from, at, h.ClaimedDigest); len(interested) == 0 {
-		return Handled(KindRegistry, passedOver(selected))
-	}
-	c := tally{kind: KindRegistry}
-	news := false
-	looks := map[source.Account]*look{}
-	for _, t := range interested {
-		as := t.account()
-		if looks[as] == nil {
-			looks[as] = i.look(ctx, at, as)
+// hinted is a tag that a notification names, and what became of it so far.
+type hinted struct {
+	at      place
+	claimed image.Digest
+	result  Result
+	// early are the namespaces of the triggers to which the registry does not show what is
+	// claimed. Empty means that there is nothing to wait for.
+	early []string
+	// parties pay for waiting. They may take that many pauses, and spent says that one of
+	// them waited in vain too often. Waited is what they waited.
+	parties []party
+	take    int
+	spent   bool
+	waited  time.Duration
+}
+
+// latest keeps the last hint for each tag: what the registry shows now is what counts.
+func latest(from Endpoint, hints []webhook.Hint) []*hinted {
+	type tagged struct{ path, tag string }
+	of := map[tagged]*hinted{}
+	var order []*hinted
+	for _, h := range hints {
+		t := tagged{h.ClaimedPath, h.Tag}
+		if of[t] == nil {
+			of[t] = &hinted{}
+			order = append(order, of[t])
 		}
-		news = i.actOn(ctx, t, at, looks[as], &c) || news
-	}
-	if !news && c.failed == nil && c.denied == 0 {
-		return Handled(KindRegistry, NothingNew)
-	}
-	return c.result()
-}
-
-func passedOver(selected bool) Reason {
-	if selected {
-		return NothingNew
-	}
-	return NotSelected
-}
-
-// interested returns the triggers that select the tag and that the ledger does
-// not show to know the claimed digest already.
-func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claimed image.Digest) (interested []*Trigger, selected bool) {
-	for _, t := range i.Triggers.snapshot().triggers {
-		tags := t.selector.Repository(at.repository)
-		if !tags.Admit(at.tag) {
-			continue
-		}
-		if !from.Allows(t.Namespace) {
-			i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(source.NotAllowed), "trigger selects a registry that is not listed for its namespace",
-				fmt.Errorf("add namespace %q to the entry of host %q in the ConfigMap config-registries", t.Namespace, from.Host))
-			continue
-		}
-		selected = true
-		if claimed.IsZero() || len(i.compare(t, i.shows(at, claimed.String()), tags).Pushes) > 0 {
-			interested = append(interested, t)
-		}
-	}
-	return interested, selected
-}
-
-// look is what a registry shows an account of a tag.
-type look struct {
-	digest image.Digest
-	err    error
-	// content is read when something new would be recorded.
-	content *content
-}
-
-type content struct {
-	image.Content
-	err error
-}
-
-func (i *Intake) look(ctx context.Context, at place, as source.Account) *look {
-	ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
-	defer cancel()
-	i.Metrics.reread(ctx, v1alpha1.SourceWebhook)
-	digest, err := i.Registry.Head(ctx, at.repository, at.tag, as)
-	failpoint.Hit("intake.read")
-	return &look{digest: digest, err: err}
-}
-
-// read gets the manifest: a digest in a header is only a claim until it is
-// recomputed from the bytes.
-func (i *Intake) read(ctx context.Context, at place, as source.Account, l *look) *content {
-	if l.content == nil {
-		ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
-		defer cancel()
-		l.content = &content{}
-		l.content.Content, l.content.err = i.Registry.Content(ctx, at.repository.At(l.digest), as)
-	}
-	return l.content
-}
-
-// actOn records for one trigger what its account was shown. It tells whether
-// there was anything new.
-func (i *Intake) actOn(ctx context.Context, t *Trigger, at place, l *look, c *tally) bool {
-	if !i.readable(ctx, t, at, l.err, c) {
-		return false
-	}
-	f := i.compare(t, i.shows(at, l.digest.String()), t.selector.Repository(at.repository))
-	i.tellSkips(ctx, f.Skips)
-	if len(f.Pushes) == 0 {
-		return false
-	}
-	read := i.read(ctx, at, t.account(), l)
-	switch reason := source.ReasonOf(read.err); {
-	case reason == source.NotFound, reason == "" && read.err != nil:
-		return i.readable(ctx, t, at, read.err, c)
-	case reason != "":
-		i.tellUnknown(t, f.Pushes[0], string(reason), read.err)
-	}
-	i.record(ctx, f, func(_ *Trigger, p push.Push) (seen, error) {
-		return seen{exempt: i.exempt.Exempt(p.Digest, read.Content)}, nil
-	}, v1alpha1.SourceWebhook, c)
-	return true
-}
-
-// readable tells of a registry that did not answer, or refused.
-func (i *Intake) readable(ctx context.Context, t *Trigger, at place, err error, c *tally) bool {
-	switch reason := source.ReasonOf(err); reason {
-	case "":
+		repository, err := h.Repository(from.Host)
+		*of[t] = hinted{at: place{repository, h.Tag}, claimed: h.ClaimedDigest}
 		if err != nil {
-			c.fail(err)
+			of[t].result = Result{Status: Refused, Reason: Undecodable, Kind: KindRegistry, Err: err}
 		}
-		return err == nil
-	case source.NotFound:
-		return false // deleted since: nothing is there to verify
-	default:
-		c.deny()
-		i.tellTrigger(ctx, t, i.shows(at, "").Repository, string(reason), "registry cannot be read for the trigger", err)
-		return false
 	}
+	return order
+}
+
+// lookAgain looks at the tags that came early until the registry shows them or patience
+// ends. It holds no lock while it waits. All of a notification's tags wait together.
+func (i *Intake) lookAgain(ctx context.Context, from Endpoint, looks []*hinted) {
+	var early []*hinted
+	for _, l := range looks {
+		if len(l.early) > 0 {
+			l.parties = l.costs()
+			l.take, l.spent = i.patience.enter(l.parties)
+			early = append(early, l)
+		}
+	}
+	for n, pause := range pauses {
+		waiting := slices.DeleteFunc(slices.Clone(early), func(l *hinted) bool { return n >= l.take || len(l.early) == 0 })
+		if len(waiting) == 0 || i.Sleep(ctx, pause) != nil {
+			break
+		}
+		for _, l := range waiting {
+			l.waited += pause
+			i.lookAt(ctx, from, l)
+		}
+	}
+	for _, l := range early {
+		if len(l.early) == 0 {
+			i.patience.leave(l.parties, 0)
+			i.patience.kept(claim{l.at, l.claimed})
+			continue
+		}
+		i.patience.leave(l.parties, l.waited)
+		l.result = i.notShown(ctx, l)
+	}
+}
+
+// costs returns who makes the receiver wait for the tag.
+func (l *hinted) costs() []party {
+	parties := []party{{registryHost, l.at.repository.Host()}, {repositoryOwner, l.at.owner()}}
+	slices.Sort(l.early)
+	for _, namespace := range slices.Compact(l.early) {
+		parties = append(parties, party{triggerNamespace, namespace})
+	}
+	return parties
+}
+
+// notShown is the result for a tag that does not show what is claimed after all looks. The
+// registry is asked to send the notification again, but not for ever: the tag may be deleted,
+// or overwritten, or hidden from the account. The next sweep looks once more.
+func (i *Intake) notShown(ctx context.Context, l *hinted) Result {
+	if l.result.Status != Done || l.result.Recorded > 0 {
+		return l.result
+	}
+	err := fmt.Errorf("registry %q does not show %s as %s yet", l.at.repository.Host(), l.at, claimedDigest(l.claimed))
+	// A claim without a digest may be a repetition of what is there.
+	certain := !l.claimed.IsZero() || l.result.Reason == Gone
+	if certain && !l.spent && i.patience.repeat(claim{l.at, l.claimed}) {
+		return Result{Status: Again, Reason: NotShown, Kind: KindRegistry, Err: err}
+	}
+	repository := i.shows(l.at, "").Repository
+	if i.reported.first(report{repository: repository, tag: l.at.tag, digest: l.claimed, reason: string(NotShown)}) {
+		i.Metrics.Skip(ctx, string(NotShown))
+		i.Log.Info("notification passed over: the registry does not show what it claims; the next sweep looks again",
+			zap.String("reason", string(NotShown)), zap.String("repository", repository.Name), zap.String("tag", l.at.tag), zap.Error(err))
+	}
+	return Handled(KindRegistry, NotShown)
+}
+
+func claimedDigest(d image.Digest) string {
+	if d.IsZero() {
+		return "anything new"
+	}
+	return d.String()
 }

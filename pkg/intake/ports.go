@@ -2,20 +2,19 @@ package intake
 
 import (
 	"context"
-	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
-// Cluster reads from the API server, never from a cache. Its errors are
-// transient.
+// Cluster reads from the API server, never from a cache. Its errors may pass.
 type Cluster interface {
-	// Stream returns nil for an ImageStream that is not there.
+	// Stream returns nil for an ImageStream that does not exist.
 	Stream(ctx context.Context, namespace, name string) (*openshift.StreamState, error)
 	// Image returns what the Image object of a digest shows; the zero value if
 	// there is none.
@@ -24,8 +23,8 @@ type Cluster interface {
 	MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error)
 }
 
-// Namespaces returns a namespace's labels; none for one that is not there. Its
-// errors are transient.
+// Namespaces returns a namespace's labels; none for one that does not exist. Its errors may
+// pass.
 type Namespaces interface {
 	Labels(ctx context.Context, namespace string) (map[string]string, error)
 }
@@ -39,9 +38,8 @@ type Registry interface {
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
 
-// Ledger is what is covered, and what covers.
+// Ledger says what is covered, and records what is not.
 type Ledger interface {
-	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
-	// RecordImage records a push with what is known of its image; nil is nothing.
-	RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
+	recorder.Ledger
 }

@@ -4,25 +4,23 @@ import (
 	"context"
 	"sync"
 
-	"go.uber.org/zap"
-
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
 )
 
 // recordConcurrency is the default of Dependencies.RecordConcurrency.
 const recordConcurrency = 8
 
-// tally adds up what became of the findings of one repository. It is safe for
-// concurrent use.
+// tally adds up what became of the findings of one repository. It is safe for concurrent
+// use.
 type tally struct {
 	kind string
 
 	mu       sync.Mutex
 	recorded int
 	denied   int
+	gone     int
 	failed   error
 }
 
@@ -36,12 +34,6 @@ func (c *tally) deny() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.denied++
-}
-
-func (c *tally) record() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.recorded++
 }
 
 func (c *tally) result() Result {
@@ -61,19 +53,9 @@ func (c *tally) result() Result {
 	}
 }
 
-// reader tells what is known of a push before it is recorded.
-type reader func(*Trigger, push.Push) (seen, error)
-
-// seen is what was read of a push. The zero value is nothing, which is recorded.
-type seen struct {
-	// exempt: its content proves that it cannot run.
-	exempt bool
-	facts  *v1alpha1.ImageFacts
-}
-
-// record writes the pushes that can run. One that fails does not stop the rest.
-// Pushes of one digest, which are one entry, are written one after another.
-func (i *Intake) record(ctx context.Context, f finding, read reader, source v1alpha1.PushSource, c *tally) {
+// record records the pushes of a finding that can run. One that fails does not stop the
+// rest. Pushes of one digest are one entry, so record writes them one after another.
+func (i *Intake) record(ctx context.Context, f finding, candidate func(push.Push) recorder.Candidate, c *tally) {
 	most := i.RecordConcurrency
 	if most == 0 {
 		most = recordConcurrency
@@ -81,7 +63,7 @@ func (i *Intake) record(ctx context.Context, f finding, read reader, source v1al
 	groups := byDigest(f.Pushes)
 	if most == 1 || len(groups) == 1 {
 		for _, p := range f.Pushes {
-			i.recordOne(ctx, f.trigger, p, read, source, c)
+			i.recordOne(ctx, f.trigger, candidate(p), c)
 		}
 		return
 	}
@@ -93,7 +75,7 @@ func (i *Intake) record(ctx context.Context, f finding, read reader, source v1al
 			defer func() { <-slots }()
 			defer caught(c.fail)
 			for _, p := range pushes {
-				i.recordOne(ctx, f.trigger, p, read, source, c)
+				i.recordOne(ctx, f.trigger, candidate(p), c)
 			}
 		})
 	}
@@ -116,33 +98,23 @@ func byDigest(all []push.Push) [][]push.Push {
 	return groups
 }
 
-func (i *Intake) recordOne(ctx context.Context, t *Trigger, p push.Push, read reader, source v1alpha1.PushSource, c *tally) {
-	seen, err := read(t, p)
-	if err != nil {
-		c.fail(err)
-		return
+func (i *Intake) recordOne(ctx context.Context, t *Trigger, candidate recorder.Candidate, c *tally) {
+	p, done := candidate.Push, i.recorder.Record(ctx, candidate)
+	switch done.Outcome {
+	case recorder.Recorded:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.recorded++
+	case recorder.Covered:
+	case recorder.Gone:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.gone++
+	case recorder.Exempt:
+		i.reportSkips(ctx, []push.Skip{{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Reason: push.NotRunnable}})
+	case recorder.NotRecordable:
+		i.reportTrigger(ctx, t, p.Repository, done.Reason, "push cannot be recorded", done.Err)
+	default: // NotRead, NotWritten, or an outcome that is not known
+		c.fail(done.Err)
 	}
-	if seen.exempt {
-		i.tellSkips(ctx, []push.Skip{{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Reason: push.NotRunnable}})
-		return
-	}
-	now := i.Now()
-	result, err := i.Ledger.RecordImage(ctx, t.ImageTrigger, p, seen.facts, source, now)
-	if reason := permanent(err); reason != "" {
-		i.tellTrigger(ctx, t, p.Repository, reason, "push cannot be recorded", err)
-		return
-	}
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	if result.Outcome == ledger.Unchanged {
-		return // another receiver was first
-	}
-	c.record()
-	i.Metrics.push(ctx, source, now.Sub(p.PushedAt))
-	i.Log.Info("push recorded",
-		zap.String("push", key(p)), zap.Stringer("digest", p.Digest), zap.String("reason", string(p.Reason)),
-		zap.String("entry", result.Entry.Name), zap.String("outcome", string(result.Outcome)),
-		zap.String("trigger", t.Name), zap.String("namespace", t.Namespace), zap.String("source", string(source)))
 }

@@ -26,6 +26,7 @@ const (
 	Deleted     Reason = "Deleted"    // a deletion is not a push
 	ImageEvent  Reason = "ImageEvent" // it describes a digest, and is not a push
 	Gone        Reason = "Gone"       // what the event shows no longer exists
+	NotShown    Reason = "NotShown"   // the registry does not show what the notification claims
 	Undecodable Reason = "Undecodable"
 	Unavailable Reason = "Unavailable" // something that Revet needs does not answer
 	Panicked    Reason = "Panicked"

@@ -1,7 +1,8 @@
 package lifecycle
 
 import (
-	"slices"
+	"fmt"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -29,35 +30,41 @@ type CauseRule struct {
 	// EventTrigger is the value of trigger.type in CDEvents.
 	EventTrigger string
 
+	// owed decides for an entry without a current run that needs one for this cause. It
+	// returns false if the entry needs none.
+	owed func(*v1alpha1.ImageVerification, Facts, time.Time) (Decision, bool)
 	// rank orders entries of one class.
 	rank func(*v1alpha1.ImageVerification, []Head) Rank
 }
 
-// causes is the table of causes.
-var causes = []CauseRule{
-	{
-		Type: v1alpha1.CauseVanished, Class: classPush, EventTrigger: "event",
-		rank: rankFirstPush,
-	},
-	{
-		Type: v1alpha1.CauseRecreated, Class: classPush, EventTrigger: "event",
-		Filtered: true, Supersedable: true, FireFirst: true, ReadsImage: true,
-		rank: rankPush,
-	},
-	{
-		Type: v1alpha1.CausePush, Class: classPush, EventTrigger: "event",
-		Filtered: true, Supersedable: true, FireFirst: true, ReadsImage: true, AnswersPush: true,
-		rank: rankPush,
-	},
-	{
-		Type: v1alpha1.CauseManual, Class: classManual, EventTrigger: "manual",
-		ReadsImage: true,
-		rank:       rankFirstPush,
-	},
-	{
-		Type: v1alpha1.CauseRetry, Class: classRetry, EventTrigger: "event",
-		rank: rankRetry,
-	},
+// causes is the table of causes. An entry that is owed several runs gets the one of
+// the first row first.
+func causes() []CauseRule {
+	return []CauseRule{
+		{
+			Type: v1alpha1.CauseVanished, Class: classPush, EventTrigger: "event",
+			owed: owedVanished, rank: rankFirstPush,
+		},
+		{
+			Type: v1alpha1.CauseRecreated, Class: classPush, EventTrigger: "event",
+			Filtered: true, Supersedable: true, FireFirst: true, ReadsImage: true,
+			owed: owedRecreated, rank: rankPush,
+		},
+		{
+			Type: v1alpha1.CausePush, Class: classPush, EventTrigger: "event",
+			Filtered: true, Supersedable: true, FireFirst: true, ReadsImage: true, AnswersPush: true,
+			owed: owedPush, rank: rankPush,
+		},
+		{
+			Type: v1alpha1.CauseManual, Class: classManual, EventTrigger: "manual",
+			ReadsImage: true,
+			owed:       owedManual, rank: rankFirstPush,
+		},
+		{
+			Type: v1alpha1.CauseRetry, Class: classRetry, EventTrigger: "event",
+			owed: owedRetry, rank: rankRetry,
+		},
+	}
 }
 
 // unknownCause is the rule of a type that is not in the table, which is a bug: it
@@ -68,14 +75,101 @@ var unknownCause = CauseRule{
 }
 
 // Causes returns the table of causes.
-func Causes() []CauseRule { return slices.Clone(causes) }
+func Causes() []CauseRule { return causes() }
 
 // RuleOf returns the rule of a cause.
 func RuleOf(t v1alpha1.CauseType) CauseRule {
-	for _, c := range causes {
+	for _, c := range causes() {
 		if c.Type == t {
 			return c
 		}
 	}
 	return unknownCause
+}
+
+// owedVanished: the PipelineRun of the latest run was deleted before its outcome was recorded.
+func owedVanished(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
+	last := e.Status.LatestRun()
+	if last == nil || !ended(last, Vanished) || e.Status.Phase == v1alpha1.PhaseSkipped {
+		return Decision{}, false
+	}
+	return start(e, v1alpha1.Cause{Type: v1alpha1.CauseVanished, Key: last.Name}, f, now), true
+}
+
+// owedRecreated: somebody deleted the entry, and its push was recorded again.
+func owedRecreated(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
+	push := Undecided(e)
+	if push == nil || f.RecreatedFrom == "" || e.Status.RunCount > 0 {
+		return Decision{}, false
+	}
+	return decidePush(e, push, v1alpha1.Cause{Type: v1alpha1.CauseRecreated, Key: f.RecreatedFrom}, f, now), true
+}
+
+// owedPush: a push is undecided.
+func owedPush(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
+	push := Undecided(e)
+	if push == nil {
+		return Decision{}, false
+	}
+	return decidePush(e, push, pushCause(push.PushRecord), f, now), true
+}
+
+// owedManual: somebody asked for a run.
+func owedManual(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
+	handled := map[string]bool{}
+	for _, id := range e.Status.HandledRequests {
+		handled[id] = true
+	}
+	for _, id := range e.Spec.Requests {
+		if id != "" && !handled[id] {
+			return start(e, v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}, f, now), true
+		}
+	}
+	return Decision{}, false
+}
+
+// owedRetry: the infrastructure of the latest run failed, or its RuntimeClass exists by now.
+func owedRetry(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
+	if Scheduled(&e.Status) {
+		return repeat(e, f, now), true
+	}
+	if cause, ok := restartable(&e.Status, f.Trigger); ok {
+		return start(e, cause, f, now), true
+	}
+	return Decision{}, false
+}
+
+// pushCause returns the cause that a push is. Where a repository shows no times, the
+// sequence tells the pushes of a tag apart.
+func pushCause(p v1alpha1.PushRecord) v1alpha1.Cause {
+	key := p.Tag + "@" + p.PushedAt.UTC().Format(time.RFC3339)
+	if p.Sequence > 0 {
+		key = fmt.Sprintf("%s#%d", p.Tag, p.Sequence)
+	}
+	return v1alpha1.Cause{Type: v1alpha1.CausePush, Key: key}
+}
+
+// decidePush decides for a push, unless it was there before the trigger or a verdict covers it.
+func decidePush(e *v1alpha1.ImageVerification, push *v1alpha1.TagStatus, cause v1alpha1.Cause, f Facts, now time.Time) Decision {
+	if push.Source == v1alpha1.SourceExisting {
+		return Decision{Action: Skip, Reason: Existing,
+			Message: "pushed before the trigger was created; set existing: Verify to verify such images"}
+	}
+	if !f.Trigger.Gone && fresh(&e.Status, f.Trigger, now) {
+		return Decision{Action: Covered, Reason: Reason(e.Status.Reason), Run: e.Status.LatestRun().Number}
+	}
+	return start(e, cause, f, now)
+}
+
+// fresh reports whether the latest verdict, or the finding that the digest is no image,
+// covers a further push of the digest.
+func fresh(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) bool {
+	last := s.LatestRun()
+	if last == nil || t.Freshness <= 0 || last.TriggerGeneration != t.Generation {
+		return false
+	}
+	if last.Outcome != v1alpha1.OutcomePass && last.Outcome != v1alpha1.OutcomeFail && !ended(last, NotAnImage) {
+		return false
+	}
+	return s.ValidUntil != nil && now.Before(s.ValidUntil.Time)
 }

@@ -8,44 +8,59 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// The times by which a run is looked for and requested again.
-const (
-	// firstLook is how long a sink is given before the API server is asked.
-	firstLook = 20 * time.Millisecond
-	// slowestLook is the longest time between two looks.
-	slowestLook = 2 * time.Second
-	// confirmWindow is how long a run may take to appear.
-	confirmWindow = 10 * time.Second
-	// cacheLag is how far the watch of PipelineRuns may lag before it is not
-	// believed that a confirmed run is missing from it.
-	cacheLag = 2 * time.Second
-	// firstBackoff and slowestBackoff bound the time between two requests.
-	firstBackoff   = 250 * time.Millisecond
-	slowestBackoff = 30 * time.Second
-	// overdue is when a run should have appeared, so that what the trigger says
-	// may be why it did not.
-	overdue = 2 * time.Second
-	// pauseNote is the pause that is written down: each entry costs a write.
-	pauseNote = 5 * time.Second
-	// mendedAgain is the shortest time to the next request once the trigger that
-	// was waited for is ready.
-	mendedAgain = 500 * time.Millisecond
-)
+// How a run is confirmed, all of it.
+//
+// A sink answers 202 before it does anything, so that its answer proves nothing. The
+// PipelineRun does: it has the name that the request asked for, and Revet's marks.
+//
+//	request sent, not recorded   recordSent: RecordSent, with the run if it is there
+//	recorded, not seen           confirm: Look, at first after 20 ms, then ever less often
+//	found, with Revet's marks    Confirm
+//	found, with other marks      End, RunNameTaken; the next run has another name
+//	not there after 10 s         unseen: LookByLabel, then FireAgain
+//	found by label, other name   End, Misnamed: a second request could start a second run
+//	not confirmable              FireOnce, as RequestedOnce; then End, Unconfirmed
+//	sink answers 400, 403, ...   End, SinkRejected: the same request would meet the same answer
+//	trigger not ready            wait; once it has recovered, send again at once
 
-// confirm decides while a run is requested but was not seen yet.
-func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
-	switch seen.Sight {
+// unrecorded reports whether a request is not in the status. Another leader may have
+// recorded a later one.
+func unrecorded(run *v1alpha1.RunStatus, s *Sent) bool {
+	if run == nil {
+		return true
+	}
+	return run.ConfirmedAt == nil && (run.FiredAt == nil || run.FiredAt.Time.Before(s.At))
+}
+
+// recordSent decides when a request is recorded. The first run is recorded together with
+// its PipelineRun, if that appears at once: one write instead of two.
+func recordSent(run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
+	d := Decision{Action: RecordSent, Cause: f.Sent.Cause}
+	if run != nil {
+		d.Run = run.Number
+		return d
+	}
+	since := now.Sub(f.Sent.At)
+	if f.Run.Lookup != Found && f.Sent.Failure.Reason == "" && since < recordWindow {
+		d.Action, d.After = AwaitRun, recordWindow-since
+	}
+	return d
+}
+
+// confirm decides while a run was requested and not seen.
+func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
+	switch f.Run.Lookup {
 	case Found:
-		if reason := Foreign(e, run.Name, seen.Run); reason != "" {
+		if reason := Foreign(e, run.Name, f.Run.Run); reason != "" {
 			return Decision{Action: End, Reason: RunNameTaken, Message: reason, Run: run.Number}
 		}
-		return Decision{Action: Adopt, Reason: Running, Run: run.Number}
+		return Decision{Action: Confirm, Reason: Running, Run: run.Number}
 	case Absent:
-		return unseen(e, run, t, now)
+		return unseen(e, run, f, now)
 	case NotLooked:
 		first := firstLook
-		if undelivered(run) && !mended(e, run, t) {
-			first = patience(run) // there is nothing to be seen before
+		if undelivered(run) && !rejected(run) && !triggerRecovered(e, run, f.Trigger) {
+			first = nextAttemptIn(run) // no run can appear before
 		}
 		if since := sinceFired(run, now); run.Attempts > 0 && since < first {
 			return Decision{Action: Wait, Reason: sent(run), After: first - since, Run: run.Number}
@@ -56,22 +71,26 @@ func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, 
 	}
 }
 
-// unseen decides when the API server has no run of that name. What cannot be
-// confirmed ends only while the trigger is ready: one whose listener is gone, or
-// whose template is broken, says nothing of what the request met.
-func unseen(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, now time.Time) Decision {
-	again, since := patience(run), sinceFired(run, now)
-	if run.Attempts > 0 && since < again && (since < mendedAgain || !mended(e, run, t)) {
+// unseen decides when the API server has no run of that name. A run that cannot be
+// confirmed ends only while the trigger is ready: a missing listener or a broken template
+// says nothing about what the request met.
+func unseen(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
+	t, again, since := f.Trigger, nextAttemptIn(run), sinceFired(run, now)
+	recovered := triggerRecovered(e, run, t)
+	if rejected(run) && t.Ready && !recovered {
+		return endRejected(e, run, t, since)
+	}
+	if run.Attempts > 0 && since < again && (since < recoveredBackoff || !recovered) {
 		d := Decision{Action: Wait, Reason: sent(run), After: min(max(since, firstLook), slowestLook, again-since), Run: run.Number}
 		if since >= overdue && !t.Ready && !t.Gone {
-			// What the trigger says is the likely cause, and is told before the time is up.
-			d.Reason, d.Message, d.Hold = Reason(t.Reason), t.Message, true
+			d.Reason, d.Message, d.Hold = Reason(t.Reason), t.Message, true // the likely cause
 		}
 		return d
 	}
 	switch {
 	case t.Gone:
-		return Decision{Action: Skip, Reason: TriggerDeleted, Message: "its ImageTrigger was deleted before the run appeared", Run: run.Number}
+		return Decision{Action: Skip, Reason: TriggerDeleted, Run: run.Number,
+			Message: "the ImageTrigger was deleted before the run appeared"}
 	case Reason(run.Reason) == RequestedOnce:
 		return unconfirmed(run, t)
 	case !t.Ready:
@@ -81,35 +100,67 @@ func unseen(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, n
 	case now.Before(t.PausedUntil):
 		return paused(t, Decision{Run: run.Number}, now)
 	default:
-		return Decision{Action: Fire, Reason: sent(run), Run: run.Number}
+		return resend(run, f)
 	}
+}
+
+// resend sends a request again, unless a PipelineRun has the run's label under another
+// name: the request may have met a template that was broken, and was repaired since.
+func resend(run *v1alpha1.RunStatus, f Facts) Decision {
+	d := Decision{Action: FireOnce, Reason: sent(run), Run: run.Number}
+	switch {
+	case run.Attempts > 0 && !f.Run.LabelChecked:
+		d.Action = LookByLabel
+	case f.Run.OtherName != "":
+		d.Action, d.Reason = End, Misnamed
+		d.Message = fmt.Sprintf("PipelineRun %q has this run's label but not its name, so Revet does not follow it and starts no second one; "+
+			"use the run's name as metadata.name in the template, then replay the entry", f.Run.OtherName)
+	case f.Trigger.Confirmable:
+		d.Action = FireAgain
+	}
+	return d
 }
 
 // unconfirmed ends a run whose request must not be sent a second time.
 func unconfirmed(run *v1alpha1.RunStatus, t Trigger) Decision {
 	message := "no PipelineRun of this name appeared within " + confirmWindow.String() +
-		", and as the sink cannot be looked into, a second request could start a second run; let the template take the run's name, or replay it by hand"
+		". Revet cannot inspect the sink, so a second request could start a second run: " +
+		"use the run's name as metadata.name in the template, or replay the entry"
 	if t.SinkLog != "" {
-		message += "; what became of the request: " + t.SinkLog
+		message += ". See what the sink did with the request: " + t.SinkLog
 	}
 	return Decision{Action: End, Reason: Unconfirmed, Run: run.Number, Message: message}
 }
 
-// suspicion says of a request that was taken, and of which nothing came, what is
-// known. A template that does not use the run's name, a binding that misses a
-// field, rights and a RuntimeClass are the trigger's to tell, which is not ready
-// then; what is left shows only in the sink's log.
-func suspicion(attempts int32, t Trigger) string {
-	message := fmt.Sprintf("the sink took the request %d times, but no PipelineRun of this name appeared; it is sent again. See the listener's log, where alone it shows if an admission webhook or a quota refuses the run", attempts)
+// endRejected ends a run whose request can never succeed. An earlier request may still
+// start the run, and has its time.
+func endRejected(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, since time.Duration) Decision {
+	if run.Attempts > 1 && since < confirmWindow {
+		return Decision{Action: Wait, Reason: sent(run), After: min(max(since, firstLook), slowestLook, confirmWindow-since), Run: run.Number}
+	}
+	message := note(run.Message, "the same request would meet the same answer, so Revet does not send it again. "+
+		"Correct the sink, or what stands in front of it, then run kubectl revet replay "+e.Name)
+	if t.SinkLog != "" {
+		message += "; see " + t.SinkLog
+	}
+	return Decision{Action: End, Reason: sent(run), Run: run.Number, Message: message}
+}
+
+// hint says what is known of a request that the sink took and that started no run. The
+// trigger is not ready if the template, a binding, a right or a RuntimeClass is to blame;
+// what is left shows in the sink's log only.
+func hint(attempts int32, t Trigger) string {
+	message := fmt.Sprintf("the sink took the request %d times, but no PipelineRun of this name appeared; Revet sends it again. "+
+		"An admission webhook or a quota may refuse the run, which only the listener's log shows", attempts)
 	if t.SinkLog != "" {
 		message += ": " + t.SinkLog
 	}
 	return note(t.SinkDoubt, message)
 }
 
-// mended reports whether the entry waits for a trigger that became ready since:
-// what was wrong then is the reason why no run appeared.
-func mended(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger) bool {
+// triggerRecovered reports whether the entry waits for a trigger that is ready again: what
+// was wrong with it is why no run appeared.
+func triggerRecovered(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger) bool {
 	return t.Ready && (t.Confirmable || undelivered(run)) && Reason(e.Status.Reason) != sent(run)
 }
 
@@ -117,16 +168,9 @@ func mended(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger) b
 func paused(t Trigger, d Decision, now time.Time) Decision {
 	d.Action, d.Reason, d.After = Wait, SinkRefused, t.PausedUntil.Sub(now)
 	if d.Hold = d.After >= pauseNote; d.Hold {
-		d.Message = "the sink asked not to be sent anything before " + t.PausedUntil.UTC().Format(time.RFC3339)
+		d.Message = "the sink asked for no requests before " + t.PausedUntil.UTC().Format(time.RFC3339)
 	}
 	return d
-}
-
-// OtherName returns why the current run ends that has, instead of a PipelineRun
-// of its name, one of another: sending its request again could start a second.
-func OtherName(run *v1alpha1.RunStatus, name string) Decision {
-	return Decision{Action: End, Reason: Misnamed, Run: run.Number, Message: fmt.Sprintf(
-		"PipelineRun %q carries this run's label but not its name, so that it is not followed, and no second one is started; let the template take the run's name, and replay it by hand", name)}
 }
 
 // sent is where the latest request stands.
@@ -142,17 +186,22 @@ func sent(run *v1alpha1.RunStatus) Reason {
 // undelivered reports whether the latest request certainly started nothing.
 func undelivered(run *v1alpha1.RunStatus) bool {
 	switch Reason(run.Reason) {
-	case SinkUnreachable, SinkRefused, SinkInvalid:
+	case SinkUnreachable, SinkRefused, SinkRejected, SinkInvalid:
 		return true
 	default:
 		return false
 	}
 }
 
-// patience is how long after the latest request the next one is sent. The
-// jitter comes from the run's name, so that many runs do not fire in step and
-// the decision stays repeatable.
-func patience(run *v1alpha1.RunStatus) time.Duration {
+// rejected reports whether the same request can never succeed.
+func rejected(run *v1alpha1.RunStatus) bool {
+	return Reason(run.Reason) == SinkRejected || Reason(run.Reason) == SinkInvalid
+}
+
+// nextAttemptIn is how long after the latest request the next one is sent. The jitter
+// comes from the run's name, so that many runs do not fire in step and the decision is
+// repeatable.
+func nextAttemptIn(run *v1alpha1.RunStatus) time.Duration {
 	backoff := slowestBackoff
 	if n := run.Attempts - 1; n < 8 {
 		backoff = min(firstBackoff<<max(n, 0), slowestBackoff)
@@ -171,4 +220,21 @@ func sinceFired(run *v1alpha1.RunStatus, now time.Time) time.Duration {
 		return 0
 	}
 	return max(now.Sub(run.FiredAt.Time), 0)
+}
+
+// Foreign returns why a PipelineRun is not the run of that name of this entry, or "" if
+// it is.
+func Foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
+	switch {
+	case pr.Name != name:
+		return fmt.Sprintf("the PipelineRun is named %q", pr.Name)
+	case pr.RunLabel != name:
+		return fmt.Sprintf("a PipelineRun of this name exists, but its label %s is %q", v1alpha1.RunLabel, pr.RunLabel)
+	case pr.EntryUID == "" || pr.EntryUID != string(e.UID):
+		return fmt.Sprintf("a PipelineRun of this name exists, but its annotation %s is %q", v1alpha1.EntryUIDAnnotation, pr.EntryUID)
+	case pr.Digest == "" || pr.Digest != e.Spec.Digest:
+		return fmt.Sprintf("a PipelineRun of this name exists, but its annotation %s is %q", v1alpha1.DigestAnnotation, pr.Digest)
+	default:
+		return ""
+	}
 }

@@ -28,7 +28,7 @@ func FuzzJudge(f *testing.F) {
 		for range n {
 			pods = append(pods, lifecycle.Pod{Name: "p", RuntimeClass: had})
 		}
-		got := lifecycle.Judge(digest, wanted, lifecycle.PipelineRun{Done: done, Succeeded: succeeded, Message: summary,
+		got := lifecycle.OutcomeOf(digest, wanted, lifecycle.PipelineRun{Done: done, Succeeded: succeeded, Message: summary,
 			Results: map[string]string{"verdict": said, "digest": scanned, "summary": summary, "report": report}}, pods)
 		ended := done && succeeded && scanned == digest.String()
 		sandboxed := wanted == "" || (n > 0 && had == wanted)

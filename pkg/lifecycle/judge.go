@@ -31,9 +31,9 @@ type Outcome struct {
 	Sandbox v1alpha1.SandboxStatus
 }
 
-// Judge says what the end of a run means. A verdict counts only for the digest
-// that was pushed, and a pass only if every Pod had the class that was requested.
-func Judge(digest image.Digest, requestedClass string, pr PipelineRun, pods []Pod) Outcome {
+// OutcomeOf says what the end of a run means. A verdict counts only for the digest that
+// was pushed, and a pass only if every Pod had the requested class.
+func OutcomeOf(digest image.Digest, requestedClass string, pr PipelineRun, pods []Pod) Outcome {
 	o := Outcome{
 		Digest:  image.Cut(pr.Results[runresult.Digest], 128),
 		Summary: image.Cut(pr.Results[runresult.Summary], maxSummary),
@@ -84,10 +84,9 @@ func judge(digest image.Digest, class string, pr PipelineRun, pods []Pod) (v1alp
 	return v1alpha1.OutcomePass, Passed, ""
 }
 
-// Stranded returns the outcome of a run that was stopped as its Pods could not start,
-// or that ended so by itself, for the reason in words. One that gave a verdict all
-// the same keeps it.
-func (o Outcome) Stranded(message string) Outcome {
+// FailedToStart returns the outcome of a run whose Pods could not start, for the reason
+// in words; empty is a run whose Pods could. A run that gave a verdict keeps it.
+func (o Outcome) FailedToStart(message string) Outcome {
 	if message == "" || (o.Reason != RunFailed && o.Reason != RunCancelled) {
 		return o
 	}
@@ -95,14 +94,13 @@ func (o Outcome) Stranded(message string) Outcome {
 	return o
 }
 
-// The reasons that Tekton gives to a PipelineRun that somebody stopped, which
-// nobody but a person does.
+// cancelled are the reasons that Tekton gives to a PipelineRun that a person stopped.
 var cancelled = map[string]bool{"Cancelled": true, "CancelledRunningFinally": true, "StoppedRunningFinally": true, "PipelineRunCancelled": true}
 
-// failed says why a run failed: the PipelineRun only counts its tasks, so that
-// what the first failed step said comes first.
+// failed says why a run failed. The PipelineRun only counts its tasks, so that the words
+// of the first failed step come first.
 func failed(digest image.Digest, pr PipelineRun, pods []Pod) (v1alpha1.Outcome, Reason, string) {
-	reason, by := lasting(pods)
+	reason, by := permanentError(pods)
 	for i := range pods {
 		if by == nil && pods[i].Failure != "" {
 			by = &pods[i]
@@ -118,14 +116,14 @@ func failed(digest image.Digest, pr PipelineRun, pods []Pod) (v1alpha1.Outcome, 
 	case !pr.Done || reason == "":
 		return v1alpha1.OutcomeError, RunFailed, message
 	case reason == NotAnImage && (digest.IsZero() || !strings.Contains(by.Error, digest.String())):
-		// It ends as nothing to verify, and so has to speak of what was pushed, as a verdict has.
-		return v1alpha1.OutcomeError, DigestMismatch, note(fmt.Sprintf("what was found to be no image is not %s", digest), message)
+		// The entry would end as nothing to verify, so that the step has to name the digest.
+		return v1alpha1.OutcomeError, DigestMismatch, note(fmt.Sprintf("the step found that something else than %s is no image", digest), message)
 	default:
 		return v1alpha1.OutcomeError, reason, message
 	}
 }
 
-// unsandboxed returns why it is not shown that every Pod had the class, or "".
+// unsandboxed returns why it is not proven that every Pod had the class, or "".
 func unsandboxed(class string, pods []Pod) string {
 	if class == "" {
 		return ""
@@ -142,7 +140,7 @@ func unsandboxed(class string, pods []Pod) string {
 	return ""
 }
 
-// observe tells where the Pods ran; the first few stand for many.
+// observe returns where the Pods ran. Of many, it lists the first few.
 func observe(class string, pods []Pod) v1alpha1.SandboxStatus {
 	s := v1alpha1.SandboxStatus{Requested: class}
 	known := map[string]bool{}

@@ -60,7 +60,7 @@ func TestJudge(t *testing.T) {
 		{"the zero run", digest, "", lifecycle.PipelineRun{}, nil, v1alpha1.OutcomeError, lifecycle.RunFailed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := lifecycle.Judge(test.digest, test.class, test.run, test.pods)
+			got := lifecycle.OutcomeOf(test.digest, test.class, test.run, test.pods)
 			if got.Outcome != test.want || got.Reason != test.reason {
 				t.Errorf("outcome %s/%s (%s), want %s/%s", got.Outcome, got.Reason, got.Message, test.want, test.reason)
 			}
@@ -77,7 +77,7 @@ func TestJudgeTellsWhatTheRunSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := done(map[string]string{"verdict": "fail", "digest": digest.String(), "summary": `{"high":2}`, "report": "host/r@" + digest.String()})
-	got := lifecycle.Judge(digest, "kata", run, []lifecycle.Pod{
+	got := lifecycle.OutcomeOf(digest, "kata", run, []lifecycle.Pod{
 		{Name: "p1", RuntimeClass: "kata", Node: "n1", Overhead: map[string]string{"memory": "160Mi"}}, {Name: "p2", Node: "n2"}, {Name: "p3", RuntimeClass: "kata", Node: "n3"}})
 	want := lifecycle.Outcome{
 		Outcome: v1alpha1.OutcomeFail, Reason: lifecycle.Failed, Digest: digest.String(), Summary: `{"high":2}`, Report: "host/r@" + digest.String(),
@@ -86,16 +86,16 @@ func TestJudgeTellsWhatTheRunSaid(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
-	stopped := lifecycle.Judge(digest, "", lifecycle.PipelineRun{Done: true, Reason: "Cancelled"}, nil)
+	stopped := lifecycle.OutcomeOf(digest, "", lifecycle.PipelineRun{Done: true, Reason: "Cancelled"}, nil)
 	if stopped.Outcome != v1alpha1.OutcomeError || stopped.Reason != lifecycle.RunCancelled {
 		t.Errorf("a run that somebody stopped is %s/%s", stopped.Outcome, stopped.Reason)
 	}
-	step := lifecycle.Judge(digest, "", lifecycle.PipelineRun{Done: true, Reason: "Failed", Message: "Tasks Completed: 1"},
+	step := lifecycle.OutcomeOf(digest, "", lifecycle.PipelineRun{Done: true, Reason: "Failed", Message: "Tasks Completed: 1"},
 		[]lifecycle.Pod{{Name: "p1"}, {Name: "p2", Failure: "fetch: the registry does not answer"}})
 	if step.Reason != lifecycle.RunFailed || step.Message != "fetch: the registry does not answer (Failed: Tasks Completed: 1)" {
 		t.Errorf("a run whose step failed is %s: %s", step.Reason, step.Message)
 	}
-	failed := lifecycle.Judge(digest, "", lifecycle.PipelineRun{Done: true, Reason: "PipelineRunTimeout", Message: "took too long"}, nil)
+	failed := lifecycle.OutcomeOf(digest, "", lifecycle.PipelineRun{Done: true, Reason: "PipelineRunTimeout", Message: "took too long"}, nil)
 	if failed.Message != "PipelineRunTimeout: took too long" {
 		t.Errorf("message %q does not tell the run's own reason and message", failed.Message)
 	}
@@ -112,14 +112,14 @@ func TestJudgeBoundsWhatTheRunSaid(t *testing.T) {
 	for range 100 {
 		pods = append(pods, lifecycle.Pod{Name: "p", RuntimeClass: "kata"})
 	}
-	got := lifecycle.Judge(digest, "kata", done(map[string]string{"verdict": "pass", "digest": digest.String(), "summary": long, "report": long}), pods)
+	got := lifecycle.OutcomeOf(digest, "kata", done(map[string]string{"verdict": "pass", "digest": digest.String(), "summary": long, "report": long}), pods)
 	if got.Outcome != v1alpha1.OutcomePass {
 		t.Errorf("outcome %s: a long summary must not decide", got.Outcome)
 	}
 	if len(got.Summary) > 2048 || got.Report != "" || len(got.Sandbox.Pods) > 8 || !strings.Contains(got.Message, "the summary had 8000 bytes and was cut to 2048") {
 		t.Errorf("summary %d, report %d, pods %d, message %q", len(got.Summary), len(got.Report), len(got.Sandbox.Pods), got.Message)
 	}
-	failed := lifecycle.Judge(digest, "", lifecycle.PipelineRun{Done: true, Message: long, Results: map[string]string{"digest": long, "verdict": long}}, nil)
+	failed := lifecycle.OutcomeOf(digest, "", lifecycle.PipelineRun{Done: true, Message: long, Results: map[string]string{"digest": long, "verdict": long}}, nil)
 	if len(failed.Message) > 1024 || len(failed.Digest) > 128 {
 		t.Errorf("message %d, digest %d bytes", len(failed.Message), len(failed.Digest))
 	}
@@ -130,10 +130,10 @@ func TestTransitions(t *testing.T) {
 	e := entry(tags(tag("v1", 0, 0)))
 	s := &e.Status
 	for i := range 12 {
-		lifecycle.Begin(s, v1alpha1.RunStatus{Name: name, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: string(rune('a' + i))}}, at)
-		lifecycle.Attempt(s, ready(), at)
-		lifecycle.Confirm(s, lifecycle.PipelineRun{Name: name, UID: "u", Started: at}, at)
-		lifecycle.Finish(s, lifecycle.PipelineRun{Name: name, Finished: at}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass, Reason: lifecycle.Passed}, 0, at)
+		lifecycle.RecordBegin(s, v1alpha1.RunStatus{Name: name, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: string(rune('a' + i))}}, at)
+		lifecycle.RecordAttempt(s, ready(), at)
+		lifecycle.RecordRunSeen(s, lifecycle.PipelineRun{Name: name, UID: "u", Started: at}, at)
+		lifecycle.RecordOutcome(s, lifecycle.PipelineRun{Name: name, Finished: at}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass, Reason: lifecycle.Passed}, 0, at)
 	}
 	if s.RunCount != 12 || len(s.Runs) != 10 || s.Runs[9].Number != 12 || len(s.HandledRequests) != 10 {
 		t.Errorf("%d counted, %d kept, the last is %d, %d requests; want 12, 10, 12, 10", s.RunCount, len(s.Runs), s.Runs[9].Number, len(s.HandledRequests))
@@ -148,7 +148,7 @@ func TestTransitions(t *testing.T) {
 
 func TestAnOutcomeThatIsNotSetIsAnError(t *testing.T) {
 	e := entry(with(confirmed(0, true)))
-	lifecycle.Finish(&e.Status, lifecycle.PipelineRun{}, lifecycle.Outcome{}, 1, now)
+	lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{}, lifecycle.Outcome{}, 1, now)
 	if got := e.Status.Runs[0].Outcome; got != v1alpha1.OutcomeError || e.Status.Phase != v1alpha1.PhaseError || e.Status.ValidUntil != nil {
 		t.Errorf("outcome %s, phase %s, valid until %v; want an error", got, e.Status.Phase, e.Status.ValidUntil)
 	}
@@ -157,15 +157,15 @@ func TestAnOutcomeThatIsNotSetIsAnError(t *testing.T) {
 // Property: without a run under way, no transition of a run changes anything.
 func TestTransitionsOfNoRunChangeNothing(t *testing.T) {
 	for name, do := range map[string]func(*v1alpha1.ImageVerificationStatus){
-		"Attempt": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Attempt(s, ready(), now) },
+		"Attempt": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordAttempt(s, ready(), now) },
 		"Refuse": func(s *v1alpha1.ImageVerificationStatus) {
-			lifecycle.Refuse(s, ready(), lifecycle.SinkRefused, "m", now)
+			lifecycle.RecordFailure(s, ready(), lifecycle.Failure{Reason: lifecycle.SinkRefused, Message: "m"}, now)
 		},
-		"Confirm": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Confirm(s, lifecycle.PipelineRun{}, now) },
+		"Confirm": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordRunSeen(s, lifecycle.PipelineRun{}, now) },
 		"Finish": func(s *v1alpha1.ImageVerificationStatus) {
-			lifecycle.Finish(s, lifecycle.PipelineRun{}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass}, 1, now)
+			lifecycle.RecordOutcome(s, lifecycle.PipelineRun{}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass}, 1, now)
 		},
-		"Abort": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Abort(s, lifecycle.Vanished, "m", now) },
+		"Abort": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordEnd(s, lifecycle.Vanished, "m", now) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)))
@@ -180,7 +180,7 @@ func TestTransitionsOfNoRunChangeNothing(t *testing.T) {
 
 func TestHoldIsNewsOnce(t *testing.T) {
 	s := &v1alpha1.ImageVerificationStatus{}
-	if !lifecycle.Hold(s, lifecycle.Queued, "full", now) || lifecycle.Hold(s, lifecycle.Queued, "full", now.Add(1)) || !lifecycle.Hold(s, lifecycle.Queued, "fuller", now) {
+	if !lifecycle.RecordWait(s, lifecycle.Queued, "full", now) || lifecycle.RecordWait(s, lifecycle.Queued, "full", now.Add(1)) || !lifecycle.RecordWait(s, lifecycle.Queued, "fuller", now) {
 		t.Error("Hold reports news wrongly")
 	}
 	if s.Phase != v1alpha1.PhasePending {

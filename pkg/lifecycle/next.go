@@ -2,50 +2,115 @@ package lifecycle
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
-	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Action is what is to be done next with an entry. The zero value is nothing.
+// Action is the next step of an entry. The zero value is to do nothing. Every action can
+// be repeated: each comment says what a crash around it causes.
 type Action int
 
-// The actions. Each is one step, and doing one twice does no more than once.
+// Steps that end a pass.
 const (
-	// Rest: there is nothing to do until something changes.
-	Rest Action = iota
-	// Wait: not yet; Reason says what for, After when to look again.
+	// Idle: nothing to do until something changes. The entry needs no slot.
+	Idle Action = iota
+	// Wait: not yet. Reason says for what, After when to decide again. A crash loses
+	// nothing: a new process decides the same.
 	Wait
-	// Skip: the undecided pushes need no run; Reason says why.
-	Skip
-	// Cover: the undecided pushes are covered by run Run.
-	Cover
-	// Start: decide on a new run for Cause.
-	Start
-	// Look: ask the API server whether the run exists, then decide again.
+	// AwaitRun: the first run was fired and is not recorded; wait for it to appear. After
+	// a crash the next process finds the run by its name, or sends the same request.
+	AwaitRun
+	// Stop: cancel the run, whose Pods do not start, and wait until it has ended. That
+	// it is to be stopped is in the status; after a crash it is cancelled again.
+	Stop
+)
+
+// Steps that find out what the next decision needs. They change nothing, so that a crash
+// costs only the look.
+const (
+	// AskSlot: ask the run queue for a slot. The queue is in memory; after a crash the
+	// entry asks again.
+	AskSlot Action = iota + 100
+	// Enrich: read the image and evaluate the trigger's filter.
+	Enrich
+	// Route: decide where the run executes.
+	Route
+	// Look: ask the API server whether the run exists.
 	Look
-	// Fire: send the request for the current run.
-	Fire
-	// Adopt: the run exists and is the entry's: record it.
-	Adopt
-	// Progress: the run was seen to start: record when.
-	Progress
-	// Settle: the run is done: judge it.
-	Settle
+	// LookByLabel: ask the API server for PipelineRuns with the run's label.
+	LookByLabel
+	// Inspect: look whether the run's Pods have started.
+	Inspect
+)
+
+// Steps that send a request.
+const (
+	// FireFirst: send the request of the entry's first run, and keep it as Sent. The
+	// entry's creation was the intent. After a crash the next process finds the run by
+	// its name, or sends the same request, which meets AlreadyExists.
+	FireFirst Action = iota + 200
+	// RecordAndFire: record a new run and the attempt, then send the request. A crash
+	// before the write leaves no trace; one before the request costs confirmWindow, or
+	// ends the run as Unconfirmed if the sink is not confirmable.
+	RecordAndFire
+	// FireAgain: send the current run's request again, and keep it as Sent. After a
+	// crash it is sent once more, and meets AlreadyExists.
+	FireAgain
+	// FireOnce: record the attempt, then send the current run's request. A crash
+	// between the two ends the run as Unconfirmed: a second request could start a
+	// second run.
+	FireOnce
+)
+
+// Steps that write the status, and nothing else. A crash before the write repeats the
+// decision from the same facts; after it there is nothing left to do.
+const (
+	// RecordSent: record the request in Sent, and the run too if it is there.
+	RecordSent Action = iota + 300
+	// RecordRun: record a new run that an earlier process fired.
+	RecordRun
+	// Covered: run Run covers the undecided pushes.
+	Covered
+	// Skip: the undecided pushes end without a run.
+	Skip
+	// Confirm: the run exists, and belongs to the entry.
+	Confirm
+	// Follow: the run started, or has a new UID.
+	Follow
+	// FailStart: the run's Pods do not start. Stop follows.
+	FailStart
+	// Judge: the run is done; read its Pods and record what its end means. The
+	// PipelineRun has to outlive a crash.
+	Judge
 	// End: the current run ends without a verdict, for Reason.
 	End
-	// Inspect: the run's Pods should have started: look whether they have.
-	Inspect
-	// Stop: the run's Pods cannot start: end its PipelineRun.
-	Stop
-	// GiveUp: the latest run, which was to be repeated, is not.
-	GiveUp
+	// Abandon: the latest run was to be repeated, and is not.
+	Abandon
 )
+
+// actionNames are for logs and tests.
+var actionNames = map[Action]string{
+	Idle: "Idle", Wait: "Wait", AwaitRun: "AwaitRun", Stop: "Stop",
+	AskSlot: "AskSlot", Enrich: "Enrich", Route: "Route", Look: "Look", LookByLabel: "LookByLabel", Inspect: "Inspect",
+	FireFirst: "FireFirst", RecordAndFire: "RecordAndFire", FireAgain: "FireAgain", FireOnce: "FireOnce",
+	RecordSent: "RecordSent", RecordRun: "RecordRun", Covered: "Covered", Skip: "Skip", Confirm: "Confirm",
+	Follow: "Follow", FailStart: "FailStart", Judge: "Judge", End: "End", Abandon: "Abandon",
+}
+
+// String returns the action's name.
+func (a Action) String() string {
+	if name, ok := actionNames[a]; ok {
+		return name
+	}
+	return fmt.Sprintf("Action(%d)", int(a))
+}
+
+// Actions returns all actions.
+func Actions() []Action { return slices.Sorted(maps.Keys(actionNames)) }
 
 // Decision is what Next decided.
 type Decision struct {
@@ -54,51 +119,43 @@ type Decision struct {
 	Message string
 	// After is when to decide again if nothing happens before; 0 is never.
 	After time.Duration
+	// Cause is the cause of the run that the entry needs.
 	Cause v1alpha1.Cause
-	// Hold is set if what a Wait waits for belongs into the entry's status.
+	// Hold is true if the status should say what a Wait is for.
 	Hold bool
-	// Run is the number of the run that the action speaks of.
+	// Run is the number of the run that the action is about.
 	Run int32
 }
 
-const (
-	// triggerRetry is how often a trigger that is not ready is looked at again,
-	// besides whenever it changes.
-	triggerRetry = time.Minute
-	// stopAgain is how often a run that is to end is asked to.
-	stopAgain = 10 * time.Second
-	// mostTaken is how many run names in a row may be taken before it is not an
-	// accident any more.
-	mostTaken = 5
-)
+// FreesSlot reports whether an entry that waits gives back its slot, or its place in the
+// queue. What is worth a note in the status would keep others waiting.
+func (d Decision) FreesSlot() bool { return d.Hold && d.Reason != Queued }
 
 // Next decides the next step of an entry.
-func Next(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, now time.Time) Decision {
-	if run := e.Status.CurrentRun(); run != nil {
-		if Undecided(e) != nil && joins(run, t) {
-			return Decision{Action: Cover, Reason: Requested, Run: run.Number}
+func Next(e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
+	run := e.Status.CurrentRun()
+	if f.Sent != nil && unrecorded(run, f.Sent) {
+		return recordSent(run, f, now)
+	}
+	if run != nil {
+		switch {
+		case Undecided(e) != nil && joins(run, f.Trigger):
+			return Decision{Action: Covered, Reason: Requested, Run: run.Number}
+		case run.ConfirmedAt != nil:
+			return follow(e, run, f, now)
+		default:
+			return confirm(e, run, f, now)
 		}
-		if run.ConfirmedAt != nil {
-			return follow(e, run, t, seen, now)
+	}
+	if cause, ok := nameTaken(&e.Status); ok {
+		return start(e, cause, f, now)
+	}
+	for _, c := range causes() {
+		if d, owed := c.owed(e, f, now); owed {
+			return d
 		}
-		return confirm(e, run, t, seen, now)
 	}
-	if cause, ok := again(&e.Status); ok {
-		return start(cause, t, seen, now)
-	}
-	if push := Undecided(e); push != nil {
-		return decidePush(e, push, t, seen, now)
-	}
-	if id, ok := unhandledRequest(e); ok {
-		return start(v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}, t, seen, now)
-	}
-	if Scheduled(&e.Status) {
-		return repeat(&e.Status, t, seen, now)
-	}
-	if cause, ok := rescued(&e.Status, t); ok {
-		return start(cause, t, seen, now)
-	}
-	return Decision{Action: Rest, Reason: Reason(e.Status.Reason)}
+	return Decision{Action: Idle, Reason: Reason(e.Status.Reason)}
 }
 
 // Undecided returns the oldest push that no run covers and that was not skipped, or nil.
@@ -121,121 +178,31 @@ func Undecided(e *v1alpha1.ImageVerification) *v1alpha1.TagStatus {
 	return &open[0]
 }
 
-// PushCause returns the cause that a push is. Where a repository shows no
-// times, the sequence tells the pushes of a tag apart.
-func PushCause(p v1alpha1.PushRecord) v1alpha1.Cause {
-	key := p.Tag + "@" + p.PushedAt.UTC().Format(time.RFC3339)
-	if p.Sequence > 0 {
-		key = fmt.Sprintf("%s#%d", p.Tag, p.Sequence)
-	}
-	return v1alpha1.Cause{Type: v1alpha1.CausePush, Key: key}
-}
-
-func decidePush(e *v1alpha1.ImageVerification, push *v1alpha1.TagStatus, t Trigger, seen Sighting, now time.Time) Decision {
-	if push.Source == v1alpha1.SourceExisting {
-		return Decision{Action: Skip, Reason: Existing, Message: "it was there before the trigger; existing: Verify would verify it"}
-	}
-	if !t.Gone && fresh(&e.Status, t, now) {
-		return Decision{Action: Cover, Reason: Reason(e.Status.Reason), Run: e.Status.LatestRun().Number}
-	}
-	return start(PushCause(push.PushRecord), t, seen, now)
-}
-
-// start wants a run. A sighting is of the next run's name: the run may exist
-// already, if a process ended between sending the request and recording it.
-func start(cause v1alpha1.Cause, t Trigger, seen Sighting, now time.Time) Decision {
-	switch {
-	case seen.Sight == Found:
-		return Decision{Action: Start, Cause: cause}
-	case t.Gone && seen.Sight == NotLooked:
-		return Decision{Action: Look, Cause: cause}
-	case t.Gone:
-		return Decision{Action: Skip, Reason: TriggerDeleted, Cause: cause, Message: "its ImageTrigger was deleted before the run was requested"}
-	case !t.Ready:
-		return Decision{Action: Wait, Reason: Reason(t.Reason), Message: t.Message, After: triggerRetry, Cause: cause, Hold: true}
-	case now.Before(t.PausedUntil):
-		return paused(t, Decision{Cause: cause}, now)
-	default:
-		return Decision{Action: Start, Cause: cause}
-	}
-}
-
-// fresh reports whether the latest verdict, or that it is no image, covers a further
-// push of the digest.
-func fresh(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) bool {
-	last := s.LatestRun()
-	if last == nil || t.Freshness <= 0 || last.TriggerGeneration != t.Generation {
-		return false
-	}
-	switch {
-	case last.Outcome == v1alpha1.OutcomePass, last.Outcome == v1alpha1.OutcomeFail,
-		last.Outcome == v1alpha1.OutcomeError && Reason(last.Reason) == NotAnImage:
-		return s.ValidUntil != nil && now.Before(s.ValidUntil.Time)
-	default:
-		return false
-	}
-}
-
-// joins reports whether a push that came while run is under way is covered by
-// it: it must not have started to fetch, and with a freshness of 0 every push
-// has a run after it.
+// joins reports whether run covers a push that came while it is under way: only if it
+// has not started to fetch, and not with a freshness of 0, which asks for a run after
+// every push.
 func joins(run *v1alpha1.RunStatus, t Trigger) bool {
 	return run.StartedAt == nil && !t.Gone && t.Freshness > 0 && run.TriggerGeneration == t.Generation
 }
 
-// again returns the cause for which the latest run has to be repeated.
-func again(s *v1alpha1.ImageVerificationStatus) (v1alpha1.Cause, bool) {
-	last := s.LatestRun()
-	if last == nil || last.Outcome != v1alpha1.OutcomeError || s.Phase == v1alpha1.PhaseSkipped {
-		return v1alpha1.Cause{}, false
-	}
-	switch Reason(last.Reason) {
-	case Vanished:
-		return v1alpha1.Cause{Type: v1alpha1.CauseVanished, Key: last.Name}, true
-	case RunNameTaken:
-		return last.Cause, taken(s) < mostTaken
-	default:
-		return v1alpha1.Cause{}, false
-	}
-}
-
-func taken(s *v1alpha1.ImageVerificationStatus) int {
-	n := 0
-	for i := len(s.Runs) - 1; i >= 0 && Reason(s.Runs[i].Reason) == RunNameTaken; i-- {
-		n++
-	}
-	return n
-}
-
-func unhandledRequest(e *v1alpha1.ImageVerification) (string, bool) {
-	handled := map[string]bool{}
-	for _, id := range e.Status.HandledRequests {
-		handled[id] = true
-	}
-	for _, id := range e.Spec.Requests {
-		if id != "" && !handled[id] {
-			return id, true
-		}
-	}
-	return "", false
-}
-
 // follow decides while the run exists.
-func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
-	switch seen.Sight {
+func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
+	switch seen := f.Run; seen.Lookup {
 	case Found:
 		switch {
 		case Foreign(e, run.Name, seen.Run) != "":
-			return Decision{Action: End, Reason: Vanished, Run: run.Number, Message: "its PipelineRun was deleted, and another took its name"}
+			return Decision{Action: End, Reason: Vanished, Run: run.Number,
+				Message: "the PipelineRun was deleted, and another one has its name"}
 		case seen.Run.Done:
-			return Decision{Action: Settle, Run: run.Number}
+			return Decision{Action: Judge, Run: run.Number}
 		case run.UID != seen.Run.UID, run.StartedAt == nil && !seen.Run.Started.IsZero():
-			return Decision{Action: Progress, Reason: Running, Run: run.Number}
+			return Decision{Action: Follow, Reason: Running, Run: run.Number}
 		default:
-			return started(run, t, seen, now)
+			return watchStart(run, f, now)
 		}
 	case Absent:
-		return Decision{Action: End, Reason: Vanished, Message: "its PipelineRun was deleted before its outcome was recorded", Run: run.Number}
+		return Decision{Action: End, Reason: Vanished, Run: run.Number,
+			Message: "the PipelineRun was deleted before its outcome was recorded"}
 	case NotLooked:
 		if since := now.Sub(run.ConfirmedAt.Time); since < cacheLag {
 			return Decision{Action: Wait, Reason: Running, After: max(cacheLag-since, firstLook), Run: run.Number}
@@ -244,90 +211,4 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, s
 	default:
 		return Decision{Action: Look, Reason: Unknown, Run: run.Number}
 	}
-}
-
-// started decides on a run that goes on: whether its Pods have started, if it was
-// asked to execute in a RuntimeClass, which may be unable to.
-func started(run *v1alpha1.RunStatus, t Trigger, seen Sighting, now time.Time) Decision {
-	wait := Decision{Action: Wait, Reason: Running, Run: run.Number}
-	switch {
-	case Reason(run.Reason) == SandboxUnavailable:
-		return Decision{Action: Stop, Reason: SandboxUnavailable, Message: run.Message, After: stopAgain, Run: run.Number}
-	case run.Sandbox.Requested == "" || seen.PodsStarted || run.StartedAt == nil || t.StartTimeout <= 0:
-		return wait
-	}
-	if wait.After = run.StartedAt.Add(t.StartTimeout).Sub(now); wait.After > 0 {
-		return wait
-	}
-	return Decision{Action: Inspect, Run: run.Number}
-}
-
-// Stranding returns why none of a run's Pods has started in the class, or "" if one has.
-func Stranding(class string, limit time.Duration, pods []Pod) string {
-	why := "it has no Pod yet; see the conditions of its TaskRuns"
-	for _, p := range pods {
-		if p.Started {
-			return ""
-		}
-		why = note("Pod "+p.Name, p.Waiting)
-	}
-	return image.Cut(fmt.Sprintf("no Pod of the run started in RuntimeClass %q within %s: %s. %s", class, limit, why, sandboxCure(class, why)), maxMessage)
-}
-
-// The words by which Kubernetes and containerd say why a Pod does not start in a
-// class, with what cures it.
-var sandboxCures = []struct{ words, cure string }{
-	{"is configured", "Configure the RuntimeClass's handler in the node's container runtime, or let the RuntimeClass's scheduling select the nodes that have it"},
-	{"not found", "Create the RuntimeClass"},
-	{"binary not installed", "Install the runtime's shim on the node, or let the RuntimeClass's scheduling select the nodes that have it"},
-	{"OCI runtime create failed", "Mend the runtime on the node; its log says more"},
-	{"nodes are available", "Give a node the labels that the RuntimeClass and spec.sandbox.nodeSelector select, or room for the Pod"},
-}
-
-func sandboxCure(class, why string) string {
-	for _, c := range sandboxCures {
-		if strings.Contains(why, c.words) {
-			return c.cure
-		}
-	}
-	return fmt.Sprintf("kubectl describe pod tells more, and kubectl describe runtimeclass %s where it is to run", class)
-}
-
-// MissingClass reports whether what a TaskRun says is that its Pod was refused, as
-// there is no such RuntimeClass.
-func MissingClass(class, said string) bool {
-	return class != "" && strings.Contains(said, fmt.Sprintf("RuntimeClass %q not found", class))
-}
-
-// Foreign returns why a PipelineRun is not the run of that name of this entry, or
-// "" if it is.
-func Foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
-	switch {
-	case pr.Name != name:
-		return fmt.Sprintf("the PipelineRun is named %q", pr.Name)
-	case pr.RunLabel != name:
-		return fmt.Sprintf("a PipelineRun of this name exists, but its label %s is %q", v1alpha1.RunLabel, pr.RunLabel)
-	case pr.EntryUID == "" || pr.EntryUID != string(e.UID):
-		return fmt.Sprintf("a PipelineRun of this name exists, but its annotation %s is %q", v1alpha1.EntryUIDAnnotation, pr.EntryUID)
-	case pr.Digest == "" || pr.Digest != e.Spec.Digest:
-		return fmt.Sprintf("a PipelineRun of this name exists, but its annotation %s is %q", v1alpha1.DigestAnnotation, pr.Digest)
-	default:
-		return ""
-	}
-}
-
-// The times between two attempts to read an image's facts.
-const (
-	firstFacts   = 100 * time.Millisecond
-	slowestFacts = 30 * time.Second
-)
-
-// FactsRetry is when to try again to read what is known of an image: the longer
-// it did not succeed, the later.
-func FactsRetry(e *v1alpha1.ImageVerification, now time.Time) time.Duration {
-	since := time.Duration(0)
-	if c := meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionFired); c != nil && Reason(c.Reason) == FactsUnreadable {
-		since = now.Sub(c.LastTransitionTime.Time)
-	}
-	return min(max(since/2, firstFacts), slowestFacts)
 }

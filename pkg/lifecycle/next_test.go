@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
@@ -22,7 +23,7 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // entry is one with a push to tag v1, changed by each function.
 func entry(change ...func(*v1alpha1.ImageVerification)) *v1alpha1.ImageVerification {
-	e := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{Name: "entry", UID: "entry-uid"}}
+	e := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{Name: "entry", UID: "entry-uid", CreationTimestamp: metav1.NewTime(now)}}
 	e.Spec.Digest = "sha256:" + hex
 	e.Spec.FirstPush = v1alpha1.PushRecord{Tag: "v1", PushedAt: metav1.NewTime(now.Add(-time.Minute)), Source: v1alpha1.SourceEvent}
 	for _, f := range change {
@@ -135,18 +136,30 @@ func trigger(change func(*lifecycle.Trigger)) lifecycle.Trigger {
 	return t
 }
 
+// known are facts that leave nothing to find out: the entry has a slot, its image is one
+// that the filter admits, it is decided where the run executes, and no run has its label.
+func known(t lifecycle.Trigger, seen lifecycle.RunObservation) lifecycle.Facts {
+	seen.LabelChecked = true
+	return lifecycle.Facts{
+		Trigger: t, Run: seen,
+		Slot:    lifecycle.Slot{State: lifecycle.SlotGranted},
+		Image:   lifecycle.Image{State: lifecycle.ImageRead, Content: image.Content{Kind: image.ContentImage}, Recomputed: true, Filter: lifecycle.FilterResult{State: lifecycle.FilterMatches}},
+		Routing: lifecycle.Routing{State: lifecycle.RoutingDecided},
+	}
+}
+
 // ours is the PipelineRun as the template makes it, changed.
-func ours(change ...func(*lifecycle.PipelineRun)) lifecycle.Sighting {
+func ours(change ...func(*lifecycle.PipelineRun)) lifecycle.RunObservation {
 	pr := lifecycle.PipelineRun{Name: name, UID: "run-uid", RunLabel: name, EntryUID: "entry-uid", Digest: "sha256:" + hex}
 	for _, f := range change {
 		f(&pr)
 	}
-	return lifecycle.Sighting{Sight: lifecycle.Found, Run: pr}
+	return lifecycle.RunObservation{Name: name, Lookup: lifecycle.Found, Run: pr}
 }
 
 var (
-	nobody = lifecycle.Sighting{}
-	absent = lifecycle.Sighting{Sight: lifecycle.Absent}
+	nobody = lifecycle.RunObservation{Name: name}
+	absent = lifecycle.RunObservation{Name: name, Lookup: lifecycle.Absent}
 	push   = v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1@2026-01-02T03:03:05Z"}
 )
 
@@ -157,24 +170,24 @@ func TestNext(t *testing.T) {
 		name    string
 		entry   *v1alpha1.ImageVerification
 		trigger lifecycle.Trigger
-		seen    lifecycle.Sighting
+		seen    lifecycle.RunObservation
 		want    lifecycle.Decision
 	}{
 		// What a push needs.
 		{"a new entry starts a run, though no status was written", entry(), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			lifecycle.Decision{Action: lifecycle.FireFirst, Cause: push}},
 		{"the cause is the oldest undecided push", entry(tags(tag("v2", time.Second, 0), tag("v1", time.Minute, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			lifecycle.Decision{Action: lifecycle.FireFirst, Cause: push}},
 		{"where there are no times the sequence tells pushes apart",
 			entry(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Sequence = 3 }), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1#3"}}},
-		{"nothing is undecided", entry(tags(tag("v1", time.Minute, 1))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Rest}},
-		{"what was skipped stays so", entry(tags(tag("v1", time.Minute, v1alpha1.RunSkipped))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Rest}},
+			lifecycle.Decision{Action: lifecycle.FireFirst, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1#3"}}},
+		{"nothing is undecided", entry(tags(tag("v1", time.Minute, 1))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Idle}},
+		{"what was skipped stays so", entry(tags(tag("v1", time.Minute, v1alpha1.RunSkipped))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Idle}},
 		{"what was there before the trigger is skipped",
 			entry(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Source = v1alpha1.SourceExisting }), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Existing}},
 		{"a run that an earlier process fired is recorded, though the trigger is not ready", entry(), unready, ours(),
-			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			lifecycle.Decision{Action: lifecycle.RecordRun, Cause: push}},
 
 		// The trigger.
 		{"a trigger that is not ready keeps the push", entry(), unready, nobody,
@@ -188,25 +201,25 @@ func TestNext(t *testing.T) {
 
 		// Freshness.
 		{"a fresh pass covers a push", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Passed, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Passed, Run: 1}},
 		{"a fresh fail covers a push", entry(with(ended(v1alpha1.OutcomeFail, lifecycle.Failed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Failed, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Failed, Run: 1}},
 		{"an error covers nothing", entry(with(ended(v1alpha1.OutcomeError, lifecycle.RunFailed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"a verdict ends at its time", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(0), tags(tag("v1", time.Minute, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"a verdict under an older trigger covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))),
-			trigger(func(t *lifecycle.Trigger) { t.Generation = 2 }), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			trigger(func(t *lifecycle.Trigger) { t.Generation = 2 }), nobody, lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"with a freshness of 0 a verdict covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))),
-			trigger(func(t *lifecycle.Trigger) { t.Freshness = 0 }), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			trigger(func(t *lifecycle.Trigger) { t.Freshness = 0 }), nobody, lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"a verdict without an end covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), tags(tag("v1", time.Minute, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 
 		// A push while a run is under way.
 		{"a push joins a run that was requested", entry(with(fired(time.Second, 1, "")), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Requested, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Requested, Run: 1}},
 		{"a push joins a run that exists and has not started", entry(with(confirmed(time.Second, false)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), ours(),
-			lifecycle.Decision{Action: lifecycle.Cover, Reason: lifecycle.Requested, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Requested, Run: 1}},
 		{"a push waits for a run that has started", entry(with(confirmed(time.Second, true)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), ours(),
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
 		{"a push does not join a run of an older trigger", entry(with(confirmed(time.Second, false)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))),
@@ -223,19 +236,19 @@ func TestNext(t *testing.T) {
 		{"but not beyond two seconds", entry(with(fired(5*time.Second, 1, ""))), ready(), absent,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: 2 * time.Second, Run: 1}},
 		{"a run that does not appear is requested again", entry(with(fired(10*time.Second, 1, ""))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.Requested, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
 		{"a request that may not be repeated ends", entry(with(fired(10*time.Second, 1, ""))),
 			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
 		{"a request that certainly did not arrive may be repeated", entry(with(fired(10*time.Second, 1, lifecycle.SinkUnreachable))),
-			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.SinkUnreachable, Run: 1}},
+			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.FireOnce, Reason: lifecycle.SinkUnreachable, Run: 1}},
 		{"one of which that is not known may not", entry(with(fired(10*time.Second, 1, lifecycle.SinkSilent))),
 			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
 		{"one with a reason that is not known may not", entry(with(fired(10*time.Second, 1, "Whatever"))),
 			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
 		{"a refused request is repeated sooner", entry(with(fired(320*time.Millisecond, 1, lifecycle.SinkRefused))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.SinkRefused, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.SinkRefused, Run: 1}},
 		{"a run that was recorded and not fired is fired", entry(with(v1alpha1.RunStatus{})), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.Requested, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
 		{"no request is repeated for a trigger that is not ready", entry(with(fired(time.Minute, 1, ""))), trigger(func(t *lifecycle.Trigger) { t.Ready = false; t.Reason = "SinkNotFound" }), absent,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Run: 1, Hold: true}},
 		{"no request is repeated for a trigger that is gone", entry(with(fired(time.Minute, 1, ""))), gone, absent,
@@ -252,7 +265,7 @@ func TestNext(t *testing.T) {
 		{"but not while a run may just be slow", entry(with(fired(time.Second, 1, ""))), unready, absent,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: time.Second, Run: 1}},
 		{"once the trigger is mended nothing more is waited for", entry(with(fired(3*time.Second, 1, "")), held("SinkNotFound")), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.Fire, Reason: lifecycle.Requested, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
 		{"nor before a request that did not arrive is sent again", entry(with(fired(3*time.Second, 9, lifecycle.SinkUnreachable)), held("SinkNotFound")), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
 		{"a sink that asked for a pause has it", entry(with(fired(time.Second, 1, lifecycle.SinkRefused))), pausing(time.Minute), absent,
@@ -261,7 +274,7 @@ func TestNext(t *testing.T) {
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Second, Run: 1}},
 		{"new pushes keep the pause too", entry(), pausing(time.Minute), nobody,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Minute, Cause: push, Hold: true}},
-		{"a run of ours is adopted", entry(with(fired(time.Second, 1, ""))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Adopt, Reason: lifecycle.Running, Run: 1}},
+		{"a run of ours is adopted", entry(with(fired(time.Second, 1, ""))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Confirm, Reason: lifecycle.Running, Run: 1}},
 		{"a run without our label is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.RunLabel = "" }),
 			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
 		{"a run of another entry is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }),
@@ -270,67 +283,67 @@ func TestNext(t *testing.T) {
 			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
 		{"a run of another name is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Name = "other" }),
 			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
-		{"a sight that is not known leads to a look", entry(with(fired(time.Second, 1, ""))), ready(), lifecycle.Sighting{Sight: 99},
+		{"a sight that is not known leads to a look", entry(with(fired(time.Second, 1, ""))), ready(), lifecycle.RunObservation{Name: name, Lookup: 99},
 			lifecycle.Decision{Action: lifecycle.Look, Reason: lifecycle.Unknown, Run: 1}},
 
 		// Following.
 		{"a run that goes on is waited for", entry(with(confirmed(time.Minute, true))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
 		{"that it started is recorded", entry(with(confirmed(time.Minute, false))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Started = now }),
-			lifecycle.Decision{Action: lifecycle.Progress, Reason: lifecycle.Running, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Follow, Reason: lifecycle.Running, Run: 1}},
 		{"that it was made again is recorded", entry(with(confirmed(time.Minute, true))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.UID = "other" }),
-			lifecycle.Decision{Action: lifecycle.Progress, Reason: lifecycle.Running, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Follow, Reason: lifecycle.Running, Run: 1}},
 		{"a run that is done is judged", entry(with(confirmed(time.Minute, true))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Done = true }),
-			lifecycle.Decision{Action: lifecycle.Settle, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Judge, Run: 1}},
 		{"also if its trigger is gone", entry(with(confirmed(time.Minute, true))), gone, ours(func(pr *lifecycle.PipelineRun) { pr.Done = true }),
-			lifecycle.Decision{Action: lifecycle.Settle, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Judge, Run: 1}},
 		{"a confirmed run that the watch does not show is given time", entry(with(confirmed(time.Second, true))), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, After: time.Second, Run: 1}},
 		{"then the API server is asked for it", entry(with(confirmed(2*time.Second, true))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
 		{"a confirmed run that is gone vanished", entry(with(confirmed(time.Second, true))), ready(), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Vanished, Run: 1}},
 		{"one whose name another took vanished too", entry(with(confirmed(time.Second, true))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }),
 			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Vanished, Run: 1}},
-		{"an unknown sight of it leads to a look", entry(with(confirmed(time.Second, true))), ready(), lifecycle.Sighting{Sight: 99},
+		{"an unknown sight of it leads to a look", entry(with(confirmed(time.Second, true))), ready(), lifecycle.RunObservation{Name: name, Lookup: 99},
 			lifecycle.Decision{Action: lifecycle.Look, Reason: lifecycle.Unknown, Run: 1}},
 
 		// Repetition.
 		{"a run that vanished is repeated for that cause", entry(with(ended(v1alpha1.OutcomeError, lifecycle.Vanished))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseVanished, Key: name}}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: v1alpha1.Cause{Type: v1alpha1.CauseVanished, Key: name}}},
 		{"a run whose name was taken is repeated for its own cause", entry(with(func() v1alpha1.RunStatus {
 			r := ended(v1alpha1.OutcomeError, lifecycle.RunNameTaken)
 			r.Cause = push
 			return r
-		}())), ready(), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: push}},
-		{"but not for ever", entry(taken(), taken(), taken(), taken(), taken()), ready(), nobody, lifecycle.Decision{Action: lifecycle.Rest, Reason: lifecycle.RunNameTaken}},
+		}())), ready(), nobody, lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
+		{"but not for ever", entry(taken(), taken(), taken(), taken(), taken()), ready(), nobody, lifecycle.Decision{Action: lifecycle.Idle, Reason: lifecycle.RunNameTaken}},
 		{"a run that failed and was not to be repeated stays so", entry(with(ended(v1alpha1.OutcomeError, lifecycle.RunFailed))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Rest, Reason: lifecycle.RunFailed}},
+			lifecycle.Decision{Action: lifecycle.Idle, Reason: lifecycle.RunFailed}},
 		{"a run that is to be repeated is given time", entry(with(failedRun(time.Second)), scheduled), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.RetryScheduled, After: firstRepeat - time.Second, Cause: retry, Hold: true}},
-		{"then it is repeated", entry(with(failedRun(firstRepeat)), scheduled), ready(), nobody, lifecycle.Decision{Action: lifecycle.Start, Cause: retry}},
+		{"then it is repeated", entry(with(failedRun(firstRepeat)), scheduled), ready(), nobody, lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: retry}},
 		{"unless the trigger is not ready", entry(with(failedRun(time.Minute)), scheduled), unready, nobody,
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Cause: retry, Hold: true}},
-		{"it is given up with its trigger", entry(with(failedRun(time.Second)), scheduled), gone, nobody, lifecycle.Decision{Action: lifecycle.GiveUp, Reason: lifecycle.RunFailed, Run: 1}},
+		{"it is given up with its trigger", entry(with(failedRun(time.Second)), scheduled), gone, nobody, lifecycle.Decision{Action: lifecycle.Abandon, Reason: lifecycle.RunFailed, Run: 1}},
 		{"it is given up if the trigger wants no retries any more", entry(with(failedRun(time.Second)), scheduled), trigger(func(t *lifecycle.Trigger) { t.Retries = 0 }), nobody,
-			lifecycle.Decision{Action: lifecycle.GiveUp, Reason: lifecycle.RunFailed, Run: 1}},
+			lifecycle.Decision{Action: lifecycle.Abandon, Reason: lifecycle.RunFailed, Run: 1}},
 		{"a repetition that an earlier process fired is recorded all the same", entry(with(failedRun(time.Minute)), scheduled), gone, ours(),
-			lifecycle.Decision{Action: lifecycle.Start, Cause: retry}},
+			lifecycle.Decision{Action: lifecycle.RecordRun, Cause: retry}},
 		{"a new push does not wait for it", entry(with(failedRun(time.Second)), scheduled, tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v2@2026-01-02T03:04:05Z"}}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v2@2026-01-02T03:04:05Z"}}},
 		{"nor does what somebody asks for", entry(with(failedRun(time.Second)), scheduled, requests("a")), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "a"}}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "a"}}},
 		{"a manual request starts a run", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Hour), requests("a", "b"),
 			func(e *v1alpha1.ImageVerification) { e.Status.HandledRequests = []string{"a"} }), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Start, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "b"}}},
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "b"}}},
 		{"a manual request that has its run does not", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Hour), requests("a"),
 			func(e *v1alpha1.ImageVerification) { e.Status.HandledRequests = []string{"a"} }), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Rest, Reason: lifecycle.Passed}},
+			lifecycle.Decision{Action: lifecycle.Idle, Reason: lifecycle.Passed}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := test.entry.DeepCopy()
-			got := lifecycle.Next(test.entry, test.trigger, test.seen, now)
+			got := lifecycle.Next(test.entry, known(test.trigger, test.seen), now)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
-			if again := lifecycle.Next(test.entry, test.trigger, test.seen, now); again != got {
+			if again := lifecycle.Next(test.entry, known(test.trigger, test.seen), now); again != got {
 				t.Errorf("decided differently the second time: %+v", again)
 			}
 			if diff := cmp.Diff(before, test.entry); diff != "" {
@@ -351,8 +364,8 @@ func TestRequestsGrowApart(t *testing.T) {
 	for attempts := int32(1); attempts < 20; attempts++ {
 		var after time.Duration
 		for after = 0; ; after += 10 * time.Millisecond {
-			d := lifecycle.Next(entry(with(fired(after, attempts, lifecycle.SinkRefused))), ready(), absent, now)
-			if d.Action == lifecycle.Fire {
+			d := lifecycle.Next(entry(with(fired(after, attempts, lifecycle.SinkRefused))), known(ready(), absent), now)
+			if d.Action == lifecycle.FireAgain {
 				break
 			}
 			if after > time.Minute {
@@ -389,23 +402,23 @@ func TestTriggerOf(t *testing.T) {
 	}{
 		{"no trigger is gone", nil, lifecycle.Trigger{Gone: true}},
 		{"a ready one, with the default freshness", made(func(*v1alpha1.ImageTrigger) {}),
-			lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+			lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: listenerLog}},
 		{"a freshness of 0", made(func(tr *v1alpha1.ImageTrigger) {
 			tr.Spec.Freshness = &metav1.Duration{}
-		}), lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+		}), lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Retries: 2, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: listenerLog}},
 		{"one whose sink cannot be looked into is ready and not confirmable", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateUnknown("NotCheckable", "", now) }),
-			lifecycle.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+			lifecycle.Trigger{Ready: true, Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: listenerLog}},
 		{"one whose template is refused", made(func(tr *v1alpha1.ImageTrigger) { tr.MarkTemplateRefused("NameNotRun", "cure", now) }),
-			lifecycle.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+			lifecycle.Trigger{Reason: "NameNotRun", Message: "cure", Generation: 2, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: listenerLog}},
 		{"one that was changed since it was checked", made(func(tr *v1alpha1.ImageTrigger) { tr.Generation = 3 }),
-			lifecycle.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: listenerLog}},
+			lifecycle.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 3, Confirmable: true, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: listenerLog}},
 		{"one that was never checked, and whose sink is a URI", &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: v1alpha1.ImageTriggerSpec{Sink: v1alpha1.Sink{URI: "http://x"}}},
-			lifecycle.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, SinkLog: "the log of http://x"}},
+			lifecycle.Trigger{Reason: "TriggerNotReady", Message: "the trigger was not checked yet", Generation: 1, Freshness: 24 * time.Hour, Retries: 2, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: "the log of http://x"}},
 		{"one that gives superseded pushes up, without retries, at a sink that has doubts", made(func(tr *v1alpha1.ImageTrigger) {
 			tr.Spec.Superseded, tr.Spec.Retries = v1alpha1.SupersededSkip, new(int32)
 			tr.Spec.Sink.Ref = &v1alpha1.SinkRef{Kind: "Broker", Name: "b"}
 			tr.MarkSinkDoubted("http://sink", "SinkNotReady", "it says so", now)
-		}), lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, SkipSuperseded: true, StartTimeout: 5 * time.Minute, SinkLog: `the log of Broker "b"`, SinkDoubt: "it says so"}},
+		}), lifecycle.Trigger{Ready: true, Generation: 2, Confirmable: true, Freshness: 24 * time.Hour, SkipSuperseded: true, StartTimeout: 5 * time.Minute, MaxConcurrent: 10, SinkLog: `the log of Broker "b"`, SinkDoubt: "it says so"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, lifecycle.TriggerOf(test.trigger)); diff != "" {
@@ -415,24 +428,34 @@ func TestTriggerOf(t *testing.T) {
 	}
 }
 
-func TestFactsRetryGrowsWithTheTrouble(t *testing.T) {
-	e := entry()
-	if got := lifecycle.FactsRetry(e, now); got != 100*time.Millisecond {
-		t.Errorf("the first retry is after %v, want 100ms", got)
-	}
-	lifecycle.Hold(&e.Status, lifecycle.FactsUnreadable, "no answer", now.Add(-10*time.Second))
-	if got := lifecycle.FactsRetry(e, now); got != 5*time.Second {
-		t.Errorf("after 10 s of trouble the next is after %v, want 5s", got)
-	}
-	if got := lifecycle.FactsRetry(e, now.Add(time.Hour)); got != 30*time.Second {
-		t.Errorf("after an hour of trouble the next is after %v, want 30s", got)
+// Property: the longer an image cannot be read, the later it is read again; in the end it
+// runs without facts.
+func TestReadingAnImageAgainGrowsApart(t *testing.T) {
+	for _, test := range []struct {
+		since time.Duration
+		want  lifecycle.Decision
+	}{
+		{0, lifecycle.Decision{Action: lifecycle.Wait, After: 100 * time.Millisecond}},
+		{10 * time.Second, lifecycle.Decision{Action: lifecycle.Wait, After: 5 * time.Second}},
+		{119 * time.Second, lifecycle.Decision{Action: lifecycle.Wait, After: 30 * time.Second}},
+		{2 * time.Minute, lifecycle.Decision{Action: lifecycle.FireFirst}},
+	} {
+		f := known(ready(), nobody)
+		f.Image = lifecycle.Image{State: lifecycle.ImageUnreadable, UnreadableSince: now.Add(-test.since), Error: "no answer"}
+		test.want.Cause = push
+		if test.want.Action == lifecycle.Wait {
+			test.want.Reason, test.want.Message, test.want.Hold = lifecycle.FactsUnreadable, "no answer", true
+		}
+		if diff := cmp.Diff(test.want, lifecycle.Next(entry(), f, now)); diff != "" {
+			t.Errorf("after %s (-want +got):\n%s", test.since, diff)
+		}
 	}
 }
 
 func TestMessagesOfAForeignRunAreBounded(t *testing.T) {
 	e := entry(with(fired(time.Second, 1, "")))
-	d := lifecycle.Next(e, ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = strings.Repeat("x", 200<<10) }), now)
-	lifecycle.Abort(&e.Status, d.Reason, d.Message, now)
+	d := lifecycle.Next(e, known(ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = strings.Repeat("x", 200<<10) })), now)
+	lifecycle.RecordEnd(&e.Status, d.Reason, d.Message, now)
 	if got := len(e.Status.Message); got > 1024 {
 		t.Errorf("the message has %d bytes", got)
 	}

@@ -37,22 +37,22 @@ func TestJudgeTellsWhatWasSwitchedOff(t *testing.T) {
 		{"no verdict", "", `{"off":["scan"]}`, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := lifecycle.Judge(digest, "", done(map[string]string{"verdict": tt.said, "digest": digest.String(), "summary": tt.summary}), nil)
+			o := lifecycle.OutcomeOf(digest, "", done(map[string]string{"verdict": tt.said, "digest": digest.String(), "summary": tt.summary}), nil)
 			if diff := cmp.Diff(tt.want, o.Off); diff != "" {
 				t.Errorf("off (-want +got):\n%s", diff)
 			}
 			var s v1alpha1.ImageVerificationStatus
 			now := time.Unix(1, 0)
-			lifecycle.Begin(&s, v1alpha1.RunStatus{Name: "x"}, now)
-			lifecycle.Finish(&s, lifecycle.PipelineRun{Name: "x"}, o, 0, now)
+			lifecycle.RecordBegin(&s, v1alpha1.RunStatus{Name: "x"}, now)
+			lifecycle.RecordOutcome(&s, lifecycle.PipelineRun{Name: "x"}, o, 0, now)
 			if diff := cmp.Diff(tt.want, s.Runs[0].Off); diff != "" || s.NotChecked != strings.Join(tt.want, ",") {
 				t.Errorf("the table has %q, the run (-want +got):\n%s", s.NotChecked, diff)
 			}
-			lifecycle.Begin(&s, v1alpha1.RunStatus{Name: "y"}, now)
+			lifecycle.RecordBegin(&s, v1alpha1.RunStatus{Name: "y"}, now)
 			if s.NotChecked != "" {
 				t.Errorf("while the next run is under way, the table has %q", s.NotChecked)
 			}
-			lifecycle.Abort(&s, lifecycle.RunFailed, "", now)
+			lifecycle.RecordEnd(&s, lifecycle.RunFailed, "", now)
 			if s.NotChecked != "" {
 				t.Errorf("beside an error, the table has %q", s.NotChecked)
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// Head is the newest push of a tag that the ledger shows for a trigger and
-// repository. The zero value is "none is known".
+// Head is the newest push of a tag in the ledger, for one trigger and repository. The
+// zero value is "no push is known".
 type Head struct {
 	// Digest is what the tag was pushed to.
 	Digest   string
@@ -18,8 +18,8 @@ type Head struct {
 	Sequence int64
 }
 
-// after reports whether the head was certainly pushed after p. Two pushes of one
-// second are in no order.
+// after reports whether the head was certainly pushed after p. Two pushes of one second
+// have no order.
 func (h Head) after(p v1alpha1.PushRecord) bool {
 	if h.Sequence != 0 || p.Sequence != 0 {
 		return h.Sequence > p.Sequence
@@ -37,32 +37,31 @@ func Heads(e *v1alpha1.ImageVerification, head func(tag string) Head) []Head {
 	return heads
 }
 
-// Supersede decides whether the undecided pushes of an entry are given up for
-// newer ones: if the trigger says so, and every tag of the entry was pushed to
-// another digest since. A tag that still shows the digest, decided or not, keeps
-// all of them. What may have been fired is looked for first, and then goes on.
-func Supersede(e *v1alpha1.ImageVerification, t Trigger, seen Sighting, heads []Head) (Decision, bool) {
-	if !t.SkipSuperseded || seen.Sight == Found || e.Status.CurrentRun() != nil || Undecided(e) == nil {
+// supersede decides whether newer pushes replace the undecided ones: if the trigger says
+// so, and every tag of the entry was pushed to another digest since. A tag that still
+// shows the digest keeps all of them. A run that may have been fired is looked for first.
+func supersede(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts) (Decision, bool) {
+	if !f.Trigger.SkipSuperseded || Undecided(e) == nil {
 		return Decision{}, false
 	}
 	tags := e.Tags()
-	if len(heads) != len(tags) {
-		return Decision{}, false // a bug; a run too many is better than one too few
+	if len(f.Heads) != len(tags) {
+		return Decision{}, false // not known: a run too many is better than one too few
 	}
 	var by []string
 	for i := range tags {
-		if !heads[i].after(tags[i].PushRecord) || heads[i].Digest == e.Spec.Digest {
+		if !f.Heads[i].after(tags[i].PushRecord) || f.Heads[i].Digest == e.Spec.Digest {
 			return Decision{}, false
 		}
 		if tags[i].Run == 0 {
-			by = append(by, fmt.Sprintf("%q, now %s", tags[i].Tag, heads[i].Digest))
+			by = append(by, fmt.Sprintf("%q, now %s", tags[i].Tag, f.Heads[i].Digest))
 		}
 	}
-	if seen.Sight == NotLooked {
-		return Decision{Action: Look}, true
+	if f.Run.Lookup != Absent {
+		return Decision{Action: Look, Cause: cause}, true
 	}
-	return Decision{Action: Skip, Reason: Superseded, Cause: PushCause(Undecided(e).PushRecord), Message: fmt.Sprintf(
-		"pushed again before its run: tag %s; superseded: Verify would run it all the same", strings.Join(by, ", tag "))}, true
+	return Decision{Action: Skip, Reason: Superseded, Cause: cause, Message: fmt.Sprintf(
+		"pushed again before its run: tag %s; set superseded: Verify to run such pushes too", strings.Join(by, ", tag "))}, true
 }
 
 // The classes of a queue, first to last.
@@ -77,7 +76,7 @@ const (
 type Rank struct {
 	// Class is the class of the cause.
 	Class int
-	// At is when it was pushed, or came to wait.
+	// At is when it was pushed, or when its retry is due.
 	At time.Time
 	// Overtaken is true if a newer push of its tag goes before it.
 	Overtaken bool

@@ -31,50 +31,50 @@ func TestSupersede(t *testing.T) {
 		name    string
 		entry   *v1alpha1.ImageVerification
 		trigger lifecycle.Trigger
-		seen    lifecycle.Sighting
+		seen    lifecycle.RunObservation
 		heads   map[string]lifecycle.Head
 		want    lifecycle.Decision
-		given   bool
 	}{
 		{"a push whose tag was pushed again is skipped", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(other, time.Second)},
-			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Superseded, Cause: push}, true},
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Superseded, Cause: push}},
 		{"but not before its run was looked for", entry(), skips, nobody, map[string]lifecycle.Head{"v1": headAt(other, time.Second)},
-			lifecycle.Decision{Action: lifecycle.Look}, true},
-		{"and not if its run exists", entry(), skips, ours(), map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{}, false},
-		{"by default it is verified", entry(), ready(), absent, map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{}, false},
-		{"a push that its tag still shows is verified", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(two.Spec.Digest, time.Minute)}, lifecycle.Decision{}, false},
-		{"a push of the same second is in no order", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(other, time.Minute)}, lifecycle.Decision{}, false},
-		{"a later push of the same digest is no other", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(two.Spec.Digest, 0)}, lifecycle.Decision{}, false},
-		{"a tag of which nothing is known keeps it", entry(), skips, absent, nil, lifecycle.Decision{}, false},
+			lifecycle.Decision{Action: lifecycle.Look, Cause: push}},
+		{"and not if its run exists", entry(), skips, ours(), map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{Action: lifecycle.Route, Cause: push}},
+		{"by default it is verified", entry(), ready(), absent, map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
+		{"a push that its tag still shows is verified", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(two.Spec.Digest, time.Minute)}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
+		{"a push of the same second is in no order", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(other, time.Minute)}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
+		{"a later push of the same digest is no other", entry(), skips, absent, map[string]lifecycle.Head{"v1": headAt(two.Spec.Digest, 0)}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
+		{"a tag of which nothing is known keeps it", entry(), skips, absent, nil, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
 		{"one of two tags that still stands keeps it", two, skips, absent,
-			map[string]lifecycle.Head{"v1": headAt(other, time.Second), "v2": headAt(two.Spec.Digest, time.Minute)}, lifecycle.Decision{}, false},
+			map[string]lifecycle.Head{"v1": headAt(other, time.Second), "v2": headAt(two.Spec.Digest, time.Minute)}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
 		{"also one that was decided before", entry(tags(tag("v1", time.Minute, 0), tag("v2", time.Hour, 1))), skips, absent,
-			map[string]lifecycle.Head{"v1": headAt(other, time.Second), "v2": headAt(two.Spec.Digest, time.Hour)}, lifecycle.Decision{}, false},
+			map[string]lifecycle.Head{"v1": headAt(other, time.Second), "v2": headAt(two.Spec.Digest, time.Hour)}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: push}},
 		{"two tags that were both pushed again do not", two, skips, absent,
 			map[string]lifecycle.Head{"v1": headAt(other, time.Second), "v2": headAt(other, time.Second)},
-			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Superseded, Cause: push}, true},
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Superseded, Cause: push}},
 		{"where there are no times the sequence decides", entry(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Sequence = 3 }), skips, absent,
 			map[string]lifecycle.Head{"v1": {Digest: other, Sequence: 4}},
-			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Superseded, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1#3"}}, true},
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.Superseded, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1#3"}}},
 		{"an earlier sequence is none", entry(func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Sequence = 3 }), skips, absent,
-			map[string]lifecycle.Head{"v1": {Digest: other, Sequence: 2, PushedAt: now}}, lifecycle.Decision{}, false},
+			map[string]lifecycle.Head{"v1": {Digest: other, Sequence: 2, PushedAt: now}}, lifecycle.Decision{Action: lifecycle.AskSlot, Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1#3"}}},
 		{"nothing that waits, nothing to give up", entry(tags(tag("v1", time.Minute, 1))), skips, absent,
-			map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{}, false},
+			map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{Action: lifecycle.Idle}},
 		{"a run under way is not given up", entry(with(fired(time.Second, 1, "")), tags(tag("v1", time.Minute, 0))), skips, absent,
-			map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{}, false},
+			map[string]lifecycle.Head{"v1": headAt(other, time.Second)}, lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Requested, Run: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, given := lifecycle.Supersede(test.entry, test.trigger, test.seen, heads(test.entry, test.heads))
-			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" || given != test.given {
-				t.Errorf("given up %v, decision (-want +got):\n%s", given, diff)
+			f := lifecycle.Facts{Trigger: test.trigger, Run: test.seen, Heads: heads(test.entry, test.heads)}
+			got := lifecycle.Next(test.entry, f, now)
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 			if got.Action == lifecycle.Skip && !strings.Contains(got.Message, other) {
 				t.Errorf("message %q does not name the newer digest", got.Message)
 			}
 		})
 	}
-	if _, given := lifecycle.Supersede(entry(), skips, absent, nil); given {
-		t.Error("given up without heads")
+	if d := lifecycle.Next(entry(), lifecycle.Facts{Trigger: skips, Run: absent}, now); d.Action != lifecycle.AskSlot {
+		t.Errorf("without heads the decision is %+v, want a run", d)
 	}
 }
 

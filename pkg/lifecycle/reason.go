@@ -45,7 +45,10 @@ const (
 	SinkRefused Reason = "SinkRefused"
 	// SinkSilent: it is not known whether the sink took the request.
 	SinkSilent Reason = "SinkSilent"
-	// SinkInvalid: the sink cannot be sent to at all.
+	// SinkRejected: the sink answered that it will never take this request. Of a run that
+	// goes on: the run is looked for once more. Of one that ended: it was not there.
+	SinkRejected Reason = "SinkRejected"
+	// SinkInvalid: no request can be made for the sink. It ends as SinkRejected does.
 	SinkInvalid Reason = "SinkInvalid"
 	// Running: the PipelineRun exists.
 	Running Reason = "Running"

@@ -11,15 +11,9 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// The times between the end of a run and its repetition: 10 s, 30 s, 90 s, ...
-const (
-	firstRepeat   = 10 * time.Second
-	slowestRepeat = 5 * time.Minute
-)
-
-// Scheduled reports whether the latest run is to be repeated. That was decided
-// when its end was written, so that neither a later change of the trigger nor an
-// upgrade makes runs of what failed long ago.
+// Scheduled reports whether the latest run is to be repeated. That was decided when its
+// end was recorded, so that neither a change of the trigger nor an upgrade repeats runs
+// that failed long ago.
 func Scheduled(s *v1alpha1.ImageVerificationStatus) bool {
 	last := s.LatestRun()
 	return last != nil && s.Phase == v1alpha1.PhasePending && curable(last)
@@ -27,33 +21,12 @@ func Scheduled(s *v1alpha1.ImageVerificationStatus) bool {
 
 // curable reports whether a repetition may end otherwise.
 func curable(run *v1alpha1.RunStatus) bool {
-	return run.Outcome == v1alpha1.OutcomeError && (Reason(run.Reason) == RunFailed || Reason(run.Reason) == SandboxUnavailable)
+	return ended(run, RunFailed) || ended(run, SandboxUnavailable)
 }
 
-// Stranded reports whether an entry ended as its run could not start in the
-// requested RuntimeClass.
-func Stranded(s *v1alpha1.ImageVerificationStatus) bool {
-	last := s.LatestRun()
-	return last != nil && s.Phase == v1alpha1.PhaseError && Reason(last.Reason) == SandboxUnavailable
-}
-
-// rescued returns the cause for which a stranded entry runs again: there is a
-// RuntimeClass that was made after the run had failed.
-func rescued(s *v1alpha1.ImageVerificationStatus, t Trigger) (v1alpha1.Cause, bool) {
-	if !Stranded(s) || t.Gone {
-		return v1alpha1.Cause{}, false
-	}
-	last := s.LatestRun()
-	// Both times are of whole seconds.
-	if last.FinishedAt == nil || t.ClassSince.Before(last.FinishedAt.Time) {
-		return v1alpha1.Cause{}, false
-	}
-	return v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: last.Name}, true
-}
-
-// retried counts the repetitions that led to the latest run, from the ledger. A
-// run that vanished in between, or whose name was taken, is none. If the ledger
-// does not show any more what they go back to, there were as many as there can be.
+// retried counts the repetitions that led to the latest run, from the status. A run that
+// vanished, or whose name was taken, does not count. If the status no longer shows the
+// run that all of them repeat, there were as many as there can be.
 func retried(s *v1alpha1.ImageVerificationStatus) int {
 	n := 0
 	for i := len(s.Runs) - 1; i >= 0; i-- {
@@ -73,25 +46,25 @@ func retried(s *v1alpha1.ImageVerificationStatus) int {
 	return n
 }
 
-// Schedule decides, as the end of the current run was just written into s,
-// whether it is repeated, and says so there or how often it was tried.
-func Schedule(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) {
+// RecordRetry decides, as the end of the current run was just recorded in s, whether the
+// run is repeated. It records when, or how many attempts were made.
+func RecordRetry(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) {
 	last := s.LatestRun()
 	if last == nil || !curable(last) {
 		return
 	}
 	made := retried(s)
-	if t.Gone || made >= repetitions(last, made, t) {
+	if t.Gone || made >= maxRetries(last, made, t) {
 		s.Message = image.Cut(note(last.Message, attempts(made+1)), maxMessage)
 		return
 	}
-	Hold(s, RetryScheduled, repetition(last, made, t), now)
-	// It has no verdict, and is not without one for good.
+	RecordWait(s, RetryScheduled, retryMessage(last, made, t), now)
+	// A verdict is still to come.
 	s.MarkUndecided(string(RetryScheduled), s.Message, now)
 }
 
-// Resign ends an entry whose latest run was to be repeated, and is not.
-func Resign(s *v1alpha1.ImageVerificationStatus, now time.Time) {
+// RecordAbandoned ends an entry whose latest run was to be repeated, and is not.
+func RecordAbandoned(s *v1alpha1.ImageVerificationStatus, now time.Time) {
 	last := s.LatestRun()
 	if last == nil {
 		return
@@ -102,30 +75,29 @@ func Resign(s *v1alpha1.ImageVerificationStatus, now time.Time) {
 }
 
 // repeat decides on the repetition of the latest run.
-func repeat(s *v1alpha1.ImageVerificationStatus, t Trigger, seen Sighting, now time.Time) Decision {
-	last, made := s.LatestRun(), retried(s)
+func repeat(e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
+	last, made := e.Status.LatestRun(), retried(&e.Status)
 	cause := v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: last.Name}
-	if seen.Sight != Found && (t.Gone || made >= repetitions(last, made, t)) {
-		return Decision{Action: GiveUp, Reason: Reason(last.Reason), Run: last.Number}
+	if f.Run.Lookup != Found && (f.Trigger.Gone || made >= maxRetries(last, made, f.Trigger)) {
+		return Decision{Action: Abandon, Reason: Reason(last.Reason), Run: last.Number}
 	}
 	if wait := due(last, made).Sub(now); wait > 0 {
-		return Decision{Action: Wait, Reason: RetryScheduled, Message: repetition(last, made, t), After: wait, Cause: cause, Hold: true}
+		return Decision{Action: Wait, Reason: RetryScheduled, Message: retryMessage(last, made, f.Trigger), After: wait, Cause: cause, Hold: true}
 	}
-	return start(cause, t, seen, now)
+	return start(e, cause, f, now)
 }
 
-// repetitions is how often a run is repeated that was repeated so often before: one
-// that falls back to no class is, whatever spec.retries says, as that is what was
-// asked for.
-func repetitions(run *v1alpha1.RunStatus, made int, t Trigger) int {
+// maxRetries returns the retry limit of a run that was repeated made times. A fallback to
+// the default runtime is always allowed once more, even past spec.retries.
+func maxRetries(run *v1alpha1.RunStatus, made int, t Trigger) int {
 	if t.FallsBack && Reason(run.Reason) == SandboxUnavailable && run.Sandbox.Requested != "" {
 		return max(t.Retries, made+1)
 	}
 	return t.Retries
 }
 
-// due is when a run is repeated that was repeated so often before. The jitter
-// comes from its name, so that the decision stays repeatable.
+// due returns when a run is repeated that was repeated made times. The jitter comes from
+// its name, so that the decision is repeatable.
 func due(run *v1alpha1.RunStatus, made int) time.Time {
 	wait := firstRepeat
 	for range min(made, maxRuns) {
@@ -141,9 +113,9 @@ func due(run *v1alpha1.RunStatus, made int) time.Time {
 	return end.Add(wait)
 }
 
-func repetition(run *v1alpha1.RunStatus, made int, t Trigger) string {
+func retryMessage(run *v1alpha1.RunStatus, made int, t Trigger) string {
 	return fmt.Sprintf("retry %d of %d follows at %s; run %s: %s",
-		made+1, repetitions(run, made, t), due(run, made).UTC().Format(time.RFC3339), run.Name, note(run.Reason, run.Message))
+		made+1, maxRetries(run, made, t), due(run, made).UTC().Format(time.RFC3339), run.Name, note(run.Reason, run.Message))
 }
 
 func attempts(n int) string {

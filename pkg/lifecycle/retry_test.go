@@ -18,14 +18,14 @@ func endOf(t lifecycle.Trigger, reason lifecycle.Reason, causes ...v1alpha1.Caus
 		if i > 0 {
 			cause.Key = e.Status.Runs[len(e.Status.Runs)-1].Name
 		}
-		lifecycle.Begin(&e.Status, v1alpha1.RunStatus{Name: "run-" + string(rune('a'+i)), Cause: cause}, now)
-		lifecycle.Confirm(&e.Status, lifecycle.PipelineRun{Name: "x"}, now)
+		lifecycle.RecordBegin(&e.Status, v1alpha1.RunStatus{Name: "run-" + string(rune('a'+i)), Cause: cause}, now)
+		lifecycle.RecordRunSeen(&e.Status, lifecycle.PipelineRun{Name: "x"}, now)
 		outcome := lifecycle.Outcome{Outcome: v1alpha1.OutcomeError, Reason: lifecycle.RunFailed, Message: "out of memory"}
 		if i == len(causes)-1 {
 			outcome.Reason = reason
 		}
-		lifecycle.Finish(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, outcome, 0, now)
-		lifecycle.Schedule(&e.Status, t, now)
+		lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, outcome, 0, now)
+		lifecycle.RecordRetry(&e.Status, t, now)
 	}
 	return e
 }
@@ -74,11 +74,11 @@ func TestWhatIsRepeated(t *testing.T) {
 // is decided afterwards, so that it costs no write of its own.
 func TestARetryIsToldOnce(t *testing.T) {
 	e := endOf(ready(), lifecycle.RunFailed, v1alpha1.CausePush)
-	d := lifecycle.Next(e, ready(), nobody, now)
+	d := lifecycle.Next(e, known(ready(), nobody), now)
 	if d.Action != lifecycle.Wait || !d.Hold {
 		t.Fatalf("decision %+v, want to wait", d)
 	}
-	if lifecycle.Hold(&e.Status, d.Reason, d.Message, now) {
+	if lifecycle.RecordWait(&e.Status, d.Reason, d.Message, now) {
 		t.Errorf("what is waited for is news: %s", e.Status.Message)
 	}
 }
@@ -89,7 +89,7 @@ func TestRepetitionsGrowApart(t *testing.T) {
 	causes := []v1alpha1.CauseType{v1alpha1.CausePush}
 	last := time.Duration(0)
 	for range 8 {
-		d := lifecycle.Next(endOf(many, lifecycle.RunFailed, causes...), many, nobody, now)
+		d := lifecycle.Next(endOf(many, lifecycle.RunFailed, causes...), known(many, nobody), now)
 		if d.After < last || d.After > 375*time.Second {
 			t.Errorf("after %d runs the next one is after %v, the one before after %v", len(causes), d.After, last)
 		}
@@ -103,13 +103,13 @@ func TestRepetitionsGrowApart(t *testing.T) {
 
 func TestARetryThatIsGivenUpIsAnError(t *testing.T) {
 	e := endOf(ready(), lifecycle.RunFailed, v1alpha1.CausePush)
-	lifecycle.Resign(&e.Status, now)
+	lifecycle.RecordAbandoned(&e.Status, now)
 	if s := e.Status; s.Phase != v1alpha1.PhaseError || s.Reason != "RunFailed" || s.Message != "out of memory: 1 attempt was made" {
 		t.Errorf("%s/%s: %s", s.Phase, s.Reason, s.Message)
 	}
 	empty := &v1alpha1.ImageVerificationStatus{}
-	lifecycle.Resign(empty, now)
-	lifecycle.Schedule(empty, ready(), now)
+	lifecycle.RecordAbandoned(empty, now)
+	lifecycle.RecordRetry(empty, ready(), now)
 	if empty.Phase != "" {
 		t.Error("without a run something changed")
 	}

@@ -2,7 +2,7 @@ package lifecycle
 
 import "strings"
 
-// repeatable says whether the same run again may end otherwise.
+// repeatable says whether the same run may end otherwise if it is repeated.
 type repeatable bool
 
 const (
@@ -10,18 +10,18 @@ const (
 	notRepeated repeatable = false
 )
 
-// stepErrors is what becomes of a run one of whose steps failed, by the word that its
-// result "error" begins with. What is not listed, and a step that could say nothing,
-// is repeated: it may be the infrastructure's. A repetition follows within a minute or
-// two; what takes a person longer than that to cure is not worth one.
+// stepErrors says whether a run is repeated one of whose steps failed, by the first word of
+// the step's result "error". A run is repeated too if the word is not listed, or if the
+// step could not write one: the infrastructure may be to blame. A repetition follows within
+// a minute or two, so that errors which a person has to cure are not repeated.
 var stepErrors = map[Reason]repeatable{
-	// The digest decides them, and it does not change.
+	// They depend on the digest alone, which does not change.
 	NotAnImage:         notRepeated,
 	ContentCorrupted:   notRepeated,
 	ContentUnreadable:  notRepeated,
 	TooLarge:           notRepeated,
 	PackagesUnreadable: notRepeated,
-	// What a registry leads to must not be tried until it works.
+	// Retrying would let a registry probe addresses.
 	AddressRefused: notRepeated,
 	// The registry has to take such artefacts first, or the owner to publish none.
 	PushRefused: notRepeated,
@@ -39,13 +39,13 @@ var stepErrors = map[Reason]repeatable{
 	"AccessDenied":        repeated,
 	"TimedOut":            repeated,
 	"RegistryUnavailable": repeated,
-	// It says when it may be asked again, which a later run does.
+	// A later run asks again when the registry allows it.
 	"RateLimited": repeated,
 	// A mirror job may be filling it.
 	"DatabaseMissing": repeated,
 }
 
-// StepErrors returns the words that are decided on, and whether each is repeated.
+// StepErrors returns the listed words, and whether each is repeated.
 func StepErrors() map[Reason]bool {
 	all := make(map[Reason]bool, len(stepErrors))
 	for reason, again := range stepErrors {
@@ -54,10 +54,9 @@ func StepErrors() map[Reason]bool {
 	return all
 }
 
-// lasting returns why a run that failed would fail again, and the Pod that says so.
-// One Pod is enough: what the others say does not help it. That a digest is no image
-// comes last, as what contradicts it is trouble that must not be passed over.
-func lasting(pods []Pod) (Reason, *Pod) {
+// permanentError returns why a failed run would fail again, and the Pod that says so. One
+// Pod is enough. NotAnImage comes last: an error that contradicts it must not be lost.
+func permanentError(pods []Pod) (Reason, *Pod) {
 	var proven *Pod
 	for i := range pods {
 		p := &pods[i]

@@ -51,7 +51,7 @@ func TestWhatAStepSaysDecidesOnItsRepetition(t *testing.T) {
 		{"the run passed all the same", done(results("pass", digest.String())), []lifecycle.Pod{noImage}, lifecycle.Passed, v1alpha1.PhasePassed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := lifecycle.Judge(digest, "kata", test.run, test.pods)
+			o := lifecycle.OutcomeOf(digest, "kata", test.run, test.pods)
 			e := finishedAs(o)
 			if o.Reason != test.reason || e.Status.Phase != test.phase {
 				t.Errorf("%s/%s: %s; want %s/%s", e.Status.Phase, o.Reason, o.Message, test.phase, test.reason)
@@ -66,10 +66,10 @@ func TestWhatAStepSaysDecidesOnItsRepetition(t *testing.T) {
 // finishedAs is an entry whose first run ended so, as the reconciler writes it.
 func finishedAs(o lifecycle.Outcome) *v1alpha1.ImageVerification {
 	e := entry(tags(tag("v1", time.Minute, 0)))
-	lifecycle.Begin(&e.Status, v1alpha1.RunStatus{Name: "run-a", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush}, TriggerGeneration: ready().Generation}, now)
-	lifecycle.Confirm(&e.Status, lifecycle.PipelineRun{Name: "x"}, now)
-	lifecycle.Finish(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, o, ready().Freshness, now)
-	lifecycle.Schedule(&e.Status, ready(), now)
+	lifecycle.RecordBegin(&e.Status, v1alpha1.RunStatus{Name: "run-a", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush}, TriggerGeneration: ready().Generation}, now)
+	lifecycle.RecordRunSeen(&e.Status, lifecycle.PipelineRun{Name: "x"}, now)
+	lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, o, ready().Freshness, now)
+	lifecycle.RecordRetry(&e.Status, ready(), now)
 	return e
 }
 
@@ -89,15 +89,15 @@ func TestWhatIsNoImageHasOneRun(t *testing.T) {
 		at    time.Time
 		want  lifecycle.Action
 	}{
-		{"nothing happens", finishedAs(none), now, lifecycle.Rest},
-		{"time passes", finishedAs(none), now.Add(1000 * time.Hour), lifecycle.Rest},
-		{"another tag", again, now, lifecycle.Cover},
-		{"another tag, when nothing is fresh any more", again, now.Add(1000 * time.Hour), lifecycle.Start},
-		{"a person asks", asked, now, lifecycle.Start},
-		{"another tag of what was an error", corrupted, now, lifecycle.Start},
+		{"nothing happens", finishedAs(none), now, lifecycle.Idle},
+		{"time passes", finishedAs(none), now.Add(1000 * time.Hour), lifecycle.Idle},
+		{"another tag", again, now, lifecycle.Covered},
+		{"another tag, when nothing is fresh any more", again, now.Add(1000 * time.Hour), lifecycle.RecordAndFire},
+		{"a person asks", asked, now, lifecycle.RecordAndFire},
+		{"another tag of what was an error", corrupted, now, lifecycle.RecordAndFire},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if d := lifecycle.Next(test.entry, ready(), nobody, test.at); d.Action != test.want {
+			if d := lifecycle.Next(test.entry, known(ready(), nobody), test.at); d.Action != test.want {
 				t.Errorf("decision %+v, want action %d", d, test.want)
 			}
 		})

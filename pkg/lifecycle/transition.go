@@ -11,14 +11,40 @@ import (
 
 // The bounds of v1alpha1.ImageVerificationStatus.
 const (
-	maxRuns     = 10
-	maxRequests = 10
-	maxEmitted  = 64
+	maxRuns         = 10
+	maxRequests     = 10
+	maxEmitted      = 64
+	maxRouteMessage = 512
 )
 
-// Begin appends the run that a Start decided on and makes it cover every
-// undecided push. The run counter never goes back.
-func Begin(s *v1alpha1.ImageVerificationStatus, run v1alpha1.RunStatus, now time.Time) {
+// RecordNewRun begins a run for a cause, with what was found out for it.
+func RecordNewRun(s *v1alpha1.ImageVerificationStatus, f Facts, cause v1alpha1.Cause, at time.Time) {
+	if f.Image.Facts != nil {
+		s.Image = f.Image.Facts
+	}
+	RecordBegin(s, NewRun(f.Run.Name, cause, f.Trigger.Generation, f.Routing), at)
+}
+
+// RecordSentRequest records the request in f.Sent: its run if that is new, the attempt,
+// why the sink did not take it, and the PipelineRun if it is there already.
+func RecordSentRequest(s *v1alpha1.ImageVerificationStatus, e *v1alpha1.ImageVerification, f Facts, now time.Time) {
+	sent := f.Sent
+	if s.CurrentRun() == nil {
+		decided := Facts{Trigger: sent.Trigger, Run: f.Run, Image: Image{Facts: sent.Image}, Routing: sent.Routing}
+		RecordNewRun(s, decided, sent.Cause, sent.At)
+	}
+	RecordAttempt(s, sent.Trigger, sent.At)
+	if sent.Failure.Reason != "" {
+		RecordFailure(s, sent.Trigger, sent.Failure, now)
+	}
+	if f.Run.Lookup == Found && Foreign(e, sent.Run, f.Run.Run) == "" {
+		RecordRunSeen(s, f.Run.Run, now)
+	}
+}
+
+// RecordBegin appends a run, which covers every undecided push. The run counter never
+// goes back.
+func RecordBegin(s *v1alpha1.ImageVerificationStatus, run v1alpha1.RunStatus, now time.Time) {
 	run.Number = s.RunCount + 1
 	run.RequestedAt = metav1.NewMicroTime(now)
 	s.RunCount = run.Number
@@ -30,12 +56,12 @@ func Begin(s *v1alpha1.ImageVerificationStatus, run v1alpha1.RunStatus, now time
 	handle(s, run.Cause)
 	s.MarkRecorded(now)
 	s.Phase, s.Reason, s.Message, s.ValidUntil = v1alpha1.PhaseRequested, string(Requested), "", nil
-	s.NotChecked = "" // it is the last verdict's
+	s.NotChecked = "" // it belongs to the verdict before
 }
 
-// Attempt records that a request is about to be sent, or was just sent. That the
-// one before was taken and nothing came of it is told from then on.
-func Attempt(s *v1alpha1.ImageVerificationStatus, t Trigger, at time.Time) {
+// RecordAttempt records that a request is about to be sent, or was just sent. From the
+// second one on, the status says that the sink took a request and started no run.
+func RecordAttempt(s *v1alpha1.ImageVerificationStatus, t Trigger, at time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
@@ -50,31 +76,30 @@ func Attempt(s *v1alpha1.ImageVerificationStatus, t Trigger, at time.Time) {
 	case !t.Confirmable:
 		run.Reason = string(RequestedOnce)
 	case again:
-		run.Reason, run.Message = string(Unconfirmed), image.Cut(suspicion(run.Attempts-1, t), maxMessage)
+		run.Reason, run.Message = string(Unconfirmed), image.Cut(hint(run.Attempts-1, t), maxMessage)
 		s.MarkNotStarted(run.Reason, run.Message, at)
 	}
 	s.Reason, s.Message = string(sent(run)), run.Message
 }
 
-// Refuse records that the latest request did not reach the sink, or that this is
-// not known.
-func Refuse(s *v1alpha1.ImageVerificationStatus, t Trigger, reason Reason, message string, now time.Time) {
+// RecordFailure records that the sink did not take the latest request, or may not have.
+func RecordFailure(s *v1alpha1.ImageVerificationStatus, t Trigger, f Failure, now time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
 	}
-	message = image.Cut(note(message, t.SinkDoubt), maxMessage)
-	s.Reason, s.Message = string(reason), message
-	s.MarkNotFired(string(reason), message, now)
+	message := image.Cut(note(f.Message, t.SinkDoubt), maxMessage)
+	s.Reason, s.Message = string(f.Reason), message
+	s.MarkNotFired(string(f.Reason), message, now)
 	run.Message = message
-	if reason == SinkSilent && Reason(run.Reason) == RequestedOnce {
-		return // it may have been taken, and must still not be sent again
+	if f.Reason == SinkSilent && Reason(run.Reason) == RequestedOnce {
+		return // the sink may have taken it, so it must not be sent again
 	}
-	run.Reason = string(reason)
+	run.Reason = string(f.Reason)
 }
 
-// Confirm records that the run exists, and when it started if it has.
-func Confirm(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, now time.Time) {
+// RecordRunSeen records that the run exists, and when it started.
+func RecordRunSeen(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, now time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
@@ -93,8 +118,8 @@ func Confirm(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, now time.Time)
 	s.MarkStarted(run.Name, now)
 }
 
-// Strand records that the current run's Pods cannot start, from before it is stopped.
-func Strand(s *v1alpha1.ImageVerificationStatus, message string, now time.Time) {
+// RecordStartFailure records that the current run's Pods cannot start, before it is stopped.
+func RecordStartFailure(s *v1alpha1.ImageVerificationStatus, message string, now time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
@@ -104,14 +129,14 @@ func Strand(s *v1alpha1.ImageVerificationStatus, message string, now time.Time) 
 	s.MarkUndecided(run.Reason, run.Message, now)
 }
 
-// Finish records how the current run ended.
-func Finish(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, freshness time.Duration, now time.Time) {
+// RecordOutcome records how the current run ended.
+func RecordOutcome(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, freshness time.Duration, now time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
 	}
 	if pr.Name != "" && run.ConfirmedAt == nil {
-		Confirm(s, pr, now)
+		RecordRunSeen(s, pr, now)
 	}
 	if !pr.Started.IsZero() {
 		at := metav1.NewTime(pr.Started)
@@ -148,8 +173,8 @@ func Finish(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, fres
 	}
 }
 
-// Abort ends the current run without a verdict.
-func Abort(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, now time.Time) {
+// RecordEnd ends the current run without a verdict.
+func RecordEnd(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, now time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
@@ -157,7 +182,7 @@ func Abort(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, n
 	if run.ConfirmedAt == nil {
 		s.MarkNotStarted(string(reason), message, now)
 	}
-	Finish(s, PipelineRun{}, Outcome{
+	RecordOutcome(s, PipelineRun{}, Outcome{
 		Outcome: v1alpha1.OutcomeError,
 		Reason:  reason,
 		Message: image.Cut(message, maxMessage),
@@ -165,11 +190,15 @@ func Abort(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, n
 	}, 0, now)
 }
 
-// Pass ends the undecided pushes, and a current run that never appeared,
-// without a verdict: phase Skipped, or Error where skipping would hide trouble.
-func Pass(s *v1alpha1.ImageVerificationStatus, phase v1alpha1.Phase, cause v1alpha1.Cause, reason Reason, message string, now time.Time) {
+// EndWithoutRun ends the undecided pushes, and a current run that never appeared, without
+// a verdict: in phase Skipped, or in Error if skipping would hide that nothing was decided.
+func EndWithoutRun(s *v1alpha1.ImageVerificationStatus, cause v1alpha1.Cause, reason Reason, message string, now time.Time) {
 	message = image.Cut(message, maxMessage)
-	Abort(s, reason, message, now)
+	phase := v1alpha1.PhaseSkipped
+	if reason == FilterFailed {
+		phase = v1alpha1.PhaseError
+	}
+	RecordEnd(s, reason, message, now)
 	decideTags(s, v1alpha1.RunSkipped)
 	handle(s, cause)
 	s.Phase, s.Reason, s.Message, s.ValidUntil = phase, string(reason), message, nil
@@ -178,11 +207,11 @@ func Pass(s *v1alpha1.ImageVerificationStatus, phase v1alpha1.Phase, cause v1alp
 	s.MarkNotVerified(string(reason), message, now)
 }
 
-// Covered records that run covers the undecided pushes.
-func Covered(s *v1alpha1.ImageVerificationStatus, run int32) { decideTags(s, run) }
+// RecordCovered records that run covers the undecided pushes.
+func RecordCovered(s *v1alpha1.ImageVerificationStatus, run int32) { decideTags(s, run) }
 
-// Hold records what an entry waits for. It reports whether that is news.
-func Hold(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, now time.Time) bool {
+// RecordWait records what an entry waits for. It reports whether the status changed.
+func RecordWait(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, now time.Time) bool {
 	message = image.Cut(message, maxMessage)
 	phase := v1alpha1.PhasePending
 	if s.CurrentRun() != nil {
@@ -201,7 +230,7 @@ func Hold(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, no
 	return true
 }
 
-// handle remembers a manual request that has its run.
+// handle remembers a manual request that has its run, or will have none.
 func handle(s *v1alpha1.ImageVerificationStatus, cause v1alpha1.Cause) {
 	if cause.Type != v1alpha1.CauseManual {
 		return
@@ -220,8 +249,8 @@ func decideTags(s *v1alpha1.ImageVerificationStatus, run int32) {
 	}
 }
 
-// Emitted remembers the keys of events that were told.
-func Emitted(s *v1alpha1.ImageVerificationStatus, keys []string) {
+// RecordEmitted remembers the keys of events that were sent.
+func RecordEmitted(s *v1alpha1.ImageVerificationStatus, keys []string) {
 	s.Emitted = append(s.Emitted, keys...)
 	if n := len(s.Emitted); n > maxEmitted {
 		s.Emitted = append([]string(nil), s.Emitted[n-maxEmitted:]...)

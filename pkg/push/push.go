@@ -48,6 +48,11 @@ type Push struct {
 	Reason Reason
 }
 
+// String returns the push for people: repository:tag@digest time.
+func (p Push) String() string {
+	return p.Repository.Name + ":" + p.Tag + "@" + p.Digest.String() + " " + p.PushedAt.UTC().Format(time.RFC3339)
+}
+
 // SkipReason says why an item is not a push.
 type SkipReason string
 
@@ -66,5 +71,9 @@ type Skip struct {
 	// Tag is as it stood in the object, and may be hostile.
 	Tag    string
 	Digest image.Digest
-	Reason SkipReason
+	// Created is the item's time, and Head says whether it is the first of its tag. Both
+	// are zero for a tag that is passed over as a whole.
+	Created time.Time
+	Head    bool
+	Reason  SkipReason
 }

@@ -82,22 +82,22 @@ func Detect(s Stream, known Known, runnable Runnable) Result {
 
 func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 	if !image.ValidTag(tag.ClaimedName) {
-		r.skip(s, tag, image.Digest{}, InvalidTag)
+		r.Skips = append(r.Skips, Skip{Repository: s.Repository, Tag: tag.ClaimedName, Reason: InvalidTag})
 		return
 	}
 	for i := len(tag.Items) - 1; i >= 0; i-- {
 		item := tag.Items[i]
 		if item.ClaimedDigest == "" {
-			r.skip(s, tag, image.Digest{}, NoDigest)
+			r.skip(s, tag, i, image.Digest{}, NoDigest)
 			continue
 		}
 		digest, err := image.ParseDigest(item.ClaimedDigest)
 		if err != nil {
-			r.skip(s, tag, image.Digest{}, InvalidDigest)
+			r.skip(s, tag, i, image.Digest{}, InvalidDigest)
 			continue
 		}
 		if item.Created.IsZero() {
-			r.skip(s, tag, digest, InvalidTime)
+			r.skip(s, tag, i, digest, InvalidTime)
 			continue
 		}
 		o := Observation{
@@ -111,7 +111,7 @@ func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 			continue
 		}
 		if !runnable.Runnable(digest) {
-			r.skip(s, tag, digest, NotRunnable)
+			r.skip(s, tag, i, digest, NotRunnable)
 			continue
 		}
 		r.Pushes = append(r.Pushes, newPush(s, item, o))
@@ -136,6 +136,9 @@ func newPush(s Stream, item Item, o Observation) Push {
 	}
 }
 
-func (r *Result) skip(s Stream, tag Tag, d image.Digest, reason SkipReason) {
-	r.Skips = append(r.Skips, Skip{Repository: s.Repository, Tag: tag.ClaimedName, Digest: d, Reason: reason})
+func (r *Result) skip(s Stream, tag Tag, item int, d image.Digest, reason SkipReason) {
+	r.Skips = append(r.Skips, Skip{
+		Repository: s.Repository, Tag: tag.ClaimedName, Digest: d,
+		Created: tag.Items[item].Created, Head: item == 0, Reason: reason,
+	})
 }

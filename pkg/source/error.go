@@ -40,6 +40,10 @@ func (e *Refusal) Error() string { return string(e.Reason) + ": " + e.Err.Error(
 // Unwrap returns the cause.
 func (e *Refusal) Unwrap() error { return e.Err }
 
+// ErrIncomplete means that a list broke off or reached a bound. What was listed until then
+// is not all: the rest is not known.
+var ErrIncomplete = errors.New("the list is not complete")
+
 // ReasonOf returns the reason of the Refusal that err is or wraps. It returns the zero
 // Reason for any other error, and for nil.
 func ReasonOf(err error) Reason {

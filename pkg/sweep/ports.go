@@ -2,12 +2,12 @@ package sweep
 
 import (
 	"context"
-	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
@@ -55,17 +55,28 @@ type Artefact struct {
 	Why        image.Runnability
 }
 
-// Examiner is a Ledger that is told what sweeps find out of pushes, too.
+// Examiner is told what sweeps find out about pushes besides. Ignore is one that does not
+// care.
 type Examiner interface {
-	// Exempted is told of what is exempt.
+	// Exempted is called for what is exempt.
 	Exempted(trigger *v1alpha1.ImageTrigger, a Artefact)
-	// Doubted is told of what could not be read, before it is recorded.
+	// Doubted is called for a push that could not be read, before it is recorded.
 	Doubted(trigger *v1alpha1.ImageTrigger, p push.Push, err error)
 }
 
-// Ledger is what is covered, and what covers. It may be an Examiner.
+// Ignore is an Examiner that does nothing.
+type Ignore struct{}
+
+// Exempted implements Examiner.
+func (Ignore) Exempted(*v1alpha1.ImageTrigger, Artefact) {}
+
+// Doubted implements Examiner.
+func (Ignore) Doubted(*v1alpha1.ImageTrigger, push.Push, error) {}
+
+// Ledger says what is covered, and records what is not.
 type Ledger interface {
-	// Known may be asked for what a tag ever had too: see Seen.
-	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
-	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+	// Repositories returns those that the ledger has pushes of.
+	Repositories(trigger *v1alpha1.ImageTrigger) []push.Repository
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
+	recorder.Ledger
 }

@@ -23,15 +23,6 @@ func (c *Checker) MayCreateRuns(ctx context.Context, account source.Account, nam
 	})
 }
 
-// MayGetImageStream asks the API server whether the account may get an
-// ImageStream: one of that name, or all if name is empty, of one namespace, or of
-// all if namespace is empty.
-func (c *Checker) MayGetImageStream(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
-	return c.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
-		Namespace: namespace, Name: name, Verb: "get", Group: "image.openshift.io", Resource: "imagestreams",
-	})
-}
-
 // HasServiceAccount reports whether the account exists. Where Revet may not look,
 // which is so by default, it is taken to exist: what it may do is asked anyway.
 func (c *Checker) HasServiceAccount(ctx context.Context, account source.Account) (bool, error) {

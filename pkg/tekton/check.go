@@ -3,6 +3,7 @@ package tekton
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -153,6 +154,12 @@ func sumUp(listener *triggersv1beta1.EventListener, findings []Finding, probes [
 	for _, p := range accepted {
 		r.Findings = append(r.Findings, p.findings...)
 		r.Runners = append(r.Runners, source.Account{Namespace: listener.Namespace, Name: p.account(listener)})
+		for _, name := range runAccounts(p.run) {
+			account := source.Account{Namespace: listener.Namespace, Name: name}
+			if !slices.Contains(r.RunAccounts, account) {
+				r.RunAccounts = append(r.RunAccounts, account)
+			}
+		}
 	}
 	return r
 }

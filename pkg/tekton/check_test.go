@@ -388,6 +388,39 @@ func TestCheckNamesTheAccountThatCreatesTheRun(t *testing.T) {
 	}
 }
 
+// The runs' accounts are those that the PipelineRun names, for all tasks or for one.
+func TestCheckNamesTheAccountsOfTheRuns(t *testing.T) {
+	const podTemplate = "taskRunTemplate: {podTemplate"
+	for _, test := range []struct {
+		name string
+		edit []string
+		want []string
+	}{
+		{"none is named", nil, []string{""}},
+		{"one for all tasks", []string{podTemplate, "taskRunTemplate: {serviceAccountName: scanner, podTemplate"}, []string{"scanner"}},
+		{"another for one task", []string{podTemplate, "taskRunSpecs: [{pipelineTaskName: publish, serviceAccountName: pusher}, {pipelineTaskName: scan}], taskRunTemplate: {serviceAccountName: scanner, podTemplate"},
+			[]string{"scanner", "pusher"}},
+		{"the same twice", []string{podTemplate, "taskRunSpecs: [{pipelineTaskName: scan, serviceAccountName: scanner}], taskRunTemplate: {serviceAccountName: scanner, podTemplate"}, []string{"scanner"}},
+		{"as v1beta1 writes it", []string{"tekton.dev/v1,", "tekton.dev/v1beta1,", "taskRunTemplate: {podTemplate: {runtimeClassName: $(tt.params.class)}}",
+			"serviceAccountName: scanner, taskRunSpecs: [{taskServiceAccountName: pusher}], podTemplate: {runtimeClassName: $(tt.params.class)}"}, []string{"scanner", "pusher"}},
+		{"a template that makes no run", []string{"kind: PipelineRun", "kind: Pipeline"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			report, err := NewChecker(newTestClient(t, listener{edit: test.edit}.build(t)...), testPolicy).Check(t.Context(), trigger("kata"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []source.Account
+			for _, name := range test.want {
+				want = append(want, source.Account{Namespace: "team-a", Name: name})
+			}
+			if diff := cmp.Diff(want, report.RunAccounts); diff != "" {
+				t.Errorf("accounts of the runs (-want +got):\n%s\nfindings %+v", diff, report.Findings)
+			}
+		})
+	}
+}
+
 func TestSinksOfOtherKindsCannotBeChecked(t *testing.T) {
 	for name, sink := range map[string]v1alpha1.Sink{
 		"a uri":                        {URI: "https://hooks.example.com/"},
@@ -527,7 +560,7 @@ func TestRights(t *testing.T) {
 		Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
 			review := o.(*authorizationv1.SubjectAccessReview)
 			asked = append(asked, review.Spec)
-			review.Status.Allowed = review.Spec.ResourceAttributes.Resource == "pipelineruns"
+			review.Status.Allowed = review.Spec.ResourceAttributes.Namespace == "team-a"
 			return nil
 		},
 	})
@@ -540,7 +573,7 @@ func TestRights(t *testing.T) {
 		want bool
 	}{
 		{"may create runs", func() (bool, error) { return checker.MayCreateRuns(t.Context(), account, "team-a") }, true},
-		{"may not get streams", func() (bool, error) { return checker.MayGetImageStream(t.Context(), account, "team-b", "app") }, false},
+		{"may not create runs elsewhere", func() (bool, error) { return checker.MayCreateRuns(t.Context(), account, "team-b") }, false},
 		{"has the class", func() (bool, error) { return has(checker.RuntimeClassSince(t.Context(), "kata")) }, true},
 		{"has not another", func() (bool, error) { return has(checker.RuntimeClassSince(t.Context(), "gvisor")) }, false},
 		{"has the account", func() (bool, error) { return checker.HasServiceAccount(t.Context(), account) }, true},
@@ -555,7 +588,7 @@ func TestRights(t *testing.T) {
 	user, groups := "system:serviceaccount:team-a:runner", []string{"system:serviceaccounts", "system:serviceaccounts:team-a", "system:authenticated"}
 	want := []authorizationv1.SubjectAccessReviewSpec{
 		{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "team-a", Verb: "create", Group: "tekton.dev", Resource: "pipelineruns"}},
-		{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "team-b", Name: "app", Verb: "get", Group: "image.openshift.io", Resource: "imagestreams"}},
+		{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "team-b", Verb: "create", Group: "tekton.dev", Resource: "pipelineruns"}},
 	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Errorf("questions (-want +got):\n%s", diff)

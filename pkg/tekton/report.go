@@ -72,8 +72,12 @@ type Report struct {
 	// one NotCheckable that says why.
 	Checked  bool
 	Findings []Finding
-	// Runners are the accounts, namespace/name, that create the PipelineRun.
+	// Runners are the service accounts that create the PipelineRun.
 	Runners []source.Account
+	// RunAccounts are the service accounts that the PipelineRun's tasks run as. It is
+	// empty if no PipelineRun was made. An account without a name is Tekton's default,
+	// which its operator configures and Revet does not know.
+	RunAccounts []source.Account
 }
 
 // Refusal returns the first finding that refuses the sink, if there is one.

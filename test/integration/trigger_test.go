@@ -26,6 +26,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/tekton"
 	"github.com/revet-dev/revet/test/cluster/fast/crd"
@@ -56,7 +57,8 @@ func triggerReconciler(t *testing.T, namespace string) func() *v1alpha1.ImageTri
 	s, _ := sweeper(t)
 	checker := tekton.NewChecker(c, func(string, string) bool { return false })
 	r, err := imagetrigger.New(imagetrigger.Options{
-		Cached: c, Live: c, Sinks: checker, Rights: checker, Namespaces: openshift.NewReader(c, nil), Sweeps: s, Runs: noTrouble{},
+		Cached: c, Live: c, Sinks: checker, Streams: openshift.NewReader(c, source.NewRights(c, 0, time.Now)), Sweeps: s, Runs: noTrouble{},
+		Enqueue: func(types.NamespacedName) {}, EnqueueAfter: func(types.NamespacedName, time.Duration) {},
 		Recorder: record.NewFakeRecorder(100), Log: zap.NewNop(), Now: time.Now, Jitter: func() float64 { return 0 },
 		Intervals: imagetrigger.DefaultIntervals(),
 	})

@@ -88,6 +88,7 @@ func (h *hub) restart(i int) {
 		triggers.Handler().OnAdd(h.trigger, true)
 		h.intakes[i] = intake.New(intake.Dependencies{
 			Triggers: triggers, Registry: hubRegistry{h}, Ledger: l, Metrics: intakeMetrics, Log: zap.NewNop(), Now: h.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
+			Sleep: func(context.Context, time.Duration) error { return nil },
 		})
 		return
 	}
@@ -95,7 +96,7 @@ func (h *hub) restart(i int) {
 		h.stop()
 	}
 	h.sweeper, h.stop = startSweeper(sweep.Dependencies{
-		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Metrics: sweepMetrics,
+		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Examiner: sweep.Ignore{}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: h.now, Done: func(types.NamespacedName) { h.done <- struct{}{} },
 	})
 }
@@ -313,7 +314,10 @@ func (h *hub) notify(o op) {
 	defer func() { h.busy = -1 }()
 	r := h.intakes[i].Notification(context.Background(), intake.Endpoint{Host: hubHost, Allows: func(string) bool { return true }}, []webhook.Hint{hint})
 	switch {
-	case r.Status == intake.Again && (h.away || h.storage.faults > faults):
+	case r.Status == intake.Again && r.Reason == intake.NotShown && h.tags[name] != 0 && digestOf(h.tags[name]) == hint.ClaimedDigest.String() && !h.away:
+		h.fail("receiver %d does not see %s, which the registry shows as the hint claims", i, name)
+		return
+	case r.Status == intake.Again && (h.away || h.storage.faults > faults || r.Reason == intake.NotShown):
 		return // its sender tries again
 	case r.Status != intake.Done:
 		h.fail("receiver %d answers %v for no reason: %v", i, r.Reason, r.Err)

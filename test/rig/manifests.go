@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -26,10 +27,13 @@ import (
 // RevetManifests are the files of config/ that install Revet but for its Pods and what is about them.
 var RevetManifests = []string{"000-*.yaml", "100-*.yaml", "200-*.yaml", "400-*.yaml", "500-*.yaml"}
 
-// NewClient knows all kinds that Revet does, and has no rate limit.
+// NewClient knows the kinds that Revet does, and those of RBAC. It has no rate limit.
 func NewClient(config *rest.Config) (client.WithWatch, error) {
 	scheme, err := kube.NewScheme()
 	if err != nil {
+		return nil, err
+	}
+	if err := rbacv1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
 	config = rest.CopyConfig(config)

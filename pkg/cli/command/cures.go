@@ -28,6 +28,8 @@ func Cure(r lifecycle.Reason) string {
 		return "check that the EventListener's Pod is ready, and that network policies let the controller reach it"
 	case lifecycle.SinkRefused, lifecycle.SinkInvalid:
 		return "kubectl describe imagetrigger tells how the sink was resolved; the EventListener's log tells why it refused"
+	case lifecycle.SinkRejected:
+		return "correct what answers for the sink, such as an interceptor, a proxy or an authorization policy, then kubectl revet replay"
 	case lifecycle.Unconfirmed:
 		return "the EventListener's log tells what became of the request; let its TriggerTemplate use the run's name, so that it can be sent again safely"
 	case lifecycle.Misnamed:

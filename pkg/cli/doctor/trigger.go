@@ -20,6 +20,7 @@ import (
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
@@ -114,7 +115,7 @@ func (d *doctor) inspect(ctx context.Context, t *v1alpha1.ImageTrigger) (*v1alph
 	}
 	checker := tekton.NewChecker(d.Writer, sinks.Allows)
 	return imagetrigger.Inspect(ctx, imagetrigger.Options{
-		Sinks: checker, Rights: checker, Namespaces: openshift.NewReader(d.Writer, nil), Now: func() time.Time { return d.now },
+		Sinks: checker, Streams: openshift.NewReader(d.Writer, source.NewRights(d.Writer, 0, time.Now)), Now: func() time.Time { return d.now },
 	}, t)
 }
 

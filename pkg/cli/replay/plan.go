@@ -50,11 +50,11 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now tim
 		line.what = fmt.Sprintf("waits until ImageTrigger %s is ready: %s: %s", trigger.Name, facts.Reason, facts.Message)
 		return line
 	}
-	d := lifecycle.Next(asked, facts, lifecycle.Sighting{}, now)
+	d := lifecycle.Next(asked, lifecycle.Facts{Trigger: facts}, now)
 	switch run := asked.Status.CurrentRun(); {
 	case run != nil:
 		line.what = fmt.Sprintf("ImageTrigger %s runs it after run %d, which is under way", trigger.Name, run.Number)
-	case d.Action == lifecycle.Start && d.Cause == v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "this request"}:
+	case d.Cause == v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "this request"}:
 		line.what = fmt.Sprintf("ImageTrigger %s runs it as soon as it has room", trigger.Name)
 	default:
 		line.what = fmt.Sprintf("ImageTrigger %s runs it after what the entry waits for already", trigger.Name)

@@ -11,14 +11,13 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// Inspect returns the trigger with the status that a pass would write now, and
-// the warnings that it would record, without writing anything. Of the options
-// it needs Sinks, Rights, Namespaces and Now; without Runs it does not tell of
-// runs that do not appear.
+// Inspect returns the trigger with the status that a pass would write now, and the
+// warnings that the pass would record. It writes nothing. Of the options it needs
+// Sinks, Streams and Now; without Runs it does not look for runs that do not appear.
 func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
 	r := &Reconciler{Options: o}
 	seen := compile(trigger)
-	if err := r.observe(ctx, trigger, &seen); err != nil {
+	if err := r.observe(ctx, trigger, &seen, newMemory(trigger.UID)); err != nil {
 		return nil, "", err
 	}
 	return decide(trigger, seen, o.Now()), warningsOf(seen), nil

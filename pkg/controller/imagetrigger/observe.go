@@ -3,7 +3,6 @@ package imagetrigger
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -38,6 +37,7 @@ type observed struct {
 	classSince   time.Time
 
 	rights rights
+	pull   pulling
 	// trouble and troubleMessage say why runs do not appear; empty if they do.
 	trouble        string
 	troubleMessage string
@@ -74,7 +74,7 @@ func compile(trigger *v1alpha1.ImageTrigger) observed {
 }
 
 // observe reads what the cluster says. Its errors are transient.
-func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) error {
+func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed, m *memory) error {
 	uri, err := r.Sinks.Resolve(ctx, trigger.Namespace, trigger.Spec.Sink)
 	switch {
 	case err == nil:
@@ -98,19 +98,22 @@ func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger
 			return err
 		}
 	}
-	o.rights, err = r.observeRights(ctx, trigger, o)
-	return err
+	if o.rights, err = r.observeRights(ctx, trigger, o); err != nil {
+		return err
+	}
+	o.pull = r.observePull(ctx, trigger, o, m.pulls)
+	return nil
 }
 
 func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) (rights, error) {
 	found := rights{account: source.AccountOf(trigger)}
-	exists, err := r.Rights.HasServiceAccount(ctx, found.account)
+	exists, err := r.Sinks.HasServiceAccount(ctx, found.account)
 	if err != nil {
 		return rights{}, err
 	}
 	found.accountMissing = !exists
 	for _, runner := range o.report.Runners {
-		allowed, err := r.Rights.MayCreateRuns(ctx, runner, trigger.Namespace)
+		allowed, err := r.Sinks.MayCreateRuns(ctx, runner, trigger.Namespace)
 		if err != nil {
 			return rights{}, err
 		}
@@ -133,7 +136,7 @@ func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.Image
 	namespaces := []string{trigger.Namespace}
 	if others {
 		var err error
-		found.everywhere, err = r.Rights.MayGetImageStream(ctx, found.account, "", "")
+		found.everywhere, err = r.Streams.MayGet(ctx, found.account, "", "")
 		if err != nil || found.everywhere {
 			return err
 		}
@@ -147,7 +150,7 @@ func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.Image
 		seen := false
 		for _, name := range names {
 			var err error
-			if seen, err = r.Rights.MayGetImageStream(ctx, found.account, namespace, name); err != nil {
+			if seen, err = r.Streams.MayGet(ctx, found.account, namespace, name); err != nil {
 				return err
 			}
 			if seen {
@@ -164,7 +167,7 @@ func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.Image
 
 // selectedNamespaces lists the namespaces that any of the selectors selects.
 func (r *Reconciler) selectedNamespaces(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]string, error) {
-	all, err := r.Namespaces.Namespaces(ctx)
+	all, err := r.Streams.Namespaces(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +181,7 @@ func streamNames(trigger *v1alpha1.ImageTrigger) []string {
 	for i := range trigger.Spec.Images {
 		if streams := trigger.Spec.Images[i].ImageStreams; streams != nil {
 			for _, n := range streams.Names {
-				if !strings.ContainsAny(n, "*?") {
+				if !isPattern(n) {
 					names = append(names, n)
 				}
 			}

@@ -3,26 +3,20 @@ package imagetrigger
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/controller"
 	"knative.dev/pkg/reconciler"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/source"
-	"github.com/revet-dev/revet/pkg/sweep"
-	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 const (
@@ -30,9 +24,6 @@ const (
 	passTimeout = 30 * time.Second
 	// lookupTimeout bounds a look into the cache, which waits if it has not synced.
 	lookupTimeout = 5 * time.Second
-	// maxDoublings bounds the time between sweeps that fail, which is no longer than
-	// between others.
-	maxDoublings = 10
 	// conflictRetry gives the watch time to bring what somebody else wrote.
 	conflictRetry = 200 * time.Millisecond
 	// recheckAfter is when a trigger is looked at again as a run that was
@@ -44,110 +35,10 @@ const (
 	soonest = 2 * time.Second
 )
 
-// Sinks resolves and checks sinks.
-type Sinks interface {
-	Resolve(ctx context.Context, namespace string, sink v1alpha1.Sink) (*url.URL, error)
-	Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (tekton.Report, error)
-	RuntimeClassSince(ctx context.Context, name string) (time.Time, bool, error)
-}
-
-// Rights answers for accounts.
-type Rights interface {
-	HasServiceAccount(ctx context.Context, account source.Account) (bool, error)
-	MayCreateRuns(ctx context.Context, account source.Account, namespace string) (bool, error)
-	MayGetImageStream(ctx context.Context, account source.Account, namespace, name string) (bool, error)
-}
-
-// Namespaces returns the labels of each namespace.
-type Namespaces interface {
-	Namespaces(ctx context.Context) (map[string]map[string]string, error)
-}
-
-// Sweeps does sweeps on request.
-type Sweeps interface {
-	Request(trigger *v1alpha1.ImageTrigger)
-	Latest(uid types.UID) (latest *sweep.Result, underWay bool)
-	Forget(uid types.UID)
-}
-
-// Runs says why the requests of a trigger are not followed by their runs; the
-// reason is empty if they are.
-type Runs interface {
-	Trouble(ctx context.Context, trigger types.UID) (reason, message string, err error)
-}
-
-// Queue is where keys wait for their turn.
-type Queue interface {
-	EnqueueKey(key types.NamespacedName)
-	EnqueueKeyAfter(key types.NamespacedName, after time.Duration)
-}
-
-// Intervals say how often a trigger is looked at without a cause.
-type Intervals struct {
-	// Ready and NotReady are between two checks of the sink.
-	Ready    time.Duration
-	NotReady time.Duration
-	// Sweep is between two sweeps, and SweepRetry after one that failed.
-	Sweep      time.Duration
-	SweepRetry time.Duration
-}
-
-// DefaultIntervals returns what suits a cluster of 10,000 streams: listing them
-// takes the API server a second or two.
-func DefaultIntervals() Intervals {
-	return Intervals{Ready: 2 * time.Minute, NotReady: 30 * time.Second, Sweep: 10 * time.Minute, SweepRetry: 30 * time.Second}
-}
-
-func (i Intervals) validate() error {
-	for _, v := range []struct {
-		name  string
-		value time.Duration
-	}{{"Ready", i.Ready}, {"NotReady", i.NotReady}, {"Sweep", i.Sweep}, {"SweepRetry", i.SweepRetry}} {
-		if v.value <= 0 {
-			return fmt.Errorf("imagetrigger: interval %s is %v; it must be positive", v.name, v.value)
-		}
-	}
-	return nil
-}
-
-// Options are what a Reconciler works with. All are required.
-type Options struct {
-	// Cached reads ImageTriggers from an informer.
-	Cached client.Reader
-	// Live writes their status.
-	Live       client.Client
-	Sinks      Sinks
-	Rights     Rights
-	Namespaces Namespaces
-	Sweeps     Sweeps
-	Runs       Runs
-	Recorder   record.EventRecorder
-	Log        *zap.Logger
-	Now        func() time.Time
-	// Jitter returns a number in [0, 1), by which triggers are spread in time.
-	Jitter    func() float64
-	Intervals Intervals
-}
-
-func (o Options) validate() error {
-	for name, missing := range map[string]bool{
-		"Cached": o.Cached == nil, "Live": o.Live == nil, "Sinks": o.Sinks == nil, "Rights": o.Rights == nil,
-		"Namespaces": o.Namespaces == nil, "Sweeps": o.Sweeps == nil, "Runs": o.Runs == nil, "Recorder": o.Recorder == nil,
-		"Log": o.Log == nil, "Now": o.Now == nil, "Jitter": o.Jitter == nil,
-	} {
-		if missing {
-			return fmt.Errorf("imagetrigger: option %s is not set", name)
-		}
-	}
-	return o.Intervals.validate()
-}
-
-// Reconciler keeps the status of ImageTriggers. Use SetQueue before it runs.
+// Reconciler keeps the status of ImageTriggers.
 type Reconciler struct {
 	reconciler.LeaderAwareFuncs
 	Options
-
-	queue Queue
 
 	mu sync.Mutex
 	// seen holds the triggers that this process looked at, to forget them.
@@ -159,12 +50,18 @@ type memory struct {
 	uid types.UID
 	// warned are the warnings that were recorded as Events.
 	warned string
-	// gap: something happened that no sweep has begun after.
-	gap bool
+	// sweepWanted: SweepAll was called, and no sweep has begun since.
+	sweepWanted bool
 	// reported is the end of the latest sweep that was recorded as an Event.
 	reported time.Time
 	// recheck is for when the latest recheck was asked.
 	recheck time.Time
+	// pulls are the answers about pulling.
+	pulls map[pullQuestion]pullAnswer
+}
+
+func newMemory(uid types.UID) *memory {
+	return &memory{uid: uid, pulls: map[pullQuestion]pullAnswer{}}
 }
 
 var _ controller.Reconciler = (*Reconciler)(nil)
@@ -179,9 +76,6 @@ func New(o Options) (*Reconciler, error) {
 	r.DemoteFunc = r.demoted
 	return r, nil
 }
-
-// SetQueue gives the Reconciler the queue that feeds it.
-func (r *Reconciler) SetQueue(q Queue) { r.queue = q }
 
 // promoted queues all triggers, and has them swept anew: what happened while
 // somebody else led is not known.
@@ -210,30 +104,6 @@ func (r *Reconciler) demoted(b reconciler.Bucket) {
 			delete(r.seen, at)
 		}
 	}
-}
-
-// Gap has all triggers swept as soon as can be: events may have been lost.
-func (r *Reconciler) Gap() {
-	r.mu.Lock()
-	keys := make([]types.NamespacedName, 0, len(r.seen))
-	for at, m := range r.seen {
-		m.gap = true
-		keys = append(keys, at)
-	}
-	r.mu.Unlock()
-	r.Log.Info("watches began again; triggers are swept", zap.Int("triggers", len(keys)))
-	for _, at := range keys {
-		r.queue.EnqueueKey(at)
-	}
-}
-
-// takeGap reports whether there was a gap since the latest sweep was asked for.
-func (r *Reconciler) takeGap(m *memory) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	gap := m.gap
-	m.gap = false
-	return gap
 }
 
 // list returns the keys of the triggers of a namespace, or of all.
@@ -280,7 +150,7 @@ func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, tri
 		// Before anything that needs the sink: recording must not depend on it.
 		seen.sweep = r.sweep(trigger, remembered)
 	}
-	if err := r.observe(ctx, trigger, &seen); err != nil {
+	if err := r.observe(ctx, trigger, &seen, remembered); err != nil {
 		return err
 	}
 	next := decide(trigger, seen, r.Now())
@@ -295,49 +165,8 @@ func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, tri
 			return fmt.Errorf("writing the status of trigger %q: %w", at, err)
 		}
 	}
-	r.tell(trigger, next, seen, remembered)
+	r.report(trigger, next, seen, remembered)
 	return controller.NewRequeueAfter(r.after(next, seen))
-}
-
-// sweep requests a sweep if one is due, and returns the latest of this spec.
-func (r *Reconciler) sweep(trigger *v1alpha1.ImageTrigger, m *memory) *sweep.Result {
-	latest, underWay := r.Sweeps.Latest(trigger.UID)
-	var known []string
-	if latest != nil {
-		known = latest.Baselines
-		if latest.Generation != trigger.Generation {
-			latest = nil
-		}
-	}
-	// A gap during a sweep is for the next one: this one may have passed it.
-	if !underWay && (r.takeGap(m) || r.sweepDue(latest) <= 0) {
-		asked := trigger.DeepCopy()
-		// What the sweep before found may not be in the status yet.
-		asked.Status.Baselines = append(asked.Status.Baselines, known...)
-		r.Sweeps.Request(asked)
-	}
-	return latest
-}
-
-// sweepDue returns when the next sweep is due.
-func (r *Reconciler) sweepDue(latest *sweep.Result) time.Duration {
-	if latest == nil {
-		return 0
-	}
-	usual := latest.FinishedAt.Add(r.Intervals.Sweep)
-	due := usual
-	if latest.Retry {
-		// Twice as long each time: what lasts is no reason to list everything again
-		// and again.
-		due = latest.FinishedAt.Add(r.Intervals.SweepRetry << min(latest.Retries, maxDoublings))
-	}
-	if latest.NotBefore.After(due) {
-		due = latest.NotBefore // a registry asks for it
-	}
-	if due.After(usual) {
-		due = usual
-	}
-	return due.Sub(r.Now())
 }
 
 // after says when to look again if nothing happens before.
@@ -363,6 +192,9 @@ func (r *Reconciler) trouble(t *v1alpha1.ImageTrigger) (since time.Duration, tro
 			return r.Now().Sub(c.LastTransitionTime.Time), true
 		}
 	}
+	if c := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionPullAllowed); c != nil && c.Status == metav1.ConditionFalse {
+		return r.Now().Sub(c.LastTransitionTime.Time), true
+	}
 	return 0, !t.IsReady()
 }
 
@@ -374,7 +206,7 @@ func (r *Reconciler) remember(at types.NamespacedName, uid types.UID) *memory {
 		if m != nil {
 			r.Sweeps.Forget(m.uid)
 		}
-		m = &memory{uid: uid}
+		m = newMemory(uid)
 		r.seen[at] = m
 	}
 	return m

@@ -42,6 +42,10 @@ type fakeCluster struct {
 	denied     map[string]bool
 	namespaces map[string]map[string]string
 	trouble    string
+	// pulls are the rights to pull, as "account namespace/stream".
+	pulls      map[string]bool
+	pullErr    error
+	pullsAsked []string
 }
 
 func (f *fakeCluster) Trouble(context.Context, types.UID) (reason, message string, err error) {
@@ -68,8 +72,13 @@ func (f *fakeCluster) MayCreateRuns(_ context.Context, a source.Account, _ strin
 	return !f.denied["runs "+a.Name], nil
 }
 
-func (f *fakeCluster) MayGetImageStream(_ context.Context, _ source.Account, namespace, name string) (bool, error) {
+func (f *fakeCluster) MayGet(_ context.Context, _ source.Account, namespace, name string) (bool, error) {
 	return !f.denied[namespace+"/"+name], nil
+}
+
+func (f *fakeCluster) MayPull(_ context.Context, a source.Account, namespace, name string) (bool, error) {
+	f.pullsAsked = append(f.pullsAsked, a.Name+" "+namespace+"/"+name)
+	return f.pulls[a.Name+" "+namespace+"/"+name], f.pullErr
 }
 
 func (f *fakeCluster) Namespaces(context.Context) (map[string]map[string]string, error) {
@@ -87,6 +96,9 @@ type fakeSweeps struct {
 func (f *fakeSweeps) Request(t *v1alpha1.ImageTrigger)       { f.asked = append(f.asked, t) }
 func (f *fakeSweeps) Latest(types.UID) (*sweep.Result, bool) { return f.latest, f.busy }
 func (f *fakeSweeps) Forget(uid types.UID)                   { f.forgot = append(f.forgot, uid) }
+
+// clientKey is the trigger of testTrigger.
+var clientKey = types.NamespacedName{Namespace: "team-a", Name: "all"}
 
 type fakeQueue struct {
 	mu   sync.Mutex
@@ -134,14 +146,13 @@ func newFixture(t *testing.T, triggers ...client.Object) *fixture {
 		},
 	})
 	f.Reconciler, err = New(Options{
-		Cached: f.client, Live: f.client, Sinks: f.cluster, Rights: f.cluster, Namespaces: f.cluster, Sweeps: f.sweeps, Runs: f.cluster,
+		Cached: f.client, Live: f.client, Sinks: f.cluster, Streams: f.cluster, Sweeps: f.sweeps, Runs: f.cluster, Enqueue: f.queue.EnqueueKey, EnqueueAfter: f.queue.EnqueueKeyAfter,
 		Recorder: f.events, Log: zap.NewNop(), Now: func() time.Time { return f.now }, Jitter: func() float64 { return 0 },
 		Intervals: DefaultIntervals(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.SetQueue(f.queue)
 	if err := f.Promote(reconciler.UniversalBucket(), func(reconciler.Bucket, types.NamespacedName) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -157,13 +168,13 @@ func (f *fixture) reconcile(t *testing.T) (*v1alpha1.ImageTrigger, time.Duration
 		t.Fatal(err)
 	}
 	var got v1alpha1.ImageTrigger
-	if err := f.client.Get(t.Context(), types.NamespacedName{Namespace: "team-a", Name: "all"}, &got); err != nil {
+	if err := f.client.Get(t.Context(), clientKey, &got); err != nil {
 		t.Fatal(err)
 	}
 	return &got, after
 }
 
-func (f *fixture) told() []string {
+func (f *fixture) reported() []string {
 	var all []string
 	for {
 		select {
@@ -184,7 +195,7 @@ func TestPassWritesTheStatusOnceAndTellsTransitions(t *testing.T) {
 	if after != 2*time.Minute {
 		t.Errorf("looks again after %v", after)
 	}
-	if diff := cmp.Diff([]string{"Normal Ready pushes are verified"}, f.told()); diff != "" {
+	if diff := cmp.Diff([]string{"Normal Ready pushes are verified"}, f.reported()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	f.now = f.now.Add(time.Minute)
@@ -199,7 +210,7 @@ func TestPassWritesTheStatusOnceAndTellsTransitions(t *testing.T) {
 		t.Errorf("ready %v, again after %v, %d writes", got.IsReady(), after, f.writes)
 	}
 	f.reconcile(t)
-	if diff := cmp.Diff([]string{"Warning GenerateName write metadata.name"}, f.told()); diff != "" {
+	if diff := cmp.Diff([]string{"Warning GenerateName write metadata.name"}, f.reported()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -292,9 +303,10 @@ func TestSweepsAreAskedForWhenDue(t *testing.T) {
 
 func TestSweepIsWrittenAndItsRecoveriesAreTold(t *testing.T) {
 	f := newFixture(t, testTrigger())
-	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5, Baselines: []string{"registry.example.com/a"}}
+	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5, Unknown: []v1alpha1.Unknown{{Reason: "TimedOut", Count: 2, Message: "no answer", Cure: "wait"}}, Baselines: []string{"registry.example.com/a"}}
 	got, _ := f.reconcile(t)
-	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5}
+	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5,
+		Coverage: v1alpha1.CoverageGap, Unknown: []v1alpha1.Unknown{{Reason: "TimedOut", Count: 2, Message: "no answer", Cure: "wait"}}}
 	if diff := cmp.Diff(want, got.Status.LastSweep); diff != "" {
 		t.Errorf("lastSweep (-want +got):\n%s", diff)
 	}
@@ -302,13 +314,13 @@ func TestSweepIsWrittenAndItsRecoveriesAreTold(t *testing.T) {
 		t.Errorf("baselines (-want +got):\n%s", diff)
 	}
 	f.reconcile(t)
-	if told := strings.Join(f.told(), "\n"); strings.Count(told, "PushesRecovered") != 1 || !strings.Contains(told, "2 pushes") {
+	if told := strings.Join(f.reported(), "\n"); strings.Count(told, "PushesRecovered") != 1 || !strings.Contains(told, "2 pushes") {
 		t.Errorf("events %q", told)
 	}
 }
 
 // After a gap a trigger is swept at once; one during a sweep is for the next.
-func TestGapIsSweptAtOnce(t *testing.T) {
+func TestSweepAllSweepsAtOnce(t *testing.T) {
 	f := newFixture(t, testTrigger())
 	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon}
 	f.reconcile(t)
@@ -316,7 +328,7 @@ func TestGapIsSweptAtOnce(t *testing.T) {
 		t.Fatalf("%d sweeps before the gap", n)
 	}
 	f.sweeps.busy = true
-	f.Gap()
+	f.SweepAll()
 	f.reconcile(t)
 	if n := len(f.sweeps.asked); n != 0 {
 		t.Errorf("%d sweeps were asked for beside the one under way", n)
@@ -386,7 +398,7 @@ func TestConflictIsTriedAgainSoon(t *testing.T) {
 	if !again || after != conflictRetry {
 		t.Errorf("again %v after %v", again, after)
 	}
-	if told := f.told(); len(told) > 0 {
+	if told := f.reported(); len(told) > 0 {
 		t.Errorf("told %q of a status that was not written", told)
 	}
 }
@@ -481,7 +493,7 @@ func TestWarningsAreToldOnce(t *testing.T) {
 	f.reconcile(t)
 	f.reconcile(t)
 	var warnings []string
-	for _, e := range f.told() {
+	for _, e := range f.reported() {
 		if strings.HasPrefix(e, "Warning SinkWarning InterceptorsNotChecked") {
 			warnings = append(warnings, e)
 		}
@@ -533,13 +545,13 @@ func TestTroubleIsLookedAtSoonAndThenMoreRarely(t *testing.T) {
 func TestThatRunsDoNotAppearIsToldOnce(t *testing.T) {
 	f := newFixture(t, testTrigger())
 	f.reconcile(t)
-	f.told()
+	f.reported()
 	f.cluster.trouble = "Unconfirmed"
 	f.reconcile(t)
 	f.reconcile(t)
 	f.cluster.trouble = ""
 	f.reconcile(t)
-	if diff := cmp.Diff([]string{"Warning Unconfirmed run app-1: nothing came of it", "Normal Confirmed runs appear again"}, f.told()); diff != "" {
+	if diff := cmp.Diff([]string{"Warning Unconfirmed run app-1: nothing came of it", "Normal Confirmed runs appear again"}, f.reported()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

@@ -89,7 +89,7 @@ func named(name string, err error) error {
 func (m *Metrics) watch(r *Reconciler) error {
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		now := r.now()
-		for _, d := range r.slots.depths() {
+		for _, d := range r.runQueue.depths() {
 			at := metric.WithAttributes(ofTrigger(d.trigger)...)
 			o.ObserveInt64(m.queued, int64(d.waiting), at)
 			o.ObserveInt64(m.busy, int64(d.underway), at)
@@ -99,7 +99,7 @@ func (m *Metrics) watch(r *Reconciler) error {
 			}
 			o.ObserveFloat64(m.oldest, age, at)
 		}
-		r.census.each(func(s standing, n int64) {
+		r.phaseCounts.each(func(s triggerPhase, n int64) {
 			o.ObserveInt64(m.entries, n, metric.WithAttributes(append(ofTrigger(s.trigger), attribute.String("phase", string(s.phase)))...))
 		})
 		return nil
@@ -114,10 +114,10 @@ func ofTrigger(t types.NamespacedName) []attribute.KeyValue {
 	return []attribute.KeyValue{attribute.String("namespace", t.Namespace), attribute.String("trigger", t.Name)}
 }
 
-func (m *Metrics) fired(ctx context.Context, e *v1alpha1.ImageVerification, s sent, now time.Time) {
+func (m *Metrics) fired(ctx context.Context, e *v1alpha1.ImageVerification, sent lifecycle.Sent, now time.Time) {
 	result := "accepted"
-	if s.err != nil {
-		result = string(reasonOf(s.err))
+	if sent.Failure.Reason != "" {
+		result = string(sent.Failure.Reason)
 	}
 	m.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("result", result)))
 	if run := e.Status.CurrentRun(); run != nil && run.Attempts <= 1 {

@@ -111,7 +111,7 @@ func TestTheBoundOfAllTriggersHoldsAndIsTold(t *testing.T) {
 	w.work(key, time.Millisecond)
 	w.pass(10 * time.Second)
 	w.work(key, time.Millisecond)
-	if e := w.entry(key); e.Status.Reason != "Queued" || !strings.Contains(e.Status.Message, "the bound of 1 runs of all triggers") {
+	if e := w.entry(key); e.Status.Reason != "Queued" || !strings.Contains(e.Status.Message, "all 1 runs that the controller's --max-concurrent allows") {
 		t.Errorf("entry is %s/%s: %s", e.Status.Phase, e.Status.Reason, e.Status.Message)
 	}
 	w.ends(busy)

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/controller"
@@ -46,6 +47,8 @@ type Options struct {
 	Now      func() time.Time
 	// Emitter is nil if nobody is to be told.
 	Emitter Emitter
+	// Enqueue makes the queue that feeds the Reconciler visit an entry.
+	Enqueue func(types.NamespacedName)
 	// Stop asks for the end of a PipelineRun, by Tekton's own way. One that is gone,
 	// or has another UID, is no error.
 	Stop func(ctx context.Context, run types.NamespacedName, uid types.UID) error
@@ -60,7 +63,7 @@ func (o Options) validate() error {
 	for name, missing := range map[string]bool{
 		"Cached": o.Cached == nil, "Live": o.Live == nil, "Ledger": o.Ledger == nil, "Sink": o.Sink == nil,
 		"Facts": o.Facts == nil, "Lease": o.Lease == nil, "Recorder": o.Recorder == nil,
-		"Stop": o.Stop == nil, "Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
+		"Stop": o.Stop == nil, "Enqueue": o.Enqueue == nil, "Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
 	} {
 		if missing {
 			return fmt.Errorf("imageverification: option %s is not set", name)
@@ -72,7 +75,7 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Reconciler takes entries from push to verdict. Use SetQueue before it runs.
+// Reconciler takes entries from push to verdict.
 type Reconciler struct {
 	reconciler.LeaderAwareFuncs
 
@@ -84,17 +87,21 @@ type Reconciler struct {
 	lease    Lease
 	key      func(context.Context) ([]byte, error)
 	stopRun  func(context.Context, types.NamespacedName, types.UID) error
-	emitter  *paced
+	emitter  *backoffEmitter
 	recorder record.EventRecorder
 	metrics  *Metrics
 	log      *zap.Logger
 	now      func() time.Time
 
-	queue   Queue
-	memory  *memory
-	slots   *slots
-	census  *census
-	filters *filters
+	enqueueKey  func(types.NamespacedName)
+	perEntry    perEntry
+	sinkBackoff *sinkBackoff
+	deletions   *deletions
+	// written are entries as last written, until the cache has caught up.
+	written     *remembered[*v1alpha1.ImageVerification]
+	runQueue    *runQueue
+	phaseCounts *phaseCounts
+	filters     *filters
 }
 
 var _ controller.Reconciler = (*Reconciler)(nil)
@@ -105,18 +112,15 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop,
+		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &paced{emitter: o.Emitter}, memory: newMemory(), census: newCensus(), filters: newFilters(),
+		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), written: newRemembered[*v1alpha1.ImageVerification](), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
-	r.slots = newSlots(o.MaxConcurrent, func(key types.NamespacedName) { r.queue.EnqueueKey(key) })
+	r.runQueue = newRunQueue(o.MaxConcurrent, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
 	return r, o.Metrics.watch(r)
 }
-
-// SetQueue gives the Reconciler the queue that feeds it.
-func (r *Reconciler) SetQueue(q Queue) { r.queue = q }
 
 // promoted queues all that a new leader is responsible for.
 func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
@@ -128,15 +132,17 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 		return fmt.Errorf("listing the entries of bucket %q: %w", b.Name(), err)
 	}
 	for i := range entries {
-		r.slots.note(&entries[i])
+		r.runQueue.note(&entries[i])
 		enqueue(b, keyOf(&entries[i]))
 	}
 	return nil
 }
 
 func (r *Reconciler) forgetAll() {
-	r.memory.clear()
-	r.slots.clear()
+	r.perEntry.clear()
+	r.sinkBackoff.clear()
+	r.written.clear()
+	r.runQueue.clear()
 }
 
 // pass is one visit to one entry.
@@ -144,9 +150,15 @@ type pass struct {
 	key     types.NamespacedName
 	entry   *v1alpha1.ImageVerification
 	trigger *v1alpha1.ImageTrigger // nil if it is gone
-	facts   lifecycle.Trigger
-	seen    lifecycle.Sighting
+	facts   lifecycle.Facts
 	log     *zap.Logger
+}
+
+// changed drops what was found out for another state of the entry. What the API server
+// said of a run stays true; its label is looked for before each request.
+func (p *pass) changed() {
+	p.facts = lifecycle.Facts{Trigger: p.facts.Trigger, Run: p.facts.Run, RecreatedFrom: p.facts.RecreatedFrom}
+	p.facts.Run.LabelChecked, p.facts.Run.OtherName = false, ""
 }
 
 // Reconcile takes the steps that an entry is due, until one has to be waited for.
@@ -165,10 +177,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		return err
 	}
 	for range maxSteps {
-		if err := r.sight(ctx, p); err != nil {
+		if err := r.gather(ctx, p); err != nil {
 			return err
 		}
-		d := lifecycle.Next(p.entry, p.facts, p.seen, r.now())
+		d := lifecycle.Next(p.entry, p.facts, r.now())
 		if again, err := r.act(ctx, p, d); err != nil || !again {
 			return r.settle(p, err)
 		}
@@ -180,36 +192,70 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 // act does one step. It reports whether to decide again at once.
 func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bool, error) {
 	switch d.Action {
-	case lifecycle.Rest:
-		r.slots.free(p.key)
+	// Steps that end the pass.
+	case lifecycle.Idle:
+		r.runQueue.free(p.key)
 		return false, r.emit(ctx, p, 0)
 	case lifecycle.Wait:
-		return r.wait(ctx, p, d)
-	case lifecycle.Skip:
-		return true, r.skip(ctx, p, v1alpha1.PhaseSkipped, d)
-	case lifecycle.Cover:
-		return true, r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Covered(s, d.Run) })
-	case lifecycle.Start:
-		return r.start(ctx, p, d)
-	case lifecycle.Look:
-		return true, r.look(ctx, p)
-	case lifecycle.Fire:
-		return r.fireAgain(ctx, p)
-	case lifecycle.Adopt, lifecycle.Progress:
-		return true, r.confirm(ctx, p, d)
-	case lifecycle.Inspect:
-		return true, r.inspect(ctx, p)
+		return false, r.wait(ctx, p, d)
+	case lifecycle.AwaitRun:
+		return false, later(d.After)
 	case lifecycle.Stop:
 		return false, r.stop(ctx, p, d)
-	case lifecycle.Settle:
-		return true, r.judge(ctx, p)
-	case lifecycle.End:
-		return true, r.end(ctx, p, d)
-	case lifecycle.GiveUp:
-		now := r.now()
-		return true, r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.Resign(s, now) })
+
+	// Steps that find out facts.
+	case lifecycle.AskSlot:
+		r.askSlot(p, d.Cause)
+		return true, nil
+	case lifecycle.Enrich:
+		r.enrich(ctx, p)
+		return true, nil
+	case lifecycle.Route:
+		r.route(ctx, p)
+		return true, nil
+	case lifecycle.Look:
+		return true, r.lookupLive(ctx, p)
+	case lifecycle.LookByLabel:
+		return true, r.lookupByLabel(ctx, p)
+	case lifecycle.Inspect:
+		return true, r.inspect(ctx, p)
 	default:
-		return false, controller.NewPermanentError(fmt.Errorf("entry %q: action %d is unknown", p.key, d.Action))
+		return true, r.change(ctx, p, d)
+	}
+}
+
+// change does one step that sends a request or writes the status.
+func (r *Reconciler) change(ctx context.Context, p *pass, d lifecycle.Decision) error {
+	switch d.Action {
+	case lifecycle.FireFirst:
+		return r.fireFirst(ctx, p, d)
+	case lifecycle.RecordAndFire:
+		facts, now := p.facts, r.now()
+		return r.recordAndFire(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordNewRun(s, facts, d.Cause, now) })
+	case lifecycle.FireAgain:
+		return r.fireAgain(ctx, p, d)
+	case lifecycle.FireOnce:
+		return r.recordAndFire(ctx, p, func(*v1alpha1.ImageVerificationStatus) {})
+	case lifecycle.RecordSent:
+		return r.recordSent(ctx, p)
+	case lifecycle.RecordRun:
+		return r.recordRun(ctx, p, d)
+	case lifecycle.Covered:
+		return r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordCovered(s, d.Run) })
+	case lifecycle.Skip:
+		return r.skip(ctx, p, d)
+	case lifecycle.Confirm, lifecycle.Follow:
+		return r.confirm(ctx, p, d)
+	case lifecycle.FailStart:
+		return r.failStart(ctx, p, d)
+	case lifecycle.Judge:
+		return r.judge(ctx, p)
+	case lifecycle.End:
+		return r.end(ctx, p, d)
+	case lifecycle.Abandon:
+		return r.abandon(ctx, p)
+	default:
+		return controller.NewPermanentError(fmt.Errorf("entry %q: action %s is unknown", p.key, d.Action))
 	}
 }
 
@@ -219,7 +265,7 @@ func (r *Reconciler) settle(p *pass, err error) error {
 	case errors.Is(err, ledger.ErrConflict):
 		// Somebody wrote the entry: what this process remembers of it is old. The
 		// watch brings the new state, and the queue's delay gives it time to.
-		r.memory.forget(p.key)
+		r.written.drop(p.key)
 		return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "imageverifications"}, p.key.Name, err)
 	case apierrors.IsNotFound(err):
 		// The entry was deleted meanwhile. That is noticed by the watch too.
@@ -244,40 +290,18 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 	if entry.DeletionTimestamp != nil {
 		return false, nil
 	}
-	p.entry = r.memory.freshest(&entry)
+	p.entry = r.freshest(&entry)
+	p.facts.RecreatedFrom = string(r.deletions.before(p.key, p.entry.UID))
 	p.log = r.log.With(
 		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),
 		zap.String("trigger", entry.Spec.Trigger.Name), zap.String("digest", entry.Spec.Digest))
 	return true, r.loadTrigger(ctx, p)
 }
 
-// loadTrigger reads the entry's trigger. That it is gone is believed only of
-// the API server: the caches of entries and of triggers are not in step, and an
-// entry that is ended for a deleted trigger stays so.
-func (r *Reconciler) loadTrigger(ctx context.Context, p *pass) error {
-	name := types.NamespacedName{Namespace: p.key.Namespace, Name: p.entry.Spec.Trigger.Name}
-	for _, reader := range []client.Reader{r.cached, r.live} {
-		var t v1alpha1.ImageTrigger
-		err := reader.Get(ctx, name, &t)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("reading the trigger %q: %w", name, err)
-		}
-		if err == nil && string(t.UID) == p.entry.Spec.Trigger.UID {
-			p.trigger = &t
-			break
-		}
-		if !open(p.entry) {
-			break // nothing depends on it
-		}
-	}
-	p.facts = lifecycle.TriggerOf(p.trigger)
-	p.facts.PausedUntil = r.memory.paused(p.entry.Spec.Trigger.UID)
-	return nil
-}
-
 func (r *Reconciler) forget(key types.NamespacedName) {
-	r.memory.drop(key)
-	r.slots.gone(key)
+	r.perEntry.drop(key)
+	r.written.drop(key)
+	r.runQueue.gone(key)
 }
 
 // write writes the status and goes on with what was written.
@@ -287,9 +311,29 @@ func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.I
 	if err != nil {
 		return err
 	}
-	r.memory.wrote(next)
-	r.slots.note(next)
+	r.written.set(p.key, next)
+	r.runQueue.note(next)
 	p.entry = next.DeepCopy()
+	p.changed()
 	r.transition(p, before.Phase, before.Reason)
 	return nil
+}
+
+// freshest returns the later of what the cache has and what was written.
+func (r *Reconciler) freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
+	key := keyOf(cached)
+	own, ok := r.written.get(key)
+	if !ok {
+		return cached
+	}
+	order, err := resourceversion.CompareResourceVersion(own.ResourceVersion, cached.ResourceVersion)
+	if err != nil || order <= 0 || own.UID != cached.UID {
+		r.written.drop(key)
+		return cached
+	}
+	return own.DeepCopy()
+}
+
+func keyOf(entry *v1alpha1.ImageVerification) types.NamespacedName {
+	return types.NamespacedName{Namespace: entry.Namespace, Name: entry.Name}
 }

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
@@ -59,24 +58,10 @@ func (g *guard) check(req *http.Request) error {
 	if req.URL.Scheme != "https" {
 		return oci.Errorf(oci.ReasonRefused, "", "plain HTTP to %q; %s", host, insecureCure)
 	}
-	if host != g.registry && isPrivate(req.URL.Hostname()) {
+	if host != g.registry && image.PrivateHost(req.URL.Hostname()) {
 		return oci.Errorf(oci.ReasonRefused, "", "the registry %q leads to the private address %q; %s", g.registry, host, insecureCure)
 	}
 	return nil
-}
-
-// isPrivate reports whether host is, by its letters, inside: what a name
-// resolves to is for network policies to bound.
-func isPrivate(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
 }
 
 // boundedBody fails where an answer is longer than its reader expects.

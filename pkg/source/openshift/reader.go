@@ -163,3 +163,12 @@ func (r *Reader) MayGet(ctx context.Context, account source.Account, namespace, 
 		Verb: "get", Group: imagev1.GroupName, Resource: "imagestreams", Namespace: namespace, Name: name,
 	})
 }
+
+// MayPull reports whether a service account may pull from an ImageStream in the
+// cluster's own registry; from all of the namespace if name is empty, and from all of
+// the cluster if namespace is empty too. Role system:image-puller grants it.
+func (r *Reader) MayPull(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
+	return r.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
+		Verb: "get", Group: imagev1.GroupName, Resource: "imagestreams", Subresource: "layers", Namespace: namespace, Name: name,
+	})
+}

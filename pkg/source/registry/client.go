@@ -1,24 +1,10 @@
 package registry
 
 import (
-	"context"
-	"fmt"
-	"net"
+	"crypto/x509"
 	"net/http"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-
-	"github.com/revet-dev/revet/pkg/image"
-)
-
-// The times within which a registry answers at all; callers' deadlines are
-// shorter or longer than their sum.
-const (
-	dialTimeout   = 2 * time.Second
-	headerTimeout = 10 * time.Second
 )
 
 // Client reads from the registries that a policy lists.
@@ -28,20 +14,24 @@ type Client struct {
 	rests     *rests
 	pace      *pace
 	proven    *proven
+	lists     listBounds
 }
 
-// New returns a client. It keeps connections, which registries ask to be left
-// alone, and what it proved of digests, and nothing else; so there should be one of it.
+// Authorities returns the certificate authorities that a host's certificate may be signed
+// by. Nil means the system's. It returns the same pool until the operator changes it.
+type Authorities func(host string) *x509.CertPool
+
+// New returns a Client. It keeps connections, which hosts asked for patience, and what it
+// proved of digests, so that a process should have one.
 func New(policy Policy) *Client {
-	return &Client{policy: policy, rests: newRests(), proven: newProven(), transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: headerTimeout,
-		MaxIdleConnsPerHost:   16,
-		IdleConnTimeout:       time.Minute,
-		ForceAttemptHTTP2:     true,
-	}}
+	return &Client{policy: policy, rests: newRests(), proven: newProven(), transport: newTransports(nil), lists: defaultListBounds}
+}
+
+// Trusting returns the same client with the operator's certificate authorities.
+func (c *Client) Trusting(authorities Authorities) *Client {
+	trusting := *c
+	trusting.transport = newTransports(authorities)
+	return &trusting
 }
 
 // Paced returns the same client for work that can wait: it sends each host at most that
@@ -58,54 +48,7 @@ type Credentials struct {
 	Namespace string
 	// Keychain holds the account's credentials. Nil reads anonymously.
 	Keychain authn.Keychain
-}
 
-// Head returns the digest that the registry claims for a tag, in one round trip
-// and without reading content.
-func (c *Client) Head(ctx context.Context, r image.Repository, tag string, as Credentials) (claimed image.Digest, err error) {
-	what := fmt.Sprintf("%s:%s", r, tag)
-	repository, err := c.repository(r, as)
-	if err != nil {
-		return image.Digest{}, classify(what, err)
-	}
-	desc, err := remote.Head(repository.Tag(tag), c.options(ctx, as)...)
-	if err != nil {
-		return image.Digest{}, classify(what, err)
-	}
-	claimed, err = image.ParseDigest(desc.Digest.String())
-	if err != nil {
-		return image.Digest{}, classify(what, fmt.Errorf("%w: %w", errInvalid, err))
-	}
-	return claimed, nil
-}
-
-// repository refuses a host before there is any connection to it.
-func (c *Client) repository(r image.Repository, as Credentials) (name.Repository, error) {
-	insecure, ok := c.policy(r.Host(), as.Namespace)
-	if !ok {
-		return name.Repository{}, &notAllowedError{r.Host(), as.Namespace, "is not listed"}
-	}
-	options := []name.Option{name.StrictValidation}
-	if insecure {
-		options = append(options, name.Insecure)
-	}
-	repository, err := name.NewRepository(r.String(), options...)
-	if err != nil {
-		return name.Repository{}, fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	return repository, nil
-}
-
-func (c *Client) options(ctx context.Context, as Credentials) []remote.Option {
-	options := []remote.Option{
-		remote.WithContext(ctx),
-		remote.WithUserAgent("revet"),
-		remote.WithTransport(&guard{next: &limiter{next: c.transport, rests: c.rests, pace: c.pace}, policy: c.policy, namespace: as.Namespace}),
-		remote.WithRetryPredicate(func(error) bool { return false }),
-		remote.WithRetryStatusCodes(),
-	}
-	if as.Keychain != nil {
-		options = append(options, remote.WithAuthFromKeychain(as.Keychain))
-	}
-	return options
+	// sessions keeps what registries answered to these credentials; nil keeps nothing.
+	sessions *sessions
 }

@@ -1,16 +1,17 @@
 package registry
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"net/http"
+	"net/url"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/source"
@@ -25,24 +26,19 @@ const (
 	maxSniffed = 512     // of a blob that an index declares to be no manifest
 )
 
-// reader reads the content of one repository. Its methods tell what content is.
+// reader reads the content of one repository. Its methods decide what content is.
 type reader struct {
-	repository name.Repository
-	puller     *remote.Puller
-	left       int64 // of maxProof
-	proven     *proven
+	*session
+	left   int64 // of maxProof
+	proven *proven
 }
 
 func (c *Client) reader(ctx context.Context, r image.Repository, as Credentials) (*reader, error) {
-	repository, err := c.repository(r, as)
+	s, err := c.repository(ctx, r, as)
 	if err != nil {
 		return nil, err
 	}
-	puller, err := remote.NewPuller(c.options(ctx, as)...)
-	if err != nil {
-		return nil, err
-	}
-	return &reader{repository, puller, maxProof, c.proven}, nil
+	return &reader{s, maxProof, c.proven}, nil
 }
 
 // Content returns what tells whether a digest can run: of its manifest, of a
@@ -58,13 +54,18 @@ func (c *Client) Content(ctx context.Context, ref image.Reference, as Credential
 	if err != nil {
 		return image.Content{}, classify(ref.String(), err)
 	}
-	// What takes too long is not known, and the caller has time left to say so.
+	return r.decide(ctx, m), nil
+}
+
+// decide decides what a manifest is within half of the time that the caller has. What
+// takes longer is not known, and the caller has time left to say so.
+func (r *reader) decide(ctx context.Context, m manifest) image.Content {
 	if deadline, ok := ctx.Deadline(); ok {
 		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 		ctx = half
 	}
-	return r.content(ctx, m, maxDepth), nil
+	return r.content(ctx, m, maxDepth)
 }
 
 // maxDepth is how deep indexes in indexes are looked into.
@@ -150,26 +151,28 @@ func (r *reader) blob(ctx context.Context, d image.Descriptor) image.Content {
 // manifest is what is read of a digest that the registry has as a manifest.
 type manifest struct {
 	image.Manifest
-	raw []byte
+	digest image.Digest
+	raw    []byte
 	// unknown is why it is not known what runtimes make of it, if it is not.
 	unknown error
+	schema1 bool
 }
 
-// manifest gets a manifest by digest and recomputes the digest. What it is, its
-// fields say, whatever the Content-Type.
+// newManifest recomputes the digest of a manifest. What it is, its fields decide, whatever
+// the Content-Type.
+func newManifest(raw []byte) manifest {
+	m := manifest{raw: raw, digest: image.DigestOf(raw)}
+	m.Manifest, m.unknown = image.ParseManifest(raw, "")
+	var old struct {
+		SchemaVersion int             `json:"schemaVersion"`
+		FSLayers      json.RawMessage `json:"fsLayers"`
+	}
+	m.schema1 = m.unknown != nil && json.Unmarshal(raw, &old) == nil && (old.SchemaVersion == 1 || old.FSLayers != nil)
+	return m
+}
+
 func (r *reader) manifest(ctx context.Context, d image.Digest) (manifest, error) {
-	desc, err := r.puller.Get(ctx, r.repository.Digest(d.String()))
-	if err != nil {
-		return manifest{}, err
-	}
-	// The library compares the digest of the bytes with the one that was asked
-	// for, except for a signed manifest of schema 1, where it believes a header.
-	if got, _, err := v1.SHA256(bytes.NewReader(desc.Manifest)); err != nil || got.String() != d.String() {
-		return manifest{}, fmt.Errorf("%w: the registry answered with the content of %s", errInvalid, got)
-	}
-	m := manifest{raw: desc.Manifest}
-	m.Manifest, m.unknown = image.ParseManifest(desc.Manifest, "")
-	return m, nil
+	return r.byDigest(ctx, d)
 }
 
 // proof is an image.Read within what is left of maxProof.
@@ -196,15 +199,34 @@ func (r *reader) read(ctx context.Context, d image.Digest, limit int64) ([]byte,
 	return raw, nil
 }
 
-// open opens a blob, whose digest is recomputed up to its end.
+// open opens a blob. The last Read fails if the blob has another digest.
 func (r *reader) open(ctx context.Context, d image.Digest) (io.ReadCloser, error) {
 	if d.IsZero() {
 		return nil, errors.New("no digest")
 	}
-	layer, err := r.puller.Layer(ctx, r.repository.Digest(d.String()))
+	resp, err := r.do(ctx, http.MethodGet, r.base.ResolveReference(&url.URL{Path: r.path + "/blobs/" + d.String()}))
 	if err != nil {
 		return nil, err
 	}
-	// A layer's "compressed" form is the blob as it is, verified as it is read.
-	return layer.Compressed()
+	if err := r.check(ctx, resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return &recomputed{ReadCloser: resp.Body, want: d, hash: sha256.New()}, nil
+}
+
+// recomputed is a body whose digest is recomputed while it is read.
+type recomputed struct {
+	io.ReadCloser
+	want image.Digest
+	hash hash.Hash
+}
+
+func (b *recomputed) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.hash.Write(p[:n])
+	if errors.Is(err, io.EOF) && hex.EncodeToString(b.hash.Sum(nil)) != b.want.Hex() {
+		return n, fmt.Errorf("the registry answered to %s with other content", b.want)
+	}
+	return n, err
 }

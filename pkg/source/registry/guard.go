@@ -6,18 +6,22 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Policy answers whether Pods' images of a host may be read for triggers of a
-// namespace, and whether that host speaks plain HTTP. It is the operator's word.
+// Policy returns whether triggers of a namespace may read a host, and whether the host
+// speaks plain HTTP. The operator decides that.
 type Policy func(host, namespace string) (insecure, ok bool)
 
-// The bounds of what is read.
+// The bounds of one answer.
 const (
-	maxManifest = 4 << 20
-	maxBlob     = 8 << 20 // an image configuration; of layers less is read
-	maxOther    = 1 << 20 // pings and tokens
+	maxManifest = image.MaxManifest
+	maxBlob     = image.MaxConfig // of layers less is read
+	maxPage     = 8 << 20         // 30,000 tags of the longest names
+	maxOther    = 1 << 20         // pings, tokens and errors
 	maxChildren = 64
+	maxHops     = 5
 )
 
 type notAllowedError struct{ host, namespace, why string }
@@ -28,33 +32,64 @@ func (e *notAllowedError) Error() string {
 
 var errPlainHTTP = errors.New("the host is listed as plain HTTP")
 
-// guard lets a request through only if the operator lists its host for the
-// namespace, and bounds the answer. It stands under the HTTP client, so that
-// redirects and token requests go through it too.
+// guard lets a request through only if the operator lists its host for the namespace, or
+// if a registry redirects a blob to public storage. It bounds the answer. It stands below
+// the HTTP client, so that redirects and token requests pass it too.
 type guard struct {
 	next      http.RoundTripper
 	policy    Policy
 	namespace string
 }
 
+// RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	host := r.URL.Host
-	insecure, ok := g.policy(canonical(host), g.namespace)
+	first, hops := origin(r)
+	insecure, ok := g.policy(canonical(r.URL.Host), g.namespace)
 	switch {
+	case hops > maxHops:
+		return nil, fmt.Errorf("%w: the registry redirects more than %d times", errInvalid, maxHops)
 	case !ok:
-		return nil, &notAllowedError{host, g.namespace, "is not listed"}
+		var err error
+		if r, err = g.elsewhere(r, first); err != nil {
+			return nil, err
+		}
 	case insecure && r.URL.Scheme != "http":
-		// The client library tries HTTPS first; this is how it learns not to.
+		// The client library tries HTTPS first. This is how it learns not to.
 		return nil, errPlainHTTP
 	case !insecure && r.URL.Scheme != "https":
-		return nil, &notAllowedError{host, g.namespace, "is listed as HTTPS, not as plain HTTP,"}
+		return nil, &notAllowedError{r.URL.Host, g.namespace, "is listed as HTTPS, not as plain HTTP,"}
 	}
 	resp, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: bound(r.URL.Path)}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: bound(first.URL.Path)}
 	return resp, nil
+}
+
+// elsewhere lets a blob come from a host that is not listed, as registries keep blobs in
+// the storage of a cloud. Such a host gets no credentials, and is public.
+func (g *guard) elsewhere(r, first *http.Request) (*http.Request, error) {
+	switch {
+	case r == first || !isBlob(first.URL.Path):
+		return nil, &notAllowedError{r.URL.Host, g.namespace, "is not listed"}
+	case r.URL.Scheme != "https":
+		return nil, &notAllowedError{r.URL.Host, g.namespace, "is where the registry redirects by plain HTTP, and is not listed"}
+	case image.PrivateHost(r.URL.Hostname()):
+		return nil, &privateAddressError{r.URL.Host}
+	}
+	r = public(r)
+	r.Header = r.Header.Clone()
+	r.Header.Del("Authorization")
+	return r, nil
+}
+
+// origin returns the request that a chain of redirects began with, and its length.
+func origin(r *http.Request) (first *http.Request, hops int) {
+	for first = r; first.Response != nil && first.Response.Request != nil && hops <= maxHops; hops++ {
+		first = first.Response.Request
+	}
+	return first, hops
 }
 
 // canonical undoes the client library's name for Docker Hub.
@@ -65,14 +100,19 @@ func canonical(host string) string {
 	return host
 }
 
+func isBlob(path string) bool {
+	return strings.HasPrefix(path, "/v2/") && strings.Contains(path, "/blobs/")
+}
+
 func bound(path string) int64 {
 	switch {
 	case strings.Contains(path, "/manifests/"):
 		return maxManifest
-	case strings.Contains(path, "/blobs/"):
+	case isBlob(path):
 		return maxBlob
+	case strings.HasSuffix(path, "/tags/list"), strings.HasSuffix(path, "/_catalog"):
+		return maxPage
 	default:
-		// Redirected blobs land here too; their configurations are small.
 		return maxOther
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -89,8 +90,11 @@ func asksForRest(resp *http.Response, now time.Time) (rest time.Duration, asked 
 	return min(max(rest, time.Second), longestRest), true
 }
 
-// rests knows which hosts are left alone, and until when. There are no more of
-// them than the operator lists. It is safe for concurrent use.
+// maxHosts bounds how many hosts are kept: beside those that the operator lists, these are
+// the storage that registries redirect to.
+const maxHosts = 1024
+
+// rests knows which hosts asked for patience, and until when. It is safe for concurrent use.
 type rests struct {
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
@@ -110,6 +114,9 @@ func (r *rests) begin(host string, rest time.Duration) time.Time {
 	defer r.mu.Unlock()
 	if r.until[host].After(until) {
 		return r.until[host]
+	}
+	if len(r.until) >= maxHosts {
+		forgetPast(r.until, r.now())
 	}
 	r.until[host] = until
 	return until
@@ -160,12 +167,24 @@ func (p *pace) wait(ctx context.Context, host string) error {
 	if p.next[host].After(turn) {
 		turn = p.next[host]
 	}
+	if len(p.next) >= maxHosts {
+		forgetPast(p.next, p.now())
+	}
 	p.next[host] = turn.Add(p.interval)
 	p.mu.Unlock()
 	if left := turn.Sub(p.now()); left > 0 {
 		return p.sleep(ctx, left)
 	}
 	return nil
+}
+
+// forgetPast forgets the hosts whose time has come, or else all of them: what a registry
+// makes up must not take memory for ever.
+func forgetPast(hosts map[string]time.Time, now time.Time) {
+	maps.DeleteFunc(hosts, func(_ string, at time.Time) bool { return !at.After(now) })
+	if len(hosts) >= maxHosts {
+		clear(hosts)
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -58,6 +58,16 @@ func (r *Reader) Head(ctx context.Context, repository image.Repository, tag stri
 	return d, err
 }
 
+// Resolve returns what a tag points to, recomputed from the bytes, and decides what it is.
+// claimed is what Head claimed; if it is zero, Resolve does not trust HEAD.
+func (r *Reader) Resolve(ctx context.Context, repository image.Repository, tag string, claimed image.Digest, as source.Account) (d image.Digest, content image.Content, err error) {
+	err = r.with(ctx, as, func(c Credentials) error {
+		d, content, err = r.client.Resolve(ctx, repository, tag, claimed, c)
+		return err
+	})
+	return d, content, err
+}
+
 // Content reads a manifest by digest and decides what it is.
 func (r *Reader) Content(ctx context.Context, ref image.Reference, as source.Account) (content image.Content, err error) {
 	err = r.with(ctx, as, func(c Credentials) error { content, err = r.client.Content(ctx, ref, c); return err })
@@ -116,7 +126,7 @@ func (a *accounts) credentials(ctx context.Context, as source.Account) (c Creden
 	if err != nil {
 		return Credentials{}, false, err
 	}
-	c = Credentials{Namespace: as.Namespace, Keychain: keychain}
+	c = Credentials{Namespace: as.Namespace, Keychain: keychain, sessions: &sessions{}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.kept) >= maxAccounts {

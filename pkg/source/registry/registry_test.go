@@ -283,6 +283,7 @@ func (basic) Resolve(authn.Resource) (authn.Authenticator, error) {
 
 func TestReasonsOfFailedReads(t *testing.T) {
 	wrong := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[]}`
+	schema1 := `{"schemaVersion":1,"name":"shop/web","tag":"v1","fsLayers":[],"signatures":[]}`
 	asked := image.Digest{}
 	if d, err := image.ParseDigest(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("something else")))); err == nil {
 		asked = d
@@ -314,8 +315,13 @@ func TestReasonsOfFailedReads(t *testing.T) {
 		{"other content than asked for is never believed, and may be right next time", answer(200, manifest, wrong), passing},
 		{"a schema 1 manifest whose header claims the digest is Unreadable", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Docker-Content-Digest", asked.String())
-			answer(200, string(types.DockerManifestSchema1Signed), wrong)(w, r)
+			answer(200, string(types.DockerManifestSchema1Signed), schema1)(w, r)
 		}, string(source.Unreadable)},
+		{"a schema 1 manifest is one whatever its type", answer(200, manifest, schema1), string(source.Unreadable)},
+		{"other content is other content, whatever type and digest its header claims", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Docker-Content-Digest", asked.String())
+			answer(200, string(types.DockerManifestSchema1Signed), wrong)(w, r)
+		}, passing},
 		{"a manifest above the limit is Unreadable", answer(200, manifest, strings.Repeat(" ", 5<<20)), string(source.Unreadable)},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 
 // The conditions of an ImageTrigger.
 const (
-	// ConditionReady sums up the others but Swept, Confirmed and SandboxAvailable: pushes are fired only while it is True.
+	// ConditionReady sums up the others but Swept, Confirmed, SandboxAvailable and
+	// PullAllowed: pushes are fired only while it is True.
 	ConditionReady = "Ready"
 	// ConditionSinkResolved: the sink has an address that may be used.
 	ConditionSinkResolved = "SinkResolved"
@@ -32,6 +33,10 @@ const (
 	// names, if it names one. It is not part of Ready: where it is False and the
 	// trigger does not allow to run without, TemplateAccepted is False too.
 	ConditionSandboxAvailable = "SandboxAvailable"
+	// ConditionPullAllowed: the service account of the runs may pull from the
+	// namespaces that the trigger selects besides its own. It is not part of Ready,
+	// and absent if the trigger selects no other namespace.
+	ConditionPullAllowed = "PullAllowed"
 )
 
 // The conditions of an ImageVerification.
@@ -168,6 +173,29 @@ func (t *ImageTrigger) MarkSandboxMissing(reason, message string, now time.Time)
 func (t *ImageTrigger) IsSandboxMissing() bool {
 	c := meta.FindStatusCondition(t.Status.Conditions, ConditionSandboxAvailable)
 	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == ReasonRuntimeClassNotFound && c.ObservedGeneration == t.Generation
+}
+
+// The reasons of PullAllowed.
+const (
+	// ReasonPullAllowed: the runs may pull from all namespaces that are selected.
+	ReasonPullAllowed = "PullAllowed"
+	// ReasonPullNotAllowed: they may not pull from those that the message names.
+	ReasonPullNotAllowed = "PullNotAllowed"
+	// ReasonPullNotKnown: the API server did not answer for some namespaces, or Revet
+	// has not asked about all of them yet.
+	ReasonPullNotKnown = "PullNotKnown"
+	// ReasonRunAccountNotKnown: Revet does not know the service account of the runs.
+	ReasonRunAccountNotKnown = "RunAccountNotKnown"
+)
+
+// MarkPull records whether the runs may pull from other namespaces.
+func (t *ImageTrigger) MarkPull(status metav1.ConditionStatus, reason, message string, now time.Time) {
+	t.mark(ConditionPullAllowed, status, reason, message, now)
+}
+
+// UnmarkPull records that the trigger selects no other namespace.
+func (t *ImageTrigger) UnmarkPull() {
+	meta.RemoveStatusCondition(&t.Status.Conditions, ConditionPullAllowed)
 }
 
 // MarkConfirmed records that no request waits for its run for long.

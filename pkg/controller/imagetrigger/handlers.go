@@ -1,0 +1,148 @@
+package imagetrigger
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
+)
+
+// Dependencies are the kinds whose changes may change a trigger's conditions.
+// Give DependencyHandler to informers of their metadata, for those of them that
+// the cluster has; without them a trigger is looked at at its intervals.
+func Dependencies() []schema.GroupVersionKind {
+	triggers := schema.GroupVersion{Group: "triggers.tekton.dev", Version: "v1beta1"}
+	return []schema.GroupVersionKind{
+		triggers.WithKind("EventListener"),
+		triggers.WithKind("Trigger"),
+		triggers.WithKind("TriggerBinding"),
+		triggers.WithKind("ClusterTriggerBinding"),
+		triggers.WithKind("TriggerTemplate"),
+		{Group: "node.k8s.io", Version: "v1", Kind: "RuntimeClass"},
+	}
+}
+
+// DependencyHandler queues the triggers of the namespace of what changed, or all
+// for what has no namespace.
+func (r *Reconciler) DependencyHandler() cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if o, err := meta.Accessor(final(obj)); err == nil {
+			r.enqueue(o.GetNamespace())
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue,
+		UpdateFunc: func(before, after any) {
+			if changed(before, after) {
+				enqueue(after)
+			}
+		},
+		DeleteFunc: enqueue,
+	}
+}
+
+// TriggerHandler queues a trigger that is new, gone, or whose spec changed. Its
+// status is written by this package alone.
+func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
+			r.Enqueue(client.ObjectKeyFromObject(t))
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue,
+		UpdateFunc: func(before, after any) {
+			a, okA := before.(*v1alpha1.ImageTrigger)
+			b, okB := after.(*v1alpha1.ImageTrigger)
+			if okA && okB && a.UID == b.UID && a.Generation == b.Generation && b.DeletionTimestamp == nil {
+				return
+			}
+			enqueue(after)
+		},
+		DeleteFunc: enqueue,
+	}
+}
+
+// EntryHandler has a trigger looked at again when one of its runs was requested
+// and does not appear, or appears after all, and when one cannot start in its
+// RuntimeClass, or is made good: what its sink depends on may have changed without
+// anything that is watched. It goes by the ledger, as entries and
+// triggers may be led by different processes.
+func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
+	recheck := func(obj any) {
+		if e, ok := obj.(*v1alpha1.ImageVerification); ok && (awaited(e) || stranded(e)) {
+			r.recheck(e)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: recheck,
+		UpdateFunc: func(before, after any) {
+			recheck(before) // it may just have appeared, or be made good
+			recheck(after)
+		},
+	}
+}
+
+// awaited reports whether a run was requested and has not been seen.
+func awaited(e *v1alpha1.ImageVerification) bool {
+	run := e.Status.CurrentRun()
+	return run != nil && run.Attempts > 0 && run.ConfirmedAt == nil
+}
+
+// stranded reports whether the latest run could not start in its RuntimeClass.
+func stranded(e *v1alpha1.ImageVerification) bool {
+	n := len(e.Status.Runs)
+	return n > 0 && lifecycle.Reason(e.Status.Runs[n-1].Reason) == lifecycle.SandboxUnavailable
+}
+
+func (r *Reconciler) recheck(e *v1alpha1.ImageVerification) {
+	at, now := types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.Trigger.Name}, r.Now()
+	r.mu.Lock()
+	m := r.seen[at]
+	due := now.Add(recheckAfter)
+	if m == nil || string(m.uid) != e.Spec.Trigger.UID || !m.recheck.Before(due) {
+		r.mu.Unlock()
+		return
+	}
+	if next := m.recheck.Add(recheckEvery); next.After(due) {
+		due = next
+	}
+	m.recheck = due
+	r.mu.Unlock()
+	r.EnqueueAfter(at, due.Sub(now))
+}
+
+func (r *Reconciler) enqueue(namespace string) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	keys, err := r.list(ctx, namespace)
+	if err != nil {
+		// The triggers have their own timers: this costs time, not a check.
+		r.Log.Warn("looking up triggers to queue", zap.String("namespace", namespace), zap.Error(err))
+		return
+	}
+	for _, key := range keys {
+		r.Enqueue(key)
+	}
+}
+
+// changed reports whether an update is more than a resync.
+func changed(before, after any) bool {
+	a, errA := meta.Accessor(before)
+	b, errB := meta.Accessor(after)
+	return errA != nil || errB != nil || a.GetResourceVersion() != b.GetResourceVersion()
+}
+
+func final(obj any) any {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		return gone.Obj
+	}
+	return obj
+}

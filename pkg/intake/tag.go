@@ -1,0 +1,174 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/recorder"
+	"github.com/revet-dev/revet/pkg/source"
+)
+
+// lookAt looks at a tag and records what is new there. It sets the result, and early for a
+// tag that does not show yet what is claimed.
+func (i *Intake) lookAt(ctx context.Context, from Endpoint, h *hinted) {
+	h.early = nil
+	if h.result.Status == Refused {
+		return
+	}
+	recorded := h.result.Recorded
+	h.result = i.lookNow(ctx, from, h)
+	if h.result.Recorded += recorded; recorded > 0 && h.result.Status == Done {
+		h.result.Reason = Recorded
+	}
+}
+
+func (i *Intake) lookNow(ctx context.Context, from Endpoint, h *hinted) Result {
+	interested, selected := i.interested(ctx, from, h.at, h.claimed)
+	if len(interested) == 0 {
+		return Handled(KindRegistry, passedOver(selected))
+	}
+	unlock, err := i.locks.lock(ctx, h.at.String())
+	if err != nil {
+		return again(KindRegistry, fmt.Errorf("waiting for another notification of %q: %w", h.at, err))
+	}
+	defer unlock()
+	// Another notification may have recorded the same push since.
+	if interested, selected = i.interested(ctx, from, h.at, h.claimed); len(interested) == 0 {
+		return Handled(KindRegistry, passedOver(selected))
+	}
+	l := &looks{intake: i, at: h.at, claimed: h.claimed, shown: map[source.Account]*look{}, tally: tally{kind: KindRegistry}}
+	for _, t := range interested {
+		l.actOn(ctx, t)
+	}
+	h.early = l.early()
+	return l.result()
+}
+
+func passedOver(selected bool) Reason {
+	if selected {
+		return NothingNew
+	}
+	return NotSelected
+}
+
+// looks is what a registry shows of a tag, to each account that is interested.
+type looks struct {
+	intake  *Intake
+	at      place
+	claimed image.Digest
+	shown   map[source.Account]*look
+	tally   tally
+	// news: some account was shown something new.
+	news bool
+	// absent are the namespaces of triggers to which the tag, or its content, is not
+	// shown; other are those of triggers to which it shows another digest than is claimed,
+	// or nothing new where none is claimed.
+	absent, other []string
+}
+
+// look is what a registry shows one account.
+type look struct {
+	digest image.Digest
+	err    error
+	// content is read when something new would be recorded.
+	content *content
+}
+
+type content struct {
+	image.Content
+	err error
+}
+
+func (l *looks) as(ctx context.Context, account source.Account) *look {
+	if l.shown[account] == nil {
+		i := l.intake
+		ctx, cancel := context.WithTimeout(ctx, i.RegistryTimeout)
+		defer cancel()
+		i.Metrics.reread(ctx, v1alpha1.SourceWebhook)
+		digest, err := i.Registry.Head(ctx, l.at.repository, l.at.tag, account)
+		failpoint.Hit("intake.read")
+		l.shown[account] = &look{digest: digest, err: err}
+	}
+	return l.shown[account]
+}
+
+// actOn records for one trigger what its account is shown.
+func (l *looks) actOn(ctx context.Context, t *Trigger) {
+	i, shown := l.intake, l.as(ctx, t.account())
+	if shown.err != nil {
+		l.failed(ctx, t, shown.err)
+		return
+	}
+	f := i.compare(t, i.shows(l.at, shown.digest.String()), t.selector.Repository(l.at.repository))
+	i.reportSkips(ctx, f.Skips)
+	if len(f.Pushes) > 0 {
+		l.news = true
+		gone := l.tally.gone
+		i.record(ctx, f, func(p push.Push) recorder.Candidate { return l.candidate(t, p, shown) }, &l.tally)
+		if l.tally.gone > gone {
+			l.absent = append(l.absent, t.Namespace)
+		}
+	}
+	if shown.digest != l.claimed && (!l.claimed.IsZero() || len(f.Pushes) == 0) {
+		l.other = append(l.other, t.Namespace)
+	}
+}
+
+// candidate says how to find out what the tag's digest is. A digest in a header is only a
+// claim until it is recomputed from the bytes.
+func (l *looks) candidate(t *Trigger, p push.Push, shown *look) recorder.Candidate {
+	return recorder.Candidate{
+		Trigger: t.ImageTrigger, Push: p, Source: v1alpha1.SourceWebhook,
+		Content: func(ctx context.Context) (image.Content, error) {
+			if shown.content == nil {
+				ctx, cancel := context.WithTimeout(ctx, l.intake.RegistryTimeout)
+				defer cancel()
+				shown.content = &content{}
+				shown.content.Content, shown.content.err = l.intake.Registry.Content(ctx, p.Pull.At(p.Digest), t.account())
+			}
+			return shown.content.Content, shown.content.err
+		},
+	}
+}
+
+// failed handles a registry that did not answer, or refused.
+func (l *looks) failed(ctx context.Context, t *Trigger, err error) {
+	switch reason := source.ReasonOf(err); reason {
+	case "":
+		l.tally.fail(err)
+	case source.NotFound:
+		l.absent = append(l.absent, t.Namespace)
+	default:
+		l.tally.deny()
+		l.intake.reportTrigger(ctx, t, l.intake.shows(l.at, "").Repository, string(reason), "registry cannot be read for the trigger", err)
+	}
+}
+
+// early returns the namespaces of the triggers to wait for. Nobody waits for an account that
+// is not shown a tag which another account is shown as claimed.
+func (l *looks) early() []string {
+	if l.tally.gone > 0 {
+		return l.absent // its digest shows, and its content does not yet
+	}
+	for _, shown := range l.shown {
+		if shown.err == nil && shown.digest == l.claimed {
+			return nil
+		}
+	}
+	return append(l.absent, l.other...)
+}
+
+func (l *looks) result() Result {
+	switch {
+	case l.tally.failed == nil && len(l.absent) > 0 && l.tally.recorded == 0:
+		return Handled(KindRegistry, Gone)
+	case !l.news && l.tally.failed == nil && l.tally.denied == 0:
+		return Handled(KindRegistry, NothingNew)
+	default:
+		return l.tally.result()
+	}
+}
