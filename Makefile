@@ -121,8 +121,10 @@ vulncheck: ## govulncheck over the product and its scanner (asks vuln.go.dev)
 	cd cmd/scan && go run $(GOVULNCHECK) ./...
 
 .PHONY: generate
-generate: ## generate deep copies and CustomResourceDefinitions from the Go types
+generate: ## generate deep copies, CustomResourceDefinitions and docs/api.md from the Go types
 	cd test && go build -o ../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
 	bin/controller-gen object crd:maxDescLen=300 paths=./pkg/apis/... output:crd:dir=bin/crds
 	mv bin/crds/revet.dev_imagetriggers.yaml config/300-imagetrigger.yaml
 	mv bin/crds/revet.dev_imageverifications.yaml config/300-imageverification.yaml
+	cd test && go run ./cmd/apidoc ../pkg/apis/revet/v1alpha1 > ../bin/api.md
+	mv bin/api.md docs/api.md
