@@ -146,7 +146,7 @@ func newFixture(t *testing.T, triggers ...client.Object) *fixture {
 		},
 	})
 	f.Reconciler, err = New(Options{
-		Cached: f.client, Live: f.client, Sinks: f.cluster, Streams: f.cluster, Sweeps: f.sweeps, Runs: f.cluster, Queue: func() Queue { return f.queue },
+		Cached: f.client, Live: f.client, Sinks: f.cluster, Streams: f.cluster, Sweeps: f.sweeps, Runs: f.cluster, Enqueue: f.queue.EnqueueKey, EnqueueAfter: f.queue.EnqueueKeyAfter,
 		Recorder: f.events, Log: zap.NewNop(), Now: func() time.Time { return f.now }, Jitter: func() float64 { return 0 },
 		Intervals: DefaultIntervals(),
 	})

@@ -1,4 +1,4 @@
-package app
+package lease
 
 import (
 	"strings"
@@ -16,7 +16,7 @@ func TestTimesOfLeaderElection(t *testing.T) {
 		lease, deadline, retry time.Duration
 		want                   string
 	}{
-		{"the defaults", defaultLeaseDuration, defaultRenewDeadline, defaultRetryPeriod, ""},
+		{"the defaults", defaultLeaseDuration, RenewDeadline, defaultRetryPeriod, ""},
 		{"short ones", 6 * time.Second, 4 * time.Second, 500 * time.Millisecond, ""},
 		{"a lease too short for a request", 5 * time.Second, 4 * time.Second, 500 * time.Millisecond, "lease-duration is 5s; with a retry-period of 500ms it must be at least 5.2s"},
 		{"a lease that is cut to whole seconds", 5900 * time.Millisecond, 4 * time.Second, 500 * time.Millisecond, "lease-duration is 5.9s"},
@@ -26,7 +26,7 @@ func TestTimesOfLeaderElection(t *testing.T) {
 		{"no retry", 15 * time.Second, 10 * time.Second, 0, "retry-period is 0s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := validElection(&kle.Config{Buckets: 1, LeaseDuration: test.lease, RenewDeadline: test.deadline, RetryPeriod: test.retry})
+			err := New("me", use).validate(&kle.Config{Buckets: 1, LeaseDuration: test.lease, RenewDeadline: test.deadline, RetryPeriod: test.retry})
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("%v, want %q", err, test.want)
 			}

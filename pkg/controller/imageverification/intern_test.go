@@ -13,7 +13,7 @@ import (
 
 // Property: entries are written as they are cached, so what the cache does to
 // them may change nothing but managedFields.
-func TestCompactEntryKeepsEverything(t *testing.T) {
+func TestInternStringsKeepsEverything(t *testing.T) {
 	w := newWorld(t)
 	key := w.push("v1", pushed)
 	w.work(key, time.Second)
@@ -23,17 +23,17 @@ func TestCompactEntryKeepsEverything(t *testing.T) {
 	e.Labels = map[string]string{"a": "b", "c": "d"}
 	want := e.DeepCopy()
 	e.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
-	got, err := imageverification.CompactEntry(e)
+	got, err := imageverification.InternStrings(e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changed (-want +got):\n%s", diff)
 	}
-	if got, err := imageverification.CompactEntry(&v1alpha1.ImageVerification{}); err != nil || got == nil {
+	if got, err := imageverification.InternStrings(&v1alpha1.ImageVerification{}); err != nil || got == nil {
 		t.Errorf("the empty entry became %v, %v", got, err)
 	}
-	if got, err := imageverification.CompactEntry(w.trigger); err != nil || got != any(w.trigger) {
+	if got, err := imageverification.InternStrings(w.trigger); err != nil || got != any(w.trigger) {
 		t.Errorf("another object became %v, %v", got, err)
 	}
 }

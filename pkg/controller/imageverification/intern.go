@@ -8,11 +8,11 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// CompactEntry makes entries share the strings that many of them have in common,
-// which are most of what a cache of thousands of them holds, and drops
-// managedFields. Nothing else changes, as entries are written as they are
-// cached. It is a transform of an informer; other objects pass unchanged.
-func CompactEntry(obj any) (any, error) {
+// InternStrings makes entries share the strings that many of them have in common, which
+// are most of what a cache of thousands of entries holds, and drops managedFields.
+// Nothing else changes, because entries are written as they are cached. It is an
+// informer's transform; other objects pass unchanged.
+func InternStrings(obj any) (any, error) {
 	e, ok := obj.(*v1alpha1.ImageVerification)
 	if !ok {
 		return obj, nil
@@ -35,10 +35,10 @@ func CompactEntry(obj any) (any, error) {
 		share(&e.Status.Tags[i].Source)
 	}
 	for i := range e.Status.Conditions {
-		compactCondition(&e.Status.Conditions[i])
+		internCondition(&e.Status.Conditions[i])
 	}
 	for i := range e.Status.Runs {
-		compactRun(&e.Status.Runs[i])
+		internRun(&e.Status.Runs[i])
 	}
 	for _, f := range []*v1alpha1.ImageFacts{e.Spec.Image, e.Status.Image} {
 		if f == nil {
@@ -55,12 +55,12 @@ func CompactEntry(obj any) (any, error) {
 	return e, nil
 }
 
-func compactCondition(c *metav1.Condition) {
+func internCondition(c *metav1.Condition) {
 	share(&c.Type, &c.Reason, &c.Message)
 	share(&c.Status)
 }
 
-func compactRun(r *v1alpha1.RunStatus) {
+func internRun(r *v1alpha1.RunStatus) {
 	share(&r.Name, &r.Cause.Key, &r.Reason, &r.Message, &r.Digest, &r.Summary, &r.Sandbox.Requested, &r.Sandbox.RouteMessage, &r.Sandbox.Node)
 	share(&r.Cause.Type)
 	share(&r.Sandbox.Route)
@@ -73,8 +73,7 @@ func compactRun(r *v1alpha1.RunStatus) {
 	}
 }
 
-// share replaces strings by the copies that equal ones have in common, for as
-// long as anybody holds one.
+// share replaces each string by the one copy that all equal strings share.
 func share[S ~string](all ...*S) {
 	for _, s := range all {
 		if *s != "" {

@@ -13,44 +13,42 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// The first list, further pages and watches that go on are no gaps; a list, or a
-// watch in place of one, after that is.
-func TestGapsAreListsAfterTheFirst(t *testing.T) {
+// The first list, its further pages and watches that continue are no relist. A later
+// list, or a watch in place of one, is.
+func TestRelistsAreListsAfterTheFirst(t *testing.T) {
 	yes, failing := true, errors.New("connection refused")
-	list := func(token string, err error) func(*noticedLists) {
-		return func(n *noticedLists) {
+	list := func(token string, err error) func(*observedLists) {
+		return func(n *observedLists) {
 			n.ListerWatcherWithContext = answering(err)
 			_, _ = n.ListWithContext(t.Context(), metav1.ListOptions{Continue: token})
 		}
 	}
-	watched := func(initial *bool, err error) func(*noticedLists) {
-		return func(n *noticedLists) {
+	watched := func(initial *bool, err error) func(*observedLists) {
+		return func(n *observedLists) {
 			n.ListerWatcherWithContext = answering(err)
 			_, _ = n.WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: initial})
 		}
 	}
 	for _, test := range []struct {
 		name  string
-		steps []func(*noticedLists)
+		steps []func(*observedLists)
 		want  int
 	}{
-		{"a start with a list", []func(*noticedLists){list("", nil), list("next", nil), watched(nil, nil)}, 0},
-		{"a start with a watch that lists", []func(*noticedLists){watched(&yes, nil), watched(nil, nil)}, 0},
-		{"a start that fails at first", []func(*noticedLists){list("", failing), watched(&yes, failing), list("", nil)}, 0},
-		{"a watch that goes on", []func(*noticedLists){list("", nil), watched(nil, failing), watched(nil, nil)}, 0},
-		{"a list again", []func(*noticedLists){list("", nil), list("", nil)}, 1},
-		{"a watch that lists again", []func(*noticedLists){watched(&yes, nil), watched(&yes, failing), watched(&yes, nil)}, 1},
+		{"a start with a list", []func(*observedLists){list("", nil), list("next", nil), watched(nil, nil)}, 0},
+		{"a start with a watch that lists", []func(*observedLists){watched(&yes, nil), watched(nil, nil)}, 0},
+		{"a start that fails at first", []func(*observedLists){list("", failing), watched(&yes, failing), list("", nil)}, 0},
+		{"a watch that goes on", []func(*observedLists){list("", nil), watched(nil, failing), watched(nil, nil)}, 0},
+		{"a list again", []func(*observedLists){list("", nil), list("", nil)}, 1},
+		{"a watch that lists again", []func(*observedLists){watched(&yes, nil), watched(&yes, failing), watched(&yes, nil)}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g, got := &gaps{}, 0
-			g.happened() // told to nobody yet
-			g.tell(func() { got++ })
-			n := &noticedLists{gaps: g}
+			got := 0
+			n := &observedLists{onRelist: func() { got++ }}
 			for _, step := range test.steps {
 				step(n)
 			}
 			if got != test.want {
-				t.Errorf("%d gaps, want %d", got, test.want)
+				t.Errorf("%d relists, want %d", got, test.want)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package app
+package lease
 
 import (
 	"context"
@@ -19,16 +19,19 @@ import (
 	"knative.dev/pkg/reconciler"
 )
 
-// leaseWorld is an API server's Leases, in a bubble whose clock moves only while
+// use is how long one use of a lease may take in these tests.
+const use = 3 * time.Second
+
+// env is an API server's Leases, in a bubble whose clock moves only while
 // everybody sleeps.
-type leaseWorld struct {
+type env struct {
 	t      *testing.T
 	kube   *fake.Clientset
-	leases *leases
+	leases *Leases
 }
 
-func newLeaseWorld(t *testing.T) *leaseWorld {
-	return &leaseWorld{t: t, kube: fake.NewClientset(), leases: newLeases("me")}
+func newEnv(t *testing.T) *env {
+	return &env{t: t, kube: fake.NewClientset(), leases: New("me", use)}
 }
 
 func lease(holder string, seconds int32) *coordinationv1.Lease {
@@ -38,7 +41,7 @@ func lease(holder string, seconds int32) *coordinationv1.Lease {
 	}
 }
 
-func (w *leaseWorld) create(holder string) {
+func (w *env) create(holder string) {
 	w.t.Helper()
 	_, err := w.watched().Create(w.t.Context(), lease(holder, 15), metav1.CreateOptions{})
 	if err != nil {
@@ -46,16 +49,16 @@ func (w *leaseWorld) create(holder string) {
 	}
 }
 
-func (w *leaseWorld) watched() typedcoordination.LeaseInterface {
-	return w.leases.watch(w.kube).CoordinationV1().Leases("revet-system")
+func (w *env) watched() typedcoordination.LeaseInterface {
+	return w.leases.Watch(w.kube).CoordinationV1().Leases("revet-system")
 }
 
-func (w *leaseWorld) update(holder string, seconds int32) error {
+func (w *env) update(holder string, seconds int32) error {
 	_, err := w.watched().Update(w.t.Context(), lease(holder, seconds), metav1.UpdateOptions{})
 	return err
 }
 
-func (w *leaseWorld) holds() bool {
+func (w *env) holds() bool {
 	_, release, ok := w.leases.hold(w.t.Context(), "bucket")
 	if ok {
 		release()
@@ -63,7 +66,7 @@ func (w *leaseWorld) holds() bool {
 	return ok
 }
 
-func (w *leaseWorld) writes() bool {
+func (w *env) writes() bool {
 	_, cancel, ok := w.leases.write(w.t.Context(), "bucket")
 	if ok {
 		cancel()
@@ -73,7 +76,7 @@ func (w *leaseWorld) writes() bool {
 
 func TestALeaseIsHeldFromItsWriteUntilShortlyBeforeItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newLeaseWorld(t)
+		w := newEnv(t)
 		if w.holds() || w.writes() {
 			t.Error("held before it was written")
 		}
@@ -81,7 +84,7 @@ func TestALeaseIsHeldFromItsWriteUntilShortlyBeforeItsEnd(t *testing.T) {
 		if !w.holds() || !w.writes() {
 			t.Error("not held after it was written")
 		}
-		end := time.Now().Add(15*time.Second - leaseMargin)
+		end := time.Now().Add(15*time.Second - margin)
 		time.Sleep(10 * time.Second)
 		held, release, ok := w.leases.hold(t.Context(), "bucket")
 		if !ok {
@@ -111,7 +114,7 @@ func TestALeaseIsHeldFromItsWriteUntilShortlyBeforeItsEnd(t *testing.T) {
 
 func TestALeaseCountsFromBeforeItsWriteBegan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newLeaseWorld(t)
+		w := newEnv(t)
 		w.create("me")
 		time.Sleep(time.Minute)
 		w.kube.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -148,7 +151,7 @@ func TestALeaseEndsByWhicheverClockIsFirst(t *testing.T) {
 }
 
 func TestALeaseIsNotHeldByAWriteThatFailedOrIsAnothers(t *testing.T) {
-	w := newLeaseWorld(t)
+	w := newEnv(t)
 	if _, err := w.kube.CoordinationV1().Leases("revet-system").Create(t.Context(), lease("somebody else", 15), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +170,7 @@ func TestALeaseIsNotHeldByAWriteThatFailedOrIsAnothers(t *testing.T) {
 // that one's. The leader election reads the lease for its resourceVersion, and
 // would then write that nobody holds it.
 func TestALeaseThatAnotherTookIsNotGivenBack(t *testing.T) {
-	w := newLeaseWorld(t)
+	w := newEnv(t)
 	w.create("me")
 	if _, err := w.kube.CoordinationV1().Leases("revet-system").Update(t.Context(), lease("another", 15), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
@@ -191,7 +194,7 @@ func TestALeaseThatAnotherTookIsNotGivenBack(t *testing.T) {
 // than is waited for.
 func TestALeaseIsNotGivenBackWhileItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newLeaseWorld(t)
+		w := newEnv(t)
 		w.create("me")
 		_, release, ok := w.leases.hold(t.Context(), "bucket")
 		if !ok {
@@ -220,7 +223,7 @@ func TestALeaseIsNotGivenBackWhileItIsUsed(t *testing.T) {
 // nothing more is allowed from then on.
 func TestGivingALeaseUpWaitsForWhatItAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newLeaseWorld(t)
+		w := newEnv(t)
 		w.create("me")
 		_, release, ok := w.leases.hold(t.Context(), "bucket")
 		if !ok {
@@ -246,10 +249,10 @@ func TestGivingALeaseUpWaitsForWhatItAllowed(t *testing.T) {
 
 // The leader election of Knative and this package agree on the buckets.
 func TestEachKeyIsHeldUnderTheLeaseOfItsBucket(t *testing.T) {
-	w := newLeaseWorld(t)
+	w := newEnv(t)
 	t.Setenv("SYSTEM_NAMESPACE", "revet-system")
 	config := &kle.Config{Buckets: 3, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 10 * time.Millisecond}
-	g, component := w.leases.guard(config, "imageverification")
+	g, component := w.leases.Guard(config, "imageverification")
 	if component.Identity != "me" {
 		t.Errorf("identity %q", component.Identity)
 	}
@@ -257,7 +260,7 @@ func TestEachKeyIsHeldUnderTheLeaseOfItsBucket(t *testing.T) {
 	if _, _, ok := g.Hold(t.Context(), key); ok {
 		t.Error("held before the election")
 	}
-	ctx, cancel := context.WithCancel(kle.WithStandardLeaderElectorBuilder(t.Context(), w.leases.watch(w.kube), component))
+	ctx, cancel := context.WithCancel(kle.WithStandardLeaderElectorBuilder(t.Context(), w.leases.Watch(w.kube), component))
 	led := &led{}
 	elector, err := kle.BuildElector(ctx, led, "imageverification", func(reconciler.Bucket, types.NamespacedName) {})
 	if err != nil {

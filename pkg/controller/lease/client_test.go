@@ -1,4 +1,4 @@
-package app
+package lease
 
 import (
 	"testing"
@@ -27,15 +27,15 @@ func TestStatusesAreWrittenUnderTheLease(t *testing.T) {
 	trigger := &v1alpha1.ImageTrigger{ObjectMeta: at}
 	entry := &v1alpha1.ImageVerification{ObjectMeta: at}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(trigger, entry).WithStatusSubresource(trigger, entry).Build()
-	l := newLeases("me")
-	g := &guard{leases: l, buckets: hash.NewBucketSet(sets.New("bucket"))}
+	l := New("me", use)
+	g := &Guard{leases: l, buckets: hash.NewBucketSet(sets.New("bucket"))}
 	writes := map[string]func() error{
 		"an entry": func() error {
 			var e v1alpha1.ImageVerification
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(entry), &e); err != nil {
 				return err
 			}
-			_, err := leasedLedger{ledger.New(c, ledger.NewIndex(time.Now)), g}.UpdateStatus(t.Context(), &e,
+			_, err := ledger.New(Client{c, g}, ledger.NewIndex(time.Now)).UpdateStatus(t.Context(), &e,
 				func(s *v1alpha1.ImageVerificationStatus) { s.Message = "written" })
 			return err
 		},
@@ -45,15 +45,15 @@ func TestStatusesAreWrittenUnderTheLease(t *testing.T) {
 				return err
 			}
 			tr.Status.SinkURI = "written"
-			return leasedClient{c, g}.Status().Update(t.Context(), &tr)
+			return Client{c, g}.Status().Update(t.Context(), &tr)
 		},
 	}
 	for what, write := range writes {
 		l.saw("bucket", "another")
 		if err := write(); err == nil {
 			t.Errorf("%s was written without the lease", what)
-		} else if again, after := knative.IsRequeueKey(err); !again || after != leaseWait {
-			t.Errorf("%s: %v; want it to be tried again after %v", what, err, leaseWait)
+		} else if again, after := knative.IsRequeueKey(err); !again || after != writeRetry {
+			t.Errorf("%s: %v; want it to be tried again after %v", what, err, writeRetry)
 		}
 		l.extend("bucket", time.Now(), 15*time.Second)
 		if err := write(); err != nil {

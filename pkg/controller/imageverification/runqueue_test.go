@@ -16,21 +16,21 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// hall is slots whose entries are named trigger/number, as are their keys.
-type hall struct {
-	*slots
+// queueEnv is a queue whose entries are named trigger/number, as are their keys.
+type queueEnv struct {
+	*runQueue
 	woken []string
 	rv    int
 }
 
-func newHall(most int) *hall {
-	h := &hall{}
-	h.slots = newSlots(most, func(key types.NamespacedName) { h.woken = append(h.woken, key.String()) })
+func newQueueEnv(most int) *queueEnv {
+	h := &queueEnv{}
+	h.runQueue = newRunQueue(most, func(key types.NamespacedName) { h.woken = append(h.woken, key.String()) })
 	return h
 }
 
-func wantOf(trigger string, n, most int) want {
-	return want{
+func requestOf(trigger string, n, most int) slotRequest {
+	return slotRequest{
 		key: types.NamespacedName{Namespace: trigger, Name: fmt.Sprint(n)}, uid: trigger,
 		trigger: types.NamespacedName{Namespace: "demo", Name: trigger}, most: most,
 		since: noon, rank: lifecycle.Rank{At: noon.Add(time.Duration(n) * time.Second)},
@@ -38,15 +38,15 @@ func wantOf(trigger string, n, most int) want {
 }
 
 // take asks as the reconciler does.
-func (h *hall) take(w want) bool { return h.quick(w) || h.ask(w) }
+func (h *queueEnv) take(w slotRequest) bool { return h.tryNow(w) || h.ask(w) }
 
 // seen tells of an entry as the watch does.
-func (h *hall) seen(w want, busy bool) {
+func (h *queueEnv) seen(w slotRequest, busy bool) {
 	h.rv++
 	h.note(entryOf(w, busy, h.rv))
 }
 
-func entryOf(w want, busy bool, version int) *v1alpha1.ImageVerification {
+func entryOf(w slotRequest, busy bool, version int) *v1alpha1.ImageVerification {
 	e := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{Namespace: w.key.Namespace, Name: w.key.Name, ResourceVersion: fmt.Sprint(version)}}
 	e.Spec.Trigger = v1alpha1.TriggerReference{Name: w.trigger.Name, UID: w.uid}
 	if busy {
@@ -55,7 +55,7 @@ func entryOf(w want, busy bool, version int) *v1alpha1.ImageVerification {
 	return e
 }
 
-func (h *hall) wantWoken(t *testing.T, want ...string) {
+func (h *queueEnv) wantWoken(t *testing.T, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(want, h.woken); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
@@ -64,39 +64,39 @@ func (h *hall) wantWoken(t *testing.T, want ...string) {
 }
 
 func TestASlotGoesToWhoIsFirstInTheQueue(t *testing.T) {
-	h := newHall(100)
+	h := newQueueEnv(100)
 	for n := range 2 {
-		if !h.take(wantOf("a", n, 2)) {
+		if !h.take(requestOf("a", n, 2)) {
 			t.Fatalf("entry %d has no slot", n)
 		}
 	}
-	retry := wantOf("a", 1, 2)
+	retry := requestOf("a", 1, 2)
 	retry.key.Name, retry.rank.Class = "retry", 2
-	for _, w := range []want{retry, wantOf("a", 9, 2), wantOf("a", 5, 2), wantOf("a", 7, 2)} {
+	for _, w := range []slotRequest{retry, requestOf("a", 9, 2), requestOf("a", 5, 2), requestOf("a", 7, 2)} {
 		if h.take(w) {
 			t.Fatalf("%v has a slot beyond the bound", w.key)
 		}
 	}
-	h.free(wantOf("a", 0, 2).key)
+	h.free(requestOf("a", 0, 2).key)
 	h.wantWoken(t, "a/5")
-	if !h.take(wantOf("a", 5, 2)) || h.take(wantOf("a", 3, 2)) {
+	if !h.take(requestOf("a", 5, 2)) || h.take(requestOf("a", 3, 2)) {
 		t.Error("who was woken has no slot, or who came later has it")
 	}
-	h.free(wantOf("a", 5, 2).key)
+	h.free(requestOf("a", 5, 2).key)
 	h.wantWoken(t, "a/3") // it came later and is older
-	h.gone(wantOf("a", 1, 2).key)
-	h.free(wantOf("a", 3, 2).key)
+	h.gone(requestOf("a", 1, 2).key)
+	h.free(requestOf("a", 3, 2).key)
 	h.wantWoken(t, "a/7", "a/9")
-	h.free(wantOf("a", 9, 2).key)
+	h.free(requestOf("a", 9, 2).key)
 	h.wantWoken(t, "a/retry")
 }
 
 func TestAHigherBoundLetsMoreIn(t *testing.T) {
-	h := newHall(100)
+	h := newQueueEnv(100)
 	for n := range 4 {
-		h.take(wantOf("a", n, 1))
+		h.take(requestOf("a", n, 1))
 	}
-	if h.take(wantOf("a", 3, 3)) {
+	if h.take(requestOf("a", 3, 3)) {
 		t.Error("the youngest has the slot of those before")
 	}
 	h.wantWoken(t, "a/1", "a/2")
@@ -104,9 +104,9 @@ func TestAHigherBoundLetsMoreIn(t *testing.T) {
 
 // Property: what the ledger says counts, whoever fired it, and an older state of
 // it does not come back.
-func TestSlotsFollowTheLedger(t *testing.T) {
-	h := newHall(100)
-	other, mine := wantOf("a", 1, 1), wantOf("a", 2, 1)
+func TestTheQueueFollowsTheLedger(t *testing.T) {
+	h := newQueueEnv(100)
+	other, mine := requestOf("a", 1, 1), requestOf("a", 2, 1)
 	h.seen(other, true)
 	if h.take(mine) {
 		t.Fatal("a slot that another process gave is not counted")
@@ -116,13 +116,13 @@ func TestSlotsFollowTheLedger(t *testing.T) {
 	h.rv++
 	h.note(entryOf(mine, true, h.rv))    // this process wrote that it has a run
 	h.note(entryOf(mine, false, h.rv-1)) // the watch comes to what was before
-	if h.take(wantOf("a", 3, 1)) {
+	if h.take(requestOf("a", 3, 1)) {
 		t.Error("an older state of the ledger freed a slot")
 	}
 	h.seen(mine, false)
 	h.wantWoken(t, "a/3")
-	if h.used != 1 || len(h.entries) != 1 {
-		t.Errorf("%d slots used, %d entries known; want the one that waited", h.used, len(h.entries))
+	if h.used != 1 || len(h.tickets) != 1 {
+		t.Errorf("%d slots used, %d entries known; want the one that waited", h.used, len(h.tickets))
 	}
 }
 
@@ -130,13 +130,13 @@ func TestSlotsFollowTheLedger(t *testing.T) {
 // first, and each gets its turn, however many wait elsewhere.
 func TestTriggersShareTheBoundOfAll(t *testing.T) {
 	const bound = 6
-	h := newHall(bound)
+	h := newQueueEnv(bound)
 	for n := range 100 {
-		h.take(wantOf("large", n, 1000))
+		h.take(requestOf("large", n, 1000))
 	}
 	for _, small := range []string{"b", "c"} {
 		for n := range 4 {
-			if h.take(wantOf(small, n, 1000)) {
+			if h.take(requestOf(small, n, 1000)) {
 				t.Fatal("granted beyond the bound")
 			}
 		}
@@ -165,16 +165,16 @@ func TestTriggersShareTheBoundOfAll(t *testing.T) {
 // Property: a trigger that waits is not overtaken for ever by others with as few
 // runs that come again and again.
 func TestNoTriggerStarves(t *testing.T) {
-	h := newHall(1)
-	h.take(wantOf("first", 0, 10))
-	h.take(wantOf("patient", 0, 10))
+	h := newQueueEnv(1)
+	h.take(requestOf("first", 0, 10))
+	h.take(requestOf("patient", 0, 10))
 	holder := "first/0"
 	for n := 1; ; n++ {
 		if n > 5 {
 			t.Fatal("the trigger that waited longest never had its turn")
 		}
 		for _, eager := range []string{"x", "y"} {
-			h.take(wantOf(eager, n, 10))
+			h.take(requestOf(eager, n, 10))
 		}
 		h.woken = nil
 		h.free(keyNamed(holder))
@@ -188,15 +188,15 @@ func TestNoTriggerStarves(t *testing.T) {
 // Property: a trigger whose listener is broken does not hold up the others, and
 // does not send more than its own bound into it.
 func TestRunsThatDoNotAppearHoldUpTheirOwnTriggerOnly(t *testing.T) {
-	h := newHall(2)
+	h := newQueueEnv(2)
 	for n := range 2 {
-		h.take(wantOf("broken", n, 2))
-		h.seen(wantOf("broken", n, 2), true)
+		h.take(requestOf("broken", n, 2))
+		h.seen(requestOf("broken", n, 2), true)
 	}
-	if h.take(wantOf("other", 1, 2)) || h.take(wantOf("broken", 3, 2)) {
+	if h.take(requestOf("other", 1, 2)) || h.take(requestOf("broken", 3, 2)) {
 		t.Fatal("granted beyond the bound")
 	}
-	stuck := entryOf(wantOf("broken", 1, 2), true, 100)
+	stuck := entryOf(requestOf("broken", 1, 2), true, 100)
 	stuck.Status.Reason, stuck.Status.Runs[0].Attempts = "SinkUnreachable", 1
 	h.note(stuck)
 	h.wantWoken(t, "other/1")
@@ -207,42 +207,42 @@ func TestRunsThatDoNotAppearHoldUpTheirOwnTriggerOnly(t *testing.T) {
 	if h.used != 3 {
 		t.Errorf("%d used, want all that run", h.used)
 	}
-	h.free(wantOf("other", 1, 2).key)
-	h.gone(wantOf("broken", 0, 2).key)
+	h.free(requestOf("other", 1, 2).key)
+	h.gone(requestOf("broken", 0, 2).key)
 	h.wantWoken(t, "broken/3")
 }
 
 func TestWhoWaitsAsksAgainWhenLeadershipChanges(t *testing.T) {
-	h := newHall(1)
-	h.seen(wantOf("a", 0, 10), true)
-	h.take(wantOf("a", 1, 10))
-	h.take(wantOf("b", 1, 10))
+	h := newQueueEnv(1)
+	h.seen(requestOf("a", 0, 10), true)
+	h.take(requestOf("a", 1, 10))
+	h.take(requestOf("b", 1, 10))
 	h.clear()
 	slices.Sort(h.woken)
 	h.wantWoken(t, "a/1", "b/1")
-	if h.used != 1 || len(h.entries) != 1 {
-		t.Errorf("%d used by %d entries, want what the ledger says", h.used, len(h.entries))
+	if h.used != 1 || len(h.tickets) != 1 {
+		t.Errorf("%d used by %d entries, want what the ledger says", h.used, len(h.tickets))
 	}
 }
 
 func TestAnEntryMadeAnewUnderAnotherTriggerIsCountedThere(t *testing.T) {
-	h := newHall(10)
-	was := wantOf("a", 1, 1)
+	h := newQueueEnv(10)
+	was := requestOf("a", 1, 1)
 	h.seen(was, true)
 	is := was
 	is.uid = "a-again"
 	if !h.take(is) {
 		t.Error("no slot")
 	}
-	if h.used != 1 || len(h.triggers) != 1 {
-		t.Errorf("%d used by %d triggers, want 1 of each", h.used, len(h.triggers))
+	if h.used != 1 || len(h.tenants) != 1 {
+		t.Errorf("%d used by %d triggers, want 1 of each", h.used, len(h.tenants))
 	}
 }
 
 func TestDepths(t *testing.T) {
-	h := newHall(1)
+	h := newQueueEnv(1)
 	for n := range 3 {
-		w := wantOf("a", n, 10)
+		w := requestOf("a", n, 10)
 		w.since = noon.Add(-time.Duration(n) * time.Second)
 		h.take(w)
 	}
@@ -267,10 +267,10 @@ func BenchmarkBurst(b *testing.B) {
 	for _, burst := range []int{2_000, 20_000} {
 		b.Run(fmt.Sprint(burst), func(b *testing.B) {
 			for range b.N {
-				h := newHall(200)
+				h := newQueueEnv(200)
 				for n := range burst {
-					if h.take(wantOf("a", n, 10)) {
-						h.woken = append(h.woken, wantOf("a", n, 10).key.String())
+					if h.take(requestOf("a", n, 10)) {
+						h.woken = append(h.woken, requestOf("a", n, 10).key.String())
 					}
 				}
 				done := 0
