@@ -16,10 +16,10 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
-// factsReader reads what is known of a digest. The registry's content is recomputed
-// against the digest, and so may decide that nothing is run. The Image object is what
-// somebody wrote: it is enough where it shows an image that runs and nothing else
-// depends on it, and is shown where the registry cannot be read.
+// factsReader reads the facts of a digest. Content from the registry is recomputed against
+// the digest, so that it can end a push without a run. An Image object is somebody's claim:
+// it is enough if it shows an image that runs and the trigger has no filter, and it is shown
+// if the registry cannot be read.
 type factsReader struct {
 	live     client.Reader
 	registry *registry.Reader
@@ -49,7 +49,7 @@ func (f *factsReader) fromImage(ctx context.Context, img *imagev1.Image, labels 
 	facts, err := openshift.NewReader(f.live, nil).Facts(ctx, img, labels)
 	var undecodable *openshift.DecodeError
 	if errors.As(err, &undecodable) {
-		// It says something that cannot be read, and will say so again.
+		// The object is malformed, and stays so.
 		return nil, fmt.Errorf("the Image %q: %w: %w", img.Name, imageverification.ErrNoFacts, err)
 	}
 	if err != nil {
@@ -70,8 +70,8 @@ func (f *factsReader) fromRegistry(ctx context.Context, t *v1alpha1.ImageTrigger
 	return &imageverification.Image{Facts: facts.Image, Content: facts.Content, Recomputed: true}, nil
 }
 
-// refusal tells apart what asking again may cure. Of an ImageStream's registry, which
-// the operator need not list, a refusal is final: whoever runs the image may read it.
+// refusal tells permanent errors from those that asking again may cure. A refusal by the
+// registry of an ImageStream, which the operator need not list, is permanent.
 func (f *factsReader) refusal(e *v1alpha1.ImageVerification, err error) error {
 	switch source.ReasonOf(err) {
 	case source.NotFound, source.Unreadable:

@@ -141,7 +141,7 @@ func (x *Index) put(key indexKey, r record) {
 	repo := x.repos[key]
 	if repo == nil {
 		repo = &repository{}
-		x.repos[key.compact()] = repo
+		x.repos[key.interned()] = repo
 	}
 	repo.expire(x.now())
 	if have := repo.find(r.digest); have == nil || !have.outlives(r) {

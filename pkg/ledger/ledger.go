@@ -18,15 +18,14 @@ import (
 )
 
 var (
-	// ErrConflict is transient: somebody wrote the entry since it was read. Read
-	// it again and decide again.
+	// ErrConflict is transient: the entry was written after it was read. Read it again and
+	// decide again.
 	ErrConflict = errors.New("the entry was changed since it was read")
-	// ErrForeign is permanent: an object of the entry's name is not this entry.
+	// ErrForeign is permanent: an object has the entry's name and is another entry.
 	ErrForeign = errors.New("an ImageVerification of this name belongs to another trigger, repository or digest")
 )
 
-// maxAttempts bounds how often Record loses a race before its caller is told to
-// try again later.
+// maxAttempts bounds how often Record loses a race before its caller has to try again later.
 const maxAttempts = 5
 
 // Outcome says what Record did. The zero value is invalid.
@@ -42,7 +41,7 @@ const (
 // Result is what Record did.
 type Result struct {
 	Outcome Outcome
-	// Entry is as it is now. For Unchanged it is nil where it was not read.
+	// Entry is the entry as it is now. It is nil for Unchanged if it was not read.
 	Entry *v1alpha1.ImageVerification
 }
 
@@ -67,13 +66,13 @@ func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) Covera
 	return l.index.known(string(trigger.UID), r)
 }
 
-// Record makes the ledger cover a push. It is idempotent, and safe against any
-// number of other writers.
+// Record makes the ledger cover a push. It is idempotent, and safe with any number of other
+// writers.
 func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (Result, error) {
 	return l.RecordImage(ctx, trigger, p, nil, source, now)
 }
 
-// RecordImage is Record with what is known of the image, which a new entry keeps.
+// RecordImage is Record with facts of the image, which a new entry keeps.
 func (l *Ledger) RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (Result, error) {
 	entry := newEntry(trigger, p, source, now)
 	entry.Spec.Image = facts
@@ -86,7 +85,7 @@ func (l *Ledger) RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger
 		entry.Spec.FirstPush.Sequence = newest + 1
 	}
 	if !known.has(p.Digest) {
-		// The API server writes into what it is given.
+		// Create writes the answer of the API server into its argument.
 		created := entry.DeepCopy()
 		err := l.client.Create(ctx, created)
 		if err == nil {
@@ -101,12 +100,12 @@ func (l *Ledger) RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger
 	return l.update(ctx, entry)
 }
 
-// update adds the wanted entry's first push to the tags of the one that exists.
+// update adds the first push of the wanted entry to the tags of the existing one.
 func (l *Ledger) update(ctx context.Context, wanted *v1alpha1.ImageVerification) (Result, error) {
 	for attempt := 1; ; attempt++ {
 		var entry v1alpha1.ImageVerification
 		if err := l.client.Get(ctx, client.ObjectKeyFromObject(wanted), &entry); err != nil {
-			// NotFound too: it was deleted since, and trying again makes it anew.
+			// After NotFound, a second attempt creates the entry.
 			l.index.forget(wanted)
 			return Result{}, fmt.Errorf("reading the entry %q: %w", wanted.Name, err)
 		}
@@ -132,10 +131,10 @@ func (l *Ledger) update(ctx context.Context, wanted *v1alpha1.ImageVerification)
 	}
 }
 
-// UpdateStatus writes what mutate changes, against the resourceVersion that
-// entry has. The entry itself, which may stand in a cache, is left alone; what
-// is returned is the entry as written. Nothing changed costs no request. A
-// conflict is ErrConflict: one attempt, as whoever decided must decide again.
+// UpdateStatus writes what mutate changes, against the resourceVersion of entry, and returns
+// the entry as written. It does not change entry, which may belong to a cache, and sends no
+// request if nothing changes. It makes one attempt: after ErrConflict, the caller has to
+// decide again.
 func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error) {
 	next := entry.DeepCopy()
 	next.Status.Tags = next.Tags()
@@ -190,9 +189,8 @@ func newEntry(trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushS
 	}
 }
 
-// same compares what identifies an entry. The first push may be another one of
-// the same digest, and the place to pull from changes with where the first push
-// came from; both are facts of the entry that was first.
+// same compares what identifies an entry. The first push and the place to pull from are
+// those of whoever created the entry, and do not identify it.
 func same(a, b *v1alpha1.ImageVerification) bool {
 	return a.Spec.Trigger == b.Spec.Trigger && a.Spec.Digest == b.Spec.Digest &&
 		RepositoryOf(a) == RepositoryOf(b)

@@ -31,13 +31,13 @@ func RunName(entry *v1alpha1.ImageVerification, number int32) string {
 	return prefix(entry.Spec.Repository.Name) + "-" + hash(string(entry.UID), strconv.Itoa(int(number)))
 }
 
-// hash separates its parts by a byte that none of them can hold.
+// hash separates its parts by a byte that no part can contain.
 func hash(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:hashBytes])
 }
 
-// prefix makes the last segment of a repository's name fit for an object's.
+// prefix makes the last segment of a repository's name a valid part of an object's name.
 func prefix(repository string) string {
 	last := repository[strings.LastIndexByte(repository, '/')+1:]
 	clean := strings.Map(func(c rune) rune {

@@ -16,8 +16,8 @@ type record struct {
 	digest  string // hexadecimal
 	uid     string
 	version string
-	// written is when this process wrote the entry, in Unix nanoseconds; 0 once
-	// the watch has shown it.
+	// written is when this process wrote the entry, in Unix nanoseconds; 0 once the watch
+	// has shown it.
 	written int64
 	tags    []tagRecord
 }
@@ -39,8 +39,7 @@ func newRecord(entry *v1alpha1.ImageVerification) record {
 	return r
 }
 
-// add keeps the newest push of a tag: the first push counts as one while the
-// status is empty, and after it was lost.
+// add keeps the newest push of a tag.
 func (r *record) add(p v1alpha1.PushRecord) {
 	t := newTagRecord(p)
 	for i := range r.tags {
@@ -68,8 +67,8 @@ func newTagRecord(p v1alpha1.PushRecord) tagRecord {
 	return tagRecord{tag: p.Tag, pushedAt: p.PushedAt.Unix(), sequence: p.Sequence}
 }
 
-// covers reports whether a record tells of p or of a later push. Sequences
-// order pushes where the repository shows no times.
+// covers reports whether t is p or a later push. Sequences order pushes of repositories that
+// show no times.
 func (t tagRecord) covers(p tagRecord) bool {
 	if t.sequence != 0 || p.sequence != 0 {
 		return t.sequence >= p.sequence
@@ -80,15 +79,15 @@ func (t tagRecord) covers(p tagRecord) bool {
 // hexOf returns the hexadecimal part of a digest.
 func hexOf(digest string) string { return strings.TrimPrefix(digest, digestPrefix) }
 
-// compact gives a key strings of its own, instead of parts of an object's.
-func (k indexKey) compact() indexKey {
+// interned gives a key strings of its own, instead of parts of an object's.
+func (k indexKey) interned() indexKey {
 	k.triggerUID = unique.Make(k.triggerUID).Value()
 	s := join(k.repository.Name, k.repository.UID)
 	k.repository.Name, k.repository.UID = s[0], s[1]
 	return k
 }
 
-// join copies strings that are kept together into one allocation.
+// join copies strings into one allocation.
 func join(parts ...string) []string {
 	all := strings.Join(parts, "")
 	for i, p := range parts {

@@ -9,7 +9,7 @@ import (
 // maxTagNames bounds the column of the table; the tags themselves are in status.tags.
 const maxTagNames = 200
 
-// complete brings what is derived from the tags up to date.
+// complete updates what is derived from the tags.
 func complete(entry *v1alpha1.ImageVerification) {
 	s := &entry.Status
 	s.Tags, s.Phase = entry.Tags(), entry.Phase()
@@ -27,8 +27,8 @@ func complete(entry *v1alpha1.ImageVerification) {
 	}
 }
 
-// addPush makes p the newest push of its tag unless the entry already has it,
-// or a later one. A newer push is undecided: its run is 0.
+// addPush makes p the newest push of its tag, unless the entry has it or a later one. A
+// newer push is undecided: its run is 0.
 func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
 	entry.Status.Tags = entry.Tags()
 	for i := range entry.Status.Tags {

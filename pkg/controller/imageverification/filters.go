@@ -9,8 +9,8 @@ import (
 // maxFilters bounds how many compiled filters are kept.
 const maxFilters = 1024
 
-// filters keeps compiled filters by their expression: compiling takes
-// milliseconds, and most entries share a few.
+// filters keeps compiled filters by their expression. Compiling one takes milliseconds, and
+// most entries share a few.
 type filters struct {
 	mu       sync.Mutex
 	compiled map[string]compiled

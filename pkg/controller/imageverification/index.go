@@ -17,7 +17,7 @@ const (
 	fieldOpen = "revet.open" // the trigger's UID, of open entries
 )
 
-// indexes are all fields, with what an entry has in them.
+// indexes maps each field to the values that an entry has in it.
 var indexes = map[string]client.IndexerFunc{
 	// An index costs several hundred bytes an entry, and the runs of an entry that is not
 	// open do not matter.
@@ -35,7 +35,7 @@ var indexes = map[string]client.IndexerFunc{
 	},
 }
 
-// Index makes a cache of ImageVerifications answer what a Reconciler asks.
+// Index adds the indexes that a Reconciler needs to a cache of ImageVerifications.
 func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	for field, extract := range indexes {
 		if err := indexer.IndexField(ctx, &v1alpha1.ImageVerification{}, field, extract); err != nil {

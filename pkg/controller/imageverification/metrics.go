@@ -14,8 +14,8 @@ import (
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
-// Metrics are what the Reconciler counts. Attributes have few values each: typed
-// reasons, causes, and the triggers that there are.
+// Metrics are what the Reconciler counts. Each attribute has few values: typed reasons,
+// causes, and triggers.
 type Metrics struct {
 	meter metric.Meter
 
@@ -35,7 +35,7 @@ type Metrics struct {
 	entries metric.Int64ObservableGauge
 }
 
-// NewMetrics makes the instruments.
+// NewMetrics creates the instruments.
 func NewMetrics(m metric.Meter) (*Metrics, error) {
 	out := &Metrics{meter: m}
 	var errs []error
@@ -56,16 +56,16 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 	}
 	out.requests = counter("revet_requests", "Requests sent to sinks, by result.")
 	out.runs = counter("revet_runs", "Runs that ended, by outcome, reason and cause.")
-	out.confirm = seconds("revet_confirm", "From the latest request of a run to the run being confirmed.",
+	out.confirm = seconds("revet_confirm", "From the latest request of a run to confirming it.",
 		.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
-	out.toFire = seconds("revet_push_to_fire", "From a push being recorded to the first request of its run.",
+	out.toFire = seconds("revet_push_to_fire", "From recording a push to the first request of its run.",
 		.002, .005, .01, .02, .05, .1, .2, .5, 1, 5, 30, 120, 600)
-	out.toConfirm = seconds("revet_push_to_confirm", "From a push being recorded to its run being confirmed.",
+	out.toConfirm = seconds("revet_push_to_confirm", "From recording a push to confirming its run.",
 		.005, .01, .02, .05, .1, .2, .5, 1, 5, 30, 120, 600)
-	out.toVerdict = seconds("revet_push_to_verdict", "From a push being recorded to its verdict.",
+	out.toVerdict = seconds("revet_push_to_verdict", "From recording a push to its verdict.",
 		1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-	// The times that repositories show are of whole seconds, of another clock.
-	out.pushedToRun = seconds("revet_pushed_to_run", "From the time that the repository shows for a push to its run being confirmed.",
+	// Repositories show whole seconds, of another clock.
+	out.pushedToRun = seconds("revet_pushed_to_run", "From the time that the repository shows for a push to confirming its run.",
 		1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21600)
 	out.pushedToVerdict = seconds("revet_pushed_to_verdict", "From the time that the repository shows for a push to its verdict.",
 		1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21600)
@@ -74,7 +74,7 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 	out.entries = gauge("revet_entries", "Entries of the ledger, by trigger and phase.")
 	var err error
 	out.oldest, err = m.Float64ObservableGauge("revet_queue_oldest", metric.WithUnit("s"),
-		metric.WithDescription("How long the oldest entry that waits for a slot was recorded ago, by trigger, at the leader."))
+		metric.WithDescription("Age of the oldest entry that waits for a slot, since its recording, by trigger, at the leader."))
 	return out, errors.Join(append(errs, named("revet_queue_oldest", err))...)
 }
 
@@ -85,7 +85,7 @@ func named(name string, err error) error {
 	return fmt.Errorf("metric %q: %w", name, err)
 }
 
-// watch lets the gauges show the state of r whenever they are read.
+// watch makes the gauges show the state of r when they are read.
 func (m *Metrics) watch(r *Reconciler) error {
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		now := r.now()
@@ -154,7 +154,7 @@ func (m *Metrics) finished(ctx context.Context, e *v1alpha1.ImageVerification, n
 	}
 }
 
-// classOf is the RuntimeClass that a run's Pods had, or was asked for if none did.
+// classOf is the RuntimeClass of a run's Pods, or the requested one if it has no Pods.
 func classOf(s v1alpha1.SandboxStatus) string {
 	switch len(s.Observed) {
 	case 0:
@@ -166,7 +166,7 @@ func classOf(s v1alpha1.SandboxStatus) string {
 	}
 }
 
-// sinceObserved is the time since the oldest push that the run covers was recorded.
+// sinceObserved is the time since Revet recorded the oldest push that the run covers.
 func sinceObserved(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now time.Time) float64 {
 	oldest := run.RequestedAt.Time
 	for _, t := range e.Status.Tags {
@@ -177,8 +177,8 @@ func sinceObserved(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now t
 	return max(now.Sub(oldest).Seconds(), 0)
 }
 
-// sincePushed is the time since the oldest push that the run covers was made. A
-// run for another cause answers no push.
+// sincePushed is the age of the oldest push that the run covers. It returns false if the
+// cause of the run is no push.
 func sincePushed(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now time.Time) (float64, bool) {
 	var oldest time.Time
 	for _, t := range e.Status.Tags {

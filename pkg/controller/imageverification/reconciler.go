@@ -24,8 +24,8 @@ import (
 const (
 	// passTimeout bounds one pass; each request in it has a shorter bound.
 	passTimeout = 30 * time.Second
-	// maxSteps is more than any entry needs in one pass. A pass that takes more
-	// is a bug, and goes on later so that it cannot starve the others.
+	// maxSteps is more than any entry needs in one pass. A pass that takes more steps is a
+	// bug, and goes on later so that it cannot starve the others.
 	maxSteps = 16
 )
 
@@ -44,15 +44,14 @@ type Options struct {
 	Metrics  *Metrics
 	Log      *zap.Logger
 	Now      func() time.Time
-	// Emitter is nil if nobody is to be told.
+	// Emitter is nil if no events are sent.
 	Emitter Emitter
 	// Enqueue makes the queue that feeds the Reconciler visit an entry.
 	Enqueue func(types.NamespacedName)
-	// Stop asks for the end of a PipelineRun, by Tekton's own way. One that is gone,
-	// or has another UID, is no error.
+	// Stop cancels a PipelineRun. One that is gone, or has another UID, is no error.
 	Stop func(ctx context.Context, run types.NamespacedName, uid types.UID) error
-	// SandboxKey reads the key of sandboxes' weights. Nil if there is none: triggers
-	// with a weight then wait.
+	// SandboxKey reads the key that spec.sandbox.weight uses. Without it, entries of
+	// triggers with a weight wait.
 	SandboxKey func(context.Context) ([]byte, error)
 	// MaxConcurrent bounds the runs of all triggers that are under way at once.
 	MaxConcurrent int
@@ -103,7 +102,7 @@ type Reconciler struct {
 
 var _ controller.Reconciler = (*Reconciler)(nil)
 
-// New returns a Reconciler that leads nothing yet.
+// New returns a Reconciler that does not lead yet.
 func New(o Options) (*Reconciler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -119,7 +118,7 @@ func New(o Options) (*Reconciler, error) {
 	return r, o.Metrics.watch(r)
 }
 
-// promoted queues all that a new leader is responsible for.
+// promoted queues all entries, which the new leader is responsible for.
 func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
 	r.forgetAll()
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
@@ -157,7 +156,7 @@ func (p *pass) changed() {
 	p.facts.Run.LabelChecked, p.facts.Run.OtherName = false, ""
 }
 
-// Reconcile takes the steps that an entry is due, until one has to be waited for.
+// Reconcile takes one step of an entry after another, until it has to wait.
 func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
@@ -181,7 +180,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 			return r.settle(p, err)
 		}
 	}
-	p.log.Error("an entry took more steps than there are", zap.Int("steps", maxSteps))
+	p.log.Error("the entry took too many steps in one pass; continuing later", zap.Int("steps", maxSteps))
 	return controller.NewRequeueAfter(time.Second)
 }
 
@@ -255,14 +254,14 @@ func (r *Reconciler) change(ctx context.Context, p *pass, d lifecycle.Decision) 
 	}
 }
 
-// settle turns what a pass ended with into what the queue is to do.
+// settle turns the end of a pass into what the queue does next.
 func (r *Reconciler) settle(p *pass, err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrConflict):
 		// Somebody wrote the entry. The queue's delay gives the watch time to show that.
 		return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "imageverifications"}, p.key.Name, err)
 	case apierrors.IsNotFound(err):
-		// The entry was deleted meanwhile. That is noticed by the watch too.
+		// The entry was deleted meanwhile, as the watch will show too.
 		r.forget(p.key)
 		return nil
 	default:
@@ -270,7 +269,7 @@ func (r *Reconciler) settle(p *pass, err error) error {
 	}
 }
 
-// load reads the entry and its trigger. It reports false if there is nothing to do.
+// load reads the entry and its trigger. It returns false if there is nothing to do.
 func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 	var entry v1alpha1.ImageVerification
 	err := r.cached.Get(ctx, p.key, &entry)
@@ -297,7 +296,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.runQueue.gone(key)
 }
 
-// write writes the status and goes on with what was written.
+// write writes the status, and makes the pass go on with what it wrote.
 func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.ImageVerificationStatus)) error {
 	before := p.entry.Status
 	next, err := r.ledger.UpdateStatus(ctx, p.entry, mutate)

@@ -8,9 +8,8 @@ import (
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
-// transition logs a change of phase, or of what is waited for, and records it as
-// a Kubernetes Event unless it is what happens to every push on its way: an Event
-// costs a request.
+// transition logs a change of phase, or of what the entry waits for. It records a Kubernetes
+// Event too, except for what happens to every push: an Event costs a request.
 func (r *Reconciler) transition(p *pass, before v1alpha1.Phase, reason string) {
 	s := &p.entry.Status
 	if s.Phase == before && (s.Reason == reason || !troubled(s)) {
@@ -41,8 +40,8 @@ func (r *Reconciler) transition(p *pass, before v1alpha1.Phase, reason string) {
 	r.recorder.Event(p.entry, kind, s.Reason, message)
 }
 
-// troubled reports whether an entry waits for something that somebody has to cure,
-// or that should not have happened.
+// troubled reports whether an entry waits for something that a person has to cure, or that
+// should not have happened.
 func troubled(s *v1alpha1.ImageVerificationStatus) bool {
 	if s.Phase != v1alpha1.PhasePending && s.Phase != v1alpha1.PhaseRequested {
 		return false

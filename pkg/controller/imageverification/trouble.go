@@ -9,11 +9,10 @@ import (
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
-// Trouble says why the requests of a trigger are not followed by their runs: what
-// a run says that could not start in its RuntimeClass and was not made good, or else
-// the oldest one that was requested more than once and has not appeared. The
-// reason is empty if there is none. It reads the ledger's cache, so that it
-// answers for what other leaders fire too.
+// Trouble says why runs of a trigger do not start: because a run could not start in its
+// RuntimeClass, or else why the oldest run that was requested more than once has not
+// appeared. The reason is empty if all start. Trouble reads the cache of entries, so that
+// it knows of the runs of other leaders too.
 func (r *Reconciler) Trouble(ctx context.Context, trigger types.UID) (reason, message string, err error) {
 	entries, err := list(ctx, r.cached, fieldOpen, string(trigger))
 	if err != nil {
