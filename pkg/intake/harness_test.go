@@ -50,6 +50,8 @@ type fixture struct {
 	// head and content are what the registry shows an account.
 	head    func(elapsed time.Duration, tag string, as source.Account) (image.Digest, error)
 	content func(elapsed time.Duration, ref image.Reference) (image.Content, error)
+	// tagged is what a GET by the tag shows; nil is what head shows.
+	tagged func(elapsed time.Duration, tag string, as source.Account) (image.Digest, error)
 	// stream and image are what the API server shows.
 	stream *openshift.StreamState
 	image  openshift.ImageState
@@ -110,6 +112,16 @@ func (f *fixture) Head(_ context.Context, _ image.Repository, tag string, as sou
 	head, elapsed := f.head, f.elapsed
 	f.mu.Unlock()
 	return head(elapsed, tag, as)
+}
+
+// Tagged shows what Head shows, unless the HEAD of the registry is odd.
+func (f *fixture) Tagged(_ context.Context, _ image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tagged != nil {
+		return f.tagged(f.elapsed, tag, as)
+	}
+	return f.head(f.elapsed, tag, as)
 }
 
 func (f *fixture) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
