@@ -108,9 +108,10 @@ func (f *fixture) sleep(ctx context.Context, d time.Duration) error {
 
 func (f *fixture) Head(_ context.Context, _ image.Repository, tag string, as source.Account) (image.Digest, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.looks++
-	return f.head(f.elapsed, tag, as)
+	head, elapsed := f.head, f.elapsed
+	f.mu.Unlock()
+	return head(elapsed, tag, as)
 }
 
 // Tagged shows what Head shows, unless the HEAD of the registry is odd.
@@ -192,4 +193,14 @@ func digestOf(t *testing.T, first string) image.Digest {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// users returns how many hold a name or wait for it.
+func (l *locks) users(name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[name] == nil {
+		return 0
+	}
+	return l.held[name].users
 }

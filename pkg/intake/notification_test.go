@@ -3,6 +3,9 @@ package intake
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,7 +292,12 @@ func TestWaitersAreBounded(t *testing.T) {
 	f := newFixture(t, registryTrigger("shop", "evil/**"), registryTrigger("victim", "victim/**"))
 	f.head = showing()
 	waiting, release := make(chan struct{}, 100), make(chan struct{})
-	f.asleep = func(ctx context.Context, _ time.Duration) error {
+	var over atomic.Bool
+	f.asleep = func(context.Context, time.Duration) error {
+		if over.Load() {
+			t.Error("one more than may wait waits")
+			return context.Canceled
+		}
 		waiting <- struct{}{}
 		<-release
 		return context.Canceled // no further look
@@ -299,9 +307,11 @@ func TestWaitersAreBounded(t *testing.T) {
 		go func() { results <- f.notify("evil/app", fmt.Sprintf("t%d", n), a) }()
 		<-waiting
 	}
+	over.Store(true)
 	if r := f.notify("evil/app", "over", a); r.Status != Again || r.Reason != NotShown {
 		t.Errorf("one more than may wait: %+v, want Again at once", r)
 	}
+	over.Store(false)
 	go func() { results <- f.notify("victim/app", "v1", a) }()
 	<-waiting // it waits beside them
 	close(release)
@@ -312,6 +322,27 @@ func TestWaitersAreBounded(t *testing.T) {
 	}
 	if left := len(f.intake.patience.waiting); left != 0 {
 		t.Errorf("%d parties still wait", left)
+	}
+}
+
+// Two notifications of one push look once: the second one waits for the first.
+func TestNotificationsOfOnePushLookOnce(t *testing.T) {
+	a := digestOf(t, "aa")
+	f := newFixture(t, registryTrigger("shop", "team/**"))
+	second := make(chan Result, 1)
+	var once sync.Once
+	f.head = func(time.Duration, string, source.Account) (image.Digest, error) {
+		once.Do(func() {
+			go func() { second <- f.notify("team/app", "v1", a) }()
+			for f.intake.locks.users(testHost+"/team/app:v1") < 2 {
+				runtime.Gosched()
+			}
+		})
+		return a, nil
+	}
+	first := f.notify("team/app", "v1", a)
+	if r := <-second; first.Reason != Recorded || r.Reason != NothingNew || f.looks != 1 {
+		t.Errorf("first %+v, second %+v, %d looks; want Recorded, NothingNew and one", first, r, f.looks)
 	}
 }
 
