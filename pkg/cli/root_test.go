@@ -35,8 +35,8 @@ func TestWhatIsNotFoundOrNotUnderstood(t *testing.T) {
 		{"an empty namespace", []string{"get", "-n", "empty"}, 0, `There are no verifications in namespace "empty": nothing was pushed that an ImageTrigger admits.` + "\n" +
 			"With -A you look in every namespace; 'kubectl get imagetriggers' tells whether the triggers are ready.\n"},
 		{"none of this trigger", []string{"get", "--trigger", "x"}, 0, `None of the 4 verifications in namespace "demo" is of this trigger and phase.` + "\n"},
-		{"an unknown phase", []string{"get", "--phase", "Done"}, 2, `error: unknown phase "Done"; there are Pending, Requested, Running, Passed, Failed, Error, Skipped` + "\nSee 'kubectl revet get --help'.\n"},
-		{"an unknown output", []string{"explain", "x", "-o", "xml"}, 2, `error: unknown output "xml"; there are text, json, yaml` + "\nSee 'kubectl revet explain --help'.\n"},
+		{"an unknown phase", []string{"get", "--phase", "Done"}, 2, `error: unknown phase "Done"; allowed: Pending, Requested, Running, Passed, Failed, Error, Skipped` + "\nSee 'kubectl revet get --help'.\n"},
+		{"an unknown output", []string{"explain", "x", "-o", "xml"}, 2, `error: unknown output "xml"; allowed: text, json, yaml` + "\nSee 'kubectl revet explain --help'.\n"},
 		{"a short digest", []string{"explain", "sha256:c4"}, 2, `error: digest "sha256:c4" must have 6 to 64 hexadecimal digits after sha256:` + "\nSee 'kubectl revet explain --help'.\n"},
 		{"a bad tag", []string{"explain", "demo/app:a b"}, 2, `error: tag "a b" is not valid` + "\nSee 'kubectl revet explain --help'.\n"},
 		{"no tag", []string{"explain", "demo/app:"}, 2, `error: image "demo/app:" is not repository:tag` + "\nSee 'kubectl revet explain --help'.\n"},

@@ -99,6 +99,8 @@ const (
 	TooLarge Reason = "TooLarge"
 	// AddressRefused: the registry led to an address that must not be used.
 	AddressRefused Reason = "AddressRefused"
+	// PushRefused: the registry refuses what a step pushes to it, such as the report.
+	PushRefused Reason = "PushRefused"
 	// PackagesUnreadable: the image's list of packages cannot be read.
 	PackagesUnreadable Reason = "PackagesUnreadable"
 	// DatabaseNotConfigured: no vulnerability database is named.

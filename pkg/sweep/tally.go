@@ -149,7 +149,7 @@ func (t *tally) failed(err error) {
 
 // skipped counts an item of a stream that could not be read.
 func (t *tally) skipped(s push.Skip) {
-	if s.Reason == push.InvalidDigest {
+	if s.Reason == push.InvalidDigest || s.Reason == push.DigestUnsupported {
 		t.fail(DigestUnsupported, fmt.Errorf("tag %q of ImageStream %q shows a digest that is not sha256, which Revet does not support",
 			s.Tag, s.Repository.Name), false)
 		return

@@ -32,6 +32,14 @@ func ExactlyOne(what string) cobra.PositionalArgs {
 	}
 }
 
+// CheckOutput returns a usage error unless the output is one that the command has.
+func CheckOutput(output string, allowed []string) error {
+	if !slices.Contains(allowed, output) {
+		return Usagef("unknown output %q; allowed: %s", output, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
 // Query is what a user names an image by. Empty fields do not restrict.
 type Query struct {
 	// Name is an entry's.

@@ -43,7 +43,7 @@ program named kubectl_complete-revet in the PATH; the example makes it.`,
 		case "powershell":
 			return root.GenPowerShellCompletionWithDesc(out)
 		default:
-			return command.Usagef("unknown shell %q; there are %s", args[0], strings.Join(shells, ", "))
+			return command.Usagef("unknown shell %q; allowed: %s", args[0], strings.Join(shells, ", "))
 		}
 	}
 	return c

@@ -90,8 +90,8 @@ func New(env command.Environment) *cobra.Command {
 			if len(args) == 1 {
 				o.name = args[0]
 			}
-			if !slices.Contains(coverageOutputs, o.output) {
-				return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(coverageOutputs, ", "))
+			if err := command.CheckOutput(o.output, coverageOutputs); err != nil {
+				return err
 			}
 			if o.maxAge <= 0 {
 				return command.Usagef("--max-age is %s; it must be positive", o.maxAge)

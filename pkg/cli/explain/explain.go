@@ -3,7 +3,6 @@ package explain
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,8 +48,8 @@ All verifications that match are told, the newest push first.`,
 		Args:              command.ExactlyOne("NAME or IMAGE"),
 		ValidArgsFunction: command.CompleteNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
-			if !slices.Contains(explainOutputs, o.output) {
-				return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(explainOutputs, ", "))
+			if err := command.CheckOutput(o.output, explainOutputs); err != nil {
+				return err
 			}
 			q, err := command.ParseQuery(args[0])
 			if err != nil {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
-	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Story is everything that an entry tells of one image.
@@ -98,7 +97,7 @@ func newStory(e *v1alpha1.ImageVerification, handlers map[string]string) Story {
 		Repository: e.Spec.Repository.Name, Kind: string(e.Spec.Repository.Kind),
 		Digest: e.Spec.Digest, Reference: e.Spec.Repository.Pull + "@" + e.Spec.Digest,
 		Phase: e.Phase(), Reason: e.Status.Reason, Message: e.Status.Message,
-		Cure:       command.Cure(lifecycle.Reason(e.Status.Reason)),
+		Cure:       command.CureOf(e.Status.Reason, e.Status.Message),
 		ValidUntil: e.Status.ValidUntil,
 		Image:      e.ImageFacts(),
 		Pushes:     []StoryPush{},
@@ -132,7 +131,7 @@ const runPodLabel = "tekton.dev/pipelineRun"
 func newStoryRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers map[string]string) StoryRun {
 	s := StoryRun{
 		Number: r.Number, Name: r.Name, Cause: r.Cause, Attempts: r.Attempts,
-		Outcome: r.Outcome, Reason: r.Reason, Message: r.Message, Cure: command.Cure(lifecycle.Reason(r.Reason)),
+		Outcome: r.Outcome, Reason: r.Reason, Message: r.Message, Cure: command.CureOf(r.Reason, r.Message),
 		Sandbox: StorySandbox{SandboxStatus: r.Sandbox, Handlers: handlersOf(r.Sandbox, handlers)},
 		Scanned: r.Digest,
 		Summary: parseSummary(r.Summary),

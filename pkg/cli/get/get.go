@@ -71,13 +71,13 @@ ImageTrigger. The newest push comes first.`,
 
 // validate checks the flags, and gives phases their usual spelling.
 func (o *getOptions) validate() error {
-	if !slices.Contains(getOutputs, o.output) {
-		return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(getOutputs, ", "))
+	if err := command.CheckOutput(o.output, getOutputs); err != nil {
+		return err
 	}
 	for i, p := range o.phases {
 		known := slices.IndexFunc(phases, func(k string) bool { return strings.EqualFold(k, p) })
 		if known < 0 {
-			return command.Usagef("unknown phase %q; there are %s", p, strings.Join(phases, ", "))
+			return command.Usagef("unknown phase %q; allowed: %s", p, strings.Join(phases, ", "))
 		}
 		o.phases[i] = phases[known]
 	}
