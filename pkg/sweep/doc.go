@@ -4,7 +4,7 @@
 // Contract: Request asks for a sweep and returns at once. Run serves the requests: streams in
 // one loop and registries in another, so that a registry that stalls holds up no stream. One
 // pass over the streams serves all triggers that wait. The functions that the receiver uses
-// (selector, ledger.Bounded, push.Detect, image.Content) decide what is a push, and a sweep
+// (selector, ledger.WithinScope, push.Detect, image.Content) decide what is a push, and a sweep
 // records it with source sweep.
 //
 //   - A sweep lists streams from the API server, 500 at a time or fewer where they are long,
