@@ -48,8 +48,8 @@ var app = push.Repository{Kind: push.ImageStream, Name: "team-a/app", UID: "uid-
 // item is what a tag shows: a digest, and when it was pushed.
 type item struct{ digest, seconds int }
 
-// site is a cluster, a ledger and runs.
-type site struct {
+// fixture is a cluster, a ledger and runs.
+type fixture struct {
 	tags    map[string][]item
 	entries []v1alpha1.ImageVerification
 	// late are entries that are there only when they are read alone.
@@ -70,7 +70,7 @@ type site struct {
 	contentErr error
 }
 
-func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
+func (s *fixture) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
 	state := &openshift.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
 	for tag, items := range s.tags {
 		t := push.Tag{ClaimedName: tag}
@@ -85,36 +85,36 @@ func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.Stre
 	return s.listErr
 }
 
-func (s *site) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
+func (s *fixture) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
 
-func (s *site) MayGet(context.Context, source.Account, string, string) (bool, error) {
+func (s *fixture) MayGet(context.Context, source.Account, string, string) (bool, error) {
 	return !s.hidden, s.rightsErr
 }
 
 // Image is a stranger's word: it hides what runs.
-func (s *site) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+func (s *fixture) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
 	return openshift.ImageState{Runs: d != s.artefact && d != s.forged}, nil
 }
 
-// siteRegistry is the registry of the site's streams.
-type siteRegistry struct {
+// fixtureRegistry is the registry of the streams.
+type fixtureRegistry struct {
 	sweep.Registry
-	site *site
+	fixture *fixture
 }
 
-func (siteRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
+func (fixtureRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
 	return &source.Refusal{Reason: source.Denied, Err: errors.New("401")}
 }
 
-func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
-	return image.Content{Kind: image.ContentImage, OtherConfig: ref.Digest() == r.site.artefact}, r.site.contentErr
+func (r fixtureRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
+	return image.Content{Kind: image.ContentImage, OtherConfig: ref.Digest() == r.fixture.artefact}, r.fixture.contentErr
 }
 
-func (s *site) Entries(context.Context, string) ([]v1alpha1.ImageVerification, error) {
+func (s *fixture) Entries(context.Context, string) ([]v1alpha1.ImageVerification, error) {
 	return s.entries, nil
 }
 
-func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
+func (s *fixture) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
 	if s.entryErr != nil {
 		return nil, s.entryErr
 	}
@@ -128,7 +128,7 @@ func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerifica
 	return nil, nil
 }
 
-func (s *site) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
+func (s *fixture) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
 	err := s.runsErr
 	if s.runsErrLater != nil {
 		s.runsErr = s.runsErrLater
@@ -136,9 +136,9 @@ func (s *site) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
 	return s.runs, err
 }
 
-func (s *site) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
+func (s *fixture) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
 	t.Helper()
-	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Registry: siteRegistry{site: s}, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
+	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Registry: fixtureRegistry{fixture: s}, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (
 	return e, pr
 }
 
-// The account of a site where everything that can become of a push has.
+// The account of a fixture where everything that can become of a push has.
 func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	passed, passedRun := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3000)
 	pruned, _ := ran(entry(2, v1alpha1.SourceSweep, map[string]int{"v1": 20}), v1alpha1.OutcomeFail, 100)
@@ -192,7 +192,7 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	broken, brokenRun := ran(entry(4, v1alpha1.SourceEvent, map[string]int{"v2": 10}), v1alpha1.OutcomeError, 3000)
 	off := entry(5, v1alpha1.SourceEvent, map[string]int{"v3": 10})
 	off.Status.Phase = v1alpha1.PhaseSkipped
-	s := &site{
+	s := &fixture{
 		tags: map[string][]item{
 			"v1": {{1, 40}, {3, 30}, {2, 20}, {1, 10}, {9, -600}}, "v2": {{4, 10}}, "v3": {{5, 10}}, "v4": {{6, 50}, {7, 40}},
 			"sig": {{8, 10}}, `"$(evil)`: {{1, 10}},
@@ -264,7 +264,7 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 			if test.change != nil {
 				test.change(&e, &pr)
 			}
-			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}}
+			s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}}
 			if !test.gone {
 				s.runs = []lifecycle.PipelineRun{pr}
 			}
@@ -314,7 +314,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 		{"a run without a name of ours", &e, []lifecycle.PipelineRun{pr, second(func(p *lifecycle.PipelineRun) { p.RunLabel = "" })}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
+			s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
 			r := s.verify(t, trigger())[0]
 			state := v1alpha1.CoverageCovered
 			if test.want > 0 {
@@ -331,7 +331,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 // whether it is one.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
 	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
-		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
+		s := &fixture{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
 		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) ||
 			r.State != v1alpha1.CoverageNotKnown || len(r.Unknown) != 1 || r.Unknown[0].Reason != NotReadable || r.Unknown[0].Cure == "" {
@@ -347,18 +347,18 @@ func TestVerifySaysWhatItCouldNotLookAt(t *testing.T) {
 	remote.Name, remote.UID = "remote", "remote"
 	remote.Spec.Images = []v1alpha1.ImageSelector{{Repository: "registry.example.com/team/a"}}
 	for _, test := range []struct {
-		name string
-		site site
-		of   *v1alpha1.ImageTrigger
-		want string
+		name    string
+		fixture fixture
+		of      *v1alpha1.ImageTrigger
+		want    string
 	}{
-		{"streams", site{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
-		{"runs", site{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
-		{"a registry", site{}, remote, "RegistryDenied"},
+		{"streams", fixture{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
+		{"runs", fixture{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
+		{"a registry", fixture{}, remote, "RegistryDenied"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
-			r := test.site.verify(t, test.of)[0]
+			test.fixture.tags, test.fixture.entries, test.fixture.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
+			r := test.fixture.verify(t, test.of)[0]
 			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0].Message, test.want) || r.Unknown[0].Cure == "" || r.Gap != 0 || r.State != v1alpha1.CoverageNotKnown {
 				t.Errorf("report %+v", r)
 			}

@@ -69,6 +69,17 @@ func TestStatusIsTakenAtItsWord(t *testing.T) {
 	}
 }
 
+// A gap of pushes that may be exempt, and that the sweep could not read, is not known.
+func TestAGapThatTheSweepCouldNotReadIsNotKnown(t *testing.T) {
+	of := trigger()
+	of.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon), Pushes: 1, Gap: 1,
+		Coverage: v1alpha1.CoverageNotKnown, Unknown: []v1alpha1.Unknown{{Reason: sweep.ReadFailed, Count: 1}}}
+	of.MarkNotSwept(sweep.ReadFailed, "refused", noon)
+	if r := FromStatus(of, nil, noon, DefaultMaxAge); r.State != v1alpha1.CoverageNotKnown || r.Gap != 1 {
+		t.Errorf("report %+v", r)
+	}
+}
+
 func TestStatesOfAPush(t *testing.T) {
 	run := func(number int32, outcome v1alpha1.Outcome) v1alpha1.RunStatus {
 		return v1alpha1.RunStatus{Number: number, Outcome: outcome}

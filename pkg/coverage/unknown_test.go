@@ -23,28 +23,28 @@ func TestVerifyNeverTakesWhatItCouldNotSeeForCovered(t *testing.T) {
 	existing.Spec.Images = append(existing.Spec.Images, v1alpha1.ImageSelector{Repository: "registry.example.com/team/a"})
 	for _, test := range []struct {
 		name   string
-		change func(*site)
+		change func(*fixture)
 		of     *v1alpha1.ImageTrigger
 		reason string
 		cure   string
 	}{
-		{"the account sees nothing", func(s *site) { s.hidden = true }, trigger(), "StreamsNotVisible", "kubectl create role imagestream-reader -n team-a"},
-		{"the account sees nothing, and nothing is there", func(s *site) { s.hidden, s.gone = true, true }, trigger(), "StreamsNotVisible", "kubectl create role imagestream-reader -n team-a"},
-		{"nobody may ask what the account sees", func(s *site) { s.rightsErr = forbidden }, trigger(), RightsNotAsked, "localsubjectaccessreviews"},
-		{"the question what the account sees got no answer", func(s *site) { s.rightsErr = errors.New("timeout") }, trigger(), RightsNotAsked, "again"},
-		{"the list of streams broke", func(s *site) { s.listErr = errors.New("unexpected EOF") }, trigger(), "ReadFailed", "next sweep"},
-		{"the list of streams took too long", func(s *site) { s.listErr = context.DeadlineExceeded }, trigger(), "TimedOut", "next sweep"},
-		{"the runs may not be listed", func(s *site) { s.runsErr = forbidden }, trigger(), RunsNotRead, "kubectl create role pipelinerun-reader -n team-a"},
-		{"the cluster has no runs, and an entry has", func(s *site) { s.runsErr = ErrNoRuns }, trigger(), RunsNotRead, "Tekton"},
-		{"an entry cannot be read again", func(s *site) {
+		{"the account sees nothing", func(s *fixture) { s.hidden = true }, trigger(), "StreamsNotVisible", "kubectl create role imagestream-reader -n team-a"},
+		{"the account sees nothing, and nothing is there", func(s *fixture) { s.hidden, s.gone = true, true }, trigger(), "StreamsNotVisible", "kubectl create role imagestream-reader -n team-a"},
+		{"nobody may ask what the account sees", func(s *fixture) { s.rightsErr = forbidden }, trigger(), RightsNotAsked, "localsubjectaccessreviews"},
+		{"the question what the account sees got no answer", func(s *fixture) { s.rightsErr = errors.New("timeout") }, trigger(), RightsNotAsked, "again"},
+		{"the list of streams broke", func(s *fixture) { s.listErr = errors.New("unexpected EOF") }, trigger(), "ReadFailed", "next sweep"},
+		{"the list of streams took too long", func(s *fixture) { s.listErr = context.DeadlineExceeded }, trigger(), "TimedOut", "next sweep"},
+		{"the runs may not be listed", func(s *fixture) { s.runsErr = forbidden }, trigger(), RunsNotRead, "kubectl create role pipelinerun-reader -n team-a"},
+		{"the cluster has no runs, and an entry has", func(s *fixture) { s.runsErr = ErrNoRuns }, trigger(), RunsNotRead, "Tekton"},
+		{"an entry cannot be read again", func(s *fixture) {
 			s.tags["v2"], s.entryErr = []item{{2, 10}}, errors.New("timeout")
 		}, trigger(), EntriesNotRead, "again"},
-		{"the runs cannot be listed again", func(s *site) { s.runs, s.runsErrLater = nil, errors.New("timeout") }, trigger(), RunsNotRead, "again"},
+		{"the runs cannot be listed again", func(s *fixture) { s.runs, s.runsErrLater = nil, errors.New("timeout") }, trigger(), RunsNotRead, "again"},
 		{"the registry refuses", nil, existing, string(source.Denied), "pull secret"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
-			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}, runs: []lifecycle.PipelineRun{pr}}
+			s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}, runs: []lifecycle.PipelineRun{pr}}
 			if r := s.verify(t, trigger())[0]; r.State != v1alpha1.CoverageCovered || r.Covered != 1 {
 				t.Fatalf("before: %+v", r)
 			}
@@ -65,7 +65,7 @@ func TestVerifyNeverTakesWhatItCouldNotSeeForCovered(t *testing.T) {
 
 // Where there is no kind of runs and no entry has one, nothing is left to check.
 func TestNoRunsAreNeededWhereNoEntryHasOne(t *testing.T) {
-	s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10})}, runsErr: ErrNoRuns}
+	s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10})}, runsErr: ErrNoRuns}
 	if r := s.verify(t, trigger())[0]; r.State != v1alpha1.CoverageCovered {
 		t.Errorf("report %+v", r)
 	}
@@ -76,7 +76,7 @@ func TestOneTriggerThatIsNotKnownLeavesTheOthers(t *testing.T) {
 	e, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
 	other := trigger()
 	other.Name, other.UID, other.Spec.Images[0].Tags.Include = "other", "other", []string{"v2"}
-	s := &site{tags: map[string][]item{"v1": {{1, 10}}, "v2": {{2, 10}}}, entries: []v1alpha1.ImageVerification{e}, runs: []lifecycle.PipelineRun{pr}, entryErr: errors.New("timeout")}
+	s := &fixture{tags: map[string][]item{"v1": {{1, 10}}, "v2": {{2, 10}}}, entries: []v1alpha1.ImageVerification{e}, runs: []lifecycle.PipelineRun{pr}, entryErr: errors.New("timeout")}
 	mine := trigger()
 	mine.Spec.Images[0].Tags.Include = []string{"v1"}
 	var got []v1alpha1.CoverageState
@@ -90,7 +90,7 @@ func TestOneTriggerThatIsNotKnownLeavesTheOthers(t *testing.T) {
 
 // A selector that admits nothing is covered, by a trigger that sees everything.
 func TestATriggerThatSelectsNothingIsCovered(t *testing.T) {
-	s := &site{gone: true}
+	s := &fixture{gone: true}
 	if r := s.verify(t, trigger())[0]; r.State != v1alpha1.CoverageCovered || r.Repositories != 0 || r.Pushes != 0 {
 		t.Errorf("report %+v", r)
 	}

@@ -150,7 +150,8 @@ func (t *tally) failed(err error) {
 // skipped counts an item of a stream that could not be read.
 func (t *tally) skipped(s push.Skip) {
 	if s.Reason == push.InvalidDigest || s.Reason == push.DigestUnsupported {
-		t.fail(DigestUnsupported, fmt.Errorf("tag %q of ImageStream %q shows a digest that Revet does not support; it supports sha256", s.Tag, s.Repository.Name), false)
+		t.fail(DigestUnsupported, fmt.Errorf("tag %q of ImageStream %q shows a digest that is not sha256, which Revet does not support",
+			s.Tag, s.Repository.Name), false)
 		return
 	}
 	t.fail(ItemNotReadable, fmt.Errorf("tag %q of ImageStream %q shows an item without a time", s.Tag, s.Repository.Name), false)

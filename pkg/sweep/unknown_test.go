@@ -62,15 +62,15 @@ func sha512(i int) func([]imagev1.TagEvent) {
 // Property: what a sweep of streams could not see is not known, whatever kept it from it; and
 // what there is to see, and was seen, is known.
 func TestStreamsThatCouldNotBeSeenAreNotKnown(t *testing.T) {
-	hide := func(names ...string) func(*world) {
-		return func(w *world) {
+	hide := func(names ...string) func(*env) {
+		return func(w *env) {
 			for _, n := range names {
 				w.denied[n] = true
 			}
 		}
 	}
-	failLists := func(err error) func(*world) {
-		return func(w *world) {
+	failLists := func(err error) func(*env) {
+		return func(w *env) {
 			w.funcs.List = func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return err }
 		}
 	}
@@ -80,7 +80,7 @@ func TestStreamsThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 		name    string
 		streams []client.Object
 		trigger *v1alpha1.ImageTrigger
-		prepare func(*world)
+		prepare func(*env)
 		want    []string
 	}{
 		{"everything is seen", []client.Object{stream("team-a", "app", old)}, trigger(), nil, nil},
@@ -96,7 +96,7 @@ func TestStreamsThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 		{"the account sees none of the named streams, which are not there", nil, trigger(named), hide("team-a/", "team-a/app"), []string{"StreamsNotVisible 1"}},
 		{"the account sees one of two streams", []client.Object{stream("team-a", "app", old), stream("team-a", "web", old)}, trigger(), hide("team-a/", "team-a/web"), []string{"StreamsNotVisible 1"}},
 		{"the account sees one of two namespaces", []client.Object{stream("team-a", "app", old), stream("team-b", "web", old)}, trigger(everywhere), hide("/", "team-b/", "team-b/web"), []string{"StreamsNotVisible 1"}},
-		{"nobody can ask what the account sees", []client.Object{stream("team-a", "app", old)}, trigger(), func(w *world) { w.unasked = errors.New("the authorizer is away") }, []string{"ReadFailed 1"}},
+		{"nobody can ask what the account sees", []client.Object{stream("team-a", "app", old)}, trigger(), func(w *env) { w.unasked = errors.New("the authorizer is away") }, []string{"ReadFailed 1"}},
 
 		{"a head of another algorithm", []client.Object{odd("team-a", []item{{1, 10}}, sha512(0))}, trigger(), nil, []string{"DigestUnsupported 1"}},
 		{"a history of another algorithm", []client.Object{odd("team-a", []item{{1, 20}, {2, 10}}, sha512(1))}, trigger(), nil, []string{"DigestUnsupported 1"}},
@@ -111,7 +111,7 @@ func TestStreamsThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 		{"an API server that forbids", nil, trigger(), failLists(apierrors.NewForbidden(imagev1.Resource("imagestreams"), "", errors.New("no"))), []string{"ReadFailed 1"}},
 		{"namespaces that cannot be listed", nil, trigger(everywhere), failLists(errors.New("connection refused")), []string{"ReadFailed 1"}},
 		{"no ImageStreams", nil, trigger(), failLists(&meta.NoKindMatchError{}), []string{"NoImageStreams 1"}},
-		{"a second page that breaks", nil, trigger(), func(w *world) {
+		{"a second page that breaks", nil, trigger(), func(w *env) {
 			w.funcs.List = func(_ context.Context, _ client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 				var o client.ListOptions
 				if o.ApplyOptions(opts); o.Continue != "" {
@@ -122,13 +122,13 @@ func TestStreamsThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 				return nil
 			}
 		}, []string{"ReadFailed 1"}},
-		{"an Image that cannot be read", []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, 10}}})}, trigger(), func(w *world) { w.unreadable = digest(1) }, []string{"ReadFailed 1"}},
+		{"an Image that cannot be read", []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, 10}}})}, trigger(), func(w *env) { w.unreadable = digest(1) }, []string{"ReadFailed 1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			namespaces := []client.Object{
 				&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-b"}},
 			}
-			w := newWorld(t, append(namespaces, test.streams...)...)
+			w := newEnv(t, append(namespaces, test.streams...)...)
 			if test.prepare != nil {
 				test.prepare(w)
 			}
@@ -137,9 +137,20 @@ func TestStreamsThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 	}
 }
 
+// A namespace that appears during a pass makes only those triggers not known that select
+// other namespaces than their own.
+func TestANamespaceThatAppearedConcernsNobodyElse(t *testing.T) {
+	w := newEnv(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a"}}, stream("team-c", "app", map[string][]item{"v1": {{1, -600}}}))
+	own, all := trigger(), trigger(everywhere)
+	all.Name, all.UID = "everywhere", "everywhere"
+	results := w.sweeper.Once(t.Context(), own, all)
+	checkUnknown(t, results[0], nil)
+	checkUnknown(t, results[1], []string{"NamespaceNotRead 1"})
+}
+
 // An account that loses its rights would miss the next push, though all there is is covered.
 func TestAnAccountThatLosesItsRightsIsNotKnown(t *testing.T) {
-	w := newWorld(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
 	checkUnknown(t, w.sweep(trigger()), nil)
 	w.sweeper.access = newAccess(w.sweeper.Cluster, w.sweeper.Now) // a minute later
 	w.denied["team-a/"], w.denied["team-a/app"] = true, true
@@ -159,7 +170,7 @@ func TestHiddenStreamsAreNamedByNamespace(t *testing.T) {
 		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, stream(namespace, fmt.Sprintf("secret-%d", i), map[string][]item{"v1": {{1, 10}}}))
 		objects = append(objects, stream(namespace, "quiet", map[string][]item{"v1": {{1, -600}}}))
 	}
-	w := newWorld(t, objects...)
+	w := newEnv(t, objects...)
 	w.sweeper.options.Concurrency = 1
 	for i := range 6 {
 		for _, n := range []string{"", "quiet", fmt.Sprintf("secret-%d", i)} {
@@ -250,7 +261,7 @@ func TestRegistriesThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 		}, []string{"RegistryUnreadable 1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newEnv(t)
 			w.registry.set(repositoryA, "v1", 1)
 			lists := &oddLists{fakeRegistry: w.registry}
 			w.sweeper.Registry = lists
@@ -262,7 +273,7 @@ func TestRegistriesThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 		})
 	}
 	t.Run("sweeps are switched off", func(t *testing.T) {
-		w := newWorld(t)
+		w := newEnv(t)
 		w.sweeper.Registry = nil
 		r := w.sweep(registries(repositoryA))
 		checkUnknown(t, r, []string{"SweepsOff 1"})
@@ -275,12 +286,12 @@ func TestRegistriesThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 // A registry that says that a named repository is gone, of which the ledger has pushes, may
 // hide it. What nobody named may be deleted.
 func TestARepositoryThatGoesIsNotKnownIfItIsNamed(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	named, wild := registries(repositoryA), registries("registry.example.com/team/*")
 	wild.Name, wild.UID = "wild", "wild"
 	for _, asked := range []*v1alpha1.ImageTrigger{named, wild} {
-		tell(asked, w.sweep(asked))
+		storeBaselines(asked, w.sweep(asked))
 	}
 	delete(w.registry.tags, repositoryA)
 	w.registry.refuse[repositoryA] = &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}
@@ -291,13 +302,13 @@ func TestARepositoryThatGoesIsNotKnownIfItIsNamed(t *testing.T) {
 // A catalogue leaves out what an account may not list. A repository that the ledger knows of
 // proves it; it is swept, and others that nobody knows of are not known.
 func TestACatalogueThatLeavesOutARepositoryIsNotKnown(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	w.registry.set(repositoryB, "v1", 2)
 	lists := &oddLists{fakeRegistry: w.registry}
 	w.sweeper.Registry = lists
 	asked := registries("registry.example.com/team/*")
-	tell(asked, w.sweep(asked))
+	storeBaselines(asked, w.sweep(asked))
 	lists.leaveOut = repositoryB
 	w.registry.set(repositoryB, "v1", 3)
 	r := w.sweep(asked)
@@ -310,12 +321,12 @@ func TestACatalogueThatLeavesOutARepositoryIsNotKnown(t *testing.T) {
 // One tag that can never be read does not keep the entry's first sweep from being complete:
 // else every push that a later sweep finds would count as there before.
 func TestATagThatCannotBeReadDoesNotMakePushesExisting(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	w.registry.set(repositoryA, "odd", 9)
 	w.registry.refuse[repositoryA+":odd"] = &source.Refusal{Reason: source.DigestUnsupported, Err: errors.New("sha512")}
 	asked := registries(repositoryA)
-	tell(asked, w.sweep(asked))
+	storeBaselines(asked, w.sweep(asked))
 	w.registry.set(repositoryA, "v2", 2)
 	checkUnknown(t, w.sweep(asked), []string{"DigestUnsupported 1"})
 	want := []string{repositoryA + " 01 v1@3600 existing", repositoryA + " 02 v2@3600 sweep"}
@@ -339,7 +350,7 @@ func TestAGapOutweighsWhatIsNotKnown(t *testing.T) {
 
 // Property: the metrics never show a gap of 0 that nobody knows.
 func TestMetricsShowNoGapThatIsNotKnown(t *testing.T) {
-	w := newWorld(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
 	reader := metric.NewManualReader()
 	metrics, err := NewMetrics(metric.NewMeterProvider(metric.WithReader(reader)).Meter("test"))
 	if err != nil {
