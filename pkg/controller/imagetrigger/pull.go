@@ -235,7 +235,7 @@ func decidePull(next *v1alpha1.ImageTrigger, p pulling, now time.Time) {
 		next.MarkPull(metav1.ConditionFalse, v1alpha1.ReasonPullNotAllowed, p.refusal(), now)
 	case p.accountUnknown != "":
 		next.MarkPull(metav1.ConditionUnknown, v1alpha1.ReasonRunAccountNotKnown, p.accountUnknown+
-			". If runs end with AccessDenied: oc policy add-role-to-user system:image-puller -z ACCOUNT -n STREAM_NAMESPACE", now)
+			". If runs end with AccessDenied: oc policy add-role-to-user system:image-puller system:serviceaccount:"+next.Namespace+":ACCOUNT -n STREAM_NAMESPACE", now)
 	case p.unknown > 0:
 		next.MarkPull(metav1.ConditionUnknown, v1alpha1.ReasonPullNotKnown, fmt.Sprintf(
 			"the runs may pull from %d other namespaces; of %d it is not known: %s", p.allowed, p.unknown, p.why), now)

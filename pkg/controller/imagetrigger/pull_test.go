@@ -173,7 +173,7 @@ func TestPullingByAnUnknownAccountIsNotKnown(t *testing.T) {
 			f.cluster.report = test.as
 			got := f.pullCondition(t)
 			if got == nil || got.Status != metav1.ConditionUnknown || got.Reason != "RunAccountNotKnown" || !strings.Contains(got.Message, test.says) ||
-				!strings.Contains(got.Message, "oc policy add-role-to-user system:image-puller -z ACCOUNT -n STREAM_NAMESPACE") {
+				!strings.Contains(got.Message, "oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:ACCOUNT -n STREAM_NAMESPACE") {
 				t.Errorf("condition %+v, want Unknown that says %q", got, test.says)
 			}
 			if len(f.cluster.pullsAsked) > 0 {
