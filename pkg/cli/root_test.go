@@ -26,11 +26,11 @@ func TestWhatIsNotFoundOrNotUnderstood(t *testing.T) {
 	}{
 		{"no such image", []string{"explain", "demo/app:nightly"}, 1, `error: there is no verification of repository "demo/app" and tag "nightly" in namespace "demo"; ` +
 			"there are demo/app (latest, v1); demo/other (v9); demo/web (latest); registry.example.com/team/good (v2)\n"},
-		{"no such name", []string{"explain", "nobody"}, 1, `error: there is no verification named "nobody", or of an ImageStream of that name in namespace "demo"; ` +
+		{"no such name", []string{"explain", "nobody"}, 1, `error: there is no verification with the name "nobody", or of an ImageStream with that name in namespace "demo"; ` +
 			"there are demo/app (latest, v1); demo/other (v9); demo/web (latest); registry.example.com/team/good (v2)\n"},
 		{"nothing in the namespace", []string{"explain", "demo/app", "-n", "empty"}, 1,
-			`error: there is no verification of repository "demo/app" in namespace "empty"; there are none at all; with -A you look in every namespace` + "\n"},
-		{"no such entry", []string{"get", "x", "-n", "empty"}, 1, `error: there is no verification "x" in namespace "empty"; there are none at all; with -A you look in every namespace` + "\n"},
+			`error: there is no verification of repository "demo/app" in namespace "empty"; there are none at all; use -A to look in every namespace` + "\n"},
+		{"no such entry", []string{"get", "x", "-n", "empty"}, 1, `error: there is no verification "x" in namespace "empty"; there are none at all; use -A to look in every namespace` + "\n"},
 		{"an entry of another phase", []string{"get", "app-bad-1", "--phase", "Passed"}, 1, `error: verification "app-bad-1" in namespace "demo" has another trigger or phase` + "\n"},
 		{"an empty namespace", []string{"get", "-n", "empty"}, 0, `There are no verifications in namespace "empty": no push matched an ImageTrigger.` + "\n" +
 			"Use -A to look in every namespace, and 'kubectl revet doctor' to find out why there are none.\n"},
