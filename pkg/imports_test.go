@@ -53,7 +53,7 @@ var layers = []layer{
 	{prefix: "pkg/filter", revet: values},
 	{prefix: "pkg/sandbox", revet: join(values, []string{"pkg/selector"})},
 	{prefix: "pkg/lifecycle", revet: join(values, []string{"pkg/sandbox"})},
-	{prefix: "pkg/config", revet: values},
+	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/runresult", "pkg/pipeline"}},

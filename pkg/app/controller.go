@@ -18,6 +18,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/controller/lease"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/source/registry"
 	"github.com/revet-dev/revet/pkg/tekton"
@@ -29,7 +30,7 @@ type Controller struct {
 	options ControllerOptions
 	log     *zap.Logger
 	access  *controllerAccess
-	leases  *leases
+	leases  *lease.Leases
 	config  *config.Store
 	// registries is one for all, so that what a registry asks for holds for all.
 	registries *registry.Reader
@@ -67,14 +68,14 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	}
 	c := &Controller{
 		options: o, log: log, access: access,
-		leases:  newLeases(o.Identity),
+		leases:  lease.New(o.Identity, sinkTimeout),
 		config:  config.NewStore(o.SystemNamespace, toldConfig(log)),
 		index:   ledger.NewIndex(o.Now),
 		events:  record.NewBroadcaster(),
 		failed:  make(chan error, 2),
 		stopped: make(chan struct{}),
 	}
-	c.registries = registry.NewReader(registry.New(c.config.Policy), c.access.live, c.options.Now)
+	c.registries = registry.NewReader(registry.New(c.config.Policy).Trusting(c.config.Authorities), c.access.live, c.options.Now)
 	c.ledger = ledger.New(access.live, c.index)
 	c.recorder = c.events.NewRecorder(access.scheme, eventSource())
 	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
@@ -150,30 +151,33 @@ func (c *Controller) work(ctx context.Context) error {
 	if err := c.awaitKinds(ctx); err != nil {
 		return err
 	}
-	var err error
-	if c.access.cache, err = newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, c.access.gaps); err != nil {
-		return err
-	}
-	parts, err := c.parts(ctx)
+	// A failure that broke a watch of this process may have broken those of the sources
+	// too. No informer runs before sweepAll is set.
+	var sweepAll func()
+	cached, err := newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, func() { sweepAll() })
 	if err != nil {
 		return err
 	}
-	if err := observe(ctx, c.access.cache, parts); err != nil {
+	parts, sweepAll, err := c.parts(ctx, cached)
+	if err != nil {
+		return err
+	}
+	if err := observe(ctx, cached, parts); err != nil {
 		return err
 	}
 	// The cache goes on until the reconcilers have ended.
 	caching, stopCache := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCache()
 	go func() {
-		if err := c.access.cache.Start(caching); err != nil {
+		if err := cached.Start(caching); err != nil {
 			c.failed <- fmt.Errorf("watching: %w", err)
 		}
 	}()
-	if !c.access.cache.WaitForCacheSync(ctx) {
+	if !cached.WaitForCacheSync(ctx) {
 		return errNotSynced
 	}
 	for _, p := range parts {
-		if err := feed(ctx, c.access.cache, p.handlers); err != nil {
+		if err := feed(ctx, cached, p.handlers); err != nil {
 			return err
 		}
 	}

@@ -15,10 +15,10 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/system"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/revet-dev/revet/pkg/controller/lease"
 	"github.com/revet-dev/revet/pkg/kube"
 )
 
@@ -27,9 +27,6 @@ type controllerAccess struct {
 	*apiAccess
 	mapper meta.RESTMapper
 	live   client.Client
-	// cache is nil until the cluster has all kinds that it holds.
-	cache cache.Cache
-	gaps  *gaps
 	// streams lists ImageStreams for sweeps.
 	streams rest.Interface
 	// kube is for Leases and Events. It has connections of its own, so that work
@@ -48,7 +45,7 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	}
 	a := &controllerAccess{}
 	own := ownConnections(restConfig)
-	own.Timeout = defaultRenewDeadline / 2
+	own.Timeout = lease.RenewDeadline / 2
 	own.UserAgent = "revet-controller-leases"
 	own.QPS = -1
 	if a.kube, err = kubernetes.NewForConfig(own); err != nil {
@@ -69,7 +66,6 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
-	a.gaps = &gaps{}
 	a.streams, err = newStreamsClient(a.config, scheme)
 	return a, err
 }

@@ -18,9 +18,10 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// newControllerCache caches entries, triggers, the PipelineRuns that are ours and the
-// operator's ConfigMaps; nothing that grows with what others keep in the cluster.
-func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string, gaps *gaps) (cache.Cache, error) {
+// newControllerCache caches entries, triggers, Revet's PipelineRuns and the operator's
+// ConfigMaps: nothing that grows with what others keep in the cluster. It calls
+// onRelist when the watch of entries starts over.
+func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string, onRelist func()) (cache.Cache, error) {
 	ours, err := labels.NewRequirement(v1alpha1.RunLabel, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("selecting PipelineRuns: %w", err)
@@ -29,12 +30,12 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 		HTTPClient:       api.http,
 		Scheme:           api.scheme,
 		Mapper:           mapper,
-		NewInformer:      gaps.informer,
+		NewInformer:      relistWatcher{onRelist}.informer,
 		DefaultTransform: cache.TransformStripManagedFields(),
 		// A reader that would start an informer by accident is an error.
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.ImageVerification{}: {Transform: imageverification.CompactEntry},
+			&v1alpha1.ImageVerification{}: {Transform: imageverification.InternStrings},
 			tekton.NewRunObject():         {Label: labels.NewSelector().Add(*ours), Transform: tekton.TrimRun},
 			&corev1.ConfigMap{}:           {Namespaces: map[string]cache.Config{systemNamespace: {}}},
 		},
@@ -45,7 +46,7 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 	return c, nil
 }
 
-// handler is who is told of one kind of objects.
+// handler handles the events of one kind of objects.
 type handler struct {
 	object  client.Object
 	handler toolscache.ResourceEventHandler
@@ -63,8 +64,8 @@ func observe(ctx context.Context, c cache.Cache, parts []*part) error {
 	return nil
 }
 
-// feed adds the handlers to informers that have synced, and waits until each was
-// told of all that there is. Handlers may look things up in the cache.
+// feed adds the handlers to informers that have synced, and waits until each handler
+// has seen all existing objects. Handlers may read the cache.
 func feed(ctx context.Context, c cache.Cache, handlers []handler) error {
 	for _, h := range handlers {
 		informer, err := c.GetInformer(ctx, h.object)
@@ -76,7 +77,7 @@ func feed(ctx context.Context, c cache.Cache, handlers []handler) error {
 			return fmt.Errorf("watching %T: %w", h.object, err)
 		}
 		if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-			return errors.New("stopped while reading what there is")
+			return errors.New("stopped while reading the existing objects")
 		}
 	}
 	return nil

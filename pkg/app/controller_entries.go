@@ -4,32 +4,37 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/types"
+	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/events"
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/controller/lease"
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // entries makes the reconciler of ImageVerifications.
-func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, *imageverification.Reconciler, error) {
+func (c *Controller) entries(ctx context.Context, cached cache.Cache, election *kle.Config) (*part, *imageverification.Reconciler, error) {
 	const name = "imageverification"
-	lease, component := c.leases.guard(election, name)
-	options, err := c.entryOptions()
+	guard, component := c.leases.Guard(election, name)
+	options, err := c.entryOptions(cached)
 	if err != nil {
 		return nil, nil, err
 	}
-	options.Lease, options.Ledger = lease, leasedLedger{c.ledger, lease}
-	if err := imageverification.Index(ctx, c.access.cache); err != nil {
+	options.Lease, options.Ledger = guard, ledger.New(lease.Client{Client: c.access.live, Guard: guard}, c.index)
+	if err := imageverification.Index(ctx, cached); err != nil {
 		return nil, nil, err
 	}
+	var impl *knative.Impl
+	options.Enqueue = func(key types.NamespacedName) { impl.EnqueueKey(key) } // not before the informers run
 	r, err := imageverification.New(options)
 	if err != nil {
 		return nil, nil, err
 	}
 	impl, run := c.newQueue(ctx, r, name, component, c.options.Concurrency)
-	r.SetQueue(impl)
 	return &part{run: []func(context.Context) error{run}, handlers: []handler{
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
 		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context
@@ -37,7 +42,7 @@ func (c *Controller) entries(ctx context.Context, election *kle.Config) (*part, 
 	}}, r, nil
 }
 
-func (c *Controller) entryOptions() (imageverification.Options, error) {
+func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options, error) {
 	sender, err := tekton.NewSender(tekton.SenderOptions{
 		Timeout:         sinkTimeout,
 		DialTimeout:     sinkDialTimeout,
@@ -55,7 +60,7 @@ func (c *Controller) entryOptions() (imageverification.Options, error) {
 		return imageverification.Options{}, err
 	}
 	return imageverification.Options{
-		Cached:   c.access.cache,
+		Cached:   cached,
 		Live:     c.access.live,
 		Sink:     sender,
 		Facts:    &factsReader{live: c.access.live, registry: c.registries},

@@ -8,26 +8,26 @@ import (
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 )
 
-// ControllerOptions are the controller's.
+// ControllerOptions configure the controller.
 type ControllerOptions struct {
 	Common
 	// Address is host:port for health and readiness.
 	Address string
-	// Identity tells this process from the others that may lead; the Pod's name.
-	// A process that is started again under its identity takes its lease back at once.
+	// Identity is this process's name among those that may lead: the Pod's name. A
+	// process that restarts under its identity takes its lease back at once.
 	Identity string
 	// EventSink is K_SINK; empty sends no CDEvents. EventOverrides is K_CE_OVERRIDES.
 	EventSink      string
 	EventOverrides string
-	// Concurrency is how many entries are worked on at once.
+	// Concurrency is how many entries are processed at once.
 	Concurrency int
-	// MaxConcurrent bounds the runs of all triggers that are under way at once.
+	// MaxConcurrent bounds the runs of all triggers that run at once.
 	MaxConcurrent int
 	// SweepInterval is between two sweeps of a trigger; up to a tenth is added.
 	SweepInterval time.Duration
 }
 
-// DefaultControllerOptions returns what is used unless it is said otherwise.
+// DefaultControllerOptions returns the defaults.
 func DefaultControllerOptions() ControllerOptions {
 	return ControllerOptions{
 		Common: DefaultCommon(), Address: ":8080", Concurrency: 16, MaxConcurrent: 200,
@@ -37,11 +37,11 @@ func DefaultControllerOptions() ControllerOptions {
 
 // FromEnvironment reads what Kubernetes and Knative put into a Pod's environment.
 func (o *ControllerOptions) FromEnvironment(getenv func(string) string) {
+	o.Common.FromEnvironment(getenv)
 	for name, field := range map[string]*string{
-		"SYSTEM_NAMESPACE": &o.SystemNamespace,
-		"POD_NAME":         &o.Identity,
-		"K_SINK":           &o.EventSink,
-		"K_CE_OVERRIDES":   &o.EventOverrides,
+		"POD_NAME":       &o.Identity,
+		"K_SINK":         &o.EventSink,
+		"K_CE_OVERRIDES": &o.EventOverrides,
 	} {
 		if value := getenv(name); value != "" {
 			*field = value
@@ -49,17 +49,14 @@ func (o *ControllerOptions) FromEnvironment(getenv func(string) string) {
 	}
 }
 
-// AddFlags lets a command line say otherwise.
+// AddFlags adds the controller's flags.
 func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
+	o.Common.AddFlags(flags)
 	flags.StringVar(&o.Address, "address", o.Address, "host:port for health and readiness")
-	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "host:port for Prometheus; empty serves no metrics")
-	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "Revet's own namespace; default from SYSTEM_NAMESPACE")
-	flags.StringVar(&o.Identity, "identity", o.Identity, "what tells this process from others that may lead; default from POD_NAME")
+	flags.StringVar(&o.Identity, "identity", o.Identity, "name of this process among those that may lead; default from POD_NAME")
 	flags.StringVar(&o.EventSink, "event-sink", o.EventSink, "URL that CDEvents are sent to; default from K_SINK; empty sends none")
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "file to reach the API server with; default is the Pod's account")
-	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error")
-	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are worked on at once")
-	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers are under way at once; each has its spec.maxConcurrent besides")
+	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are processed at once")
+	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers may run at once; each trigger's spec.maxConcurrent applies too")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
 }
 
@@ -85,16 +82,6 @@ func (o ControllerOptions) validate() error {
 // shortestSweepInterval keeps a cluster from being listed without a break.
 const shortestSweepInterval = time.Second
 
-// The times of leader election where ConfigMap config-leader-election says
-// nothing else. Another process leads at most this long after one was killed.
-const (
-	defaultLeaseDuration = 15 * time.Second
-	defaultRenewDeadline = 10 * time.Second
-	defaultRetryPeriod   = 2 * time.Second
-
-	leaderElectionConfigMap = "config-leader-election"
-)
-
 const (
 	// sinkTimeout bounds one request to a sink; it is far below a lease.
 	sinkTimeout = 3 * time.Second
@@ -103,15 +90,6 @@ const (
 	// apiDialTimeout bounds making a connection to the API server, and is how often
 	// one that idles is probed: both as client-go has them.
 	apiDialTimeout = 30 * time.Second
-	// leaseMargin is kept between the end of a request and the end of the lease
-	// that allowed it: for clocks that run at different speeds.
-	leaseMargin = time.Second
-	// releaseWait bounds how long the giving back of a lease waits for requests
-	// that it allows.
-	releaseWait = sinkTimeout + time.Second
-	// leaseWait is when a key is looked at again whose status was not written for
-	// want of the lease: its renewal may just be late.
-	leaseWait = time.Second
 	// memoryInterval is how often memory that is not used is given back, which
 	// costs some milliseconds of a processor.
 	memoryInterval = time.Minute

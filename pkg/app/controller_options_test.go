@@ -2,8 +2,11 @@ package app
 
 import (
 	"flag"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestControllerOptionsNameTheFieldThatIsWrong(t *testing.T) {
@@ -32,5 +35,52 @@ func TestControllerOptionsNameTheFieldThatIsWrong(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, test.wrong)
 			}
 		})
+	}
+}
+
+// Both programs read the namespace the same way: SYSTEM_NAMESPACE, or POD_NAMESPACE in
+// manifests that set no other, and the command line overrides both.
+func TestProgramsReadTheNamespaceTheSameWay(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		env  map[string]string
+		args []string
+		want string
+	}{
+		{"nothing is set", nil, nil, "revet-system"},
+		{"the manifests' own", map[string]string{"SYSTEM_NAMESPACE": "a"}, nil, "a"},
+		{"an older manifest's", map[string]string{"POD_NAMESPACE": "b"}, nil, "b"},
+		{"both", map[string]string{"SYSTEM_NAMESPACE": "a", "POD_NAMESPACE": "b"}, nil, "a"},
+		{"the command line", map[string]string{"SYSTEM_NAMESPACE": "a"}, []string{"--system-namespace=c"}, "c"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			controller, receiver := DefaultControllerOptions(), DefaultReceiverOptions()
+			var got []string
+			for _, p := range []struct {
+				o      options
+				common *Common
+			}{{&controller, &controller.Common}, {&receiver, &receiver.Common}} {
+				if err := readOptions("program", p.o, test.args, func(name string) string { return test.env[name] }, io.Discard); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, p.common.SystemNamespace)
+			}
+			if diff := cmp.Diff([]string{test.want, test.want}, got); diff != "" {
+				t.Errorf("namespaces (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestACommandLineThatIsWrongIsPrinted(t *testing.T) {
+	for _, test := range []struct{ arg, says string }{
+		{"extra", `receiver: unexpected argument "extra"`},
+		{"--no-such-flag", "flag provided but not defined: -no-such-flag"},
+	} {
+		var printed strings.Builder
+		o := DefaultReceiverOptions()
+		if err := readOptions("receiver", &o, []string{test.arg}, func(string) string { return "" }, &printed); err == nil || !strings.Contains(printed.String(), test.says) {
+			t.Errorf("argument %q: error %v, printed %q", test.arg, err, printed.String())
+		}
 	}
 }

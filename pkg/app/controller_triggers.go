@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"math/rand/v2"
+	"time"
 
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -10,9 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/controller/lease"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/source/registry"
@@ -23,41 +26,40 @@ import (
 // triggerConcurrency is how many triggers are checked at once.
 const triggerConcurrency = 4
 
-// triggers makes the reconciler of ImageTriggers, and the sweeps that it asks for.
-func (c *Controller) triggers(ctx context.Context, election *kle.Config, runs imagetrigger.Runs) (*part, error) {
+// triggers makes the reconciler of ImageTriggers and the sweeps that it requests. The
+// second result has all triggers swept.
+func (c *Controller) triggers(ctx context.Context, cached cache.Cache, election *kle.Config, runs imagetrigger.Runs) (*part, func(), error) {
 	const name = "imagetrigger"
-	lease, component := c.leases.guard(election, name)
-	var impl *knative.Impl
+	guard, component := c.leases.Guard(election, name)
+	var impl *knative.Impl // set before the informers run
 	sweeper, err := c.sweeper(func(key types.NamespacedName) { impl.EnqueueKey(key) })
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	checker := tekton.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
 	r, err := imagetrigger.New(imagetrigger.Options{
-		Cached:    c.access.cache,
-		Live:      leasedClient{c.access.live, lease},
-		Sinks:     checker,
-		Streams:   c.streams(),
-		Sweeps:    sweeper,
-		Runs:      runs,
-		Queue:     func() imagetrigger.Queue { return impl },
-		Recorder:  c.recorder,
-		Log:       c.log,
-		Now:       c.options.Now,
-		Jitter:    rand.Float64,
-		Intervals: c.intervals(),
+		Cached:       cached,
+		Live:         lease.Client{Client: c.access.live, Guard: guard},
+		Sinks:        checker,
+		Streams:      c.streams(),
+		Sweeps:       sweeper,
+		Runs:         runs,
+		Enqueue:      func(key types.NamespacedName) { impl.EnqueueKey(key) },
+		EnqueueAfter: func(key types.NamespacedName, after time.Duration) { impl.EnqueueKeyAfter(key, after) },
+		Recorder:     c.recorder,
+		Log:          c.log,
+		Now:          c.options.Now,
+		Jitter:       rand.Float64,
+		Intervals:    c.intervals(),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var run func(context.Context) error
-	impl, run = c.newQueue(ctx, r, name, component, triggerConcurrency)
-	// Whatever broke a watch of this process may have broken the sources' too.
-	c.access.gaps.tell(r.SweepAll)
+	impl, run := c.newQueue(ctx, r, name, component, triggerConcurrency)
 	sweeping := func(ctx context.Context) error { sweeper.Run(ctx); return nil }
 	handlers := c.dependencies(r) //nolint:contextcheck // informers give their handlers no context
 	handlers = append(handlers, handler{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, handler{&v1alpha1.ImageVerification{}, r.EntryHandler()})
-	return &part{run: []func(context.Context) error{run, sweeping}, handlers: handlers}, nil
+	return &part{run: []func(context.Context) error{run, sweeping}, handlers: handlers}, r.SweepAll, nil
 }
 
 func (c *Controller) intervals() imagetrigger.Intervals {
@@ -83,11 +85,19 @@ func (c *Controller) sweeper(done func(types.NamespacedName)) (*sweep.Sweeper, e
 		Images:   reader,
 		Registry: c.registries.Paced(registry.SweepRate),
 		Ledger:   c.ledger,
+		Examiner: sweep.Ignore{},
 		Metrics:  instruments,
 		Log:      c.log,
 		Now:      c.options.Now,
 		Done:     done,
-	}, sweep.DefaultOptions())
+	}, c.sweepOptions())
+}
+
+// sweepOptions lets the metrics show a sweep until the next few should have ended.
+func (c *Controller) sweepOptions() sweep.Options {
+	o := sweep.DefaultOptions()
+	o.MaxAge = max(o.MaxAge, 3*c.options.SweepInterval)
+	return o
 }
 
 // dependencies lists the watches of what triggers depend on, as far as the

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"regexp"
@@ -23,15 +24,15 @@ type Common struct {
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 
-	// Config is used instead of Kubeconfig, and Log instead of LogLevel, by
-	// whoever embeds a program.
+	// Config replaces Kubeconfig, and Log replaces LogLevel, in programs that embed
+	// this one.
 	Config *rest.Config
 	Log    *zap.Logger
 	// Now is the clock.
 	Now func() time.Time
 }
 
-// DefaultCommon returns what is used unless it is said otherwise.
+// DefaultCommon returns the defaults.
 func DefaultCommon() Common {
 	return Common{
 		MetricsAddress:  ":9090",
@@ -39,6 +40,29 @@ func DefaultCommon() Common {
 		LogLevel:        "info",
 		Now:             time.Now,
 	}
+}
+
+// namespaceVariables name Revet's namespace, the first that is set. SYSTEM_NAMESPACE is
+// the one that the manifests of config/ set. POD_NAMESPACE was read besides, and
+// manifests of one's own may still set it alone.
+var namespaceVariables = []string{"SYSTEM_NAMESPACE", "POD_NAMESPACE"}
+
+// FromEnvironment reads what Kubernetes puts into a Pod's environment.
+func (c *Common) FromEnvironment(getenv func(string) string) {
+	for _, name := range namespaceVariables {
+		if value := getenv(name); value != "" {
+			c.SystemNamespace = value
+			return
+		}
+	}
+}
+
+// AddFlags adds the flags that all programs have.
+func (c *Common) AddFlags(flags *flag.FlagSet) {
+	flags.StringVar(&c.MetricsAddress, "metrics-address", c.MetricsAddress, "host:port for Prometheus; empty serves no metrics")
+	flags.StringVar(&c.SystemNamespace, "system-namespace", c.SystemNamespace, "Revet's own namespace; default from SYSTEM_NAMESPACE")
+	flags.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "file to reach the API server with; default is the Pod's account")
+	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
 }
 
 var namespacePattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -68,19 +92,26 @@ func validAddress(field, address string) error {
 	return nil
 }
 
-// ReceiverOptions are the receiver's.
+// ReceiverOptions configure the receiver.
 type ReceiverOptions struct {
 	Common
 	// Address is host:port for events, health and readiness.
 	Address string
-	// DrainDelay is how long the receiver goes on serving after it was told to
-	// stop: until then the Service may still send to it.
+	// DrainDelay is how long the receiver keeps serving after SIGTERM, because the
+	// Service may still send to it.
 	DrainDelay time.Duration
 }
 
-// DefaultReceiverOptions returns what is used unless it is said otherwise.
+// DefaultReceiverOptions returns the defaults.
 func DefaultReceiverOptions() ReceiverOptions {
 	return ReceiverOptions{Common: DefaultCommon(), Address: ":8080", DrainDelay: 3 * time.Second}
+}
+
+// AddFlags adds the receiver's flags.
+func (o *ReceiverOptions) AddFlags(flags *flag.FlagSet) {
+	o.Common.AddFlags(flags)
+	flags.StringVar(&o.Address, "address", o.Address, "host:port for events, health and readiness")
+	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to keep serving after SIGTERM")
 }
 
 func (o ReceiverOptions) validate() error {

@@ -95,7 +95,7 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 		Triggers:        w.triggers,
 		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
 		Cluster:         openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now)),
-		Registry:        registry.NewReader(registry.New(w.config.Policy), r.live, r.options.Now),
+		Registry:        registry.NewReader(registry.New(w.config.Policy).Trusting(w.config.Authorities), r.live, r.options.Now),
 		Ledger:          ledger.New(r.live, w.index),
 		Metrics:         instruments,
 		Log:             r.log,

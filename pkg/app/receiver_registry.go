@@ -2,6 +2,7 @@ package app
 
 import (
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 // webhooks is the operator's configuration as the receiver asks it.
@@ -19,5 +20,15 @@ func (w webhooks) Allows(name, namespace string) bool {
 	return ok && r.Allows(namespace)
 }
 
-// Authentic reports whether a token is valid for the registry's webhooks.
-func (w webhooks) Authentic(name, token string) bool { return w.store.Tokens().Valid(name, token) }
+// Vendor returns how the registry of a name notifies.
+func (w webhooks) Vendor(name string) webhook.Vendor {
+	r, _ := w.store.Registries().Named(name)
+	vendor, ok := webhook.VendorOf(r.Vendor)
+	if !ok { // the store holds known vendors only
+		vendor, _ = webhook.VendorOf(webhook.DefaultVendor)
+	}
+	return vendor
+}
+
+// Secrets returns what may prove a notification of the registry.
+func (w webhooks) Secrets(name string) [][]byte { return w.store.Tokens().Secrets(name) }

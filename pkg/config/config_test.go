@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 func TestParseRegistriesNamesWhatIsWrong(t *testing.T) {
@@ -24,6 +26,7 @@ func TestParseRegistriesNamesWhatIsWrong(t *testing.T) {
 		{"no host", `[{name: a, namespaces: ["*"]}]`, `entry 1: host ""`},
 		{"no namespaces", `[{name: a, host: r.example.com}]`, `namespaces is empty`},
 		{"a pattern for namespaces", `[{name: a, host: r.example.com, namespaces: ["team-*"]}]`, `namespace "team-*"`},
+		{"a vendor that nobody knows", `[{name: a, host: r.example.com, vendor: acme, namespaces: ["*"]}]`, `vendor "acme" is not known; Revet knows distribution`},
 		{"one name twice", `[{name: a, host: r.example.com, namespaces: ["*"]}, {name: a, host: s.example.com, namespaces: ["*"]}]`, "entries 1 and 2 have the same name"},
 		{"one host, secure and not", `[{name: a, host: r.example.com, namespaces: [x]}, {name: b, host: R.example.com, insecure: true, namespaces: [y]}]`, "entries 1 and 2 disagree"},
 	} {
@@ -87,6 +90,10 @@ const (
 	newToken = "new-token-0123456789"
 )
 
+func valid(t config.Tokens, name, presented string) bool {
+	return webhook.Token(presented).Valid(t.Secrets(name), nil)
+}
+
 func TestSeveralTokensAreValidAtOnce(t *testing.T) {
 	tokens, err := config.ParseTokens(map[string][]byte{"harbor": []byte(oldToken + "\n\n  " + newToken + "\r\n"), "quay": nil})
 	if err != nil {
@@ -104,12 +111,24 @@ func TestSeveralTokensAreValidAtOnce(t *testing.T) {
 		{"quay", oldToken, false},
 		{"absent", oldToken, false},
 	} {
-		if got := tokens.Valid(test.name, test.token); got != test.want {
+		if got := valid(tokens, test.name, test.token); got != test.want {
 			t.Errorf("Valid(%q, %q) = %t, want %t", test.name, test.token, got, test.want)
 		}
 	}
-	if config.Tokens(nil).Valid("harbor", oldToken) {
+	if valid(config.Tokens{}, "harbor", oldToken) {
 		t.Error("no tokens accept one")
+	}
+}
+
+func TestTokensAreNeverPrinted(t *testing.T) {
+	tokens, err := config.ParseTokens(map[string][]byte{"harbor": []byte(oldToken)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		if got := fmt.Sprintf(verb, tokens); got != "tokens of 1 registries" {
+			t.Errorf("%s prints %q", verb, got)
+		}
 	}
 }
 
@@ -148,7 +167,7 @@ func TestStoreKeepsTheLastGood(t *testing.T) {
 		t.Errorf("allowed = %t with problems %v after a broken update; want the last good one and its problem", allowed(), problems)
 	}
 	h.OnUpdate(good, configMap(config.RegistriesConfigMap, "registry.yaml", "[]"))
-	if problems := s.Problems(); !allowed() || len(problems) != 1 || !strings.Contains(problems[0].Error(), `key "registry.yaml"; only registries.yaml`) {
+	if problems := s.Problems(); !allowed() || len(problems) != 1 || !strings.Contains(problems[0].Error(), `the key "registry.yaml" is not known; Revet reads registries.yaml only`) {
 		t.Errorf("allowed = %t with problems %v after a misspelt key", allowed(), problems)
 	}
 	h.OnUpdate(good, good)
@@ -176,11 +195,11 @@ func TestStoreReadsSinksAndTokens(t *testing.T) {
 	h.OnAdd(configMap(config.SinksConfigMap, config.SinksKey, `[{host: el.example.com, namespaces: [shop]}]`), true)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "revet-system", Name: config.TokensSecret}, Data: map[string][]byte{"harbor": []byte(oldToken)}}
 	h.OnAdd(secret, true)
-	if !s.Sinks().Allows("el.example.com", "shop") || !s.Tokens().Valid("harbor", oldToken) {
-		t.Errorf("sinks %v, tokens for harbor: %t", s.Sinks(), s.Tokens().Has("harbor"))
+	if !s.Sinks().Allows("el.example.com", "shop") || !valid(s.Tokens(), "harbor", oldToken) {
+		t.Errorf("sinks %v, tokens for harbor: %t", s.Sinks(), len(s.Tokens().Secrets("harbor")) > 0)
 	}
 	h.OnDelete(secret)
-	if s.Tokens().Valid("harbor", oldToken) {
+	if valid(s.Tokens(), "harbor", oldToken) {
 		t.Error("a token of a deleted Secret is valid")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 // Registry is one registry that may be read.
@@ -19,7 +20,9 @@ type Registry struct {
 	Host string `json:"host"`
 	// Insecure means plain HTTP.
 	Insecure bool `json:"insecure,omitempty"`
-	// Namespaces are those whose triggers may use it; "*" means all.
+	// Vendor says how the registry notifies; empty is webhook.DefaultVendor.
+	Vendor string `json:"vendor,omitempty"`
+	// Namespaces are those whose triggers may use the registry; "*" means all.
 	Namespaces []string `json:"namespaces"`
 }
 
@@ -69,7 +72,7 @@ var (
 func ParseRegistries(document string) (Registries, error) {
 	var rs Registries
 	if err := yaml.UnmarshalStrict([]byte(document), &rs); err != nil {
-		return nil, fmt.Errorf("a list of {name, host, insecure, namespaces} is wanted: %w", err)
+		return nil, fmt.Errorf("expected a list of {name, host, insecure, vendor, namespaces}: %w", err)
 	}
 	for i, r := range rs {
 		if err := r.validate(); err != nil {
@@ -93,6 +96,9 @@ func (r Registry) validate() error {
 	}
 	if err := validHost(r.Host); err != nil {
 		return err
+	}
+	if _, ok := webhook.VendorOf(r.Vendor); !ok {
+		return fmt.Errorf("vendor %q is not known; Revet knows %s", image.Cut(r.Vendor, 80), strings.Join(webhook.Vendors(), ", "))
 	}
 	return validNamespaces(r.Namespaces)
 }

@@ -11,7 +11,7 @@ import (
 type Sink struct {
 	// Host is host[:port], as it stands in the URI.
 	Host string `json:"host"`
-	// Namespaces are those whose triggers may name it; "*" means all.
+	// Namespaces are those whose triggers may name the host; "*" means all.
 	Namespaces []string `json:"namespaces"`
 }
 
@@ -32,7 +32,7 @@ func (s Sinks) Allows(host, namespace string) bool {
 func ParseSinks(document string) (Sinks, error) {
 	var sinks Sinks
 	if err := yaml.UnmarshalStrict([]byte(document), &sinks); err != nil {
-		return nil, fmt.Errorf("a list of {host, namespaces} is wanted: %w", err)
+		return nil, fmt.Errorf("expected a list of {host, namespaces}: %w", err)
 	}
 	for i, s := range sinks {
 		if err := validHost(s.Host); err != nil {

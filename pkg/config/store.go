@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,29 +14,29 @@ import (
 
 // The objects that are read, in Revet's own namespace.
 const (
-	RegistriesConfigMap = "config-registries"
-	RegistriesKey       = "registries.yaml"
-	SinksConfigMap      = "config-sinks"
-	SinksKey            = "sinks.yaml"
-	TokensSecret        = "registry-webhooks"
+	RegistriesConfigMap   = "config-registries"
+	RegistriesKey         = "registries.yaml"
+	SinksConfigMap        = "config-sinks"
+	SinksKey              = "sinks.yaml"
+	CertificatesConfigMap = "registry-certificates"
+	TokensSecret          = "registry-webhooks"
 )
 
-// Store holds the latest good configuration. One that read nothing yet allows
-// nothing.
+// Store holds the latest good configuration. Before it read anything, it allows nothing.
 type Store struct {
 	namespace string
-	// changed is told of each object that was read, or refused with an error.
-	changed func(object string, err error)
+	changed   func(object string, err error)
 
-	mu         sync.RWMutex
-	registries Registries
-	sinks      Sinks
-	tokens     Tokens
-	problems   map[string]error
+	mu           sync.RWMutex
+	registries   Registries
+	sinks        Sinks
+	tokens       Tokens
+	certificates Certificates
+	problems     map[string]error
 }
 
-// NewStore returns a store for the objects of a namespace. The function changed,
-// which may be nil, is told of each object that was read, or refused.
+// NewStore returns a Store for the objects of a namespace. The Store calls changed, which
+// may be nil, for each object that it read, or refused with an error.
 func NewStore(namespace string, changed func(object string, err error)) *Store {
 	if changed == nil {
 		changed = func(string, error) {}
@@ -50,7 +51,7 @@ func (s *Store) Registries() Registries {
 	return s.registries
 }
 
-// Policy is Registries().Policy, for who asks again each time.
+// Policy is the registry.Policy of the latest good list.
 func (s *Store) Policy(host, namespace string) (insecure, ok bool) {
 	return s.Registries().Policy(host, namespace)
 }
@@ -67,6 +68,14 @@ func (s *Store) Tokens() Tokens {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.tokens
+}
+
+// Authorities returns the latest good certificate authorities of a host; nil means the
+// system's.
+func (s *Store) Authorities(host string) *x509.CertPool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.certificates.For(host)
 }
 
 // Problems returns what is wrong with the objects as they are now.
@@ -99,7 +108,7 @@ func (s *Store) observe(obj any, deleted bool) {
 	switch o := obj.(type) {
 	case *corev1.ConfigMap:
 		if o.Namespace == s.namespace {
-			s.observeConfigMap(o.Name, o.Data, deleted)
+			s.observeConfigMap(o, deleted)
 		}
 	case *corev1.Secret:
 		if o.Namespace == s.namespace && o.Name == TokensSecret {
@@ -108,11 +117,18 @@ func (s *Store) observe(obj any, deleted bool) {
 	}
 }
 
-func (s *Store) observeConfigMap(name string, data map[string]string, deleted bool) {
+func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
+	name, data, binary := o.Name, o.Data, o.BinaryData
 	if deleted {
-		data = nil
+		data, binary = nil, nil
 	}
 	switch name {
+	case CertificatesConfigMap:
+		certificates, err := ParseCertificates(data)
+		for key := range binary {
+			err = fmt.Errorf("key %q is binary; convert it: openssl x509 -inform der -in ca.der -out ca.crt", key)
+		}
+		s.accept(name, "", err, func() { s.certificates = certificates })
 	case RegistriesConfigMap:
 		document, err := document(data, RegistriesKey)
 		var registries Registries
@@ -130,12 +146,12 @@ func (s *Store) observeConfigMap(name string, data map[string]string, deleted bo
 	}
 }
 
-// document refuses keys that nobody reads: one that is misspelt would else
-// allow nothing, and not say so. Keys that begin with _ are for people.
+// document refuses keys that nobody reads: a misspelt key would allow nothing, and not say
+// so. Keys that begin with _ are for people.
 func document(data map[string]string, key string) (string, error) {
 	for other := range data {
 		if other != key && !strings.HasPrefix(other, "_") {
-			return "", fmt.Errorf("there is a key %q; only %s is read", other, key)
+			return "", fmt.Errorf("the key %q is not known; Revet reads %s only", other, key)
 		}
 	}
 	return data[key], nil
@@ -149,14 +165,14 @@ func (s *Store) observeTokens(data map[string][]byte, deleted bool) {
 	s.accept(TokensSecret, "", err, func() { s.tokens = tokens })
 }
 
-// accept stores what was read, or keeps the last good and the error.
+// accept stores what was read, or keeps the last good content and the error.
 func (s *Store) accept(object, key string, err error, store func()) {
 	if err != nil {
 		where := object
 		if key != "" {
 			where += ", key " + key
 		}
-		err = fmt.Errorf("%s in namespace %s, which stays as it last was: %w", where, s.namespace, err)
+		err = fmt.Errorf("%s in namespace %s is not valid, and the last valid content stays in force: %w", where, s.namespace, err)
 	}
 	s.mu.Lock()
 	if err != nil {

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
 	"strings"
 )
@@ -10,32 +8,24 @@ import (
 // minToken keeps out what can be guessed, and an accidental stray character.
 const minToken = 16
 
-// Tokens are what webhooks may carry, by the registry's name. The tokens
-// themselves are not kept.
-type Tokens map[string][][sha256.Size]byte
+// Tokens are the secrets by which registries prove their notifications, by the registry's
+// name in config-registries.
+type Tokens struct{ secrets map[string][][]byte }
 
-// Has reports whether any token is valid for a name.
-func (t Tokens) Has(name string) bool { return len(t[name]) > 0 }
+// Secrets returns the tokens of a name. Several are valid at once.
+func (t Tokens) Secrets(name string) [][]byte { return t.secrets[name] }
 
-// Valid reports whether a token is one of those for a name. It takes the same
-// time whichever of them it is, if any: hashes are of one length, and all are
-// compared.
-func (t Tokens) Valid(name, presented string) bool {
-	sum := sha256.Sum256([]byte(presented))
-	found := 0
-	for _, want := range t[name] {
-		found |= subtle.ConstantTimeCompare(want[:], sum[:])
-	}
-	return found == 1 && presented != ""
+// Format implements fmt.Formatter: no token is ever printed.
+func (t Tokens) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "tokens of %d registries", len(t.secrets))
 }
 
-// ParseTokens reads one token a line for each name. No token is ever part of an
-// error.
+// ParseTokens reads one token a line for each name. No token is ever part of an error.
 func ParseTokens(data map[string][]byte) (Tokens, error) {
-	tokens := Tokens{}
+	tokens := Tokens{secrets: map[string][][]byte{}}
 	for name, lines := range data {
 		if !namePattern.MatchString(name) {
-			return nil, fmt.Errorf("key %q is not the name of a registry in %s", name, RegistriesConfigMap)
+			return Tokens{}, fmt.Errorf("key %q is not the name of a registry in %s", name, RegistriesConfigMap)
 		}
 		for i, line := range strings.Split(string(lines), "\n") {
 			token := strings.TrimSpace(line)
@@ -43,9 +33,9 @@ func ParseTokens(data map[string][]byte) (Tokens, error) {
 				continue
 			}
 			if len(token) < minToken {
-				return nil, fmt.Errorf("key %q, line %d: a token has at least %d characters, for example from: openssl rand -hex 24", name, i+1, minToken)
+				return Tokens{}, fmt.Errorf("key %q, line %d: a token has at least %d characters, for example from: openssl rand -hex 24", name, i+1, minToken)
 			}
-			tokens[name] = append(tokens[name], sha256.Sum256([]byte(token)))
+			tokens.secrets[name] = append(tokens.secrets[name], []byte(token))
 		}
 	}
 	return tokens, nil

@@ -53,12 +53,17 @@ type site struct {
 	tags    map[string][]item
 	entries []v1alpha1.ImageVerification
 	// late are entries that are there only when they are read alone.
-	late     []v1alpha1.ImageVerification
-	runs     []lifecycle.PipelineRun
-	runsErr  error
-	listErr  error
-	hidden   bool
-	artefact image.Digest
+	late    []v1alpha1.ImageVerification
+	runs    []lifecycle.PipelineRun
+	runsErr error
+	listErr error
+	hidden  bool
+	// gone: there is no stream; rightsErr and entryErr are why nobody can tell.
+	gone                bool
+	rightsErr, entryErr error
+	// runsErrLater is why runs cannot be listed a second time.
+	runsErrLater error
+	artefact     image.Digest
 	// forged runs, and its Image object does not show that.
 	forged image.Digest
 	// contentErr is why the registry does not let digests be read.
@@ -74,14 +79,16 @@ func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.Stre
 		}
 		state.Stream.Tags = append(state.Stream.Tags, t)
 	}
-	each(state)
+	if !s.gone {
+		each(state)
+	}
 	return s.listErr
 }
 
 func (s *site) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
 
 func (s *site) MayGet(context.Context, source.Account, string, string) (bool, error) {
-	return !s.hidden, nil
+	return !s.hidden, s.rightsErr
 }
 
 // Image is a stranger's word: it hides what runs.
@@ -108,6 +115,9 @@ func (s *site) Entries(context.Context, string) ([]v1alpha1.ImageVerification, e
 }
 
 func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
+	if s.entryErr != nil {
+		return nil, s.entryErr
+	}
 	for _, all := range [][]v1alpha1.ImageVerification{s.late, s.entries} {
 		for i := range all {
 			if all[i].Name == name {
@@ -119,7 +129,11 @@ func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerifica
 }
 
 func (s *site) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
-	return s.runs, s.runsErr
+	err := s.runsErr
+	if s.runsErrLater != nil {
+		s.runsErr = s.runsErrLater
+	}
+	return s.runs, err
 }
 
 func (s *site) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
@@ -195,7 +209,7 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 		return Uncovered{Repository: app.Name, Tag: tag, Digest: digest(d).String(), PushedAt: &pushed, Reason: NotRecorded}
 	}
 	want := []Report{{
-		Namespace: "team-a", Trigger: "all", Verified: true, AsOf: &then,
+		Namespace: "team-a", Trigger: "all", State: v1alpha1.CoverageGap, Verified: true, AsOf: &then, Repositories: 1,
 		Pushes: 8, Covered: 6, Pending: 2, Failed: 1, Skipped: 1, Recovered: 2, Gap: 2, Artefacts: 1,
 		Exempt: []Exempt{{Repository: app.Name, Tag: "sig", Digest: digest(8).String(), Reason: image.NoImageConfig}},
 		// The second push of digest 1 to v1 is later than what its entry has.
@@ -205,11 +219,8 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}
-	if got[0].Proven() {
-		t.Error("a gap is a proof")
-	}
 	s.hidden = true
-	if got := s.verify(t, trigger())[0]; got.Pushes != 5 || got.Gap != 0 {
+	if got := s.verify(t, trigger())[0]; got.Pushes != 5 || got.Gap != 0 || got.State != v1alpha1.CoverageNotKnown {
 		t.Errorf("a trigger that may not see the stream answers for what it has: %+v", got)
 	}
 }
@@ -305,19 +316,25 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
 			r := s.verify(t, trigger())[0]
-			if r.Doubled != test.want || len(r.DoubledRuns) != test.want || r.Gap != 0 || r.Proven() != (test.want == 0) {
+			state := v1alpha1.CoverageCovered
+			if test.want > 0 {
+				state = v1alpha1.CoverageGap
+			}
+			if r.Doubled != test.want || len(r.DoubledRuns) != test.want || r.Gap != 0 || r.State != state {
 				t.Errorf("%d doubled, want %d: %+v", r.Doubled, test.want, r)
 			}
 		})
 	}
 }
 
-// What may be an artefact and cannot be read is a gap, and says why.
+// A push that may be an artefact and cannot be read counts in the gap, and nobody knows
+// whether it is one.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
 	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
 		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
-		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) {
+		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) ||
+			r.State != v1alpha1.CoverageNotKnown || len(r.Unknown) != 1 || r.Unknown[0].Reason != NotReadable || r.Unknown[0].Cure == "" {
 			t.Errorf("report %+v", r)
 		}
 	}
@@ -337,83 +354,13 @@ func TestVerifySaysWhatItCouldNotLookAt(t *testing.T) {
 	}{
 		{"streams", site{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
 		{"runs", site{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
-		{"a registry", site{}, remote, "RegistryNotSwept"},
+		{"a registry", site{}, remote, "RegistryDenied"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
 			r := test.site.verify(t, test.of)[0]
-			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Gap != 0 || r.Proven() {
+			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0].Message, test.want) || r.Unknown[0].Cure == "" || r.Gap != 0 || r.State != v1alpha1.CoverageNotKnown {
 				t.Errorf("report %+v", r)
-			}
-		})
-	}
-}
-
-func TestStatusIsTakenAtItsWord(t *testing.T) {
-	passed, _ := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
-	waiting := entry(2, v1alpha1.SourceSweep, map[string]int{"v1": 20, "v2": 20})
-	foreign := entry(3, v1alpha1.SourceSweep, map[string]int{"v1": 30})
-	foreign.Spec.Trigger.UID = "other"
-	entries := []v1alpha1.ImageVerification{passed, waiting, foreign}
-	ended := metav1.NewTime(at(60))
-	swept := func(change func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
-		of := trigger()
-		of.Status.LastSweep = &v1alpha1.SweepStatus{FinishedAt: ended, Pushes: 4, Gap: 1}
-		of.MarkSwept("fine", noon)
-		change(of)
-		return of
-	}
-	want := Report{Namespace: "team-a", Trigger: "all", AsOf: &ended, Pushes: 4, Covered: 3, Pending: 2, Recovered: 2, Gap: 1}
-	if diff := cmp.Diff(want, FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), entries)); diff != "" {
-		t.Errorf("report (-want +got):\n%s", diff)
-	}
-	for _, test := range []struct {
-		name   string
-		change func(*v1alpha1.ImageTrigger)
-		want   string
-	}{
-		{"never swept", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep = nil }, "not swept yet"},
-		{"of another spec", func(t *v1alpha1.ImageTrigger) { t.Generation = 2 }, "spec was changed"},
-		{"in part", func(t *v1alpha1.ImageTrigger) { t.MarkNotSwept("ReadFailed", "refused", noon) }, "ReadFailed: refused"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			r := FromStatus(swept(test.change), nil)
-			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], test.want) || r.Proven() {
-				t.Errorf("report %+v", r)
-			}
-		})
-	}
-}
-
-func TestStatesOfAPush(t *testing.T) {
-	run := func(number int32, outcome v1alpha1.Outcome) v1alpha1.RunStatus {
-		return v1alpha1.RunStatus{Number: number, Outcome: outcome}
-	}
-	for _, test := range []struct {
-		name  string
-		run   int32
-		phase v1alpha1.Phase
-		runs  []v1alpha1.RunStatus
-		want  state
-	}{
-		{"no status yet", 0, "", nil, pending},
-		{"skipped by decision", v1alpha1.RunSkipped, v1alpha1.PhasePassed, nil, skipped},
-		{"an entry that was skipped", 0, v1alpha1.PhaseSkipped, nil, skipped},
-		{"an entry in error without a run", 0, v1alpha1.PhaseError, nil, failed},
-		{"pushed again since the verdict", 0, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass)}, pending},
-		{"passed", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass)}, decided},
-		{"failed its checks, and another run is under way", 1, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeFail), run(2, "")}, decided},
-		{"under way", 2, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass), run(2, "")}, pending},
-		{"in error", 1, v1alpha1.PhaseError, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError)}, failed},
-		{"tried again", 1, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError), run(2, "")}, pending},
-		{"passed when tried again", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError), run(2, v1alpha1.OutcomePass)}, decided},
-		{"a run that is no longer kept", 1, v1alpha1.PhaseFailed, []v1alpha1.RunStatus{run(12, v1alpha1.OutcomeFail)}, decided},
-		{"a phase that is not known", 0, "Odd", nil, pending},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			e := &v1alpha1.ImageVerification{Status: v1alpha1.ImageVerificationStatus{Phase: test.phase, Runs: test.runs}}
-			if got := stateOf(e, &v1alpha1.TagStatus{Run: test.run}); got != test.want {
-				t.Errorf("state %d, want %d", got, test.want)
 			}
 		})
 	}

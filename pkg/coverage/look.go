@@ -14,7 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
-// look is a ledger for sweeps that writes nothing: it notes what they find.
+// look is a ledger for sweeps that writes nothing and notes what they find.
 type look struct {
 	index  *ledger.Index
 	ledger *ledger.Ledger
@@ -23,7 +23,7 @@ type look struct {
 	found map[types.UID]*found
 }
 
-// found is what a trigger was shown. A list that begins again shows it twice.
+// found is what a sweep found for a trigger. A list that begins again shows it twice.
 type found struct {
 	covered map[push.Observation]bool
 	open    map[push.Observation]open
@@ -72,9 +72,14 @@ func (l *look) of(trigger types.UID) *found {
 	return f
 }
 
+// Repositories implements sweep.Ledger.
+func (l *look) Repositories(trigger *v1alpha1.ImageTrigger) []push.Repository {
+	return l.ledger.Repositories(trigger)
+}
+
 // Known implements sweep.Ledger.
-func (l *look) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known {
-	return &noting{Known: l.ledger.Known(trigger, r), look: l, trigger: trigger.UID}
+func (l *look) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage {
+	return &noting{Coverage: l.ledger.Known(trigger, r), look: l, trigger: trigger.UID}
 }
 
 // RecordImage implements sweep.Ledger: it notes the push, and claims nothing.
@@ -102,24 +107,18 @@ func (l *look) Doubted(trigger *v1alpha1.ImageTrigger, p push.Push, err error) {
 
 // noting notes what is covered.
 type noting struct {
-	push.Known
+	ledger.Coverage
 	look    *look
 	trigger types.UID
 }
 
 // Covers implements push.Known.
 func (n *noting) Covers(o push.Observation) bool {
-	if !n.Known.Covers(o) {
+	if !n.Coverage.Covers(o) {
 		return false
 	}
 	n.look.mu.Lock()
 	defer n.look.mu.Unlock()
 	n.look.of(n.trigger).covered[o] = true
 	return true
-}
-
-// Seen is what sweeps ask a ledger's Known besides.
-func (n *noting) Seen(tag string) bool {
-	k, ok := n.Known.(interface{ Seen(string) bool })
-	return ok && k.Seen(tag)
 }

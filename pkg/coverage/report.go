@@ -2,11 +2,9 @@ package coverage
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -17,32 +15,37 @@ import (
 type Report struct {
 	Namespace string `json:"namespace"`
 	Trigger   string `json:"trigger"`
-	// Verified: everything was read again. Otherwise what is shown is as of the
-	// latest sweep, and what became of it is the ledger's word.
+	// State sums up the report. Only Covered means that Revet kept its promise.
+	State v1alpha1.CoverageState `json:"state"`
+	// Verified: Verify read everything again. Otherwise the report shows what the latest
+	// sweep saw, and takes the ledger's word for the rest.
 	Verified bool `json:"verified"`
-	// AsOf is when the repositories were looked at; nil if they never were.
+	// AsOf is when Revet looked at the repositories; nil if it never did.
 	AsOf *metav1.Time `json:"asOf,omitempty"`
 
-	Pushes    int `json:"pushes"`
-	Covered   int `json:"covered"`
-	Pending   int `json:"pending"`
-	Failed    int `json:"failed"`
-	Skipped   int `json:"skipped"`
-	Recovered int `json:"recovered"`
-	Gap       int `json:"gap"`
-	Doubled   int `json:"doubled"`
-	// Artefacts are shown besides and exempt: their content proves that they cannot run.
+	// Repositories is how many repositories the selectors admit.
+	Repositories int `json:"repositories"`
+	Pushes       int `json:"pushes"`
+	Covered      int `json:"covered"`
+	Pending      int `json:"pending"`
+	Failed       int `json:"failed"`
+	Skipped      int `json:"skipped"`
+	Recovered    int `json:"recovered"`
+	Gap          int `json:"gap"`
+	Doubled      int `json:"doubled"`
+	// Artefacts are exempt and not among the pushes: their content proves that they
+	// cannot run.
 	Artefacts int `json:"artefacts"`
 
-	// Exempt, Uncovered and DoubledRuns are known to Verify alone.
+	// Verify alone fills Exempt, Uncovered and DoubledRuns.
 	Exempt      []Exempt    `json:"exempt,omitempty"`
 	Uncovered   []Uncovered `json:"uncovered,omitempty"`
 	DoubledRuns []Double    `json:"doubledRuns,omitempty"`
-	// Unknown says what could not be looked at, and why.
-	Unknown []string `json:"unknown,omitempty"`
+	// Unknown says what Revet could not see, why, and what to do about it.
+	Unknown []v1alpha1.Unknown `json:"unknown,omitempty"`
 }
 
-// Uncovered is a push that is shown and that nothing covers.
+// Uncovered is a push that a repository shows and that nothing covers.
 type Uncovered struct {
 	Repository string `json:"repository"`
 	Tag        string `json:"tag"`
@@ -71,37 +74,33 @@ type Double struct {
 	Message     string `json:"message"`
 }
 
-// Proven reports whether the trigger was shown to have kept its promise.
-func (r *Report) Proven() bool { return r.Gap == 0 && r.Doubled == 0 && len(r.Unknown) == 0 }
+// unknown adds what could not be seen, once for each reason. Of several messages the
+// first by the alphabet is kept, so that equal states make equal reports.
+func (r *Report) unknown(u v1alpha1.Unknown) {
+	for i := range r.Unknown {
+		if have := &r.Unknown[i]; have.Reason == u.Reason {
+			u.Count += have.Count
+			if have.Message <= u.Message {
+				u.Message, u.Cure = have.Message, have.Cure
+			}
+			*have = u
+			return
+		}
+	}
+	r.Unknown = append(r.Unknown, u)
+}
 
-// FromStatus takes the word of the latest sweep, and of the ledger.
-func FromStatus(trigger *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerification) Report {
-	r := Report{Namespace: trigger.Namespace, Trigger: trigger.Name}
-	for i := range entries {
-		e := &entries[i]
-		if e.Spec.Trigger.UID != string(trigger.UID) {
-			continue
-		}
-		for _, tag := range e.Tags() {
-			r.count(e, &tag)
-		}
-	}
-	last := trigger.Status.LastSweep
-	if last == nil {
-		r.Unknown = append(r.Unknown, "the trigger was not swept yet; see its condition Swept")
-		return r
-	}
-	r.AsOf = last.FinishedAt.DeepCopy()
-	r.Pushes, r.Gap, r.Artefacts = int(last.Pushes), int(last.Gap), int(last.Artefacts)
-	r.Covered = r.Pushes - r.Gap
-	c := meta.FindStatusCondition(trigger.Status.Conditions, v1alpha1.ConditionSwept)
+// conclude sets the state. What is missing for certain outweighs what is not known: a
+// push that might be an artefact, and cannot be read, is not missing for certain.
+func (r *Report) conclude(missing int) {
 	switch {
-	case c != nil && c.ObservedGeneration != trigger.Generation:
-		r.Unknown = append(r.Unknown, "the trigger's spec was changed, and not swept since")
-	case c != nil && c.Status == metav1.ConditionFalse:
-		r.Unknown = append(r.Unknown, fmt.Sprintf("the latest sweep did not see everything: %s: %s", c.Reason, c.Message))
+	case missing > 0 || r.Doubled > 0:
+		r.State = v1alpha1.CoverageGap
+	case len(r.Unknown) > 0 || r.Gap > 0:
+		r.State = v1alpha1.CoverageNotKnown
+	default:
+		r.State = v1alpha1.CoverageCovered
 	}
-	return r
 }
 
 // count adds a push to what became of it.
@@ -125,7 +124,8 @@ func (r *Report) count(e *v1alpha1.ImageVerification, tag *v1alpha1.TagStatus) {
 // order makes reports of the same state equal.
 func (r *Report) order() {
 	slices.SortFunc(r.Uncovered, func(a, b Uncovered) int {
-		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag), timeOf(a.PushedAt).Compare(timeOf(b.PushedAt)), cmp.Compare(a.Digest, b.Digest))
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag),
+			timeOf(a.PushedAt).Compare(timeOf(b.PushedAt)), cmp.Compare(a.Digest, b.Digest))
 	})
 	slices.SortFunc(r.DoubledRuns, func(a, b Double) int {
 		return cmp.Or(cmp.Compare(a.Entry, b.Entry), cmp.Compare(a.PipelineRun, b.PipelineRun))
@@ -133,8 +133,7 @@ func (r *Report) order() {
 	slices.SortFunc(r.Exempt, func(a, b Exempt) int {
 		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Digest, b.Digest))
 	})
-	slices.Sort(r.Unknown)
-	r.Unknown = slices.Compact(r.Unknown)
+	slices.SortFunc(r.Unknown, func(a, b v1alpha1.Unknown) int { return cmp.Compare(a.Reason, b.Reason) })
 }
 
 func timeOf(t *metav1.Time) time.Time {

@@ -2,6 +2,7 @@ package coverage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/sweep"
 )
 
@@ -25,10 +27,28 @@ type Ledger interface {
 	Entry(ctx context.Context, namespace, name string) (*v1alpha1.ImageVerification, error)
 }
 
+// ErrNoRuns means that the cluster does not know PipelineRuns.
+var ErrNoRuns = errors.New("this cluster has no PipelineRuns")
+
 // Runs reads the PipelineRuns of a namespace that carry a run's name.
 type Runs interface {
 	Runs(ctx context.Context, namespace string) ([]lifecycle.PipelineRun, error)
 }
+
+// The reasons why Verify does not know, besides those of package sweep.
+const (
+	// EntriesNotRead: the ledger could not be read again.
+	EntriesNotRead = "EntriesNotRead"
+	// RightsNotAsked: nobody could ask what the trigger's account may see.
+	RightsNotAsked = "RightsNotAsked"
+	// RunsNotRead: the PipelineRuns of the entries could not be read.
+	RunsNotRead = "RunsNotRead"
+	// FirstSweepIncomplete: a registry shows tags of which nobody can tell whether they
+	// were pushed since the trigger was made.
+	FirstSweepIncomplete = "FirstSweepIncomplete"
+	// NotReadable: what cannot be read may be a signature or the like, which is exempt.
+	NotReadable = "NotReadable"
+)
 
 // Sources are what Verify reads. Registry may be nil: then registries are unknown.
 type Sources struct {
@@ -42,7 +62,10 @@ type Sources struct {
 
 // Verify reads everything again and gives a report of each trigger, in their order.
 func Verify(ctx context.Context, s Sources, triggers []*v1alpha1.ImageTrigger) ([]Report, error) {
-	v := &verifier{Sources: s, entries: map[string]*v1alpha1.ImageVerification{}, runs: map[string]*runs{}, runErrors: map[string]error{}}
+	v := &verifier{
+		Sources: s, rights: &presume{Cluster: s.Cluster}, entries: map[string]*v1alpha1.ImageVerification{},
+		runs: map[string]*runs{}, runErrors: map[string]error{},
+	}
 	if err := v.readEntries(ctx, triggers); err != nil {
 		return nil, err
 	}
@@ -53,18 +76,15 @@ func Verify(ctx context.Context, s Sources, triggers []*v1alpha1.ImageTrigger) (
 	results := sweeper.Once(ctx, triggers...)
 	reports := make([]Report, 0, len(triggers))
 	for i, t := range triggers {
-		report, err := v.report(ctx, t, &results[i])
-		if err != nil {
-			return nil, err
-		}
-		reports = append(reports, report)
+		reports = append(reports, v.report(ctx, t, &results[i]))
 	}
 	return reports, nil
 }
 
 type verifier struct {
 	Sources
-	look *look
+	rights *presume
+	look   *look
 	// entries are by namespace and name.
 	entries map[string]*v1alpha1.ImageVerification
 	// runs are by namespace; nil where they cannot be read.
@@ -100,33 +120,61 @@ func (v *verifier) sweeper() (*sweep.Sweeper, error) {
 		return nil, err
 	}
 	return sweep.New(sweep.Dependencies{
-		Cluster: v.Cluster, Images: v.Images, Registry: v.Registry, Ledger: v.look,
+		Cluster: v.rights, Images: v.Images, Registry: v.Registry, Ledger: v.look, Examiner: v.look,
 		Metrics: metrics, Log: zap.NewNop(), Now: v.Now, Done: func(types.NamespacedName) {},
 	}, sweep.DefaultOptions())
 }
 
-func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *sweep.Result) (Report, error) {
+// report says of one trigger what was found. A ledger or runs that cannot be read make
+// this trigger not known, and no other one.
+func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *sweep.Result) Report {
 	asOf := metav1.NewTime(swept.StartedAt.Truncate(time.Second))
-	r := Report{Namespace: t.Namespace, Trigger: t.Name, Verified: true, AsOf: &asOf}
-	if swept.Reason != "" {
-		r.Unknown = append(r.Unknown, swept.Reason+": "+swept.Message)
+	r := Report{Namespace: t.Namespace, Trigger: t.Name, Verified: true, AsOf: &asOf, Repositories: int(swept.Repositories)}
+	for _, u := range swept.Unknown {
+		r.unknown(u)
+	}
+	if err := v.rights.presumed(source.AccountOf(t)); err != nil {
+		r.unknown(v1alpha1.Unknown{
+			Reason: RightsNotAsked, Count: 1, Cure: rightsCure(err, t.Namespace),
+			Message: "nobody knows what the trigger's account may see; the report takes it to be everything: " + err.Error(),
+		})
 	}
 	v.readRuns(ctx, t.Namespace)
-	if err := v.runErrors[t.Namespace]; err != nil {
-		r.Unknown = append(r.Unknown, "the runs of the entries could not be checked: "+err.Error())
-	}
 	f := v.look.of(t.UID)
-	if err := v.lookAgain(ctx, t, f); err != nil {
-		return r, err
+	err := v.lookAgain(ctx, t, f)
+	if err == nil {
+		err = v.auditCovered(ctx, t, f, &r)
 	}
-	if err := v.auditCovered(ctx, t, f, &r); err != nil {
-		return r, err
+	if err != nil {
+		r.unknown(v1alpha1.Unknown{Reason: EntriesNotRead, Count: 1, Message: err.Error(), Cure: "run the command again"})
 	}
-	v.addOpen(f, &r)
+	if err := v.runErrors[t.Namespace]; err != nil && v.needsRuns(t, err) {
+		r.unknown(v1alpha1.Unknown{
+			Reason: RunsNotRead, Count: 1, Cure: runsCure(err, t.Namespace),
+			Message: "the runs of the entries could not be checked: " + err.Error(),
+		})
+	}
+	unread := v.addOpen(f, &r)
 	r.addExempt(f)
 	v.addDoubles(t, &r)
 	r.order()
-	return r, nil
+	r.conclude(r.Gap - unread)
+	return r
+}
+
+// needsRuns reports whether the runs, which could not be read, would tell anything of a
+// trigger. Where there is no such kind, there is nothing to check of entries that claim
+// no run.
+func (v *verifier) needsRuns(t *v1alpha1.ImageTrigger, err error) bool {
+	if !errors.Is(err, ErrNoRuns) {
+		return true
+	}
+	for _, e := range v.entries {
+		if e.Namespace == t.Namespace && e.Spec.Trigger.UID == string(t.UID) && len(e.Status.Runs) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *verifier) readRuns(ctx context.Context, namespace string) {
@@ -220,10 +268,7 @@ func (v *verifier) audit(ctx context.Context, t *v1alpha1.ImageTrigger) (map[str
 	}
 	if v.runs[t.Namespace] != nil {
 		delete(v.runs, t.Namespace)
-		v.readRuns(ctx, t.Namespace)
-		if err := v.runErrors[t.Namespace]; err != nil {
-			return nil, err
-		}
+		v.readRuns(ctx, t.Namespace) // without them, the records alone are checked
 	}
 	for _, name := range suspects {
 		if e := v.entries[t.Namespace+"/"+name]; e != nil {
@@ -236,24 +281,29 @@ func (v *verifier) audit(ctx context.Context, t *v1alpha1.ImageTrigger) (map[str
 }
 
 // addOpen counts what nothing covers. What a registry showed before its first
-// complete sweep may have been there before the trigger, so that nothing is known.
-func (v *verifier) addOpen(f *found, r *Report) {
-	existing := 0
+// complete sweep may be older than the trigger, so nobody knows. Unread is how many pushes
+// may be exempt, and could not be read.
+func (v *verifier) addOpen(f *found, r *Report) (unread int) {
 	for o, found := range f.open {
 		if found.source == v1alpha1.SourceExisting {
-			existing++
+			r.unknown(v1alpha1.Unknown{Reason: FirstSweepIncomplete, Count: 1,
+				Message: "a registry has had no complete sweep yet: nobody knows which of its tags were pushed since the trigger was made",
+				Cure:    "wait for the controller's first complete sweep; the trigger's condition Swept says what keeps it"})
 			continue
 		}
 		r.Pushes++
-		message := ""
-		if err := f.doubted[place{o.Repository, o.Tag, o.Digest}]; err != nil {
-			message = fmt.Sprintf("it may be a signature or the like, which could not be read: %v", err)
+		err := f.doubted[place{o.Repository, o.Tag, o.Digest}]
+		if err == nil {
+			r.uncover(o, "", finding{NotRecorded, ""})
+			continue
 		}
-		r.uncover(o, "", finding{NotRecorded, message})
+		unread++
+		r.uncover(o, "", finding{NotRecorded, fmt.Sprintf("it may be a signature or the like, which could not be read: %v", err)})
+		r.unknown(v1alpha1.Unknown{Reason: NotReadable, Count: 1,
+			Message: fmt.Sprintf("%s:%s may be a signature or the like, which is exempt; it could not be read: %v", o.Repository.Name, o.Tag, err),
+			Cure:    "give the trigger's service account a pull secret for the registry, or have the operator list the registry"})
 	}
-	if existing > 0 {
-		r.Unknown = append(r.Unknown, fmt.Sprintf("%d tags of registries whose first sweep is not complete: it is not known whether they were pushed since the trigger was made", existing))
-	}
+	return unread
 }
 
 // addExempt counts what cannot run.

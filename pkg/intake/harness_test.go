@@ -50,6 +50,8 @@ type fixture struct {
 	// head and content are what the registry shows an account.
 	head    func(elapsed time.Duration, tag string, as source.Account) (image.Digest, error)
 	content func(elapsed time.Duration, ref image.Reference) (image.Content, error)
+	// tagged is what a GET by the tag shows; nil is what head shows.
+	tagged func(elapsed time.Duration, tag string, as source.Account) (image.Digest, error)
 	// stream and image are what the API server shows.
 	stream *openshift.StreamState
 	image  openshift.ImageState
@@ -108,6 +110,16 @@ func (f *fixture) Head(_ context.Context, _ image.Repository, tag string, as sou
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.looks++
+	return f.head(f.elapsed, tag, as)
+}
+
+// Tagged shows what Head shows, unless the HEAD of the registry is odd.
+func (f *fixture) Tagged(_ context.Context, _ image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tagged != nil {
+		return f.tagged(f.elapsed, tag, as)
+	}
 	return f.head(f.elapsed, tag, as)
 }
 

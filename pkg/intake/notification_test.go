@@ -81,6 +81,41 @@ func TestANotificationBeforeItsTagIsNotLost(t *testing.T) {
 	}
 }
 
+// A HEAD that lags behind, or claims what the registry does not have, is not believed against
+// what the tag points to.
+func TestAnOddHeadLosesNothing(t *testing.T) {
+	a, b, bogus := digestOf(t, "aa"), digestOf(t, "bb"), digestOf(t, "ff")
+	for _, test := range []struct {
+		name          string
+		head, claimed image.Digest
+		want          []string
+	}{
+		{"it shows what the tag had before", a, b, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+		{"it shows what the tag had before, and nothing is claimed", a, image.Digest{}, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+		{"it claims what the registry does not have", bogus, b, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+		{"it claims what the registry does not have, and nothing is claimed", bogus, image.Digest{}, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, registryTrigger("shop", "team/**"))
+			f.head = showing(0*ms, a)
+			f.notify("team/app", "v1", a)
+			f.head, f.tagged = showing(0*ms, test.head), showing(0*ms, b)
+			f.content = func(_ time.Duration, ref image.Reference) (image.Content, error) {
+				if ref.Digest() == bogus {
+					return image.Content{}, errNotThere
+				}
+				return runs, nil
+			}
+			if r := f.notify("team/app", "v1", test.claimed); r.Status != Done || r.Reason != Recorded || f.elapsed != 0 {
+				t.Errorf("result %+v after %v, want Recorded at once", r, f.elapsed)
+			}
+			if diff := cmp.Diff(test.want, f.ledger()); diff != "" {
+				t.Errorf("ledger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Two notifications of one tag may come in the wrong order.
 func TestNotificationsOutOfOrder(t *testing.T) {
 	a, b := digestOf(t, "aa"), digestOf(t, "bb")
@@ -96,6 +131,20 @@ func TestNotificationsOutOfOrder(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{"shop v1@aa 1", "shop v1@bb 2"}, f.ledger()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// A push that was overwritten before its notification came is not asked for again where the
+// look found the newer one.
+func TestAnOverwrittenPushIsNotRepeated(t *testing.T) {
+	a, b := digestOf(t, "aa"), digestOf(t, "bb")
+	f := newFixture(t, registryTrigger("shop", "team/**"))
+	f.head = showing(0*ms, b)
+	if r := f.notify("team/app", "v1", a); r.Status != Done || r.Reason != Recorded || r.Recorded != 1 {
+		t.Errorf("result %+v, want one push recorded", r)
+	}
+	if diff := cmp.Diff([]string{"shop v1@bb 1"}, f.ledger()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
@@ -33,12 +34,15 @@ type Namespaces interface {
 type Registry interface {
 	// Head returns the digest that the registry claims for a tag.
 	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
+	// Tagged returns the digest of what a tag points to, recomputed from the bytes; claimed
+	// is what Head returned.
+	Tagged(ctx context.Context, r image.Repository, tag string, claimed image.Digest, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
 
 // Ledger says what is covered, and records what is not.
 type Ledger interface {
-	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
 	recorder.Ledger
 }

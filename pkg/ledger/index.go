@@ -139,6 +139,19 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	x.entries[key] = slices.Delete(slices.Clone(records), i, i+1)
 }
 
+// repositories returns those of a trigger, in no order.
+func (x *Index) repositories(triggerUID string) []push.Repository {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var all []push.Repository
+	for key := range x.entries {
+		if key.triggerUID == triggerUID {
+			all = append(all, key.repository)
+		}
+	}
+	return all
+}
+
 // known returns a snapshot of what covers a trigger and repository.
 func (x *Index) known(triggerUID string, r push.Repository) known {
 	x.mu.RLock()

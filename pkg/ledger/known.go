@@ -10,6 +10,16 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 )
 
+// Coverage is what the ledger covers of one repository, for one trigger.
+type Coverage interface {
+	push.Known
+	// Seen reports whether the ledger has any push of a tag: another digest of the tag
+	// is a change then, and was not there before the first look.
+	Seen(tag string) bool
+	// Empty reports whether the ledger has no push of the repository.
+	Empty() bool
+}
+
 // known is a snapshot of the entries of one trigger and repository, by digest.
 type known struct {
 	kind    push.Kind
@@ -39,8 +49,7 @@ func (k known) record(d image.Digest) *record {
 	return &k.records[i]
 }
 
-// Seen reports whether there is any push of a tag: what another digest of the tag
-// shows then is a change, and was not there before the first look.
+// Seen implements Coverage.
 func (k known) Seen(tag string) bool {
 	for i := range k.records {
 		for _, t := range k.records[i].tags {
@@ -51,6 +60,9 @@ func (k known) Seen(tag string) bool {
 	}
 	return false
 }
+
+// Empty implements Coverage.
+func (k known) Empty() bool { return len(k.records) == 0 }
 
 // head returns the highest sequence of a tag and the digest that has it, in
 // hexadecimal. There are no times: a push is a change of the tag. Two digests of

@@ -55,9 +55,15 @@ type Ledger struct {
 // New returns a ledger. The client must read from the API server, not from a cache.
 func New(c client.Client, index *Index) *Ledger { return &Ledger{client: c, index: index} }
 
+// Repositories returns the repositories that the ledger has pushes of for a trigger, in no
+// order. It costs no request.
+func (l *Ledger) Repositories(trigger *v1alpha1.ImageTrigger) []push.Repository {
+	return l.index.repositories(string(trigger.UID))
+}
+
 // Known answers what the ledger covers of one trigger and repository, from the
 // index: it costs no request. It is a snapshot.
-func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known {
+func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) Coverage {
 	return l.index.known(string(trigger.UID), r)
 }
 

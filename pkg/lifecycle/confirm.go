@@ -20,7 +20,7 @@ import (
 //	not there after 10 s         unseen: LookByLabel, then FireAgain
 //	found by label, other name   End, Misnamed: a second request could start a second run
 //	not confirmable              FireOnce, as RequestedOnce; then End, Unconfirmed
-//	sink answers 400, 403, ...   End, SinkRejected: the same request meets the same answer
+//	sink answers 400, 403, ...   End, SinkRejected: the same request would meet the same answer
 //	trigger not ready            wait; once it has recovered, send again at once
 
 // unrecorded reports whether a request is not in the status. Another leader may have
@@ -132,18 +132,18 @@ func unconfirmed(run *v1alpha1.RunStatus, t Trigger) Decision {
 	return Decision{Action: End, Reason: Unconfirmed, Run: run.Number, Message: message}
 }
 
-// endRejected ends a run whose request the sink will never take. An earlier request may
-// still start the run, and has its time.
+// endRejected ends a run whose request can never succeed. An earlier request may still
+// start the run, and has its time.
 func endRejected(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, t Trigger, since time.Duration) Decision {
 	if run.Attempts > 1 && since < confirmWindow {
-		return Decision{Action: Wait, Reason: SinkRejected, After: min(max(since, firstLook), slowestLook, confirmWindow-since), Run: run.Number}
+		return Decision{Action: Wait, Reason: sent(run), After: min(max(since, firstLook), slowestLook, confirmWindow-since), Run: run.Number}
 	}
-	message := note(run.Message, "the same request would get the same answer, so Revet does not send it again. "+
-		"Correct the sink or what stands in front of it, then run kubectl revet replay "+e.Name)
+	message := note(run.Message, "the same request would meet the same answer, so Revet does not send it again. "+
+		"Correct the sink, or what stands in front of it, then run kubectl revet replay "+e.Name)
 	if t.SinkLog != "" {
 		message += "; see " + t.SinkLog
 	}
-	return Decision{Action: End, Reason: SinkRejected, Run: run.Number, Message: message}
+	return Decision{Action: End, Reason: sent(run), Run: run.Number, Message: message}
 }
 
 // hint says what is known of a request that the sink took and that started no run. The
@@ -193,8 +193,10 @@ func undelivered(run *v1alpha1.RunStatus) bool {
 	}
 }
 
-// rejected reports whether the sink will never take the request.
-func rejected(run *v1alpha1.RunStatus) bool { return Reason(run.Reason) == SinkRejected }
+// rejected reports whether the same request can never succeed.
+func rejected(run *v1alpha1.RunStatus) bool {
+	return Reason(run.Reason) == SinkRejected || Reason(run.Reason) == SinkInvalid
+}
 
 // nextAttemptIn is how long after the latest request the next one is sent. The jitter
 // comes from the run's name, so that many runs do not fire in step and the decision is

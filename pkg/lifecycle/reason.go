@@ -48,7 +48,7 @@ const (
 	// SinkRejected: the sink answered that it will never take this request. Of a run that
 	// goes on: the run is looked for once more. Of one that ended: it was not there.
 	SinkRejected Reason = "SinkRejected"
-	// SinkInvalid: no request can be made for the sink.
+	// SinkInvalid: no request can be made for the sink. It ends as SinkRejected does.
 	SinkInvalid Reason = "SinkInvalid"
 	// Running: the PipelineRun exists.
 	Running Reason = "Running"
@@ -99,6 +99,8 @@ const (
 	TooLarge Reason = "TooLarge"
 	// AddressRefused: the registry led to an address that must not be used.
 	AddressRefused Reason = "AddressRefused"
+	// PushRefused: the registry refuses what a step pushes to it, such as the report.
+	PushRefused Reason = "PushRefused"
 	// PackagesUnreadable: the image's list of packages cannot be read.
 	PackagesUnreadable Reason = "PackagesUnreadable"
 	// DatabaseNotConfigured: no vulnerability database is named.

@@ -212,6 +212,8 @@ func TestNextBeforeASecondRequest(t *testing.T) {
 		{"an answer for good is looked behind at once", rejected(20*time.Millisecond, 1), facts(),
 			lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
 		{"and ends the run", rejected(20*time.Millisecond, 1), facts(seen(absent)), lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.SinkRejected, Run: 1}},
+		{"so does a request that cannot be made", entry(with(fired(20*time.Millisecond, 1, lifecycle.SinkInvalid))), facts(seen(absent)),
+			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.SinkInvalid, Run: 1}},
 		{"unless an earlier request may still start it", rejected(time.Second, 2), facts(seen(absent)),
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRejected, After: time.Second, Run: 1}},
 		{"for so long", rejected(10*time.Second, 2), facts(seen(absent)), lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.SinkRejected, Run: 1}},

@@ -23,6 +23,8 @@ var stepErrors = map[Reason]repeatable{
 	PackagesUnreadable: notRepeated,
 	// Retrying would let a registry probe addresses.
 	AddressRefused: notRepeated,
+	// The registry has to take such artefacts first, or the owner to publish none.
+	PushRefused: notRepeated,
 	// Somebody has to name, mirror or upgrade something first.
 	DatabaseNotConfigured: notRepeated,
 	DatabaseTooOld:        notRepeated,

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
@@ -82,22 +83,22 @@ func Detect(s Stream, known Known, runnable Runnable) Result {
 
 func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 	if !image.ValidTag(tag.ClaimedName) {
-		r.skip(s, tag, image.Digest{}, InvalidTag)
+		r.Skips = append(r.Skips, Skip{Repository: s.Repository, Tag: tag.ClaimedName, Reason: InvalidTag})
 		return
 	}
 	for i := len(tag.Items) - 1; i >= 0; i-- {
 		item := tag.Items[i]
 		if item.ClaimedDigest == "" {
-			r.skip(s, tag, image.Digest{}, NoDigest)
+			r.skip(s, tag, i, image.Digest{}, NoDigest)
 			continue
 		}
 		digest, err := image.ParseDigest(item.ClaimedDigest)
 		if err != nil {
-			r.skip(s, tag, image.Digest{}, InvalidDigest)
+			r.skip(s, tag, i, image.Digest{}, unusable(item.ClaimedDigest))
 			continue
 		}
 		if item.Created.IsZero() {
-			r.skip(s, tag, digest, InvalidTime)
+			r.skip(s, tag, i, digest, InvalidTime)
 			continue
 		}
 		o := Observation{
@@ -111,12 +112,34 @@ func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 			continue
 		}
 		if !runnable.Runnable(digest) {
-			r.skip(s, tag, digest, NotRunnable)
+			r.skip(s, tag, i, digest, NotRunnable)
 			continue
 		}
 		r.Pushes = append(r.Pushes, newPush(s, item, o))
 	}
 }
+
+// unusable tells a digest of another algorithm, by the OCI grammar, from what is no digest.
+func unusable(claimed string) SkipReason {
+	algorithm, encoded, ok := strings.Cut(claimed, ":")
+	if !ok || algorithm == "" || encoded == "" || algorithm == "sha256" {
+		return InvalidDigest
+	}
+	for i := range len(algorithm) {
+		if c := algorithm[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("+._-", rune(c)) {
+			return InvalidDigest
+		}
+	}
+	for i := range len(encoded) {
+		if c := encoded[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("=_-", rune(c)) {
+			return InvalidDigest
+		}
+	}
+	return DigestUnsupported
+}
+
+// maxClaimed bounds how much of a digest that cannot be used a Skip carries.
+const maxClaimed = 160
 
 func newPush(s Stream, item Item, o Observation) Push {
 	reason, pull := History, s.Pull
@@ -136,6 +159,13 @@ func newPush(s Stream, item Item, o Observation) Push {
 	}
 }
 
-func (r *Result) skip(s Stream, tag Tag, d image.Digest, reason SkipReason) {
-	r.Skips = append(r.Skips, Skip{Repository: s.Repository, Tag: tag.ClaimedName, Digest: d, Reason: reason})
+func (r *Result) skip(s Stream, tag Tag, item int, d image.Digest, reason SkipReason) {
+	skip := Skip{
+		Repository: s.Repository, Tag: tag.ClaimedName, Digest: d,
+		Created: tag.Items[item].Created, Head: item == 0, Reason: reason,
+	}
+	if d.IsZero() {
+		skip.Claimed = image.Cut(tag.Items[item].ClaimedDigest, maxClaimed)
+	}
+	r.Skips = append(r.Skips, skip)
 }

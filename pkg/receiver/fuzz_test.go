@@ -24,6 +24,7 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 const (
@@ -83,12 +84,18 @@ func (h hub) Head(_ context.Context, r image.Repository, tag string, _ source.Ac
 	return h.registry, nil
 }
 
+func (h hub) Tagged(ctx context.Context, r image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	return h.Head(ctx, r, tag, as)
+}
+
 func (h hub) Content(context.Context, image.Reference, source.Account) (image.Content, error) {
 	return image.Content{}, nil
 }
 
 // Known and RecordImage are the ledger, which has nothing.
-func (w *witness) Known(*v1alpha1.ImageTrigger, push.Repository) push.Known { return &push.Memory{} }
+func (w *witness) Known(t *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage {
+	return ledger.New(nil, ledger.NewIndex(time.Now)).Known(t, r)
+}
 
 func (w *witness) RecordImage(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, _ v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
 	w.mu.Lock()
@@ -100,12 +107,17 @@ func (w *witness) RecordImage(_ context.Context, _ *v1alpha1.ImageTrigger, p pus
 	return ledger.Result{Outcome: ledger.Created, Entry: &v1alpha1.ImageVerification{}}, nil
 }
 
-// Host, Allows and Authentic are what the operator says of registries.
+// Host, Allows, Vendor and Secrets are what the operator says of registries.
 func (w *witness) Host(name string) (string, bool) { return fuzzHost, name == "hub" }
 
 func (w *witness) Allows(string, string) bool { return true }
 
-func (w *witness) Authentic(_, token string) bool { return token == fuzzToken }
+func (w *witness) Vendor(string) webhook.Vendor {
+	v, _ := webhook.VendorOf(webhook.DefaultVendor)
+	return v
+}
+
+func (w *witness) Secrets(string) [][]byte { return [][]byte{[]byte(fuzzToken)} }
 
 // witnessed returns a handler with the production's limits, made smaller where
 // that costs nothing.

@@ -14,6 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/intake"
+	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
 // Limits bound what requests may cost. The Handler refuses a request above a limit; it
@@ -37,8 +38,11 @@ type Webhooks interface {
 	Host(name string) (host string, ok bool)
 	// Allows reports whether triggers of a namespace may use the registry.
 	Allows(name, namespace string) bool
-	// Authentic reports whether a token is valid for the registry's notifications.
-	Authentic(name, token string) bool
+	// Vendor returns how the registry notifies. It returns the default for a name that is
+	// not listed.
+	Vendor(name string) webhook.Vendor
+	// Secrets returns what may prove a notification of the registry.
+	Secrets(name string) [][]byte
 }
 
 // Handler serves POST / and POST /registries/<name>.

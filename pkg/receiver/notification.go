@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
@@ -12,8 +11,8 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
-// notification serves POST /registries/<name>. It checks the sender's token before it reads
-// anything of the body.
+// notification serves POST /registries/<name>. It checks a token before it reads anything of
+// the body, and a signature before it decodes the body.
 func (h *Handler) notification(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	host, ok := h.webhooks.Host(name)
@@ -21,15 +20,19 @@ func (h *Handler) notification(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("the ConfigMap config-registries lists no registry of the name %q", image.Cut(name, 80)))
 		return
 	}
-	token, ok := presented(r)
-	if !ok {
+	vendor, request := h.webhooks.Vendor(name), webhook.Request{Header: r.Header, Query: r.URL.Query()}
+	proof, err := vendor.Proof(request)
+	if err != nil {
 		w.Header().Add("WWW-Authenticate", `Bearer realm="revet"`)
 		w.Header().Add("WWW-Authenticate", `Basic realm="revet"`)
-		refuse(w, http.StatusUnauthorized, "send an Authorization header: Bearer with the token, or Basic with the token as the password")
+		refuse(w, http.StatusUnauthorized, err.Error())
 		return
 	}
-	if !h.webhooks.Authentic(name, token) {
-		refuse(w, http.StatusForbidden, fmt.Sprintf("the Secret registry-webhooks does not list this token under the key %q", name))
+	forged := func() {
+		refuse(w, http.StatusForbidden, fmt.Sprintf("no token under the key %q of the Secret registry-webhooks proves this request", name))
+	}
+	if !proof.OfBody() && !proof.Valid(h.webhooks.Secrets(name), nil) {
+		forged()
 		return
 	}
 	body, release, ok := h.body(w, r, h.limits.WebhookBody)
@@ -37,7 +40,11 @@ func (h *Handler) notification(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	hints, ignored, err := webhook.Decode(r.Header.Get("Content-Type"), body)
+	if proof.OfBody() && !proof.Valid(h.webhooks.Secrets(name), body) {
+		forged()
+		return
+	}
+	hints, ignored, err := webhook.Decode(vendor, request, body)
 	if err != nil {
 		h.undecodable(w, r, err)
 		return
@@ -58,16 +65,4 @@ func (h *Handler) undecodable(w http.ResponseWriter, r *http.Request, err error)
 		return
 	}
 	h.reply(r.Context(), w, v1alpha1.SourceWebhook, result)
-}
-
-// presented returns the token that a request carries.
-func presented(r *http.Request) (string, bool) {
-	if _, password, ok := r.BasicAuth(); ok {
-		return password, true
-	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	return strings.TrimSpace(token), true
 }

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"fmt"
+
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
@@ -25,3 +27,11 @@ func (a Account) Groups() []string {
 
 // String returns namespace/name.
 func (a Account) String() string { return a.Namespace + "/" + a.Name }
+
+// GrantImageStreams returns the command that lets the account get the ImageStreams of a
+// namespace.
+func (a Account) GrantImageStreams(namespace string) string {
+	return fmt.Sprintf("kubectl create role imagestream-reader -n %[1]s --verb=get --resource=imagestreams.image.openshift.io && "+
+		"kubectl create rolebinding imagestream-reader-%[2]s-%[3]s -n %[1]s --role=imagestream-reader --serviceaccount=%[2]s:%[3]s",
+		namespace, a.Namespace, a.Name)
+}

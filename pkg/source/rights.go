@@ -8,6 +8,8 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -21,6 +23,8 @@ type Rights struct {
 	client client.Client
 	trust  time.Duration
 	now    func() time.Time
+	// locally: see OrLocally.
+	locally bool
 
 	mu      sync.Mutex
 	granted map[right]time.Time // when the question was asked
@@ -44,20 +48,37 @@ func (r *Rights) Allowed(ctx context.Context, account Account, access authorizat
 	if r.has(q, asked) {
 		return true, nil
 	}
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: account.User(), Groups: account.Groups(), ResourceAttributes: &access,
-	}}
-	if err := r.client.Create(ctx, review); err != nil {
+	status, err := r.review(ctx, authorizationv1.SubjectAccessReviewSpec{User: account.User(), Groups: account.Groups(), ResourceAttributes: &access})
+	if err != nil {
 		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s: %w", account.Name, account.Namespace, describe(access), err)
 	}
-	if e := review.Status.EvaluationError; e != "" && !review.Status.Allowed && !review.Status.Denied {
+	if e := status.EvaluationError; e != "" && !status.Allowed && !status.Denied {
 		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s: the API server could not tell: %s", account.Name, account.Namespace, describe(access), e)
 	}
-	allowed := review.Status.Allowed && !review.Status.Denied
+	allowed := status.Allowed && !status.Denied
 	if allowed {
 		r.keep(q, asked)
 	}
 	return allowed, nil
+}
+
+// OrLocally makes Rights ask about one namespace where it may not ask about the whole
+// cluster: the administrators of a namespace may. It returns r.
+func (r *Rights) OrLocally() *Rights {
+	r.locally = true
+	return r
+}
+
+// review asks the API server.
+func (r *Rights) review(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (authorizationv1.SubjectAccessReviewStatus, error) {
+	anywhere := &authorizationv1.SubjectAccessReview{Spec: spec}
+	err := r.client.Create(ctx, anywhere)
+	if !r.locally || !apierrors.IsForbidden(err) || spec.ResourceAttributes.Namespace == "" {
+		return anywhere.Status, err
+	}
+	here := &authorizationv1.LocalSubjectAccessReview{ObjectMeta: metav1.ObjectMeta{Namespace: spec.ResourceAttributes.Namespace}, Spec: spec}
+	err = r.client.Create(ctx, here)
+	return here.Status, err
 }
 
 func describe(a authorizationv1.ResourceAttributes) string {

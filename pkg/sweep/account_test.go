@@ -63,6 +63,7 @@ func TestGapIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	metrics.showFor(w.sweeper.options.MaxAge, w.sweeper.Now)
 	w.sweeper.Metrics = metrics
 	w.sweeper.recorder.Metrics = metrics.Metrics
 	w.funcs.Create = func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
@@ -77,6 +78,7 @@ func TestGapIsCounted(t *testing.T) {
 	}
 	want := []string{
 		"revet_coverage_gap{namespace=team-a,trigger=all} 2",
+		"revet_coverage_not_known{namespace=team-a,reason=ReadFailed,trigger=all} 1",
 		"revet_pushes_recorded{source=sweep} 2",
 		"revet_pushes_shown{namespace=team-a,trigger=all} 4",
 		"revet_sweep_recovered{reason=BeforeProcess} 2",

@@ -40,18 +40,16 @@ func (s *Sweeper) resolveDoubts(ctx context.Context, targets []*target) {
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
 	for _, t := range targets {
-		t.resting = newResting(s.Now)
+		t.backoff = newBackoff(s.Now)
 		for _, p := range t.doubtful.pushes {
 			pool.do(func() { t.tally.show(placeOf(p), s.resolveDoubt(ctx, t, p)) })
 		}
 	}
 }
 
-// exempted counts a push that is exempt, and passes it on to a ledger that is an Examiner.
+// exempted counts a push that is exempt.
 func (s *Sweeper) exempted(t *target, r push.Repository, tag string, d image.Digest) shown {
-	if x, ok := s.Ledger.(Examiner); ok {
-		x.Exempted(t.trigger, Artefact{Repository: r, Tag: tag, Digest: d, Why: s.recorder.Why(d)})
-	}
+	s.Examiner.Exempted(t.trigger, Artefact{Repository: r, Tag: tag, Digest: d, Why: s.recorder.Why(d)})
 	return shown{artefacts: 1}
 }
 

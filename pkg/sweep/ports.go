@@ -5,6 +5,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
@@ -42,6 +43,9 @@ type Registry interface {
 	Tags(ctx context.Context, r image.Repository, as source.Account, each func(tag string)) error
 	// Head returns the digest that the registry claims for a tag.
 	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
+	// Tagged returns the digest of what a tag points to, recomputed from the bytes; claimed
+	// is what Head returned.
+	Tagged(ctx context.Context, r image.Repository, tag string, claimed image.Digest, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
@@ -54,17 +58,28 @@ type Artefact struct {
 	Why        image.Runnability
 }
 
-// Examiner is a Ledger that is told what sweeps find out of pushes, too.
+// Examiner is told what sweeps find out about pushes besides. Ignore is one that does not
+// care.
 type Examiner interface {
-	// Exempted is told of what is exempt.
+	// Exempted is called for what is exempt.
 	Exempted(trigger *v1alpha1.ImageTrigger, a Artefact)
-	// Doubted is told of what could not be read, before it is recorded.
+	// Doubted is called for a push that could not be read, before it is recorded.
 	Doubted(trigger *v1alpha1.ImageTrigger, p push.Push, err error)
 }
 
-// Ledger is what is covered, and what covers. It may be an Examiner.
+// Ignore is an Examiner that does nothing.
+type Ignore struct{}
+
+// Exempted implements Examiner.
+func (Ignore) Exempted(*v1alpha1.ImageTrigger, Artefact) {}
+
+// Doubted implements Examiner.
+func (Ignore) Doubted(*v1alpha1.ImageTrigger, push.Push, error) {}
+
+// Ledger says what is covered, and records what is not.
 type Ledger interface {
-	// Known may be asked for what a tag ever had too: see Seen.
-	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) push.Known
+	// Repositories returns those that the ledger has pushes of.
+	Repositories(trigger *v1alpha1.ImageTrigger) []push.Repository
+	Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage
 	recorder.Ledger
 }

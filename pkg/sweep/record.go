@@ -32,7 +32,7 @@ func (s *Sweeper) resolveDoubt(ctx context.Context, t *target, p push.Push) show
 			if s.Registry == nil {
 				return image.Content{}, errNoRegistry
 			}
-			err = t.resting.ask(p.Pull.Host(), func() error {
+			err = t.backoff.ask(p.Pull.Host(), func() error {
 				content, err = s.Registry.Content(ctx, p.Pull.At(p.Digest), t.account)
 				return err
 			})
@@ -69,9 +69,7 @@ func (s *Sweeper) record(ctx context.Context, t *target, c recorder.Candidate) (
 	c.Trigger, c.Missed = t.trigger, string(why)
 	done := s.recorder.Record(ctx, c)
 	if done.Unread != nil {
-		if x, ok := s.Ledger.(Examiner); ok {
-			x.Doubted(t.trigger, c.Push, done.Unread)
-		}
+		s.Examiner.Doubted(t.trigger, c.Push, done.Unread)
 	}
 	gap := shown{pushes: 1, gap: 1}
 	switch done.Outcome {
@@ -95,7 +93,7 @@ func (s *Sweeper) record(ctx context.Context, t *target, c recorder.Candidate) (
 		t.tally.fail(RecordFailed, done.Err, true)
 		return gap, nil
 	case recorder.Gone, recorder.NotRead:
-		return gap, fmt.Errorf("reading what %s@%s is: %w", c.Push.Pull, c.Push.Digest, done.Err)
+		return notRead(1), fmt.Errorf("reading what %s@%s is: %w", c.Push.Pull, c.Push.Digest, done.Err)
 	default:
 		return gap, fmt.Errorf("recording %s: the outcome %q is not known", c.Push, done.Outcome)
 	}

@@ -2,34 +2,16 @@ package sweep
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
-	"github.com/revet-dev/revet/pkg/selector"
 	"github.com/revet-dev/revet/pkg/source"
 )
 
 const partRegistries = "registries"
-
-// baseline is one entry of spec.images for registries. It is established once
-// its first sweep was complete.
-type baseline struct {
-	key         string
-	pattern     string
-	selector    *selector.Selector
-	established bool
-	// tally counts the failures of this entry alone.
-	tally tally
-}
 
 // sweepRegistries compares the repositories that one trigger selects. What is
 // returned is the target with what was seen.
@@ -38,7 +20,7 @@ func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) *target 
 	defer cancel()
 	t := waiting.begin(s.Now())
 	if s.Registry == nil {
-		t.tally.fail(RegistryNotSwept, errors.New("sweeping of registries is switched off; only their notifications are seen"), false)
+		t.tally.note(trouble{reason: RegistryNotSwept, kind: SweepsOff, err: errors.New("sweeps of registries are switched off; Revet sees their notifications only")})
 		return t
 	}
 	baselines, err := baselinesOf(t.trigger)
@@ -46,13 +28,19 @@ func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) *target 
 		t.tally.fail(RegistryNotSwept, err, false)
 		return t
 	}
-	t.resting = newResting(s.Now)
+	t.backoff = newBackoff(s.Now)
 	pool := newPool(s.options.Concurrency)
+	var suspects []image.Repository
 	for _, r := range s.repositories(ctx, t, baselines) {
 		t.tally.saw(r.String())
-		s.sweepRepository(ctx, pool, t, baselines, r)
+		if s.sweepRepository(ctx, pool, t, baselines, r) && r.uncatalogued {
+			suspects = append(suspects, r.Repository)
+		}
 	}
 	pool.wait()
+	for _, b := range baselines {
+		s.checkCatalogue(ctx, t, b, suspects)
+	}
 	for _, b := range baselines {
 		if b.established || b.tally.complete() {
 			t.tally.baselines = append(t.tally.baselines, b.key)
@@ -61,170 +49,169 @@ func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) *target 
 	return t
 }
 
-// baselinesOf lists the entries of spec.images that select registries.
-func baselinesOf(trigger *v1alpha1.ImageTrigger) ([]*baseline, error) {
-	var all []*baseline
-	for i := range trigger.Spec.Images {
-		entry := trigger.Spec.Images[i]
-		if entry.Repository == "" {
-			continue
-		}
-		alone := trigger.DeepCopy()
-		alone.Spec.Images = []v1alpha1.ImageSelector{entry}
-		compiled, err := selector.Compile(alone)
-		if err != nil {
-			return nil, fmt.Errorf("trigger %q: %w", trigger.Name, err)
-		}
-		key, err := baselineKey(entry)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, &baseline{
-			key: key, pattern: entry.Repository, selector: compiled,
-			established: slices.Contains(trigger.Status.Baselines, key),
-		})
-	}
-	return all, nil
-}
-
-// baselineKey names an entry by what it selects, so that a change of its tags
-// makes another one: what the new tags admit was there before too.
-func baselineKey(entry v1alpha1.ImageSelector) (string, error) {
-	if len(entry.Tags.Include) == 0 && len(entry.Tags.Exclude) == 0 {
-		return entry.Repository, nil
-	}
-	tags, err := json.Marshal(entry.Tags)
-	if err != nil {
-		return "", fmt.Errorf("naming the tags of %q: %w", entry.Repository, err)
-	}
-	sum := sha256.Sum256(tags)
-	return entry.Repository + " tags:" + hex.EncodeToString(sum[:4]), nil
+// listing is a repository to sweep.
+type listing struct {
+	image.Repository
+	// named: an entry of spec.images names it without wildcards.
+	named bool
+	// uncatalogued: the ledger has pushes of it, and the registry's catalogue does not
+	// list it.
+	uncatalogued bool
 }
 
 // repositories lists what the entries select, each once.
-func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*baseline) []image.Repository {
+func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*baseline) []listing {
 	seen := map[image.Repository]bool{}
-	var all []image.Repository
-	add := func(r image.Repository) {
-		if !seen[r] {
-			seen[r] = true
-			all = append(all, r)
+	var all []listing
+	add := func(l listing) {
+		if !seen[l.Repository] {
+			seen[l.Repository] = true
+			all = append(all, l)
 		}
 	}
 	for _, b := range baselines {
-		if !strings.ContainsAny(b.pattern, "*?") {
-			r, err := image.ParseRepository(b.pattern)
-			if err != nil {
-				b.fail(t, &source.Refusal{Reason: source.InvalidRepository, Err: err})
-				continue
-			}
-			add(r)
+		if b.wild() {
 			continue
 		}
-		host, _, _ := strings.Cut(b.pattern, "/")
-		err := t.resting.ask(host, func() error {
-			return s.Registry.Repositories(ctx, host, t.account, func(r image.Repository) {
-				if b.selector.MatchesRepository(r) {
-					add(r)
-				}
-			})
-		})
+		r, err := image.ParseRepository(b.pattern)
 		if err != nil {
-			b.fail(t, fmt.Errorf("listing the repositories of registry %q for %q, whose notifications are seen nevertheless: %w", host, b.pattern, err))
+			b.fail(t, &source.Refusal{Reason: source.InvalidRepository, Err: err})
+			continue
+		}
+		add(listing{Repository: r, named: true})
+	}
+	for _, b := range baselines {
+		if !b.wild() {
+			continue
+		}
+		found, err := s.catalogue(ctx, t, b)
+		for _, r := range found {
+			add(listing{Repository: r})
+		}
+		if err != nil {
+			b.fail(t, fmt.Errorf("listing the repositories of registry %q for %q (Revet still sees its notifications): %w", b.host(), b.pattern, err))
+			continue
+		}
+		for _, r := range s.recordedRepositories(t, b) {
+			add(listing{Repository: r, uncatalogued: true})
 		}
 	}
 	return all
 }
 
-// fail counts a failure against the entry and the trigger.
-func (b *baseline) fail(t *target, err error) {
-	b.tally.failed(err)
-	t.tally.failed(err)
-}
-
-// sweepRepository looks at each tag that the trigger admits.
-func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, baselines []*baseline, r image.Repository) {
-	tags := t.selector.Repository(r)
-	var mu sync.Mutex
-	failed := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		t.tally.failed(err)
-		for _, b := range baselines {
-			if b.selector.MatchesRepository(r) {
-				b.tally.failed(err)
-			}
-		}
-	}
-	err := t.resting.ask(r.Host(), func() error {
-		return s.Registry.Tags(ctx, r, t.account, func(tag string) {
-			if !image.ValidTag(tag) || !tags.Admit(tag) {
-				return
-			}
-			pool.do(func() {
-				err := t.resting.ask(r.Host(), func() error { return s.sweepTag(ctx, t, baselines, r, tag) })
-				if err != nil {
-					failed(err)
-				}
-			})
+// catalogue lists the repositories of a registry that an entry selects. With an error the
+// list is not complete.
+func (s *Sweeper) catalogue(ctx context.Context, t *target, b *baseline) (found []image.Repository, err error) {
+	err = t.backoff.ask(b.host(), func() error {
+		all, err := collect(ctx, s.options, func(ctx context.Context, each func(image.Repository)) error {
+			return s.Registry.Repositories(ctx, b.host(), t.account, each)
 		})
+		for _, r := range all {
+			if b.selector.MatchesRepository(r) {
+				found = append(found, r)
+			}
+		}
+		return err
 	})
-	// A repository that does not exist has no tags: what is pushed to it later is new.
-	if err != nil && source.ReasonOf(err) != source.NotFound {
-		failed(fmt.Errorf("listing the tags of %q: %w", r, err))
-	}
+	return found, err
 }
 
-// sweepTag records the head of a tag if the ledger does not cover it.
-func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline, r image.Repository, tag string) error {
-	claimed, err := s.Registry.Head(ctx, r, tag, t.account)
-	if source.ReasonOf(err) == source.NotFound {
-		return nil // deleted since it was listed
+// recordedRepositories returns the repositories that an entry selects and that the ledger
+// has pushes of: a registry may leave out of its catalogue what it let somebody push to.
+func (s *Sweeper) recordedRepositories(t *target, b *baseline) []image.Repository {
+	var all []image.Repository
+	for _, recorded := range s.Ledger.Repositories(t.trigger) {
+		if recorded.Kind != push.Registry {
+			continue
+		}
+		if r, err := image.ParseRepository(recorded.Name); err == nil && b.selector.MatchesRepository(r) {
+			all = append(all, r)
+		}
 	}
+	return all
+}
+
+// collect reads one list of a registry, bounded in time and length. With an error the list
+// is not complete.
+func collect[T any](ctx context.Context, o Options, read func(ctx context.Context, each func(T)) error) (all []T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.ListTimeout)
+	defer cancel()
+	tooLong := false
+	err = read(ctx, func(one T) {
+		if tooLong = len(all) >= o.MaxListed; tooLong {
+			cancel()
+			return
+		}
+		all = append(all, one)
+	})
+	switch {
+	case tooLong:
+		err = &source.Refusal{Reason: source.Unreadable, Err: fmt.Errorf("the list has more than %d names", o.MaxListed)}
+	case err == nil && ctx.Err() != nil:
+		err = ctx.Err() // nobody knows whether that was all
+	}
+	return all, err
+}
+
+// checkCatalogue counts the repositories that have tags and that an entry's catalogue, read
+// once more, still leaves out: there may be others that nobody knows of. That is no failure
+// of the entry, which would never have a first complete sweep.
+func (s *Sweeper) checkCatalogue(ctx context.Context, t *target, b *baseline, suspects []image.Repository) {
+	suspects = slices.DeleteFunc(slices.Clone(suspects), func(r image.Repository) bool { return !b.selector.MatchesRepository(r) })
+	if !b.wild() || len(suspects) == 0 {
+		return
+	}
+	found, err := s.catalogue(ctx, t, b)
 	if err != nil {
-		return fmt.Errorf("reading tag %q of %q: %w", tag, r, err)
+		b.fail(t, fmt.Errorf("listing the repositories of registry %q once more: %w", b.host(), err))
+		return
 	}
-	stream := push.Stream{
-		Repository: push.Repository{Kind: push.Registry, Name: r.String()},
-		Pull:       r,
-		Tags:       []push.Tag{{ClaimedName: tag, Items: []push.Item{{ClaimedDigest: claimed.String(), Created: s.Now()}}}},
-	}
-	known := s.Ledger.Known(t.trigger, stream.Repository)
-	counted := &counting{Known: known}
-	result := push.Detect(stream, counted, s.recorder)
-	found, place := result.Pushes, r.String()+":"+tag
-	if len(found) == 0 {
-		switch {
-		case counted.covered > 0:
-			t.tally.show(place, shown{pushes: 1})
-		case len(exempted(result.Skips)) > 0:
-			t.tally.show(place, s.exempted(t, stream.Repository, tag, claimed))
+	for _, r := range suspects {
+		if !slices.Contains(found, r) {
+			t.tally.fail(CatalogueIncomplete, fmt.Errorf("the catalogue of registry %q does not list %q, which has tags", r.Host(), r), false)
 		}
-		return nil
 	}
-	source := sourceOf(t.trigger, baselines, r, tag)
-	if k, ok := known.(remembering); ok && k.Seen(tag) {
-		source = v1alpha1.SourceSweep // the ledger had another head of it
-	}
-	seen, err := s.recordTag(ctx, t, found[0], source)
-	t.tally.show(place, seen)
-	return err
 }
 
-// remembering is what a ledger's Known may answer too: whether it has any push of
-// a tag. What is not answered counts as no.
-type remembering interface{ Seen(tag string) bool }
-
-// sourceOf tells what was there before from what was pushed since: a tag was
-// there before if no entry that admits it has had a complete sweep.
-func sourceOf(trigger *v1alpha1.ImageTrigger, baselines []*baseline, r image.Repository, tag string) v1alpha1.PushSource {
-	if trigger.Spec.Existing == v1alpha1.ExistingVerify {
-		return v1alpha1.SourceSweep
+// sweepRepository looks at each tag that the trigger admits. It reports whether there are
+// any.
+func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, baselines []*baseline, l listing) bool {
+	r := l.Repository
+	var listed []string
+	err := t.backoff.ask(r.Host(), func() (err error) {
+		listed, err = collect(ctx, s.options, func(ctx context.Context, each func(string)) error {
+			return s.Registry.Tags(ctx, r, t.account, each)
+		})
+		return err
+	})
+	known := s.Ledger.Known(t.trigger, push.Repository{Kind: push.Registry, Name: r.String()})
+	switch {
+	case err == nil:
+	case source.ReasonOf(err) != source.NotFound || len(listed) > 0:
+		// A list that breaks off, even with a 404, is not complete.
+		failRepository(t, baselines, r, fmt.Errorf("listing the tags of %q: %w", r, err))
+	case l.named && !known.Empty():
+		t.tally.fail(RepositoryGone, fmt.Errorf("registry %q says that it has no repository %q, of which the ledger has pushes", r.Host(), r.Path()), false)
+	default: // there is nothing yet, and what is pushed later is new
 	}
-	for _, b := range baselines {
-		if b.established && b.selector.Repository(r).Admit(tag) {
-			return v1alpha1.SourceSweep
+	tags := t.selector.Repository(r)
+	slices.Sort(listed)
+	for _, tag := range slices.Compact(listed) { // a page that is shown twice
+		if !image.ValidTag(tag) || !tags.Admit(tag) {
+			continue
 		}
+		pool.do(func() {
+			err := t.backoff.ask(r.Host(), func() error { return s.sweepTag(ctx, t, baselines, r, tag) })
+			switch source.ReasonOf(err) {
+			case source.DigestUnsupported, source.Unreadable:
+				// It is this tag alone, for good: the entry's first sweep is complete without.
+				t.tally.failed(err)
+			default:
+				if err != nil {
+					failRepository(t, baselines, r, err)
+				}
+			}
+		})
 	}
-	return v1alpha1.SourceExisting
+	return len(listed) > 0
 }

@@ -21,6 +21,10 @@ type fakeRegistry struct {
 	mu     sync.Mutex
 	tags   map[string]map[string]image.Digest
 	refuse map[string]error
+	// claims are what HEAD claims of tags, if that is not what they point to.
+	claims map[string]image.Digest
+	// gone are tags that are listed, and do not exist.
+	gone map[string]bool
 	// heads counts the tags that were asked for.
 	heads int
 	// contents counts the digests that were read, and artefact tells which cannot run.
@@ -66,11 +70,25 @@ func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.heads++
+	if d, odd := f.claims[r.String()+":"+tag]; odd {
+		return d, nil
+	}
+	return f.shown(r, tag)
+}
+
+// Tagged returns what the tag really points to.
+func (f *fakeRegistry) Tagged(_ context.Context, r image.Repository, tag string, _ image.Digest, _ source.Account) (image.Digest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.shown(r, tag)
+}
+
+func (f *fakeRegistry) shown(r image.Repository, tag string) (image.Digest, error) {
 	if err := f.refuse[r.String()+":"+tag]; err != nil {
 		return image.Digest{}, err
 	}
 	d, ok := f.tags[r.String()][tag]
-	if !ok {
+	if !ok || f.gone[r.String()+":"+tag] {
 		return image.Digest{}, &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}
 	}
 	return d, nil
@@ -251,5 +269,26 @@ func TestStreamsAndRegistriesMakeOneResult(t *testing.T) {
 	r := w.sweep(asked)
 	if r.Repositories != 2 || r.Recovered != 1 || fmt.Sprint(r.Baselines) != "["+repositoryA+"]" {
 		t.Errorf("result %+v", r)
+	}
+}
+
+// A registry's HEAD may claim what the registry does not have. That becomes no entry, and the
+// push is not lost.
+func TestWhatATagPointsToIsRecomputed(t *testing.T) {
+	w := newWorld(t)
+	w.registry.set(repositoryA, "v1", 1)
+	w.registry.set(repositoryA, "listed", 2)
+	w.registry.claims = map[string]image.Digest{repositoryA + ":v1": digest(9), repositoryA + ":listed": digest(8)}
+	w.registry.gone = map[string]bool{repositoryA + ":listed": true}
+	asked := registries(repositoryA)
+	asked.Spec.Existing = v1alpha1.ExistingVerify
+	for round, want := range []Result{{Repositories: 1, Recovered: 1, Pushes: 1}, {Repositories: 1, Pushes: 1}} {
+		r := w.sweep(asked)
+		if r.Recovered != want.Recovered || r.Pushes != want.Pushes || r.Gap != 0 || r.Reason != "" {
+			t.Errorf("sweep %d: %+v, want %+v", round+1, r, want)
+		}
+	}
+	if diff := cmp.Diff([]string{repositoryA + " 01 v1@3600 sweep"}, w.entries()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 }

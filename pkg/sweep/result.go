@@ -1,33 +1,52 @@
 package sweep
 
 import (
-	"errors"
-	"fmt"
-	"sync"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/selector"
 	"github.com/revet-dev/revet/pkg/source"
 )
 
-// The reasons a sweep did not see everything.
+// The reasons why a sweep is not complete. The trigger's condition Swept shows the first
+// one that lasts. Result.Unknown lists them all, and names the source's own reason in
+// place of RegistryNotSwept.
 const (
-	// ReadFailed: the API server or a registry did not answer; it is tried again.
+	// ReadFailed: the API server or a registry did not answer. Revet tries again.
 	ReadFailed = "ReadFailed"
-	// RecordFailed: a push was found and could not be recorded; it is tried again.
+	// TimedOut: the API server or a registry did not answer in time. Revet tries again.
+	TimedOut = "TimedOut"
+	// RecordFailed: Revet found a push and could not record it. Revet tries again.
 	RecordFailed = "RecordFailed"
+	// NotRecordable: Revet found a push that it can never record.
+	NotRecordable = "NotRecordable"
 	// NoImageStreams: the trigger selects ImageStreams, which the cluster does not have.
 	NoImageStreams = "NoImageStreams"
-	// RegistryPutOff: a registry asks to be left alone for a while, or does not
-	// answer; the rest of its tags was left for the next sweep.
+	// StreamsNotVisible: the trigger selects ImageStreams that its account may not get.
+	StreamsNotVisible = "StreamsNotVisible"
+	// NamespaceNotRead: a namespace appeared during the sweep, and its labels are not known.
+	NamespaceNotRead = "NamespaceNotRead"
+	// ItemNotReadable: an ImageStream shows an item that has no time.
+	ItemNotReadable = "ItemNotReadable"
+	// DigestUnsupported: a tag shows a digest of an algorithm that Revet does not know.
+	DigestUnsupported = string(source.DigestUnsupported)
+	// RegistryPutOff: a registry asks for no requests for a while, or does not answer.
+	// The next sweep reads the rest of its tags.
 	RegistryPutOff = "RegistryPutOff"
-	// RegistryNotSwept: a registry refused, or what it refused cannot be done otherwise.
+	// RegistryNotSwept: a registry refuses to be read, or its operator does not list it.
 	RegistryNotSwept = "RegistryNotSwept"
+	// RepositoryGone: a registry says that a repository does not exist of which the
+	// ledger has pushes. Somebody deleted it, or the registry hides it.
+	RepositoryGone = "RepositoryGone"
+	// CatalogueIncomplete: a registry's catalogue leaves out a repository that has tags.
+	CatalogueIncomplete = "CatalogueIncomplete"
+	// SweepsOff: the operator switched sweeps of registries off.
+	SweepsOff = "SweepsOff"
 	// SelectorInvalid: the trigger's spec.images does not compile.
 	SelectorInvalid = "SelectorInvalid"
-	// NotRecordable: a push can never be recorded.
-	NotRecordable = "NotRecordable"
+	// NotSwept: no sweep of the trigger's spec has ended.
+	NotSwept = "NotSwept"
+	// SweepTooOld: the latest sweep began too long ago to say what is there now.
+	SweepTooOld = "SweepTooOld"
 )
 
 // Result is what one sweep of one trigger did.
@@ -38,18 +57,23 @@ type Result struct {
 	FinishedAt time.Time
 	// Repositories is how many the selectors admitted.
 	Repositories int32
-	// Recovered is how many pushes were recorded that no event had brought.
+	// Recovered is how many pushes the sweep recorded that no event had brought.
 	Recovered int32
-	// Pushes is how many pushes are shown that the trigger answers for, and Gap
-	// how many of these the ledger did not cover in the end.
+	// Pushes is how many pushes the repositories show that the trigger answers for.
 	Pushes int32
+	// Gap is how many of these the ledger did not cover in the end. Unread is how many
+	// of the gap could not be read, so that they may be exempt.
 	Gap    int32
-	// Artefacts is how many more are shown that cannot run, and so are exempt.
+	Unread int32
+	// Artefacts is how many more pushes cannot run, and so are exempt.
 	Artefacts int32
-	// Reason is empty if everything was seen; Message then is too.
+	// Reason is empty if the sweep saw and recorded everything; Message then is too.
 	Reason  string
 	Message string
-	// Retry: what was not seen may be seen if the sweep is repeated soon.
+	// Unknown is what the sweep could not see, by reason. A push that it saw and could
+	// not record is known: it is part of the gap.
+	Unknown []v1alpha1.Unknown
+	// Retry: another sweep soon may see what this one did not.
 	Retry bool
 	// Retries is how many sweeps in a row asked for that before.
 	Retries int
@@ -59,12 +83,26 @@ type Result struct {
 	Baselines []string
 }
 
+// Coverage sums up the result. Only Covered means that nothing is missing.
+func (r *Result) Coverage() v1alpha1.CoverageState {
+	switch {
+	case r.Gap > r.Unread:
+		return v1alpha1.CoverageGap
+	case r.Gap > 0 || len(r.Unknown) > 0 || r.Reason != "":
+		return v1alpha1.CoverageNotKnown
+	default:
+		return v1alpha1.CoverageCovered
+	}
+}
+
 func (r *Result) add(part Result) {
 	r.Repositories += part.Repositories
 	r.Recovered += part.Recovered
 	r.Pushes += part.Pushes
 	r.Gap += part.Gap
+	r.Unread += part.Unread
 	r.Artefacts += part.Artefacts
+	r.Unknown = append(r.Unknown, part.Unknown...)
 	r.Retry = r.Retry || part.Retry
 	if part.NotBefore.After(r.NotBefore) {
 		r.NotBefore = part.NotBefore
@@ -73,138 +111,4 @@ func (r *Result) add(part Result) {
 	if r.Reason == "" {
 		r.Reason, r.Message = part.Reason, part.Message
 	}
-}
-
-// target is a trigger that is being swept.
-type target struct {
-	trigger  *v1alpha1.ImageTrigger
-	selector *selector.Selector
-	account  source.Account
-	started  time.Time
-	tally    *tally
-	// resting are the registries that are left alone for the rest of this sweep.
-	resting *resting
-	// respecified: the sweep before was of another spec.
-	respecified bool
-	// doubtful are pushes that no Image object shows to run, once each.
-	doubtful *doubtful
-}
-
-func newTarget(trigger *v1alpha1.ImageTrigger) (*target, error) {
-	s, err := selector.Compile(trigger)
-	if err != nil {
-		return nil, fmt.Errorf("trigger %q: %w", trigger.Name, err)
-	}
-	return &target{trigger: trigger, selector: s, account: source.AccountOf(trigger)}, nil
-}
-
-// begin starts the count for one part. A target that is in both queues is swept
-// by two loops, each with a count of its own.
-func (t *target) begin(now time.Time) *target {
-	part := *t
-	part.started, part.tally, part.doubtful = now, &tally{}, &doubtful{}
-	return &part
-}
-
-// tally adds up what one part of a sweep did. It is safe for concurrent use.
-type tally struct {
-	mu           sync.Mutex
-	repositories map[string]struct{}
-	places       map[string]shown
-	recovered    int32
-	notBefore    time.Time
-	failures     int
-	first        trouble
-	baselines    []string
-}
-
-type trouble struct {
-	reason string
-	err    error
-	retry  bool
-}
-
-func (t *tally) saw(repository string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.repositories == nil {
-		t.repositories = map[string]struct{}{}
-	}
-	t.repositories[repository] = struct{}{}
-}
-
-// shown is what one stream, one push of it, or one tag of a registry shows.
-type shown struct{ pushes, gap, artefacts int32 }
-
-// show sets what a place shows. A list that begins again shows it twice, and the
-// later look counts.
-func (t *tally) show(place string, s shown) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.places == nil {
-		t.places = map[string]shown{}
-	}
-	t.places[place] = s
-}
-
-func (t *tally) recorded() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recovered++
-}
-
-// fail counts what could not be seen or recorded. Trouble that lasts is reported
-// before trouble that may pass, as only somebody can cure it.
-func (t *tally) fail(reason string, err error, retry bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.failures++
-	if t.first.reason == "" || (t.first.retry && !retry) {
-		retry = retry || t.first.retry
-		t.first = trouble{reason: reason, err: err, retry: retry}
-		return
-	}
-	t.first.retry = t.first.retry || retry
-}
-
-// failed is fail with the reason that the error itself tells.
-func (t *tally) failed(err error) {
-	var putOff *source.RetryAfterError
-	switch {
-	case source.ReasonOf(err) != "":
-		t.fail(RegistryNotSwept, err, false)
-	case errors.As(err, &putOff):
-		t.fail(RegistryPutOff, err, true)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if putOff.Until.After(t.notBefore) {
-			t.notBefore = putOff.Until
-		}
-	default:
-		t.fail(ReadFailed, err, true)
-	}
-}
-
-func (t *tally) complete() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.failures == 0
-}
-
-func (t *tally) result() Result {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := Result{Repositories: int32(min(len(t.repositories), 1<<30)), Recovered: t.recovered, NotBefore: t.notBefore, Baselines: t.baselines}
-	for _, s := range t.places {
-		r.Pushes += s.pushes
-		r.Gap += s.gap
-		r.Artefacts += s.artefacts
-	}
-	if t.first.reason != "" {
-		r.Reason, r.Retry, r.Message = t.first.reason, t.first.retry, t.first.err.Error()
-		if t.failures > 1 {
-			r.Message = fmt.Sprintf("%s (and %d more)", r.Message, t.failures-1)
-		}
-	}
-	return r
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/selector"
@@ -14,8 +16,12 @@ import (
 
 const partStreams = "streams"
 
-// sweepStreams compares the ImageStreams that any of the targets selects. What is
-// returned are the targets, in their order, with what was seen.
+// maxHiddenAsked bounds how many hidden ImageStreams a sweep looks for that show nothing new.
+// The first one makes the trigger's coverage not known; more only tell where.
+const maxHiddenAsked = 3
+
+// sweepStreams compares the ImageStreams that any of the targets selects. It returns the
+// targets, in their order, with what it saw.
 func (s *Sweeper) sweepStreams(ctx context.Context, waiting []*target) []*target {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
@@ -26,7 +32,7 @@ func (s *Sweeper) sweepStreams(ctx context.Context, waiting []*target) []*target
 	if err := s.passStreams(ctx, targets); err != nil {
 		for _, t := range targets {
 			if errors.Is(err, openshift.ErrNoStreams) {
-				t.tally.fail(NoImageStreams, fmt.Errorf("%w; select repositories of a registry with spec.images[].repository", err), false)
+				t.tally.fail(NoImageStreams, err, false)
 				continue
 			}
 			t.tally.failed(err)
@@ -45,19 +51,67 @@ func (s *Sweeper) passStreams(ctx context.Context, targets []*target) error {
 		}
 		namespaces = []string{""}
 	}
-	// What only registries can tell, which are asked slowly, keeps nothing else waiting.
+	// Only registries can tell about doubtful pushes, and registries are asked slowly: they
+	// keep nothing else waiting.
 	defer s.resolveDoubts(ctx, targets)
+	if err := s.listStreams(ctx, targets, namespaces, labels); err != nil {
+		return err
+	}
+	for _, t := range targets {
+		s.askWithoutStreams(ctx, t)
+	}
+	return nil
+}
+
+// listStreams compares each stream of the namespaces; labels are those of all namespaces,
+// nil where no target needs them.
+func (s *Sweeper) listStreams(ctx context.Context, targets []*target, namespaces []string, labels map[string]map[string]string) error {
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
 	for _, namespace := range namespaces {
 		err := s.Cluster.EachStream(ctx, namespace, func(state *openshift.StreamState) {
-			pool.do(func() { s.compareStream(ctx, targets, labels[state.Namespace], state) })
+			of, read := labels[state.Namespace]
+			pool.do(func() { s.compareStream(ctx, targets, of, read || labels == nil, state) })
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// askWithoutStreams asks whether the account sees the trigger's own namespace, if that is
+// selected and nothing was: an account that sees nothing would miss the first push.
+func (s *Sweeper) askWithoutStreams(ctx context.Context, t *target) {
+	names, own := ownNames(t.trigger)
+	if !own || !t.tally.sawNone() {
+		return
+	}
+	allowed, err := s.access.mayGetAny(ctx, t.account, t.trigger.Namespace, names)
+	switch {
+	case err != nil:
+		t.tally.failed(err)
+	case !allowed:
+		t.tally.hide(t.trigger.Namespace + "/")
+	}
+}
+
+// ownNames returns the stream names without wildcards that the trigger selects in its own
+// namespace, and whether it selects any stream there.
+func ownNames(trigger *v1alpha1.ImageTrigger) (names []string, own bool) {
+	for i := range trigger.Spec.Images {
+		streams := trigger.Spec.Images[i].ImageStreams
+		if streams == nil || streams.NamespaceSelector != nil {
+			continue
+		}
+		own = true
+		for _, n := range streams.Names {
+			if !strings.ContainsAny(n, "*?") {
+				names = append(names, n)
+			}
+		}
+	}
+	return names, own
 }
 
 // scope returns the namespaces to list, or that all are needed.
@@ -75,10 +129,15 @@ func scope(targets []*target) (namespaces []string, all bool) {
 	return namespaces, false
 }
 
-// compareStream records, for each target that selects it, what a stream shows
-// and the ledger does not cover.
-func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels map[string]string, state *openshift.StreamState) {
+// compareStream records, for each target that selects it, what a stream shows and the
+// ledger does not cover. Labels are those of its namespace, if they were read.
+func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels map[string]string, read bool, state *openshift.StreamState) {
 	for _, t := range targets {
+		if _, others := t.selector.SelectsStreams(); others && !read && state.Namespace != t.trigger.Namespace {
+			// Without its labels nobody knows whether the namespace is selected.
+			t.tally.fail(NamespaceNotRead, fmt.Errorf("namespace %q appeared during the sweep", state.Namespace), true)
+			continue
+		}
 		tags := t.selector.Stream(state.Namespace, labels, state.Name, state.Labels)
 		if tags.Empty() {
 			continue
@@ -86,9 +145,7 @@ func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels m
 		t.tally.saw(state.Stream.Repository.Name)
 		covered, found := s.detect(t, state.Stream, tags)
 		seen := shown{pushes: covered}
-		if artefacts := exempted(found.Skips); len(found.Pushes)+len(artefacts) > 0 {
-			seen.add(s.recordStream(ctx, t, state, found.Pushes, artefacts))
-		}
+		seen.add(s.recordStream(ctx, t, state, found))
 		if seen != (shown{}) {
 			t.tally.show(state.Stream.Repository.Name, seen)
 		}
@@ -119,34 +176,51 @@ func (c *counting) Covers(o push.Observation) bool {
 	return true
 }
 
-// recordStream records what is new in a stream, and counts what is exempt, if the
-// trigger may see it.
-func (s *Sweeper) recordStream(ctx context.Context, t *target, state *openshift.StreamState, found []push.Push, artefacts []push.Skip) (seen shown) {
+// recordStream records what is new in a stream, and counts what is exempt, if the trigger
+// may see it. Where nothing is new it asks all the same, as an account that sees nothing
+// would miss the next push.
+func (s *Sweeper) recordStream(ctx context.Context, t *target, state *openshift.StreamState, found push.Result) (seen shown) {
+	artefacts, unread := exempted(found.Skips), possible(t, found.Skips)
+	news := len(found.Pushes)+len(artefacts)+len(unread) > 0
+	if !news && t.tally.hides() >= maxHiddenAsked {
+		return shown{}
+	}
 	allowed, err := s.access.mayGet(ctx, t.account, state.Namespace, state.Name)
 	if err != nil {
 		t.tally.failed(err)
-		return shown{pushes: count(len(found)), gap: count(len(found))}
+		return notRead(len(found.Pushes))
 	}
-	if !allowed {
-		return shown{} // it sees only what its account may get
+	if !allowed { // it records only what its account may get
+		t.tally.hide(state.Namespace + "/" + state.Name)
+		return shown{}
 	}
 	for _, a := range artefacts {
 		seen.add(s.exempted(t, a.Repository, a.Tag, a.Digest))
 	}
-	for _, p := range found {
+	for _, skip := range unread {
+		t.tally.skipped(skip)
+	}
+	for _, p := range found.Pushes {
 		seen.add(s.recordStreamPush(ctx, t, p))
 	}
 	return seen
 }
 
-func (s *shown) add(more shown) {
-	s.pushes += more.pushes
-	s.gap += more.gap
-	s.artefacts += more.artefacts
+// possible returns those of the skips that may be pushes the trigger answers for, if only
+// Revet could read them.
+func possible(t *target, skips []push.Skip) []push.Skip {
+	var all []push.Skip
+	for _, skip := range skips {
+		switch skip.Reason {
+		case push.InvalidDigest, push.DigestUnsupported, push.InvalidTime:
+			if skip.Created.IsZero() || t.selector.AdmitTime(skip.Created, skip.Head) {
+				all = append(all, skip)
+			}
+		default: // no push, whatever it is
+		}
+	}
+	return all
 }
-
-// count is a number of pushes as the status holds it.
-func count(n int) int32 { return int32(min(n, 1<<30)) } //nolint:gosec // bounded in the same expression
 
 // pool bounds how many functions run at once.
 type pool struct {

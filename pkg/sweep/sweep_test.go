@@ -50,6 +50,8 @@ type world struct {
 	funcs interceptor.Funcs
 	// denied are the questions that are answered with no: "namespace/name".
 	denied map[string]bool
+	// unasked is why questions are not answered.
+	unasked error
 	// asked counts the questions.
 	asked int
 	// artefacts are digests that cannot run.
@@ -86,7 +88,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	options := DefaultOptions()
 	options.Gather = 0
 	w.sweeper, err = New(Dependencies{
-		Cluster: openshift.NewReader(w.client, source.NewRights(w.client, 0, time.Now)), Images: w, Registry: w.registry, Ledger: w.ledger, Metrics: metrics,
+		Cluster: openshift.NewReader(w.client, source.NewRights(w.client, 0, time.Now)), Images: w, Registry: w.registry, Ledger: w.ledger, Examiner: Ignore{}, Metrics: metrics,
 		Log: zap.NewNop(), Now: func() time.Time { return at(3600) }, Done: func(k types.NamespacedName) { w.done <- k },
 	}, options)
 	if err != nil {
@@ -109,7 +111,7 @@ func (w *world) create(ctx context.Context, c client.WithWatch, o client.Object,
 		w.asked++
 		a := review.Spec.ResourceAttributes
 		review.Status.Allowed = !w.denied[a.Namespace+"/"+a.Name]
-		return nil
+		return w.unasked
 	}
 	if w.funcs.Create != nil {
 		return w.funcs.Create(ctx, c, o, opts...)
@@ -210,6 +212,14 @@ func trigger(change ...func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
 		c(t)
 	}
 	return t
+}
+
+// account is the trigger's.
+var account = source.Account{Namespace: "team-a", Name: "default"}
+
+// notVisible is what a sweep says of streams of a namespace that the account may not get.
+func notVisible(namespace string) string {
+	return fmt.Sprintf("service account \"default\" may not get ImageStreams in namespace %q, so Revet records no push to them", namespace)
 }
 
 func everywhere(t *v1alpha1.ImageTrigger) {
@@ -313,9 +323,10 @@ func TestSweepOfStreams(t *testing.T) {
 				stream("team-b", "closed", map[string][]item{"v1": {{3, 10}}}),
 			},
 			trigger: trigger(everywhere),
-			prepare: func(w *world) { w.denied["team-b/"], w.denied["team-b/closed"] = true, true },
+			prepare: func(w *world) { w.denied["/"], w.denied["team-b/"], w.denied["team-b/closed"] = true, true, true },
 			want:    []string{"team-a/web 01 v1@10 sweep", "team-b/open 02 v1@10 sweep"},
-			result:  Result{Repositories: 3, Recovered: 2, Pushes: 2},
+			result: Result{Repositories: 3, Recovered: 2, Pushes: 2, Reason: StreamsNotVisible, Message: notVisible("team-b") + "; " + account.GrantImageStreams("team-b"),
+				Unknown: []v1alpha1.Unknown{{Reason: StreamsNotVisible, Count: 1, Message: notVisible("team-b"), Cure: account.GrantImageStreams("team-b")}}},
 		},
 		{
 			name:    "what cannot run is not recorded",

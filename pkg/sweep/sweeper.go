@@ -13,6 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/recorder"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // Options bound what a sweep may cost.
@@ -21,13 +22,23 @@ type Options struct {
 	Gather time.Duration
 	// Timeout bounds one pass over all streams, or one trigger's registries.
 	Timeout time.Duration
+	// ListTimeout bounds one list of a registry: a registry that lists without end must
+	// not use up the time of the others.
+	ListTimeout time.Duration
+	// MaxListed bounds how many names of one list are kept.
+	MaxListed int
+	// MaxAge is how long the metrics show what a sweep saw.
+	MaxAge time.Duration
 	// Concurrency is how many repositories are compared and recorded at once.
 	Concurrency int
 }
 
 // DefaultOptions returns what suits 10,000 streams.
 func DefaultOptions() Options {
-	return Options{Gather: 100 * time.Millisecond, Timeout: 10 * time.Minute, Concurrency: 4}
+	return Options{
+		Gather: 100 * time.Millisecond, Timeout: 10 * time.Minute, ListTimeout: 2 * time.Minute,
+		MaxListed: 200_000, MaxAge: time.Hour, Concurrency: 4,
+	}
 }
 
 func (o Options) validate() error {
@@ -36,23 +47,30 @@ func (o Options) validate() error {
 		return fmt.Errorf("sweep options: Gather is %v; it must not be negative", o.Gather)
 	case o.Timeout <= 0:
 		return fmt.Errorf("sweep options: Timeout is %v; it must be positive", o.Timeout)
+	case o.ListTimeout <= 0:
+		return fmt.Errorf("sweep options: ListTimeout is %v; it must be positive", o.ListTimeout)
+	case o.MaxListed < 1:
+		return fmt.Errorf("sweep options: MaxListed is %d; it must be at least 1", o.MaxListed)
+	case o.MaxAge <= 0:
+		return fmt.Errorf("sweep options: MaxAge is %v; it must be positive", o.MaxAge)
 	case o.Concurrency < 1:
 		return fmt.Errorf("sweep options: Concurrency is %d; it must be at least 1", o.Concurrency)
 	}
 	return nil
 }
 
-// Dependencies are what a Sweeper works with. Registry may be nil: then
-// registries are not swept, which each trigger that selects one is told.
+// Dependencies are what a Sweeper works with. Without a Registry no registry is swept, and
+// each trigger that selects one says so.
 type Dependencies struct {
 	Cluster  Cluster
 	Images   Images
 	Registry Registry
 	Ledger   Ledger
+	Examiner Examiner
 	Metrics  *Metrics
 	Log      *zap.Logger
 	Now      func() time.Time
-	// Done is told of each trigger whose sweep has ended.
+	// Done is called for each trigger whose sweep has ended.
 	Done func(types.NamespacedName)
 }
 
@@ -84,9 +102,10 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if d.Cluster == nil || d.Images == nil || d.Ledger == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Done == nil {
+	if d.Cluster == nil || d.Images == nil || d.Ledger == nil || d.Examiner == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Done == nil {
 		return nil, errors.New("sweep: a dependency other than Registry is missing")
 	}
+	d.Metrics.showFor(o.MaxAge, d.Now)
 	return &Sweeper{
 		Dependencies: d,
 		options:      o,
@@ -164,6 +183,12 @@ func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 	}
 	st.generation, st.waiting = trigger.Generation, len(parts)
 	st.current = Result{Generation: trigger.Generation, StartedAt: s.Now()}
+	switch key := (types.NamespacedName{Namespace: trigger.Namespace, Name: trigger.Name}); {
+	case err != nil:
+		s.Metrics.unknown(trigger.UID, key, SelectorInvalid)
+	case st.latest == nil || st.latest.Generation != trigger.Generation:
+		s.Metrics.unknown(trigger.UID, key, NotSwept)
+	}
 	s.mu.Unlock()
 	for _, q := range parts {
 		q.put(t)
@@ -180,7 +205,9 @@ func (s *Sweeper) Once(ctx context.Context, triggers ...*v1alpha1.ImageTrigger) 
 		results[i] = Result{Generation: trigger.Generation, StartedAt: s.Now()}
 		t, err := newTarget(trigger)
 		if err != nil {
-			results[i].Reason, results[i].Message = SelectorInvalid, err.Error()
+			bad := tally{account: source.AccountOf(trigger)}
+			bad.fail(SelectorInvalid, err, false)
+			results[i].add(bad.result())
 			continue
 		}
 		if selects, _ := t.selector.SelectsStreams(); selects {
@@ -248,39 +275,10 @@ func (s *Sweeper) finish(ctx context.Context, part string, t *target) {
 			result.Retries = st.latest.Retries + 1
 		}
 		st.latest = &result
-		s.Metrics.tell(t.trigger.UID, key, result)
+		s.Metrics.report(t.trigger.UID, key, result)
 	}
 	s.mu.Unlock()
 	if done {
 		s.Done(key)
 	}
-}
-
-// queue holds the triggers that wait, each once.
-type queue struct {
-	wake chan struct{}
-
-	mu      sync.Mutex
-	targets []*target
-}
-
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
-
-func (q *queue) put(t *target) {
-	q.mu.Lock()
-	q.targets = slices.DeleteFunc(q.targets, func(have *target) bool { return have.trigger.UID == t.trigger.UID })
-	q.targets = append(q.targets, t)
-	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (q *queue) take() []*target {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	targets := q.targets
-	q.targets = nil
-	return targets
 }

@@ -13,12 +13,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
 	"github.com/revet-dev/revet/pkg/cli"
 	"github.com/revet-dev/revet/pkg/coverage"
+	"github.com/revet-dev/revet/pkg/source"
+	"github.com/revet-dev/revet/pkg/sweep"
 )
 
 // covered is what "kubectl revet coverage" says of the trigger vet of a namespace,
@@ -62,11 +66,11 @@ func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
 	pushed := map[string][]string{}
 	for tag, times := range map[string]int{"busy": 10, "prod": 20, "next": 20} {
 		for range times {
-			pushed[tag] = append(pushed[tag], push(t, namespace+"/web:"+tag))
+			pushed[tag] = append(pushed[tag], pushRunnable(t, namespace+"/web:"+tag))
 		}
 	}
 	stop := startController(t, "one")
-	all := coverage.Report{Namespace: namespace, Trigger: "vet", Pushes: 50, Covered: 50, Pending: 50, Recovered: 50}
+	all := coverage.Report{Namespace: namespace, Trigger: "vet", State: v1alpha1.CoverageCovered, Repositories: 1, Pushes: 50, Covered: 50, Pending: 50, Recovered: 50}
 	wantCoverage(t, all, 0)
 	inPhase(t, namespace, 50, v1alpha1.PhaseRunning)
 	all.Verified = true
@@ -98,7 +102,7 @@ func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
 	if err := admin(t).Delete(t.Context(), &lost); err != nil {
 		t.Fatal(err)
 	}
-	all.Verified, all.Covered, all.Recovered, all.Gap = true, 49, 49, 1
+	all.State, all.Verified, all.Covered, all.Recovered, all.Gap = v1alpha1.CoverageGap, true, 49, 49, 1
 	got := wantCoverage(t, all, 1, "--verify")
 	if len(got.Uncovered) != 1 || got.Uncovered[0].Digest != lost.Spec.Digest || got.Uncovered[0].Tag != "busy" || got.Uncovered[0].Reason != coverage.NotRecorded {
 		t.Errorf("uncovered %+v", got.Uncovered)
@@ -106,8 +110,27 @@ func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
 
 	// Whoever leads next finds it again. It is another entry now, with a run of its own.
 	startController(t, "two")
-	all.Pending, all.Covered, all.Recovered, all.Gap = 1, 50, 50, 0
+	all.State, all.Pending, all.Covered, all.Recovered, all.Gap = v1alpha1.CoverageCovered, 1, 50, 50, 0
 	wantCoverage(t, all, 0, "--verify")
+}
+
+// pushRunnable pushes an image whose Image object shows that it runs.
+func pushRunnable(t *testing.T, reference string) (digest string) {
+	t.Helper()
+	img, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Config.Cmd = "linux", "amd64", []string{"/app"}
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		t.Fatal(err)
+	}
+	return pushImage(t, reference, img)
 }
 
 // Sweeps without a break beside a receiver, while every other event is lost, end with
@@ -141,4 +164,44 @@ func TestSweepsBesideAReceiver(t *testing.T) {
 		t.Errorf("status %d, %v, report %+v", status, err, got)
 	}
 	t.Logf("%d of %d pushes were recovered by sweeps", got.Recovered, got.Pushes)
+}
+
+// A trigger whose account sees nothing, or not everything, has no coverage that anybody
+// knows, by the latest sweep as well as by a look at everything. The command that the cure
+// names makes it known.
+func TestCoverageOfAnAccountThatSeesNothing(t *testing.T) {
+	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	namespace := newNamespace(t)
+	trigger(t, namespace)
+	stop := startController(t, "one")
+	hidden := func(message string) v1alpha1.Unknown {
+		return v1alpha1.Unknown{Reason: sweep.StreamsNotVisible, Count: 1, Message: message, Cure: source.Account{Namespace: namespace, Name: "default"}.GrantImageStreams(namespace)}
+	}
+	message := fmt.Sprintf("service account \"default\" may not get ImageStreams in namespace %q, so Revet records no push to them", namespace)
+	want := coverage.Report{Namespace: namespace, Trigger: "vet", State: v1alpha1.CoverageNotKnown, Unknown: []v1alpha1.Unknown{hidden(message)}}
+	wantCoverage(t, want, 1)
+	want.Verified = true
+	wantCoverage(t, want, 1, "--verify")
+
+	pushRunnable(t, namespace+"/web:v1")
+	want.Repositories = 1
+	wantCoverage(t, want, 1, "--verify")
+
+	mayGet(t, namespace)
+	uncovered := coverage.Report{Namespace: namespace, Trigger: "vet", State: v1alpha1.CoverageGap, Verified: true, Repositories: 1, Pushes: 1, Gap: 1}
+	wantCoverage(t, uncovered, 1, "--verify")
+	stop()
+	stop2 := startController(t, "two") // it sweeps at its start
+	uncovered.State, uncovered.Gap, uncovered.Covered, uncovered.Pending, uncovered.Recovered = v1alpha1.CoverageCovered, 0, 1, 1, 1
+	wantCoverage(t, uncovered, 0, "--verify")
+	uncovered.Verified = false
+	wantCoverage(t, uncovered, 0)
+
+	// Nobody can tell whether this is an artefact: no registry can be read here.
+	stop2()
+	push(t, namespace+"/web:v2")
+	got, status, err := covered(t, namespace, "--verify")
+	if err != nil || status != 1 || got.State != v1alpha1.CoverageNotKnown || got.Gap != 1 || len(got.Unknown) != 1 || got.Unknown[0].Reason != coverage.NotReadable {
+		t.Errorf("status %d, %v, report %+v", status, err, got)
+	}
 }

@@ -58,7 +58,7 @@ func triggerReconciler(t *testing.T, namespace string) func() *v1alpha1.ImageTri
 	checker := tekton.NewChecker(c, func(string, string) bool { return false })
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached: c, Live: c, Sinks: checker, Streams: openshift.NewReader(c, source.NewRights(c, 0, time.Now)), Sweeps: s, Runs: noTrouble{},
-		Queue:    func() imagetrigger.Queue { return nil },
+		Enqueue: func(types.NamespacedName) {}, EnqueueAfter: func(types.NamespacedName, time.Duration) {},
 		Recorder: record.NewFakeRecorder(100), Log: zap.NewNop(), Now: time.Now, Jitter: func() float64 { return 0 },
 		Intervals: imagetrigger.DefaultIntervals(),
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 )
 
@@ -45,19 +46,19 @@ func story(s sabotage, ops []op) string {
 }
 
 // onlyHeads, anyTime and nothing are ways to be wrong about what is known.
-type onlyHeads struct{ push.Known }
+type onlyHeads struct{ ledger.Coverage }
 
-func (k onlyHeads) Covers(o push.Observation) bool { return !o.Head || k.Known.Covers(o) }
+func (k onlyHeads) Covers(o push.Observation) bool { return !o.Head || k.Coverage.Covers(o) }
 
-type anyTime struct{ push.Known }
+type anyTime struct{ ledger.Coverage }
 
 func (k anyTime) Covers(o push.Observation) bool {
 	long := o
 	long.Created = noon.AddDate(-1, 0, 0)
-	return k.Known.Covers(long)
+	return k.Coverage.Covers(long)
 }
 
-type nothing struct{ push.Known }
+type nothing struct{ ledger.Coverage }
 
 func (nothing) Covers(push.Observation) bool { return false }
 
@@ -69,9 +70,9 @@ func TestModelFindsWhatIsBroken(t *testing.T) {
 		sabotage sabotage
 		want     string
 	}{
-		{"history is not looked at", sabotage{known: func(k push.Known) push.Known { return onlyHeads{k} }}, ""},
-		{"a later push of a digest is taken for an earlier one", sabotage{known: func(k push.Known) push.Known { return anyTime{k} }}, ""},
-		{"nothing is ever known", sabotage{known: func(k push.Known) push.Known { return nothing{k} }}, "makes requests"},
+		{"history is not looked at", sabotage{known: func(k ledger.Coverage) ledger.Coverage { return onlyHeads{k} }}, ""},
+		{"a later push of a digest is taken for an earlier one", sabotage{known: func(k ledger.Coverage) ledger.Coverage { return anyTime{k} }}, ""},
+		{"nothing is ever known", sabotage{known: func(k ledger.Coverage) ledger.Coverage { return nothing{k} }}, "makes requests"},
 		{"events are believed", sabotage{believe: true}, ""},
 		{"one of two writes at once is lost", sabotage{careless: true}, "lost: "},
 	} {

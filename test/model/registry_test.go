@@ -96,7 +96,7 @@ func (h *hub) restart(i int) {
 		h.stop()
 	}
 	h.sweeper, h.stop = startSweeper(sweep.Dependencies{
-		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Metrics: sweepMetrics,
+		Cluster: &sweeper{world: &world{}}, Images: &sweeper{}, Registry: hubRegistry{h}, Ledger: l, Examiner: sweep.Ignore{}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: h.now, Done: func(types.NamespacedName) { h.done <- struct{}{} },
 	})
 }
@@ -146,6 +146,10 @@ func (s hubRegistry) Tags(_ context.Context, r image.Repository, _ source.Accoun
 
 func (s hubRegistry) Head(_ context.Context, r image.Repository, tag string, _ source.Account) (image.Digest, error) {
 	return s.head(r, tag)
+}
+
+func (s hubRegistry) Tagged(ctx context.Context, r image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	return s.Head(ctx, r, tag, as)
 }
 
 func (s hubRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {

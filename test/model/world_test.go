@@ -26,7 +26,7 @@ import (
 // sabotage breaks the product on purpose, to see that the model notices.
 type sabotage struct {
 	// known is put round what the ledger answers.
-	known func(push.Known) push.Known
+	known func(ledger.Coverage) ledger.Coverage
 	// believe makes receivers record what an event claims.
 	believe bool
 	// careless storage loses one of two writes at once.
@@ -152,10 +152,10 @@ func (w *world) changed(verb string, s *stream) {
 // broken is the ledger, with the sabotage round it.
 type broken struct {
 	*ledger.Ledger
-	known func(push.Known) push.Known
+	known func(ledger.Coverage) ledger.Coverage
 }
 
-func (b broken) Known(t *v1alpha1.ImageTrigger, r push.Repository) push.Known {
+func (b broken) Known(t *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage {
 	known := b.Ledger.Known(t, r)
 	if b.known != nil {
 		known = b.known(known)
@@ -241,7 +241,7 @@ func (w *world) shows(name string) *imagev1.ImageStream {
 func (w *world) newSweeper() *sweeper {
 	s := &sweeper{world: w, watch: w.storage.watch(w.now), done: make(chan types.NamespacedName, 16)}
 	s.sweeper, s.stop = startSweeper(sweep.Dependencies{
-		Cluster: s, Images: s, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Metrics: sweepMetrics,
+		Cluster: s, Images: s, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Examiner: sweep.Ignore{}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: w.now, Done: func(k types.NamespacedName) { s.done <- k },
 	})
 	return s

@@ -42,10 +42,12 @@ var cures = map[lifecycle.Reason]string{
 	lifecycle.DigestMismatch: `let the Pipeline pull the image by the digest it is given, and set the result "digest" to the digest it scanned`,
 	lifecycle.NotSandboxed:   "let the TriggerTemplate pass the request's sandbox.runtimeClassName to taskRunTemplate.podTemplate",
 	// What a step says, where the same run would end the same.
-	lifecycle.ContentCorrupted:   "push the image again; if the run ends the same way, the registry does not store what it receives",
-	lifecycle.ContentUnreadable:  "rebuild the image with a tool that follows the OCI specification, and push it",
-	lifecycle.TooLarge:           "make the image smaller, or raise the limit that the message names in the Task",
-	lifecycle.AddressRefused:     "serve the content from the registry itself or from a public address, or list the host in the ConfigMap revet-registries; then kubectl revet replay",
+	lifecycle.ContentCorrupted:  "push the image again; if the run ends the same way, the registry does not store what it receives",
+	lifecycle.ContentUnreadable: "rebuild the image with a tool that follows the OCI specification, and push it",
+	lifecycle.TooLarge:          "make the image smaller, or raise the limit that the message names in the Task",
+	lifecycle.AddressRefused:    "serve the content from the registry itself or from a public address, or list the host in the ConfigMap revet-registries; then kubectl revet replay",
+	lifecycle.PushRefused: "let the registry accept OCI artefacts, or set the pipeline's parameter publish to referrers or none; " +
+		"then kubectl revet replay --error",
 	lifecycle.PackagesUnreadable: "fix what the message names in the image, and push it again",
 
 	lifecycle.DatabaseNotConfigured: databaseCure,

@@ -2,9 +2,11 @@ package coverage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +14,53 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/coverage"
 )
+
+const long = `Prove that no push slipped through.
+
+Each ImageTrigger has one STATE:
+  COVERED    Revet saw everything that the trigger selects, and the ledger covers it
+  GAP        a push is shown that the ledger does not cover, or a run is doubled
+  NOT KNOWN  Revet could not see everything: the trigger's account may not get an
+             ImageStream, a registry refused or did not answer, or the latest sweep
+             is old or of another spec. The list below the table says why, and what
+             to do.
+
+Of the pushes that the trigger answers for:
+  PUSHES     are shown by the API server or a registry
+  COVERED    are in the ledger; of these
+  PENDING      have no verdict yet
+  FAILED       ended in Error, without a verdict
+  SKIPPED      have nothing to verify
+  RECOVERED    were recorded by a sweep, as no event had brought them
+  GAP        are in no entry of the ledger
+  ARTEFACTS  are no pushes: their content proves that they cannot run, as that of
+             signatures and SBOMs does
+A registry shows no times. Its pushes are what its tags show now, including what was
+there before the trigger.
+
+Without --verify, the command prints what the latest sweep saw, and takes the
+ledger's word for what became of it. A sweep that began more than --max-age ago
+proves nothing. With --verify, the command reads every stream and registry itself,
+with your rights, and does not believe the ledger: an entry counts only if the
+records of its runs agree with the PipelineRuns. DOUBLED counts PipelineRuns that
+share their cause, or that the ledger does not know. A push of the last moment is a
+gap until Revet has recorded it. --artefacts reads everything too, and lists what is
+exempt, and why.
+
+The exit status is 0 if everything is covered, that is, if every trigger is COVERED.
+It is 1 if a trigger is GAP or NOT KNOWN, and 2 for an error.`
+
+const example = `  # Was anything missed here?
+  kubectl revet coverage
+
+  # For all triggers, without trust, in a script that must fail otherwise
+  kubectl revet coverage -A --verify
+
+  # What needs no verification, as it cannot run
+  kubectl revet coverage --artefacts
+
+  # What one trigger missed
+  kubectl revet coverage prod --verify -o json`
 
 var coverageOutputs = []string{"table", "json", "yaml"}
 
@@ -24,6 +73,8 @@ type coverageOptions struct {
 	artefacts bool
 	// systemNamespace is where the operator lists the registries.
 	systemNamespace string
+	// maxAge is how long a sweep proves something.
+	maxAge time.Duration
 }
 
 // New returns the command coverage.
@@ -32,42 +83,7 @@ func New(env command.Environment) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "coverage [TRIGGER]",
 		Short: "Prove that no push slipped through",
-		Long: `Prove that no push slipped through.
-
-For each ImageTrigger, of the pushes that it answers for:
-  PUSHES     are shown by the API server or a registry
-  COVERED    are in the ledger; of these
-  PENDING      have no verdict yet
-  FAILED       ended in Error: no verdict could be had
-  SKIPPED      have nothing to verify
-  RECOVERED    were recorded by a sweep, as no event had brought them
-  GAP        are in no entry of the ledger
-  ARTEFACTS  are shown besides, and no pushes: their content proves that they cannot
-             run, as signatures, SBOMs and other artefacts
-A registry shows no times, so that its pushes are what its tags show now, what was
-there before the trigger included.
-
-Without --verify these are the numbers of the latest sweep, and the ledger's word
-for what became of them. With it, every stream and registry is read again, as you
-may read them, and the ledger is not believed: an entry counts only if its runs'
-records agree with the PipelineRuns, and DOUBLED counts PipelineRuns that share
-their cause, or that the ledger does not know of. A push of the last moment is a
-gap until it is recorded. --artefacts reads everything again too, and lists what is
-exempt, and why.
-
-The exit status is 0 if everything is covered and no run is doubled, 1 if not or if
-something could not be looked at, and 2 for an error.`,
-		Example: `  # Was anything missed here?
-  kubectl revet coverage
-
-  # For all triggers, without trust, in a script that is to fail if not
-  kubectl revet coverage -A --verify
-
-  # What was not verified, as it cannot run
-  kubectl revet coverage --artefacts
-
-  # What one trigger missed
-  kubectl revet coverage prod --verify -o json`,
+		Long:  long, Example: example,
 		Args:              command.AtMostOne("TRIGGER"),
 		ValidArgsFunction: command.CompleteTriggerNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -76,6 +92,9 @@ something could not be looked at, and 2 for an error.`,
 			}
 			if err := command.CheckOutput(o.output, coverageOutputs); err != nil {
 				return err
+			}
+			if o.maxAge <= 0 {
+				return command.Usagef("--max-age is %s; it must be positive", o.maxAge)
 			}
 			o.verify = o.verify || o.artefacts
 			return o.run(c.Context(), env)
@@ -86,6 +105,7 @@ something could not be looked at, and 2 for an error.`,
 	c.Flags().BoolVar(&o.verify, "verify", false, "read every stream, registry and run again, and do not trust the ledger")
 	c.Flags().BoolVar(&o.artefacts, "artefacts", false, "list the pushes that are exempt, as they cannot run; implies --verify")
 	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "Revet's own namespace, where the operator lists the registries")
+	c.Flags().DurationVar(&o.maxAge, "max-age", coverage.DefaultMaxAge, "how long ago the latest sweep may have begun, without --verify")
 	command.CompleteFlag(c, "output", coverageOutputs)
 	return c
 }
@@ -176,32 +196,37 @@ func (o *coverageOptions) reports(ctx context.Context, env command.Environment, 
 			}
 			entries[t.Namespace] = list
 		}
-		reports = append(reports, coverage.FromStatus(t, entries[t.Namespace]))
+		reports = append(reports, coverage.FromStatus(t, entries[t.Namespace], env.Now(), o.maxAge))
 	}
 	return reports, nil
 }
 
 // unproven says in one sentence what keeps the reports from being a proof.
 func unproven(reports []coverage.Report) error {
-	var pushes, gap, doubled, unknown int
+	var pushes, missing, doubled, unknown, uncovered int
 	for i := range reports {
 		pushes += reports[i].Pushes
-		gap += reports[i].Gap
+		missing += reports[i].Gap
 		doubled += reports[i].Doubled
-		unknown += len(reports[i].Unknown)
+		if len(reports[i].Unknown) > 0 {
+			unknown++
+		}
+		if reports[i].State != v1alpha1.CoverageCovered {
+			uncovered++
+		}
+	}
+	if uncovered == 0 {
+		return nil
 	}
 	var parts []string
-	if gap > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %d pushes are not covered", gap, pushes))
+	if missing > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d pushes are not covered", missing, pushes))
 	}
 	if doubled > 0 {
 		parts = append(parts, fmt.Sprintf("%d runs are doubled", doubled))
 	}
-	if unknown > 0 {
-		parts = append(parts, "not everything could be looked at")
+	if unknown > 0 || len(parts) == 0 {
+		parts = append(parts, fmt.Sprintf("the coverage of %d of %d triggers is not known", max(unknown, 1), len(reports)))
 	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return &command.StatusError{Status: command.ExitError, Err: fmt.Errorf("%s", strings.Join(parts, "; "))}
+	return &command.StatusError{Status: command.ExitError, Err: errors.New(strings.Join(parts, "; "))}
 }

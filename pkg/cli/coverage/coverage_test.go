@@ -35,8 +35,11 @@ import (
 // entries and runs. Functions change it.
 type shop struct {
 	objects []client.Object
-	// rights: who runs the command may ask about rights, and read Images.
-	rights bool
+	// rights: the user may ask about rights, and read Images; localRights: about rights in
+	// the own namespace alone.
+	rights, localRights bool
+	// hidden: the trigger's account may get no ImageStream.
+	hidden bool
 	fail   error
 }
 
@@ -49,7 +52,7 @@ func newShop(t *testing.T) *shop {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "prod", UID: "t1", CreationTimestamp: made},
 		Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{}}}},
 	}
-	trigger.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: *commandtest.Second(time.Minute), FinishedAt: *commandtest.Second(time.Minute), Repositories: 1, Recovered: 1, Pushes: 3, Gap: 1}
+	trigger.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: *commandtest.Second(time.Minute), FinishedAt: *commandtest.Second(time.Minute), Repositories: 1, Recovered: 1, Pushes: 3, Gap: 1, Coverage: v1alpha1.CoverageGap}
 	trigger.MarkSwept("compared", commandtest.Now)
 	stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "app", UID: "u1"}}
 	for tag, shown := range map[string][]imagev1.TagEvent{
@@ -88,12 +91,19 @@ func verified(t *testing.T, of string, tags map[string]v1alpha1.PushSource, befo
 	return &e, pr
 }
 
+// show adds the Image object of the push that the shop lacks, which shows that it runs.
+func (s *shop) show() {
+	img := &imagev1.Image{ObjectMeta: metav1.ObjectMeta{Name: commandtest.DigestB}, DockerImageLayers: []imagev1.ImageLayer{{Name: commandtest.DigestB, MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"}}}
+	img.DockerImageMetadata.Raw = []byte(`{"Architecture":"amd64","Os":"linux","Config":{}}`)
+	s.objects = append(s.objects, img)
+}
+
 // complete adds what covers the push that the shop lacks.
 func (s *shop) complete(t *testing.T) {
 	t.Helper()
 	e, pr := verified(t, commandtest.DigestB, map[string]v1alpha1.PushSource{"latest": v1alpha1.SourceEvent}, 5*time.Minute)
 	s.objects = append(s.objects, e, pr)
-	s.trigger().Status.LastSweep.Gap = 0
+	s.trigger().Status.LastSweep.Gap, s.trigger().Status.LastSweep.Coverage = 0, v1alpha1.CoverageCovered
 }
 
 func (s *shop) trigger() *v1alpha1.ImageTrigger { return s.objects[0].(*v1alpha1.ImageTrigger) }
@@ -105,14 +115,20 @@ func (s *shop) connect(f *command.ClusterFlags) (command.Cluster, error) {
 	}
 	c := interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(s.objects...).Build(), interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			review, ok := o.(*authorizationv1.SubjectAccessReview)
-			if !ok {
+			switch review := o.(type) {
+			case *authorizationv1.SubjectAccessReview:
+				review.Status.Allowed = !s.hidden
+				if !s.rights {
+					return apierrors.NewForbidden(schema.GroupResource{Resource: "subjectaccessreviews"}, "", errors.New("no"))
+				}
+			case *authorizationv1.LocalSubjectAccessReview:
+				review.Status.Allowed = !s.hidden
+				if !s.localRights {
+					return apierrors.NewForbidden(schema.GroupResource{Resource: "localsubjectaccessreviews"}, "", errors.New("no"))
+				}
+			default:
 				return errors.New("a command writes to the cluster")
 			}
-			if !s.rights {
-				return apierrors.NewForbidden(schema.GroupResource{Resource: "subjectaccessreviews"}, "", errors.New("no"))
-			}
-			review.Status.Allowed = true
 			return nil
 		},
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
@@ -137,6 +153,7 @@ func (s *shop) connect(f *command.ClusterFlags) (command.Cluster, error) {
 
 func TestCoverage(t *testing.T) {
 	gap := "error: 1 of 3 pushes are not covered\n"
+	notKnown := "error: the coverage of 1 of 1 triggers is not known\n"
 	for _, test := range []struct {
 		name, golden string
 		change       func(*testing.T, *shop)
@@ -145,13 +162,36 @@ func TestCoverage(t *testing.T) {
 		errOut       string
 	}{
 		{"a gap, by the latest sweep", "gap.txt", nil, nil, 1, gap},
-		{"a gap, by a look at everything", "verify-gap.txt", nil, []string{"--verify"}, 1, gap},
-		{"the same as JSON", "verify-gap.json", nil, []string{"prod", "--verify", "-o", "json"}, 1, gap},
+		{"a gap, by a look at everything", "verify-gap.txt", func(_ *testing.T, s *shop) { s.show() }, []string{"--verify"}, 1, gap},
+		{"the same as JSON", "verify-gap.json", func(_ *testing.T, s *shop) { s.show() }, []string{"prod", "--verify", "-o", "json"}, 1, gap},
+		{"what is not covered cannot be read", "verify-unread.txt", nil, []string{"--verify"}, 1,
+			"error: 1 of 3 pushes are not covered; the coverage of 1 of 1 triggers is not known\n"},
 		{"none, by the latest sweep", "none.txt", func(t *testing.T, s *shop) { s.complete(t) }, nil, 0, ""},
 		{"none, by a look at everything, of all namespaces", "verify-none.txt", func(t *testing.T, s *shop) { s.complete(t) }, []string{"-A", "--verify"}, 0, ""},
 		{"none, as YAML", "none.yaml", func(t *testing.T, s *shop) { s.complete(t) }, []string{"-o", "yaml"}, 0, ""},
 		{"never swept", "unswept.txt", func(t *testing.T, s *shop) { s.trigger().Status = v1alpha1.ImageTriggerStatus{} }, nil, 1,
-			"error: not everything could be looked at\n"},
+			notKnown},
+		{"swept too long ago", "old.txt", func(t *testing.T, s *shop) { s.complete(t) }, []string{"--max-age", "30s"}, 1, notKnown},
+		{"swept while the account saw nothing", "hidden.txt", func(t *testing.T, s *shop) {
+			s.complete(t)
+			s.trigger().Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown
+			s.trigger().Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: "StreamsNotVisible", Count: 1, Message: "may not get", Cure: "kubectl create role"}}
+		}, nil, 1, notKnown},
+		{"an account that sees nothing", "verify-hidden.txt", func(t *testing.T, s *shop) {
+			s.hidden, s.objects = true, s.objects[:2]
+		}, []string{"--verify"}, 1, notKnown},
+		{"an account that sees nothing, and nothing there yet", "verify-hidden-empty.txt", func(t *testing.T, s *shop) {
+			s.hidden, s.objects = true, s.objects[:1]
+		}, []string{"--verify"}, 1, notKnown},
+		{"a trigger that selects nothing and sees everything", "verify-empty.txt", func(t *testing.T, s *shop) { s.objects = s.objects[:1] }, []string{"--verify"}, 0, ""},
+		{"everything covered, asked about rights by an administrator of the namespace", "verify-none-local.txt", func(t *testing.T, s *shop) {
+			s.complete(t)
+			s.rights, s.localRights = false, true
+		}, []string{"--verify"}, 0, ""},
+		{"everything covered, and nobody may ask about rights", "verify-unasked.txt", func(t *testing.T, s *shop) {
+			s.complete(t)
+			s.rights = false
+		}, []string{"--verify"}, 1, notKnown},
 		{"a doubled run and a run that was deleted", "verify-doubled.txt", func(t *testing.T, s *shop) {
 			s.complete(t)
 			second := s.objects[3].DeepCopyObject().(*pipelinev1.PipelineRun)
@@ -161,10 +201,10 @@ func TestCoverage(t *testing.T) {
 		{"a registry that is not listed for anybody", "verify-registry.txt", func(t *testing.T, s *shop) {
 			s.complete(t)
 			s.trigger().Spec.Images = append(s.trigger().Spec.Images, v1alpha1.ImageSelector{Repository: "registry.example.com/team/a"})
-		}, []string{"--verify"}, 1, "error: not everything could be looked at\n"},
-		{"who may not ask about rights, nor read Images", "verify-gap.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
-			"You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.\n" +
-				"You may not read Images: what is not covered is looked up in its registry, and a gap where that cannot be read.\n" + gap},
+		}, []string{"--verify"}, 1, notKnown},
+		{"who may not ask about rights, nor read Images", "verify-gap-unasked.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
+			"You may not read Images: the command asks their registries what is not covered, and what it cannot read there counts in the gap.\n" +
+				"error: 1 of 3 pushes are not covered; the coverage of 1 of 1 triggers is not known\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newShop(t)
@@ -202,6 +242,9 @@ func TestCoverageErrors(t *testing.T) {
 				t.Errorf("status %d, want %d, output %q; standard error (-want +got):\n%s", r.Status, test.status, r.Out, diff)
 			}
 		})
+	}
+	if r := commandtest.Run(New, "", newShop(t).connect, "coverage", "--max-age", "0s"); r.Status != 2 || !strings.Contains(r.ErrOut, "error: --max-age is 0s; it must be positive\n") {
+		t.Errorf("status %d, standard error %q", r.Status, r.ErrOut)
 	}
 	r := commandtest.Run(New, "", newShop(t).connect, "__complete", "coverage", "p")
 	if !strings.HasPrefix(r.Out, "prod\n") {

@@ -1,6 +1,6 @@
 // Package coverage is the command "coverage", which prints for each ImageTrigger
 // whether every push is covered, as pkg/coverage decides.
 //
-// Contract: the exit status is 0 only for a proof, 1 for a gap, for a doubled run and for
-// anything that could not be read, and 2 for an error.
+// Contract: the exit status is 0 if every trigger is covered, 1 if one has a gap or a
+// doubled run or is not known, and 2 for an error.
 package coverage

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/coverage"
 )
@@ -14,13 +15,14 @@ import (
 var columns = []command.Column[*coverage.Report]{
 	{Header: "NAMESPACE", Only: command.AllNamespaces, Cell: func(r *coverage.Report) string { return r.Namespace }},
 	{Header: "TRIGGER", Cell: func(r *coverage.Report) string { return r.Trigger }},
+	{Header: "STATE", Cell: func(r *coverage.Report) string { return state(r.State) }},
 	{Header: "PUSHES", Cell: func(r *coverage.Report) string { return ifRead(r, r.Pushes) }},
 	{Header: "COVERED", Cell: func(r *coverage.Report) string { return ifRead(r, r.Covered) }},
 	{Header: "PENDING", Cell: func(r *coverage.Report) string { return fmt.Sprint(r.Pending) }},
 	{Header: "FAILED", Cell: func(r *coverage.Report) string { return fmt.Sprint(r.Failed) }},
 	{Header: "SKIPPED", Cell: func(r *coverage.Report) string { return fmt.Sprint(r.Skipped) }},
 	{Header: "RECOVERED", Cell: func(r *coverage.Report) string { return fmt.Sprint(r.Recovered) }},
-	{Header: "GAP", Cell: func(r *coverage.Report) string { return ifRead(r, r.Gap) }},
+	{Header: "GAP", Cell: gap},
 	{Header: "ARTEFACTS", Cell: func(r *coverage.Report) string { return ifRead(r, r.Artefacts) }},
 	{Header: "DOUBLED", Only: command.Verified, Cell: func(r *coverage.Report) string { return fmt.Sprint(r.Doubled) }},
 }
@@ -31,6 +33,26 @@ func ifRead(r *coverage.Report, n int) string {
 		return "-"
 	}
 	return fmt.Sprint(n)
+}
+
+// state prints a state as the help names it.
+func state(s v1alpha1.CoverageState) string {
+	switch s {
+	case v1alpha1.CoverageCovered:
+		return "COVERED"
+	case v1alpha1.CoverageGap:
+		return "GAP"
+	default:
+		return "NOT KNOWN"
+	}
+}
+
+// gap prints no 0 while the gap is not known.
+func gap(r *coverage.Report) string {
+	if r.State == v1alpha1.CoverageNotKnown && r.Gap == 0 {
+		return "-"
+	}
+	return ifRead(r, r.Gap)
 }
 
 // item is one line of a list below the table, with the report that it belongs to.
@@ -54,9 +76,9 @@ var doubledColumns = []command.Column[item[coverage.Double]]{
 	{Header: "WHY", Cell: func(i item[coverage.Double]) string { return i.what.Message }},
 }
 
-var unknownColumns = []command.Column[item[string]]{
+var emptyColumns = []command.Column[item[string]]{
 	{Header: "TRIGGER", Cell: func(i item[string]) string { return i.trigger }},
-	{Header: "WHAT", Cell: func(i item[string]) string { return command.OneLine(i.what) }},
+	{Header: "WHY", Cell: func(i item[string]) string { return i.what }},
 }
 
 var exemptColumns = []command.Column[item[coverage.Exempt]]{
@@ -86,7 +108,10 @@ func printCoverage(w io.Writer, reports []coverage.Report, options command.Table
 			return printList(w, "Doubled", doubledColumns, options, reports, func(r *coverage.Report) []coverage.Double { return r.DoubledRuns })
 		},
 		func() error {
-			return printList(w, "Not known", unknownColumns, options, reports, func(r *coverage.Report) []string { return r.Unknown })
+			return printUnknown(w, reports, options)
+		},
+		func() error {
+			return printList(w, "Nothing selected", emptyColumns, options, reports, selectsNothing)
 		},
 		func() error {
 			return printList(w, "Artefacts, which cannot run", exemptColumns, options, reports, func(r *coverage.Report) []coverage.Exempt { return r.Exempt })
@@ -99,13 +124,49 @@ func printCoverage(w io.Writer, reports []coverage.Report, options command.Table
 	return nil
 }
 
+// printUnknown says what is not known, and what to do. The cure has a line of its own: it
+// is often a command to copy.
+func printUnknown(w io.Writer, reports []coverage.Report, options command.TableOption) error {
+	title := "\nNot known:\n"
+	for i := range reports {
+		for _, u := range reports[i].Unknown {
+			times := ""
+			if u.Count > 1 {
+				times = fmt.Sprintf(" (%d times)", u.Count)
+			}
+			if _, err := fmt.Fprintf(w, "%s%s: %s%s\n  Cure: %s\n", title, named(&reports[i], options), command.Printable(because(u.Reason, u.Message)), times,
+				command.Printable(cmp.Or(command.OneLine(u.Cure), "-"))); err != nil {
+				return err
+			}
+			title = ""
+		}
+	}
+	return nil
+}
+
+// named is the name of a report's trigger, with its namespace where there are several.
+func named(r *coverage.Report, options command.TableOption) string {
+	if options&command.AllNamespaces != 0 {
+		return r.Namespace + "/" + r.Trigger
+	}
+	return r.Trigger
+}
+
+// selectsNothing says so of a trigger that is covered because its selectors admit nothing.
+func selectsNothing(r *coverage.Report) []string {
+	if r.State != v1alpha1.CoverageCovered || r.Repositories > 0 {
+		return nil
+	}
+	return []string{"spec.images admits no repository that exists today"}
+}
+
 // printUncovered lists the pushes that nothing covers: only --verify knows which they are.
 func printUncovered(w io.Writer, reports []coverage.Report, options command.TableOption) error {
-	gap := 0
+	missing := 0
 	for i := range reports {
-		gap += reports[i].Gap
+		missing += reports[i].Gap
 	}
-	if gap > 0 && !reports[0].Verified {
+	if missing > 0 && !reports[0].Verified {
 		_, err := fmt.Fprintln(w, "\nWith --verify, the pushes that are not covered are listed.")
 		return err
 	}
@@ -119,12 +180,8 @@ func printList[T any](w io.Writer, title string, columns []command.Column[item[T
 	var rows []item[T]
 	for i := range reports {
 		r := &reports[i]
-		trigger := r.Trigger
-		if options&command.AllNamespaces != 0 {
-			trigger = r.Namespace + "/" + r.Trigger
-		}
 		for _, what := range list(r) {
-			rows = append(rows, item[T]{trigger, what})
+			rows = append(rows, item[T]{named(r, options), what})
 		}
 	}
 	if len(rows) == 0 {

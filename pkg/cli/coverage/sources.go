@@ -25,15 +25,14 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// coverageSources read as whoever runs the command may.
+// coverageSources read what the user may read.
 type coverageSources struct {
 	command.Cluster
 	live     *openshift.Reader
 	registry sweep.Registry
 	now      func() time.Time
-	// rightsDenied and imagesDenied: some question about rights was not answered,
-	// some Image not shown.
-	rightsDenied, imagesDenied atomic.Bool
+	// imagesDenied: the user may not read Images.
+	imagesDenied atomic.Bool
 }
 
 func newCoverageSources(ctx context.Context, cl command.Cluster, systemNamespace string, now func() time.Time) (*coverageSources, error) {
@@ -42,7 +41,7 @@ func newCoverageSources(ctx context.Context, cl command.Cluster, systemNamespace
 	if !ok {
 		return nil, errors.New("this client cannot ask about rights")
 	}
-	s := &coverageSources{Cluster: cl, live: openshift.NewReader(c, source.NewRights(c, 0, now)), now: now}
+	s := &coverageSources{Cluster: cl, live: openshift.NewReader(c, source.NewRights(c, 0, now).OrLocally()), now: now}
 	var err error
 	s.registry, err = configuredRegistries(ctx, c, systemNamespace, now)
 	return s, err
@@ -52,19 +51,15 @@ func (s *coverageSources) sources() coverage.Sources {
 	return coverage.Sources{Cluster: s, Images: s, Registry: s.registry, Ledger: s, Runs: s, Now: s.now}
 }
 
-// notes say what whoever runs the command may not see, and what was made of it.
+// notes say what the user may not see, and what the command does instead.
 func (s *coverageSources) notes() []string {
-	var notes []string
-	if s.rightsDenied.Load() {
-		notes = append(notes, "You may not ask what the triggers' accounts may see: they are taken to see everything that is selected.")
+	if !s.imagesDenied.Load() {
+		return nil
 	}
-	if s.imagesDenied.Load() {
-		notes = append(notes, "You may not read Images: what is not covered is looked up in its registry, and a gap where that cannot be read.")
-	}
-	return notes
+	return []string{"You may not read Images: the command asks their registries what is not covered, and what it cannot read there counts in the gap."}
 }
 
-// Image implements sweep.Images. What is not shown, the registry is asked.
+// Image implements sweep.Images. Without an Image, the registry is asked.
 func (s *coverageSources) Image(ctx context.Context, d image.Digest) (openshift.ImageState, error) {
 	shown, err := s.live.Image(ctx, d)
 	if apierrors.IsForbidden(err) {
@@ -84,15 +79,9 @@ func (s *coverageSources) Namespaces(ctx context.Context) (map[string]map[string
 	return s.live.Namespaces(ctx)
 }
 
-// MayGet implements sweep.Cluster. Who may not ask takes the answer to be yes: that
-// may show a gap that is none, and never hides one.
+// MayGet implements sweep.Cluster.
 func (s *coverageSources) MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error) {
-	allowed, err := s.live.MayGet(ctx, account, namespace, name)
-	if apierrors.IsForbidden(err) {
-		s.rightsDenied.Store(true)
-		return true, nil
-	}
-	return allowed, err
+	return s.live.MayGet(ctx, account, namespace, name)
 }
 
 // Entries implements coverage.Ledger.
@@ -114,12 +103,12 @@ func (s *coverageSources) Entry(ctx context.Context, namespace, name string) (*v
 	}
 }
 
-// Runs implements coverage.Runs. A cluster without Tekton has none.
+// Runs implements coverage.Runs.
 func (s *coverageSources) Runs(ctx context.Context, namespace string) ([]lifecycle.PipelineRun, error) {
 	runs, err := tekton.ListRuns(ctx, s, namespace, "")
 	switch {
 	case meta.IsNoMatchError(err):
-		return nil, nil
+		return nil, coverage.ErrNoRuns
 	case err != nil:
 		return nil, command.ReadError("listing PipelineRuns", namespace, err)
 	}
@@ -140,7 +129,27 @@ func configuredRegistries(ctx context.Context, c client.Client, systemNamespace 
 	if err != nil {
 		return unreadable{fmt.Errorf("ConfigMap %q in namespace %q: %w", config.RegistriesConfigMap, systemNamespace, err)}, nil
 	}
-	return registry.NewReader(registry.New(registries.Policy), c, now).Paced(registry.SweepRate), nil
+	certificates, err := configuredCertificates(ctx, c, systemNamespace)
+	if err != nil {
+		return unreadable{err}, nil
+	}
+	client := registry.New(registries.Policy).Trusting(certificates.For)
+	return registry.NewReader(client, c, now).Paced(registry.SweepRate), nil
+}
+
+// configuredCertificates reads the certificate authorities that the operator added. Without
+// the ConfigMap, or the right to read it, the system's count.
+func configuredCertificates(ctx context.Context, c client.Client, systemNamespace string) (config.Certificates, error) {
+	var added corev1.ConfigMap
+	err := c.Get(ctx, client.ObjectKey{Namespace: systemNamespace, Name: config.CertificatesConfigMap}, &added)
+	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsForbidden(err) {
+		return config.Certificates{}, fmt.Errorf("reading the ConfigMap %q in namespace %q: %w", config.CertificatesConfigMap, systemNamespace, err)
+	}
+	certificates, err := config.ParseCertificates(added.Data)
+	if err != nil {
+		return config.Certificates{}, fmt.Errorf("ConfigMap %q in namespace %q: %w", config.CertificatesConfigMap, systemNamespace, err)
+	}
+	return certificates, nil
 }
 
 // unreadable is any registry where it is not known which of them may be read.
@@ -162,4 +171,8 @@ func (u unreadable) Head(context.Context, image.Repository, string, source.Accou
 
 func (u unreadable) Content(context.Context, image.Reference, source.Account) (image.Content, error) {
 	return image.Content{}, u.refuse()
+}
+
+func (u unreadable) Tagged(context.Context, image.Repository, string, image.Digest, source.Account) (image.Digest, error) {
+	return image.Digest{}, u.refuse()
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/selector"
-	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
@@ -147,21 +146,14 @@ func decideRights(next *v1alpha1.ImageTrigger, r rights, now time.Time) {
 	case r.visible == 0:
 		next.MarkNotAuthorized(ReasonStreamsNotVisible, fmt.Sprintf(
 			"service account %q may not get ImageStreams in %s, so that no push is seen; %s",
-			r.account.Name, some(r.hidden), grant(r.account, r.hidden[0])), now)
+			r.account.Name, some(r.hidden), r.account.GrantImageStreams(r.hidden[0])), now)
 	case len(r.hidden) > 0:
 		next.MarkAuthorized(fmt.Sprintf(
 			"the ImageStreams of %d of %d selected namespaces are visible to service account %q; not those of %s. To show one: %s",
-			r.visible, r.selected, r.account.Name, some(r.hidden), grant(r.account, r.hidden[0])), now)
+			r.visible, r.selected, r.account.Name, some(r.hidden), r.account.GrantImageStreams(r.hidden[0])), now)
 	default:
 		next.MarkAuthorized(fmt.Sprintf("the ImageStreams of %d selected namespaces are visible", r.visible), now)
 	}
-}
-
-// grant is the command that lets an account see the streams of a namespace.
-func grant(a source.Account, namespace string) string {
-	return fmt.Sprintf("kubectl create role imagestream-reader -n %[1]s --verb=get --resource=imagestreams.image.openshift.io && "+
-		"kubectl create rolebinding imagestream-reader-%[2]s-%[3]s -n %[1]s --role=imagestream-reader --serviceaccount=%[2]s:%[3]s",
-		namespace, a.Namespace, a.Name)
 }
 
 // some names up to three namespaces.
@@ -194,6 +186,8 @@ func decideSweep(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 		Pushes:       o.sweep.Pushes,
 		Gap:          o.sweep.Gap,
 		Artefacts:    o.sweep.Artefacts,
+		Coverage:     o.sweep.Coverage(),
+		Unknown:      o.sweep.Unknown,
 	}
 	if o.sweep.Reason != "" {
 		next.MarkNotSwept(o.sweep.Reason, o.sweep.Message, now)

@@ -53,7 +53,7 @@ func (r *Reconciler) DependencyHandler() cache.ResourceEventHandler {
 func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 	enqueue := func(obj any) {
 		if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
-			r.Queue().EnqueueKey(client.ObjectKeyFromObject(t))
+			r.Enqueue(client.ObjectKeyFromObject(t))
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
@@ -116,7 +116,7 @@ func (r *Reconciler) recheck(e *v1alpha1.ImageVerification) {
 	}
 	m.recheck = due
 	r.mu.Unlock()
-	r.Queue().EnqueueKeyAfter(at, due.Sub(now))
+	r.EnqueueAfter(at, due.Sub(now))
 }
 
 func (r *Reconciler) enqueue(namespace string) {
@@ -129,7 +129,7 @@ func (r *Reconciler) enqueue(namespace string) {
 		return
 	}
 	for _, key := range keys {
-		r.Queue().EnqueueKey(key)
+		r.Enqueue(key)
 	}
 }
 

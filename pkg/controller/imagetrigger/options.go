@@ -49,12 +49,6 @@ type Runs interface {
 	Trouble(ctx context.Context, trigger types.UID) (reason, message string, err error)
 }
 
-// Queue is where keys wait for their turn.
-type Queue interface {
-	EnqueueKey(key types.NamespacedName)
-	EnqueueKeyAfter(key types.NamespacedName, after time.Duration)
-}
-
 // Intervals say how often a trigger is checked without a cause.
 type Intervals struct {
 	// Ready and NotReady are between two checks of the sink.
@@ -93,12 +87,13 @@ type Options struct {
 	Streams Streams
 	Sweeps  Sweeps
 	Runs    Runs
-	// Queue returns the queue that feeds the Reconciler. It is a function because the
-	// queue is made from the Reconciler; nothing calls it before the first event.
-	Queue    func() Queue
-	Recorder record.EventRecorder
-	Log      *zap.Logger
-	Now      func() time.Time
+	// Enqueue and EnqueueAfter put a trigger into the queue that feeds the Reconciler.
+	// Nothing calls them before the informers run.
+	Enqueue      func(types.NamespacedName)
+	EnqueueAfter func(types.NamespacedName, time.Duration)
+	Recorder     record.EventRecorder
+	Log          *zap.Logger
+	Now          func() time.Time
 	// Jitter returns a number in [0, 1), which spreads triggers in time.
 	Jitter    func() float64
 	Intervals Intervals
@@ -107,7 +102,7 @@ type Options struct {
 func (o Options) validate() error {
 	for name, missing := range map[string]bool{
 		"Cached": o.Cached == nil, "Live": o.Live == nil, "Sinks": o.Sinks == nil, "Streams": o.Streams == nil,
-		"Sweeps": o.Sweeps == nil, "Runs": o.Runs == nil, "Queue": o.Queue == nil, "Recorder": o.Recorder == nil,
+		"Sweeps": o.Sweeps == nil, "Runs": o.Runs == nil, "Enqueue": o.Enqueue == nil, "EnqueueAfter": o.EnqueueAfter == nil, "Recorder": o.Recorder == nil,
 		"Log": o.Log == nil, "Now": o.Now == nil, "Jitter": o.Jitter == nil,
 	} {
 		if missing {

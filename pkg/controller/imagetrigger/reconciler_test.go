@@ -146,7 +146,7 @@ func newFixture(t *testing.T, triggers ...client.Object) *fixture {
 		},
 	})
 	f.Reconciler, err = New(Options{
-		Cached: f.client, Live: f.client, Sinks: f.cluster, Streams: f.cluster, Sweeps: f.sweeps, Runs: f.cluster, Queue: func() Queue { return f.queue },
+		Cached: f.client, Live: f.client, Sinks: f.cluster, Streams: f.cluster, Sweeps: f.sweeps, Runs: f.cluster, Enqueue: f.queue.EnqueueKey, EnqueueAfter: f.queue.EnqueueKeyAfter,
 		Recorder: f.events, Log: zap.NewNop(), Now: func() time.Time { return f.now }, Jitter: func() float64 { return 0 },
 		Intervals: DefaultIntervals(),
 	})
@@ -303,9 +303,10 @@ func TestSweepsAreAskedForWhenDue(t *testing.T) {
 
 func TestSweepIsWrittenAndItsRecoveriesAreTold(t *testing.T) {
 	f := newFixture(t, testTrigger())
-	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5, Baselines: []string{"registry.example.com/a"}}
+	f.sweeps.latest = &sweep.Result{Generation: 3, StartedAt: noon, FinishedAt: noon.Add(2 * time.Second), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5, Unknown: []v1alpha1.Unknown{{Reason: "TimedOut", Count: 2, Message: "no answer", Cure: "wait"}}, Baselines: []string{"registry.example.com/a"}}
 	got, _ := f.reconcile(t)
-	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5}
+	want := &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(noon), FinishedAt: metav1.NewTime(noon.Add(2 * time.Second)), Repositories: 4, Recovered: 2, Pushes: 9, Gap: 1, Artefacts: 5,
+		Coverage: v1alpha1.CoverageGap, Unknown: []v1alpha1.Unknown{{Reason: "TimedOut", Count: 2, Message: "no answer", Cure: "wait"}}}
 	if diff := cmp.Diff(want, got.Status.LastSweep); diff != "" {
 		t.Errorf("lastSweep (-want +got):\n%s", diff)
 	}

@@ -68,7 +68,7 @@ func (r *Reconciler) SweepAll() {
 	r.mu.Unlock()
 	r.Log.Info("a watch started over, so events may be lost; sweeping all triggers", zap.Int("triggers", len(keys)))
 	for _, at := range keys {
-		r.Queue().EnqueueKey(at)
+		r.Enqueue(at)
 	}
 }
 

@@ -210,3 +210,33 @@ func TestASinkThatDoubtsItselfIsQuoted(t *testing.T) {
 		t.Errorf("entry is %s/%s: %s", e.Status.Phase, e.Status.Reason, e.Status.Message)
 	}
 }
+
+// Property: what the sink refuses for good is sent once; the run ends with the cure, and a
+// replay sends it again.
+func TestARequestThatTheSinkRefusesForGoodIsSentOnce(t *testing.T) {
+	for _, answer := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusUnauthorized, http.StatusPermanentRedirect} {
+		t.Run(http.StatusText(answer), func(t *testing.T) {
+			w := newWorld(t)
+			w.listener.set(answer, templated)
+			key := w.push("v1", pushed)
+			w.work(key, time.Hour)
+			w.wantStory(key, story{v1alpha1.PhaseError, "SinkRejected", map[string]int32{"v1": 1}, []chapter{{v1alpha1.CausePush, 1, v1alpha1.OutcomeError, "SinkRejected"}}})
+			if got := w.listener.asked(); len(got) != 1 {
+				t.Errorf("%d requests, want 1", len(got))
+			}
+			e := w.entry(key)
+			for _, want := range []string{"the sink answered", "kubectl revet replay " + e.Name, "kubectl logs -n demo deploy/el-scan-and-validate"} {
+				if !strings.Contains(e.Status.Message, want) {
+					t.Errorf("message %q does not contain %q", e.Status.Message, want)
+				}
+			}
+			w.listener.set(http.StatusAccepted, templated)
+			e.Spec.Requests = []string{"please"}
+			w.must(w.client.Update(t.Context(), e))
+			w.work(key, time.Second)
+			if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRunning || e.Status.Runs[1].Cause.Type != v1alpha1.CauseManual {
+				t.Errorf("after a replay the entry is %s", e.Status.Phase)
+			}
+		})
+	}
+}

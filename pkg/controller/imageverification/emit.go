@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// emitTimeout bounds what telling others may cost a worker.
+	// emitTimeout bounds what sending events may cost a worker.
 	emitTimeout = 5 * time.Second
-	// firstPause and longestPause bound how long a sink that failed is left alone.
-	firstPause   = time.Second
-	longestPause = time.Minute
+	// firstEmitBackoff and longestEmitBackoff bound how long a sink that failed gets no events.
+	firstEmitBackoff   = time.Second
+	longestEmitBackoff = time.Minute
 )
 
-// emit tells others what happened, unless that was told, and ends the pass: the
-// entry is looked at again after the given time, or when something changes. A
-// crash between sending and writing sends the same events, of the same ids, again.
+// emit sends the events that were not sent yet, and ends the pass: the entry is visited
+// again after the given time, or when something changes. A crash between sending and
+// writing sends the same events again, with the same ids.
 func (r *Reconciler) emit(ctx context.Context, p *pass, after time.Duration) error {
 	keys, retry := r.emitter.emit(ctx, p.entry, p.log, r.now)
 	if len(keys) > 0 {
@@ -39,7 +39,7 @@ func (r *Reconciler) emit(ctx context.Context, p *pass, after time.Duration) err
 	return later(after)
 }
 
-// later makes the queue look at the entry again; 0 is not before it changes.
+// later makes the queue visit the entry again; 0 is not before something changes.
 func later(after time.Duration) error {
 	if after == 0 {
 		return nil
@@ -47,22 +47,22 @@ func later(after time.Duration) error {
 	return controller.NewRequeueAfter(after)
 }
 
-// paced is an Emitter that leaves a failing sink alone for a while, so that a
-// broker that is down does not take the workers from the runs.
-type paced struct {
+// backoffEmitter is an Emitter that leaves a failing sink alone for a while, so that a
+// broker that is down does not keep the workers from the runs.
+type backoffEmitter struct {
 	emitter Emitter
 
-	mu    sync.Mutex
-	until time.Time
-	pause time.Duration
+	mu      sync.Mutex
+	until   time.Time
+	backoff time.Duration
 }
 
-// emit returns the keys of what is told, and when to try the rest; 0 if that is all.
-func (p *paced) emit(ctx context.Context, entry *v1alpha1.ImageVerification, log *zap.Logger, now func() time.Time) ([]string, time.Duration) {
+// emit returns the keys of the events that were sent, and when to try the rest; 0 if that is all.
+func (p *backoffEmitter) emit(ctx context.Context, entry *v1alpha1.ImageVerification, log *zap.Logger, now func() time.Time) ([]string, time.Duration) {
 	if p.emitter == nil {
 		return nil, 0
 	}
-	if wait := p.paused(now()); wait > 0 {
+	if wait := p.remaining(now()); wait > 0 {
 		return nil, wait
 	}
 	ctx, cancel := context.WithTimeout(ctx, emitTimeout)
@@ -74,32 +74,32 @@ func (p *paced) emit(ctx context.Context, entry *v1alpha1.ImageVerification, log
 	}
 	wait, first := p.failed(now())
 	if first {
-		log.Warn("telling others what happened; it is tried again", zap.Error(err))
+		log.Warn("sending events; trying again", zap.Error(err))
 	}
 	return keys, wait
 }
 
-func (p *paced) paused(now time.Time) time.Duration {
+func (p *backoffEmitter) remaining(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(p.until.Sub(now), 0)
 }
 
-func (p *paced) worked() {
+func (p *backoffEmitter) worked() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pause, p.until = 0, time.Time{}
+	p.backoff, p.until = 0, time.Time{}
 }
 
-// failed reports how long to wait, and whether the trouble is new.
-func (p *paced) failed(now time.Time) (time.Duration, bool) {
+// failed returns how long to wait, and whether the failure is the first.
+func (p *backoffEmitter) failed(now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.until.After(now) {
 		return p.until.Sub(now), false // several workers failed at once
 	}
-	first := p.pause == 0
-	p.pause = min(max(p.pause*2, firstPause), longestPause)
-	p.until = now.Add(p.pause)
-	return p.pause, first
+	first := p.backoff == 0
+	p.backoff = min(max(p.backoff*2, firstEmitBackoff), longestEmitBackoff)
+	p.until = now.Add(p.backoff)
+	return p.backoff, first
 }

@@ -118,6 +118,9 @@ func failureOf(err error) lifecycle.Failure {
 	}
 	var known *tekton.SendError
 	if errors.As(err, &known) {
+		if known.Permanent() && known.Reason == lifecycle.SinkRefused {
+			return lifecycle.Failure{Reason: lifecycle.SinkRejected, Message: err.Error()}
+		}
 		return lifecycle.Failure{Reason: known.Reason, Message: err.Error()}
 	}
 	return lifecycle.Failure{Reason: lifecycle.SinkSilent, Message: err.Error()}
@@ -135,7 +138,7 @@ func (r *Reconciler) backOff(p *pass, err error) {
 
 // lost ends the pass of an entry that another process leads.
 func (r *Reconciler) lost(p *pass) error {
-	r.slots.free(p.key)
+	r.runQueue.free(p.key)
 	p.log.Info("not fired: this process does not hold the lease")
 	return controller.NewRequeueAfter(leaseRetry) // it may just be late in renewing it
 }

@@ -111,26 +111,26 @@ func (r *Reconciler) lookupByLabel(ctx context.Context, p *pass) error {
 
 // askSlot asks for one of the trigger's maxConcurrent slots, and of all triggers'.
 func (r *Reconciler) askSlot(p *pass, cause v1alpha1.Cause) {
-	w := want{
+	w := slotRequest{
 		key:     p.key,
 		uid:     p.entry.Spec.Trigger.UID,
 		trigger: types.NamespacedName{Namespace: p.key.Namespace, Name: p.entry.Spec.Trigger.Name},
 		most:    p.facts.Trigger.MaxConcurrent,
 	}
-	granted := r.slots.quick(w) // then its place in the queue does not matter
+	granted := r.runQueue.tryNow(w) // then its place in the queue does not matter
 	if !granted {
 		w.rank, w.since = lifecycle.RankOf(p.entry, cause, r.heads(p.entry)), r.now()
 		if push := lifecycle.Undecided(p.entry); push != nil {
 			w.since = push.ObservedAt.Time
 		}
-		granted = r.slots.ask(w)
+		granted = r.runQueue.ask(w)
 	}
 	p.facts.Slot = lifecycle.Slot{State: lifecycle.SlotQueued}
 	switch {
 	case granted:
 		p.facts.Slot.State = lifecycle.SlotGranted
-	case r.slots.full():
-		p.facts.Slot.Bound = r.slots.most
+	case r.runQueue.full():
+		p.facts.Slot.Bound = r.runQueue.most
 	}
 }
 

@@ -12,37 +12,46 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// lookupTimeout bounds a look into the cache, which waits if it has not synced.
+// lookupTimeout bounds a read of the cache, which waits until it has synced.
 const lookupTimeout = 5 * time.Second
 
-// EntryHandler queues an entry that is new, changed or gone, and keeps count.
-// Whoever waits for the slot of one that ended, wherever, is woken.
+// EntryHandler queues an entry that is new, changed or gone, and keeps count. It wakes the
+// entries that wait for the slot of one that ended, whichever process ended it.
 func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
 			if e, ok := obj.(*v1alpha1.ImageVerification); ok {
-				r.census.change(nil, e)
-				r.slots.note(e)
-				r.queue.EnqueueKey(keyOf(e))
+				r.phaseCounts.change(nil, e)
+				r.runQueue.note(e)
+				r.enqueueKey(keyOf(e))
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			a, okA := before.(*v1alpha1.ImageVerification)
 			b, okB := after.(*v1alpha1.ImageVerification)
 			if okA && okB {
-				r.census.change(a, b)
-				r.slots.note(b)
-				r.queue.EnqueueKey(keyOf(b))
+				if a.UID != b.UID { // deleted and created again, which a relist shows as one change
+					r.deleted(a)
+				}
+				r.phaseCounts.change(a, b)
+				r.runQueue.note(b)
+				r.enqueueKey(keyOf(b))
 			}
 		},
 		DeleteFunc: func(obj any) {
 			if e, ok := final(obj).(*v1alpha1.ImageVerification); ok {
-				r.census.change(e, nil)
-				r.slots.gone(keyOf(e))
-				r.queue.EnqueueKey(keyOf(e))
+				r.phaseCounts.change(e, nil)
+				r.deleted(e)
+				r.enqueueKey(keyOf(e))
 			}
 		},
 	}
+}
+
+// deleted follows the deletion of an entry.
+func (r *Reconciler) deleted(e *v1alpha1.ImageVerification) {
+	r.deletions.add(keyOf(e), e.UID)
+	r.runQueue.gone(keyOf(e))
 }
 
 // RunHandler queues the entry that a PipelineRun names.
@@ -76,11 +85,16 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 			b, okB := after.(*v1alpha1.ImageTrigger)
 			if okA && okB && a.UID == b.UID && a.Generation == b.Generation && a.IsReady() == b.IsReady() &&
 				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable && a.Status.RuntimeClassSince.Equal(b.Status.RuntimeClassSince) && sameTrouble(a, b) {
-				return // a sweep was noted, or the like
+				return // the status notes a sweep, or the like
 			}
 			enqueue(after)
 		},
-		DeleteFunc: enqueue,
+		DeleteFunc: func(obj any) {
+			if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
+				r.sinkBackoff.drop(t.UID)
+			}
+			enqueue(obj)
+		},
 	}
 }
 
@@ -102,7 +116,7 @@ func (r *Reconciler) enqueue(field, value string) {
 		return
 	}
 	for _, key := range keysOf(entries) {
-		r.queue.EnqueueKey(key)
+		r.enqueueKey(key)
 	}
 }
 

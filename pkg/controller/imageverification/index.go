@@ -13,25 +13,26 @@ import (
 
 // The fields by which entries are looked up in the cache.
 const (
-	fieldUID      = "revet.uid"      // the entry's own, of entries that are not settled
-	fieldUnderway = "revet.underway" // the trigger's UID, of entries with a run under way
-	fieldOpen     = "revet.open"     // the trigger's UID, of entries that are not settled
+	fieldUID  = "revet.uid"  // the entry's own UID, of open entries
+	fieldOpen = "revet.open" // the trigger's UID, of open entries
 )
 
 // indexes are all fields, with what an entry has in them.
 var indexes = map[string]client.IndexerFunc{
-	// An index costs several hundred bytes an entry, and the run of a settled one
-	// matters no more.
+	// An index costs several hundred bytes an entry, and the runs of an entry that is not
+	// open do not matter.
 	fieldUID: func(o client.Object) []string {
 		if e, ok := o.(*v1alpha1.ImageVerification); ok && open(e) {
 			return []string{string(e.UID)}
 		}
 		return nil
 	},
-	fieldUnderway: func(o client.Object) []string {
-		return triggerIf(o, underway)
+	fieldOpen: func(o client.Object) []string {
+		if e, ok := o.(*v1alpha1.ImageVerification); ok && open(e) {
+			return []string{e.Spec.Trigger.UID}
+		}
+		return nil
 	},
-	fieldOpen: func(o client.Object) []string { return triggerIf(o, open) },
 }
 
 // Index makes a cache of ImageVerifications answer what a Reconciler asks.
@@ -44,21 +45,13 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-func triggerIf(o client.Object, f func(*v1alpha1.ImageVerification) bool) []string {
-	e, ok := o.(*v1alpha1.ImageVerification)
-	if !ok || !f(e) {
-		return nil
-	}
-	return []string{e.Spec.Trigger.UID}
-}
-
 // underway reports whether an entry has a run that may occupy the cluster.
 func underway(e *v1alpha1.ImageVerification) bool {
 	return e.Status.CurrentRun() != nil
 }
 
-// stuck reports whether the run of an entry was requested, and does not appear for
-// a reason that is known.
+// stuck reports whether the run of an entry was requested and does not appear, for a known
+// reason.
 func stuck(e *v1alpha1.ImageVerification) bool {
 	run := e.Status.CurrentRun()
 	return run != nil && run.ConfirmedAt == nil && run.Attempts > 0 && lifecycle.Reason(e.Status.Reason) != lifecycle.Requested
@@ -69,8 +62,8 @@ func open(e *v1alpha1.ImageVerification) bool {
 	return underway(e) || lifecycle.Undecided(e) != nil || lifecycle.Scheduled(&e.Status) || lifecycle.FailedToStart(&e.Status) || len(e.Spec.Requests) > len(e.Status.HandledRequests)
 }
 
-// list returns the entries of the cache that have value in field. They are the
-// cache's own objects and must not be changed.
+// list returns the entries of the cache that have value in field. They are the cache's own
+// objects: do not change them.
 func list(ctx context.Context, cached client.Reader, field, value string) ([]v1alpha1.ImageVerification, error) {
 	var found v1alpha1.ImageVerificationList
 	err := cached.List(ctx, &found, client.MatchingFields{field: value}, client.UnsafeDisableDeepCopy)

@@ -89,7 +89,7 @@ func named(name string, err error) error {
 func (m *Metrics) watch(r *Reconciler) error {
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		now := r.now()
-		for _, d := range r.slots.depths() {
+		for _, d := range r.runQueue.depths() {
 			at := metric.WithAttributes(ofTrigger(d.trigger)...)
 			o.ObserveInt64(m.queued, int64(d.waiting), at)
 			o.ObserveInt64(m.busy, int64(d.underway), at)
@@ -99,7 +99,7 @@ func (m *Metrics) watch(r *Reconciler) error {
 			}
 			o.ObserveFloat64(m.oldest, age, at)
 		}
-		r.census.each(func(s standing, n int64) {
+		r.phaseCounts.each(func(s triggerPhase, n int64) {
 			o.ObserveInt64(m.entries, n, metric.WithAttributes(append(ofTrigger(s.trigger), attribute.String("phase", string(s.phase)))...))
 		})
 		return nil

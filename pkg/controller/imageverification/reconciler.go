@@ -47,6 +47,8 @@ type Options struct {
 	Now      func() time.Time
 	// Emitter is nil if nobody is to be told.
 	Emitter Emitter
+	// Enqueue makes the queue that feeds the Reconciler visit an entry.
+	Enqueue func(types.NamespacedName)
 	// Stop asks for the end of a PipelineRun, by Tekton's own way. One that is gone,
 	// or has another UID, is no error.
 	Stop func(ctx context.Context, run types.NamespacedName, uid types.UID) error
@@ -61,7 +63,7 @@ func (o Options) validate() error {
 	for name, missing := range map[string]bool{
 		"Cached": o.Cached == nil, "Live": o.Live == nil, "Ledger": o.Ledger == nil, "Sink": o.Sink == nil,
 		"Facts": o.Facts == nil, "Lease": o.Lease == nil, "Recorder": o.Recorder == nil,
-		"Stop": o.Stop == nil, "Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
+		"Stop": o.Stop == nil, "Enqueue": o.Enqueue == nil, "Metrics": o.Metrics == nil, "Log": o.Log == nil, "Now": o.Now == nil,
 	} {
 		if missing {
 			return fmt.Errorf("imageverification: option %s is not set", name)
@@ -73,7 +75,7 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Reconciler takes entries from push to verdict. Use SetQueue before it runs.
+// Reconciler takes entries from push to verdict.
 type Reconciler struct {
 	reconciler.LeaderAwareFuncs
 
@@ -85,20 +87,21 @@ type Reconciler struct {
 	lease    Lease
 	key      func(context.Context) ([]byte, error)
 	stopRun  func(context.Context, types.NamespacedName, types.UID) error
-	emitter  *paced
+	emitter  *backoffEmitter
 	recorder record.EventRecorder
 	metrics  *Metrics
 	log      *zap.Logger
 	now      func() time.Time
 
-	queue       Queue
+	enqueueKey  func(types.NamespacedName)
 	perEntry    perEntry
 	sinkBackoff *sinkBackoff
+	deletions   *deletions
 	// written are entries as last written, until the cache has caught up.
-	written *remembered[*v1alpha1.ImageVerification]
-	slots   *slots
-	census  *census
-	filters *filters
+	written     *remembered[*v1alpha1.ImageVerification]
+	runQueue    *runQueue
+	phaseCounts *phaseCounts
+	filters     *filters
 }
 
 var _ controller.Reconciler = (*Reconciler)(nil)
@@ -109,18 +112,15 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop,
+		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &paced{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), written: newRemembered[*v1alpha1.ImageVerification](), census: newCensus(), filters: newFilters(),
+		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), written: newRemembered[*v1alpha1.ImageVerification](), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
-	r.slots = newSlots(o.MaxConcurrent, func(key types.NamespacedName) { r.queue.EnqueueKey(key) })
+	r.runQueue = newRunQueue(o.MaxConcurrent, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
 	return r, o.Metrics.watch(r)
 }
-
-// SetQueue gives the Reconciler the queue that feeds it.
-func (r *Reconciler) SetQueue(q Queue) { r.queue = q }
 
 // promoted queues all that a new leader is responsible for.
 func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
@@ -132,7 +132,7 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 		return fmt.Errorf("listing the entries of bucket %q: %w", b.Name(), err)
 	}
 	for i := range entries {
-		r.slots.note(&entries[i])
+		r.runQueue.note(&entries[i])
 		enqueue(b, keyOf(&entries[i]))
 	}
 	return nil
@@ -142,7 +142,7 @@ func (r *Reconciler) forgetAll() {
 	r.perEntry.clear()
 	r.sinkBackoff.clear()
 	r.written.clear()
-	r.slots.clear()
+	r.runQueue.clear()
 }
 
 // pass is one visit to one entry.
@@ -194,7 +194,7 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 	switch d.Action {
 	// Steps that end the pass.
 	case lifecycle.Idle:
-		r.slots.free(p.key)
+		r.runQueue.free(p.key)
 		return false, r.emit(ctx, p, 0)
 	case lifecycle.Wait:
 		return false, r.wait(ctx, p, d)
@@ -291,6 +291,7 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 		return false, nil
 	}
 	p.entry = r.freshest(&entry)
+	p.facts.RecreatedFrom = string(r.deletions.before(p.key, p.entry.UID))
 	p.log = r.log.With(
 		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),
 		zap.String("trigger", entry.Spec.Trigger.Name), zap.String("digest", entry.Spec.Digest))
@@ -300,7 +301,7 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.perEntry.drop(key)
 	r.written.drop(key)
-	r.slots.gone(key)
+	r.runQueue.gone(key)
 }
 
 // write writes the status and goes on with what was written.
@@ -311,7 +312,7 @@ func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.I
 		return err
 	}
 	r.written.set(p.key, next)
-	r.slots.note(next)
+	r.runQueue.note(next)
 	p.entry = next.DeepCopy()
 	p.changed()
 	r.transition(p, before.Phase, before.Reason)

@@ -17,7 +17,7 @@ import (
 // wait says in the status what the entry waits for, if that is worth a note, and ends the pass.
 func (r *Reconciler) wait(ctx context.Context, p *pass, d lifecycle.Decision) error {
 	if d.FreesSlot() {
-		r.slots.free(p.key)
+		r.runQueue.free(p.key)
 	}
 	if d.Hold {
 		now := r.now()
@@ -44,7 +44,7 @@ func (r *Reconciler) skip(ctx context.Context, p *pass, d lifecycle.Decision) er
 		lifecycle.EndWithoutRun(s, d.Cause, d.Reason, d.Message, now)
 	})
 	if err == nil {
-		r.slots.free(p.key)
+		r.runQueue.free(p.key)
 	}
 	return err
 }
@@ -113,5 +113,5 @@ func (r *Reconciler) runEnded(ctx context.Context, p *pass, now time.Time) {
 	failpoint.Hit("verification.outcome")
 	r.metrics.finished(ctx, p.entry, now)
 	r.perEntry.drop(p.key)
-	r.slots.free(p.key)
+	r.runQueue.free(p.key)
 }

@@ -141,3 +141,47 @@ func (b *sinkBackoff) len() int {
 	defer b.mu.Unlock()
 	return len(b.until)
 }
+
+// maxDeletions bounds how many deleted entries are remembered.
+const maxDeletions = 4096
+
+// deletions keeps the UIDs of the latest entries that this process saw deleted, by their
+// name. A name says which trigger, repository and digest the entry was of, so that a new
+// entry of that name is the same push recorded again. A process that starts later does
+// not know, and takes it for a push.
+type deletions struct {
+	mu   sync.Mutex
+	uids map[types.NamespacedName]types.UID
+	// order is a ring of their names, oldest at next once it is full.
+	order []types.NamespacedName
+	next  int
+}
+
+func newDeletions() *deletions { return &deletions{uids: map[types.NamespacedName]types.UID{}} }
+
+func (d *deletions) add(key types.NamespacedName, uid types.UID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.uids[key]
+	d.uids[key] = uid
+	switch {
+	case known:
+	case len(d.order) < maxDeletions:
+		d.order = append(d.order, key)
+	default:
+		delete(d.uids, d.order[d.next])
+		d.order[d.next] = key
+		d.next = (d.next + 1) % maxDeletions
+	}
+}
+
+// before returns the UID of the deleted entry that another one of its name replaces, or ""
+// if none is known.
+func (d *deletions) before(key types.NamespacedName, uid types.UID) types.UID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if was := d.uids[key]; was != uid {
+		return was
+	}
+	return ""
+}

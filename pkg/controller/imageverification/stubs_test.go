@@ -144,8 +144,6 @@ func (q *stubQueue) EnqueueKey(key types.NamespacedName) {
 	q.keys = append(q.keys, key)
 }
 
-func (q *stubQueue) EnqueueKeyAfter(key types.NamespacedName, _ time.Duration) { q.EnqueueKey(key) }
-
 func (q *stubQueue) take() []types.NamespacedName {
 	q.mu.Lock()
 	defer q.mu.Unlock()

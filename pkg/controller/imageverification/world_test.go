@@ -51,6 +51,7 @@ func mustDigest(s string) image.Digest {
 type world struct {
 	t          *testing.T
 	client     client.Client
+	index      *ledger.Index
 	ledger     *ledger.Ledger
 	trigger    *v1alpha1.ImageTrigger
 	listener   *stubListener
@@ -86,7 +87,8 @@ func newWorld(t *testing.T, change ...func(*v1alpha1.ImageTrigger)) *world {
 		builder = builder.WithIndex(&corev1.Event{}, field, func(o client.Object) []string { return []string{extract(o.(*corev1.Event))} })
 	}
 	w.client = &uids{Client: builder.Build()}
-	w.ledger = ledger.New(w.client, ledger.NewIndex(w.clock))
+	w.index = ledger.NewIndex(w.clock)
+	w.ledger = ledger.New(w.client, w.index)
 	w.facts = &stubFacts{image: imageverification.Image{
 		Facts:   v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"}, Source: "Registry"},
 		Content: image.Content{Kind: image.ContentImage}, Recomputed: true,
@@ -146,14 +148,13 @@ func (w *world) process() *imageverification.Reconciler {
 	o := imageverification.Options{
 		Cached: w.client, Live: w.client, Ledger: w.ledger, Sink: sender, Facts: w.facts,
 		Lease: alwaysLeads{}, Recorder: w.events, Metrics: metrics, Log: zap.NewNop(), Now: w.clock, Emitter: w.emitted,
-		Stop: w.stop, MaxConcurrent: 200,
+		Stop: w.stop, MaxConcurrent: 200, Enqueue: w.queue.EnqueueKey,
 	}
 	if w.interpose != nil {
 		w.interpose(&o)
 	}
 	r, err := imageverification.New(o)
 	w.must(err)
-	r.SetQueue(w.queue)
 	w.must(r.Promote(reconciler.UniversalBucket(), func(reconciler.Bucket, types.NamespacedName) {}))
 	return r
 }

@@ -63,6 +63,17 @@ func (r *Registry) Referrers(ctx context.Context, d image.Digest) ([]Referrer, e
 	return l.all, nil
 }
 
+// HasReferrers reports whether the registry has the referrers API. Without it, whoever
+// pushes a referrer of d adds it to the list under the tag sha256-HEX.
+func (r *Registry) HasReferrers(ctx context.Context, d image.Digest) (bool, error) {
+	l := list{subject: "referrers of " + d.String(), left: maxReferrerBytes, seen: map[string]bool{}}
+	a, err := l.read(ctx, r, r.url(resource{kind: "referrers", name: d.String()}), withoutReferrers...)
+	if err != nil {
+		return false, explain(ctx, err)
+	}
+	return a.status == http.StatusOK, nil
+}
+
 // withoutReferrers are the statuses by which registries say that they do not know
 // the referrers API. The specification wants 404.
 var withoutReferrers = []int{

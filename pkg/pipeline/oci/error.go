@@ -27,6 +27,8 @@ const (
 	ReasonDenied Reason = "AccessDenied"
 	// ReasonRefused: the registry led to an address that must not be used.
 	ReasonRefused Reason = "AddressRefused"
+	// ReasonPushRefused: the registry does not take what is pushed, and would refuse it again.
+	ReasonPushRefused Reason = "PushRefused"
 	// ReasonRateLimited: the registry was asked too much, and wants to be left alone.
 	ReasonRateLimited Reason = "RateLimited"
 	// ReasonUnavailable: the registry cannot be reached or failed.

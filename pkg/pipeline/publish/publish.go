@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -48,6 +46,13 @@ type Artifact struct {
 	Annotations map[string]string
 }
 
+// annotations are those of the artefact's manifest and of its entry in a list.
+func (a Artifact) annotations() map[string]string {
+	all := map[string]string{kindAnnotation: a.Type}
+	maps.Copy(all, a.Annotations)
+	return all
+}
+
 // Registry is where artefacts are pushed to: one repository.
 type Registry struct {
 	repository name.Repository
@@ -70,13 +75,13 @@ func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error
 	if o.Keychain != nil {
 		auth = remote.WithAuthFromKeychain(o.Keychain)
 	}
-	options := []remote.Option{remote.WithTransport(lenient{rt}), auth}
+	options := []remote.Option{remote.WithTransport(lenient{rt}), remote.WithRetryPredicate(fetch.Repeatable), auth}
 	return &Registry{repository: named, options: options, open: open, pause: pause}, nil
 }
 
 // Push writes a and returns its digest.
 func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
-	m, err := newManifest(a)
+	m, err := newManifest(a, withArtifactType)
 	if err != nil {
 		return image.Digest{}, err
 	}
@@ -93,73 +98,65 @@ func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
 			return image.Digest{}, failed(ctx, a, err)
 		}
 	}
-	if err := r.settle(ctx, reader, a, m, options); err != nil {
+	if m, err = r.settle(ctx, reader, a, m, options); err != nil {
 		return image.Digest{}, failed(ctx, a, err)
 	}
 	return m.digest, nil
 }
 
-// settle writes m until the registry lists it, and still does after a pause. A
-// crash in between leaves an artefact that is found by its digest only; the next
-// run of the step repeats it.
-func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifact, m manifest, options []remote.Option) error {
+// settle writes m until the registry lists it, and still lists it after a pause. It
+// returns the manifest that the registry took. A crash in between leaves an artefact
+// that only its digest leads to; the next run of the step writes it again.
+func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifact, m manifest, options []remote.Option) (manifest, error) {
+	api, err := reader.HasReferrers(ctx, a.Subject.Digest)
+	if err != nil {
+		return manifest{}, err
+	}
 	seen := 0
 	for attempt := range attempts {
 		if seen == 0 {
-			// The library writes the fallback tag where there is no referrers API.
-			if err := remote.Put(r.repository.Digest(m.digest.String()), m, options...); err != nil {
-				return err
+			if m, err = r.put(a, m, options); err != nil {
+				return manifest{}, err
 			}
-			if err := r.prune(a, m.digest, options); err != nil {
-				return err
+			if !api {
+				if err := r.updateList(a, m, options); err != nil {
+					return manifest{}, err
+				}
 			}
 		}
 		listed, err := lists(ctx, reader, a.Subject.Digest, m.digest)
 		switch {
 		case err != nil:
-			return err
+			return manifest{}, err
 		case !listed:
 			seen = 0
 		case seen == 1:
-			return nil
+			return m, nil
 		default:
 			seen++
 		}
 		if err := wait(ctx, r.pause+rand.N(r.pause*time.Duration(attempt+1))); err != nil { //nolint:gosec // it keeps writers apart
-			return err
+			return manifest{}, err
 		}
 	}
-	return errors.New("others overwrote the list of referrers each time; it was written and is found by its digest only")
+	return manifest{}, errors.New("other writers replaced the list of referrers each time; the report was written, and only its digest leads to it; run the step again")
 }
 
-// prune leaves older artefacts of a's kind out of the fallback tag's list, which
-// would grow with each run until clients refuse it. In registries with the
-// referrers API there is no such tag, and the registry's own retention decides.
-func (r *Registry) prune(a Artifact, own image.Digest, options []remote.Option) error {
-	tag := r.repository.Tag("sha256-" + a.Subject.Digest.Hex())
-	desc, err := remote.Get(tag, options...)
-	if status := (*transport.Error)(nil); errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
-		return nil
+// put writes m. A registry that refuses the field artifactType gets the older form, which
+// the OCI specification provides for that: the configuration's media type names the type.
+func (r *Registry) put(a Artifact, m manifest, options []remote.Option) (manifest, error) {
+	err := remote.Put(r.repository.Digest(m.digest.String()), m, options...)
+	if err == nil || m.form == withConfigType || !fetch.Refused(err) {
+		return m, err
 	}
-	if err != nil {
-		return err
+	older, otherErr := newManifest(a, withConfigType)
+	if otherErr != nil {
+		return m, otherErr
 	}
-	list, err := v1.ParseIndexManifest(bytes.NewReader(desc.Manifest))
-	if err != nil {
-		return fmt.Errorf("read the list of referrers under the tag %s: %w", tag.TagStr(), err)
+	if remote.Put(r.repository.Digest(older.digest.String()), older, options...) != nil {
+		return m, err // the first refusal is the one to report
 	}
-	kept := slices.DeleteFunc(slices.Clone(list.Manifests), func(m v1.Descriptor) bool {
-		return m.Annotations[kindAnnotation] == a.Type && m.Digest.String() != own.String()
-	})
-	if len(kept) == len(list.Manifests) {
-		return nil
-	}
-	list.Manifests = kept
-	raw, err := json.Marshal(list)
-	if err != nil {
-		return fmt.Errorf("encode the list of referrers: %w", err)
-	}
-	return remote.Put(tag, manifest{raw: raw, mediaType: types.OCIImageIndex}, options...)
+	return older, nil
 }
 
 // lists reports whether the registry lists d among the referrers of subject.
@@ -185,9 +182,9 @@ func wait(ctx context.Context, d time.Duration) error {
 func failed(ctx context.Context, a Artifact, err error) error {
 	subject := "report " + a.Title
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
+		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed; raise --timeout of the step: %w", err)
 	}
-	return fetch.Classify(subject, err)
+	return fetch.ClassifyPush(subject, err)
 }
 
 // manifest is that of an artefact, as bytes.
@@ -195,7 +192,18 @@ type manifest struct {
 	raw       []byte
 	mediaType types.MediaType
 	digest    image.Digest
+	form      form
 }
+
+// form is how a manifest names the type of an artefact.
+type form string
+
+const (
+	// withArtifactType is the form of OCI 1.1: the field artifactType.
+	withArtifactType form = "artifactType"
+	// withConfigType is for registries that refuse that field.
+	withConfigType form = "config"
+)
 
 // RawManifest implements remote.Taggable.
 func (m manifest) RawManifest() ([]byte, error) { return m.raw, nil }
@@ -203,7 +211,7 @@ func (m manifest) RawManifest() ([]byte, error) { return m.raw, nil }
 // MediaType tells the library how to send it.
 func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }
 
-func newManifest(a Artifact) (manifest, error) {
+func newManifest(a Artifact, as form) (manifest, error) {
 	if a.Subject.Digest.IsZero() || a.Subject.MediaType == "" || a.Type == "" {
 		return manifest{}, fmt.Errorf("an artefact of the type %q about %q is incomplete", a.Type, a.Subject.Digest)
 	}
@@ -223,22 +231,24 @@ func newManifest(a Artifact) (manifest, error) {
 	if err != nil {
 		return manifest{}, err
 	}
-	annotations := map[string]string{kindAnnotation: a.Type}
-	maps.Copy(annotations, a.Annotations)
+	configType, artifactType := types.MediaType(emptyType), a.Type
+	if as == withConfigType {
+		configType, artifactType = types.MediaType(a.Type), ""
+	}
 	raw, err := json.Marshal(struct {
 		v1.Manifest
-		ArtifactType string `json:"artifactType"`
+		ArtifactType string `json:"artifactType,omitempty"`
 	}{v1.Manifest{
 		SchemaVersion: 2,
 		MediaType:     types.OCIManifestSchema1,
-		Config:        v1.Descriptor{MediaType: emptyType, Digest: config, Size: int64(len(emptyBlob)), Data: []byte(emptyBlob)},
+		Config:        v1.Descriptor{MediaType: configType, Digest: config, Size: int64(len(emptyBlob)), Data: []byte(emptyBlob)},
 		Layers: []v1.Descriptor{{
 			MediaType: types.MediaType(a.Type), Digest: blob, Size: int64(len(a.Content)),
 			Annotations: map[string]string{"org.opencontainers.image.title": a.Title},
 		}},
 		Subject:     &v1.Descriptor{MediaType: types.MediaType(a.Subject.MediaType), Digest: subject, Size: a.Subject.Size},
-		Annotations: annotations,
-	}, a.Type})
+		Annotations: a.annotations(),
+	}, artifactType})
 	if err != nil {
 		return manifest{}, fmt.Errorf("encode the manifest of report %s: %w", a.Title, err)
 	}
@@ -247,5 +257,5 @@ func newManifest(a Artifact) (manifest, error) {
 		return manifest{}, err
 	}
 	d, err := image.ParseDigest(h.String())
-	return manifest{raw, types.OCIManifestSchema1, d}, err
+	return manifest{raw, types.OCIManifestSchema1, d, as}, err
 }

@@ -268,7 +268,7 @@ func TestPushGivesUp(t *testing.T) {
 	}))
 	s.push()
 	s.to.pause = time.Millisecond
-	if _, err := s.to.Push(t.Context(), s.artifact("application/sarif+json", "{}")); err == nil || !strings.Contains(err.Error(), "others overwrote") {
+	if _, err := s.to.Push(t.Context(), s.artifact("application/sarif+json", "{}")); err == nil || !strings.Contains(err.Error(), "other writers replaced") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -39,7 +39,7 @@ func Push(ctx context.Context, to Reference, a Artifact, dir string, registry fe
 	if registry.Keychain != nil {
 		auth = remote.WithAuthFromKeychain(registry.Keychain)
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithTransport(rt), auth}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithTransport(rt), remote.WithRetryPredicate(fetch.Repeatable), auth}
 	subject := "database " + to.String()
 	for i, p := range a.Config.Parts {
 		if err := remote.WriteLayer(named, layer{p, partPath(dir, i)}, options...); err != nil {
@@ -66,7 +66,7 @@ func failed(ctx context.Context, subject string, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
 	}
-	return fetch.Classify(subject, err)
+	return fetch.ClassifyPush(subject, err)
 }
 
 // rawManifest is what is put under the tag.

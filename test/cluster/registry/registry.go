@@ -65,6 +65,9 @@ func Start(ctx context.Context, o Options) (*Registry, error) {
 	if o.OnPush != nil {
 		handler = &pushHandler{registry: app, onPush: o.OnPush}
 	}
+	if o.Front != nil {
+		handler = o.Front(handler)
+	}
 	r.server = &http.Server{Handler: r.counted(handler), ReadHeaderTimeout: readHeaderTimeout}
 	go func() { r.served <- r.server.Serve(listener) }()
 	if err := r.waitReady(ctx); err != nil {

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Sink",type=string,JSONPath=`.spec.sink.ref.name`
 // +kubebuilder:printcolumn:name="Sandbox",type=string,JSONPath=`.spec.sandbox.runtimeClassName`
+// +kubebuilder:printcolumn:name="Coverage",type=string,JSONPath=`.status.lastSweep.coverage`
 // +kubebuilder:printcolumn:name="Swept",type=date,JSONPath=`.status.lastSweep.finishedAt`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -406,4 +407,44 @@ type SweepStatus struct {
 	// proves that they cannot run: signatures, SBOMs and the like.
 	// +optional
 	Artefacts int32 `json:"artefacts,omitempty"`
+	// Coverage says whether the ledger covered every push when the sweep ended. It is
+	// empty after a sweep of a Revet that did not tell yet, which proves nothing.
+	// +optional
+	Coverage CoverageState `json:"coverage,omitempty"`
+	// Unknown lists what the sweep could not see, by reason. While it is not empty,
+	// pushes and gap count only what the sweep saw.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Unknown []Unknown `json:"unknown,omitempty"`
+}
+
+// CoverageState says whether the ledger covers every push that a trigger answers for.
+//
+// +kubebuilder:validation:Enum=Covered;Gap;NotKnown
+type CoverageState string
+
+// The states of coverage. The zero value means that nobody has looked.
+const (
+	// CoverageCovered: Revet saw everything, and the ledger covers all of it.
+	CoverageCovered CoverageState = "Covered"
+	// CoverageGap: a push is shown that the ledger does not cover.
+	CoverageGap CoverageState = "Gap"
+	// CoverageNotKnown: Revet could not see everything. Nothing is missing from what it
+	// saw.
+	CoverageNotKnown CoverageState = "NotKnown"
+)
+
+// Unknown is what a sweep could not see, for one reason.
+type Unknown struct {
+	// Reason is a word in CamelCase, such as StreamsNotVisible.
+	Reason string `json:"reason"`
+	// Count is how often the sweep met the reason.
+	Count int32 `json:"count"`
+	// Message says what the sweep met first.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Cure is what to do about it.
+	// +optional
+	Cure string `json:"cure,omitempty"`
 }

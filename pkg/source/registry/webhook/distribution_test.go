@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -18,6 +19,16 @@ const (
 	recordings = "../../../../test/events/distribution"
 	hexA       = "d8336525ed8ad22eb9240474186c9b0ff67ab6a76651e48591d4ce3a58e488b7"
 )
+
+// decode decodes a body as the default vendor's.
+func decode(t *testing.T, contentType string, body []byte) ([]webhook.Hint, []webhook.Ignored, error) {
+	t.Helper()
+	v, ok := webhook.VendorOf("")
+	if !ok {
+		t.Fatal("no default vendor")
+	}
+	return webhook.Decode(v, webhook.Request{Header: http.Header{"Content-Type": {contentType}}}, body)
+}
 
 // lines prints what was decoded so that a test row can spell it out.
 func lines(hints []webhook.Hint, ignored []webhook.Ignored) []string {
@@ -73,7 +84,7 @@ func TestRecordedNotifications(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, contentType := range []string{request.Headers["Content-Type"][0], webhook.DistributionV1} {
-				hints, ignored, err := webhook.Decode(contentType, request.Body)
+				hints, ignored, err := decode(t, contentType, request.Body)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -111,15 +122,23 @@ func TestEventsAreIgnoredOneByOne(t *testing.T) {
 		event("", oci, "team/app", "v1", good),
 		`{}`,
 		event("push", "application/vnd.tomorrow+json", "team/app", "v2", ""),
+		event("push", oci, "team/app", "v3", "sha512:"+hexA+hexA),
+		event("push", "", "team/app", "", good),
+		event("push", "application/octet-stream", "team/app", "", good),
+		event("push", oci, "team/app", "", good),
 	}, ",") + `]}`
-	hints, ignored, err := webhook.Decode(webhook.DistributionV2+"; charset=utf-8", []byte(body))
+	hints, ignored, err := decode(t, webhook.DistributionV2+"; charset=utf-8", []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
-		"team/app:v1@d8336525 " + oci, "team/app:v2@ application/vnd.tomorrow+json",
-		"1 ignored: InvalidTag", "2 ignored: InvalidPath", "3 ignored: InvalidPath", "4 ignored: InvalidPath", "5 ignored: InvalidDigest",
-		"6 ignored: NotManifest", "7 ignored: NotManifest", "8 ignored: NotPush", "9 ignored: NotPush", "10 ignored: NotPush",
+		"team/app:v1@d8336525 " + oci,
+		// A claim that cannot be used is no reason to lose the push.
+		"team/app:v1@ " + oci, "team/app:v1@d8336525 ", "team/app:v1@d8336525 application/vnd.oci.image.layer.v1.tar+gzip",
+		"team/app:v2@ application/vnd.tomorrow+json", "team/app:v3@ " + oci,
+		"1 ignored: InvalidTag", "2 ignored: InvalidPath", "3 ignored: InvalidPath", "4 ignored: InvalidPath",
+		"8 ignored: NotPush", "9 ignored: NotPush", "10 ignored: NotPush",
+		"13 ignored: NotManifest", "14 ignored: NotManifest", "15 ignored: Untagged",
 	}
 	if diff := cmp.Diff(want, lines(hints, ignored)); diff != "" {
 		t.Errorf("decoded (-want +got):\n%s", diff)
@@ -147,7 +166,7 @@ func TestEnvelopesThatCannotBeDecodedAreRefused(t *testing.T) {
 		{"two envelopes", webhook.DistributionV2, `{"events":[]}{"events":[]}`, webhook.Malformed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			hints, ignored, err := webhook.Decode(test.contentType, []byte(test.body))
+			hints, ignored, err := decode(t, test.contentType, []byte(test.body))
 			var decodeErr *webhook.DecodeError
 			if !errors.As(err, &decodeErr) || decodeErr.Reason != test.want || decodeErr.Unwrap() == nil {
 				t.Errorf("error %v, want %s", err, test.want)
@@ -157,7 +176,7 @@ func TestEnvelopesThatCannotBeDecodedAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if hints, ignored, err := webhook.Decode(webhook.DistributionV2, []byte(`{"events":[]}`)); err != nil || hints != nil || ignored != nil {
+	if hints, ignored, err := decode(t, webhook.DistributionV2, []byte(`{"events":[]}`)); err != nil || hints != nil || ignored != nil {
 		t.Errorf("an envelope without events: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ func FuzzNotification(f *testing.F) {
 	f.Add(webhook.DistributionV1+"; charset=utf-8", []byte(`{"events":[{},null]}`))
 	f.Add("application/json", []byte(`{}`))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
-		hints, ignored, err := webhook.Decode(contentType, body)
+		hints, ignored, err := decode(t, contentType, body)
 		if err != nil {
 			var decodeErr *webhook.DecodeError
 			if !errors.As(err, &decodeErr) || decodeErr.Reason == "" || len(hints)+len(ignored) > 0 {
@@ -76,7 +76,7 @@ func FuzzHostileEvent(f *testing.F) {
 	f.Add("delete", "", "", "", "")
 	f.Fuzz(func(t *testing.T, action, mediaType, path, tag, digest string) {
 		body := `{"events":[` + event(action, mediaType, path, tag, digest) + "," + event("push", oci, "team/good", "v9", "sha256:"+hexA) + `]}`
-		hints, ignored, err := webhook.Decode(webhook.DistributionV2, []byte(body))
+		hints, ignored, err := decode(t, webhook.DistributionV2, []byte(body))
 		if err != nil || len(hints)+len(ignored) != 2 {
 			t.Fatalf("%d hints, %d ignored, error %v", len(hints), len(ignored), err)
 		}
@@ -86,7 +86,7 @@ func FuzzHostileEvent(f *testing.F) {
 		}
 		for _, h := range hints {
 			usable(t, h)
-			if h.ClaimedDigest.String() != digest && h != last {
+			if h.ClaimedDigest.String() != digest && !h.ClaimedDigest.IsZero() && h != last {
 				t.Errorf("the digest %q became %v", digest, h.ClaimedDigest)
 			}
 		}

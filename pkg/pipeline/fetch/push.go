@@ -1,0 +1,83 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/revet-dev/revet/pkg/pipeline/oci"
+)
+
+// ClassifyPush is Classify for what was pushed. A refusal that another attempt would meet
+// again is ReasonPushRefused.
+func ClassifyPush(subject string, err error) error {
+	var status *transport.Error
+	switch {
+	case !Refused(err) || !errors.As(err, &status):
+		return classify(subject, err)
+	case status.StatusCode == http.StatusRequestEntityTooLarge:
+		return oci.Errorf(oci.ReasonPushRefused, subject,
+			"the registry, or a proxy before it, takes no request of this size; raise its limit on request bodies: %w", err)
+	default:
+		return oci.Errorf(oci.ReasonPushRefused, subject,
+			"the registry refuses it, and would again; ask whoever runs the registry whether it takes such artefacts: %w", err)
+	}
+}
+
+// Repeatable reports whether a push that failed with err may succeed if it is sent again
+// soon. It decides for the client library, which else repeats every status from 500 on.
+func Repeatable(err error) bool {
+	var status *transport.Error
+	if errors.As(err, &status) && Refused(err) {
+		return false
+	}
+	var temporary interface{ Temporary() bool }
+	if errors.As(err, &temporary) && temporary.Temporary() {
+		return true
+	}
+	return slices.ContainsFunc([]error{io.ErrUnexpectedEOF, io.EOF, syscall.EPIPE, syscall.ECONNRESET, net.ErrClosed},
+		func(target error) bool { return errors.Is(err, target) })
+}
+
+// Refused reports whether a registry refused a push for good: by a status that says so,
+// or by a failure whose text says that the content is invalid. OpenShift's registry
+// answers 500 where the image API refuses an object.
+func Refused(err error) bool {
+	var status *transport.Error
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch code := status.StatusCode; {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusGone:
+		return false // a reason of its own
+	case code == http.StatusRequestTimeout, code == http.StatusConflict, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+		return false // it may pass
+	case code >= 400 && code < 500, code == http.StatusNotImplemented:
+		return true
+	case code == http.StatusInternalServerError:
+		return slices.ContainsFunc(status.Errors, invalid)
+	default:
+		return false
+	}
+}
+
+// invalid reports whether a diagnostic is about the content, and not about the registry.
+func invalid(d transport.Diagnostic) bool {
+	switch d.Code {
+	case transport.ManifestInvalidErrorCode, transport.ManifestBlobUnknownErrorCode, transport.ManifestUnverifiedErrorCode,
+		transport.DigestInvalidErrorCode, transport.SizeInvalidErrorCode, transport.NameInvalidErrorCode,
+		transport.TagInvalidErrorCode, transport.UnsupportedErrorCode:
+		return true
+	default:
+		// The words of Kubernetes' validation: Image "sha256:..." is invalid: ...
+		text := d.Message + " " + fmt.Sprint(d.Detail)
+		return strings.Contains(text, " is invalid: ") || strings.Contains(text, "reason:Invalid")
+	}
+}

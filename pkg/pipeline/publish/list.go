@@ -1,0 +1,164 @@
+package publish
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
+)
+
+// noPlatform is the platform of what runs nowhere. OpenShift's registry refuses an index
+// with a child that has no platform.
+const noPlatform = "unknown"
+
+// updateList adds m to the list of referrers under the fallback tag, in place of older
+// artefacts of a's kind: the list would otherwise grow with each run until clients refuse
+// it. Other writers' entries stay.
+func (r *Registry) updateList(a Artifact, m manifest, options []remote.Option) error {
+	tag := r.repository.Tag("sha256-" + a.Subject.Digest.Hex())
+	list, err := readList(tag, options)
+	if err != nil {
+		return err
+	}
+	own, err := entry(a, m)
+	if err != nil {
+		return err
+	}
+	next := add(list, own)
+	if unchanged(list, next) {
+		return nil
+	}
+	err = writeList(tag, next, options)
+	if err == nil || !refusesChildren(err) {
+		return err
+	}
+	kept := slices.DeleteFunc(slices.Clone(next.Manifests), func(d v1.Descriptor) bool {
+		return d.Digest != own.Digest && gone(r.repository.Digest(d.Digest.String()), options)
+	})
+	if len(kept) == len(next.Manifests) {
+		return err
+	}
+	next.Manifests = kept
+	return writeList(tag, next, options)
+}
+
+// readList returns the list under tag, which is empty if the tag does not exist.
+func readList(tag name.Tag, options []remote.Option) (v1.IndexManifest, error) {
+	empty := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	desc, err := remote.Get(tag, options...)
+	if isStatus(err, http.StatusNotFound) {
+		return empty, nil
+	}
+	if err != nil {
+		return empty, err
+	}
+	list, err := v1.ParseIndexManifest(bytes.NewReader(desc.Manifest))
+	if err != nil {
+		return empty, fmt.Errorf("read the list of referrers under the tag %s: %w", tag.TagStr(), err)
+	}
+	if list.Manifests == nil && list.MediaType != types.OCIImageIndex {
+		return empty, fmt.Errorf("the tag %s names something other than a list of referrers (%s); delete it, or push it under another tag", tag.TagStr(), desc.MediaType)
+	}
+	list.SchemaVersion, list.MediaType = 2, types.OCIImageIndex
+	return *list, nil
+}
+
+// writeList puts list under tag.
+func writeList(tag name.Tag, list v1.IndexManifest, options []remote.Option) error {
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("encode the list of referrers: %w", err)
+	}
+	return remote.Put(tag, manifest{raw: raw, mediaType: types.OCIImageIndex}, options...)
+}
+
+// entry describes m in a list.
+func entry(a Artifact, m manifest) (v1.Descriptor, error) {
+	digest, err := v1.NewHash(m.digest.String())
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	return v1.Descriptor{
+		MediaType: m.mediaType, Digest: digest, Size: int64(len(m.raw)), ArtifactType: a.Type, Annotations: a.annotations(),
+	}, nil
+}
+
+// add returns list with own in place of what has its kind, sorted, each child with a
+// platform.
+func add(list v1.IndexManifest, own v1.Descriptor) v1.IndexManifest {
+	next := list
+	next.Manifests = []v1.Descriptor{own}
+	for _, d := range list.Manifests {
+		if d.Digest != own.Digest && d.Annotations[kindAnnotation] != own.Annotations[kindAnnotation] {
+			next.Manifests = append(next.Manifests, d)
+		}
+	}
+	slices.SortFunc(next.Manifests, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
+	for i := range next.Manifests {
+		d := &next.Manifests[i]
+		platform := v1.Platform{}
+		if d.Platform != nil {
+			platform = *d.Platform
+		}
+		if platform.OS == "" {
+			platform.OS = noPlatform
+		}
+		if platform.Architecture == "" {
+			platform.Architecture = noPlatform
+		}
+		d.Platform = &platform
+	}
+	return next
+}
+
+func unchanged(a, b v1.IndexManifest) bool {
+	before, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	after, err := json.Marshal(b)
+	return err == nil && bytes.Equal(before, after)
+}
+
+// refusesChildren reports whether a registry refused a list because it does not have
+// something that the list names: retention removed it, and the list stayed.
+func refusesChildren(err error) bool {
+	var status *transport.Error
+	if !errors.As(err, &status) || !fetch.Refused(err) && status.StatusCode != http.StatusNotFound {
+		return false
+	}
+	return len(status.Errors) == 0 || slices.ContainsFunc(status.Errors, func(d transport.Diagnostic) bool {
+		switch d.Code {
+		case transport.ManifestBlobUnknownErrorCode, transport.ManifestUnknownErrorCode, transport.BlobUnknownErrorCode, transport.ManifestInvalidErrorCode:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// gone reports whether the registry says that it does not have a manifest. An entry whose
+// state is not known stays.
+func gone(digest name.Digest, options []remote.Option) bool {
+	_, err := remote.Head(digest, options...)
+	if isStatus(err, http.StatusNotFound) {
+		_, err = remote.Get(digest, options...)
+	}
+	return isStatus(err, http.StatusNotFound)
+}
+
+func isStatus(err error, code int) bool {
+	var status *transport.Error
+	return errors.As(err, &status) && status.StatusCode == code
+}
