@@ -411,7 +411,7 @@ func TestCompareSandboxSaysWhatIsWrong(t *testing.T) {
 		status  int
 		want    string
 	}{
-		{"no image", nil, nil, nil, 2, "exactly one NAME or IMAGE must be given, not 0"},
+		{"no image", nil, nil, nil, 2, "exactly one NAME or IMAGE is required, not 0"},
 		{"a class twice", []string{"app-bad-1", "--classes", "kata,kata"}, nil, nil, 2, `--classes "kata,kata" names a class twice, or none`},
 		{"no run", []string{"app-bad-1", "--runs", "0"}, nil, nil, 2, "--runs must be at least 1, not 0"},
 		{"a plot that is none", []string{"app-bad-1", "--plot", "x.png"}, nil, nil, 2, `--plot "x.png" must end in .svg, which is what is written`},

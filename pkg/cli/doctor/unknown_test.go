@@ -162,6 +162,12 @@ func TestTheControllersWordCounts(t *testing.T) {
 		{"a sweep that did not see everything", sweptAs(func(c *metav1.Condition) { c.Status = metav1.ConditionFalse }), map[Level][]string{LevelProblem: {"sweep"}}},
 		{"a sweep of which nobody knows", sweptAs(func(c *metav1.Condition) { c.Status = metav1.ConditionUnknown }), map[Level][]string{LevelUnknown: {"sweep"}}},
 		{"a sweep without a condition", func(t *v1alpha1.ImageTrigger) { t.Status.Conditions = t.Status.Conditions[:1] }, map[Level][]string{LevelUnknown: {"sweep"}}},
+		{"a sweep that could not see everything", func(t *v1alpha1.ImageTrigger) {
+			t.Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown
+			t.Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: "StreamsNotVisible", Count: 2}}
+		}, map[Level][]string{LevelUnknown: {"sweep"}}},
+		{"a sweep of a Revet that does not report coverage", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = "" }, map[Level][]string{LevelUnknown: {"sweep"}}},
+		{"a sweep that found a gap", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = v1alpha1.CoverageGap }, map[Level][]string{LevelProblem: {"sweep"}}},
 		{"a sweep of another spec", sweptAs(func(c *metav1.Condition) { c.ObservedGeneration = 0 }), map[Level][]string{LevelUnknown: {"sweep"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
