@@ -18,6 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
+	"github.com/revet-dev/revet/pkg/version"
 )
 
 // commands are the subcommands, in the order of the help.
@@ -41,6 +42,7 @@ func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams)
 
 func newRoot(env command.Environment) *cobra.Command {
 	root := command.NewRoot(env)
+	root.Version = version.String()
 	root.Short = "Look at what Revet saw pushed, and at what became of it"
 	root.Long = `Look at what Revet saw pushed, and at what became of it.
 
