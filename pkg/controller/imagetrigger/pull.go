@@ -191,9 +191,9 @@ func runAccounts(o *observed) ([]source.Account, string) {
 	accounts := o.report.RunAccounts
 	switch {
 	case !o.report.Checked:
-		return nil, "Revet cannot inspect the sink, so it does not know the service account of the runs"
+		return nil, "Revet cannot inspect the sink, so it does not know the runs' service account"
 	case len(accounts) == 0:
-		return nil, "the sink starts no run that Revet accepts, so it does not know their service account; see condition TemplateAccepted"
+		return nil, "the sink starts no run that Revet accepts, so Revet does not know their service account; see condition TemplateAccepted"
 	case len(accounts) > maxRunAccounts:
 		return nil, fmt.Sprintf("the template names %d service accounts, and Revet does not know which task pulls", len(accounts))
 	}
