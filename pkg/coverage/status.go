@@ -77,7 +77,8 @@ func untold(trigger *v1alpha1.ImageTrigger, now time.Time, maxAge time.Duration)
 	case swept.ObservedGeneration != trigger.Generation:
 		return because(SpecChanged, "the trigger's spec has changed since the latest sweep", wait)
 	case now.Sub(last.StartedAt.Time) > maxAge:
-		return because(sweep.SweepTooOld, fmt.Sprintf("the latest sweep began %s ago, and one proves nothing after %s", now.Sub(last.StartedAt.Time).Round(time.Second), maxAge),
+		age := now.Sub(last.StartedAt.Time).Round(time.Second)
+		return because(sweep.SweepTooOld, fmt.Sprintf("the latest sweep began %s ago, and one proves nothing after %s", age, maxAge),
 			"see that Revet's controller runs; --max-age takes older sweeps, and --verify reads everything now")
 	case last.StartedAt.Sub(now) > maxSkew:
 		return because(sweep.SweepTooOld, fmt.Sprintf("the latest sweep began in the future, at %s", last.StartedAt.UTC().Format(time.RFC3339)),

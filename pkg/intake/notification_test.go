@@ -135,6 +135,20 @@ func TestNotificationsOutOfOrder(t *testing.T) {
 	}
 }
 
+// A push that was overwritten before its notification came is not asked for again where the
+// look found the newer one.
+func TestAnOverwrittenPushIsNotRepeated(t *testing.T) {
+	a, b := digestOf(t, "aa"), digestOf(t, "bb")
+	f := newFixture(t, registryTrigger("shop", "team/**"))
+	f.head = showing(0*ms, b)
+	if r := f.notify("team/app", "v1", a); r.Status != Done || r.Reason != Recorded || r.Recorded != 1 {
+		t.Errorf("result %+v, want one push recorded", r)
+	}
+	if diff := cmp.Diff([]string{"shop v1@bb 1"}, f.ledger()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
 // A tag that never shows costs a bounded number of looks, and is not repeated for ever.
 func TestATagThatNeverShowsIsGivenUp(t *testing.T) {
 	a, b := digestOf(t, "aa"), digestOf(t, "bb")

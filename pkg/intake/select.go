@@ -44,7 +44,7 @@ func (i *Intake) find(ctx context.Context, object openshift.Object, state *opens
 // compare detects the pushes that a repository shows and that the ledger does not cover
 // for one trigger. It uses caches only.
 func (i *Intake) compare(t *Trigger, s push.Stream, tags selector.Tags) finding {
-	known := ledger.Bounded(i.Ledger.Known(t.ImageTrigger, s.Repository), t.selector.AdmitTime, t.Status.HistoryHorizon)
+	known := ledger.WithinScope(i.Ledger.Known(t.ImageTrigger, s.Repository), t.ImageTrigger, t.selector.AdmitTime)
 	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i.recorder)}
 }
 

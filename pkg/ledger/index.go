@@ -2,31 +2,34 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/push"
 )
 
-// ownWriteTrust is how long a write of this process counts before the watch has
-// shown it. It outlasts a watch that lags, and bounds how long an entry that
-// was deleted before the watch ever showed it covers anything.
+// ownWriteTrust is how long a write of this process counts before the watch has shown it.
+// It outlasts a watch that lags, and bounds how long an entry covers a push that was
+// deleted before the watch showed it.
 const ownWriteTrust = time.Minute
 
-// Index is what the ledger covers, by trigger and repository. It keeps a few
-// hundred bytes of an entry and nothing of the object. It is safe for
-// concurrent use.
+// Index is what the ledger covers, by trigger and repository. It keeps a few hundred bytes
+// of an entry. Of the object it keeps only what this process wrote and the watch has not
+// shown. It is safe for concurrent use.
 type Index struct {
 	now func() time.Time
 
-	mu      sync.RWMutex
-	synced  bool
-	entries map[indexKey][]record // by digest
+	mu     sync.Mutex
+	synced bool
+	repos  map[indexKey]*repository
+	// written are entries as this process wrote their status, until the watch has caught up.
+	written map[types.NamespacedName]*v1alpha1.ImageVerification
 }
 
 type indexKey struct {
@@ -36,18 +39,21 @@ type indexKey struct {
 
 // NewIndex returns an empty index.
 func NewIndex(now func() time.Time) *Index {
-	return &Index{now: now, entries: map[indexKey][]record{}}
+	return &Index{
+		now: now, repos: map[indexKey]*repository{},
+		written: map[types.NamespacedName]*v1alpha1.ImageVerification{},
+	}
 }
 
 // Len returns how many repositories there are, counted for each trigger.
 func (x *Index) Len() int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return len(x.entries)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.repos)
 }
 
-// Handler feeds the index; add it to an informer of ImageVerifications, where
-// there is one. Until its registration has synced the index is incomplete.
+// Handler feeds the index from an informer of ImageVerifications. The index is incomplete
+// until the registration has synced.
 func (x *Index) Handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { x.observe(obj) },
@@ -64,8 +70,16 @@ func (x *Index) Handler() cache.ResourceEventHandler {
 }
 
 func (x *Index) observe(obj any) {
-	if entry, ok := obj.(*v1alpha1.ImageVerification); ok {
-		x.put(keyOf(entry), newRecord(entry))
+	entry, ok := obj.(*v1alpha1.ImageVerification)
+	if !ok {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.put(keyOf(entry), newRecord(entry))
+	name := client.ObjectKeyFromObject(entry)
+	if own := x.written[name]; own != nil && !supersedes(own, entry) {
+		delete(x.written, name)
 	}
 }
 
@@ -73,47 +87,80 @@ func (x *Index) observe(obj any) {
 func (x *Index) ownWrite(entry *v1alpha1.ImageVerification) {
 	r := newRecord(entry)
 	r.written = x.now().UnixNano()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.put(keyOf(entry), r)
+}
+
+// ownStatus is ownWrite for the controller, which decides from what it wrote last.
+func (x *Index) ownStatus(entry *v1alpha1.ImageVerification) {
+	x.ownWrite(entry)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	name := client.ObjectKeyFromObject(entry)
+	if have := x.written[name]; have == nil || supersedes(entry, have) {
+		x.written[name] = entry
+	}
+}
+
+// freshest returns the later of an entry that a cache has and what this process wrote. It
+// is nil if the cache's is.
+func (x *Index) freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	name := client.ObjectKeyFromObject(cached)
+	own := x.written[name]
+	if own == nil {
+		return nil
+	}
+	if !supersedes(own, cached) {
+		delete(x.written, name)
+		return nil
+	}
+	return own.DeepCopy()
+}
+
+// forgetWrite drops what this process wrote of an entry: somebody wrote it since.
+func (x *Index) forgetWrite(entry *v1alpha1.ImageVerification) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.written, client.ObjectKeyFromObject(entry))
+}
+
+// supersedes reports whether own is a later state of the same entry than other.
+func supersedes(own, other *v1alpha1.ImageVerification) bool {
+	return own.UID == other.UID && newer(own.ResourceVersion, other.ResourceVersion)
 }
 
 func keyOf(entry *v1alpha1.ImageVerification) indexKey {
 	return indexKey{triggerUID: entry.Spec.Trigger.UID, repository: RepositoryOf(entry)}
 }
 
-// put replaces an older state of the same entry. The slice is copied, so that a
-// snapshot can be read without the lock.
+// put replaces an older state of the same entry.
 func (x *Index) put(key indexKey, r record) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	records, known := x.entries[key]
-	if !known {
-		key = key.compact()
+	repo := x.repos[key]
+	if repo == nil {
+		repo = &repository{}
+		x.repos[key.compact()] = repo
 	}
-	i, found := slices.BinarySearchFunc(records, r.digest, byDigest)
-	if !found {
-		x.entries[key] = slices.Insert(slices.Clip(records), i, r)
-		return
+	repo.expire(x.now())
+	if have := repo.find(r.digest); have == nil || !have.outlives(r) {
+		repo.set(r)
 	}
-	if have := records[i]; have.outlives(r) {
-		return
-	}
-	records = slices.Clone(records)
-	records[i] = r
-	x.entries[key] = records
 }
 
-// outlives reports whether what is known of an entry stays when told comes.
+// outlives reports whether the known state of an entry stays when another one comes.
 //
-// An own write stays until the watch has caught up with it. What the watch has
-// shown stays too when the reply to the own write comes after it, as it mostly
-// does, or the own write is of an incarnation that is gone: it would else count
-// as unconfirmed, and nothing would come to confirm it.
-func (r record) outlives(told record) bool {
-	if told.written == 0 {
-		return r.uid == told.uid && newer(r.version, told.version)
+// An own write stays until the watch has caught up with it. What the watch has shown
+// stays too when the reply to the own write comes after it, as it mostly does, or when
+// the own write is of an incarnation that is gone: it would count as unconfirmed, and
+// nothing would confirm it.
+func (r record) outlives(other record) bool {
+	if other.written == 0 {
+		return r.uid == other.uid && newer(r.version, other.version)
 	}
-	return newer(r.version, told.version) ||
-		(r.written == 0 && r.uid == told.uid && !newer(told.version, r.version))
+	return newer(r.version, other.version) ||
+		(r.written == 0 && r.uid == other.uid && !newer(other.version, r.version))
 }
 
 // newer reports whether a is a later resourceVersion than b of the same object.
@@ -122,29 +169,33 @@ func newer(a, b string) bool {
 	return err == nil && order > 0
 }
 
-// forget removes an entry, but not one of the same identity that was made since.
+// forget removes an entry, but not a later one of the same identity.
 func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	key, gone := keyOf(entry), newRecord(entry)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	records := x.entries[key]
-	i, found := slices.BinarySearchFunc(records, gone.digest, byDigest)
-	if !found || (gone.uid != "" && records[i].uid != gone.uid) {
+	if own := x.written[client.ObjectKeyFromObject(entry)]; own != nil && (entry.UID == "" || own.UID == entry.UID) {
+		delete(x.written, client.ObjectKeyFromObject(entry))
+	}
+	repo := x.repos[key]
+	if repo == nil {
 		return
 	}
-	if len(records) == 1 {
-		delete(x.entries, key)
+	if have := repo.find(gone.digest); have == nil || (gone.uid != "" && have.uid != gone.uid) {
 		return
 	}
-	x.entries[key] = slices.Delete(slices.Clone(records), i, i+1)
+	repo.remove(gone.digest)
+	if len(repo.records) == 0 {
+		delete(x.repos, key)
+	}
 }
 
 // repositories returns those of a trigger, in no order.
 func (x *Index) repositories(triggerUID string) []push.Repository {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	var all []push.Repository
-	for key := range x.entries {
+	for key := range x.repos {
 		if key.triggerUID == triggerUID {
 			all = append(all, key.repository)
 		}
@@ -152,32 +203,36 @@ func (x *Index) repositories(triggerUID string) []push.Repository {
 	return all
 }
 
-// known returns a snapshot of what covers a trigger and repository.
+// known returns what covers a trigger and repository.
 func (x *Index) known(triggerUID string, r push.Repository) known {
-	x.mu.RLock()
-	records := x.entries[indexKey{triggerUID, r}]
-	x.mu.RUnlock()
-	for i := range records {
-		if x.expired(records[i]) {
-			records = slices.DeleteFunc(slices.Clone(records), x.expired)
-			break
-		}
+	return known{index: x, key: indexKey{triggerUID, r}}
+}
+
+// ask runs a question about a repository. Own writes that the watch has not shown in time
+// do not count.
+func (x *Index) ask(key indexKey, question func(*repository)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	repo := x.repos[key]
+	if repo == nil {
+		return
 	}
-	return known{kind: r.Kind, records: records}
+	repo.expire(x.now())
+	if len(repo.records) == 0 {
+		delete(x.repos, key)
+		return
+	}
+	question(repo)
 }
 
-func (x *Index) expired(r record) bool {
-	return r.written != 0 && x.now().Sub(time.Unix(0, r.written)) > ownWriteTrust
-}
-
-// Store feeds the index from a reflector, without an informer and its store of
-// whole objects. It is what the receiver uses.
+// Store feeds the index from a reflector, without an informer and its store of whole
+// objects. The receiver uses it.
 func (x *Index) Store() cache.TransformingStore { return indexStore{x} }
 
 // Synced reports whether a reflector has listed all that there was.
 func (x *Index) Synced() bool {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	return x.synced
 }
 
@@ -192,8 +247,8 @@ func (s indexStore) Delete(obj any) error {
 	return nil
 }
 
-// Replace takes a whole list: after a gap in the watch, what is not in it is
-// gone, except what this process wrote just now.
+// Replace takes a whole list: after a gap in the watch, what is not in it is gone, except
+// what this process wrote just now.
 func (s indexStore) Replace(list []any, _ string) error {
 	fresh := NewIndex(s.x.now)
 	for _, obj := range list {
@@ -204,14 +259,15 @@ func (s indexStore) Replace(list []any, _ string) error {
 	}
 	s.x.mu.Lock()
 	defer s.x.mu.Unlock()
-	for key, records := range s.x.entries {
-		for _, r := range records {
-			if r.written != 0 && !s.x.expired(r) {
-				fresh.put(key, r)
+	for key, repo := range s.x.repos {
+		repo.expire(s.x.now())
+		for _, own := range repo.own {
+			if r := repo.find(own.digest); r != nil && r.written == own.written {
+				fresh.put(key, *r)
 			}
 		}
 	}
-	s.x.entries, s.x.synced = fresh.entries, true
+	s.x.repos, s.x.synced = fresh.repos, true
 	return nil
 }
 

@@ -206,7 +206,7 @@ func TestRegistryTieIsNotCovered(t *testing.T) {
 	}
 }
 
-func TestBoundedIsWhatATriggerAnswersFor(t *testing.T) {
+func TestWithinScope(t *testing.T) {
 	nothing := NewIndex(func() time.Time { return start }).known("trigger", push.Repository{Kind: push.ImageStream})
 	since := func(at time.Time, head bool) bool { return !at.Before(start) }
 	horizon := metav1.NewTime(start.Add(time.Hour))
@@ -225,7 +225,8 @@ func TestBoundedIsWhatATriggerAnswersFor(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := push.Observation{Tag: "prod", Created: test.at, Head: test.head}
-			if got := Bounded(nothing, since, test.horizon).Covers(o); got != test.want {
+			trigger := &v1alpha1.ImageTrigger{Status: v1alpha1.ImageTriggerStatus{HistoryHorizon: test.horizon}}
+			if got := WithinScope(nothing, trigger, since).Covers(o); got != test.want {
 				t.Errorf("Covers = %t, want %t", got, test.want)
 			}
 		})

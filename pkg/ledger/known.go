@@ -1,11 +1,11 @@
 package ledger
 
 import (
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
 )
@@ -13,26 +13,30 @@ import (
 // Coverage is what the ledger covers of one repository, for one trigger.
 type Coverage interface {
 	push.Known
-	// Seen reports whether the ledger has any push of a tag: another digest of the tag
-	// is a change then, and was not there before the first look.
+	// Seen reports whether the ledger has any push of a tag. If it has, another digest of
+	// the tag is a change, and was not there before the first look.
 	Seen(tag string) bool
 	// Empty reports whether the ledger has no push of the repository.
 	Empty() bool
 }
 
-// known is a snapshot of the entries of one trigger and repository, by digest.
+// known answers what the entries of one trigger and repository cover.
 type known struct {
-	kind    push.Kind
-	records []record
+	index *Index
+	key   indexKey
 }
 
-// Covers reports whether the ledger has the push that an observation shows, or
-// a later one of the same tag to the same digest.
+// Covers reports whether the ledger has the push that an observation shows, or a later one
+// of the same tag to the same digest.
 func (k known) Covers(o push.Observation) bool {
-	switch k.kind {
+	switch k.key.repository.Kind {
 	case push.ImageStream:
-		r := k.record(o.Digest)
-		return r != nil && r.covers(tagRecord{tag: o.Tag, pushedAt: o.Created.Unix()})
+		covered := false
+		k.index.ask(k.key, func(r *repository) {
+			have := r.find(o.Digest.Hex())
+			covered = have != nil && have.covers(tagRecord{tag: o.Tag, pushedAt: o.Created.Unix()})
+		})
+		return covered
 	case push.Registry:
 		_, head := k.head(o.Tag)
 		return head == o.Digest.Hex()
@@ -41,67 +45,60 @@ func (k known) Covers(o push.Observation) bool {
 	}
 }
 
-func (k known) record(d image.Digest) *record {
-	i, found := slices.BinarySearchFunc(k.records, d.Hex(), byDigest)
-	if !found {
-		return nil
-	}
-	return &k.records[i]
+// has reports whether there is an entry of a digest.
+func (k known) has(d image.Digest) bool {
+	has := false
+	k.index.ask(k.key, func(r *repository) { has = r.find(d.Hex()) != nil })
+	return has
 }
 
 // Seen implements Coverage.
-func (k known) Seen(tag string) bool {
-	for i := range k.records {
-		for _, t := range k.records[i].tags {
-			if t.tag == tag {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (k known) Seen(tag string) bool { return k.tag(tag).digest != "" }
 
 // Empty implements Coverage.
-func (k known) Empty() bool { return len(k.records) == 0 }
+func (k known) Empty() bool {
+	empty := true
+	k.index.ask(k.key, func(*repository) { empty = false })
+	return empty
+}
 
-// head returns the highest sequence of a tag and the digest that has it, in
-// hexadecimal. There are no times: a push is a change of the tag. Two digests of
-// one sequence mean that two receivers saw two pushes at once; then the tag's
-// state is not known, no digest is returned, and the next look records it.
+// head returns the highest sequence of a tag and the digest that has it, in hexadecimal.
+// A registry shows no times: a push is a change of the tag. If two receivers saw two
+// pushes at once, two digests have the same sequence. The tag's state is not known then,
+// no digest is returned, and the next look records the tag again.
 func (k known) head(tag string) (sequence int64, digest string) {
-	for i := range k.records {
-		for _, t := range k.records[i].tags {
-			switch {
-			case t.tag != tag || t.sequence < sequence:
-			case t.sequence > sequence:
-				sequence, digest = t.sequence, k.records[i].digest
-			default:
-				digest = ""
-			}
-		}
+	h := k.tag(tag)
+	if len(h.ties) > 0 || h.sequence == 0 {
+		return h.sequence, ""
 	}
-	return sequence, digest
+	return h.sequence, h.digest
 }
 
-// Bounded narrows what is known to what a trigger answers for: items that admit
-// refuses, and history from before the horizon, need no entry. A head is never
-// before the horizon.
-func Bounded(known push.Known, admit func(pushedAt time.Time, head bool) bool, horizon *metav1.Time) push.Known {
-	return bounded{known, admit, horizon}
+func (k known) tag(tag string) tagHead {
+	var h tagHead
+	k.index.ask(k.key, func(r *repository) { h = r.head(tag) })
+	return h
 }
 
-type bounded struct {
+// WithinScope narrows what is known to what a trigger is responsible for: the trigger needs
+// no entry for items that admit refuses, nor for history before status.historyHorizon. A
+// head is never before the horizon.
+func WithinScope(known push.Known, t *v1alpha1.ImageTrigger, admit func(pushedAt time.Time, head bool) bool) push.Known {
+	return scope{known, t.Status.HistoryHorizon, admit}
+}
+
+type scope struct {
 	known   push.Known
-	admit   func(time.Time, bool) bool
 	horizon *metav1.Time
+	admit   func(time.Time, bool) bool
 }
 
-func (b bounded) Covers(o push.Observation) bool {
-	if !b.admit(o.Created, o.Head) {
+func (s scope) Covers(o push.Observation) bool {
+	if !s.admit(o.Created, o.Head) {
 		return true
 	}
-	if !o.Head && b.horizon != nil && o.Created.Before(b.horizon.Time) {
+	if !o.Head && s.horizon != nil && o.Created.Before(s.horizon.Time) {
 		return true
 	}
-	return b.known.Covers(o)
+	return s.known.Covers(o)
 }

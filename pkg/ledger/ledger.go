@@ -61,8 +61,8 @@ func (l *Ledger) Repositories(trigger *v1alpha1.ImageTrigger) []push.Repository 
 	return l.index.repositories(string(trigger.UID))
 }
 
-// Known answers what the ledger covers of one trigger and repository, from the
-// index: it costs no request. It is a snapshot.
+// Known answers what the ledger covers of one trigger and repository, from the index. It
+// costs no request.
 func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) Coverage {
 	return l.index.known(string(trigger.UID), r)
 }
@@ -85,7 +85,7 @@ func (l *Ledger) RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger
 		}
 		entry.Spec.FirstPush.Sequence = newest + 1
 	}
-	if known.record(p.Digest) == nil {
+	if !known.has(p.Digest) {
 		// The API server writes into what it is given.
 		created := entry.DeepCopy()
 		err := l.client.Create(ctx, created)
@@ -146,12 +146,22 @@ func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerifica
 	}
 	if err := l.client.Status().Update(ctx, next); err != nil {
 		if apierrors.IsConflict(err) {
+			l.index.forgetWrite(entry)
 			err = ErrConflict
 		}
 		return nil, fmt.Errorf("writing the status of the entry %q: %w", entry.Name, err)
 	}
-	l.index.ownWrite(next)
-	return next, nil
+	l.index.ownStatus(next)
+	return next.DeepCopy(), nil
+}
+
+// Freshest returns the later of an entry that a cache has and what this process wrote of
+// it. With an older state, its caller would decide again what was decided already.
+func (l *Ledger) Freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
+	if own := l.index.freshest(cached); own != nil {
+		return own
+	}
+	return cached
 }
 
 func newEntry(trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) *v1alpha1.ImageVerification {

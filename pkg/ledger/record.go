@@ -7,11 +7,11 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// digestPrefix is left out of what is kept.
+// digestPrefix is not kept.
 const digestPrefix = "sha256:"
 
-// record is what the index keeps of an entry. There is one for each entry of
-// the cluster in every receiver, so that its size matters.
+// record is what the index keeps of an entry. Every receiver has one for each entry of the
+// cluster, so that its size matters.
 type record struct {
 	digest  string // hexadecimal
 	uid     string
@@ -30,8 +30,7 @@ type tagRecord struct {
 }
 
 func newRecord(entry *v1alpha1.ImageVerification) record {
-	digest := strings.TrimPrefix(entry.Spec.Digest, digestPrefix)
-	s := join(digest, string(entry.UID), entry.ResourceVersion)
+	s := join(hexOf(entry.Spec.Digest), string(entry.UID), entry.ResourceVersion)
 	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
 	r.add(entry.Spec.FirstPush)
 	for i := range entry.Status.Tags {
@@ -78,7 +77,8 @@ func (t tagRecord) covers(p tagRecord) bool {
 	return t.pushedAt >= p.pushedAt
 }
 
-func byDigest(r record, digest string) int { return strings.Compare(r.digest, digest) }
+// hexOf returns the hexadecimal part of a digest.
+func hexOf(digest string) string { return strings.TrimPrefix(digest, digestPrefix) }
 
 // compact gives a key strings of its own, instead of parts of an object's.
 func (k indexKey) compact() indexKey {

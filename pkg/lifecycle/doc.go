@@ -1,59 +1,70 @@
-// Package lifecycle decides what happens to an entry of the ledger: whether a push
-// needs a run, what the run's next step is, and what its end means.
+// Package lifecycle decides what happens to an entry of the ledger: whether a push needs a
+// run, what the next step is, and what the end of a run means.
 //
-// Contract: everything here is pure. Next takes an entry, its trigger, what was
-// seen of the run, and the time, and returns one Decision: an Action with a
-// typed Reason. RankOf says who goes first among entries that wait for a run of
-// their trigger, and Supersede whether one is given up for newer pushes. Judge takes a finished PipelineRun and its Pods and returns the
-// outcome. The functions in transition.go write a decision into a status and do
-// nothing else. Whoever calls them does the effects in between.
+// Contract: everything here is pure. Next takes an entry, Facts and the time, and returns one
+// Decision: an Action with a typed Reason. The caller does what the action says, which finds
+// out a fact, sends a request or writes the status, and asks again. The functions named
+// Record... write a decision into a status and do nothing else.
 //
-// Zero values are safe: an Action, a Sighting or a Trigger that was not set
-// leads to nothing being done, to a look, or to waiting; an outcome that was not
-// set is no pass. The same Reason goes to the status, events, logs, metric
-// labels and the command line.
+// Zero values are safe: with facts that nobody found out, Next asks for them, or waits; an
+// Outcome that was not set is no pass. The same Reason goes to the status, events, logs,
+// metric labels and the command line.
 //
-// The life of an entry, as phases:
+// Where to find what:
+//
+//	next.go          the actions, and what a crash around each causes
+//	facts.go         what Next has to know
+//	cause.go         the causes of a run: one row each
+//	start.go         the stages of a new run: trigger, queue, image, sandbox, request
+//	confirm.go       how a run is confirmed
+//	startfailure.go  runs whose Pods do not start
+//	retry.go         what is repeated, and when
+//	judge.go         what the end of a run means
+//	steperror.go     the errors of steps that no repetition cures
+//	queue.go         the order of the queue, and pushes that newer ones replace
+//	timing.go        all times
+//	transition.go    the writes into a status
+//
+// The phases of an entry:
 //
 //	Pending    recorded, or waiting: the reason says for what
-//	Requested  a run was decided and its request sent, or being sent
-//	Running    the PipelineRun exists and carries this entry's marks
+//	Requested  a run was decided, and its request was sent or is being sent
+//	Running    the PipelineRun exists and has this entry's marks
 //	Passed, Failed, Error, Skipped   decided, until the next push
 //
 // # Order
 //
-// New pushes go before what somebody asked for, and that before retries; a run
-// that vanished counts as a push. Among pushes the oldest goes first, but one all
-// of whose tags were pushed again goes right after the first of those pushes:
-// what a tag shows now is overtaken by nothing older of the same tag, no other
-// push waits for it, and none is lost. Only where the trigger says
-// superseded: Skip is such a push given up, as Skipped/Superseded, and only if no
-// tag shows its digest any more and no run of it exists. Two pushes of one second
-// are in no order, so that neither supersedes the other.
+// New pushes go first, then manual requests, then retries; a run that vanished counts as a
+// push. Among pushes the oldest goes first. If all tags of a push were pushed again, it goes
+// right after the first of those pushes: what a tag shows now never waits for an older push
+// of the same tag, no other push waits for it, and none is lost. With superseded: Skip the
+// trigger gives such a push up, as Skipped/Superseded, if no tag shows its digest any more
+// and no run of it exists. Two pushes of one second have no order, so that neither
+// supersedes the other.
 //
 // # Retries
 //
-// Of the ways in which a run ends without a verdict a repetition can cure two:
-// RunFailed and SandboxUnavailable. It follows after 10 s, 30 s, 90 s, ... up to 5 min,
-// each up to a quarter later, spec.retries times, with the cause {Retry, the earlier
-// run}; then the entry ends as Error and says how many attempts were made. A step says
-// why it failed in its result "error"; if that begins with a word of the table
-// stepErrors that no repetition cures, such as ContentCorrupted or TooLarge, that word
-// is the reason and there is none. NotAnImage, said of the digest that was pushed, ends
-// the entry as Skipped, and covers further pushes as a verdict would. Not repeated either are
-// failed checks, which are a verdict; NoVerdict, BadVerdict, DigestMismatch and
-// NotSandboxed, which the same template and pipeline would give again;
-// Unconfirmed and Misnamed, which a repetition could double; and RunCancelled,
-// which somebody wanted. A new push or a manual request does not wait for a retry,
-// and takes its place. Whether there is a retry is written with the run's end, and
-// how many there were is counted in the ledger, so that a crash changes neither.
+// Revet repeats a run that ended as RunFailed or SandboxUnavailable: after 10 s, 30 s, 90 s,
+// ... up to 5 min, each up to a quarter later, spec.retries times, with the cause {Retry,
+// the earlier run}. Then the entry ends as Error and says how many attempts were made. A step
+// says why it failed in its result "error". If that begins with a word of stepErrors that no
+// repetition cures, such as ContentCorrupted or TooLarge, the word is the reason and the run
+// is not repeated. NotAnImage, of the digest that was pushed, ends the entry as Skipped and
+// covers further pushes as a verdict does. Nor does Revet repeat a failed check, which is a
+// verdict; NoVerdict, BadVerdict, DigestMismatch and NotSandboxed, which the same template
+// and pipeline would give again; Unconfirmed and Misnamed, which a repetition could double;
+// SinkRejected, whose request would meet the same answer; and RunCancelled, which a person
+// wanted. A new push or a manual request replaces a scheduled retry. The write of a run's end
+// says whether a retry follows, and the status counts them, so that a crash changes neither.
 //
 // # Confirmation
 //
-// A request that the sink took is missed after 10 s, and sent again then and in
-// growing times, up to 30 s, if nothing but the run of its name can come of it
-// (Confirmable). Otherwise the run ends as Unconfirmed; that a request may not be
-// repeated stands in the ledger from before it is sent. While the trigger is not
-// ready its reason is the entry's, from 2 s after the request on, and no request
-// is sent or given up; when it is ready again the next one follows at once.
+// A sink answers 202 before it does anything, so that only the PipelineRun proves a run. If
+// none of the run's name appears within 10 s, Revet sends the request again, then at growing
+// intervals of up to 30 s: the run's name keeps a second request from starting a second run.
+// A sink whose template does not use the name is not Confirmable: Revet records the attempt,
+// sends the request once, and ends the run as Unconfirmed if no PipelineRun appears. While
+// the trigger is not ready, the entry has its reason from 2 s after the request on, and Revet
+// neither sends nor gives up the request; once the trigger is ready again, the next request
+// follows at once. An answer such as 400 or 403 ends the run as SinkRejected.
 package lifecycle

@@ -156,7 +156,7 @@ func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels m
 // does. It costs no request.
 func (s *Sweeper) detect(t *target, stream push.Stream, tags selector.Tags) (covered int32, found push.Result) {
 	counted := &counting{Known: s.Ledger.Known(t.trigger, stream.Repository)}
-	known := ledger.Bounded(counted, t.selector.AdmitTime, t.trigger.Status.HistoryHorizon)
+	known := ledger.WithinScope(counted, t.trigger, t.selector.AdmitTime)
 	found = push.Detect(stream.Only(tags.Admit), known, s.recorder)
 	return counted.covered, found
 }
@@ -212,7 +212,7 @@ func possible(t *target, skips []push.Skip) []push.Skip {
 	var all []push.Skip
 	for _, skip := range skips {
 		switch skip.Reason {
-		case push.InvalidDigest, push.InvalidTime:
+		case push.InvalidDigest, push.DigestUnsupported, push.InvalidTime:
 			if skip.Created.IsZero() || t.selector.AdmitTime(skip.Created, skip.Head) {
 				all = append(all, skip)
 			}

@@ -50,6 +50,8 @@ type world struct {
 	funcs interceptor.Funcs
 	// denied are the questions that are answered with no: "namespace/name".
 	denied map[string]bool
+	// unasked is why questions are not answered.
+	unasked error
 	// asked counts the questions.
 	asked int
 	// artefacts are digests that cannot run.
@@ -109,7 +111,7 @@ func (w *world) create(ctx context.Context, c client.WithWatch, o client.Object,
 		w.asked++
 		a := review.Spec.ResourceAttributes
 		review.Status.Allowed = !w.denied[a.Namespace+"/"+a.Name]
-		return nil
+		return w.unasked
 	}
 	if w.funcs.Create != nil {
 		return w.funcs.Create(ctx, c, o, opts...)

@@ -7,5 +7,5 @@ func Indexes() map[string]client.IndexerFunc { return indexes }
 
 // Remembered counts what a Reconciler remembers: of entries, and of triggers.
 func (r *Reconciler) Remembered() (entries, triggers int) {
-	return r.perEntry.sent.len() + r.perEntry.podsStarted.len() + r.perEntry.unreadable.len() + r.written.len(), r.sinkBackoff.len()
+	return r.perEntry.sent.len() + r.perEntry.podsStarted.len() + r.perEntry.unreadable.len(), r.sinkBackoff.len()
 }

@@ -13,8 +13,10 @@ import (
 
 // Ledger writes the status of an entry once, against the resourceVersion that was read. A
 // conflict is ledger.ErrConflict. Head is the newest push of a tag of the entry's
-// repository, by the same trigger, and costs no request.
+// repository, by the same trigger, and costs no request. Freshest is the later of an entry
+// that the cache has and what this process wrote of it.
 type Ledger interface {
+	Freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification
 	Head(entry *v1alpha1.ImageVerification, tag string) lifecycle.Head
 	UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error)
 }

@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/controller"
@@ -97,8 +96,6 @@ type Reconciler struct {
 	perEntry    perEntry
 	sinkBackoff *sinkBackoff
 	deletions   *deletions
-	// written are entries as last written, until the cache has caught up.
-	written     *remembered[*v1alpha1.ImageVerification]
 	runQueue    *runQueue
 	phaseCounts *phaseCounts
 	filters     *filters
@@ -114,7 +111,7 @@ func New(o Options) (*Reconciler, error) {
 	r := &Reconciler{
 		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), written: newRemembered[*v1alpha1.ImageVerification](), phaseCounts: newPhaseCounts(), filters: newFilters(),
+		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
 	r.runQueue = newRunQueue(o.MaxConcurrent, o.Enqueue)
 	r.PromoteFunc = r.promoted
@@ -141,7 +138,6 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 func (r *Reconciler) forgetAll() {
 	r.perEntry.clear()
 	r.sinkBackoff.clear()
-	r.written.clear()
 	r.runQueue.clear()
 }
 
@@ -263,9 +259,7 @@ func (r *Reconciler) change(ctx context.Context, p *pass, d lifecycle.Decision) 
 func (r *Reconciler) settle(p *pass, err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrConflict):
-		// Somebody wrote the entry: what this process remembers of it is old. The
-		// watch brings the new state, and the queue's delay gives it time to.
-		r.written.drop(p.key)
+		// Somebody wrote the entry. The queue's delay gives the watch time to show that.
 		return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "imageverifications"}, p.key.Name, err)
 	case apierrors.IsNotFound(err):
 		// The entry was deleted meanwhile. That is noticed by the watch too.
@@ -290,7 +284,7 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 	if entry.DeletionTimestamp != nil {
 		return false, nil
 	}
-	p.entry = r.freshest(&entry)
+	p.entry = r.ledger.Freshest(&entry)
 	p.facts.RecreatedFrom = string(r.deletions.before(p.key, p.entry.UID))
 	p.log = r.log.With(
 		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),
@@ -300,7 +294,6 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.perEntry.drop(key)
-	r.written.drop(key)
 	r.runQueue.gone(key)
 }
 
@@ -311,27 +304,11 @@ func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.I
 	if err != nil {
 		return err
 	}
-	r.written.set(p.key, next)
 	r.runQueue.note(next)
-	p.entry = next.DeepCopy()
+	p.entry = next
 	p.changed()
 	r.transition(p, before.Phase, before.Reason)
 	return nil
-}
-
-// freshest returns the later of what the cache has and what was written.
-func (r *Reconciler) freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
-	key := keyOf(cached)
-	own, ok := r.written.get(key)
-	if !ok {
-		return cached
-	}
-	order, err := resourceversion.CompareResourceVersion(own.ResourceVersion, cached.ResourceVersion)
-	if err != nil || order <= 0 || own.UID != cached.UID {
-		r.written.drop(key)
-		return cached
-	}
-	return own.DeepCopy()
 }
 
 func keyOf(entry *v1alpha1.ImageVerification) types.NamespacedName {

@@ -163,7 +163,7 @@ func config(o Options, addr string) *configuration.Configuration {
 		Notifications: configuration.Notifications{
 			EventConfig: configuration.Events{IncludeReferences: true},
 		},
-		Catalog: configuration.Catalog{MaxEntries: 1000},
+		Catalog: configuration.Catalog{MaxEntries: 1_000_000}, // more is an error, and odd registries ask for all at once
 	}
 	c.HTTP.Addr = addr
 	// OpenShift's registry takes an index whose children it does not have, so this one must too.
