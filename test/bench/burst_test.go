@@ -40,8 +40,8 @@ var (
 	burstCost = map[string]float64{}
 )
 
-// Many pushes at once, beside the plain way: PipelineRuns made per second from the first push to the last PipelineRun. None
-// may be lost or doubled, and the goal is the plain way's number.
+// Many pushes at once, beside the direct EventListener: PipelineRuns made per second from the first push to the last PipelineRun. None
+// may be lost or doubled, and the goal is the direct EventListener's number.
 func BenchmarkBurst(b *testing.B) {
 	pushes, qps := setting(b, "BURST_PUSHES", burstPushes, burstStreams), setting(b, "BURST_SINK_QPS", sinkQPS, 1)
 	burstOnce.Do(func() { measureBursts(b, pushes, qps) })

@@ -12,7 +12,7 @@
 // # BenchmarkPushToRun
 //
 // The time from just before the write of an ImageStream's status, which shows a new digest, to the watch event that the
-// PipelineRun was added. The plain way is adapter to sink, whose template uses generateName. Revet's way is adapter to
+// PipelineRun was added. The direct EventListener is adapter to sink, whose template uses generateName. Revet's way is adapter to
 // receiver, ledger, controller and sink, with the manifests of triggers/. The two are measured in turn, in one run, each
 // with an adapter and a sink of its own that are the same programs with the same settings; the sinks' request rate is
 // raised to that of triggers/ in both. Between two measurements there is a pause, so that what one way does after

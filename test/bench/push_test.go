@@ -21,7 +21,7 @@ const (
 	pause = 60 * time.Millisecond
 )
 
-// The time from an ImageStream's update to its PipelineRun, beside the plain way. The goal is 1.75 times the plain way's,
+// The time from an ImageStream's update to its PipelineRun, beside the direct EventListener. The goal is 1.75 times the direct EventListener's,
 // at most 2.5.
 func BenchmarkPushToRun(b *testing.B) {
 	e := newBed(b)

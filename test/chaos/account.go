@@ -24,7 +24,7 @@ type observed struct {
 	Odd     []acknowledged
 	Entries []entry
 	Runs    []pipelineRun
-	// PlainRuns are the runs of the plain way.
+	// PlainRuns are the runs of the direct EventListener.
 	PlainRuns []pipelineRun
 }
 
@@ -49,7 +49,7 @@ type Account struct {
 	Way string
 	// Pushes is how many the registry acknowledged, Shown how many heads and history items the API server shows.
 	Pushes, Shown int
-	// Digests are what a run is due for: of each repository for Revet, of all for the plain way, which sees Images only.
+	// Digests are what a run is due for: of each repository for Revet, of all for the direct EventListener, which sees Images only.
 	Digests, Covered, Runs int
 	// Lost are digests that are covered by nothing, Doubled those with more runs than causes.
 	Lost, Doubled []string
@@ -108,7 +108,7 @@ func accountOf(o observed) Account {
 	return a
 }
 
-// plainAccountOf is the account of the plain way, to which a digest is covered by a run, and has one cause: its push.
+// plainAccountOf is the account of the direct EventListener, to which a digest is covered by a run, and has one cause: its push.
 func plainAccountOf(o observed) Account {
 	a := Account{Way: "plain", Pushes: len(o.Pushed), Shown: len(o.Items), Runs: len(o.PlainRuns), Unshown: unshown(o)}
 	runs := map[string][]pipelineRun{}

@@ -16,7 +16,7 @@ import (
 const scanAndValidate = "scan-and-validate"
 
 // breaks breaks what a case is called after. What it returns mends it.
-func (w *world) breaks(ctx context.Context, name string) (mend func() error, err error) {
+func (w *env) breaks(ctx context.Context, name string) (mend func() error, err error) {
 	const triggers, rbac = "triggers.tekton.dev", "rbac.authorization.k8s.io"
 	switch name {
 	case Listener:
@@ -40,7 +40,7 @@ func (w *world) breaks(ctx context.Context, name string) (mend func() error, err
 
 // breakListener deletes the EventListener. Its sink ends and starts as Tekton's controller would have it: with the
 // Deployment that belongs to the object, and which has an address once it is there.
-func (w *world) breakListener(ctx context.Context, kind schema.GroupVersionKind) (func() error, error) {
+func (w *env) breakListener(ctx context.Context, kind schema.GroupVersionKind) (func() error, error) {
 	key := client.ObjectKey{Namespace: vetting, Name: scanAndValidate}
 	sink := w.targets["sink"]
 	ours, entrance := sink.parts[0], sink.links[1].address() // Revet's way was started first: to the API server, and in
@@ -66,7 +66,7 @@ func (w *world) breakListener(ctx context.Context, kind schema.GroupVersionKind)
 }
 
 // deleted deletes an object. What it returns makes it again.
-func (w *world) deleted(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) (func() error, error) {
+func (w *env) deleted(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) (func() error, error) {
 	o, err := w.object(ctx, kind, key)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (w *world) deleted(ctx context.Context, kind schema.GroupVersionKind, key c
 }
 
 // changed changes the spec of one of the objects of triggers/. What it returns makes it what it was.
-func (w *world) changed(ctx context.Context, kind schema.GroupVersionKind, change func(spec map[string]any) error) (func() error, error) {
+func (w *env) changed(ctx context.Context, kind schema.GroupVersionKind, change func(spec map[string]any) error) (func() error, error) {
 	key := client.ObjectKey{Namespace: vetting, Name: scanAndValidate}
 	o, err := w.object(ctx, kind, key)
 	if err != nil {
@@ -116,7 +116,7 @@ func (w *world) changed(ctx context.Context, kind schema.GroupVersionKind, chang
 	}, err
 }
 
-func (w *world) object(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) (*unstructured.Unstructured, error) {
+func (w *env) object(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) (*unstructured.Unstructured, error) {
 	o := &unstructured.Unstructured{}
 	o.SetGroupVersionKind(kind)
 	if err := w.admin.Get(ctx, key, o); err != nil {

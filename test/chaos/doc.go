@@ -1,5 +1,5 @@
 // Package chaos pushes images while everything between the registry and the verdict is killed, paused, restarted and cut
-// off, and then takes an account: was every push covered, and none twice? Revet and the plain way, an ApiServerSource
+// off, and then takes an account: was every push covered, and none twice? Revet and the direct EventListener, an ApiServerSource
 // straight into an EventListener, get the same pushes and the same faults at the same time. It needs Linux and no root.
 //
 //	make chaos                                       # 1,000 pushes, seed 1
@@ -12,7 +12,7 @@
 //	make chaos PLAY=trouble PUSHES=100               # something on the way to a run is broken for a while, and mended
 //
 // The exit status is 1 if Revet lost or doubled a push, or left anything without an end for longer than 120 s after the
-// last fault. What the plain way did is printed and never a failure. A fixed seed with few pushes is a Go test.
+// last fault. What the direct EventListener did is printed and never a failure. A fixed seed with few pushes is a Go test.
 //
 // # What runs
 //
@@ -24,7 +24,7 @@
 // shows it, as on OpenShift; a client whose push fails pushes again until it is.
 //
 // Both ways run at once in one cluster. They share API server and registry; a fault of "adapter" or "sink" is done to both
-// adapters or both sinks at the same moment. Revet watches ImageStreams; the plain way watches Images, as it is published,
+// adapters or both sinks at the same moment. Revet watches ImageStreams; the direct EventListener watches Images, as it is published,
 // and its TriggerTemplate uses generateName. Both sinks have the request rate of triggers/.
 //
 // # What is a stand-in
@@ -34,7 +34,7 @@
 //     Nothing is executed. A run whose Pod is refused for want of its RuntimeClass fails, as with Tekton: the answer is
 //     the API server's own 403, the TaskRun fails as PodCreationFailed and is not tried again, and so the PipelineRun
 //     fails. Revet takes that for infrastructure and repeats it. The stand-in is not disturbed, except by the API server
-//     being away. The plain way's runs are left as they are created, as nobody there looks at them again, so that the load
+//     being away. The direct EventListener's runs are left as they are created, as nobody there looks at them again, so that the load
 //     of completing runs is on Revet's way only.
 //   - The stand-in for Services: TCP links, one before each server, one from each program to the API server, and one that
 //     spreads connections over the receivers. They are what a fault cuts off.
@@ -59,7 +59,7 @@
 // notifications, and by sweeps of the catalogue. Revet alone sees that registry behind a front that is
 // odd in another way each second, chosen by the seed: HEAD answers 405 or 404, manifests come without
 // a digest or with a wrong Content-Type, pages are short and link by absolute addresses, and every
-// second or third answer breaks off. A registry shows no history, so that the heads of all tags are
+// second or third answer breaks off until all is pushed. A registry shows no history, so that the heads of all tags are
 // due, and nothing below them. Entries and runs of the second trigger count like the others.
 //
 // # The play trouble
@@ -88,7 +88,7 @@
 //   - shown: items of all tags; digests: different digests among them, in each repository for Revet, in all for the plain
 //     way, which sees Images only.
 //   - covered: there is an entry of the repository and digest in a final phase, and a finished PipelineRun for the digest.
-//     For the plain way: there is a PipelineRun.
+//     For the direct EventListener: there is a PipelineRun.
 //   - lost: not covered. doubled: more PipelineRuns than causes: one, and one for each run that the ledger says vanished or
 //     failed for want of infrastructure, which are the column repeats and should be 0, as here none does.
 //   - by sweeps: pushes that the ledger says a sweep recorded. settled after: seconds after the last fault.

@@ -20,7 +20,7 @@ import (
 const gatherTimeout = 60 * time.Second
 
 // gather reads what the API server shows, and what the registry does, which takes a request for each tag.
-func (w *world) gather(ctx context.Context, registry bool) (observed, error) {
+func (w *env) gather(ctx context.Context, registry bool) (observed, error) {
 	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	o := observed{Pushed: w.pusher.acknowledged(), Heads: map[string]string{}, RegistryHeads: map[string]string{}}
@@ -58,7 +58,7 @@ func (w *world) gather(ctx context.Context, registry bool) (observed, error) {
 func isProbe(repository string) bool { return strings.HasSuffix(repository, "/"+probeStream) }
 
 // streams reads what the streams show.
-func (w *world) streams(ctx context.Context, o *observed, askRegistry bool) error {
+func (w *env) streams(ctx context.Context, o *observed, askRegistry bool) error {
 	var streams imagev1.ImageStreamList
 	if err := w.admin.List(ctx, &streams); err != nil {
 		return err
@@ -114,7 +114,7 @@ func entryOf(e *v1alpha1.ImageVerification) entry {
 }
 
 // runs reads the PipelineRuns of a namespace. What they are for is in their own parameters.
-func (w *world) runs(ctx context.Context, namespace string) ([]pipelineRun, error) {
+func (w *env) runs(ctx context.Context, namespace string) ([]pipelineRun, error) {
 	var list pipelinev1.PipelineRunList
 	if err := w.admin.List(ctx, &list, client.InNamespace(namespace)); err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ const (
 )
 
 // install makes the objects of both ways.
-func (w *world) install(ctx context.Context) error {
+func (w *env) install(ctx context.Context) error {
 	for _, pattern := range rig.RevetManifests {
 		if err := rig.Apply(ctx, w.admin, "", filepath.Join(w.options.Root, "config", pattern)); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (w *world) install(ctx context.Context) error {
 }
 
 // address writes where a listener is.
-func (w *world) address(ctx context.Context, namespace, listener, address string) error {
+func (w *env) address(ctx context.Context, namespace, listener, address string) error {
 	var object triggersv1beta1.EventListener
 	if err := w.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: listener}, &object); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (w *world) address(ctx context.Context, namespace, listener, address string
 	return w.admin.Status().Update(ctx, &object)
 }
 
-func (w *world) awaitTrigger(ctx context.Context) error {
+func (w *env) awaitTrigger(ctx context.Context) error {
 	return w.await(ctx, "the ImageTriggers to be ready", func() error {
 		var triggers v1alpha1.ImageTriggerList
 		if err := w.admin.List(ctx, &triggers, client.InNamespace(vetting)); err != nil {
@@ -115,7 +115,7 @@ const (
 )
 
 // probe pushes until an event of a push has come to its end on both ways: the adapters do not say when they watch.
-func (w *world) probe(ctx context.Context) error {
+func (w *env) probe(ctx context.Context) error {
 	p, err := newPusher(w.seed, w.registry, w.timeline)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (w *world) probe(ctx context.Context) error {
 	})
 }
 
-func (w *world) probed(ctx context.Context, digests map[string]bool) error {
+func (w *env) probed(ctx context.Context, digests map[string]bool) error {
 	var entries v1alpha1.ImageVerificationList
 	if err := w.admin.List(ctx, &entries, client.InNamespace(vetting)); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (w *world) probed(ctx context.Context, digests map[string]bool) error {
 		return err
 	}
 	if byEvent == 0 || len(runs) == 0 {
-		return fmt.Errorf("%d of Revet's entries and %d runs of the plain way", byEvent, len(runs))
+		return fmt.Errorf("%d of Revet's entries and %d runs of the direct EventListener", byEvent, len(runs))
 	}
 	return nil
 }

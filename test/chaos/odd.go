@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,25 @@ const (
 	// oddSource makes the seed's choice of oddities its own.
 	oddSource = 0x0dd
 )
+
+// calmPath ends the cuts, which are faults; what else is odd stays, as it is how that registry works.
+const calmPath = "/calm"
+
+// calmOdd says that all is pushed.
+func (w *env) calmOdd(ctx context.Context) error {
+	if w.odd == "" {
+		return nil
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.odd+calmPath, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ending the cuts of the odd registry: %w", err)
+	}
+	return answer.Body.Close()
+}
 
 // oddities are the ways in which real registries differ. Every one of them has been seen.
 var oddities = []registrytest.Oddities{
@@ -61,12 +81,20 @@ func (r role) serveOdd(ctx context.Context) error {
 		return fmt.Errorf("listening for the odd registry: %w", err)
 	}
 	odd := registrytest.New(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.Address}), oddities[0])
-	server := &http.Server{Handler: odd, ReadHeaderTimeout: 10 * time.Second}
+	var calm atomic.Bool
+	mux := http.NewServeMux()
+	mux.Handle("/", odd)
+	mux.HandleFunc("POST "+calmPath, func(http.ResponseWriter, *http.Request) { calm.Store(true) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with the context
 	go func() {
 		random := rand.New(rand.NewPCG(r.Seed, oddSource)) //nolint:gosec // it has to be repeatable
 		for sleep(ctx, oddEach) {
-			odd.Set(oddities[random.IntN(len(oddities))])
+			next := oddities[random.IntN(len(oddities))]
+			if calm.Load() {
+				next.Cut = 0
+			}
+			odd.Set(next)
 		}
 		_ = server.Close()
 	}()
@@ -74,7 +102,7 @@ func (r role) serveOdd(ctx context.Context) error {
 }
 
 // installOdd lets Revet read the odd registry and makes the ImageTrigger that verifies it.
-func (w *world) installOdd(ctx context.Context) error {
+func (w *env) installOdd(ctx context.Context) error {
 	if w.odd == "" {
 		return nil
 	}
@@ -105,7 +133,7 @@ func (w *world) installOdd(ctx context.Context) error {
 }
 
 // oddHeads are the newest acknowledged pushes of each tag, as the odd registry shows them.
-func (w *world) oddHeads(pushed []acknowledged) (heads []acknowledged) {
+func (w *env) oddHeads(pushed []acknowledged) (heads []acknowledged) {
 	if w.odd == "" {
 		return nil
 	}

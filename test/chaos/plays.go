@@ -25,13 +25,13 @@ import (
 )
 
 // plays are what can happen. They return the number of faults, once the last is over and all is pushed.
-var plays = map[Play]func(*world, context.Context) (int, error){
-	Random: (*world).random, AdapterDown: (*world).adapterDown, Burst: (*world).burst, LeaderStopped: (*world).leaderStopped,
-	Trouble: (*world).trouble,
+var plays = map[Play]func(*env, context.Context) (int, error){
+	Random: (*env).random, AdapterDown: (*env).adapterDown, Burst: (*env).burst, LeaderStopped: (*env).leaderStopped,
+	Trouble: (*env).trouble,
 }
 
 // random makes the pushes and the faults of the seed.
-func (w *world) random(ctx context.Context) (int, error) {
+func (w *env) random(ctx context.Context) (int, error) {
 	faulty, calm := context.WithCancel(ctx)
 	defer calm()
 	done := make(chan int)
@@ -42,7 +42,7 @@ func (w *world) random(ctx context.Context) (int, error) {
 }
 
 // adapterDown makes 50 pushes over three tags of one stream, while nobody watches it.
-func (w *world) adapterDown(ctx context.Context) (int, error) {
+func (w *env) adapterDown(ctx context.Context) (int, error) {
 	adapters := w.targets["adapter"]
 	w.timeline.note("fault", "begins: the adapters are down")
 	adapters.each(func(p *part) { p.take(syscall.SIGKILL) })
@@ -61,7 +61,7 @@ func (w *world) adapterDown(ctx context.Context) (int, error) {
 const stopped = 60 * time.Second
 
 // leaderStopped sends SIGSTOP to the controller that leads, and SIGCONT when another has led for long.
-func (w *world) leaderStopped(ctx context.Context) (int, error) {
+func (w *env) leaderStopped(ctx context.Context) (int, error) {
 	leader, err := w.leader(ctx)
 	if err != nil {
 		return 0, err
@@ -79,7 +79,7 @@ func (w *world) leaderStopped(ctx context.Context) (int, error) {
 }
 
 // leader is the holder of the lease for entries.
-func (w *world) leader(ctx context.Context) (string, error) {
+func (w *env) leader(ctx context.Context) (string, error) {
 	var leases coordinationv1.LeaseList
 	if err := w.admin.List(ctx, &leases, client.InNamespace(systemNamespace)); err != nil {
 		return "", err
@@ -101,7 +101,7 @@ func (w *world) leader(ctx context.Context) (string, error) {
 const mostConcurrent = 1000
 
 // burst writes the objects of all pushes as fast as the API server takes them, side by side for each stream.
-func (w *world) burst(ctx context.Context) (int, error) {
+func (w *env) burst(ctx context.Context) (int, error) {
 	trigger := &v1alpha1.ImageTrigger{}
 	if err := w.admin.Get(ctx, client.ObjectKey{Namespace: vetting, Name: triggerName}, trigger); err != nil {
 		return 0, err
@@ -125,7 +125,7 @@ func (w *world) burst(ctx context.Context) (int, error) {
 }
 
 // burstOf makes the pushes of one stream, each with a digest of its own, over its tags in turn.
-func (w *world) burstOf(ctx context.Context, n int) error {
+func (w *env) burstOf(ctx context.Context, n int) error {
 	namespace, name := repository(n)
 	stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	if err := w.admin.Create(ctx, stream); err != nil && !apierrors.IsAlreadyExists(err) {
@@ -151,7 +151,7 @@ func (w *world) burstOf(ctx context.Context, n int) error {
 }
 
 // coverage asks Revet's own command line, if it can tell.
-func (w *world) coverage(ctx context.Context) string {
+func (w *env) coverage(ctx context.Context) string {
 	program := filepath.Join(w.options.Dir, programsDir, "kubectl-revet")
 	help, _ := exec.CommandContext(ctx, program, "help").CombinedOutput()
 	if !strings.Contains(string(help), "coverage") {

@@ -3,7 +3,9 @@
 package chaos
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,14 +35,30 @@ type picture struct {
 	manifest, config, layer []byte
 }
 
-// pictureOf makes image number n of a seed. The layer is none that unpacks: nothing here unpacks it.
+// layerOfAll is the layer of all images, compressed and not: a tar of one file. It has to unpack, or
+// Revet would prove that the images do not run.
+var layerOfAll = sync.OnceValues(func() (compressed, plain []byte) {
+	var archive, zipped bytes.Buffer
+	w := tar.NewWriter(&archive)
+	content := []byte("the layer of all images")
+	_ = w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(content)), Typeflag: tar.TypeReg}) // a buffer takes all
+	_, _ = w.Write(content)
+	_ = w.Close()
+	z := gzip.NewWriter(&zipped)
+	_, _ = z.Write(archive.Bytes())
+	_ = z.Close()
+	return zipped.Bytes(), archive.Bytes()
+})
+
+// pictureOf makes image number n of a seed.
 func pictureOf(seed uint64, n int) (picture, error) {
-	p := picture{layer: []byte("the layer of all images")}
+	layer, plain := layerOfAll()
+	p := picture{layer: layer}
 	var err error
 	p.config, err = json.Marshal(map[string]any{
 		"architecture": "amd64", "os": "linux", "created": "2026-11-20T12:00:00Z",
 		"config": map[string]any{"User": "1001", "Entrypoint": []string{"/app"}, "Labels": map[string]string{"chaos": fmt.Sprintf("seed %d image %d", seed, n)}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digestOf(p.layer)}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digestOf(plain)}},
 	})
 	if err != nil {
 		return p, err

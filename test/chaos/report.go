@@ -22,7 +22,7 @@ func report(o Options, r Result) {
 		lines []string
 	}{
 		{"LOST by revet", r.Revet.Lost}, {"DOUBLED by revet", r.Revet.Doubled}, {"UNSETTLED", r.Revet.Unsettled}, {"THE HARNESS IS AT FAULT", r.Revet.Unshown},
-		{"lost by the plain way", r.Plain.Lost}, {"doubled by the plain way", r.Plain.Doubled},
+		{"lost by the direct EventListener", r.Plain.Lost}, {"doubled by the direct EventListener", r.Plain.Doubled},
 	} {
 		for i, l := range list.lines {
 			if i == mostShown {
@@ -51,7 +51,7 @@ func states(a Account) []string {
 
 // table prints all seeds, both ways side by side.
 func table(out io.Writer, results []Result) {
-	_, _ = fmt.Fprintln(out, "\nRevet and the plain way, under the same pushes and faults at the same time. A stand-in completed the runs.")
+	_, _ = fmt.Fprintln(out, "\nRevet and the direct EventListener, under the same pushes and faults at the same time. A stand-in completed the runs.")
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(cells ...any) {
 		for _, c := range cells {

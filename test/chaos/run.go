@@ -78,7 +78,7 @@ func build(ctx context.Context, o Options) (rig.Programs, error) {
 
 func runSeed(ctx context.Context, o Options, programs rig.Programs, seed uint64) (r Result, err error) {
 	began := time.Now()
-	w, err := newWorld(ctx, o, programs, seed)
+	w, err := newEnv(ctx, o, programs, seed)
 	if err != nil {
 		return Result{}, err
 	}
@@ -104,6 +104,9 @@ func runSeed(ctx context.Context, o Options, programs rig.Programs, seed uint64)
 	if err != nil {
 		return r, err
 	}
+	if err := w.calmOdd(ctx); err != nil {
+		return r, err
+	}
 	w.timeline.note("calm", "all is pushed and the last fault is over")
 	if err := w.settle(running, &r); err != nil {
 		return r, err
@@ -123,7 +126,7 @@ func (s *standIn) rate(began time.Time) float64 {
 }
 
 // follow starts the stand-ins for Tekton, and what only watches for the timeline.
-func (w *world) follow(ctx context.Context, all *sync.WaitGroup) {
+func (w *env) follow(ctx context.Context, all *sync.WaitGroup) {
 	w.revetRuns, w.plainRuns = newStandIn(w, "revet", vetting), newStandIn(w, "plain", plainNamespace)
 	notes := &notes{client: w.admin, timeline: w.timeline, known: map[string]string{}}
 	all.Go(func() { w.revetRuns.run(ctx) })
@@ -132,7 +135,7 @@ func (w *world) follow(ctx context.Context, all *sync.WaitGroup) {
 }
 
 // disturb does the faults of the seed until the context ends, waits until the last is over, and says how many there were.
-func (w *world) disturb(ctx context.Context) (number int) {
+func (w *env) disturb(ctx context.Context) (number int) {
 	only, none, err := ParseFaults(w.options.Faults)
 	if err != nil || none {
 		return 0 // an error was found by validate
@@ -155,7 +158,7 @@ func (w *world) disturb(ctx context.Context) (number int) {
 	}
 }
 
-func (w *world) progress(ctx context.Context) {
+func (w *env) progress(ctx context.Context) {
 	for began := time.Now(); sleep(ctx, 10*time.Second); {
 		revet, _ := w.revetRuns.seen()
 		plain, _ := w.plainRuns.seen()
@@ -167,7 +170,7 @@ func (w *world) progress(ctx context.Context) {
 const settlePoll = time.Second
 
 // settle waits until nothing is under way, for as long as is allowed, and then whether it stays so: a run may be doubled late.
-func (w *world) settle(ctx context.Context, r *Result) error {
+func (w *env) settle(ctx context.Context, r *Result) error {
 	began := time.Now()
 	for {
 		looked := time.Now()

@@ -24,7 +24,7 @@ import (
 // standIn stands in for Tekton and the pipeline in one way's namespace: it starts each PipelineRun, makes its one Pod object
 // with the RuntimeClass that the run asks for, and lets it succeed after a short time with the results of the real
 // pipeline. Nothing is executed. It takes a few steps at once only, so as not to be what the API server is busy with, and
-// leaves the runs of the plain way as they are: nobody there looks at them again.
+// leaves the runs of the direct EventListener as they are: nobody there looks at them again.
 type standIn struct {
 	way, namespace string
 	completes      bool
@@ -40,7 +40,7 @@ type standIn struct {
 	last time.Time
 }
 
-func newStandIn(w *world, way, namespace string) *standIn {
+func newStandIn(w *env, way, namespace string) *standIn {
 	return &standIn{way: way, namespace: namespace, completes: namespace == vetting, steps: make(chan struct{}, stepsAtOnce), seed: w.seed, client: w.admin, timeline: w.timeline, taken: map[string]bool{}}
 }
 

@@ -27,7 +27,7 @@ const (
 )
 
 // trouble breaks and mends one thing after another while pushes happen.
-func (w *world) trouble(ctx context.Context) (int, error) {
+func (w *env) trouble(ctx context.Context) (int, error) {
 	names, err := parseCases(w.options.Cases)
 	if err != nil {
 		return 0, err
@@ -40,7 +40,7 @@ func (w *world) trouble(ctx context.Context) (int, error) {
 	return len(names), nil
 }
 
-func (w *world) troubleCase(ctx context.Context, n int, name string) error {
+func (w *env) troubleCase(ctx context.Context, n int, name string) error {
 	pids := w.pids()
 	length := w.options.brokenFor(name)
 	before := len(w.pusher.acknowledged())
@@ -74,7 +74,7 @@ func (w *world) troubleCase(ctx context.Context, n int, name string) error {
 }
 
 // broken breaks a thing, listens to what is said of it, and mends it.
-func (w *world) broken(ctx context.Context, name string, length time.Duration) (TroubleResult, error) {
+func (w *env) broken(ctx context.Context, name string, length time.Duration) (TroubleResult, error) {
 	w.timeline.note("fault", "begins: %s", name)
 	began := time.Now()
 	mend, err := w.breaks(ctx, name)
@@ -109,7 +109,7 @@ func (w *world) broken(ctx context.Context, name string, length time.Duration) (
 }
 
 // listen reads what the trigger and the entries say, and returns what those say that have waited for long.
-func (w *world) listen(ctx context.Context, t *told) (map[string]said, error) {
+func (w *env) listen(ctx context.Context, t *told) (map[string]said, error) {
 	trigger := &v1alpha1.ImageTrigger{}
 	if err := w.admin.Get(ctx, client.ObjectKey{Namespace: vetting, Name: triggerName}, trigger); err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (w *world) listen(ctx context.Context, t *told) (map[string]said, error) {
 }
 
 // settleCase waits until nothing of a case is under way, for as long as is allowed.
-func (w *world) settleCase(ctx context.Context, r *TroubleResult, mended time.Time) error {
+func (w *env) settleCase(ctx context.Context, r *TroubleResult, mended time.Time) error {
 	for {
 		looked := time.Now()
 		o, err := w.gather(ctx, false)
@@ -159,7 +159,7 @@ func (w *world) settleCase(ctx context.Context, r *TroubleResult, mended time.Ti
 }
 
 // recount takes the account of each case again at the end: a run may be doubled late.
-func (w *world) recount(ctx context.Context) ([]TroubleResult, error) {
+func (w *env) recount(ctx context.Context) ([]TroubleResult, error) {
 	if len(w.troubles) == 0 {
 		return nil, nil
 	}
@@ -171,7 +171,7 @@ func (w *world) recount(ctx context.Context) ([]TroubleResult, error) {
 }
 
 // pids are the processes of what is not to be restarted.
-func (w *world) pids() map[string]int {
+func (w *env) pids() map[string]int {
 	all := map[string]int{}
 	for _, p := range w.parts {
 		if name := p.program.Name; strings.HasPrefix(name, "receiver-") || strings.HasPrefix(name, "controller-") || name == "adapter" {

@@ -51,7 +51,7 @@ spec:
 // time and without privilege, are verified as they are pushed, and nothing else
 // connects the two.
 func TestImagesBuiltInTheClusterAreVerified(t *testing.T) {
-	w := newWorld(t, "e2e-build", stack.Direct)
+	w := newEnv(t, "e2e-build", stack.Direct)
 	w.excuse(t)
 	w.ready(t, stack.Direct)
 	if err := cluster.KoApply(t.Context(), "test/build", "-f", "../e2e/testdata/git.yaml", "--", "-n", w.namespace); err != nil {
@@ -96,7 +96,7 @@ const excuseReason = "one file each, built from scratch"
 
 // excuse lets images without packages pass in the namespace, for a time, as the policy
 // shows for static programs.
-func (w *world) excuse(t *testing.T) {
+func (w *env) excuse(t *testing.T) {
 	t.Helper()
 	var policy corev1.ConfigMap
 	if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "revet-scan-policy"}, &policy); err != nil {
@@ -119,7 +119,7 @@ func (w *world) excuse(t *testing.T) {
 }
 
 // commit is what the git server says that it has.
-func (w *world) commit(t *testing.T) string {
+func (w *env) commit(t *testing.T) string {
 	t.Helper()
 	var pods corev1.PodList
 	if err := w.client.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{"app": "git"}); err != nil || len(pods.Items) == 0 {
@@ -133,7 +133,7 @@ func (w *world) commit(t *testing.T) string {
 }
 
 // built waits for the end of a build, and returns the digests of its images by name.
-func (w *world) built(t *testing.T, name string) map[string]string {
+func (w *env) built(t *testing.T, name string) map[string]string {
 	t.Helper()
 	var run pipelinev1.PipelineRun
 	await(t, verdictTimeout, func() string { return fmt.Sprintf("the end of run %s; %+v", name, run.Status.Conditions) }, func(ctx context.Context) (bool, error) {
@@ -157,7 +157,7 @@ func (w *world) built(t *testing.T, name string) map[string]string {
 
 // checkBuilders holds that each image had a Pod of its own, at the same time as the
 // others, and that none was privileged or had anything of the host.
-func (w *world) checkBuilders(t *testing.T, name string) {
+func (w *env) checkBuilders(t *testing.T, name string) {
 	t.Helper()
 	pods := w.podsOf(t, name)
 	if len(pods) != 3 {

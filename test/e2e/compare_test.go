@@ -25,7 +25,7 @@ import (
 // What isolation costs is read from the node, for real Pods of both classes, with warm
 // and with cold images; the ledger knows nothing of it, and nothing is left.
 func TestSandboxesAreCompared(t *testing.T) {
-	w := newWorld(t, "e2e-compare", stack.Direct)
+	w := newEnv(t, "e2e-compare", stack.Direct)
 	w.ready(t, stack.Direct)
 	digest := w.push(t, "app:1", images.Good())
 	before := w.verdict(t, digest)
@@ -112,7 +112,7 @@ func checkComparison(t *testing.T, report *compare.Report) {
 }
 
 // deleteEndedPods deletes those that hold images on the node, as the command asks for.
-func (w *world) deleteEndedPods(t *testing.T) {
+func (w *env) deleteEndedPods(t *testing.T) {
 	t.Helper()
 	var pods corev1.PodList
 	if err := w.client.List(t.Context(), &pods); err != nil {

@@ -33,7 +33,7 @@ const databaseConfig = "revet-vulnerability-database"
 // records of a ConfigMap; the namespace's runs are told of it, and who pulls it finds
 // what is in it.
 func TestDatabaseIsMirrored(t *testing.T) {
-	w := newWorld(t, "e2e-database", stack.None)
+	w := newEnv(t, "e2e-database", stack.None)
 	asOf := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
 	w.recordsVolume(t, asOf)
 	// The registry keeps what earlier runs wrote.
@@ -75,7 +75,7 @@ func TestDatabaseIsMirrored(t *testing.T) {
 }
 
 // recordsVolume puts the records of the samples where the job reads them.
-func (w *world) recordsVolume(t *testing.T, asOf time.Time) {
+func (w *env) recordsVolume(t *testing.T, asOf time.Time) {
 	t.Helper()
 	records := map[string]string{"as-of": asOf.Format(time.RFC3339)}
 	names, err := fs.Glob(images.Records(), "*.json")
@@ -96,7 +96,7 @@ func (w *world) recordsVolume(t *testing.T, asOf time.Time) {
 	}
 }
 
-func (w *world) databaseConfig(t *testing.T) *corev1.ConfigMap {
+func (w *env) databaseConfig(t *testing.T) *corev1.ConfigMap {
 	t.Helper()
 	var config corev1.ConfigMap
 	if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: databaseConfig}, &config); err != nil {
@@ -106,7 +106,7 @@ func (w *world) databaseConfig(t *testing.T) *corev1.ConfigMap {
 }
 
 // checkByHand holds that a database has what fails a sample, by the scanner on the host.
-func (w *world) checkByHand(t *testing.T, s images.Sample, reference, digest string) {
+func (w *env) checkByHand(t *testing.T, s images.Sample, reference, digest string) {
 	t.Helper()
 	w.push(t, s.Name+":1", s)
 	raw, err := cluster.Scan(t.Context(), scan, "check", fmt.Sprintf("%s/%s/%s:1", cluster.Info.RegistryHost, w.namespace, s.Name),
@@ -166,7 +166,7 @@ func mirror(ctx context.Context, folder, repository string) (string, error) {
 	return cluster.Info.RegistryInCluster + "/" + name, nil
 }
 
-func (w *world) mirror(t *testing.T, repository string) string {
+func (w *env) mirror(t *testing.T, repository string) string {
 	t.Helper()
 	name, err := mirror(t.Context(), w.namespace, repository)
 	if err != nil {
@@ -176,7 +176,7 @@ func (w *world) mirror(t *testing.T, repository string) string {
 }
 
 // tamper changes a byte of a database's file where the registry keeps it.
-func (w *world) tamper(t *testing.T, database string) {
+func (w *env) tamper(t *testing.T, database string) {
 	t.Helper()
 	ref, err := vulndb.ParseReference(strings.Replace(database, cluster.Info.RegistryInCluster, cluster.Info.RegistryHost, 1))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // A user's own Knative Trigger on the outcome of a verification receives it.
 func TestVerdictReachesSubscriber(t *testing.T) {
-	w := newWorld(t, "e2e-events", stack.Direct)
+	w := newEnv(t, "e2e-events", stack.Direct)
 	if _, err := cluster.Kubectl(t.Context(), "apply", "-f", "eventing/verdicts/"); err != nil {
 		t.Fatal(err)
 	}

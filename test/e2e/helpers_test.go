@@ -24,15 +24,15 @@ import (
 // verdictTimeout is ample for one run under gVisor on two busy cores.
 const verdictTimeout = 3 * time.Minute
 
-// world is what one test works with.
-type world struct {
+// env is what one test works with.
+type env struct {
 	client    client.Client
 	clientset *kubernetes.Clientset
 	namespace string
 }
 
-// newWorld makes a namespace whose pushes are verified, with the database of all tests.
-func newWorld(t *testing.T, namespace string, source stack.Source) *world {
+// newEnv makes a namespace whose pushes are verified, with the database of all tests.
+func newEnv(t *testing.T, namespace string, source stack.Source) *env {
 	t.Helper()
 	config, err := cluster.Config()
 	if err != nil {
@@ -56,11 +56,11 @@ func newWorld(t *testing.T, namespace string, source stack.Source) *world {
 	if err := cluster.NameDatabase(t.Context(), namespace, database); err != nil {
 		t.Fatal(err)
 	}
-	return &world{client: c, clientset: clientset, namespace: namespace}
+	return &env{client: c, clientset: clientset, namespace: namespace}
 }
 
 // ready declares the trigger and waits for it and for the source.
-func (w *world) ready(t *testing.T, source stack.Source) {
+func (w *env) ready(t *testing.T, source stack.Source) {
 	t.Helper()
 	if err := cluster.AddTrigger(t.Context(), w.namespace); err != nil {
 		t.Fatal(err)
@@ -75,13 +75,13 @@ func (w *world) ready(t *testing.T, source stack.Source) {
 
 // push pushes a sample with the crane command, as its users do, and returns its
 // digest. The salt keeps the digests of different tests apart.
-func (w *world) push(t *testing.T, repository string, sample images.Sample) string {
+func (w *env) push(t *testing.T, repository string, sample images.Sample) string {
 	t.Helper()
 	return w.pushSalted(t, repository, sample, w.namespace)
 }
 
 // pushSalted is push for a digest of its own.
-func (w *world) pushSalted(t *testing.T, repository string, sample images.Sample, salt string) string {
+func (w *env) pushSalted(t *testing.T, repository string, sample images.Sample, salt string) string {
 	t.Helper()
 	dir := t.TempDir()
 	digest, err := images.Save(dir, sample, images.Options{Now: time.Now(), Salt: salt})
@@ -97,7 +97,7 @@ func (w *world) pushSalted(t *testing.T, repository string, sample images.Sample
 }
 
 // verdict waits for the end of the digest's entry.
-func (w *world) verdict(t *testing.T, digest string) *v1alpha1.ImageVerification {
+func (w *env) verdict(t *testing.T, digest string) *v1alpha1.ImageVerification {
 	t.Helper()
 	var last string
 	var found *v1alpha1.ImageVerification
@@ -125,7 +125,7 @@ func (w *world) verdict(t *testing.T, digest string) *v1alpha1.ImageVerification
 }
 
 // runsOf returns the namespace's PipelineRuns for a digest.
-func (w *world) runsOf(t *testing.T, digest string) []pipelinev1.PipelineRun {
+func (w *env) runsOf(t *testing.T, digest string) []pipelinev1.PipelineRun {
 	t.Helper()
 	var list pipelinev1.PipelineRunList
 	if err := w.client.List(t.Context(), &list, client.InNamespace(w.namespace)); err != nil {
@@ -141,7 +141,7 @@ func (w *world) runsOf(t *testing.T, digest string) []pipelinev1.PipelineRun {
 }
 
 // podsOf returns the Pods of a run.
-func (w *world) podsOf(t *testing.T, run string) []corev1.Pod {
+func (w *env) podsOf(t *testing.T, run string) []corev1.Pod {
 	t.Helper()
 	var list corev1.PodList
 	if err := w.client.List(t.Context(), &list, client.InNamespace(w.namespace), client.MatchingLabels{"tekton.dev/pipelineRun": run}); err != nil {
@@ -151,7 +151,7 @@ func (w *world) podsOf(t *testing.T, run string) []corev1.Pod {
 }
 
 // logOf returns what a container printed.
-func (w *world) logOf(t *testing.T, pod, container string) string {
+func (w *env) logOf(t *testing.T, pod, container string) string {
 	t.Helper()
 	stream, err := w.clientset.CoreV1().Pods(w.namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(t.Context())
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 // the push is re-read from the registry, recorded and verified. A notification
 // that is not authenticated would be refused; pkg/app tests that.
 func TestRegistryNotificationIsVerified(t *testing.T) {
-	w := newWorld(t, "e2e-plain", stack.None)
+	w := newEnv(t, "e2e-plain", stack.None)
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: stack.System, Name: "registry-webhooks"},
 		StringData: map[string]string{"local": webhookToken},
@@ -57,7 +57,7 @@ spec:
 	checkRun(t, w, entry)
 }
 
-func (w *world) awaitSwept(t *testing.T, trigger string) {
+func (w *env) awaitSwept(t *testing.T, trigger string) {
 	t.Helper()
 	var last []metav1.Condition
 	await(t, time.Minute, func() string {

@@ -24,7 +24,7 @@ import (
 // The full report of a run is beside the image, for a stock client that has the
 // digest only; and neither the report nor the list of reports starts a run.
 func TestReportsAreBesideTheImage(t *testing.T) {
-	w := newWorld(t, "e2e-reports", stack.Direct)
+	w := newEnv(t, "e2e-reports", stack.Direct)
 	w.ready(t, stack.Direct)
 	// The registry keeps what earlier runs pushed, and the cluster finds it.
 	app := fmt.Sprintf("app-%d", time.Now().Unix())
@@ -96,7 +96,7 @@ func readArtifact(t *testing.T, repository name.Repository, digest string) strin
 
 // onlySkipped waits until whatever else was recorded of a repository was skipped
 // without a run.
-func (w *world) onlySkipped(t *testing.T, repository string, digests ...string) {
+func (w *env) onlySkipped(t *testing.T, repository string, digests ...string) {
 	t.Helper()
 	var last string
 	await(t, verdictTimeout, func() string { return "other entries being skipped: " + last }, func(ctx context.Context) (bool, error) {

@@ -35,7 +35,7 @@ const bombSize = 2 << 30
 // that it deserves, in Pods of class kata; a registry that stalls ends in an Error;
 // the node is unharmed, and the next image is verified.
 func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
-	w := newWorld(t, "e2e-samples", stack.Direct)
+	w := newEnv(t, "e2e-samples", stack.Direct)
 	never := int32(0)
 	if err := w.client.Create(t.Context(), &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "everything"},
@@ -119,7 +119,7 @@ func TestSamplesGetTheVerdictTheyDeserve(t *testing.T) {
 
 // checkNoVerdict holds that an image ends as an Error of the reason, and returns what the
 // entry says.
-func (w *world) checkNoVerdict(t *testing.T, reason string) string {
+func (w *env) checkNoVerdict(t *testing.T, reason string) string {
 	t.Helper()
 	entry := w.verdict(t, w.pushSalted(t, strings.ToLower(reason)+":1", images.Debian(0), w.namespace+reason))
 	if entry.Status.Phase != v1alpha1.PhaseError || !strings.Contains(entry.Status.Message, reason) {
@@ -131,7 +131,7 @@ func (w *world) checkNoVerdict(t *testing.T, reason string) string {
 // checkNoDatabase holds that an image ends as an Error that names the command which
 // fills a database, where none is named; and that what the owner switched off passes
 // and is shown wherever the verdict is.
-func (w *world) checkNoDatabase(t *testing.T) {
+func (w *env) checkNoDatabase(t *testing.T) {
 	if err := cluster.NameDatabase(t.Context(), w.namespace, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func checkSample(t *testing.T, s images.Sample, entry *v1alpha1.ImageVerificatio
 
 // setDefault sets the default of a parameter of the pipeline, which is what runs get,
 // and returns the one that it had.
-func (w *world) setDefault(t *testing.T, param, value string) string {
+func (w *env) setDefault(t *testing.T, param, value string) string {
 	t.Helper()
 	var pipeline pipelinev1.Pipeline
 	if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "scan-and-validate"}, &pipeline); err != nil {
@@ -227,7 +227,7 @@ func (w *world) setDefault(t *testing.T, param, value string) string {
 }
 
 // stall starts the registry that stalls, and a run over what it has. It returns the run's name.
-func (w *world) stall(t *testing.T) string {
+func (w *env) stall(t *testing.T) string {
 	t.Helper()
 	if err := cluster.KoApply(t.Context(), "test", "-f", "e2e/testdata/stall.yaml"); err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func (w *world) stall(t *testing.T) string {
 }
 
 // checkStalled waits for the end of a run that pulls from the registry that stalls.
-func (w *world) checkStalled(t *testing.T, name string) {
+func (w *env) checkStalled(t *testing.T, name string) {
 	t.Helper()
 	var run pipelinev1.PipelineRun
 	await(t, verdictTimeout, func() string { return fmt.Sprintf("the end of run %s; %+v", name, run.Status.Conditions) }, func(ctx context.Context) (bool, error) {
@@ -293,7 +293,7 @@ func (w *world) checkStalled(t *testing.T, name string) {
 
 // checkNode looks whether the node is as before: ready, under no pressure, and no
 // Pod was evicted or killed for its memory.
-func (w *world) checkNode(t *testing.T) {
+func (w *env) checkNode(t *testing.T) {
 	t.Helper()
 	var nodes corev1.NodeList
 	if err := w.client.List(t.Context(), &nodes); err != nil || len(nodes.Items) == 0 {

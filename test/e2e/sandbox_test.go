@@ -26,7 +26,7 @@ import (
 // ends as the trigger says; and what waited runs when the class comes back.
 func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 	const namespace = "e2e-sandbox"
-	w := newWorld(t, namespace, stack.Direct)
+	w := newEnv(t, namespace, stack.Direct)
 	once, none := int32(1), int32(0)
 	short := &metav1.Duration{Duration: 15 * time.Second}
 	w.runtimeClass(t, "e2e-nohandler", "nohandler")
@@ -134,13 +134,13 @@ func TestRunsExecuteWhereTheTriggerSays(t *testing.T) {
 const gvisor = "runsc"
 
 // runtimeClass makes a RuntimeClass, which goes with the test.
-func (w *world) runtimeClass(t *testing.T, name, handler string) {
+func (w *env) runtimeClass(t *testing.T, name, handler string) {
 	t.Helper()
 	w.runtimeClassOn(t, name, handler, nil)
 }
 
 // runtimeClassOn makes one whose Pods are only for nodes with labels.
-func (w *world) runtimeClassOn(t *testing.T, name, handler string, labels map[string]string) {
+func (w *env) runtimeClassOn(t *testing.T, name, handler string, labels map[string]string) {
 	t.Helper()
 	class := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Handler: handler, Scheduling: &nodev1.Scheduling{NodeSelector: labels}}
 	if err := w.client.Create(t.Context(), class); err != nil {
@@ -153,7 +153,7 @@ func (w *world) runtimeClassOn(t *testing.T, name, handler string, labels map[st
 	})
 }
 
-func (w *world) deleteRuntimeClass(t *testing.T, name string) {
+func (w *env) deleteRuntimeClass(t *testing.T, name string) {
 	t.Helper()
 	if err := w.client.Delete(t.Context(), &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func (w *world) deleteRuntimeClass(t *testing.T, name string) {
 }
 
 // awaitPods waits until the first Pods of a digest's run have started.
-func (w *world) awaitPods(t *testing.T, digest string) {
+func (w *env) awaitPods(t *testing.T, digest string) {
 	t.Helper()
 	await(t, verdictTimeout, func() string { return "the first Pods for " + digest }, func(context.Context) (bool, error) {
 		started := 0
@@ -177,7 +177,7 @@ func (w *world) awaitPods(t *testing.T, digest string) {
 }
 
 // sandboxTrigger declares that one stream is verified.
-func (w *world) sandboxTrigger(t *testing.T, stream string, sandbox v1alpha1.Sandbox, retries *int32) {
+func (w *env) sandboxTrigger(t *testing.T, stream string, sandbox v1alpha1.Sandbox, retries *int32) {
 	t.Helper()
 	if err := w.client.Create(t.Context(), &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: stream},
@@ -190,7 +190,7 @@ func (w *world) sandboxTrigger(t *testing.T, stream string, sandbox v1alpha1.San
 	}
 }
 
-func (w *world) awaitCondition(t *testing.T, trigger, kind string, status metav1.ConditionStatus, reason string) {
+func (w *env) awaitCondition(t *testing.T, trigger, kind string, status metav1.ConditionStatus, reason string) {
 	t.Helper()
 	var last string
 	await(t, verdictTimeout, func() string {
@@ -210,7 +210,7 @@ func (w *world) awaitCondition(t *testing.T, trigger, kind string, status metav1
 }
 
 // awaitEntry waits for the entry of a digest to be as wanted.
-func (w *world) awaitEntry(t *testing.T, digest string, as func(*v1alpha1.ImageVerification) bool) *v1alpha1.ImageVerification {
+func (w *env) awaitEntry(t *testing.T, digest string, as func(*v1alpha1.ImageVerification) bool) *v1alpha1.ImageVerification {
 	t.Helper()
 	last := "there is none"
 	var found *v1alpha1.ImageVerification

@@ -32,7 +32,7 @@ import (
 // Who signed an image is part of its verdict: a trusted key's signature holds,
 // and a stranger's fails it.
 func TestSignaturesAreVerified(t *testing.T) {
-	w := newWorld(t, "e2e-signature", stack.Direct)
+	w := newEnv(t, "e2e-signature", stack.Direct)
 	trusted, stranger := newKey(t), newKey(t)
 	der, err := x509.MarshalPKIXPublicKey(&trusted.PublicKey)
 	if err != nil {

@@ -28,7 +28,7 @@ func TestPushedImagesAreVerified(t *testing.T) {
 		{"e2e-broker", stack.Brokers},
 	} {
 		t.Run(way.namespace, func(t *testing.T) {
-			w := newWorld(t, way.namespace, way.source)
+			w := newEnv(t, way.namespace, way.source)
 			w.ready(t, way.source)
 			for _, test := range []struct {
 				name, repository string
@@ -56,7 +56,7 @@ func TestPushedImagesAreVerified(t *testing.T) {
 	}
 }
 
-func checkRun(t *testing.T, w *world, entry *v1alpha1.ImageVerification) {
+func checkRun(t *testing.T, w *env, entry *v1alpha1.ImageVerification) {
 	t.Helper()
 	runs := w.runsOf(t, entry.Spec.Digest)
 	if len(runs) != 1 || len(entry.Status.Runs) != 1 || runs[0].Name != entry.Status.Runs[0].Name {

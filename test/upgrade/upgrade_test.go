@@ -27,6 +27,11 @@ var (
 	contentFile = flag.String("content", "testdata/c8ff37c.jsonl.gz", "`file` with what the other version stored")
 )
 
+// mayBeDropped are fields that c8ff37c does not know, and why it may drop them with its next write.
+var mayBeDropped = map[string]string{
+	"status.lastSweep.coverage": "each sweep writes it anew, and without it coverage is not known",
+}
+
 // settled is what of an entry no upgrade may change once its verdict is recorded.
 type settled struct {
 	Phase, Reason string
@@ -126,6 +131,10 @@ func TestThisVersionContinuesWhatAnotherStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, u := range unreadable {
+		_, field, _ := strings.Cut(u, ": unknown field ")
+		if mayBeDropped[field] != "" {
+			continue
+		}
 		t.Errorf("c8ff37c cannot read what this version stored: %s", u)
 	}
 }

@@ -24,13 +24,13 @@ import (
 const (
 	systemNamespace = "revet-system"
 	vetting         = "vetting" // the ImageTrigger, its listener and its runs
-	plainNamespace  = "plain"   // the plain way's listener and its runs
+	plainNamespace  = "plain"   // the direct EventListener's listener and its runs
 )
 
 const setUpPatience = 3 * time.Minute
 
-// world is all that runs for one seed.
-type world struct {
+// env is all that runs for one seed.
+type env struct {
 	options  Options
 	seed     uint64
 	programs rig.Programs
@@ -51,13 +51,13 @@ type world struct {
 	troubles             []TroubleResult
 }
 
-// newWorld starts everything and returns once a push gets through both ways.
-func newWorld(ctx context.Context, o Options, programs rig.Programs, seed uint64) (*world, error) {
+// newEnv starts everything and returns once a push gets through both ways.
+func newEnv(ctx context.Context, o Options, programs rig.Programs, seed uint64) (*env, error) {
 	tl, err := newTimeline(filepath.Join(o.Dir, fmt.Sprintf("seed-%d", seed)))
 	if err != nil {
 		return nil, err
 	}
-	w := &world{options: o, seed: seed, programs: programs, timeline: tl, targets: map[string]*target{}}
+	w := &env{options: o, seed: seed, programs: programs, timeline: tl, targets: map[string]*target{}}
 	ctx, cancel := context.WithTimeout(ctx, setUpPatience)
 	defer cancel()
 	for _, step := range []func(context.Context) error{w.startCluster, w.install, w.startRevet, w.startPlain, w.awaitTrigger, w.probe} {
@@ -69,7 +69,7 @@ func newWorld(ctx context.Context, o Options, programs rig.Programs, seed uint64
 }
 
 // end kills what runs and closes the timeline.
-func (w *world) end() error {
+func (w *env) end() error {
 	for _, p := range w.parts {
 		p.take(syscall.SIGKILL)
 	}
@@ -84,7 +84,7 @@ func (w *world) end() error {
 	return w.timeline.close()
 }
 
-func (w *world) startCluster(ctx context.Context) error {
+func (w *env) startCluster(ctx context.Context) error {
 	addresses := []*string{&w.api, &w.bridge, &w.registry}
 	if _, odd := takeOdd(w.options.Faults); odd {
 		addresses = append(addresses, &w.odd, &w.hooks)
@@ -121,7 +121,7 @@ func (w *world) startCluster(ctx context.Context) error {
 }
 
 // role starts the harness's own program in a role.
-func (w *world) role(name string, r role) error {
+func (w *env) role(name string, r role) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (w *world) role(name string, r role) error {
 }
 
 // start starts a program that a fault's target consists of, with others perhaps.
-func (w *world) start(target string, program rig.Program, links ...*link) error {
+func (w *env) start(target string, program rig.Program, links ...*link) error {
 	p, err := newPart(w.timeline, program)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (w *world) start(target string, program rig.Program, links ...*link) error 
 	return nil
 }
 
-func (w *world) target(name string) *target {
+func (w *env) target(name string) *target {
 	if w.targets[name] == nil {
 		w.targets[name] = &target{}
 	}
@@ -153,7 +153,7 @@ func (w *world) target(name string) *target {
 }
 
 // link makes a link at a free address.
-func (w *world) link(ctx context.Context, name string, backends ...string) (*link, error) {
+func (w *env) link(ctx context.Context, name string, backends ...string) (*link, error) {
 	address, err := rig.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (w *world) link(ctx context.Context, name string, backends ...string) (*lin
 }
 
 // linkAt makes a link at an address.
-func (w *world) linkAt(ctx context.Context, name, address string, backends ...string) (*link, error) {
+func (w *env) linkAt(ctx context.Context, name, address string, backends ...string) (*link, error) {
 	l, err := newLink(ctx, name, address, backends...)
 	if err == nil {
 		w.links = append(w.links, l)
@@ -171,7 +171,7 @@ func (w *world) linkAt(ctx context.Context, name, address string, backends ...st
 }
 
 // access writes the kubeconfig of an account whose way to the API server can be cut, alone or with everybody's.
-func (w *world) access(ctx context.Context, program, namespace, account string) (kubeconfig string, toAPI *link, err error) {
+func (w *env) access(ctx context.Context, program, namespace, account string) (kubeconfig string, toAPI *link, err error) {
 	if toAPI, err = w.link(ctx, program+" to the API server", w.api); err != nil {
 		return "", nil, err
 	}
@@ -188,7 +188,7 @@ func (w *world) access(ctx context.Context, program, namespace, account string) 
 
 // startRevet starts three receivers behind a stand-in for their Service, two controllers, the listener's sink and the
 // source's adapter.
-func (w *world) startRevet(ctx context.Context) error {
+func (w *env) startRevet(ctx context.Context) error {
 	var receivers []string
 	for n := range 3 {
 		entrance, err := w.startReceiver(ctx, fmt.Sprintf("receiver-%d", n+1))
@@ -217,8 +217,8 @@ func (w *world) startRevet(ctx context.Context) error {
 	return w.startAdapter(ctx, "adapter", "imagestreams", service.url())
 }
 
-// startPlain starts what the plain way consists of. The same faults are done to it at the same moments.
-func (w *world) startPlain(ctx context.Context) error {
+// startPlain starts what the direct EventListener consists of. The same faults are done to it at the same moments.
+func (w *env) startPlain(ctx context.Context) error {
 	if err := w.startSink(ctx, "plain-sink", plainNamespace, "plain"); err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (w *world) startPlain(ctx context.Context) error {
 	return w.startAdapter(ctx, "plain-adapter", "images", sink[len(sink)-1].url())
 }
 
-func (w *world) startReceiver(ctx context.Context, name string) (entrance string, err error) {
+func (w *env) startReceiver(ctx context.Context, name string) (entrance string, err error) {
 	kubeconfig, toAPI, err := w.access(ctx, name, systemNamespace, "receiver")
 	if err != nil {
 		return "", err
@@ -242,7 +242,7 @@ func (w *world) startReceiver(ctx context.Context, name string) (entrance string
 	return in.address(), w.startRevetProgram(ctx, name, w.programs.Receiver, address, kubeconfig, []*link{toAPI, in}, "-drain-delay=0s")
 }
 
-func (w *world) startController(ctx context.Context, name string) error {
+func (w *env) startController(ctx context.Context, name string) error {
 	kubeconfig, toAPI, err := w.access(ctx, name, systemNamespace, "controller")
 	if err != nil {
 		return err
@@ -268,7 +268,7 @@ func has(ctx context.Context, program, flag string) bool {
 	return strings.Contains(string(help), "  -"+flag+" ")
 }
 
-func (w *world) startRevetProgram(ctx context.Context, name, path, address, kubeconfig string, links []*link, args ...string) error {
+func (w *env) startRevetProgram(ctx context.Context, name, path, address, kubeconfig string, links []*link, args ...string) error {
 	program := rig.Program{
 		Name: name, Path: path, Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
 		Args: append(args, "-address="+address, "-metrics-address=", "-kubeconfig="+kubeconfig),
@@ -279,7 +279,7 @@ func (w *world) startRevetProgram(ctx context.Context, name, path, address, kube
 	return w.parts[len(w.parts)-1].await(ctx, "http://"+address+"/readyz")
 }
 
-func (w *world) startAdapter(ctx context.Context, name, resource, sink string) error {
+func (w *env) startAdapter(ctx context.Context, name, resource, sink string) error {
 	kubeconfig, toAPI, err := w.access(ctx, name, vetting, "source")
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func (w *world) startAdapter(ctx context.Context, name, resource, sink string) e
 }
 
 // startSink serves an EventListener and writes the address of a link to it where Tekton's controller would write its own.
-func (w *world) startSink(ctx context.Context, name, namespace, listener string) error {
+func (w *env) startSink(ctx context.Context, name, namespace, listener string) error {
 	kubeconfig, toAPI, err := w.access(ctx, name, namespace, "scan-and-validate-listener")
 	if err != nil {
 		return err
@@ -320,7 +320,7 @@ func (w *world) startSink(ctx context.Context, name, namespace, listener string)
 }
 
 // await polls until the condition gives no error.
-func (w *world) await(ctx context.Context, what string, condition func() error) error {
+func (w *env) await(ctx context.Context, what string, condition func() error) error {
 	for {
 		err := condition()
 		if err == nil {
