@@ -8,7 +8,10 @@ SHELL := /bin/bash -o pipefail
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath -buildvcs=false
 CACHE := $(or $(REVET_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/revet)
-GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.13.0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X github.com/revet-dev/revet/pkg/version.release=$(VERSION)
+GOLANGCI_LINT_VERSION := v2.13.0
+LINT := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 CLUSTER := cd test && go run ./cmd/cluster
 BENCHTIME ?= 300x
@@ -28,8 +31,19 @@ help: ## print this help
 
 .PHONY: build
 build: ## build receiver, controller, step, scan and kubectl-revet into bin/
-	go build -ldflags='-s -w' -o bin/ ./cmd/...
-	cd cmd/scan && go build -ldflags='-s -w' -o ../../bin/ .
+	go build -ldflags='$(LDFLAGS)' -o bin/ ./cmd/...
+	cd cmd/scan && go build -ldflags='$(LDFLAGS)' -o ../../bin/ .
+
+.PHONY: check
+check: $(LINT) ## the quick loop: format, vet, lint and unit tests of the product (under a minute once it is warm)
+	@unformatted=$$($(LINT) fmt --diff ./cmd ./pkg ./triggers) || { echo "$$unformatted"; echo 'Run "make format".'; exit 1; }
+	go vet ./...
+	$(LINT) run ./...
+	go test $(TESTFLAGS) ./...
+
+.PHONY: format
+format: $(LINT) ## format every Go file as "make check" and "make lint" want it
+	$(LINT) fmt ./...
 
 .PHONY: test
 test: ## vet and test everything that needs neither root nor a node (a real API server included)
@@ -82,14 +96,24 @@ fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)
 	@cd test && for t in $$(grep -hoE '^func Fuzz[A-Za-z]+' model/*_test.go | cut -c6-); do \
 	  echo "== test/model $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./model || exit 1; done
 
+# Built once for each version, and not by "go run", which links it each time.
+$(LINT):
+	mkdir -p $(CACHE)/bin && GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(CACHE)/bin/golangci-lint $@
+
 .PHONY: lint
-lint: ## golangci-lint over every module, and module tidiness
-	go run $(GOLANGCI_LINT) run ./...
-	cd cmd/scan && go run $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
-	cd test/layers && go run $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
-	cd test/platforms && go run $(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
-	cd test && go run $(GOLANGCI_LINT) run --config ../.golangci.yml ./...
+lint: $(LINT) ## golangci-lint over every module, and module tidiness
+	$(LINT) run ./...
+	cd cmd/scan && $(LINT) run --config ../../.golangci.yml ./...
+	cd test/layers && $(LINT) run --config ../../.golangci.yml ./...
+	cd test/platforms && $(LINT) run --config ../../.golangci.yml ./...
+	cd test && $(LINT) run --config ../.golangci.yml ./...
 	go mod tidy -diff && (cd cmd/scan && go mod tidy -diff) && (cd test/layers && go mod tidy -diff) && (cd test/platforms && go mod tidy -diff) && cd test && go mod tidy -diff
+
+.PHONY: thirdparty
+thirdparty: ## build the modules that hold other projects' programs: gVisor, and the image builder of an e2e test
+	cd test/build && go vet ./... && go build -o /dev/null github.com/GoogleContainerTools/kaniko/cmd/executor
+	cd test/gvisor && go vet ./shim && go build -o /dev/null ./shim && go build -o /dev/null gvisor.dev/gvisor/runsc
 
 .PHONY: vulncheck
 vulncheck: ## govulncheck over the product and its scanner (asks vuln.go.dev)
@@ -97,8 +121,10 @@ vulncheck: ## govulncheck over the product and its scanner (asks vuln.go.dev)
 	cd cmd/scan && go run $(GOVULNCHECK) ./...
 
 .PHONY: generate
-generate: ## generate deep copies and CustomResourceDefinitions from the Go types
+generate: ## generate deep copies, CustomResourceDefinitions and docs/api.md from the Go types
 	cd test && go build -o ../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
 	bin/controller-gen object crd:maxDescLen=300 paths=./pkg/apis/... output:crd:dir=bin/crds
 	mv bin/crds/revet.dev_imagetriggers.yaml config/300-imagetrigger.yaml
 	mv bin/crds/revet.dev_imageverifications.yaml config/300-imageverification.yaml
+	cd test && go run ./cmd/apidoc ../pkg/apis/revet/v1alpha1 > ../bin/api.md
+	mv bin/api.md docs/api.md

@@ -31,7 +31,7 @@ type layer struct {
 // values are what every room may name: what an image and a push are, what the
 // ledger's types are, whose rights count, and why a read failed. They do no I/O but
 // for the access review of pkg/source.
-var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/runresult", "pkg/source"}
+var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/runresult", "pkg/source", "pkg/version"}
 
 // decisions are pure: they take values and return values.
 var decisions = []string{"pkg/lifecycle", "pkg/sandbox", "pkg/selector", "pkg/filter"}
@@ -44,6 +44,7 @@ var layers = []layer{
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
 	{prefix: "pkg/runresult", standardOnly: true},
+	{prefix: "pkg/version", standardOnly: true},
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
 	{prefix: "pkg/source/openshift", revet: values},
@@ -86,11 +87,11 @@ var layers = []layer{
 	{prefix: "pkg/cli/get", revet: join(values, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
-	{prefix: "pkg/cli", revet: []string{"pkg/cli"}},
+	{prefix: "pkg/cli", revet: []string{"pkg/cli", "pkg/version"}},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// Modules of their own: their packages are their own only.
-	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image", "pkg/runresult", "triggers"}},
-	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image"}},
+	{prefix: "cmd/scan", revet: []string{"cmd/scan/internal", "pkg/pipeline", "pkg/image", "pkg/runresult", "pkg/version", "triggers"}},
+	{prefix: "cmd", revet: []string{"pkg/app", "pkg/cli", "pkg/pipeline", "pkg/image", "pkg/version"}},
 }
 
 func join(lists ...[]string) []string { return slices.Concat(lists...) }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// apart are the modules that hold programs of others, with the versions that those are
-// released with, and nothing of ours that is shipped or compared.
+// apart are the modules that hold other projects' programs, in the versions that those
+// were released with. Their versions may differ from the product's.
 var apart = []string{"test/build", "test/gvisor"}
 
 // The product, its scanner and its tests hold the same version of every module that
@@ -43,39 +43,59 @@ func TestModulesAgreeOnVersions(t *testing.T) {
 	}
 }
 
-// No module rots unseen: "make test" compiles each, and "make lint" lints it and holds
-// that it is tidy, but for those that "make e2e" builds.
+// No module rots unseen. "make test" compiles each module, and "make lint" lints it and
+// holds that it is tidy; "make thirdparty" builds those that stand apart. Continuous
+// integration runs all three.
 func TestModulesAreBuilt(t *testing.T) {
-	raw, err := os.ReadFile("../Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets := map[string]string{}
-	target := ""
-	for line := range strings.Lines(string(raw)) {
-		if name, _, ok := strings.Cut(line, ": ## "); ok {
-			target = name
-		}
-		targets[target] += line
-	}
+	targets := makeTargets(t)
 	var missing []string
-	for _, dir := range modules(t) {
-		if slices.Contains(apart, dir) || dir == "." {
-			continue
+	want := func(target, command string) {
+		if !strings.Contains(targets[target], command) {
+			missing = append(missing, fmt.Sprintf("make %s: %s", target, command))
 		}
-		for target, commands := range map[string][]string{
-			"test": {"go vet ."}, "lint": {"go run $(GOLANGCI_LINT) run ", "go mod tidy -diff"},
-		} {
-			for _, command := range commands {
-				if !strings.Contains(targets[target], "cd "+dir+" && "+command) {
-					missing = append(missing, fmt.Sprintf("make %s: cd %s && %s", target, dir, command))
-				}
-			}
+	}
+	for _, dir := range modules(t) {
+		switch {
+		case dir == ".":
+			want("test", "\tgo vet ./...")
+			want("lint", "\t$(LINT) run ./...")
+		case slices.Contains(apart, dir):
+			want("thirdparty", "cd "+dir+" && go vet ./")
+		default:
+			want("test", "cd "+dir+" && go vet .")
+			want("lint", "cd "+dir+" && $(LINT) run ")
+			want("lint", "cd "+dir+" && go mod tidy -diff")
 		}
 	}
 	if diff := cmp.Diff([]string(nil), missing); diff != "" {
 		t.Errorf("targets that leave a module out (-want +got):\n%s", diff)
 	}
+	ci, err := os.ReadFile("../.ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"test", "lint", "thirdparty"} {
+		if !strings.Contains(string(ci), "\ngate "+target) {
+			t.Errorf(".ci/run does not run make %s", target)
+		}
+	}
+}
+
+// makeTargets returns the recipes of the Makefile by target.
+func makeTargets(t *testing.T) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, target := map[string]string{}, ""
+	for line := range strings.Lines(string(raw)) {
+		if name, rest, ok := strings.Cut(line, ":"); ok && strings.Contains(rest, "## ") && !strings.HasPrefix(line, "\t") {
+			target = name
+		}
+		targets[target] += line
+	}
+	return targets
 }
 
 // modules are the folders of all modules of the repository.

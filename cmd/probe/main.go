@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/revet-dev/revet/pkg/version"
 )
 
 func main() {
@@ -22,6 +24,7 @@ func main() {
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := &cobra.Command{
 		Use:           "probe",
+		Version:       version.String(),
 		Short:         "Look at a node from a Pod",
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -24,15 +24,15 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// Controller is the program that takes entries of the ledger to their verdicts.
-// Any number may run; leader election decides which one acts.
+// Controller is the program that takes the ledger's entries to their verdicts. Any number
+// may run; leader election decides which one acts.
 type Controller struct {
 	options ControllerOptions
 	log     *zap.Logger
 	access  *controllerAccess
 	leases  *lease.Leases
 	config  *config.Store
-	// registries is one for all, so that what a registry asks for holds for all.
+	// registries is shared, so that a registry's request for a pause applies everywhere.
 	registries *registry.Reader
 	index      *ledger.Index
 	ledger     *ledger.Ledger
@@ -43,14 +43,14 @@ type Controller struct {
 	metrics    *metrics.MeterProvider
 
 	synced  atomic.Bool
-	missing atomic.Pointer[string] // a kind that the cluster does not have
+	missing atomic.Pointer[string] // a kind that the cluster does not serve
 	failed  chan error
 	cancel  context.CancelFunc
 	stopped chan struct{}
 }
 
-// NewController makes a controller. It starts nothing and speaks to nobody, but
-// for metrics, whose library begins to serve when it is made.
+// NewController makes a controller. It starts nothing and makes no request. Only metrics
+// are served at once, because their library does so.
 func NewController(ctx context.Context, o ControllerOptions) (*Controller, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("the controller's options: %w", err)
@@ -69,7 +69,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	c := &Controller{
 		options: o, log: log, access: access,
 		leases:  lease.New(o.Identity, sinkTimeout),
-		config:  config.NewStore(o.SystemNamespace, toldConfig(log)),
+		config:  config.NewStore(o.SystemNamespace, logConfig(log)),
 		index:   ledger.NewIndex(o.Now),
 		events:  record.NewBroadcaster(),
 		failed:  make(chan error, 2),
@@ -88,8 +88,8 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	return c, nil
 }
 
-// Start returns once health is served. The controller then fills its caches,
-// and acts once it leads.
+// Start returns once health is served. The controller then fills its caches, and acts
+// once it leads.
 func (c *Controller) Start(ctx context.Context) error {
 	if err := ownNamespace(c.options.SystemNamespace); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err := c.server.start(ctx, c.options.Address); err != nil {
 		return err
 	}
-	// What runs outlives ctx, and is ended by Stop.
+	// The work outlives ctx. Stop ends it.
 	running, cancel := context.WithCancel(logging.WithLogger(context.WithoutCancel(ctx), c.log.Sugar()))
 	c.cancel = cancel
 	c.events.StartRecordingToSink(c.access.eventSink())
@@ -111,11 +111,11 @@ func (c *Controller) Start(ctx context.Context) error {
 	return nil
 }
 
-// Addr returns the address that health is served on.
+// Addr returns the address on which health is served.
 func (c *Controller) Addr() string { return c.server.addr() }
 
-// Stop lets what is under way end and gives the leases back, so that another
-// process leads at once.
+// Stop waits for running work and gives the leases back, so that another process leads
+// at once.
 func (c *Controller) Stop(ctx context.Context) error {
 	c.health.drain()
 	c.log.Info("draining")
@@ -124,7 +124,7 @@ func (c *Controller) Stop(ctx context.Context) error {
 	select {
 	case <-c.stopped:
 	case <-ctx.Done():
-		err = fmt.Errorf("waiting for what is under way: %w", ctx.Err())
+		err = fmt.Errorf("waiting for running work: %w", ctx.Err())
 	}
 	c.events.Shutdown()
 	return errors.Join(err, c.server.drain(ctx, 0), c.metrics.Shutdown(context.WithoutCancel(ctx)))
@@ -165,7 +165,7 @@ func (c *Controller) work(ctx context.Context) error {
 	if err := observe(ctx, cached, parts); err != nil {
 		return err
 	}
-	// The cache goes on until the reconcilers have ended.
+	// The cache runs until the reconcilers have ended.
 	caching, stopCache := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCache()
 	go func() {
@@ -195,7 +195,7 @@ func (c *Controller) work(ctx context.Context) error {
 
 func (c *Controller) check(ctx context.Context) error {
 	if kind := c.missing.Load(); kind != nil {
-		return fmt.Errorf("the cluster has no %s: install what defines it; the controller goes on by itself then", *kind)
+		return fmt.Errorf("the cluster has no %s: install what defines it; the controller continues by itself", *kind)
 	}
 	if !c.synced.Load() {
 		return errNotSynced
@@ -203,21 +203,21 @@ func (c *Controller) check(ctx context.Context) error {
 	return ledgerReachable(ctx, c.access.live, c.options.SystemNamespace)
 }
 
-// awaitKinds waits until the cluster has the kinds without which nothing works:
-// Revet may be installed before Tekton.
+// awaitKinds waits until the cluster serves the kinds that the controller cannot do
+// without, because Revet may be installed before Tekton.
 func (c *Controller) awaitKinds(ctx context.Context) error {
 	for _, kind := range []schema.GroupVersionKind{
 		v1alpha1.GroupVersion.WithKind("ImageTrigger"),
 		v1alpha1.GroupVersion.WithKind("ImageVerification"),
 		tekton.RunKind,
 	} {
-		for told := false; ; told = true {
+		for logged := false; ; logged = true {
 			_, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version)
 			if err == nil {
 				break
 			}
-			if !told {
-				c.log.Warn("waiting for a kind that the cluster does not have", zap.Stringer("kind", kind), zap.Error(err))
+			if !logged {
+				c.log.Warn("waiting for a kind that the cluster does not serve", zap.Stringer("kind", kind), zap.Error(err))
 			}
 			name := kind.String()
 			c.missing.Store(&name)
@@ -232,9 +232,8 @@ func (c *Controller) awaitKinds(ctx context.Context) error {
 	return nil
 }
 
-// giveBack returns memory to the system: listing, and a new leader's look at
-// every entry, leave several times of what is kept behind, which would otherwise
-// count for as long as the controller is idle.
+// giveBack returns unused memory to the system. Listing all entries leaves several times
+// the memory of the cache behind, which would otherwise count while the controller idles.
 func giveBack(ctx context.Context) {
 	timer := time.NewTimer(memoryFirst)
 	defer timer.Stop()

@@ -22,15 +22,15 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 )
 
-// controllerAccess is all the ways in which the controller reaches the API server.
+// controllerAccess holds the clients with which the controller reaches the API server.
 type controllerAccess struct {
 	*apiAccess
 	mapper meta.RESTMapper
 	live   client.Client
 	// streams lists ImageStreams for sweeps.
 	streams rest.Interface
-	// kube is for Leases and Events. It has connections of its own, so that work
-	// cannot keep a lease from being renewed.
+	// kube is for Leases and Events. It has connections of its own, so that other work
+	// cannot delay the renewal of a lease.
 	kube kubernetes.Interface
 }
 
@@ -54,9 +54,9 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if a.apiAccess, err = newAPIAccess(restConfig, scheme, "revet-controller"); err != nil {
 		return nil, err
 	}
-	// Sinks may be of any kind, so that only discovery knows their resources. It
-	// is asked when a kind is first used. OpenShift's image API is not looked up:
-	// while it is down discovery says that there is none.
+	// Sinks may be of any kind, so only discovery knows their resources. Kinds are
+	// discovered when they are first used. OpenShift's image API is fixed instead:
+	// while it is down, discovery reports that it does not exist.
 	discovered, err := apiutil.NewDynamicRESTMapper(a.config, a.http)
 	if err != nil {
 		return nil, fmt.Errorf("making the mapper of resources: %w", err)
@@ -70,17 +70,16 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	return a, err
 }
 
-// ownConnections returns a configuration whose clients share connections with no
-// other's. client-go shares those of all configurations that go the same way; a
-// dialer makes one differ.
+// ownConnections returns a configuration whose clients share no connections with others.
+// client-go shares the connections of equal configurations; a dialer makes one differ.
 func ownConnections(config *rest.Config) *rest.Config {
 	own := rest.CopyConfig(config)
 	own.Dial = (&net.Dialer{Timeout: apiDialTimeout, KeepAlive: apiDialTimeout}).DialContext
 	return own
 }
 
-// newStreamsClient makes a client of ImageStreams with connections of its own: the
-// pages of a sweep are megabytes, and nothing else waits behind them.
+// newStreamsClient makes a client of ImageStreams with connections of its own, because a
+// sweep's pages are megabytes, and nothing else should wait behind them.
 func newStreamsClient(config *rest.Config, scheme *runtime.Scheme) (rest.Interface, error) {
 	own := ownConnections(config)
 	own.UserAgent += "-sweep"
@@ -101,8 +100,8 @@ func (a *controllerAccess) eventSink() record.EventSink {
 
 func eventSource() corev1.EventSource { return corev1.EventSource{Component: "revet-controller"} }
 
-// ownNamespace tells the leader election where its leases are: it reads that
-// from the environment, and knows no other way.
+// ownNamespace sets the variable from which Knative's leader election reads the namespace
+// of its leases. It has no other option.
 func ownNamespace(namespace string) error {
 	if os.Getenv(system.NamespaceEnvKey) == namespace {
 		return nil

@@ -55,7 +55,7 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 	if err != nil {
 		return imageverification.Options{}, err
 	}
-	tell, err := c.emitter()
+	emitter, err := c.emitter()
 	if err != nil {
 		return imageverification.Options{}, err
 	}
@@ -68,7 +68,7 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 		Metrics:  instruments,
 		Log:      c.log,
 		Now:      c.options.Now,
-		Emitter:  tell,
+		Emitter:  emitter,
 
 		Stop: func(ctx context.Context, run types.NamespacedName, uid types.UID) error {
 			return tekton.CancelRun(ctx, c.access.live, run, uid)
@@ -78,7 +78,7 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 	}, nil
 }
 
-// emitter returns nil if no CDEvents are wanted.
+// emitter returns nil if no CDEvents are to be sent.
 func (c *Controller) emitter() (imageverification.Emitter, error) {
 	o := events.DefaultOptions()
 	o.Sink, o.Overrides = c.options.EventSink, c.options.EventOverrides

@@ -87,17 +87,17 @@ const (
 	sinkTimeout = 3 * time.Second
 	// sinkDialTimeout bounds making a connection to a sink.
 	sinkDialTimeout = time.Second
-	// apiDialTimeout bounds making a connection to the API server, and is how often
-	// one that idles is probed: both as client-go has them.
+	// apiDialTimeout bounds connecting to the API server, and is how often an idle
+	// connection is probed. Both are client-go's values.
 	apiDialTimeout = 30 * time.Second
-	// memoryInterval is how often memory that is not used is given back, which
-	// costs some milliseconds of a processor.
+	// memoryInterval is how often unused memory is returned, which costs some
+	// milliseconds of processor time.
 	memoryInterval = time.Minute
 	memoryFirst    = 10 * time.Second
-	// kindRetry is how often it is looked whether a kind is there that was not.
+	// kindRetry is how often the controller checks for a kind that is missing.
 	kindRetry = 2 * time.Second
-	// firstRetry and slowestRetry bound the time between two passes over an
-	// entry that fail. A new entry does not wait at all.
+	// firstRetry and slowestRetry bound the time between two failing passes over an
+	// entry. A new entry does not wait.
 	firstRetry   = 5 * time.Millisecond
 	slowestRetry = 30 * time.Second
 )

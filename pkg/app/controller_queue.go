@@ -13,7 +13,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// part is a set of functions that run until their context ends, and the watches that feed them.
+// part is work that runs until its context ends, and the watches that feed it.
 type part struct {
 	run      []func(context.Context) error
 	handlers []handler
@@ -41,12 +41,12 @@ func (c *Controller) parts(ctx context.Context, cached cache.Cache) (all []*part
 	return []*part{own, entries, triggers}, sweepAll, nil
 }
 
-// newQueue makes the queue of a reconciler, and a function that works on it for the keys
-// that this process leads.
+// newQueue makes the queue of a reconciler. The function that it returns processes the
+// keys that this process leads.
 func (c *Controller) newQueue(ctx context.Context, r knative.Reconciler, name string, component kle.ComponentConfig, concurrency int) (*knative.Impl, func(context.Context) error) {
 	impl := knative.NewContext(ctx, r, knative.ControllerOptions{
 		WorkQueueName: name,
-		// The queue would log a line for each pass.
+		// The queue logs a line for each pass, which helps nobody.
 		Logger:      c.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)).Sugar(),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[any](firstRetry, slowestRetry),
 		Concurrency: concurrency,

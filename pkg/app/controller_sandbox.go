@@ -14,15 +14,15 @@ import (
 	"github.com/revet-dev/revet/pkg/sandbox"
 )
 
-// The Secret that holds the key of the sandboxes' weights. config/ makes it empty,
-// so that controllers need no right to create Secrets.
+// The Secret that holds the key of the sandboxes' weights. config/ creates it empty, so that
+// controllers need no right to create Secrets.
 const (
 	sandboxKeySecret = "revet-sandbox-key" //nolint:gosec // the name of a Secret
 	sandboxKeyField  = "key"
 )
 
-// sandboxKey reads the key by which weights choose, once, and makes it where there
-// is none yet.
+// sandboxKey reads the key by which weights choose digests, once, and makes it if the
+// Secret is empty.
 type sandboxKey struct {
 	live      client.Client
 	namespace string
@@ -32,8 +32,8 @@ type sandboxKey struct {
 	key []byte
 }
 
-// read returns the key. Of several controllers that make one at once, one does, as
-// the API server takes one write only: the others read it.
+// read returns the key. If several controllers make one at once, the API server accepts
+// one write, and the others read its key.
 func (k *sandboxKey) read(ctx context.Context) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -43,7 +43,7 @@ func (k *sandboxKey) read(ctx context.Context) ([]byte, error) {
 	var secret corev1.Secret
 	err := k.live.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: sandboxKeySecret}, &secret)
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("there is no Secret %q in namespace %q, whose key chooses which digests get the RuntimeClass; kubectl apply the one in config/, or restore it from a backup to have the same choice",
+		return nil, fmt.Errorf("there is no Secret %q in namespace %q, whose key chooses which digests get the RuntimeClass; kubectl apply the one in config/, or restore it from a backup to keep the choice",
 			sandboxKeySecret, k.namespace)
 	}
 	if err != nil {
@@ -53,7 +53,7 @@ func (k *sandboxKey) read(ctx context.Context) ([]byte, error) {
 	switch {
 	case len(key) >= sandbox.MinKey:
 	case len(key) > 0:
-		return nil, fmt.Errorf("key %q of Secret %q in namespace %q has %d bytes; it needs %d. Remove it to have one made",
+		return nil, fmt.Errorf("key %q of Secret %q in namespace %q has %d bytes; it needs %d. Remove it, and the controller makes one",
 			sandboxKeyField, sandboxKeySecret, k.namespace, len(key), sandbox.MinKey)
 	default:
 		key = make([]byte, sandbox.MinKey)
@@ -64,8 +64,8 @@ func (k *sandboxKey) read(ctx context.Context) ([]byte, error) {
 		if err := k.live.Update(ctx, &secret); err != nil {
 			return nil, fmt.Errorf("writing Secret %q of namespace %q: %w", sandboxKeySecret, k.namespace, err)
 		}
-		// Whoever had one before has another choice from now on.
-		k.log.Warn("made a new key for the weights of sandboxes: which digests get the RuntimeClass is chosen anew", zap.String("secret", sandboxKeySecret))
+		// If there was a key before, weights now choose other digests.
+		k.log.Warn("made a new key for the weights of sandboxes; other digests get the RuntimeClass than with an earlier key", zap.String("secret", sandboxKeySecret))
 	}
 	k.key = key
 	return key, nil

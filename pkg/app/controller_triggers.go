@@ -69,7 +69,7 @@ func (c *Controller) intervals() imagetrigger.Intervals {
 	return i
 }
 
-// streams reads ImageStreams, and asks for the rights to them anew each time.
+// streams returns a reader of ImageStreams that caches no rights.
 func (c *Controller) streams() *openshift.Reader {
 	return openshift.NewReader(c.access.live, source.NewRights(c.access.live, 0, c.options.Now))
 }
@@ -100,14 +100,14 @@ func (c *Controller) sweepOptions() sweep.Options {
 	return o
 }
 
-// dependencies lists the watches of what triggers depend on, as far as the
-// cluster has such kinds. Their metadata is enough: it is read live then.
+// dependencies lists watches of the kinds that triggers depend on and the cluster serves.
+// They hold metadata only: a pass reads the objects live.
 func (c *Controller) dependencies(r *imagetrigger.Reconciler) []handler {
 	var handlers []handler
 	for _, kind := range imagetrigger.Dependencies() {
 		if _, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version); err != nil {
 			if !meta.IsNoMatchError(err) {
-				c.log.Warn("asking for a kind; triggers do not notice its changes at once", zap.Stringer("kind", kind), zap.Error(err))
+				c.log.Warn("looking up a kind failed; triggers do not notice its changes at once", zap.Stringer("kind", kind), zap.Error(err))
 			}
 			continue
 		}

@@ -18,7 +18,7 @@ import (
 type health struct {
 	// check is asked at most once in readyCacheTime.
 	check func(context.Context) error
-	// notes are shown to whoever asks, and change nothing.
+	// notes are part of the answer and do not change it.
 	notes func() []error
 	now   func() time.Time
 
@@ -46,7 +46,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 
 var errDraining = errors.New("shutting down")
 
-// state asks while it holds the lock: who comes meanwhile shares the answer.
+// state checks while it holds the lock, so that concurrent requests share the answer.
 func (h *health) state(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,13 +54,13 @@ func (h *health) state(ctx context.Context) error {
 		return errDraining
 	}
 	if now := h.now(); h.checked.IsZero() || now.Sub(h.checked) >= readyCacheTime {
-		// The answer is everybody's, so it does not end with who asked first.
+		// All requests share the check, so it must not end with the first one.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 		defer cancel()
 		h.last = h.check(ctx)
 		h.checked = h.now()
 		if errors.Is(h.last, errNotSynced) {
-			h.checked = time.Time{} // costs nothing to ask, and changes soon
+			h.checked = time.Time{} // cheap to check, and changes soon
 		}
 	}
 	return h.last

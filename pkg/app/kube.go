@@ -30,14 +30,14 @@ func (c Common) restConfig() (*rest.Config, error) {
 	}
 	config, err := rest.InClusterConfig()
 	if err != nil {
-		return nil, fmt.Errorf("not in a Pod with a service account, and no --kubeconfig was given: %w", err)
+		return nil, fmt.Errorf("not running in a Pod with a service account, and --kubeconfig is not set: %w", err)
 	}
 	return config, nil
 }
 
-// receiverMapper names the resources that the receiver uses, so that it needs
-// no discovery: it starts while an aggregated API is down, and before OpenShift's
-// image API, or the absence of it, is known.
+// receiverMapper names the resources that the receiver uses, so that it needs no discovery.
+// It can start while an aggregated API is down, and before it is known whether the
+// cluster has OpenShift's image API.
 func receiverMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for kind, scope := range map[string]meta.RESTScope{"ImageTrigger": meta.RESTScopeNamespace, "ImageVerification": meta.RESTScopeNamespace} {

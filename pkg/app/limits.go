@@ -13,11 +13,11 @@ const (
 	writeTimeout      = 30 * time.Second // more than requestDeadline and the body's reading
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
-	// shutdownTimeout is for requests that are under way when the program stops;
-	// it stays below a Pod's usual grace period of 30 s.
+	// shutdownTimeout is how long the program waits for running requests when it stops.
+	// It is shorter than a Pod's usual grace period of 30 s.
 	shutdownTimeout = 20 * time.Second
 
-	// readyCacheTime is how old an answer of /readyz may be: anybody may ask.
+	// readyCacheTime is how old an answer of /readyz may be, because anybody may ask.
 	readyCacheTime = time.Second
 	readyTimeout   = 2 * time.Second
 

@@ -21,7 +21,7 @@ func newLogger(level string) (*zap.Logger, error) {
 	config.Level = zap.NewAtomicLevelAt(parsed)
 	config.EncoderConfig.TimeKey = "time"
 	config.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	// A line that was sampled away may be the only one about a push.
+	// Sampling could drop the only line about a push.
 	config.Sampling = nil
 	config.DisableStacktrace = true
 	log, err := config.Build()

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Common are the options that all programs have.
+// Common holds the options that all programs have.
 type Common struct {
 	// MetricsAddress is host:port for Prometheus; empty serves no metrics.
 	MetricsAddress string

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/revet-dev/revet/pkg/version"
 )
 
 // options is what a program is configured with. It reads the environment first, and
@@ -45,6 +47,10 @@ func RunController(args []string) int {
 // run reads the options and works until a signal ends it. It returns 2 if the command
 // line is wrong and 1 if the program failed.
 func run(name string, o options, args []string, work func(context.Context) error) int {
+	if version.Requested(args) {
+		version.Print(os.Stdout, name)
+		return 0
+	}
 	err := readOptions(name, o, args, os.Getenv, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -67,6 +73,7 @@ func readOptions(name string, o options, args []string, getenv func(string) stri
 	o.FromEnvironment(getenv)
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Bool("version", false, "print the version and exit")
 	o.AddFlags(flags)
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {

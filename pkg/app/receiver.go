@@ -173,14 +173,14 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return errors.Join(err, r.Stop(context.WithoutCancel(ctx)))
 }
 
-// toldTrigger logs what cannot be used; its owner sees it in the trigger's conditions.
-func toldTrigger(log *zap.Logger) func(*v1alpha1.ImageTrigger, error) {
+// logTrigger logs a trigger that cannot be used. Its owner sees that in its conditions.
+func logTrigger(log *zap.Logger) func(*v1alpha1.ImageTrigger, error) {
 	return func(t *v1alpha1.ImageTrigger, err error) {
 		log.Warn("trigger cannot be used", zap.String("trigger", t.Name), zap.String("namespace", t.Namespace), zap.Error(err))
 	}
 }
 
-func toldConfig(log *zap.Logger) func(string, error) {
+func logConfig(log *zap.Logger) func(string, error) {
 	return func(object string, err error) {
 		if err != nil {
 			log.Error("configuration cannot be used", zap.String("object", object), zap.Error(err))

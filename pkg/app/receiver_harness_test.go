@@ -124,9 +124,9 @@ func (c *cell) receiver() *Receiver {
 	o.Now = func() time.Time { return noon }
 	r := &Receiver{options: o, log: zap.New(core), live: c.client, sleep: func(context.Context, time.Duration) error { return nil }}
 	r.watches = &receiverWatches{
-		triggers:   intake.NewTriggers(toldTrigger(r.log)),
+		triggers:   intake.NewTriggers(logTrigger(r.log)),
 		index:      ledger.NewIndex(o.Now),
-		config:     config.NewStore(o.SystemNamespace, toldConfig(r.log)),
+		config:     config.NewStore(o.SystemNamespace, logConfig(r.log)),
 		namespaces: c.client,
 	}
 	var triggers v1alpha1.ImageTriggerList

@@ -34,6 +34,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
 	"github.com/revet-dev/revet/pkg/pipeline/sarif"
+	"github.com/revet-dev/revet/pkg/source/registry/registrytest"
 )
 
 const (
@@ -48,19 +49,20 @@ type site struct {
 	host     string
 	requests atomic.Int32
 	answer   atomic.Pointer[http.HandlerFunc]
+	odd      *registrytest.Odd
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t}
-	real := fakeregistry.New(fakeregistry.Logger(log.New(io.Discard, "", 0)))
+	s.odd = registrytest.New(fakeregistry.New(fakeregistry.Logger(log.New(io.Discard, "", 0))), registrytest.Oddities{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		if answer := s.answer.Load(); answer != nil {
 			(*answer)(w, r)
 			return
 		}
-		real.ServeHTTP(w, r)
+		s.odd.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	s.host = strings.TrimPrefix(server.URL, "http://")

@@ -57,9 +57,9 @@ func newReceiverWatches(ctx context.Context, api *apiAccess, mapper meta.RESTMap
 		return nil, fmt.Errorf("making the cache: %w", err)
 	}
 	w := &receiverWatches{
-		triggers:   intake.NewTriggers(toldTrigger(log)),
+		triggers:   intake.NewTriggers(logTrigger(log)),
 		index:      ledger.NewIndex(o.Now),
-		config:     config.NewStore(o.SystemNamespace, toldConfig(log)),
+		config:     config.NewStore(o.SystemNamespace, logConfig(log)),
 		namespaces: c,
 	}
 	for _, watch := range []struct {

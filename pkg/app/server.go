@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// server is an HTTP server with the limits, that drains when it is stopped.
+// server is an HTTP server with limits, which drains when it is stopped.
 type server struct {
 	http     *http.Server
 	listener net.Listener
@@ -33,7 +33,7 @@ func newServer(handler http.Handler, log *zap.Logger) *server {
 	}
 }
 
-// start returns once the server listens. What ends it later comes on failed.
+// start returns once the server listens. Later errors come on failed.
 func (s *server) start(ctx context.Context, address string) error {
 	var err error
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address); err != nil {
@@ -49,8 +49,8 @@ func (s *server) start(ctx context.Context, address string) error {
 
 func (s *server) addr() string { return s.listener.Addr().String() }
 
-// drain goes on serving for a while, but asks clients to connect anew, which
-// takes them to another replica; then it lets what is under way end.
+// drain keeps serving for a while but closes connections after each answer, so that clients
+// reconnect to another replica. Then it waits for running requests.
 func (s *server) drain(ctx context.Context, delay time.Duration) error {
 	s.http.SetKeepAlivesEnabled(false)
 	timer := time.NewTimer(delay)
@@ -62,7 +62,7 @@ func (s *server) drain(ctx context.Context, delay time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		return fmt.Errorf("ending the requests under way: %w", err)
+		return fmt.Errorf("waiting for running requests: %w", err)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
+	"github.com/revet-dev/revet/pkg/version"
 )
 
 // commands are the subcommands, in the order of the help.
@@ -41,33 +42,34 @@ func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams)
 
 func newRoot(env command.Environment) *cobra.Command {
 	root := command.NewRoot(env)
-	root.Short = "Look at what Revet saw pushed, and at what became of it"
-	root.Long = `Look at what Revet saw pushed, and at what became of it.
+	root.Version = version.String()
+	root.Short = "Show what was pushed, and whether it passed verification"
+	root.Long = `Show what was pushed, and whether it passed verification.
 
-Revet records every push that an ImageTrigger admits in a ledger of
-ImageVerifications, and has each verified by a pipeline. These commands read
-the ledger. Three of them change something: replay asks for another run,
-compare-sandbox makes runs of its own, and fill-database fills the database that
-runs compare packages with.`
-	root.Example = `  # What was pushed here, and did it pass?
+Revet records every push that an ImageTrigger selects in a ledger of
+ImageVerifications, and starts a pipeline that verifies the image. These commands
+read the ledger. Three of them change something: replay asks for another run,
+compare-sandbox starts runs of its own, and fill-database fills the vulnerability
+database of a namespace.`
+	root.Example = `  # What was pushed to this namespace, and did it pass?
   kubectl revet get
 
-  # The whole story of one image
+  # Why did this image fail?
   kubectl revet explain demo/app:latest
 
-  # Once more
+  # Verify it again
   kubectl revet replay demo/app:latest
 
   # Why does nothing happen?
   kubectl revet doctor
 
-  # Did any push slip through?
+  # Did Revet miss any push?
   kubectl revet coverage --verify
 
-  # Runs end in Error, as no vulnerability database is there
+  # Runs end in Error because there is no vulnerability database
   kubectl revet fill-database registry.example.com/revet/database:current
 
-  # What does the sandbox cost?
+  # How much does the sandbox cost?
   kubectl revet compare-sandbox demo/app:latest
 
   # Which pushes do these recorded objects show?

@@ -26,17 +26,17 @@ func TestWhatIsNotFoundOrNotUnderstood(t *testing.T) {
 	}{
 		{"no such image", []string{"explain", "demo/app:nightly"}, 1, `error: there is no verification of repository "demo/app" and tag "nightly" in namespace "demo"; ` +
 			"there are demo/app (latest, v1); demo/other (v9); demo/web (latest); registry.example.com/team/good (v2)\n"},
-		{"no such name", []string{"explain", "nobody"}, 1, `error: there is no verification named "nobody", or of an ImageStream of that name in namespace "demo"; ` +
+		{"no such name", []string{"explain", "nobody"}, 1, `error: there is no verification with the name "nobody", or of an ImageStream with that name in namespace "demo"; ` +
 			"there are demo/app (latest, v1); demo/other (v9); demo/web (latest); registry.example.com/team/good (v2)\n"},
 		{"nothing in the namespace", []string{"explain", "demo/app", "-n", "empty"}, 1,
-			`error: there is no verification of repository "demo/app" in namespace "empty"; there are none at all; with -A you look in every namespace` + "\n"},
-		{"no such entry", []string{"get", "x", "-n", "empty"}, 1, `error: there is no verification "x" in namespace "empty"; there are none at all; with -A you look in every namespace` + "\n"},
-		{"an entry of another phase", []string{"get", "app-bad-1", "--phase", "Passed"}, 1, `error: the verification "app-bad-1" in namespace "demo" is not of this trigger and phase` + "\n"},
-		{"an empty namespace", []string{"get", "-n", "empty"}, 0, `There are no verifications in namespace "empty": nothing was pushed that an ImageTrigger admits.` + "\n" +
-			"With -A you look in every namespace; 'kubectl get imagetriggers' tells whether the triggers are ready.\n"},
-		{"none of this trigger", []string{"get", "--trigger", "x"}, 0, `None of the 4 verifications in namespace "demo" is of this trigger and phase.` + "\n"},
-		{"an unknown phase", []string{"get", "--phase", "Done"}, 2, `error: unknown phase "Done"; there are Pending, Requested, Running, Passed, Failed, Error, Skipped` + "\nSee 'kubectl revet get --help'.\n"},
-		{"an unknown output", []string{"explain", "x", "-o", "xml"}, 2, `error: unknown output "xml"; there are text, json, yaml` + "\nSee 'kubectl revet explain --help'.\n"},
+			`error: there is no verification of repository "demo/app" in namespace "empty"; there are none at all; use -A to look in every namespace` + "\n"},
+		{"no such entry", []string{"get", "x", "-n", "empty"}, 1, `error: there is no verification "x" in namespace "empty"; there are none at all; use -A to look in every namespace` + "\n"},
+		{"an entry of another phase", []string{"get", "app-bad-1", "--phase", "Passed"}, 1, `error: verification "app-bad-1" in namespace "demo" has another trigger or phase` + "\n"},
+		{"an empty namespace", []string{"get", "-n", "empty"}, 0, `There are no verifications in namespace "empty": no push matched an ImageTrigger.` + "\n" +
+			"Use -A to look in every namespace, and 'kubectl revet doctor' to find out why there are none.\n"},
+		{"none of this trigger", []string{"get", "--trigger", "x"}, 0, `None of the 4 verifications in namespace "demo" has this trigger and phase.` + "\n"},
+		{"an unknown phase", []string{"get", "--phase", "Done"}, 2, `error: unknown phase "Done"; allowed: Pending, Requested, Running, Passed, Failed, Error, Skipped` + "\nSee 'kubectl revet get --help'.\n"},
+		{"an unknown output", []string{"explain", "x", "-o", "xml"}, 2, `error: unknown output "xml"; allowed: text, json, yaml` + "\nSee 'kubectl revet explain --help'.\n"},
 		{"a short digest", []string{"explain", "sha256:c4"}, 2, `error: digest "sha256:c4" must have 6 to 64 hexadecimal digits after sha256:` + "\nSee 'kubectl revet explain --help'.\n"},
 		{"a bad tag", []string{"explain", "demo/app:a b"}, 2, `error: tag "a b" is not valid` + "\nSee 'kubectl revet explain --help'.\n"},
 		{"no tag", []string{"explain", "demo/app:"}, 2, `error: image "demo/app:" is not repository:tag` + "\nSee 'kubectl revet explain --help'.\n"},

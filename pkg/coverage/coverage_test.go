@@ -48,24 +48,29 @@ var app = push.Repository{Kind: push.ImageStream, Name: "team-a/app", UID: "uid-
 // item is what a tag shows: a digest, and when it was pushed.
 type item struct{ digest, seconds int }
 
-// site is a cluster, a ledger and runs.
-type site struct {
+// fixture is a cluster, a ledger and runs.
+type fixture struct {
 	tags    map[string][]item
 	entries []v1alpha1.ImageVerification
 	// late are entries that are there only when they are read alone.
-	late     []v1alpha1.ImageVerification
-	runs     []lifecycle.PipelineRun
-	runsErr  error
-	listErr  error
-	hidden   bool
-	artefact image.Digest
+	late    []v1alpha1.ImageVerification
+	runs    []lifecycle.PipelineRun
+	runsErr error
+	listErr error
+	hidden  bool
+	// gone: there is no stream; rightsErr and entryErr are why nobody can tell.
+	gone                bool
+	rightsErr, entryErr error
+	// runsErrLater is why runs cannot be listed a second time.
+	runsErrLater error
+	artefact     image.Digest
 	// forged runs, and its Image object does not show that.
 	forged image.Digest
 	// contentErr is why the registry does not let digests be read.
 	contentErr error
 }
 
-func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
+func (s *fixture) EachStream(_ context.Context, _ string, each func(*openshift.StreamState)) error {
 	state := &openshift.StreamState{Namespace: "team-a", Name: "app", Stream: push.Stream{Repository: app}}
 	for tag, items := range s.tags {
 		t := push.Tag{ClaimedName: tag}
@@ -74,40 +79,45 @@ func (s *site) EachStream(_ context.Context, _ string, each func(*openshift.Stre
 		}
 		state.Stream.Tags = append(state.Stream.Tags, t)
 	}
-	each(state)
+	if !s.gone {
+		each(state)
+	}
 	return s.listErr
 }
 
-func (s *site) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
+func (s *fixture) Namespaces(context.Context) (map[string]map[string]string, error) { return nil, nil }
 
-func (s *site) MayGet(context.Context, source.Account, string, string) (bool, error) {
-	return !s.hidden, nil
+func (s *fixture) MayGet(context.Context, source.Account, string, string) (bool, error) {
+	return !s.hidden, s.rightsErr
 }
 
 // Image is a stranger's word: it hides what runs.
-func (s *site) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+func (s *fixture) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
 	return openshift.ImageState{Runs: d != s.artefact && d != s.forged}, nil
 }
 
-// siteRegistry is the registry of the site's streams.
-type siteRegistry struct {
+// fixtureRegistry is the registry of the streams.
+type fixtureRegistry struct {
 	sweep.Registry
-	site *site
+	fixture *fixture
 }
 
-func (siteRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
+func (fixtureRegistry) Tags(context.Context, image.Repository, source.Account, func(string)) error {
 	return &source.Refusal{Reason: source.Denied, Err: errors.New("401")}
 }
 
-func (r siteRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
-	return image.Content{Kind: image.ContentImage, OtherConfig: ref.Digest() == r.site.artefact}, r.site.contentErr
+func (r fixtureRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
+	return image.Content{Kind: image.ContentImage, OtherConfig: ref.Digest() == r.fixture.artefact}, r.fixture.contentErr
 }
 
-func (s *site) Entries(context.Context, string) ([]v1alpha1.ImageVerification, error) {
+func (s *fixture) Entries(context.Context, string) ([]v1alpha1.ImageVerification, error) {
 	return s.entries, nil
 }
 
-func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
+func (s *fixture) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
+	if s.entryErr != nil {
+		return nil, s.entryErr
+	}
 	for _, all := range [][]v1alpha1.ImageVerification{s.late, s.entries} {
 		for i := range all {
 			if all[i].Name == name {
@@ -118,13 +128,17 @@ func (s *site) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerifica
 	return nil, nil
 }
 
-func (s *site) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
-	return s.runs, s.runsErr
+func (s *fixture) Runs(context.Context, string) ([]lifecycle.PipelineRun, error) {
+	err := s.runsErr
+	if s.runsErrLater != nil {
+		s.runsErr = s.runsErrLater
+	}
+	return s.runs, err
 }
 
-func (s *site) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
+func (s *fixture) verify(t *testing.T, triggers ...*v1alpha1.ImageTrigger) []Report {
 	t.Helper()
-	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Registry: siteRegistry{site: s}, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
+	reports, err := Verify(t.Context(), Sources{Cluster: s, Images: s, Registry: fixtureRegistry{fixture: s}, Ledger: s, Runs: s, Now: func() time.Time { return at(3600) }}, triggers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +184,7 @@ func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (
 	return e, pr
 }
 
-// The account of a site where everything that can become of a push has.
+// The account of a fixture where everything that can become of a push has.
 func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	passed, passedRun := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3000)
 	pruned, _ := ran(entry(2, v1alpha1.SourceSweep, map[string]int{"v1": 20}), v1alpha1.OutcomeFail, 100)
@@ -178,7 +192,7 @@ func TestVerifyCountsWhatBecameOfEachPush(t *testing.T) {
 	broken, brokenRun := ran(entry(4, v1alpha1.SourceEvent, map[string]int{"v2": 10}), v1alpha1.OutcomeError, 3000)
 	off := entry(5, v1alpha1.SourceEvent, map[string]int{"v3": 10})
 	off.Status.Phase = v1alpha1.PhaseSkipped
-	s := &site{
+	s := &fixture{
 		tags: map[string][]item{
 			"v1": {{1, 40}, {3, 30}, {2, 20}, {1, 10}, {9, -600}}, "v2": {{4, 10}}, "v3": {{5, 10}}, "v4": {{6, 50}, {7, 40}},
 			"sig": {{8, 10}}, `"$(evil)`: {{1, 10}},
@@ -250,7 +264,7 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 			if test.change != nil {
 				test.change(&e, &pr)
 			}
-			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}}
+			s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}}
 			if !test.gone {
 				s.runs = []lifecycle.PipelineRun{pr}
 			}
@@ -300,7 +314,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 		{"a run without a name of ours", &e, []lifecycle.PipelineRun{pr, second(func(p *lifecycle.PipelineRun) { p.RunLabel = "" })}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := &site{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
+			s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{*test.entry}, runs: test.runs}
 			r := s.verify(t, trigger())[0]
 			state := v1alpha1.CoverageCovered
 			if test.want > 0 {
@@ -317,7 +331,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 // whether it is one.
 func TestWhatCannotBeReadIsNotExempt(t *testing.T) {
 	for _, err := range []error{&source.Refusal{Reason: source.Denied, Err: errors.New("401")}, errors.New("connection refused")} {
-		s := &site{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
+		s := &fixture{tags: map[string][]item{"sig": {{2, 10}}}, artefact: digest(2), contentErr: err}
 		r := s.verify(t, trigger())[0]
 		if r.Gap != 1 || r.Artefacts != 0 || len(r.Uncovered) != 1 || !strings.Contains(r.Uncovered[0].Message, err.Error()) ||
 			r.State != v1alpha1.CoverageNotKnown || len(r.Unknown) != 1 || r.Unknown[0].Reason != NotReadable || r.Unknown[0].Cure == "" {
@@ -333,110 +347,20 @@ func TestVerifySaysWhatItCouldNotLookAt(t *testing.T) {
 	remote.Name, remote.UID = "remote", "remote"
 	remote.Spec.Images = []v1alpha1.ImageSelector{{Repository: "registry.example.com/team/a"}}
 	for _, test := range []struct {
-		name string
-		site site
-		of   *v1alpha1.ImageTrigger
-		want string
+		name    string
+		fixture fixture
+		of      *v1alpha1.ImageTrigger
+		want    string
 	}{
-		{"streams", site{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
-		{"runs", site{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
-		{"a registry", site{}, remote, "RegistryDenied"},
+		{"streams", fixture{listErr: errors.New("connection refused")}, trigger(), "connection refused"},
+		{"runs", fixture{runsErr: errors.New("forbidden")}, trigger(), "the runs of the entries could not be checked: forbidden"},
+		{"a registry", fixture{}, remote, "RegistryDenied"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.site.tags, test.site.entries, test.site.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
-			r := test.site.verify(t, test.of)[0]
+			test.fixture.tags, test.fixture.entries, test.fixture.runs = map[string][]item{"v1": {{1, 10}}}, []v1alpha1.ImageVerification{e}, []lifecycle.PipelineRun{pr}
+			r := test.fixture.verify(t, test.of)[0]
 			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0].Message, test.want) || r.Unknown[0].Cure == "" || r.Gap != 0 || r.State != v1alpha1.CoverageNotKnown {
 				t.Errorf("report %+v", r)
-			}
-		})
-	}
-}
-
-func TestStatusIsTakenAtItsWord(t *testing.T) {
-	passed, _ := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
-	waiting := entry(2, v1alpha1.SourceSweep, map[string]int{"v1": 20, "v2": 20})
-	foreign := entry(3, v1alpha1.SourceSweep, map[string]int{"v1": 30})
-	foreign.Spec.Trigger.UID = "other"
-	entries := []v1alpha1.ImageVerification{passed, waiting, foreign}
-	ended := metav1.NewTime(at(60))
-	gap, state := int32(1), v1alpha1.CoverageGap
-	swept := func(change func(*v1alpha1.ImageTrigger)) *v1alpha1.ImageTrigger {
-		of := trigger()
-		of.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: metav1.NewTime(at(50)), FinishedAt: ended, Repositories: 2, Pushes: 4, Gap: gap, Coverage: state}
-		of.MarkSwept("fine", noon)
-		change(of)
-		return of
-	}
-	want := Report{Namespace: "team-a", Trigger: "all", State: v1alpha1.CoverageGap, AsOf: &ended, Repositories: 2, Pushes: 4, Covered: 3, Pending: 2, Recovered: 2, Gap: 1}
-	if diff := cmp.Diff(want, FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), entries, at(120), DefaultMaxAge)); diff != "" {
-		t.Errorf("report (-want +got):\n%s", diff)
-	}
-	for _, test := range []struct {
-		name   string
-		change func(*v1alpha1.ImageTrigger)
-		want   string
-	}{
-		{"never swept", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep = nil }, "no sweep of the trigger"},
-		{"of another spec", func(t *v1alpha1.ImageTrigger) { t.Generation = 2 }, "spec has changed"},
-		{"in part", func(t *v1alpha1.ImageTrigger) { t.MarkNotSwept("ReadFailed", "refused", noon) }, "ReadFailed: refused"},
-		{"without a condition", func(t *v1alpha1.ImageTrigger) { t.Status.Conditions = nil }, "no condition Swept"},
-		{"with a condition that is not known", func(t *v1alpha1.ImageTrigger) { t.Status.Conditions[0].Status = metav1.ConditionUnknown }, "Swept: fine"},
-		{"long ago", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.StartedAt.Time = at(-3481) }, "began 1h0m1s ago"},
-		{"in the future", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.StartedAt.Time = at(1000) }, "began in the future"},
-		{"by an older Revet", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = "" }, "as none does of an older Revet"},
-		{"by a newer Revet", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = "Perhaps" }, "does not say whether it saw everything"},
-		{"by one that does not say why", func(t *v1alpha1.ImageTrigger) { t.Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown }, "does not say whether it saw everything"},
-		{"by an account that sees nothing", func(t *v1alpha1.ImageTrigger) {
-			t.Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown
-			t.Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: sweep.StreamsNotVisible, Count: 1, Message: "may not get", Cure: "grant it"}}
-		}, "may not get"},
-		{"by one that says two things", func(t *v1alpha1.ImageTrigger) {
-			t.Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: sweep.StreamsNotVisible, Count: 1, Message: "may not get", Cure: "grant it"}}
-		}, "may not get"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			gap, state = 0, v1alpha1.CoverageCovered
-			r := FromStatus(swept(test.change), nil, at(120), DefaultMaxAge)
-			if len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0].Message, test.want) || r.Unknown[0].Cure == "" || r.State != v1alpha1.CoverageNotKnown {
-				t.Errorf("report %+v", r)
-			}
-			gap, state = 1, v1alpha1.CoverageGap
-			if r := FromStatus(swept(func(*v1alpha1.ImageTrigger) {}), nil, at(120), DefaultMaxAge); r.State != v1alpha1.CoverageGap {
-				t.Errorf("a gap is %q", r.State)
-			}
-		})
-	}
-}
-
-func TestStatesOfAPush(t *testing.T) {
-	run := func(number int32, outcome v1alpha1.Outcome) v1alpha1.RunStatus {
-		return v1alpha1.RunStatus{Number: number, Outcome: outcome}
-	}
-	for _, test := range []struct {
-		name  string
-		run   int32
-		phase v1alpha1.Phase
-		runs  []v1alpha1.RunStatus
-		want  state
-	}{
-		{"no status yet", 0, "", nil, pending},
-		{"skipped by decision", v1alpha1.RunSkipped, v1alpha1.PhasePassed, nil, skipped},
-		{"an entry that was skipped", 0, v1alpha1.PhaseSkipped, nil, skipped},
-		{"an entry in error without a run", 0, v1alpha1.PhaseError, nil, failed},
-		{"pushed again since the verdict", 0, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass)}, pending},
-		{"passed", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass)}, decided},
-		{"failed its checks, and another run is under way", 1, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeFail), run(2, "")}, decided},
-		{"under way", 2, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass), run(2, "")}, pending},
-		{"in error", 1, v1alpha1.PhaseError, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError)}, failed},
-		{"tried again", 1, v1alpha1.PhaseRunning, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError), run(2, "")}, pending},
-		{"passed when tried again", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomeError), run(2, v1alpha1.OutcomePass)}, decided},
-		{"a run that is no longer kept", 1, v1alpha1.PhaseFailed, []v1alpha1.RunStatus{run(12, v1alpha1.OutcomeFail)}, decided},
-		{"a phase that is not known", 0, "Odd", nil, pending},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			e := &v1alpha1.ImageVerification{Status: v1alpha1.ImageVerificationStatus{Phase: test.phase, Runs: test.runs}}
-			if got := stateOf(e, &v1alpha1.TagStatus{Run: test.run}); got != test.want {
-				t.Errorf("state %d, want %d", got, test.want)
 			}
 		})
 	}

@@ -124,7 +124,8 @@ func (r *Report) count(e *v1alpha1.ImageVerification, tag *v1alpha1.TagStatus) {
 // order makes reports of the same state equal.
 func (r *Report) order() {
 	slices.SortFunc(r.Uncovered, func(a, b Uncovered) int {
-		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag), timeOf(a.PushedAt).Compare(timeOf(b.PushedAt)), cmp.Compare(a.Digest, b.Digest))
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag),
+			timeOf(a.PushedAt).Compare(timeOf(b.PushedAt)), cmp.Compare(a.Digest, b.Digest))
 	})
 	slices.SortFunc(r.DoubledRuns, func(a, b Double) int {
 		return cmp.Or(cmp.Compare(a.Entry, b.Entry), cmp.Compare(a.PipelineRun, b.PipelineRun))

@@ -17,11 +17,11 @@ type Reason string
 const (
 	// NotRecorded: the ledger has no entry that tells of it.
 	NotRecorded Reason = "NotRecorded"
-	// EntryForged: the entry's name is not that of what it says it is about.
+	// EntryForged: the entry's name is not the one that follows from its content.
 	EntryForged Reason = "EntryForged"
-	// RecordIncomplete: the entry claims a run or a verdict that it has no record of.
+	// RecordIncomplete: the entry claims a run or a verdict, and has no record of it.
 	RecordIncomplete Reason = "RecordIncomplete"
-	// RunMissing: the PipelineRun is not there, and ended too lately to be pruned.
+	// RunMissing: the PipelineRun does not exist, and ended too recently to be pruned.
 	RunMissing Reason = "RunMissing"
 	// RunForeign: the PipelineRun is another entry's, or of another digest.
 	RunForeign Reason = "RunForeign"
@@ -31,8 +31,7 @@ const (
 	DigestDiffers Reason = "DigestDiffers"
 )
 
-// kept is how long PipelineRuns that ended are kept at least, which users are told
-// to see to.
+// kept is how long PipelineRuns must stay after they ended, as the documentation asks.
 const kept = 10 * time.Minute
 
 // ahead is by how many runs an entry may be ahead of what was read of it.
@@ -55,14 +54,14 @@ func newRuns(all []lifecycle.PipelineRun) *runs {
 	return r
 }
 
-// finding is what is wrong with an entry. The zero value is nothing.
+// finding says what is wrong with an entry. The zero value means nothing is.
 type finding struct {
 	reason  Reason
 	message string
 }
 
-// audit checks what an entry claims against what is there. Without runs, which is
-// told elsewhere, it checks the record alone.
+// audit checks what an entry claims against what exists. Without runs, which the report says,
+// it checks the record alone.
 func (r *runs) audit(e *v1alpha1.ImageVerification, now time.Time) finding {
 	d, err := parseDigest(e)
 	if err != nil {

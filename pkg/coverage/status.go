@@ -51,7 +51,7 @@ func FromStatus(trigger *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerifica
 			r.unknown(u)
 		}
 	}
-	if u := untold(trigger, now, maxAge); u != nil {
+	if u := stale(trigger, now, maxAge); u != nil {
 		r.unknown(*u)
 	}
 	r.order()
@@ -59,9 +59,9 @@ func FromStatus(trigger *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerifica
 	return r
 }
 
-// untold says why the status does not speak for the trigger as it is now; nil if it
+// stale says why the status does not speak for the trigger as it is now; nil if it
 // does. Only a status that says so in so many words proves anything.
-func untold(trigger *v1alpha1.ImageTrigger, now time.Time, maxAge time.Duration) *v1alpha1.Unknown {
+func stale(trigger *v1alpha1.ImageTrigger, now time.Time, maxAge time.Duration) *v1alpha1.Unknown {
 	last := trigger.Status.LastSweep
 	swept := meta.FindStatusCondition(trigger.Status.Conditions, v1alpha1.ConditionSwept)
 	because := func(reason, message, cure string) *v1alpha1.Unknown {
@@ -77,7 +77,8 @@ func untold(trigger *v1alpha1.ImageTrigger, now time.Time, maxAge time.Duration)
 	case swept.ObservedGeneration != trigger.Generation:
 		return because(SpecChanged, "the trigger's spec has changed since the latest sweep", wait)
 	case now.Sub(last.StartedAt.Time) > maxAge:
-		return because(sweep.SweepTooOld, fmt.Sprintf("the latest sweep began %s ago, and one proves nothing after %s", now.Sub(last.StartedAt.Time).Round(time.Second), maxAge),
+		age := now.Sub(last.StartedAt.Time).Round(time.Second)
+		return because(sweep.SweepTooOld, fmt.Sprintf("the latest sweep began %s ago, and one proves nothing after %s", age, maxAge),
 			"see that Revet's controller runs; --max-age takes older sweeps, and --verify reads everything now")
 	case last.StartedAt.Sub(now) > maxSkew:
 		return because(sweep.SweepTooOld, fmt.Sprintf("the latest sweep began in the future, at %s", last.StartedAt.UTC().Format(time.RFC3339)),

@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/zap"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -63,7 +62,10 @@ type Sources struct {
 
 // Verify reads everything again and gives a report of each trigger, in their order.
 func Verify(ctx context.Context, s Sources, triggers []*v1alpha1.ImageTrigger) ([]Report, error) {
-	v := &verifier{Sources: s, rights: &presume{Cluster: s.Cluster}, entries: map[string]*v1alpha1.ImageVerification{}, runs: map[string]*runs{}, runErrors: map[string]error{}}
+	v := &verifier{
+		Sources: s, rights: &presume{Cluster: s.Cluster}, entries: map[string]*v1alpha1.ImageVerification{},
+		runs: map[string]*runs{}, runErrors: map[string]error{},
+	}
 	if err := v.readEntries(ctx, triggers); err != nil {
 		return nil, err
 	}
@@ -132,7 +134,10 @@ func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *
 		r.unknown(u)
 	}
 	if err := v.rights.presumed(source.AccountOf(t)); err != nil {
-		r.unknown(v1alpha1.Unknown{Reason: RightsNotAsked, Count: 1, Message: "what the trigger's account may see is not known, and is taken to be everything: " + err.Error(), Cure: rightsCure(err, t.Namespace)})
+		r.unknown(v1alpha1.Unknown{
+			Reason: RightsNotAsked, Count: 1, Cure: rightsCure(err, t.Namespace),
+			Message: "nobody knows what the trigger's account may see; the report takes it to be everything: " + err.Error(),
+		})
 	}
 	v.readRuns(ctx, t.Namespace)
 	f := v.look.of(t.UID)
@@ -144,7 +149,10 @@ func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *
 		r.unknown(v1alpha1.Unknown{Reason: EntriesNotRead, Count: 1, Message: err.Error(), Cure: "run the command again"})
 	}
 	if err := v.runErrors[t.Namespace]; err != nil && v.needsRuns(t, err) {
-		r.unknown(v1alpha1.Unknown{Reason: RunsNotRead, Count: 1, Message: "the runs of the entries could not be checked: " + err.Error(), Cure: runsCure(err, t.Namespace)})
+		r.unknown(v1alpha1.Unknown{
+			Reason: RunsNotRead, Count: 1, Cure: runsCure(err, t.Namespace),
+			Message: "the runs of the entries could not be checked: " + err.Error(),
+		})
 	}
 	unread := v.addOpen(f, &r)
 	r.addExempt(f)
@@ -167,26 +175,6 @@ func (v *verifier) needsRuns(t *v1alpha1.ImageTrigger, err error) bool {
 		}
 	}
 	return false
-}
-
-func rightsCure(err error, namespace string) string {
-	if !apierrors.IsForbidden(err) {
-		return "run the command again"
-	}
-	return fmt.Sprintf("have somebody grant you: kubectl create role access-reviewer -n %[1]s --verb=create --resource=localsubjectaccessreviews.authorization.k8s.io && "+
-		"kubectl create rolebinding access-reviewer -n %[1]s --role=access-reviewer --user=YOU", namespace)
-}
-
-func runsCure(err error, namespace string) string {
-	switch {
-	case errors.Is(err, ErrNoRuns):
-		return "install Tekton Pipelines"
-	case apierrors.IsForbidden(err):
-		return fmt.Sprintf("have somebody grant you: kubectl create role pipelinerun-reader -n %[1]s --verb=get,list --resource=pipelineruns.tekton.dev && "+
-			"kubectl create rolebinding pipelinerun-reader -n %[1]s --role=pipelinerun-reader --user=YOU", namespace)
-	default:
-		return "run the command again"
-	}
 }
 
 func (v *verifier) readRuns(ctx context.Context, namespace string) {

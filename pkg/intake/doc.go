@@ -1,35 +1,34 @@
-// Package intake is the receiver: it takes what says that an image may have
-// been pushed, finds out what was, and records it.
+// Package intake handles what says that somebody may have pushed an image: it finds out what
+// was pushed, and records it. Package receiver serves it over HTTP.
 //
-// Contract, stage by stage:
+// Contract, one file a stage:
 //
-//  1. decode. What is no CloudEvent, or of a known type and undecodable, is
-//     refused for good. Other types, deletes, Image events and what Revet,
-//     Tekton or a Broker's loop sent are seen and passed over.
-//  2. select and compare, from caches only. An event that shows nothing that the
-//     ledger does not cover costs no request.
-//  3. re-read. Events are hints that anybody could forge: the stream is read
-//     again from the API server, or the tag from its registry, and only what was
-//     read is ever recorded.
-//  4. authorize. The trigger's account must be allowed to get the stream, of which
-//     a yes is believed for ten seconds and a no never; for a registry its pull
-//     credentials must open it.
-//  5. exempt what cannot run, by its content, and remember it by digest.
-//  6. record in the ledger; only then is the sender told 202.
+//  1. decode.go: other types, deletes, Image events, and what Revet, Tekton or a loop through
+//     a Broker sent are passed over. An event of a known type that cannot be decoded is
+//     refused for good.
+//  2. select.go: compare what an event claims with the ledger, from caches only. An event
+//     without news costs no request.
+//  3. stream.go, tag.go: read again. Anybody can forge an event, so only what the API server
+//     or the registry shows is ever recorded. Then authorize: the trigger's account must be
+//     allowed to get the stream. A yes is believed for ten seconds, a no never. For a
+//     registry, the account's pull credentials must open it.
+//  4. record.go: record through package recorder, which exempts what cannot run.
+//  5. report.go: log and count what was passed over, once.
 //
-// One trigger's or one tag's failure never keeps others from being recorded. A
-// failure that a retry may cure is answered 429 or 503 with Retry-After, never
-// 500, which the sources drop. Replies have no body on success and are never
-// CloudEvents, which a Broker would take for new events.
+// A registry may notify before it shows the tag, and notifications may come in any order. If a
+// tag does not show what a notification claims, notification.go looks again within a second,
+// and then asks the registry to send the notification again, three times at most. patience.go
+// bounds what waiting may cost others: who makes the receiver wait in vain waits less.
 //
-// Events of one stream are handled one at a time in one process, so that a
-// hundred deliveries of one event cost one re-read. Any number of processes may
-// run; the ledger arbitrates.
+// One trigger's or one tag's failure never keeps others from being recorded. A failure that a
+// retry may cure is a Result with the status Again.
 //
-// Log fields: push ("repository:tag@digest time"), digest, entry, trigger,
-// namespace, reason. A failure that repeats is logged once.
+// One process handles the events of a stream, and looks at a tag, one at a time, so a hundred
+// deliveries of one event cost one re-read. Any number of processes may run; the ledger
+// arbitrates between them.
 //
-// Metrics: revet_events_total{source,kind,result},
-// revet_pushes_recorded_total{source}, revet_skips_total{reason},
-// revet_rereads_total{source}, revet_push_to_record_seconds{source}.
+// Log fields: push ("repository:tag@digest time"), digest, entry, trigger, namespace, reason.
+//
+// Metrics: revet_events_total{source,kind,result}, revet_skips_total{reason},
+// revet_rereads_total{source}, and those of package recorder.
 package intake

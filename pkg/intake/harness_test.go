@@ -50,6 +50,8 @@ type fixture struct {
 	// head and content are what the registry shows an account.
 	head    func(elapsed time.Duration, tag string, as source.Account) (image.Digest, error)
 	content func(elapsed time.Duration, ref image.Reference) (image.Content, error)
+	// tagged is what a GET by the tag shows; nil is what head shows.
+	tagged func(elapsed time.Duration, tag string, as source.Account) (image.Digest, error)
 	// stream and image are what the API server shows.
 	stream *openshift.StreamState
 	image  openshift.ImageState
@@ -106,8 +108,19 @@ func (f *fixture) sleep(ctx context.Context, d time.Duration) error {
 
 func (f *fixture) Head(_ context.Context, _ image.Repository, tag string, as source.Account) (image.Digest, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.looks++
+	head, elapsed := f.head, f.elapsed
+	f.mu.Unlock()
+	return head(elapsed, tag, as)
+}
+
+// Tagged shows what Head shows, unless the HEAD of the registry is odd.
+func (f *fixture) Tagged(_ context.Context, _ image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tagged != nil {
+		return f.tagged(f.elapsed, tag, as)
+	}
 	return f.head(f.elapsed, tag, as)
 }
 
@@ -180,4 +193,14 @@ func digestOf(t *testing.T, first string) image.Digest {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// users returns how many hold a name or wait for it.
+func (l *locks) users(name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[name] == nil {
+		return 0
+	}
+	return l.held[name].users
 }

@@ -3,6 +3,9 @@ package intake
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +84,41 @@ func TestANotificationBeforeItsTagIsNotLost(t *testing.T) {
 	}
 }
 
+// A HEAD that lags behind, or claims what the registry does not have, is not believed against
+// what the tag points to.
+func TestAnOddHeadLosesNothing(t *testing.T) {
+	a, b, bogus := digestOf(t, "aa"), digestOf(t, "bb"), digestOf(t, "ff")
+	for _, test := range []struct {
+		name          string
+		head, claimed image.Digest
+		want          []string
+	}{
+		{"it shows what the tag had before", a, b, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+		{"it shows what the tag had before, and nothing is claimed", a, image.Digest{}, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+		{"it claims what the registry does not have", bogus, b, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+		{"it claims what the registry does not have, and nothing is claimed", bogus, image.Digest{}, []string{"shop v1@aa 1", "shop v1@bb 2"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, registryTrigger("shop", "team/**"))
+			f.head = showing(0*ms, a)
+			f.notify("team/app", "v1", a)
+			f.head, f.tagged = showing(0*ms, test.head), showing(0*ms, b)
+			f.content = func(_ time.Duration, ref image.Reference) (image.Content, error) {
+				if ref.Digest() == bogus {
+					return image.Content{}, errNotThere
+				}
+				return runs, nil
+			}
+			if r := f.notify("team/app", "v1", test.claimed); r.Status != Done || r.Reason != Recorded || f.elapsed != 0 {
+				t.Errorf("result %+v after %v, want Recorded at once", r, f.elapsed)
+			}
+			if diff := cmp.Diff(test.want, f.ledger()); diff != "" {
+				t.Errorf("ledger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Two notifications of one tag may come in the wrong order.
 func TestNotificationsOutOfOrder(t *testing.T) {
 	a, b := digestOf(t, "aa"), digestOf(t, "bb")
@@ -96,6 +134,20 @@ func TestNotificationsOutOfOrder(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{"shop v1@aa 1", "shop v1@bb 2"}, f.ledger()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// A push that was overwritten before its notification came is not asked for again where the
+// look found the newer one.
+func TestAnOverwrittenPushIsNotRepeated(t *testing.T) {
+	a, b := digestOf(t, "aa"), digestOf(t, "bb")
+	f := newFixture(t, registryTrigger("shop", "team/**"))
+	f.head = showing(0*ms, b)
+	if r := f.notify("team/app", "v1", a); r.Status != Done || r.Reason != Recorded || r.Recorded != 1 {
+		t.Errorf("result %+v, want one push recorded", r)
+	}
+	if diff := cmp.Diff([]string{"shop v1@bb 1"}, f.ledger()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 }
@@ -240,7 +292,12 @@ func TestWaitersAreBounded(t *testing.T) {
 	f := newFixture(t, registryTrigger("shop", "evil/**"), registryTrigger("victim", "victim/**"))
 	f.head = showing()
 	waiting, release := make(chan struct{}, 100), make(chan struct{})
-	f.asleep = func(ctx context.Context, _ time.Duration) error {
+	var over atomic.Bool
+	f.asleep = func(context.Context, time.Duration) error {
+		if over.Load() {
+			t.Error("one more than may wait waits")
+			return context.Canceled
+		}
 		waiting <- struct{}{}
 		<-release
 		return context.Canceled // no further look
@@ -250,9 +307,11 @@ func TestWaitersAreBounded(t *testing.T) {
 		go func() { results <- f.notify("evil/app", fmt.Sprintf("t%d", n), a) }()
 		<-waiting
 	}
+	over.Store(true)
 	if r := f.notify("evil/app", "over", a); r.Status != Again || r.Reason != NotShown {
 		t.Errorf("one more than may wait: %+v, want Again at once", r)
 	}
+	over.Store(false)
 	go func() { results <- f.notify("victim/app", "v1", a) }()
 	<-waiting // it waits beside them
 	close(release)
@@ -263,6 +322,27 @@ func TestWaitersAreBounded(t *testing.T) {
 	}
 	if left := len(f.intake.patience.waiting); left != 0 {
 		t.Errorf("%d parties still wait", left)
+	}
+}
+
+// Two notifications of one push look once: the second one waits for the first.
+func TestNotificationsOfOnePushLookOnce(t *testing.T) {
+	a := digestOf(t, "aa")
+	f := newFixture(t, registryTrigger("shop", "team/**"))
+	second := make(chan Result, 1)
+	var once sync.Once
+	f.head = func(time.Duration, string, source.Account) (image.Digest, error) {
+		once.Do(func() {
+			go func() { second <- f.notify("team/app", "v1", a) }()
+			for f.intake.locks.users(testHost+"/team/app:v1") < 2 {
+				runtime.Gosched()
+			}
+		})
+		return a, nil
+	}
+	first := f.notify("team/app", "v1", a)
+	if r := <-second; first.Reason != Recorded || r.Reason != NothingNew || f.looks != 1 {
+		t.Errorf("first %+v, second %+v, %d looks; want Recorded, NothingNew and one", first, r, f.looks)
 	}
 }
 

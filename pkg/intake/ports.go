@@ -34,6 +34,9 @@ type Namespaces interface {
 type Registry interface {
 	// Head returns the digest that the registry claims for a tag.
 	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
+	// Tagged returns the digest of what a tag points to, recomputed from the bytes; claimed
+	// is what Head returned.
+	Tagged(ctx context.Context, r image.Repository, tag string, claimed image.Digest, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }

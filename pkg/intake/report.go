@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 
 	"go.uber.org/zap"
@@ -18,6 +19,7 @@ type report struct {
 	trigger    string
 	tag        string
 	digest     image.Digest
+	claimed    string
 	reason     string
 }
 
@@ -25,12 +27,12 @@ type report struct {
 // each event of the stream brings it again.
 func (i *Intake) reportSkips(ctx context.Context, skips []push.Skip) {
 	for _, s := range skips {
-		if !i.reported.first(report{repository: s.Repository, tag: s.Tag, digest: s.Digest, reason: string(s.Reason)}) {
+		if !i.reported.first(report{repository: s.Repository, tag: s.Tag, digest: s.Digest, claimed: s.Claimed, reason: string(s.Reason)}) {
 			continue
 		}
 		i.Metrics.Skip(ctx, string(s.Reason))
 		i.Log.Info("tag skipped", zap.String("reason", string(s.Reason)), zap.String("repository", s.Repository.Name),
-			zap.String("tag", image.Cut(s.Tag, 128)), zap.Stringer("digest", s.Digest))
+			zap.String("tag", image.Cut(s.Tag, 128)), zap.String("digest", cmp.Or(s.Digest.String(), s.Claimed)))
 	}
 }
 

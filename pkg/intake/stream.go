@@ -107,10 +107,8 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 
 // grant says how to let an account see a stream.
 func grant(a source.Account, object openshift.Object) error {
-	return fmt.Errorf("service account %q of namespace %q may not get ImageStream %q in namespace %q; to let it see the namespace's streams: "+
-		"kubectl create role imagestream-reader -n %[4]s --verb=get --resource=imagestreams.image.openshift.io; "+
-		"kubectl create rolebinding imagestream-reader-%[2]s-%[1]s -n %[4]s --role=imagestream-reader --serviceaccount=%[2]s:%[1]s",
-		a.Name, a.Namespace, object.Name, object.Namespace)
+	return fmt.Errorf("service account %q of namespace %q may not get ImageStream %q in namespace %q; to let it see the namespace's streams: %s",
+		a.Name, a.Namespace, object.Name, object.Namespace, a.GrantImageStreams(object.Namespace))
 }
 
 // streamCandidate says how to find out what a push to an ImageStream is.

@@ -90,6 +90,10 @@ func (l *looks) as(ctx context.Context, account source.Account) *look {
 		defer cancel()
 		i.Metrics.reread(ctx, v1alpha1.SourceWebhook)
 		digest, err := i.Registry.Head(ctx, l.at.repository, l.at.tag, account)
+		if err == nil && digest != l.claimed {
+			// HEAD may lag behind. It is believed if the notification says the same.
+			digest, err = i.Registry.Tagged(ctx, l.at.repository, l.at.tag, digest, account)
+		}
 		failpoint.Hit("intake.read")
 		l.shown[account] = &look{digest: digest, err: err}
 	}

@@ -60,9 +60,12 @@ type SkipReason string
 const (
 	InvalidTag    SkipReason = "InvalidTag"    // not a tag by the OCI specification
 	InvalidDigest SkipReason = "InvalidDigest" // the item's image is no digest
-	InvalidTime   SkipReason = "InvalidTime"   // the item has no creation time
-	NoDigest      SkipReason = "NoDigest"      // the head has no digest: a reference, or a failed import
-	NotRunnable   SkipReason = "NotRunnable"   // a signature, attestation, SBOM or other artefact
+	// DigestUnsupported: the digest's algorithm is not SHA-256, so nobody can tell whether
+	// something was pushed.
+	DigestUnsupported SkipReason = "DigestUnsupported"
+	InvalidTime       SkipReason = "InvalidTime" // the item has no creation time
+	NoDigest          SkipReason = "NoDigest"    // the head has no digest: a reference, or a failed import
+	NotRunnable       SkipReason = "NotRunnable" // a signature, attestation, SBOM or other artefact
 )
 
 // Skip is an item that was passed over. It never takes others down with it.
@@ -71,6 +74,8 @@ type Skip struct {
 	// Tag is as it stood in the object, and may be hostile.
 	Tag    string
 	Digest image.Digest
+	// Claimed is a digest that Revet cannot use, cut to 160 bytes.
+	Claimed string
 	// Created is the item's time, and Head says whether it is the first of its tag. Both
 	// are zero for a tag that is passed over as a whole.
 	Created time.Time

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/image"
@@ -93,7 +94,7 @@ func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 		}
 		digest, err := image.ParseDigest(item.ClaimedDigest)
 		if err != nil {
-			r.skip(s, tag, i, image.Digest{}, InvalidDigest)
+			r.skip(s, tag, i, image.Digest{}, unusable(item.ClaimedDigest))
 			continue
 		}
 		if item.Created.IsZero() {
@@ -118,6 +119,28 @@ func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 	}
 }
 
+// unusable tells a digest of another algorithm, by the OCI grammar, from what is no digest.
+func unusable(claimed string) SkipReason {
+	algorithm, encoded, ok := strings.Cut(claimed, ":")
+	if !ok || algorithm == "" || encoded == "" || algorithm == "sha256" {
+		return InvalidDigest
+	}
+	for i := range len(algorithm) {
+		if c := algorithm[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("+._-", rune(c)) {
+			return InvalidDigest
+		}
+	}
+	for i := range len(encoded) {
+		if c := encoded[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("=_-", rune(c)) {
+			return InvalidDigest
+		}
+	}
+	return DigestUnsupported
+}
+
+// maxClaimed bounds how much of a digest that cannot be used a Skip carries.
+const maxClaimed = 160
+
 func newPush(s Stream, item Item, o Observation) Push {
 	reason, pull := History, s.Pull
 	if o.Head {
@@ -137,8 +160,12 @@ func newPush(s Stream, item Item, o Observation) Push {
 }
 
 func (r *Result) skip(s Stream, tag Tag, item int, d image.Digest, reason SkipReason) {
-	r.Skips = append(r.Skips, Skip{
+	skip := Skip{
 		Repository: s.Repository, Tag: tag.ClaimedName, Digest: d,
 		Created: tag.Items[item].Created, Head: item == 0, Reason: reason,
-	})
+	}
+	if d.IsZero() {
+		skip.Claimed = image.Cut(tag.Items[item].ClaimedDigest, maxClaimed)
+	}
+	r.Skips = append(r.Skips, skip)
 }

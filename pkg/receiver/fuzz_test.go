@@ -84,6 +84,10 @@ func (h hub) Head(_ context.Context, r image.Repository, tag string, _ source.Ac
 	return h.registry, nil
 }
 
+func (h hub) Tagged(ctx context.Context, r image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	return h.Head(ctx, r, tag, as)
+}
+
 func (h hub) Content(context.Context, image.Reference, source.Account) (image.Content, error) {
 	return image.Content{}, nil
 }

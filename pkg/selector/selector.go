@@ -216,11 +216,6 @@ func (s *Selector) Repository(r image.Repository) Tags {
 	return t
 }
 
-// MatchesStream reports whether any tag of an ImageStream may be admitted.
-func (s *Selector) MatchesStream(namespace string, namespaceLabels map[string]string, name string, streamLabels map[string]string) bool {
-	return !s.Stream(namespace, namespaceLabels, name, streamLabels).Empty()
-}
-
 // MatchesRepository reports whether any tag of a repository may be admitted.
 func (s *Selector) MatchesRepository(r image.Repository) bool { return !s.Repository(r).Empty() }
 

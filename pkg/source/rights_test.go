@@ -8,6 +8,7 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -18,10 +19,18 @@ type reviews struct {
 	err    error
 	asked  int
 	last   authorizationv1.SubjectAccessReviewSpec
+	// local is the namespace of a local review, and localErr why there is none.
+	local    string
+	localErr error
 }
 
 func (r *reviews) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
 	r.asked++
+	if here, ok := obj.(*authorizationv1.LocalSubjectAccessReview); ok {
+		r.last, here.Status = here.Spec, r.answer
+		r.local = here.Namespace
+		return r.localErr
+	}
 	review := obj.(*authorizationv1.SubjectAccessReview)
 	r.last = review.Spec
 	review.Status = r.answer
@@ -105,5 +114,33 @@ func TestTheAnswersThatAreKeptAreBounded(t *testing.T) {
 	}
 	if n := len(rights.granted); n > maxRights {
 		t.Errorf("%d are kept, want at most %d", n, maxRights)
+	}
+}
+
+// The administrator of a namespace may ask about it, and not about the cluster.
+func TestWhoMayNotAskAboutTheClusterAsksAboutTheNamespace(t *testing.T) {
+	forbidden := apierrors.NewForbidden(authorizationv1.Resource("subjectaccessreviews"), "", errors.New("no"))
+	everywhere := getApp
+	everywhere.Namespace = ""
+	for _, test := range []struct {
+		name    string
+		rights  func(*Rights) *Rights
+		review  reviews
+		access  authorizationv1.ResourceAttributes
+		local   string
+		wantErr bool
+	}{
+		{"it may", (*Rights).OrLocally, reviews{answer: yes, err: forbidden}, getApp, "team", false},
+		{"it may not ask there either", (*Rights).OrLocally, reviews{answer: yes, err: forbidden, localErr: forbidden}, getApp, "team", true},
+		{"about all namespaces nobody else answers", (*Rights).OrLocally, reviews{answer: yes, err: forbidden}, everywhere, "", true},
+		{"another error is no reason", (*Rights).OrLocally, reviews{answer: yes, err: errAway}, getApp, "", true},
+		{"it was not told to", func(r *Rights) *Rights { return r }, reviews{answer: yes, err: forbidden}, getApp, "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			allowed, err := test.rights(NewRights(&test.review, 0, time.Now)).Allowed(t.Context(), team, test.access)
+			if allowed == test.wantErr || (err != nil) != test.wantErr || test.review.local != test.local {
+				t.Errorf("answered %t, %v, locally in %q; want an error: %t, locally in %q", allowed, err, test.review.local, test.wantErr, test.local)
+			}
+		})
 	}
 }

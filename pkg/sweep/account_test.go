@@ -51,7 +51,7 @@ func observed(t *testing.T, reader *metric.ManualReader) []string {
 // What a sweep leaves open is in its result and in the gauges, until the trigger is
 // somebody else's.
 func TestGapIsCounted(t *testing.T) {
-	w := newWorld(t,
+	w := newEnv(t,
 		stream("team-a", "app", map[string][]item{"v1": {{3, 30}, {2, 20}, {1, -600}}, "sig": {{9, 10}}}),
 		stream("team-a", "bad", map[string][]item{"v1": {{4, 10}}}),
 		stream("team-a", "unread", map[string][]item{"v1": {{5, 10}}}))
@@ -97,7 +97,7 @@ func TestGapIsCounted(t *testing.T) {
 
 // Once does what a requested sweep does, for several triggers with one list.
 func TestOnceSweepsWithoutARequest(t *testing.T) {
-	w := newWorld(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, "v2": {{2, 10}}}))
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, "v2": {{2, 10}}}))
 	lists := 0
 	w.funcs.List = func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 		if _, ok := l.(*imagev1.ImageStreamList); ok {
@@ -120,7 +120,7 @@ func TestOnceSweepsWithoutARequest(t *testing.T) {
 
 // A change that was seen is a push, though no sweep of the repository was complete.
 func TestFirstSweepKnowsWhatANotificationBrought(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	asked := registries(repositoryA)
 	w.registry.refuse[repositoryA+":v2"] = errors.New("502")

@@ -16,7 +16,7 @@ import (
 // until when; other registries are swept all the same.
 func TestARegistryThatAsksForNoRequestsIsLeftAlone(t *testing.T) {
 	const other = "other.example.com/team/x"
-	w := newWorld(t)
+	w := newEnv(t)
 	w.sweeper.options.Concurrency = 1
 	for i := range 50 {
 		w.registry.set(repositoryA, fmt.Sprintf("v%d", i), 1)

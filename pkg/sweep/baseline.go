@@ -13,8 +13,8 @@ import (
 	"github.com/revet-dev/revet/pkg/selector"
 )
 
-// baseline is one entry of spec.images for registries. It is established once
-// its first sweep was complete.
+// baseline is one entry of spec.images for registries. It is established once a sweep of it
+// was complete.
 type baseline struct {
 	key         string
 	pattern     string
@@ -90,8 +90,8 @@ func (b *baseline) fail(t *target, err error) {
 	t.tally.failed(err)
 }
 
-// sourceOf tells what was there before from what was pushed since: a tag was
-// there before if no entry that admits it has had a complete sweep.
+// sourceOf tells tags that were there before from tags that were pushed since: a tag was there
+// before if no entry that admits it has had a complete sweep.
 func sourceOf(trigger *v1alpha1.ImageTrigger, baselines []*baseline, r image.Repository, tag string) v1alpha1.PushSource {
 	if trigger.Spec.Existing == v1alpha1.ExistingVerify {
 		return v1alpha1.SourceSweep

@@ -41,7 +41,7 @@ func pages(n int, fail func(call int, token string) error) func(context.Context,
 
 // A list that begins again counts each repository once.
 func TestListThatBeginsAgainCountsARepositoryOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.funcs.List = pages(5, func(call int, _ string) error {
 		if call == 2 {
 			return apierrors.NewResourceExpired("too old")
@@ -64,7 +64,7 @@ func TestSweepTellsWhatCouldNotBeListed(t *testing.T) {
 		{"a cluster without ImageStreams", &meta.NoKindMatchError{}, NoImageStreams, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newEnv(t)
 			w.funcs.List = func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
 				return test.err
 			}
@@ -77,7 +77,7 @@ func TestSweepTellsWhatCouldNotBeListed(t *testing.T) {
 
 // The same question is asked once a minute only.
 func TestRightsAreAskedOncePerNamespace(t *testing.T) {
-	w := newWorld(t,
+	w := newEnv(t,
 		stream("team-a", "a", map[string][]item{"v1": {{1, 10}}}),
 		stream("team-a", "b", map[string][]item{"v1": {{2, 10}}}),
 		stream("team-a", "c", map[string][]item{"v1": {{3, 10}}}))

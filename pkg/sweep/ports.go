@@ -25,8 +25,8 @@ type Cluster interface {
 	MayGet(ctx context.Context, account source.Account, namespace, name string) (bool, error)
 }
 
-// Images tells what the Image objects of digests show. Anybody may have written
-// them, so that they may only make more be looked at.
+// Images reads the Image objects of digests. Anybody may have written them, so they may only
+// make Revet look at more.
 type Images interface {
 	// Image returns what the Image object of a digest shows; the zero value if there
 	// is none.
@@ -43,6 +43,9 @@ type Registry interface {
 	Tags(ctx context.Context, r image.Repository, as source.Account, each func(tag string)) error
 	// Head returns the digest that the registry claims for a tag.
 	Head(ctx context.Context, r image.Repository, tag string, as source.Account) (image.Digest, error)
+	// Tagged returns the digest of what a tag points to, recomputed from the bytes; claimed
+	// is what Head returned.
+	Tagged(ctx context.Context, r image.Repository, tag string, claimed image.Digest, as source.Account) (image.Digest, error)
 	// Content reads a manifest by digest and recomputes the digest.
 	Content(ctx context.Context, ref image.Reference, as source.Account) (image.Content, error)
 }
@@ -55,8 +58,7 @@ type Artefact struct {
 	Why        image.Runnability
 }
 
-// Examiner is told what sweeps find out about pushes besides. Ignore is one that does not
-// care.
+// Examiner learns what sweeps find out about pushes besides. Ignore is one that does not care.
 type Examiner interface {
 	// Exempted is called for what is exempt.
 	Exempted(trigger *v1alpha1.ImageTrigger, a Artefact)

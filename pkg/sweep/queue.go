@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// queue holds the triggers that wait, each once.
+// queue holds the triggers that wait, each once. It is safe for concurrent use.
 type queue struct {
 	wake chan struct{}
 

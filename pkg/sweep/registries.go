@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/source"
@@ -215,40 +214,4 @@ func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, ba
 		})
 	}
 	return len(listed) > 0
-}
-
-// sweepTag records the head of a tag if the ledger does not cover it.
-func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline, r image.Repository, tag string) error {
-	claimed, err := s.Registry.Head(ctx, r, tag, t.account)
-	if source.ReasonOf(err) == source.NotFound {
-		return nil // deleted since it was listed
-	}
-	if err != nil {
-		return fmt.Errorf("reading tag %q of %q: %w", tag, r, err)
-	}
-	stream := push.Stream{
-		Repository: push.Repository{Kind: push.Registry, Name: r.String()},
-		Pull:       r,
-		Tags:       []push.Tag{{ClaimedName: tag, Items: []push.Item{{ClaimedDigest: claimed.String(), Created: s.Now()}}}},
-	}
-	known := s.Ledger.Known(t.trigger, stream.Repository)
-	counted := &counting{Known: known}
-	result := push.Detect(stream, counted, s.recorder)
-	found, place := result.Pushes, r.String()+":"+tag
-	if len(found) == 0 {
-		switch {
-		case counted.covered > 0:
-			t.tally.show(place, shown{pushes: 1})
-		case len(exempted(result.Skips)) > 0:
-			t.tally.show(place, s.exempted(t, stream.Repository, tag, claimed))
-		}
-		return nil
-	}
-	seenBy := sourceOf(t.trigger, baselines, r, tag)
-	if known.Seen(tag) {
-		seenBy = v1alpha1.SourceSweep // the ledger had another head of it
-	}
-	seen, err := s.recordTag(ctx, t, found[0], seenBy)
-	t.tally.show(place, seen)
-	return err
 }

@@ -21,6 +21,10 @@ type fakeRegistry struct {
 	mu     sync.Mutex
 	tags   map[string]map[string]image.Digest
 	refuse map[string]error
+	// claims are what HEAD claims of tags, if that is not what they point to.
+	claims map[string]image.Digest
+	// gone are tags that are listed, and do not exist.
+	gone map[string]bool
 	// heads counts the tags that were asked for.
 	heads int
 	// contents counts the digests that were read, and artefact tells which cannot run.
@@ -66,11 +70,25 @@ func (f *fakeRegistry) Head(_ context.Context, r image.Repository, tag string, _
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.heads++
+	if d, odd := f.claims[r.String()+":"+tag]; odd {
+		return d, nil
+	}
+	return f.shown(r, tag)
+}
+
+// Tagged returns what the tag really points to.
+func (f *fakeRegistry) Tagged(_ context.Context, r image.Repository, tag string, _ image.Digest, _ source.Account) (image.Digest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.shown(r, tag)
+}
+
+func (f *fakeRegistry) shown(r image.Repository, tag string) (image.Digest, error) {
 	if err := f.refuse[r.String()+":"+tag]; err != nil {
 		return image.Digest{}, err
 	}
 	d, ok := f.tags[r.String()][tag]
-	if !ok {
+	if !ok || f.gone[r.String()+":"+tag] {
 		return image.Digest{}, &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}
 	}
 	return d, nil
@@ -100,20 +118,20 @@ func registries(patterns ...string) *v1alpha1.ImageTrigger {
 	})
 }
 
-// tell makes the trigger's status what the reconciler makes of a result.
-func tell(t *v1alpha1.ImageTrigger, r Result) { t.Status.Baselines = r.Baselines }
+// storeBaselines makes the trigger's status what the reconciler makes of a result.
+func storeBaselines(t *v1alpha1.ImageTrigger, r Result) { t.Status.Baselines = r.Baselines }
 
 // A registry shows no times: what the first complete sweep finds was there
 // before, what a later one finds was pushed.
 func TestFirstSweepOfARepositoryRecordsWhatIsThereAsExisting(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	asked := registries(repositoryA)
 	r := w.sweep(asked)
 	if diff := cmp.Diff([]string{repositoryA}, r.Baselines); diff != "" || r.Recovered != 0 || r.Repositories != 1 {
 		t.Fatalf("result %+v", r)
 	}
-	tell(asked, r)
+	storeBaselines(asked, r)
 
 	w.registry.set(repositoryA, "v1", 2)
 	w.registry.set(repositoryA, "v2", 2)
@@ -139,7 +157,7 @@ func TestFirstSweepOfARepositoryRecordsWhatIsThereAsExisting(t *testing.T) {
 }
 
 func TestExistingVerifyTakesWhatIsThere(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	asked := registries(repositoryA)
 	asked.Spec.Existing = v1alpha1.ExistingVerify
@@ -153,13 +171,13 @@ func TestExistingVerifyTakesWhatIsThere(t *testing.T) {
 
 // With a pattern, a repository that appears later was pushed since.
 func TestRepositoryThatAppearsUnderAPatternIsNotExisting(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	w.registry.set("registry.example.com/other/x", "v1", 3)
 	asked := registries("registry.example.com/team/*")
-	tell(asked, w.sweep(asked))
+	storeBaselines(asked, w.sweep(asked))
 	w.registry.set(repositoryB, "v1", 2)
-	tell(asked, w.sweep(asked))
+	storeBaselines(asked, w.sweep(asked))
 	want := []string{repositoryA + " 01 v1@3600 existing", repositoryB + " 02 v1@3600 sweep"}
 	if diff := cmp.Diff(want, w.entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
@@ -168,13 +186,13 @@ func TestRepositoryThatAppearsUnderAPatternIsNotExisting(t *testing.T) {
 
 // An entry that is added, or whose tags change, has a first sweep of its own.
 func TestAnEntryThatChangesHasAFirstSweepOfItsOwn(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.set(repositoryA, "v1", 1)
 	w.registry.set(repositoryA, "dev", 3)
 	w.registry.set(repositoryB, "v1", 2)
 	asked := registries(repositoryA)
 	asked.Spec.Images[0].Tags.Include = []string{"v*"}
-	tell(asked, w.sweep(asked))
+	storeBaselines(asked, w.sweep(asked))
 
 	asked.Generation = 2
 	asked.Spec.Images[0].Tags.Include = []string{"v*", "dev"}
@@ -204,7 +222,7 @@ func TestBaselineWaitsForACompleteSweep(t *testing.T) {
 		{"a catalogue that is not to be had", "catalogue", "registry.example.com/team/**", &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}, false, RegistryNotSwept},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newEnv(t)
 			w.registry.set(repositoryA, "v1", 1)
 			w.registry.set(repositoryB, "v1", 2)
 			w.registry.refuse[test.refuse] = test.err
@@ -217,7 +235,7 @@ func TestBaselineWaitsForACompleteSweep(t *testing.T) {
 			if diff := cmp.Diff([]string{repositoryB}, r.Baselines); diff != "" {
 				t.Errorf("baselines (-want +got):\n%s", diff)
 			}
-			tell(asked, r)
+			storeBaselines(asked, r)
 			delete(w.registry.refuse, test.refuse)
 			r = w.sweep(asked)
 			if !slices.Contains(r.Baselines, test.pattern) || r.Reason != "" {
@@ -232,7 +250,7 @@ func TestBaselineWaitsForACompleteSweep(t *testing.T) {
 }
 
 func TestTagThatIsGoneOrNoTagIsPassedOver(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.registry.tags[repositoryA] = map[string]image.Digest{"gone": {}, "$(evil)": digest(1)}
 	if r := w.sweep(registries(repositoryA)); r.Reason != "" {
 		t.Errorf("result %+v", r)
@@ -244,12 +262,33 @@ func TestTagThatIsGoneOrNoTagIsPassedOver(t *testing.T) {
 
 // A trigger that selects both has one result, of both.
 func TestStreamsAndRegistriesMakeOneResult(t *testing.T) {
-	w := newWorld(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
 	w.registry.set(repositoryA, "v1", 2)
 	asked := registries(repositoryA)
 	asked.Spec.Images = append(asked.Spec.Images, v1alpha1.ImageSelector{ImageStreams: &v1alpha1.ImageStreamSelector{}})
 	r := w.sweep(asked)
 	if r.Repositories != 2 || r.Recovered != 1 || fmt.Sprint(r.Baselines) != "["+repositoryA+"]" {
 		t.Errorf("result %+v", r)
+	}
+}
+
+// A registry's HEAD may claim what the registry does not have. That becomes no entry, and the
+// push is not lost.
+func TestWhatATagPointsToIsRecomputed(t *testing.T) {
+	w := newEnv(t)
+	w.registry.set(repositoryA, "v1", 1)
+	w.registry.set(repositoryA, "listed", 2)
+	w.registry.claims = map[string]image.Digest{repositoryA + ":v1": digest(9), repositoryA + ":listed": digest(8)}
+	w.registry.gone = map[string]bool{repositoryA + ":listed": true}
+	asked := registries(repositoryA)
+	asked.Spec.Existing = v1alpha1.ExistingVerify
+	for round, want := range []Result{{Repositories: 1, Recovered: 1, Pushes: 1}, {Repositories: 1, Pushes: 1}} {
+		r := w.sweep(asked)
+		if r.Recovered != want.Recovered || r.Pushes != want.Pushes || r.Gap != 0 || r.Reason != "" {
+			t.Errorf("sweep %d: %+v, want %+v", round+1, r, want)
+		}
+	}
+	if diff := cmp.Diff([]string{repositoryA + " 01 v1@3600 sweep"}, w.entries()); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 }

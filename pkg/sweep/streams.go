@@ -212,7 +212,7 @@ func possible(t *target, skips []push.Skip) []push.Skip {
 	var all []push.Skip
 	for _, skip := range skips {
 		switch skip.Reason {
-		case push.InvalidDigest, push.InvalidTime:
+		case push.InvalidDigest, push.DigestUnsupported, push.InvalidTime:
 			if skip.Created.IsZero() || t.selector.AdmitTime(skip.Created, skip.Head) {
 				all = append(all, skip)
 			}

@@ -36,8 +36,8 @@ var noon = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
 
-// world is a cluster with a ledger, and a sweeper over both.
-type world struct {
+// env is a cluster with a ledger, and a sweeper over both.
+type env struct {
 	t        *testing.T
 	client   client.WithWatch
 	ledger   *ledger.Ledger
@@ -50,6 +50,8 @@ type world struct {
 	funcs interceptor.Funcs
 	// denied are the questions that are answered with no: "namespace/name".
 	denied map[string]bool
+	// unasked is why questions are not answered.
+	unasked error
 	// asked counts the questions.
 	asked int
 	// artefacts are digests that cannot run.
@@ -62,13 +64,13 @@ type world struct {
 	reads int
 }
 
-func newWorld(t *testing.T, objects ...client.Object) *world {
+func newEnv(t *testing.T, objects ...client.Object) *env {
 	t.Helper()
 	scheme, err := kube.NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, denied: map[string]bool{}, artefacts: map[image.Digest]bool{}, forged: map[image.Digest]bool{}, done: make(chan types.NamespacedName, 16),
+	w := &env{t: t, denied: map[string]bool{}, artefacts: map[image.Digest]bool{}, forged: map[image.Digest]bool{}, done: make(chan types.NamespacedName, 16),
 		registry: &fakeRegistry{tags: map[string]map[string]image.Digest{}, refuse: map[string]error{}}}
 	w.registry.artefact = func(d image.Digest) bool {
 		w.mu.Lock()
@@ -102,14 +104,14 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	return w
 }
 
-func (w *world) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+func (w *env) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 	if review, ok := o.(*authorizationv1.SubjectAccessReview); ok {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.asked++
 		a := review.Spec.ResourceAttributes
 		review.Status.Allowed = !w.denied[a.Namespace+"/"+a.Name]
-		return nil
+		return w.unasked
 	}
 	if w.funcs.Create != nil {
 		return w.funcs.Create(ctx, c, o, opts...)
@@ -120,7 +122,7 @@ func (w *world) create(ctx context.Context, c client.WithWatch, o client.Object,
 	return c.Create(ctx, o, opts...)
 }
 
-func (w *world) list(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+func (w *env) list(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 	if w.funcs.List != nil {
 		return w.funcs.List(ctx, c, l, opts...)
 	}
@@ -128,7 +130,7 @@ func (w *world) list(ctx context.Context, c client.WithWatch, l client.ObjectLis
 }
 
 // Image implements Images.
-func (w *world) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
+func (w *env) Image(_ context.Context, d image.Digest) (openshift.ImageState, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
@@ -139,7 +141,7 @@ func (w *world) Image(_ context.Context, d image.Digest) (openshift.ImageState, 
 }
 
 // sweep asks for a sweep and waits for its result.
-func (w *world) sweep(trigger *v1alpha1.ImageTrigger) Result {
+func (w *env) sweep(trigger *v1alpha1.ImageTrigger) Result {
 	w.t.Helper()
 	w.sweeper.Request(trigger)
 	select {
@@ -155,7 +157,7 @@ func (w *world) sweep(trigger *v1alpha1.ImageTrigger) Result {
 }
 
 // entries are the ledger's pushes: "repository digest tag@seconds source".
-func (w *world) entries() []string {
+func (w *env) entries() []string {
 	w.t.Helper()
 	var list v1alpha1.ImageVerificationList
 	if err := w.client.List(context.Background(), &list); err != nil {
@@ -227,7 +229,7 @@ func everywhere(t *v1alpha1.ImageTrigger) {
 // Property: what is exempt is read from its registry once, and counted each time, for
 // whom it may be shown to.
 func TestWhatIsExemptIsReadOnce(t *testing.T) {
-	w := newWorld(t, stream("team-a", "app", map[string][]item{"sig": {{2, 10}}, "other": {{2, 20}}}))
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"sig": {{2, 10}}, "other": {{2, 20}}}))
 	w.artefacts[digest(2)] = true
 	for n := range 3 {
 		if got := w.sweep(trigger()); got.Artefacts != 2 || got.Pushes != 0 || got.Gap != 0 {
@@ -255,7 +257,7 @@ func TestSweepOfStreams(t *testing.T) {
 		name    string
 		streams []client.Object
 		trigger *v1alpha1.ImageTrigger
-		prepare func(*world)
+		prepare func(*env)
 		want    []string
 		result  Result
 	}{
@@ -321,7 +323,7 @@ func TestSweepOfStreams(t *testing.T) {
 				stream("team-b", "closed", map[string][]item{"v1": {{3, 10}}}),
 			},
 			trigger: trigger(everywhere),
-			prepare: func(w *world) { w.denied["/"], w.denied["team-b/"], w.denied["team-b/closed"] = true, true, true },
+			prepare: func(w *env) { w.denied["/"], w.denied["team-b/"], w.denied["team-b/closed"] = true, true, true },
 			want:    []string{"team-a/web 01 v1@10 sweep", "team-b/open 02 v1@10 sweep"},
 			result: Result{Repositories: 3, Recovered: 2, Pushes: 2, Reason: StreamsNotVisible, Message: notVisible("team-b") + "; " + account.GrantImageStreams("team-b"),
 				Unknown: []v1alpha1.Unknown{{Reason: StreamsNotVisible, Count: 1, Message: notVisible("team-b"), Cure: account.GrantImageStreams("team-b")}}},
@@ -330,7 +332,7 @@ func TestSweepOfStreams(t *testing.T) {
 			name:    "what cannot run is not recorded",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, "sig": {{2, 10}}})},
 			trigger: trigger(),
-			prepare: func(w *world) { w.artefacts[digest(2)] = true },
+			prepare: func(w *env) { w.artefacts[digest(2)] = true },
 			want:    []string{"team-a/app 01 v1@10 sweep"},
 			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1, Artefacts: 1},
 		},
@@ -338,7 +340,7 @@ func TestSweepOfStreams(t *testing.T) {
 			name:    "what an Image object hides, though it runs",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, "sig": {{2, 10}}})},
 			trigger: trigger(),
-			prepare: func(w *world) { w.forged[digest(1)], w.artefacts[digest(2)] = true, true },
+			prepare: func(w *env) { w.forged[digest(1)], w.artefacts[digest(2)] = true, true },
 			want:    []string{"team-a/app 01 v1@10 sweep"},
 			result:  Result{Repositories: 1, Recovered: 1, Pushes: 1, Artefacts: 1},
 		},
@@ -346,7 +348,7 @@ func TestSweepOfStreams(t *testing.T) {
 			name:    "what a registry does not let be read",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"sig": {{2, 10}}})},
 			trigger: trigger(),
-			prepare: func(w *world) {
+			prepare: func(w *env) {
 				w.artefacts[digest(2)] = true
 				w.registry.refuse["content"] = &source.Refusal{Reason: source.NotAllowed, Err: errors.New("not listed")}
 			},
@@ -357,7 +359,7 @@ func TestSweepOfStreams(t *testing.T) {
 			name:    "a registry that is away",
 			streams: []client.Object{stream("team-a", "app", map[string][]item{"sig": {{2, 10}}})},
 			trigger: trigger(),
-			prepare: func(w *world) {
+			prepare: func(w *env) {
 				w.artefacts[digest(2)] = true
 				w.registry.refuse["content"] = errors.New("connection refused")
 			},
@@ -378,7 +380,7 @@ func TestSweepOfStreams(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t, append(namespaces, test.streams...)...)
+			w := newEnv(t, append(namespaces, test.streams...)...)
 			if test.prepare != nil {
 				test.prepare(w)
 			}
@@ -409,7 +411,7 @@ func TestSweepOfStreams(t *testing.T) {
 
 // One pass serves all triggers that wait, and lists the streams once.
 func TestOnePassServesAllTriggersThatWait(t *testing.T) {
-	w := newWorld(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
 	var lists int
 	release := make(chan struct{})
 	w.funcs.List = func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
@@ -442,7 +444,7 @@ func TestOnePassServesAllTriggersThatWait(t *testing.T) {
 
 // A failure is told, may be tried again, and takes nothing else with it.
 func TestSweepThatFailsInPartRecordsTheRest(t *testing.T) {
-	w := newWorld(t,
+	w := newEnv(t,
 		stream("team-a", "bad", map[string][]item{"v1": {{1, 10}}}),
 		stream("team-a", "good", map[string][]item{"v1": {{2, 10}}}))
 	broken := errors.New("etcd is away")
@@ -474,7 +476,7 @@ func TestSweepAfterAnyLossEndsWithTheSameLedger(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
-			complete, lossy := newWorld(t), newWorld(t)
+			complete, lossy := newEnv(t), newEnv(t)
 			asked := trigger()
 			is := stream("team-a", "app", nil)
 			for step := range 12 {
@@ -519,7 +521,7 @@ func change(random *rand.Rand, is *imagev1.ImageStream, step int) {
 }
 
 // event does what the receiver does with an event that shows the stream.
-func (w *world) event(asked *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
+func (w *env) event(asked *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
 	w.t.Helper()
 	shown := openshift.Stream(is)
 	for _, p := range push.Detect(shown, w.ledger.Known(asked, shown.Repository), runsAll{}).Pushes {

@@ -74,7 +74,7 @@ type Dependencies struct {
 	Done func(types.NamespacedName)
 }
 
-// Sweeper does sweeps on request. It is safe for concurrent use.
+// Sweeper sweeps on request. It is safe for concurrent use.
 type Sweeper struct {
 	Dependencies
 	options  Options
@@ -88,10 +88,10 @@ type Sweeper struct {
 	states map[types.UID]*state
 }
 
-// state is what is known of one trigger's sweeps.
+// state holds one trigger's sweeps.
 type state struct {
 	generation int64
-	// waiting counts the parts that are not done yet.
+	// waiting counts the parts that have not ended yet.
 	waiting int
 	current Result
 	latest  *Result
@@ -118,7 +118,7 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 	}, nil
 }
 
-// Run works requests off until the context ends.
+// Run serves requests until the context ends.
 func (s *Sweeper) Run(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() {
@@ -138,7 +138,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 	loops.Wait()
 }
 
-// work takes all requests that wait and serves them together.
+// work serves all requests that wait together.
 func (s *Sweeper) work(ctx context.Context, q *queue, serve func(context.Context, []*target)) {
 	for {
 		select {
@@ -155,8 +155,8 @@ func (s *Sweeper) work(ctx context.Context, q *queue, serve func(context.Context
 	}
 }
 
-// Request asks for a sweep of the trigger as it is now. It returns at once. The
-// trigger, which may stand in a cache, is not changed.
+// Request asks for a sweep of the trigger as it is now, and returns at once. It does not
+// change the trigger, which may come from a cache.
 func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 	var parts []*queue
 	t, err := newTarget(trigger)
@@ -195,8 +195,8 @@ func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 	}
 }
 
-// Once sweeps triggers and returns what came of each, in their order. It stands
-// apart from Run: no request is needed, and nothing is remembered of it.
+// Once sweeps triggers and returns the result of each, in their order. It needs neither Run
+// nor Request, and Latest does not show its results.
 func (s *Sweeper) Once(ctx context.Context, triggers ...*v1alpha1.ImageTrigger) []Result {
 	results := make([]Result, len(triggers))
 	var streams []*target
@@ -228,8 +228,8 @@ func (s *Sweeper) Once(ctx context.Context, triggers ...*v1alpha1.ImageTrigger) 
 	return results
 }
 
-// Latest returns the result of the trigger's latest sweep, and whether one is
-// under way.
+// Latest returns the result of the trigger's latest sweep, and whether another one is under
+// way.
 func (s *Sweeper) Latest(uid types.UID) (latest *Result, underWay bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +240,7 @@ func (s *Sweeper) Latest(uid types.UID) (latest *Result, underWay bool) {
 	return st.latest, st.waiting > 0
 }
 
-// Forget drops what is known of a trigger that is gone or led by somebody else.
+// Forget drops the sweeps of a trigger that is gone, or that another process leads.
 func (s *Sweeper) Forget(uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,7 +47,7 @@ type trouble struct {
 	err          error
 	retry        bool
 	count        int
-	// found: the sweep found a push, and could not record it. That is no secret.
+	// found: the sweep saw a push and could not record it. That is a gap, and known.
 	found bool
 }
 
@@ -120,7 +120,8 @@ func (t *tally) recorded() {
 
 // fail counts what could not be recorded or seen.
 func (t *tally) fail(reason string, err error, retry bool) {
-	t.note(trouble{reason: reason, kind: reason, err: err, retry: retry, found: reason == RecordFailed || reason == NotRecordable})
+	found := reason == RecordFailed || reason == NotRecordable
+	t.note(trouble{reason: reason, kind: reason, err: err, retry: retry, found: found})
 }
 
 // failed counts what could not be seen, for the reason that the error itself tells.
@@ -148,8 +149,9 @@ func (t *tally) failed(err error) {
 
 // skipped counts an item of a stream that could not be read.
 func (t *tally) skipped(s push.Skip) {
-	if s.Reason == push.InvalidDigest {
-		t.fail(DigestUnsupported, fmt.Errorf("tag %q of ImageStream %q shows a digest that Revet does not support; it supports sha256", s.Tag, s.Repository.Name), false)
+	if s.Reason == push.InvalidDigest || s.Reason == push.DigestUnsupported {
+		t.fail(DigestUnsupported, fmt.Errorf("tag %q of ImageStream %q shows a digest that is not sha256, which Revet does not support",
+			s.Tag, s.Repository.Name), false)
 		return
 	}
 	t.fail(ItemNotReadable, fmt.Errorf("tag %q of ImageStream %q shows an item without a time", s.Tag, s.Repository.Name), false)

@@ -15,18 +15,18 @@ import (
 	"github.com/revet-dev/revet/pkg/source"
 )
 
-// MayCreateRuns asks the API server whether the account may create PipelineRuns
-// in the namespace.
+// MayCreateRuns asks the API server whether the account may create PipelineRuns in the
+// namespace.
 func (c *Checker) MayCreateRuns(ctx context.Context, account source.Account, namespace string) (bool, error) {
 	return c.rights.Allowed(ctx, account, authorizationv1.ResourceAttributes{
 		Namespace: namespace, Verb: "create", Group: "tekton.dev", Resource: "pipelineruns",
 	})
 }
 
-// HasServiceAccount reports whether the account exists. Where Revet may not look,
-// which is so by default, it is taken to exist: what it may do is asked anyway.
+// HasServiceAccount reports whether the account exists. If Revet may not read service
+// accounts, as by default, it assumes so: access reviews show what the account may do.
 func (c *Checker) HasServiceAccount(ctx context.Context, account source.Account) (bool, error) {
-	// Only whether it exists is asked, so that nothing of it is read.
+	// Metadata is enough, and holds no reference to a Secret.
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: account.Namespace, Name: account.Name}, object)
@@ -40,8 +40,8 @@ func (c *Checker) HasServiceAccount(ctx context.Context, account source.Account)
 	}
 }
 
-// RuntimeClassSince returns when the RuntimeClass of that name was made, and false if
-// there is none.
+// RuntimeClassSince returns when the RuntimeClass was created, or false if it does not
+// exist.
 func (c *Checker) RuntimeClassSince(ctx context.Context, name string) (time.Time, bool, error) {
 	var class nodev1.RuntimeClass
 	err := c.client.Get(ctx, types.NamespacedName{Name: name}, &class)

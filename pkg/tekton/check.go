@@ -15,8 +15,8 @@ import (
 	"github.com/revet-dev/revet/pkg/source"
 )
 
-// Check reports what a request of the trigger would start. An error is the API
-// server's, and transient.
+// Check reports what a request of the trigger would start. An error is the API server's
+// and transient.
 func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Report, error) {
 	l, err := c.look(ctx, trigger)
 	if err != nil {
@@ -36,12 +36,12 @@ func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Re
 	return sumUp(&l.listener, l.findings, results), nil
 }
 
-// look is what a trigger's sink is seen to be.
+// look is what the API server shows of a trigger's sink.
 type look struct {
 	listener   triggersv1beta1.EventListener
 	candidates []candidate
 	findings   []Finding
-	// notCheckable says why the sink cannot be looked into, if it cannot.
+	// notCheckable says why Revet cannot inspect the sink, or is empty.
 	notCheckable string
 }
 
@@ -49,11 +49,11 @@ func (c *Checker) look(ctx context.Context, trigger *v1alpha1.ImageTrigger) (loo
 	var l look
 	ref := trigger.Spec.Sink.Ref
 	if ref == nil {
-		l.notCheckable = "spec.sink.uri cannot be looked into; each run is requested once only. A ref to an EventListener can be checked"
+		l.notCheckable = "Revet cannot inspect spec.sink.uri, so it requests each run only once. Use a ref to an EventListener, which it can check"
 		return l, nil
 	}
 	if ref.APIVersion != triggersv1beta1.SchemeGroupVersion.String() || ref.Kind != "EventListener" {
-		l.notCheckable = fmt.Sprintf("%s in %s cannot be looked into; each run is requested once only. An EventListener in %s can be checked",
+		l.notCheckable = fmt.Sprintf("Revet cannot inspect %s in %s, so it requests each run only once. Use an EventListener in %s, which it can check",
 			ref.Kind, ref.APIVersion, triggersv1beta1.SchemeGroupVersion)
 		return l, nil
 	}
@@ -86,9 +86,9 @@ func (c *Checker) probe(ctx context.Context, l look, samples []sample) ([]probe,
 	return results, nil
 }
 
-// PipelineRun returns what the trigger's listener would make of a request, which is
-// not sent. An error that is not the API server's says what keeps it from making the
-// right one.
+// PipelineRun returns what the trigger's listener would make of a request, without
+// sending it. Unless the error is the API server's, it says what keeps the listener from
+// making the right run.
 func (c *Checker) PipelineRun(ctx context.Context, trigger *v1alpha1.ImageTrigger, r Request) (*unstructured.Unstructured, error) {
 	l, err := c.look(ctx, trigger)
 	if err != nil {
@@ -117,14 +117,14 @@ func (c *Checker) PipelineRun(ctx context.Context, trigger *v1alpha1.ImageTrigge
 	return nil, fmt.Errorf("ImageTrigger %q: %s", trigger.Name, refusal.Message)
 }
 
-// notReady finds what the listener says of itself.
+// notReady finds what the listener reports about itself.
 func notReady(listener *triggersv1beta1.EventListener) []Finding {
 	ready := listener.Status.GetCondition(apis.ConditionReady)
 	if ready == nil || !ready.IsFalse() {
 		return nil
 	}
 	return []Finding{{Reason: ListenerNotReady, Message: fmt.Sprintf(
-		"EventListener %q says that it is not ready (%s: %s); see: kubectl describe -n %s eventlistener.triggers.tekton.dev %s",
+		"EventListener %q reports that it is not ready (%s: %s); see: kubectl describe -n %s eventlistener.triggers.tekton.dev %s",
 		listener.Name, ready.Reason, ready.Message, listener.Namespace, listener.Name)}}
 }
 
@@ -132,13 +132,13 @@ func notCheckable(format string, args ...any) Report {
 	return Report{Findings: []Finding{{Reason: NotCheckable, Message: fmt.Sprintf(format, args...)}}}
 }
 
-// sumUp decides on the whole listener: one request must start exactly one run.
+// sumUp judges the whole listener: one request must start exactly one run.
 func sumUp(listener *triggersv1beta1.EventListener, findings []Finding, probes []probe) Report {
 	r := Report{Checked: true, Findings: findings}
 	if len(probes) == 0 {
 		if _, refused := r.Refusal(); !refused {
 			r.Findings = append(r.Findings, Finding{Reason: NoTrigger, Refuses: true, Message: fmt.Sprintf(
-				"EventListener %q has no trigger, so that a request starts nothing; add one to its spec.triggers", listener.Name)})
+				"EventListener %q has no trigger, so a request starts nothing; add one to its spec.triggers", listener.Name)})
 		}
 		return r
 	}
@@ -164,7 +164,7 @@ func sumUp(listener *triggersv1beta1.EventListener, findings []Finding, probes [
 	return r
 }
 
-// split tells the probes that make the wanted run from the others that start one.
+// split separates the probes that make the wanted run from others that start a run.
 func split(probes []probe) (accepted, others []probe) {
 	for _, p := range probes {
 		switch {
@@ -186,7 +186,7 @@ func firstUnknown(probes []probe) string {
 	return ""
 }
 
-// worth is the probe whose findings help most: the one that starts a run, else
+// worth returns the probe with the most helpful findings: one that starts a run, else
 // the one that got furthest.
 func worth(probes []probe) probe {
 	best := probes[0]
@@ -198,15 +198,15 @@ func worth(probes []probe) probe {
 	return best
 }
 
-// moreThanOnce finds triggers that start a run beside the wanted one. What has
-// interceptors is taken to be filtered by them, which cannot be checked.
+// moreThanOnce finds triggers that start a run beside the wanted one. Revet cannot check
+// interceptors, so it assumes that they filter.
 func moreThanOnce(accepted, others []probe) []Finding {
 	var findings []Finding
 	var always []probe
 	for _, p := range accepted {
 		if p.intercepted {
 			findings = append(findings, Finding{Reason: InterceptorsNotChecked, Message: fmt.Sprintf(
-				"%s has interceptors, which cannot be checked; a request that they refuse ends as Unconfirmed. Select with spec.images and spec.filter of the ImageTrigger instead", p.name)})
+				"%s has interceptors, which Revet cannot check; a request that they refuse ends as Unconfirmed. Select with spec.images and spec.filter of the ImageTrigger instead", p.name)})
 			continue
 		}
 		always = append(always, p)
@@ -214,7 +214,7 @@ func moreThanOnce(accepted, others []probe) []Finding {
 	for _, p := range others {
 		if p.intercepted {
 			findings = append(findings, Finding{Reason: InterceptorsNotChecked, Message: fmt.Sprintf(
-				"%s starts a run too if its interceptors let a request pass, which cannot be checked", p.name)})
+				"%s also starts a run if its interceptors let a request pass, which Revet cannot check", p.name)})
 			continue
 		}
 		always = append(always, p)

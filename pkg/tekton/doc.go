@@ -1,36 +1,66 @@
-// Package tekton is the adapter of what starts runs: a Tekton
-// EventListener, or another Addressable that takes the same request.
+// Package tekton is the only package that speaks Tekton: it finds a trigger's sink,
+// checks what the sink starts, requests runs from it, and reads and cancels them. A sink
+// may also be another Addressable that takes the same request.
 //
-// Contract:
-//
-//   - Resolve turns a trigger's sink into the URL to post to. A ref is read live
-//     and only in the trigger's own namespace, through the Addressable duck type
-//     (status.address.url, else the first of status.addresses); a uri is used
-//     only if its host is listed for the namespace. What the user or the operator
-//     can cure is a *SinkError with a Reason and the cure; any other error is the
-//     API server's and transient.
-//   - Check reads an EventListener, its Triggers, bindings and TriggerTemplates,
-//     and evaluates them for sample requests with Tekton's own resolution code, so
-//     that what it accepts is what the listener will create. Its Report says
-//     whether a request may be sent again (Confirmable) and what is wrong, each
-//     Finding with its cure. That a listener says of itself that it is not ready
-//     is a warning. A sink of another kind cannot be checked.
-//   - MayCreateRuns and MayGetImageStream ask the API server whether an account
-//     has the rights that a trigger needs; HasServiceAccount and RuntimeClassSince
-//     whether what it names exists.
-//   - Send posts one request as a binary CloudEvent: no redirects, bounded in time
-//     and in what it reads. After its context's deadline it writes nothing, also if
-//     the process was stopped on the way, and what was not sent by then is dropped,
-//     not left to the kernel. Its error is a *SendError that says whether the same
-//     request may succeed later and whether it may have arrived.
+// Example: an ImageTrigger names the EventListener "scan". Resolve finds its address,
+// Check reads its templates, Sender.Send posts a request for the run "app-4f2a-1", the
+// listener creates the PipelineRun of that name, and GetRun reads it.
 //
 // # The request
 //
-// Type dev.revet.verification.requested.v1, id = the run's name, subject =
-// repository@digest, source = the ImageTrigger's path; extensions
-// imagerepository, imagetag, imagedigest and verifycause. The data is a
-// RequestData. Every field of it is always there, empty if unknown, because a
-// binding that reads a missing field makes a listener drop the whole request
-// after it answered 202. Only sandbox.runtimeClassName is left out if the trigger
-// asks for none, so that the default of a template's parameter holds.
+// A binary CloudEvent of type dev.revet.verification.requested.v1 (RequestType):
+//
+//	id                the run's name
+//	source            the path of the ImageTrigger on the API server
+//	subject           repository@digest
+//	ce-imagerepository, ce-imagetag, ce-imagedigest, ce-verifycause
+//	                  extensions, for the CEL interceptors and filters of others
+//	body              RequestData as JSON
+//
+// A listener binds body fields, for example $(body.image.digest). Every field is always
+// there, empty if it is not known: if a binding reads a missing field, a listener drops
+// the request after it has answered 202. Only fields of sandbox are left out, so that the
+// default of a template's parameter applies.
+//
+// # The run
+//
+// The PipelineRun must carry what Revet recognises it by. Check refuses templates that
+// leave any of it out:
+//
+//	metadata.name                               the run's name: $(body.run)
+//	metadata.labels[revet.dev/run]              the run's name: $(body.run)
+//	metadata.annotations[revet.dev/entry-uid]   $(body.entryUID)
+//	metadata.annotations[revet.dev/digest]      $(body.image.digest)
+//
+// The name confirms a run: sending a request again cannot start a second PipelineRun of
+// the same name. The label finds runs that have another name. The annotations keep a
+// run of another entry from being taken for this one.
+//
+// To change how a run is confirmed, change RunFrom (what is read), judgeIdentity (what
+// a template must do) and the newRequest functions (what a template can use). What
+// follows from it is decided in package lifecycle.
+//
+// The run ends with the results that package runresult names. Its Pods carry Tekton's
+// labels tekton.dev/pipelineRun and tekton.dev/taskRun. CancelRun sets spec.status to
+// Cancelled.
+//
+// # The parts
+//
+//   - Checker.Resolve turns a sink into a URL. It reads a ref live, and only in the
+//     trigger's namespace, through the Addressable duck type: status.address.url, else
+//     the first of status.addresses. It accepts a uri only if config-sinks lists its host
+//     for the namespace. What the user or the operator can fix is a *SinkError with a
+//     Reason and the fix; any other error is the API server's, and transient.
+//   - Checker.Check evaluates an EventListener, its Triggers, bindings and templates for
+//     sample requests, with Tekton's own code, so that what it accepts is what the
+//     listener creates. The Report says whether a request may be sent again
+//     (Confirmable), which accounts create and execute the run, and what is wrong.
+//   - Checker.MayCreateRuns, HasServiceAccount and RuntimeClassSince answer whether what
+//     a run needs is there.
+//   - Sender posts one request: without redirects, bounded in time and in what it reads.
+//     After its context's deadline it writes nothing, even if the process was stopped on
+//     the way, and the kernel does not send it later. A *SendError says whether the
+//     request may have arrived and whether sending it again can succeed.
+//   - RunFrom, PodFrom, GetRun, ListRuns, ListPods and ListTaskFailures read what decisions
+//     need to know of a run. TrimRun keeps no more than that in a cache.
 package tekton

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// candidate is a trigger that the listener runs for a request.
+// candidate is a Tekton Trigger that the listener processes for a request.
 type candidate struct {
 	// name tells the user which one it is.
 	name        string
@@ -19,14 +19,14 @@ type candidate struct {
 	intercepted bool
 }
 
-// gatherer collects a listener's triggers as its sink does.
+// gatherer collects a listener's Tekton Triggers as the listener does.
 type gatherer struct {
 	client   client.Reader
 	listener *triggersv1beta1.EventListener
 
 	candidates []candidate
 	findings   []Finding
-	// notCheckable says why the listener cannot be looked into, if it cannot.
+	// notCheckable says why Revet cannot inspect the listener, or is empty.
 	notCheckable string
 }
 
@@ -50,7 +50,7 @@ func (g *gatherer) gather(ctx context.Context) error {
 	return nil
 }
 
-// listed adds a trigger that the listener itself holds or names.
+// listed adds a Tekton Trigger that the listener itself holds or names.
 func (g *gatherer) listed(ctx context.Context, i int, t *triggersv1beta1.EventListenerTrigger) error {
 	field := fmt.Sprintf("spec.triggers[%d] of EventListener %q", i, g.listener.Name)
 	switch {

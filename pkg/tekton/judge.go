@@ -11,8 +11,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// judge compares the objects that one sample makes with what they have to be.
-// It is pure.
+// judge compares the objects that one sample makes with what they must be. It is pure.
 func judge(p *probe, tt *triggersv1beta1.TriggerTemplate, made []unstructured.Unstructured, s *sample, namespace string) {
 	run := -1
 	for i := range made {
@@ -54,9 +53,8 @@ func templateName(tt *triggersv1beta1.TriggerTemplate) string {
 	return "TriggerTemplate " + `"` + tt.Name + `"`
 }
 
-// judgeEarlier looks at resources before the PipelineRun: one whose name is
-// always the same exists from the second request on, and the listener stops at
-// what exists.
+// judgeEarlier checks the resources before the PipelineRun. One with a constant name exists
+// from the second request on, and the listener stops at an object that exists.
 func judgeEarlier(p *probe, tt *triggersv1beta1.TriggerTemplate, run int) {
 	for i := 0; i < run; i++ {
 		var object struct {
@@ -74,7 +72,7 @@ func judgeEarlier(p *probe, tt *triggersv1beta1.TriggerTemplate, run int) {
 	}
 }
 
-// judgeIdentity looks at what the run is recognised by.
+// judgeIdentity checks what Revet recognises the run by.
 func judgeIdentity(p *probe, o *unstructured.Unstructured, s *sample, namespace string) {
 	switch {
 	case o.GetName() == s.data.Run:
@@ -102,7 +100,7 @@ func judgeIdentity(p *probe, o *unstructured.Unstructured, s *sample, namespace 
 	}
 }
 
-// judgeUse looks at what the run is given, and where its Pods execute.
+// judgeUse checks what the run gets, and where its Pods execute.
 func judgeUse(p *probe, o *unstructured.Unstructured, s *sample) {
 	spec, err := json.Marshal(o.Object["spec"])
 	if err != nil || !strings.Contains(string(spec), s.data.Image.Digest) {
@@ -114,8 +112,8 @@ func judgeUse(p *probe, o *unstructured.Unstructured, s *sample) {
 // classCure is how a template takes the class from the request.
 const classCure = "write spec: {taskRunTemplate: {podTemplate: {$(tt.params.podField): $(tt.params.podValue)}}}, with the bindings {name: podField, value: $(body.sandbox.podField)} and {name: podValue, value: $(body.sandbox.podValue)}"
 
-// judgeSandbox looks at where the run's Pods execute. What the trigger does not
-// ask for is the template's own choice.
+// judgeSandbox checks where the run's Pods execute. What the trigger does not ask for is
+// the template's choice.
 func judgeSandbox(p *probe, o *unstructured.Unstructured, s *sample) {
 	want := s.data.Sandbox
 	for _, c := range classes(o) {

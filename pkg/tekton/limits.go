@@ -29,14 +29,14 @@ func (o SenderOptions) validate() error {
 }
 
 const (
-	// maxReply is how much of an answer is read, so that the connection can be
-	// used again. A sink that says more loses its connection.
+	// maxReply is how much of an answer is read, so that the connection can be reused.
+	// A longer answer costs the sink its connection.
 	maxReply = 16 << 10
 	// maxReplyHeader bounds the answer's header.
 	maxReplyHeader = 64 << 10
 	// maxRetryAfter bounds what a sink may ask for.
 	maxRetryAfter = 5 * time.Minute
-	// idleTimeout is below what servers and load balancers close idle
-	// connections after, so that requests rarely meet a closing one.
+	// idleTimeout is shorter than that of most servers and load balancers, so that
+	// requests rarely meet a closing connection.
 	idleTimeout = 30 * time.Second
 )

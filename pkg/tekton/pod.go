@@ -111,7 +111,7 @@ func waitingReason(p *corev1.Pod) string {
 			}
 		}
 	}
-	return "nothing is told"
+	return "its status gives no reason"
 }
 
 // hasStarted reports whether any container of a Pod has run.

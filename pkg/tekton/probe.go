@@ -13,30 +13,30 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// prober evaluates triggers for sample requests. It uses the code by which the
-// listener itself resolves bindings and templates: a check that reads templates
-// in its own way would accept some that do otherwise.
+// prober evaluates Tekton Triggers for sample requests. It resolves bindings and templates
+// with the listener's own code, because a check with its own rules would accept templates
+// that behave differently.
 type prober struct {
 	client    client.Reader
 	namespace string
 	samples   []sample
 }
 
-// probe is what one trigger does with the samples.
+// probe is what one Tekton Trigger does with the samples.
 type probe struct {
 	name           string
 	serviceAccount string
 	intercepted    bool
-	// resolved: the parameters of at least one sample could be put in.
+	// resolved: the parameters of at least one sample could be substituted.
 	resolved bool
-	// startsRun: a PipelineRun or TaskRun is made of at least one sample.
+	// startsRun: at least one sample makes a PipelineRun or TaskRun.
 	startsRun bool
-	// right: the wanted PipelineRun is made of every sample.
+	// right: every sample makes the wanted PipelineRun.
 	right    bool
 	findings []Finding
-	// run is the PipelineRun that is made of the last sample, if there is one.
+	// run is the PipelineRun that the last sample makes, or nil.
 	run *unstructured.Unstructured
-	// unknown says why nothing can be said, if so.
+	// unknown says why Revet cannot tell, or is empty.
 	unknown string
 }
 
@@ -53,7 +53,7 @@ func (p probe) account(listener *triggersv1beta1.EventListener) string {
 	return "default"
 }
 
-// add notes a finding once: samples mostly show the same.
+// add records a finding once, because most samples show the same.
 func (p *probe) add(f Finding) {
 	for _, have := range p.findings {
 		if have.Reason == f.Reason {
@@ -88,7 +88,7 @@ func (b *prober) probe(ctx context.Context, c candidate) (probe, error) {
 	return p, nil
 }
 
-// evaluate looks at what one sample makes of the trigger.
+// evaluate checks what the trigger makes of one sample.
 func (b *prober) evaluate(p *probe, resolved template.ResolvedTrigger, s *sample) {
 	params, err := template.ResolveParams(resolved, s.body, s.header, map[string]any{}, template.NewTriggerContext("00000000-0000-4000-8000-000000000000"))
 	if err != nil {
@@ -113,8 +113,8 @@ func (b *prober) evaluate(p *probe, resolved template.ResolvedTrigger, s *sample
 	judge(p, resolved.TriggerTemplate, made, s, b.namespace)
 }
 
-// getter answers the resolution's questions, and keeps apart what the user can
-// cure from what the API server could not answer.
+// getter reads what the resolution asks for. It separates what the user can fix from what
+// the API server could not answer.
 type getter struct {
 	ctx       context.Context //nolint:containedctx // the resolution's callbacks take none
 	client    client.Reader

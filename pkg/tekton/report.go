@@ -7,17 +7,17 @@ type FindingReason string
 
 // The reasons of a finding. The zero value is invalid.
 const (
-	// NotCheckable: the sink, or a part of it, cannot be looked into.
+	// NotCheckable: Revet cannot inspect the sink, or a part of it.
 	NotCheckable FindingReason = "NotCheckable"
-	// TriggerNotFound: the listener names a Trigger that is not there.
+	// TriggerNotFound: the listener names a Trigger that does not exist.
 	TriggerNotFound FindingReason = "TriggerNotFound"
-	// BindingNotFound: a trigger names a binding that is not there.
+	// BindingNotFound: a trigger names a binding that does not exist.
 	BindingNotFound FindingReason = "BindingNotFound"
-	// TemplateNotFound: a trigger names a TriggerTemplate that is not there.
+	// TemplateNotFound: a trigger names a TriggerTemplate that does not exist.
 	TemplateNotFound FindingReason = "TemplateNotFound"
 	// ParamUnresolved: a binding reads what a request does not have.
 	ParamUnresolved FindingReason = "ParamUnresolved"
-	// TemplateUnreadable: with the parameters put in, the template is no object.
+	// TemplateUnreadable: with its parameters substituted, the template is no object.
 	TemplateUnreadable FindingReason = "TemplateUnreadable"
 	// NoTrigger: the listener has no trigger at all.
 	NoTrigger FindingReason = "NoTrigger"
@@ -33,7 +33,7 @@ const (
 	LabelMissing FindingReason = "LabelMissing"
 	// AnnotationMissing: an annotation that identifies the entry or the digest is missing.
 	AnnotationMissing FindingReason = "AnnotationMissing"
-	// OtherNamespace: the PipelineRun is made in another namespace.
+	// OtherNamespace: the template puts the PipelineRun into another namespace.
 	OtherNamespace FindingReason = "OtherNamespace"
 	// ImageUnused: the PipelineRun gets neither the image's reference nor its digest.
 	ImageUnused FindingReason = "ImageUnused"
@@ -49,27 +49,27 @@ const (
 	NodesNotInTemplate FindingReason = "NodesNotInTemplate"
 	// TimeoutNotInTemplate: the PipelineRun does not get the trigger's runTimeout.
 	TimeoutNotInTemplate FindingReason = "TimeoutNotInTemplate"
-	// ListenerNotReady: the listener has an address, and says that it is not
-	// ready. A warning: what it says may be old, and a request shows.
+	// ListenerNotReady: the listener has an address, and reports that it is not ready.
+	// It is a warning: the report may be old, and a request will show.
 	ListenerNotReady FindingReason = "ListenerNotReady"
-	// InterceptorsNotChecked: what interceptors let through cannot be known. A warning.
+	// InterceptorsNotChecked: Revet cannot know what interceptors let through. A warning.
 	InterceptorsNotChecked FindingReason = "InterceptorsNotChecked"
 )
 
-// Finding is one thing that is wrong, or cannot be known.
+// Finding is one thing that is wrong, or that Revet cannot know.
 type Finding struct {
 	Reason FindingReason
 	// Message names the object, the cause and the cure.
 	Message string
-	// Refuses: the trigger must not be fired. Otherwise it is a warning.
+	// Refuses means that no request may be sent. Otherwise the finding is a warning.
 	Refuses bool
 }
 
-// Report is what Check found. The zero value is a sink that was not checked: it
+// Report is what Check found. The zero value means that nothing was checked: such a sink
 // is neither accepted nor confirmable.
 type Report struct {
-	// Checked is false for a sink that cannot be looked into; Findings then hold
-	// one NotCheckable that says why.
+	// Checked is false for a sink that Revet cannot inspect. Findings then hold one
+	// NotCheckable that says why.
 	Checked  bool
 	Findings []Finding
 	// Runners are the service accounts that create the PipelineRun.
@@ -90,8 +90,8 @@ func (r Report) Refusal() (Finding, bool) {
 	return Finding{}, false
 }
 
-// Confirmable reports whether a request may be sent again: what the sink starts
-// was found to be named after the run, so that a second request starts nothing.
+// Confirmable reports whether a request may be sent again: the sink names what it starts
+// after the run, so a second request starts nothing.
 func (r Report) Confirmable() bool {
 	_, refused := r.Refusal()
 	return r.Checked && !refused

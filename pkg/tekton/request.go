@@ -23,13 +23,13 @@ type Request struct {
 	Data RequestData
 }
 
-// RequestData is the request's JSON. No field is ever left out but some of sandbox.
+// RequestData is the request's JSON. Only fields of sandbox may be left out.
 type RequestData struct {
 	Run      string `json:"run"`
 	EntryUID string `json:"entryUID"`
-	// Cause is the type of the cause, CauseKey what tells it from others of its
-	// type. They are strings, not an object, because a binding that splices an
-	// object into a template makes JSON that cannot be read.
+	// Cause is the type of the cause, and CauseKey identifies it among causes of the
+	// type. They are strings, not an object, because splicing an object into a template
+	// makes invalid JSON.
 	Cause    string          `json:"cause"`
 	CauseKey string          `json:"causeKey"`
 	Image    RequestImage    `json:"image"`
@@ -38,7 +38,7 @@ type RequestData struct {
 	Previous RequestPrevious `json:"previous"`
 }
 
-// RequestImage is what is known of the image.
+// RequestImage is what Revet knows of the image.
 type RequestImage struct {
 	// Reference is host/repository@digest: what to pull.
 	Reference string `json:"reference"`
@@ -55,12 +55,12 @@ type RequestImage struct {
 	Base    string `json:"base"`
 }
 
-// RequestSandbox says where the run's Pods are to execute. A template can splice
-// texts alone, so that whatever it needs is a text here, and is left out where the
-// default of the template's parameter is to hold.
+// RequestSandbox says where the run's Pods execute. A template can splice only strings, so
+// each field that it needs is a string, and is left out where the default of the
+// template's parameter applies.
 type RequestSandbox struct {
-	// RuntimeClassName is left out if none is asked for. An empty one would be
-	// refused by the API server when the Pods are made.
+	// RuntimeClassName is left out if the run has none. The API server would refuse
+	// Pods with an empty one.
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 	// PodField and PodValue are a field of the podTemplate and its value:
 	// runtimeClassName and the class; or, for a run that goes around the trigger's
@@ -90,8 +90,8 @@ const (
 	schedulerField = "schedulerName"
 )
 
-// newRequestSandbox asks for a class. Without one, around says whether the trigger
-// names one all the same.
+// newRequestSandbox asks for a class. Without one, around says whether the trigger names
+// a class that this run goes around.
 func newRequestSandbox(s v1alpha1.Sandbox, class string, around bool) RequestSandbox {
 	r := RequestSandbox{RuntimeClassName: class, Tolerations: []RequestToleration{}}
 	switch {
@@ -118,8 +118,8 @@ type RequestPrevious struct {
 	Verdict string `json:"verdict"`
 }
 
-// NewRequest makes the request for a run of an entry. An error means that the
-// entry holds what can never be sent, which is permanent.
+// NewRequest makes the request for a run of an entry. An error is permanent: the entry
+// holds what can never be sent.
 func NewRequest(trigger *v1alpha1.ImageTrigger, entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) (Request, error) {
 	repository, err := image.ParseRepository(entry.Spec.Repository.Pull)
 	if err != nil {

@@ -24,20 +24,20 @@ import (
 // which is name or name:port as it stands in the URL.
 type Policy func(host, namespace string) bool
 
-// Checker resolves and checks sinks. It reads live: a decision about what runs
-// is never made on what a cache held.
+// Checker resolves and checks sinks. It reads live, because a stale cache must not decide
+// what runs.
 type Checker struct {
 	client client.Client
 	rights *source.Rights
 	policy Policy
 }
 
-// NewChecker returns a Checker over a client that does not cache.
+// NewChecker returns a Checker. The client must not cache.
 func NewChecker(live client.Client, policy Policy) *Checker {
 	return &Checker{client: live, rights: source.NewRights(live, 0, time.Now), policy: policy}
 }
 
-// Resolve returns the address that requests of a trigger in the namespace go to.
+// Resolve returns the address to which requests of a trigger in the namespace go.
 func (c *Checker) Resolve(ctx context.Context, namespace string, sink v1alpha1.Sink) (*url.URL, error) {
 	switch {
 	case sink.Ref != nil && sink.URI == "":
@@ -84,8 +84,8 @@ func (c *Checker) resolveRef(ctx context.Context, namespace string, ref *v1alpha
 		return nil, fmt.Errorf("reading sink %s: %w", what, err)
 	}
 	if gv.Group == "" && ref.Kind == "Service" {
-		// A Service has no status.address. Knative takes it for an Addressable
-		// at its name, on port 80, and so does everybody who writes a sink.
+		// A Service has no status.address. As Knative does, Revet takes its name and
+		// port 80.
 		return &url.URL{Scheme: "http", Host: ref.Name + "." + namespace + ".svc", Path: "/"}, nil
 	}
 	return addressOf(object, what)
@@ -116,8 +116,8 @@ func addressOf(object *unstructured.Unstructured, what string) (*url.URL, error)
 	return nil, sinkError(SinkNotAddressable, "%s never has a status.address.url; name an Addressable, such as an EventListener", what)
 }
 
-// mayGetAddress reports whether an object without an address may have one later:
-// an EventListener always, others if they have no status yet or an empty address.
+// mayGetAddress reports whether an object without an address may get one later: an
+// EventListener always, other kinds if they have no status yet or an empty address.
 func mayGetAddress(object *unstructured.Unstructured, gvk schema.GroupVersionKind) bool {
 	if gvk.Group == "" {
 		return false

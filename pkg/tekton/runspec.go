@@ -2,7 +2,7 @@ package tekton
 
 import "k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-// podTemplate is that of a PipelineRun's Pods in general.
+// podTemplate returns the template of a PipelineRun's Pods.
 func podTemplate(o *unstructured.Unstructured) map[string]any {
 	path := []string{"spec", "taskRunTemplate", "podTemplate"}
 	if o.GetAPIVersion() == "tekton.dev/v1beta1" {
@@ -30,8 +30,8 @@ type class struct {
 	class string
 }
 
-// classes lists the RuntimeClass of the Pods in general, always first, and those
-// that single tasks set otherwise. A class given with a task wins over it.
+// classes lists the RuntimeClass of the run, always first, and those that single tasks
+// set. A task's class takes precedence.
 func classes(o *unstructured.Unstructured) []class {
 	general := class{field: "spec.taskRunTemplate.podTemplate.runtimeClassName"}
 	path, taskField := []string{"spec", "taskRunTemplate", "podTemplate", "runtimeClassName"}, "podTemplate"
@@ -54,9 +54,8 @@ func classes(o *unstructured.Unstructured) []class {
 	return all
 }
 
-// runAccounts lists the service accounts that a PipelineRun's tasks run as: the one
-// of the run, always first, and those that single tasks set otherwise. An empty name
-// is Tekton's default.
+// runAccounts lists the service accounts that a PipelineRun's tasks run as: the run's,
+// always first, and those that single tasks set. An empty name is Tekton's default.
 func runAccounts(o *unstructured.Unstructured) []string {
 	path, taskField := []string{"spec", "taskRunTemplate", "serviceAccountName"}, "serviceAccountName"
 	if o.GetAPIVersion() == "tekton.dev/v1beta1" {

@@ -11,7 +11,7 @@ import (
 	"github.com/revet-dev/revet/pkg/sandbox"
 )
 
-// sample is a request as a listener sees it.
+// sample is a request as a listener receives it.
 type sample struct {
 	name   string
 	data   RequestData
@@ -19,10 +19,10 @@ type sample struct {
 	body   []byte
 }
 
-// newSamples returns requests that differ in everything that differs between real
-// ones: the first knows nothing of the image but its digest, the second knows all
-// there is, and where runs may go around the trigger's class a third one does. What
-// a template does right for all of them it does right.
+// newSamples returns requests that differ in everything in which real ones differ. The
+// first knows only the image's digest, the second knows everything, and the third goes
+// around the trigger's class, where runs may do so. A template that handles all of them
+// handles every request.
 func newSamples(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]sample, error) {
 	inClass := newRequestSandbox(trigger.Spec.Sandbox, trigger.Spec.Sandbox.RuntimeClassName, false)
 	plain, full := strings.Repeat("0a", 32), strings.Repeat("1b", 32)
@@ -72,7 +72,7 @@ func newSamples(ctx context.Context, trigger *v1alpha1.ImageTrigger) ([]sample, 
 	return samples, nil
 }
 
-// newSample writes the request as Send would.
+// newSample encodes a request as Post does.
 func newSample(ctx context.Context, name string, r Request) (sample, error) {
 	req, err := newHTTPRequest(ctx, "http://sample.invalid/", r)
 	if err != nil {

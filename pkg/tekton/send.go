@@ -35,10 +35,10 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	dialer := &net.Dialer{Timeout: o.DialTimeout, KeepAlive: idleTimeout}
 	return &Sender{client: &http.Client{
 		Timeout: o.Timeout,
-		// A redirect could lead past the list of allowed hosts.
+		// A redirect could lead to a host that is not allowed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		// No proxy from the environment: sinks are addresses of the cluster, or
-		// hosts that the operator listed.
+		// No proxy from the environment: sinks are addresses of the cluster, or hosts
+		// that the operator lists.
 		Transport: &http.Transport{
 			DialContext:            dialUnlingering(dialer),
 			TLSHandshakeTimeout:    o.DialTimeout,
@@ -97,11 +97,11 @@ func (s *Sender) Post(ctx context.Context, sink string, r Request) error {
 	return answered(resp.StatusCode, after)
 }
 
-// CloseIdleConnections closes what is kept for later requests.
+// CloseIdleConnections closes the connections kept for later requests.
 func (s *Sender) CloseIdleConnections() { s.client.CloseIdleConnections() }
 
-// withoutURL drops the URL that net/http puts before the cause: the sink is
-// named beside the error, and a message that holds it twice is hard to read.
+// withoutURL drops the URL that net/http puts before the cause, because the caller names
+// the sink anyway.
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -114,7 +114,7 @@ func withoutURL(err error) error {
 func newHTTPRequest(ctx context.Context, sink string, r Request) (*http.Request, error) {
 	target, err := url.Parse(sink)
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
-		return nil, fmt.Errorf("sink %q is no http or https URL", sink)
+		return nil, fmt.Errorf("sink %q is not an http or https URL", sink)
 	}
 	e, err := r.event()
 	if err != nil {
@@ -153,9 +153,9 @@ func (r Request) event() (*cloudevents.Event, error) {
 	return &e, nil
 }
 
-// encodeHeader percent-encodes attribute values as the CloudEvents HTTP binding
-// demands (section 3.1.3.2), which the SDK leaves to its caller. A line break in
-// a value would otherwise make the request impossible to send.
+// encodeHeader percent-encodes attribute values as the CloudEvents HTTP binding requires
+// (section 3.1.3.2). The SDK leaves that to its caller, and without it a line break in a
+// value would make the request impossible to send.
 func encodeHeader(h http.Header) {
 	for name, values := range h {
 		if !strings.HasPrefix(http.CanonicalHeaderKey(name), "Ce-") {

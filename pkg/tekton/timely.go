@@ -11,14 +11,13 @@ import (
 	"time"
 )
 
-// errTooLate is why a request was not written: its deadline passed before. It
+// errTooLate means that a request was not written because its deadline had passed. It
 // certainly did not arrive.
-var errTooLate = errors.New("the time in which it may be sent is over")
+var errTooLate = errors.New("the deadline for sending it has passed")
 
-// timely looks at the clock again as a request's last bytes are handed to its
-// connection. A context does not do: its timer fires some time after a process
-// that was stopped goes on, and a request that was about to be written is then
-// written first.
+// timely checks the clock again just before a request's last bytes go to its connection.
+// A context is not enough: when a stopped process continues, its timer fires some time
+// later, and the process may write a pending request first.
 type timely struct {
 	deadline time.Time
 	late     atomic.Bool
@@ -37,7 +36,7 @@ func (t *timely) check() error {
 	return errTooLate
 }
 
-// guard makes a request fail that is late.
+// guard makes a late request fail.
 func (t *timely) guard(req *http.Request) error {
 	if err := t.check(); err != nil {
 		return err
@@ -57,8 +56,8 @@ func (t *timely) guard(req *http.Request) error {
 	return nil
 }
 
-// timelyBody is a body that cannot be read late. A request whose body is not
-// complete is no request to who reads it.
+// timelyBody is a body that cannot be read late. A server ignores a request whose body is
+// incomplete.
 type timelyBody struct {
 	io.ReadCloser
 	timely *timely
@@ -67,7 +66,7 @@ type timelyBody struct {
 func (b *timelyBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n == 0 {
-		return n, err // the end: all of it may be on its way already
+		return n, err // the end: everything may have been sent already
 	}
 	if late := b.timely.check(); late != nil {
 		return 0, late
@@ -75,9 +74,8 @@ func (b *timelyBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// dialUnlingering makes connections that, when they are closed, drop what was
-// not sent yet: a kernel would else go on sending a request that was given up,
-// for many minutes, until the network lets it through.
+// dialUnlingering makes connections that drop unsent data when they are closed. Otherwise
+// the kernel would keep trying to send an abandoned request for many minutes.
 func dialUnlingering(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, address)

@@ -20,8 +20,10 @@ type observed struct {
 	Items []acknowledged
 	// Heads are the heads alone, and RegistryHeads what the registry says they are, by repository:tag.
 	Heads, RegistryHeads map[string]string
-	Entries              []entry
-	Runs                 []pipelineRun
+	// Odd are the heads of the odd registry. It shows no history, so that no more of it is due.
+	Odd     []acknowledged
+	Entries []entry
+	Runs    []pipelineRun
 	// PlainRuns are the runs of the plain way.
 	PlainRuns []pipelineRun
 }
@@ -87,7 +89,7 @@ func accountOf(o observed) Account {
 			a.Unsettled = append(a.Unsettled, fmt.Sprintf("run %s of %s has not ended", r.Name, key))
 		}
 	}
-	for key := range due(o.Items, func(i acknowledged) string { return i.Repository + "@" + i.Digest }) {
+	for key := range due(slices.Concat(o.Items, o.Odd), func(i acknowledged) string { return i.Repository + "@" + i.Digest }) {
 		a.Digests++
 		e, recorded := entries[key]
 		finished := slices.ContainsFunc(runs[key], func(r pipelineRun) bool { return r.Finished })

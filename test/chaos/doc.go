@@ -5,6 +5,8 @@
 //	make chaos                                       # 1,000 pushes, seed 1
 //	make chaos PUSHES=1000 SEEDS="1 2 3 4 5"
 //	make chaos FAULTS="adapter sink kill stall"      # only these targets and actions; or none
+//	make chaos FAULTS=registry-odd                   # a registry that breaks the specification, and no other fault
+//	make chaos FAULTS="all registry-odd"             # both
 //	make chaos PLAY=adapter-down PUSHES=50           # also: burst, leader-stopped, trouble; see [Play]
 //
 //	make chaos PLAY=trouble PUSHES=100               # something on the way to a run is broken for a while, and mended
@@ -50,6 +52,15 @@
 // 70 % are of a new digest; the others repeat the head, roll a tag back, or bring a digest to another tag or another
 // stream; a third comes in bursts of 10 to 50. Faults come one each second until all is pushed. The API server is left
 // alone for some time after each of its own, as nothing can make progress before it is up.
+//
+// # The fault registry-odd
+//
+// A second ImageTrigger verifies the same pushes from the registry itself: by Distribution's
+// notifications, and by sweeps of the catalogue. Revet alone sees that registry behind a front that is
+// odd in another way each second, chosen by the seed: HEAD answers 405 or 404, manifests come without
+// a digest or with a wrong Content-Type, pages are short and link by absolute addresses, and every
+// second or third answer breaks off. A registry shows no history, so that the heads of all tags are
+// due, and nothing below them. Entries and runs of the second trigger count like the others.
 //
 // # The play trouble
 //

@@ -27,6 +27,7 @@ func (w *world) gather(ctx context.Context, registry bool) (observed, error) {
 	if err := w.streams(ctx, &o, registry); err != nil {
 		return o, err
 	}
+	o.Odd = w.oddHeads(o.Pushed)
 	var entries v1alpha1.ImageVerificationList
 	if err := w.admin.List(ctx, &entries, client.InNamespace(vetting)); err != nil {
 		return o, err
@@ -123,8 +124,11 @@ func (w *world) runs(ctx context.Context, namespace string) ([]pipelineRun, erro
 		run := pipelineRun{Name: r.Name, Digest: r.Annotations[v1alpha1.DigestAnnotation], Finished: r.Status.CompletionTime != nil}
 		for _, p := range r.Spec.Params {
 			if p.Name == "reference" {
-				_, path, _ := strings.Cut(p.Value.StringVal, "/")
+				host, path, _ := strings.Cut(p.Value.StringVal, "/")
 				run.Repository, _, _ = strings.Cut(path, "@")
+				if w.odd != "" && host == w.odd {
+					run.Repository = host + "/" + run.Repository // as the entry names it
+				}
 			}
 		}
 		all = append(all, run)

@@ -66,6 +66,9 @@ func (w *world) install(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.installOdd(ctx); err != nil {
+		return err
+	}
 	return w.admin.Create(ctx, &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: vetting, Name: triggerName},
 		Spec: v1alpha1.ImageTriggerSpec{
@@ -90,13 +93,15 @@ func (w *world) address(ctx context.Context, namespace, listener, address string
 }
 
 func (w *world) awaitTrigger(ctx context.Context) error {
-	return w.await(ctx, "the ImageTrigger to be ready", func() error {
-		trigger := &v1alpha1.ImageTrigger{}
-		if err := w.admin.Get(ctx, client.ObjectKey{Namespace: vetting, Name: triggerName}, trigger); err != nil {
+	return w.await(ctx, "the ImageTriggers to be ready", func() error {
+		var triggers v1alpha1.ImageTriggerList
+		if err := w.admin.List(ctx, &triggers, client.InNamespace(vetting)); err != nil {
 			return err
 		}
-		if !trigger.IsReady() {
-			return fmt.Errorf("it says %+v", meta.FindStatusCondition(trigger.Status.Conditions, v1alpha1.ConditionReady))
+		for _, t := range triggers.Items {
+			if !t.IsReady() {
+				return fmt.Errorf("%s says %+v", t.Name, meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ConditionReady))
+			}
 		}
 		return nil
 	})

@@ -37,6 +37,9 @@ type role struct {
 	// Registry is the registry's address.
 	Registry string
 	CRDDirs  []string
+	// Odd is where Revet sees the registry if it is odd, and Hooks where that one's notifications go.
+	Odd, Hooks string
+	Seed       uint64
 }
 
 func (r role) environment() (string, error) {
@@ -112,9 +115,18 @@ func (r role) cluster(ctx context.Context) error {
 
 // registry is a CNCF Distribution registry. A push is not acknowledged before its objects are written, as on OpenShift.
 func (r role) registry(ctx context.Context) error {
-	reg, err := registry.Start(ctx, registry.Options{Dir: r.Dir, Addr: r.Address, OnPush: r.tell})
+	o := registry.Options{Dir: r.Dir, Addr: r.Address, OnPush: r.tell}
+	if r.Odd != "" {
+		o.Endpoints = []registry.Endpoint{r.hook()}
+	}
+	reg, err := registry.Start(ctx, o)
 	if err != nil {
 		return err
+	}
+	if r.Odd != "" {
+		if err := r.serveOdd(ctx); err != nil {
+			return errors.Join(err, reg.Stop()) //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
+		}
 	}
 	<-ctx.Done()
 	return reg.Stop() //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops

@@ -37,12 +37,14 @@ type world struct {
 	timeline *timeline
 
 	api, bridge, registry string // addresses
-	admin                 client.WithWatch
-	adminConfig           *rest.Config
-	pushes                *link
-	targets               map[string]*target
-	parts                 []*part
-	links                 []*link
+	// odd and hooks are those of the odd registry; empty without that fault.
+	odd, hooks  string
+	admin       client.WithWatch
+	adminConfig *rest.Config
+	pushes      *link
+	targets     map[string]*target
+	parts       []*part
+	links       []*link
 
 	pusher               *pusher
 	revetRuns, plainRuns *standIn
@@ -83,7 +85,11 @@ func (w *world) end() error {
 }
 
 func (w *world) startCluster(ctx context.Context) error {
-	for _, address := range []*string{&w.api, &w.bridge, &w.registry} {
+	addresses := []*string{&w.api, &w.bridge, &w.registry}
+	if _, odd := takeOdd(w.options.Faults); odd {
+		addresses = append(addresses, &w.odd, &w.hooks)
+	}
+	for _, address := range addresses {
 		var err error
 		if *address, err = rig.FreeAddress(ctx); err != nil {
 			return err
@@ -97,7 +103,7 @@ func (w *world) startCluster(ctx context.Context) error {
 	if err := w.role("apiserver", role{Name: "cluster", Dir: dir, Address: w.api, Bridge: w.bridge, Registry: w.registry, CRDDirs: crds}); err != nil {
 		return err
 	}
-	if err := w.role("registry", role{Name: "registry", Dir: filepath.Join(w.timeline.dir, "registry"), Address: w.registry, Bridge: w.bridge}); err != nil {
+	if err := w.role("registry", role{Name: "registry", Dir: filepath.Join(w.timeline.dir, "registry"), Address: w.registry, Bridge: w.bridge, Odd: w.odd, Hooks: w.hooks, Seed: w.seed}); err != nil {
 		return err
 	}
 	if w.pushes, err = w.link(ctx, "to the registry", w.registry); err != nil {
@@ -152,6 +158,11 @@ func (w *world) link(ctx context.Context, name string, backends ...string) (*lin
 	if err != nil {
 		return nil, err
 	}
+	return w.linkAt(ctx, name, address, backends...)
+}
+
+// linkAt makes a link at an address.
+func (w *world) linkAt(ctx context.Context, name, address string, backends ...string) (*link, error) {
 	l, err := newLink(ctx, name, address, backends...)
 	if err == nil {
 		w.links = append(w.links, l)
@@ -189,6 +200,11 @@ func (w *world) startRevet(ctx context.Context) error {
 	service, err := w.link(ctx, "the stand-in for the receivers' Service", receivers...)
 	if err != nil {
 		return err
+	}
+	if w.hooks != "" {
+		if _, err := w.linkAt(ctx, "the registry's way to the receivers", w.hooks, receivers...); err != nil {
+			return err
+		}
 	}
 	for n := range 2 {
 		if err := w.startController(ctx, fmt.Sprintf("controller-%d", n+1)); err != nil {

@@ -95,7 +95,7 @@ func installFile(ctx context.Context, c client.Client, file string) error {
 }
 
 // account is how a service account reaches the API server.
-func account(t *testing.T, namespace, name string) *rest.Config {
+func account(t testing.TB, namespace, name string) *rest.Config {
 	t.Helper()
 	config, err := shared.UserConfig("system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	if err != nil {
@@ -105,13 +105,13 @@ func account(t *testing.T, namespace, name string) *rest.Config {
 }
 
 // admin reads and writes as the cluster's administrator.
-func admin(t *testing.T) client.Client {
+func admin(t testing.TB) client.Client {
 	t.Helper()
 	return clientOf(t, shared.RESTConfig())
 }
 
 // clientOf reads and writes as somebody: Revet's kinds, and rights.
-func clientOf(t *testing.T, config *rest.Config) client.Client {
+func clientOf(t testing.TB, config *rest.Config) client.Client {
 	t.Helper()
 	scheme, err := kube.NewScheme()
 	if err != nil {
@@ -128,7 +128,7 @@ func clientOf(t *testing.T, config *rest.Config) client.Client {
 }
 
 // newNamespace makes a namespace for one test.
-func newNamespace(t *testing.T) string {
+func newNamespace(t testing.TB) string {
 	t.Helper()
 	namespace := corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
 	if err := admin(t).Create(t.Context(), &namespace); err != nil {
@@ -138,7 +138,7 @@ func newNamespace(t *testing.T) string {
 }
 
 // eventually polls until the condition gives no error.
-func eventually(t *testing.T, what string, condition func() error) {
+func eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)

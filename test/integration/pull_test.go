@@ -106,9 +106,9 @@ func TestATriggerNamesTheRightToPullThatItsRunsLack(t *testing.T) {
 		})
 	}
 	expectPull(condition{metav1.ConditionFalse, "PullNotAllowed", fmt.Sprintf(
-		"service account \"scanner\" of the runs may not pull from namespace %q, so that runs of images there fail; "+
+		"the runs' service account \"scanner\" may not pull from namespace %q, so runs of images there fail; "+
 			"oc policy add-role-to-user system:image-puller system:serviceaccount:%s:scanner -n %s", other, own, other)})
 	// The rule of the role that OpenShift has under that name.
 	grantTo(t, other, "image-puller", "imagestreams/layers", rbacv1.Subject{Kind: "ServiceAccount", Namespace: own, Name: "scanner"})
-	expectPull(condition{metav1.ConditionTrue, "PullAllowed", "the runs may pull from 1 other namespaces"})
+	expectPull(condition{metav1.ConditionTrue, "PullAllowed", "the runs may pull from 1 other namespace"})
 }

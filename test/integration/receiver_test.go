@@ -31,7 +31,7 @@ import (
 )
 
 // receiver runs a receiver under its own account and roles until the test ends.
-func receiver(t *testing.T) *app.Receiver {
+func receiver(t testing.TB) *app.Receiver {
 	t.Helper()
 	o := app.DefaultReceiverOptions()
 	o.Address, o.MetricsAddress, o.DrainDelay = "127.0.0.1:0", "", 0
@@ -58,7 +58,7 @@ func receiver(t *testing.T) *app.Receiver {
 	return r
 }
 
-func call(t *testing.T, method string, r *app.Receiver, path string, header map[string]string, body []byte) (int, string) {
+func call(t testing.TB, method string, r *app.Receiver, path string, header map[string]string, body []byte) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.Addr()+path, bytes.NewReader(body))
 	if err != nil {

@@ -144,7 +144,7 @@ func diagnosed(t *testing.T, namespace string) {
 		return nil
 	})
 	r := revet(t, "doctor", "vet", "-n", namespace, "-o", "json", "--kubeconfig", shared.Kubeconfig())
-	var exam doctor.Examination
+	var exam doctor.Report
 	if err := json.Unmarshal([]byte(r.out), &exam); err != nil || len(exam.Triggers) != 1 {
 		t.Fatalf("%v: %s%s", err, r.out, r.errOut)
 	}

@@ -148,6 +148,10 @@ func (s hubRegistry) Head(_ context.Context, r image.Repository, tag string, _ s
 	return s.head(r, tag)
 }
 
+func (s hubRegistry) Tagged(ctx context.Context, r image.Repository, tag string, _ image.Digest, as source.Account) (image.Digest, error) {
+	return s.Head(ctx, r, tag, as)
+}
+
 func (s hubRegistry) Content(_ context.Context, ref image.Reference, _ source.Account) (image.Content, error) {
 	return content(ref.Digest()), nil
 }

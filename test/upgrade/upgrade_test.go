@@ -16,6 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	// The programs are built from these, so that go test does not answer from its cache when they change.
+	_ "github.com/revet-dev/revet/pkg/app"
+	_ "github.com/revet-dev/revet/pkg/cli"
 	"github.com/revet-dev/revet/test/upgrade"
 )
 

@@ -13,33 +13,42 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// AtMostOne and the like are argument counts whose violation is a usage error.
+// AtMostOne allows no argument or one. Anything else is a usage error.
 func AtMostOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return Usagef("at most 1 %s can be given, not %d", what, len(args))
+			return Usagef("at most one %s is allowed, not %d", what, len(args))
 		}
 		return nil
 	}
 }
 
+// ExactlyOne requires one argument. Anything else is a usage error.
 func ExactlyOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return Usagef("exactly one %s must be given, not %d", what, len(args))
+			return Usagef("exactly one %s is required, not %d", what, len(args))
 		}
 		return nil
 	}
 }
 
-// Query is what a user names an image by. Empty fields do not restrict.
+// CheckOutput returns a usage error unless the output is one that the command has.
+func CheckOutput(output string, allowed []string) error {
+	if !slices.Contains(allowed, output) {
+		return Usagef("unknown output %q; allowed: %s", output, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+// Query says which entries a user means. Empty fields match every entry.
 type Query struct {
-	// Name is an entry's.
+	// Name is the name of an entry.
 	Name string
 	// Repository is host/path, namespace/stream, or a stream's name alone.
 	Repository string
 	Tag        string
-	// Digest is a digest, or its beginning.
+	// Digest is a digest or its beginning.
 	Digest string
 }
 
@@ -51,7 +60,7 @@ func ParseQuery(s string) (Query, error) {
 		if _, err := image.ParseDigest(digest); err != nil {
 			return Query{}, Usagef("%w", err)
 		}
-		// The digest says it all; a tag before it is what it was found by.
+		// The digest is enough: a tag before it only says how somebody found it.
 		repository, _ = cutTag(repository)
 		return Query{Repository: repository, Digest: digest}, nil
 	}
@@ -77,7 +86,7 @@ func ParseQuery(s string) (Query, error) {
 	return Query{Repository: repository, Tag: tag}, nil
 }
 
-// cutTag cuts what follows the last colon, unless that is a host's port.
+// cutTag cuts the tag off, which follows the last colon. A host's port is no tag.
 func cutTag(s string) (repository, tag string) {
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, '/') {
 		return s[:i], s[i+1:]
@@ -85,10 +94,10 @@ func cutTag(s string) (repository, tag string) {
 	return s, ""
 }
 
-// String says what is looked for.
+// String says what the query selects.
 func (q Query) String() string {
 	if q.Name != "" {
-		return fmt.Sprintf("named %q, or of an ImageStream of that name", q.Name)
+		return fmt.Sprintf("with the name %q, or of an ImageStream with that name", q.Name)
 	}
 	var parts []string
 	if q.Repository != "" {
@@ -103,10 +112,9 @@ func (q Query) String() string {
 	return "of " + strings.Join(parts, " and ")
 }
 
-// Find returns the entries that match, newest push first. Entries that match
-// only by the path of their repository, under another host, are returned if no
-// entry matches as it was written, and then otherHost is true: the same registry
-// often has one name inside the cluster and another outside.
+// Find returns the entries that match, newest push first. If none matches as written,
+// it returns those that match under another host, and otherHost is true: a registry often
+// has one name inside the cluster and another outside.
 func (q Query) Find(all []v1alpha1.ImageVerification) (found []v1alpha1.ImageVerification, otherHost bool) {
 	for _, same := range q.matchers() {
 		for i := range all {
@@ -127,7 +135,7 @@ type matcher struct {
 	otherHost bool
 }
 
-// matchers are tried in turn, until one matches anything.
+// matchers returns the ways to match. Find uses the first one that matches any entry.
 func (q Query) matchers() []matcher {
 	if q.Name != "" {
 		return []matcher{
@@ -147,8 +155,8 @@ func (q Query) matchers() []matcher {
 	}
 }
 
-// sameRepository compares as written: by the repository's name, by where it is
-// pulled from, and by an ImageStream's name without its namespace.
+// sameRepository compares with the repository's name, with where runtimes pull it from,
+// and with the name of an ImageStream without its namespace.
 func sameRepository(e *v1alpha1.ImageVerification, repository string) bool {
 	r := e.Spec.Repository
 	if r.Name == repository || r.Pull == repository {
@@ -167,13 +175,13 @@ func samePath(e *v1alpha1.ImageVerification, repository string) bool {
 	return path == pull || path == e.Spec.Repository.Name
 }
 
-// WhatExists ends an error about what was not found.
+// WhatExists ends an error about an image that was not found: it lists those that exist.
 func WhatExists(all []v1alpha1.ImageVerification, namespace string) string {
 	if len(all) == 0 {
 		if namespace == "" {
-			return "there are none at all: nothing was pushed that an ImageTrigger admits"
+			return "there are none at all: no push matched an ImageTrigger"
 		}
-		return "there are none at all; with -A you look in every namespace"
+		return "there are none at all; use -A to look in every namespace"
 	}
 	tags := map[string][]string{}
 	for i := range all {
@@ -198,7 +206,7 @@ func WhatExists(all []v1alpha1.ImageVerification, namespace string) string {
 	}
 	text := "there are " + strings.Join(listed, "; ")
 	if more := len(names) - len(listed); more > 0 {
-		text += fmt.Sprintf("; and %d more repositories, which 'kubectl revet get' lists", more)
+		text += fmt.Sprintf("; and %d more repositories (see: kubectl revet get)", more)
 	}
 	return text
 }

@@ -34,7 +34,7 @@ type ClusterFlags struct {
 // NewClusterFlags returns the flags with kubectl's defaults.
 func NewClusterFlags() *ClusterFlags {
 	config := genericclioptions.NewConfigFlags(true)
-	config.CacheDir = nil // nothing is cached, so there is no flag for it
+	config.CacheDir = nil // no command caches, so there is no flag for it
 	return &ClusterFlags{Config: config}
 }
 
@@ -52,7 +52,7 @@ func (f *ClusterFlags) TableOptions() TableOption {
 	return 0
 }
 
-// Cluster is where a command reads.
+// Cluster is the cluster that a command reads.
 type Cluster struct {
 	client.Reader
 	// Writer is for the few commands that change something in the cluster.
@@ -65,7 +65,7 @@ type Cluster struct {
 	User string
 }
 
-// Connect makes a client for the cluster that the flags name. It sends nothing.
+// Connect returns a client for the cluster that the flags name. It sends no request.
 func Connect(f *ClusterFlags) (Cluster, error) {
 	loader := f.Config.ToRawKubeConfigLoader()
 	namespace, _, err := loader.Namespace()
@@ -80,9 +80,9 @@ func Connect(f *ClusterFlags) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	// Without any configuration, kubectl's library takes this address to be meant.
+	// Without any configuration, kubectl's library uses this address.
 	if len(raw.Clusters) == 0 && *f.Config.APIServer == "" && config.Host == "http://localhost:8080" {
-		return Cluster{}, errors.New("no cluster is configured: set KUBECONFIG, or give --kubeconfig or --server")
+		return Cluster{}, errors.New("no cluster is configured: set KUBECONFIG, or use --kubeconfig or --server")
 	}
 	scheme, err := NewScheme()
 	if err != nil {
@@ -102,7 +102,7 @@ func Connect(f *ClusterFlags) (Cluster, error) {
 	return Cluster{Reader: c, Writer: c, Logs: logs, Namespace: namespace, User: ReadableUser(f.user(raw))}, nil
 }
 
-// NewScheme has what the controller reads, and what only a person looks at.
+// NewScheme returns a scheme with the controller's types and those that only commands read.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme, err := kube.NewScheme()
 	if err != nil {
@@ -129,7 +129,7 @@ func (f *ClusterFlags) user(raw clientcmdapi.Config) string {
 	return cmp.Or(*f.Config.Impersonate, *f.Config.AuthInfoName, user)
 }
 
-// Verifications returns the verifications of a namespace; "" is every namespace.
+// Verifications returns the verifications of a namespace, or of all namespaces for "".
 func (c Cluster) Verifications(ctx context.Context, namespace string) ([]v1alpha1.ImageVerification, error) {
 	var l v1alpha1.ImageVerificationList
 	if err := c.List(ctx, &l, client.InNamespace(namespace)); err != nil {
@@ -145,7 +145,7 @@ func ReadError(attempt, namespace string, err error) error {
 	case meta.IsNoMatchError(err):
 		return fmt.Errorf("%s: this cluster does not have Revet's resources; install them with: ko apply -f config/", attempt)
 	case apierrors.IsForbidden(err) && namespace == "":
-		return fmt.Errorf("%s: %w; with -n you look into one namespace only", attempt, err)
+		return fmt.Errorf("%s: %w; use -n to look in one namespace only", attempt, err)
 	default:
 		return fmt.Errorf("%s: %w", attempt, err)
 	}
@@ -159,7 +159,7 @@ func Where(namespace string) string {
 	return fmt.Sprintf("in namespace %q", namespace)
 }
 
-// In returns the namespace that a command looks into; "" is every namespace.
+// In returns the namespace that a command reads; "" means every namespace.
 func (f *ClusterFlags) In(c Cluster) string {
 	if f.AllNamespaces {
 		return ""

@@ -11,7 +11,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// CompleteTimeout bounds what a press of the tab key may wait.
+// CompleteTimeout is the longest time that the tab key waits.
 const CompleteTimeout = 3 * time.Second
 
 type completeFunc = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
@@ -48,15 +48,15 @@ func CompleteFlag(c *cobra.Command, name string, values []string) {
 	mustComplete(c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
 }
 
-// mustComplete stops a program that completes a flag which it does not have.
+// mustComplete panics if a command completes a flag that it does not have.
 func mustComplete(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// entriesToComplete returns nothing where the cluster does not answer: a shell
-// shows no errors while it completes.
+// entriesToComplete returns no entries if the cluster does not answer: a shell cannot show
+// errors while it completes.
 func entriesToComplete(ctx context.Context, env Environment, flags *ClusterFlags) []v1alpha1.ImageVerification {
 	ctx, cancel := context.WithTimeout(ctx, CompleteTimeout)
 	defer cancel()

@@ -17,6 +17,7 @@ func PushesOf(e *v1alpha1.ImageVerification) []v1alpha1.TagStatus {
 	return pushes
 }
 
+// TagNames returns the tags of an entry, the newest push first.
 func TagNames(e *v1alpha1.ImageVerification) []string {
 	var names []string
 	for _, p := range PushesOf(e) {
@@ -25,16 +26,18 @@ func TagNames(e *v1alpha1.ImageVerification) []string {
 	return names
 }
 
+// LastPushed returns the time of an entry's newest push.
 func LastPushed(e *v1alpha1.ImageVerification) time.Time { return PushesOf(e)[0].PushedAt.Time }
 
+// NewestFirst sorts entries by their newest push.
 func NewestFirst(entries []v1alpha1.ImageVerification) {
 	slices.SortStableFunc(entries, func(a, b v1alpha1.ImageVerification) int {
 		return cmp.Or(LastPushed(&b).Compare(LastPushed(&a)), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 
-// NewestOfTag keeps the entry with the newest push of a tag, for each trigger and
-// repository. Those found are ordered by any of their pushes.
+// NewestOfTag keeps the entry with the newest push of a tag for each trigger and
+// repository.
 func NewestOfTag(found []v1alpha1.ImageVerification, tag string) []v1alpha1.ImageVerification {
 	type place struct{ namespace, trigger, repository string }
 	at := map[place]int{}

@@ -31,7 +31,7 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{fmt.Errorf(format, args...)}
 }
 
-// StatusError is an error whose exit status a command sets itself.
+// StatusError is an error with an exit status of its own.
 type StatusError struct {
 	Status int
 	Err    error
@@ -74,7 +74,7 @@ func Execute(ctx context.Context, env Environment, root *cobra.Command, args []s
 	if err == nil {
 		return ExitOK
 	}
-	// An error may quote what was read, which may be anything.
+	// An error may quote what a stranger wrote.
 	fmt.Fprintf(env.Streams.ErrOut, "error: %s\n", PrintableLines(err.Error()))
 	var usage *UsageError
 	if errors.As(err, &usage) {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// Ago returns how long ago a time was, rounded for people.
 func Ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -20,6 +21,7 @@ func Ago(t, now time.Time) string {
 	return duration.HumanDuration(max(now.Sub(t), 0))
 }
 
+// ClassNames lists RuntimeClasses. Pods without one have "none".
 func ClassNames(classes []string) string {
 	named := make([]string, len(classes))
 	for i, c := range classes {
@@ -28,10 +30,11 @@ func ClassNames(classes []string) string {
 	return strings.Join(named, ",")
 }
 
+// OneLine returns a text with each run of white space replaced by one space.
 func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// Printable keeps what came from outside from steering a terminal, or from
-// looking like something else.
+// Printable replaces what a stranger could use to control a terminal, or to imitate
+// other output.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -41,7 +44,7 @@ func Printable(s string) string {
 	}, s)
 }
 
-// PrintableLines is printable for a text of several lines.
+// PrintableLines is Printable for a text of several lines.
 func PrintableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
@@ -50,6 +53,7 @@ func PrintableLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
+// PrintValue prints a value as JSON or YAML.
 func PrintValue(w io.Writer, output string, value any) error {
 	if output == "yaml" {
 		b, err := yaml.Marshal(value)
@@ -65,8 +69,8 @@ func PrintValue(w io.Writer, output string, value any) error {
 	return e.Encode(value)
 }
 
-// ClassName says what serves a class, where that is known: a class's name is
-// anybody's choice.
+// ClassName returns a RuntimeClass with what serves it, if that is known. The name of the
+// class alone says nothing: it is anybody's choice.
 func ClassName(class string, handlers map[string]string) string {
 	if class == "" {
 		return "none"

@@ -16,11 +16,12 @@ import (
 )
 
 // Description is a cluster as a YAML file describes it: objects, and
-// comments "# lacks: KINDS", "# forbidden: KINDS" and "# denied: RESOURCES", which
-// no account may touch. A forbidden KIND/all may not be listed in all namespaces.
+// comments "# lacks: KINDS", "# forbidden: KINDS", "# failing: KINDS" and "# denied:
+// RESOURCES", which no account may touch. A forbidden KIND/all may not be listed in all
+// namespaces, and the API server answers reads of a failing kind with an error.
 type Description struct {
-	Objects                  []client.Object
-	Lacks, Forbidden, Denied []string
+	Objects                           []client.Object
+	Lacks, Forbidden, Failing, Denied []string
 }
 
 // ReadObjects reads a description.
@@ -31,7 +32,7 @@ func ReadObjects(t *testing.T, file string, scheme *runtime.Scheme) Description 
 		t.Fatal(err)
 	}
 	var s Description
-	for name, into := range map[string]*[]string{"lacks": &s.Lacks, "forbidden": &s.Forbidden, "denied": &s.Denied} {
+	for name, into := range map[string]*[]string{"lacks": &s.Lacks, "forbidden": &s.Forbidden, "failing": &s.Failing, "denied": &s.Denied} {
 		for line := range strings.Lines(string(content)) {
 			if rest, ok := strings.CutPrefix(line, "# "+name+": "); ok {
 				*into = strings.Fields(rest)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +109,9 @@ var paramPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*=`)
 
 // check refuses what needs no cluster to be seen as wrong.
 func (o *compareOptions) check() error {
+	if err := command.CheckOutput(o.output, compareOutputs); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for _, class := range o.classes {
 		if class == "" || seen[class] {
@@ -127,8 +129,6 @@ func (o *compareOptions) check() error {
 		return command.Usagef("--runs must be at least 1, not %d", o.runs)
 	case o.timeout <= 0:
 		return command.Usagef("--timeout must be positive")
-	case !slices.Contains(compareOutputs, o.output):
-		return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(compareOutputs, ", "))
 	case o.plot != "" && !strings.HasSuffix(o.plot, ".svg"):
 		return command.Usagef("--plot %q must end in .svg, which is what is written", o.plot)
 	}

@@ -411,12 +411,12 @@ func TestCompareSandboxSaysWhatIsWrong(t *testing.T) {
 		status  int
 		want    string
 	}{
-		{"no image", nil, nil, nil, 2, "exactly one NAME or IMAGE must be given, not 0"},
+		{"no image", nil, nil, nil, 2, "exactly one NAME or IMAGE is required, not 0"},
 		{"a class twice", []string{"app-bad-1", "--classes", "kata,kata"}, nil, nil, 2, `--classes "kata,kata" names a class twice, or none`},
 		{"no run", []string{"app-bad-1", "--runs", "0"}, nil, nil, 2, "--runs must be at least 1, not 0"},
 		{"a plot that is none", []string{"app-bad-1", "--plot", "x.png"}, nil, nil, 2, `--plot "x.png" must end in .svg, which is what is written`},
 		{"a param without value", []string{"app-bad-1", "--param", "publish"}, nil, nil, 2, `--param "publish" is not name=value`},
-		{"an unknown output", []string{"app-bad-1", "-o", "xml"}, nil, nil, 2, `unknown output "xml"; there are table, json, yaml`},
+		{"an unknown output", []string{"app-bad-1", "-o", "xml"}, nil, nil, 2, `unknown output "xml"; allowed: table, json, yaml`},
 		{"an unknown image", []string{"demo/app:v9"}, nil, nil, 1, `there is no verification of repository "demo/app" and tag "v9" in namespace "demo"; there are demo/app (latest, v1)`},
 		{"an unknown class", []string{"app-bad-1", "--classes", "firecracker"}, nil, nil, 1, `the cluster has no RuntimeClass "firecracker"; there are kata, default`},
 		{"an unknown node", []string{"app-bad-1", "--node", "z"}, nil, nil, 1, `there is no node "z"; see: kubectl get nodes`},

@@ -14,15 +14,15 @@ var shells = []string{"bash", "zsh", "fish", "powershell"}
 func New(command.Environment) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "Print the completion script of a shell: " + strings.Join(shells, ", "),
-		Long: `Print the completion script of a shell: ` + strings.Join(shells, ", ") + `.
+		Short: "Print the completion script for a shell: " + strings.Join(shells, ", "),
+		Long: `Print the completion script for a shell: ` + strings.Join(shells, ", ") + `.
 
-The script completes "kubectl-revet". For "kubectl revet", kubectl looks for a
-program named kubectl_complete-revet in the PATH; the example makes it.`,
-		Example: `  # In this bash
+The script completes "kubectl-revet". To complete "kubectl revet", kubectl runs the
+program kubectl_complete-revet in the PATH. The second example creates it.`,
+		Example: `  # Complete in this bash
   source <(kubectl-revet completion bash)
 
-  # For "kubectl revet", in a folder of the PATH
+  # Complete "kubectl revet": the folder must be in the PATH
   printf '#!/bin/sh\nexec kubectl-revet __complete "$@"\n' > ~/.local/bin/kubectl_complete-revet
   chmod +x ~/.local/bin/kubectl_complete-revet`,
 		Args:      command.ExactlyOne("SHELL"),
@@ -30,7 +30,7 @@ program named kubectl_complete-revet in the PATH; the example makes it.`,
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		out := c.OutOrStdout()
-		// The script is for the program's own name; "kubectl revet" is for people.
+		// The script completes the name of the program, not "kubectl revet".
 		root := c.Root()
 		root.Annotations = nil
 		switch args[0] {
@@ -43,7 +43,7 @@ program named kubectl_complete-revet in the PATH; the example makes it.`,
 		case "powershell":
 			return root.GenPowerShellCompletionWithDesc(out)
 		default:
-			return command.Usagef("unknown shell %q; there are %s", args[0], strings.Join(shells, ", "))
+			return command.Usagef("unknown shell %q; allowed: %s", args[0], strings.Join(shells, ", "))
 		}
 	}
 	return c

@@ -15,28 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/coverage"
 )
 
-var coverageOutputs = []string{"table", "json", "yaml"}
-
-type coverageOptions struct {
-	cluster *command.ClusterFlags
-	name    string
-	output  string
-	verify  bool
-	// artefacts lists what is exempt, which takes a verification to know.
-	artefacts bool
-	// systemNamespace is where the operator lists the registries.
-	systemNamespace string
-	// maxAge is how long a sweep proves something.
-	maxAge time.Duration
-}
-
-// New returns the command coverage.
-func New(env command.Environment) *cobra.Command {
-	o := &coverageOptions{cluster: command.NewClusterFlags()}
-	c := &cobra.Command{
-		Use:   "coverage [TRIGGER]",
-		Short: "Prove that no push slipped through",
-		Long: `Prove that no push slipped through.
+const long = `Prove that no push slipped through.
 
 Each ImageTrigger has one STATE:
   COVERED    Revet saw everything that the trigger selects, and the ledger covers it
@@ -69,8 +48,9 @@ gap until Revet has recorded it. --artefacts reads everything too, and lists wha
 exempt, and why.
 
 The exit status is 0 if everything is covered, that is, if every trigger is COVERED.
-It is 1 if a trigger is GAP or NOT KNOWN, and 2 for an error.`,
-		Example: `  # Was anything missed here?
+It is 1 if a trigger is GAP or NOT KNOWN, and 2 for an error.`
+
+const example = `  # Was anything missed here?
   kubectl revet coverage
 
   # For all triggers, without trust, in a script that must fail otherwise
@@ -80,15 +60,38 @@ It is 1 if a trigger is GAP or NOT KNOWN, and 2 for an error.`,
   kubectl revet coverage --artefacts
 
   # What one trigger missed
-  kubectl revet coverage prod --verify -o json`,
+  kubectl revet coverage prod --verify -o json`
+
+var coverageOutputs = []string{"table", "json", "yaml"}
+
+type coverageOptions struct {
+	cluster *command.ClusterFlags
+	name    string
+	output  string
+	verify  bool
+	// artefacts lists what is exempt, which takes a verification to know.
+	artefacts bool
+	// systemNamespace is where the operator lists the registries.
+	systemNamespace string
+	// maxAge is how long a sweep proves something.
+	maxAge time.Duration
+}
+
+// New returns the command coverage.
+func New(env command.Environment) *cobra.Command {
+	o := &coverageOptions{cluster: command.NewClusterFlags()}
+	c := &cobra.Command{
+		Use:   "coverage [TRIGGER]",
+		Short: "Prove that no push slipped through",
+		Long:  long, Example: example,
 		Args:              command.AtMostOne("TRIGGER"),
 		ValidArgsFunction: command.CompleteTriggerNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.name = args[0]
 			}
-			if !slices.Contains(coverageOutputs, o.output) {
-				return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(coverageOutputs, ", "))
+			if err := command.CheckOutput(o.output, coverageOutputs); err != nil {
+				return err
 			}
 			if o.maxAge <= 0 {
 				return command.Usagef("--max-age is %s; it must be positive", o.maxAge)

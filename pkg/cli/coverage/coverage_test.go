@@ -31,9 +31,9 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 )
 
-// shop is a cluster with one trigger in the namespace demo, two streams, and their
+// fixture is a cluster with one trigger in the namespace demo, two streams, and their
 // entries and runs. Functions change it.
-type shop struct {
+type fixture struct {
 	objects []client.Object
 	// rights: the user may ask about rights, and read Images; localRights: about rights in
 	// the own namespace alone.
@@ -43,9 +43,9 @@ type shop struct {
 	fail   error
 }
 
-var shopRepository = push.Repository{Kind: push.ImageStream, Name: "demo/app", UID: "u1"}
+var fixtureRepository = push.Repository{Kind: push.ImageStream, Name: "demo/app", UID: "u1"}
 
-func newShop(t *testing.T) *shop {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	made := metav1.NewTime(commandtest.At(time.Hour))
 	trigger := &v1alpha1.ImageTrigger{
@@ -62,7 +62,7 @@ func newShop(t *testing.T) *shop {
 		stream.Status.Tags = append(stream.Status.Tags, imagev1.NamedTagEventList{Tag: tag, Items: shown})
 	}
 	e, pr := verified(t, commandtest.DigestA, map[string]v1alpha1.PushSource{"latest": v1alpha1.SourceEvent, "v1": v1alpha1.SourceSweep}, 20*time.Minute)
-	return &shop{rights: true, objects: []client.Object{trigger, stream, e, pr}}
+	return &fixture{rights: true, objects: []client.Object{trigger, stream, e, pr}}
 }
 
 // verified is an entry of a digest that passed, and the PipelineRun of it.
@@ -72,7 +72,7 @@ func verified(t *testing.T, of string, tags map[string]v1alpha1.PushSource, befo
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := commandtest.Entry(ledger.EntryName("t1", shopRepository, d), "demo/app", of, v1alpha1.PushRecord{})
+	e := commandtest.Entry(ledger.EntryName("t1", fixtureRepository, d), "demo/app", of, v1alpha1.PushRecord{})
 	e.UID = types.UID("entry-" + d.Hex()[:4])
 	for tag, source := range tags {
 		pushed := commandtest.Record(tag, before, time.Second, source)
@@ -91,24 +91,24 @@ func verified(t *testing.T, of string, tags map[string]v1alpha1.PushSource, befo
 	return &e, pr
 }
 
-// show adds the Image object of the push that the shop lacks, which shows that it runs.
-func (s *shop) show() {
+// show adds the Image object of the push that the fixture lacks, which shows that it runs.
+func (s *fixture) show() {
 	img := &imagev1.Image{ObjectMeta: metav1.ObjectMeta{Name: commandtest.DigestB}, DockerImageLayers: []imagev1.ImageLayer{{Name: commandtest.DigestB, MediaType: "application/vnd.oci.image.layer.v1.tar+gzip"}}}
 	img.DockerImageMetadata.Raw = []byte(`{"Architecture":"amd64","Os":"linux","Config":{}}`)
 	s.objects = append(s.objects, img)
 }
 
-// complete adds what covers the push that the shop lacks.
-func (s *shop) complete(t *testing.T) {
+// complete adds what covers the push that the fixture lacks.
+func (s *fixture) complete(t *testing.T) {
 	t.Helper()
 	e, pr := verified(t, commandtest.DigestB, map[string]v1alpha1.PushSource{"latest": v1alpha1.SourceEvent}, 5*time.Minute)
 	s.objects = append(s.objects, e, pr)
 	s.trigger().Status.LastSweep.Gap, s.trigger().Status.LastSweep.Coverage = 0, v1alpha1.CoverageCovered
 }
 
-func (s *shop) trigger() *v1alpha1.ImageTrigger { return s.objects[0].(*v1alpha1.ImageTrigger) }
+func (s *fixture) trigger() *v1alpha1.ImageTrigger { return s.objects[0].(*v1alpha1.ImageTrigger) }
 
-func (s *shop) connect(f *command.ClusterFlags) (command.Cluster, error) {
+func (s *fixture) connect(f *command.ClusterFlags) (command.Cluster, error) {
 	scheme, err := kube.NewScheme()
 	if err != nil {
 		return command.Cluster{}, err
@@ -156,58 +156,58 @@ func TestCoverage(t *testing.T) {
 	notKnown := "error: the coverage of 1 of 1 triggers is not known\n"
 	for _, test := range []struct {
 		name, golden string
-		change       func(*testing.T, *shop)
+		change       func(*testing.T, *fixture)
 		args         []string
 		status       int
 		errOut       string
 	}{
 		{"a gap, by the latest sweep", "gap.txt", nil, nil, 1, gap},
-		{"a gap, by a look at everything", "verify-gap.txt", func(_ *testing.T, s *shop) { s.show() }, []string{"--verify"}, 1, gap},
-		{"the same as JSON", "verify-gap.json", func(_ *testing.T, s *shop) { s.show() }, []string{"prod", "--verify", "-o", "json"}, 1, gap},
+		{"a gap, by a look at everything", "verify-gap.txt", func(_ *testing.T, s *fixture) { s.show() }, []string{"--verify"}, 1, gap},
+		{"the same as JSON", "verify-gap.json", func(_ *testing.T, s *fixture) { s.show() }, []string{"prod", "--verify", "-o", "json"}, 1, gap},
 		{"what is not covered cannot be read", "verify-unread.txt", nil, []string{"--verify"}, 1,
 			"error: 1 of 3 pushes are not covered; the coverage of 1 of 1 triggers is not known\n"},
-		{"none, by the latest sweep", "none.txt", func(t *testing.T, s *shop) { s.complete(t) }, nil, 0, ""},
-		{"none, by a look at everything, of all namespaces", "verify-none.txt", func(t *testing.T, s *shop) { s.complete(t) }, []string{"-A", "--verify"}, 0, ""},
-		{"none, as YAML", "none.yaml", func(t *testing.T, s *shop) { s.complete(t) }, []string{"-o", "yaml"}, 0, ""},
-		{"never swept", "unswept.txt", func(t *testing.T, s *shop) { s.trigger().Status = v1alpha1.ImageTriggerStatus{} }, nil, 1,
+		{"none, by the latest sweep", "none.txt", func(t *testing.T, s *fixture) { s.complete(t) }, nil, 0, ""},
+		{"none, by a look at everything, of all namespaces", "verify-none.txt", func(t *testing.T, s *fixture) { s.complete(t) }, []string{"-A", "--verify"}, 0, ""},
+		{"none, as YAML", "none.yaml", func(t *testing.T, s *fixture) { s.complete(t) }, []string{"-o", "yaml"}, 0, ""},
+		{"never swept", "unswept.txt", func(t *testing.T, s *fixture) { s.trigger().Status = v1alpha1.ImageTriggerStatus{} }, nil, 1,
 			notKnown},
-		{"swept too long ago", "old.txt", func(t *testing.T, s *shop) { s.complete(t) }, []string{"--max-age", "30s"}, 1, notKnown},
-		{"swept while the account saw nothing", "hidden.txt", func(t *testing.T, s *shop) {
+		{"swept too long ago", "old.txt", func(t *testing.T, s *fixture) { s.complete(t) }, []string{"--max-age", "30s"}, 1, notKnown},
+		{"swept while the account saw nothing", "hidden.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			s.trigger().Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown
 			s.trigger().Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: "StreamsNotVisible", Count: 1, Message: "may not get", Cure: "kubectl create role"}}
 		}, nil, 1, notKnown},
-		{"an account that sees nothing", "verify-hidden.txt", func(t *testing.T, s *shop) {
+		{"an account that sees nothing", "verify-hidden.txt", func(t *testing.T, s *fixture) {
 			s.hidden, s.objects = true, s.objects[:2]
 		}, []string{"--verify"}, 1, notKnown},
-		{"an account that sees nothing, and nothing there yet", "verify-hidden-empty.txt", func(t *testing.T, s *shop) {
+		{"an account that sees nothing, and nothing there yet", "verify-hidden-empty.txt", func(t *testing.T, s *fixture) {
 			s.hidden, s.objects = true, s.objects[:1]
 		}, []string{"--verify"}, 1, notKnown},
-		{"a trigger that selects nothing and sees everything", "verify-empty.txt", func(t *testing.T, s *shop) { s.objects = s.objects[:1] }, []string{"--verify"}, 0, ""},
-		{"everything covered, asked about rights by an administrator of the namespace", "verify-none-local.txt", func(t *testing.T, s *shop) {
+		{"a trigger that selects nothing and sees everything", "verify-empty.txt", func(t *testing.T, s *fixture) { s.objects = s.objects[:1] }, []string{"--verify"}, 0, ""},
+		{"everything covered, asked about rights by an administrator of the namespace", "verify-none-local.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			s.rights, s.localRights = false, true
 		}, []string{"--verify"}, 0, ""},
-		{"everything covered, and nobody may ask about rights", "verify-unasked.txt", func(t *testing.T, s *shop) {
+		{"everything covered, and nobody may ask about rights", "verify-unasked.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			s.rights = false
 		}, []string{"--verify"}, 1, notKnown},
-		{"a doubled run and a run that was deleted", "verify-doubled.txt", func(t *testing.T, s *shop) {
+		{"a doubled run and a run that was deleted", "verify-doubled.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			second := s.objects[3].DeepCopyObject().(*pipelinev1.PipelineRun)
 			second.Name = "app-by-hand"
 			s.objects[len(s.objects)-1] = second // in place of the run of digest B
 		}, []string{"-A", "--verify"}, 1, "error: 1 of 3 pushes are not covered; 1 runs are doubled\n"},
-		{"a registry that is not listed for anybody", "verify-registry.txt", func(t *testing.T, s *shop) {
+		{"a registry that is not listed for anybody", "verify-registry.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			s.trigger().Spec.Images = append(s.trigger().Spec.Images, v1alpha1.ImageSelector{Repository: "registry.example.com/team/a"})
 		}, []string{"--verify"}, 1, notKnown},
-		{"who may not ask about rights, nor read Images", "verify-gap-unasked.txt", func(_ *testing.T, s *shop) { s.rights = false }, []string{"--verify"}, 1,
+		{"who may not ask about rights, nor read Images", "verify-gap-unasked.txt", func(_ *testing.T, s *fixture) { s.rights = false }, []string{"--verify"}, 1,
 			"You may not read Images: the command asks their registries what is not covered, and what it cannot read there counts in the gap.\n" +
 				"error: 1 of 3 pushes are not covered; the coverage of 1 of 1 triggers is not known\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newShop(t)
+			s := newFixture(t)
 			if test.change != nil {
 				test.change(t, s)
 			}
@@ -235,7 +235,7 @@ func TestCoverageErrors(t *testing.T) {
 		{"an API server that is away", errors.New("connection refused"), nil, 2, `error: listing ImageTriggers in namespace "demo": connection refused` + "\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newShop(t)
+			s := newFixture(t)
 			s.fail = test.fail
 			r := commandtest.Run(New, "", s.connect, append([]string{"coverage"}, test.args...)...)
 			if diff := cmp.Diff(test.want, r.ErrOut); diff != "" || r.Status != test.status || r.Out != "" {
@@ -243,14 +243,14 @@ func TestCoverageErrors(t *testing.T) {
 			}
 		})
 	}
-	if r := commandtest.Run(New, "", newShop(t).connect, "coverage", "--max-age", "0s"); r.Status != 2 || !strings.Contains(r.ErrOut, "error: --max-age is 0s; it must be positive\n") {
+	if r := commandtest.Run(New, "", newFixture(t).connect, "coverage", "--max-age", "0s"); r.Status != 2 || !strings.Contains(r.ErrOut, "error: --max-age is 0s; it must be positive\n") {
 		t.Errorf("status %d, standard error %q", r.Status, r.ErrOut)
 	}
-	r := commandtest.Run(New, "", newShop(t).connect, "__complete", "coverage", "p")
+	r := commandtest.Run(New, "", newFixture(t).connect, "__complete", "coverage", "p")
 	if !strings.HasPrefix(r.Out, "prod\n") {
 		t.Errorf("completed %q", r.Out)
 	}
-	if r := commandtest.Run(New, "", newShop(t).connect, "coverage", "-n", "empty", "-o", "json"); r.Status != 0 || r.Out != "[]\n" {
+	if r := commandtest.Run(New, "", newFixture(t).connect, "coverage", "-n", "empty", "-o", "json"); r.Status != 0 || r.Out != "[]\n" {
 		t.Errorf("status %d, output %q", r.Status, fmt.Sprint(r.Out))
 	}
 }

@@ -172,3 +172,7 @@ func (u unreadable) Head(context.Context, image.Repository, string, source.Accou
 func (u unreadable) Content(context.Context, image.Reference, source.Account) (image.Content, error) {
 	return image.Content{}, u.refuse()
 }
+
+func (u unreadable) Tagged(context.Context, image.Repository, string, image.Digest, source.Account) (image.Digest, error) {
+	return image.Digest{}, u.refuse()
+}

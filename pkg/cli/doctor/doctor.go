@@ -3,8 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,59 +12,9 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
-var doctorOutputs = []string{"text", "json"}
+var outputs = []string{"text", "json"}
 
-// Level says how bad a finding is.
-type Level string
-
-// The levels. A problem keeps pushes from being recorded or verified; a warning
-// makes that slower, or cannot be known.
-const (
-	LevelOK      Level = "ok"
-	LevelWarning Level = "warning"
-	LevelProblem Level = "problem"
-)
-
-// Diagnosis is what one check found.
-type Diagnosis struct {
-	Level   Level  `json:"level"`
-	Check   string `json:"check"`
-	Message string `json:"message"`
-	// Cure is what a person can do; it may also stand in the message.
-	Cure string `json:"cure,omitempty"`
-}
-
-// Examination is all that doctor found.
-type Examination struct {
-	Installation []Diagnosis   `json:"installation"`
-	Triggers     []TriggerExam `json:"triggers"`
-}
-
-// TriggerExam is what was found of one ImageTrigger.
-type TriggerExam struct {
-	Namespace string      `json:"namespace"`
-	Name      string      `json:"name"`
-	Findings  []Diagnosis `json:"findings"`
-}
-
-// count returns how many findings are of a level.
-func (e Examination) count(level Level) int {
-	n := 0
-	all := [][]Diagnosis{e.Installation}
-	for _, t := range e.Triggers {
-		all = append(all, t.Findings)
-	}
-	for _, findings := range all {
-		for _, f := range findings {
-			if f.Level == level {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-type doctorOptions struct {
+type options struct {
 	cluster         *command.ClusterFlags
 	output          string
 	systemNamespace string
@@ -74,103 +22,133 @@ type doctorOptions struct {
 
 // New returns the command doctor.
 func New(env command.Environment) *cobra.Command {
-	o := &doctorOptions{cluster: command.NewClusterFlags()}
+	o := &options{cluster: command.NewClusterFlags()}
 	c := &cobra.Command{
 		Use:   "doctor [TRIGGER]",
-		Short: "Find out why pushes are not recorded or verified, and what to do about it",
-		Long: `Find out why pushes are not recorded or verified, and what to do about it.
+		Short: "Find out why pushes are not recorded or verified, and how to fix it",
+		Long: `Find out why pushes are not recorded or verified, and how to fix it.
 
-Looked at are the installation (kinds, programs, who leads, the ledger's policy,
-Tekton, Knative) and each ImageTrigger: whether its filter compiles, its sink can
-be reached, the sink's template starts runs that are found again, the accounts may
-do what they have to, the sandbox exists and was really used, sources send the
-pushes, sweeps succeed, and nothing is stuck. Triggers are judged by the
-controller's own functions, with your rights: what you may not read is a warning.
+The command checks the installation: resource kinds, Deployments, leader election,
+the policy that protects the ledger, Tekton and Knative. Then it checks each
+ImageTrigger:
+  - the filter compiles, the sink can be reached, and the sink's template starts
+    PipelineRuns that Revet finds again
+  - the service accounts have the rights that they need
+  - the sandbox exists, and Pods really used it
+  - event sources send the pushes, and sweeps succeed
+  - no push waits too long, and runs do not end in Error for the same reason
+    again and again
 
-The exit status is 1 if there is a problem.`,
-		Example: `  # Everything in this namespace
+The command judges ImageTriggers with the controller's own code and with your rights.
+A check that needs what you may not read is "unknown".
+
+The exit status is 1 if any check found a problem or could not be made.`,
+		Example: `  # Check everything in this namespace
   kubectl revet doctor
 
-  # One trigger
+  # Check one ImageTrigger
   kubectl revet doctor prod
 
-  # Only what is wrong, anywhere, for a script
+  # Print what is wrong in any namespace, for a script
   kubectl revet doctor -A -o json | jq '.triggers[].findings[] | select(.level != "ok")'`,
 		Args:              command.AtMostOne("TRIGGER"),
 		ValidArgsFunction: command.CompleteTriggerNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
-			if !slices.Contains(doctorOutputs, o.output) {
-				return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(doctorOutputs, ", "))
+			if err := command.CheckOutput(o.output, outputs); err != nil {
+				return err
 			}
 			return o.run(c.Context(), env, strings.Join(args, ""))
 		},
 	}
 	o.cluster.Add(c)
-	c.Flags().StringVarP(&o.output, "output", "o", "text", "how to print: "+strings.Join(doctorOutputs, ", "))
-	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "Revet's own namespace")
-	command.CompleteFlag(c, "output", doctorOutputs)
+	c.Flags().StringVarP(&o.output, "output", "o", "text", "output format: "+strings.Join(outputs, ", "))
+	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "namespace that Revet is installed in")
+	command.CompleteFlag(c, "output", outputs)
 	return c
 }
 
-func (o *doctorOptions) run(ctx context.Context, env command.Environment, name string) error {
+// doctor examines a cluster.
+type doctor struct {
+	command.Cluster
+
+	system string
+	now    time.Time
+}
+
+func (o *options) run(ctx context.Context, env command.Environment, name string) error {
 	cl, err := env.Connect(o.cluster)
 	if err != nil {
 		return err
 	}
 	d := &doctor{Cluster: cl, system: o.systemNamespace, now: env.Now()}
-	var exam Examination
+	report := Report{Triggers: []TriggerReport{}}
 	var usable bool
-	if exam.Installation, usable = d.installation(ctx); usable {
-		if exam.Triggers, err = d.triggersIn(ctx, o.cluster.In(cl), name); err != nil {
+	if report.Installation, usable = d.installation(ctx); usable {
+		if err := d.triggers(ctx, o.cluster.In(cl), name, &report); err != nil {
 			return err
-		}
-		if len(exam.Triggers) == 0 {
-			exam.Installation = append(exam.Installation, Diagnosis{Level: LevelWarning, Check: "triggers",
-				Message: "there is no ImageTrigger " + command.Where(o.cluster.In(cl)) + ", so that no push is verified there",
-				Cure:    "create one; with -A you look in every namespace"})
 		}
 	}
 	if o.output == "json" {
-		err = command.PrintValue(env.Streams.Out, "json", exam)
+		err = command.PrintValue(env.Streams.Out, "json", report)
 	} else {
-		err = printExamination(env.Streams.Out, exam)
+		err = report.print(env.Streams.Out)
 	}
-	if err == nil && exam.count(LevelProblem) > 0 {
-		err = fmt.Errorf("there are problems: %d", exam.count(LevelProblem))
+	if err == nil {
+		err = report.verdict()
 	}
 	return err
 }
 
-func (d *doctor) triggersIn(ctx context.Context, namespace, name string) ([]TriggerExam, error) {
-	triggers, err := d.Triggers(ctx, namespace)
+// triggers examines the ImageTriggers of a namespace, or the one of a name. It returns an
+// error only if there is no ImageTrigger of that name.
+func (d *doctor) triggers(ctx context.Context, namespace, name string, report *Report) error {
+	all, err := d.Triggers(ctx, namespace)
 	if err != nil {
-		return nil, err
+		report.Installation = append(report.Installation, notRead("triggers", "the ImageTriggers "+command.Where(namespace), err))
+		return nil
 	}
-	entries, err := d.Verifications(ctx, namespace)
-	if err != nil {
-		return nil, err
-	}
-	exams := []TriggerExam{}
+	entries, entriesErr := d.Verifications(ctx, namespace)
 	var others []string
-	for i := range triggers {
-		t := &triggers[i]
+	for i := range all {
+		t := &all[i]
 		if name != "" && t.Name != name {
 			others = append(others, t.Name)
 			continue
 		}
-		exams = append(exams, TriggerExam{Namespace: t.Namespace, Name: t.Name, Findings: d.trigger(ctx, t, entriesOf(entries, t))})
-	}
-	if name != "" && len(exams) == 0 {
-		there := "there is none at all"
-		if len(others) > 0 {
-			there = "there are " + strings.Join(others, ", ")
+		own := entriesOf(entries, t)
+		findings := d.trigger(ctx, t, own)
+		if entriesErr != nil {
+			findings = append(findings, notRead("entries", "the ImageVerifications "+command.Where(namespace), entriesErr))
+		} else {
+			findings = append(findings, d.waiting(own)...)
+			findings = append(findings, d.errors(t, own)...)
 		}
-		return nil, fmt.Errorf("there is no ImageTrigger %q %s; %s", name, command.Where(namespace), there)
+		report.Triggers = append(report.Triggers, TriggerReport{Namespace: t.Namespace, Name: t.Name, Findings: findings})
 	}
-	return exams, nil
+	switch {
+	case len(report.Triggers) > 0:
+		return nil
+	case name == "":
+		report.Installation = append(report.Installation, warn("triggers", "create one, or look in every namespace with -A",
+			"there is no ImageTrigger %s, so no push is verified there", command.Where(namespace)))
+		return nil
+	case len(others) > 0:
+		return fmt.Errorf("there is no ImageTrigger %q %s; there are %s", name, command.Where(namespace), strings.Join(others, ", "))
+	default:
+		return fmt.Errorf("there is no ImageTrigger %q %s, and no other either", name, command.Where(namespace))
+	}
 }
 
-// entriesOf returns the entries of one incarnation of a trigger, newest push first.
+// trigger checks everything about an ImageTrigger but what its entries wait for and end
+// in. Its entries are sorted by their newest push.
+func (d *doctor) trigger(ctx context.Context, t *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerification) []Finding {
+	findings := d.conditions(ctx, t)
+	findings = append(findings, d.sandbox(ctx, t, entries)...)
+	findings = append(findings, d.sources(ctx, t, entries)...)
+	return append(findings, d.sweep(t))
+}
+
+// entriesOf returns the entries of one incarnation of an ImageTrigger, newest push first.
 func entriesOf(all []v1alpha1.ImageVerification, t *v1alpha1.ImageTrigger) []v1alpha1.ImageVerification {
 	var own []v1alpha1.ImageVerification
 	for _, e := range all {
@@ -180,46 +158,4 @@ func entriesOf(all []v1alpha1.ImageVerification, t *v1alpha1.ImageTrigger) []v1a
 	}
 	command.NewestFirst(own)
 	return own
-}
-
-// doctor examines a cluster.
-type doctor struct {
-	command.Cluster
-	system string
-	now    time.Time
-}
-
-func ok(check, format string, args ...any) Diagnosis {
-	return Diagnosis{Level: LevelOK, Check: check, Message: fmt.Sprintf(format, args...)}
-}
-
-func warn(check, cure, format string, args ...any) Diagnosis {
-	return Diagnosis{Level: LevelWarning, Check: check, Message: fmt.Sprintf(format, args...), Cure: cure}
-}
-
-func problem(check, cure, format string, args ...any) Diagnosis {
-	return Diagnosis{Level: LevelProblem, Check: check, Message: fmt.Sprintf(format, args...), Cure: cure}
-}
-
-// printExamination prints findings under what they are of.
-func printExamination(w io.Writer, exam Examination) error {
-	var b strings.Builder
-	printFindings(&b, "Installation", exam.Installation)
-	for _, t := range exam.Triggers {
-		b.WriteString("\n")
-		printFindings(&b, fmt.Sprintf("ImageTrigger %s/%s", t.Namespace, t.Name), t.Findings)
-	}
-	fmt.Fprintf(&b, "\n%d ok, %d warnings, %d problems\n", exam.count(LevelOK), exam.count(LevelWarning), exam.count(LevelProblem))
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func printFindings(b *strings.Builder, title string, findings []Diagnosis) {
-	fmt.Fprintln(b, command.Printable(title))
-	for _, f := range findings {
-		fmt.Fprintf(b, "  %-8s %-17s %s\n", f.Level, f.Check, command.Printable(command.OneLine(f.Message)))
-		if f.Cure != "" {
-			fmt.Fprintf(b, "  %-8s %-17s cure: %s\n", "", "", command.Printable(command.OneLine(f.Cure)))
-		}
-	}
 }

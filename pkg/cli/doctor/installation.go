@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,7 +17,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// The kinds that are looked for, in the versions that Revet speaks.
+// The kinds that Revet uses, in the versions that it speaks.
 var (
 	imageTriggerKind      = v1alpha1.GroupVersion.WithKind("ImageTrigger")
 	imageVerificationKind = v1alpha1.GroupVersion.WithKind("ImageVerification")
@@ -33,20 +29,16 @@ var (
 )
 
 const (
-	installCure   = "ko apply -f config/"
-	receiverName  = "receiver"
-	ledgerPolicy  = "revet-ledger"
-	leasePrefix   = "controller."
-	readMoreCure  = "ask whoever may read it, such as a cluster administrator, to run this command"
-	leaderLateFor = 30 * time.Second
+	installCure  = "ko apply -f config/"
+	receiverName = "receiver"
 )
 
 func inNamespace(namespace string) client.ListOption { return client.InNamespace(namespace) }
 
-// installation examines what all triggers need. It reports false if there is
-// nothing to look at without it.
-func (d *doctor) installation(ctx context.Context) ([]Diagnosis, bool) {
-	var findings []Diagnosis
+// installation checks what all ImageTriggers need. It returns false if the cluster does
+// not have them.
+func (d *doctor) installation(ctx context.Context) ([]Finding, bool) {
+	var findings []Finding
 	usable := true
 	for _, kind := range []schema.GroupVersionKind{imageTriggerKind, imageVerificationKind} {
 		f, served := d.kind(kind, LevelProblem, installCure, "")
@@ -60,8 +52,8 @@ func (d *doctor) installation(ctx context.Context) ([]Diagnosis, bool) {
 	}{
 		{pipelineRunKind, LevelProblem, "install Tekton Pipelines", "nothing can run, and the controller waits for it"},
 		{eventListenerKind, LevelWarning, "install Tekton Triggers, unless all sinks are of another kind", "no EventListener can start runs"},
-		{imageStreamKind, LevelWarning, "nothing, if all images are in registries without ImageStreams", "only registries are seen"},
-		{sourceKind, LevelWarning, "install Knative Eventing, or let registries post to the receiver", "pushes are seen by webhooks and sweeps only"},
+		{imageStreamKind, LevelWarning, "none needed if all images are in registries without ImageStreams", "Revet sees pushes to registries only"},
+		{sourceKind, LevelWarning, "install Knative Eventing, or let registries post to the receiver", "only webhooks and sweeps find pushes"},
 	} {
 		f, served := d.kind(k.kind, k.level, k.cure, k.lack)
 		if version := d.tektonVersion(ctx, k.kind); served && version != "" {
@@ -72,8 +64,8 @@ func (d *doctor) installation(ctx context.Context) ([]Diagnosis, bool) {
 	return findings, usable
 }
 
-// kind looks whether a kind is served in the version that Revet speaks.
-func (d *doctor) kind(kind schema.GroupVersionKind, level Level, cure, lack string) (Diagnosis, bool) {
+// kind checks that the cluster serves a kind in the version that Revet speaks.
+func (d *doctor) kind(kind schema.GroupVersionKind, level Level, cure, lack string) (Finding, bool) {
 	check, version := kind.Kind, kind.GroupVersion().String()
 	_, err := d.Writer.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	if err == nil {
@@ -82,23 +74,23 @@ func (d *doctor) kind(kind schema.GroupVersionKind, level Level, cure, lack stri
 	// An aggregated API that is down is no match either, and not the same as none.
 	var down *apiutil.ErrResourceDiscoveryFailed
 	if errors.As(err, &down) {
-		return problem(check, "kubectl get apiservices tells which does not answer, and why", "the cluster knows %s and does not serve it now", version), false
+		return problem(check, "kubectl get apiservices shows which one does not answer, and why", "the cluster knows %s but does not serve it now", version), false
 	}
 	if !meta.IsNoMatchError(err) {
-		return problem(check, "see whether the API server, and any aggregated API, answers", "it cannot be found out whether %s is served: %v", version, err), false
+		return unknown(check, "check that the API server and the aggregated APIs answer", "cannot find out whether the cluster serves %s: %v", version, err), false
 	}
 	message := fmt.Sprintf("the cluster has no %s", version)
 	if other, err := d.Writer.RESTMapper().RESTMapping(kind.GroupKind()); err == nil {
-		message = fmt.Sprintf("the cluster serves %s, and Revet speaks %s", other.GroupVersionKind.GroupVersion(), version)
+		message = fmt.Sprintf("the cluster serves %s, but Revet speaks %s", other.GroupVersionKind.GroupVersion(), version)
 	}
 	if lack != "" {
 		message += ": " + lack
 	}
-	return Diagnosis{Level: level, Check: check, Message: message, Cure: cure}, false
+	return Finding{Level: level, Check: check, Message: message, Cure: cure}, false
 }
 
-// tektonVersion returns what Tekton says of itself to everybody; empty if it is
-// installed elsewhere than usual, or another kind is meant.
+// tektonVersion returns the version that Tekton publishes for everybody, or "" if the
+// kind is not Tekton's or Tekton is installed in an unusual namespace.
 func (d *doctor) tektonVersion(ctx context.Context, kind schema.GroupVersionKind) string {
 	info := map[schema.GroupVersionKind]string{pipelineRunKind: "pipelines-info", eventListenerKind: "triggers-info"}[kind]
 	if info == "" {
@@ -113,16 +105,8 @@ func (d *doctor) tektonVersion(ctx context.Context, kind schema.GroupVersionKind
 	return ""
 }
 
-// notRead is the finding for what could not be read.
-func notRead(check, what string, err error) Diagnosis {
-	if apierrors.IsForbidden(err) {
-		return warn(check, readMoreCure, "you may not read %s", what)
-	}
-	return problem(check, "see whether the API server answers", "reading %s: %v", what, err)
-}
-
-// program examines one of Revet's Deployments.
-func (d *doctor) program(ctx context.Context, name string) Diagnosis {
+// program checks one of Revet's Deployments.
+func (d *doctor) program(ctx context.Context, name string) Finding {
 	var deployment appsv1.Deployment
 	what := fmt.Sprintf("Deployment %q in namespace %q", name, d.system)
 	err := d.Get(ctx, client.ObjectKey{Namespace: d.system, Name: name}, &deployment)
@@ -152,70 +136,7 @@ func (d *doctor) program(ctx context.Context, name string) Diagnosis {
 	}
 }
 
-// leaders looks whether somebody leads each bucket of keys.
-func (d *doctor) leaders(ctx context.Context) Diagnosis {
-	const check = "leader"
-	var leases coordinationv1.LeaseList
-	if err := d.List(ctx, &leases, inNamespace(d.system)); err != nil {
-		return notRead(check, fmt.Sprintf("the Leases of namespace %q", d.system), err)
-	}
-	var holders, orphans []string
-	for i := range leases.Items {
-		l := &leases.Items[i]
-		if !strings.HasPrefix(l.Name, leasePrefix) {
-			continue
-		}
-		// A bucket that the configuration no longer has keeps its lease for ever, so
-		// that an old one counts only if nobody leads at all.
-		if l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && l.Spec.RenewTime != nil && d.now.Sub(l.Spec.RenewTime.Time) < leaderLateFor {
-			holders = append(holders, *l.Spec.HolderIdentity)
-		} else {
-			orphans = append(orphans, l.Name)
-		}
-	}
-	slices.Sort(holders)
-	holders = slices.Compact(holders)
-	if len(holders) == 0 {
-		return problem(check, fmt.Sprintf("kubectl logs -n %s deployment/controller", d.system),
-			"no controller leads: nothing is fired and no trigger is checked (%d leases)", len(orphans))
-	}
-	return ok(check, "led by %s", strings.Join(holders, ", "))
-}
-
-// policy looks whether something keeps others from writing the ledger.
-func (d *doctor) policy(ctx context.Context) Diagnosis {
-	const check = "ledger policy"
-	cure := "kubectl apply -f config/400-ledger-policy.yaml"
-	var policy admissionv1.ValidatingAdmissionPolicy
-	var binding admissionv1.ValidatingAdmissionPolicyBinding
-	for _, o := range []struct {
-		what   string
-		object client.Object
-	}{{"ValidatingAdmissionPolicy", &policy}, {"ValidatingAdmissionPolicyBinding", &binding}} {
-		what := o.what
-		err := d.Get(ctx, client.ObjectKey{Name: ledgerPolicy}, o.object)
-		switch {
-		case meta.IsNoMatchError(err):
-			return problem(check, "use Kubernetes 1.30 or later", "the cluster has no %s, so that whoever may update an ImageVerification can forge a verdict", what)
-		case apierrors.IsNotFound(err):
-			return problem(check, cure, "there is no %s %q, so that whoever may update an ImageVerification can forge a verdict", what, ledgerPolicy)
-		case err != nil:
-			return notRead(check, what, err)
-		}
-	}
-	switch {
-	case policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail:
-		return problem(check, cure, "the policy %q lets everything pass when it fails", ledgerPolicy)
-	case binding.Spec.PolicyName != ledgerPolicy || !slices.Contains(binding.Spec.ValidationActions, admissionv1.Deny):
-		return problem(check, cure, "the binding %q does not deny what the policy refuses", ledgerPolicy)
-	case binding.Spec.MatchResources != nil:
-		return warn(check, cure, "the binding %q is restricted: elsewhere nobody guards the ledger", ledgerPolicy)
-	default:
-		return ok(check, "only Revet's accounts write the ledger")
-	}
-}
-
-// configMap reads what the operator decided.
+// configMap reads one of the ConfigMaps that configure Revet.
 func (d *doctor) configMap(ctx context.Context, name string) (*corev1.ConfigMap, error) {
 	var m corev1.ConfigMap
 	if err := d.Get(ctx, client.ObjectKey{Namespace: d.system, Name: name}, &m); err != nil {

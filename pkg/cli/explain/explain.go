@@ -3,7 +3,6 @@ package explain
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,31 +25,31 @@ func New(env command.Environment) *cobra.Command {
 	o := &explainOptions{cluster: command.NewClusterFlags()}
 	c := &cobra.Command{
 		Use:   "explain NAME|IMAGE",
-		Short: "Tell the whole story of one image",
-		Long: `Tell the whole story of one image: which push, how and when it was seen, which
-runs it got and why, where their Pods really executed, what was found, and what
-to do about it.
+		Short: "Show what happened to one image, and why",
+		Long: `Show what happened to one image: its pushes and when Revet recorded them, its runs
+and their causes, where the Pods really executed, what the runs found, and what to do
+about it.
 
-NAME is a verification's name, as "kubectl revet get" prints. IMAGE is one of
-  namespace/stream:tag      an ImageStream's tag; namespace and tag may be left out
-  host/path:tag             a registry's, under any of the registry's host names
-  host/path@sha256:...      by digest
-  sha256:...                by digest alone, or its first 6 digits or more
+NAME is the name of a verification, as "kubectl revet get" prints it. IMAGE is one of
+  namespace/stream:tag      a tag of an ImageStream; namespace and tag are optional
+  host/path:tag             a tag in a registry, under any host name of the registry
+  host/path@sha256:...      a digest in a repository
+  sha256:...                a digest, or at least its first 6 digits
 
-All verifications that match are told, the newest push first.`,
-		Example: `  # Why did it fail?
+The command shows all verifications that match, the newest push first.`,
+		Example: `  # Find out why an image failed
   kubectl revet explain demo/app:latest
 
-  # By the reference that was pushed
+  # Name the image by the reference that was pushed
   kubectl revet explain localhost:5001/demo/app:latest -n demo
 
-  # For a script
+  # Print JSON for a script
   kubectl revet explain -A sha256:cb61bde6 -o json`,
 		Args:              command.ExactlyOne("NAME or IMAGE"),
 		ValidArgsFunction: command.CompleteNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
-			if !slices.Contains(explainOutputs, o.output) {
-				return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(explainOutputs, ", "))
+			if err := command.CheckOutput(o.output, explainOutputs); err != nil {
+				return err
 			}
 			q, err := command.ParseQuery(args[0])
 			if err != nil {
@@ -60,7 +59,7 @@ All verifications that match are told, the newest push first.`,
 		},
 	}
 	o.cluster.Add(c)
-	c.Flags().StringVarP(&o.output, "output", "o", "text", "how to print: "+strings.Join(explainOutputs, ", "))
+	c.Flags().StringVarP(&o.output, "output", "o", "text", "output format: "+strings.Join(explainOutputs, ", "))
 	command.CompleteFlag(c, "output", explainOutputs)
 	return c
 }
@@ -80,24 +79,24 @@ func (o *explainOptions) run(ctx context.Context, env command.Environment, q com
 		return fmt.Errorf("there is no verification %s %s; %s", q, command.Where(namespace), command.WhatExists(all, namespace))
 	}
 	handlers := handlersFrom(ctx, cl, found)
-	stories := make([]Story, 0, len(found))
+	reports := make([]Report, 0, len(found))
 	for i := range found {
-		stories = append(stories, newStory(&found[i], handlers))
+		reports = append(reports, newReport(&found[i], handlers))
 	}
 	if o.output != "text" {
-		return command.PrintValue(env.Streams.Out, o.output, stories)
+		return command.PrintValue(env.Streams.Out, o.output, reports)
 	}
 	if otherHost {
-		fmt.Fprintf(env.Streams.ErrOut, "No entry has the host of %q; these have its path.\n", q.Repository)
+		fmt.Fprintf(env.Streams.ErrOut, "No entry has the host of %q; these have the same path.\n", q.Repository)
 	}
 	if len(found) > 1 {
 		fmt.Fprintf(env.Streams.ErrOut, "%d verifications match, the newest push first.\n", len(found))
 	}
-	return printStories(env.Streams.Out, stories, env.Now())
+	return printReports(env.Streams.Out, reports, env.Now())
 }
 
-// handlersFrom reads what serves the RuntimeClasses that entries speak of. It is a
-// nicety: a class that cannot be read is told by its name alone.
+// handlersFrom reads the handlers of the RuntimeClasses that entries name. It leaves out
+// a class that it cannot read: the report then shows the name alone.
 func handlersFrom(ctx context.Context, c command.Cluster, entries []v1alpha1.ImageVerification) map[string]string {
 	handlers := map[string]string{}
 	asked := map[string]bool{"": true}

@@ -33,7 +33,7 @@ func TestExplain(t *testing.T) {
 // What a host name's difference, or several matches, means is said beside the story.
 func TestExplainSaysHowItMatched(t *testing.T) {
 	r := commandtest.Run(New, "", commandtest.ClusterOf(commandtest.AllEntries()...), "explain", "localhost:5001/demo/app")
-	if diff := cmp.Diff("No entry has the host of \"localhost:5001/demo/app\"; these have its path.\n", r.ErrOut); diff != "" || r.Status != 0 {
+	if diff := cmp.Diff("No entry has the host of \"localhost:5001/demo/app\"; these have the same path.\n", r.ErrOut); diff != "" || r.Status != 0 {
 		t.Errorf("status %d, standard error (-want +got):\n%s", r.Status, diff)
 	}
 	r = commandtest.Run(New, "", commandtest.ClusterOf(commandtest.AllEntries()...), "explain", commandtest.DigestB)

@@ -16,7 +16,7 @@ import (
 // milliLayout is the layout of a step's time.
 const milliLayout = "2006-01-02 15:04:05.000Z"
 
-// page collects lines of a name and a text, indented.
+// page collects indented lines, each with a name and a text.
 type page struct{ b strings.Builder }
 
 const nameWidth = 12
@@ -31,20 +31,20 @@ func (p *page) line(indent int, name, format string, args ...any) {
 
 func (p *page) heading(text string) { fmt.Fprintf(&p.b, "\n%s\n", command.Printable(text)) }
 
-// printStories prints stories one after another.
-func printStories(w io.Writer, stories []Story, now time.Time) error {
+// printReports prints reports one after another.
+func printReports(w io.Writer, reports []Report, now time.Time) error {
 	var p page
-	for i, s := range stories {
+	for i, s := range reports {
 		if i > 0 {
 			p.b.WriteString("\n" + strings.Repeat("-", 72) + "\n\n")
 		}
-		p.story(s, now)
+		p.report(s, now)
 	}
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
 
-func (p *page) story(s Story, now time.Time) {
+func (p *page) report(s Report, now time.Time) {
 	p.line(0, "Image", "%s", s.Repository)
 	p.line(0, "Digest", "%s", s.Digest)
 	p.line(0, "Pulled from", "%s", s.Reference)
@@ -64,16 +64,16 @@ func (p *page) story(s Story, now time.Time) {
 		p.heading("No run yet")
 	}
 	if s.EarlierRuns > 0 {
-		p.heading(fmt.Sprintf("%d earlier runs are no longer kept", s.EarlierRuns))
+		p.heading(fmt.Sprintf("%d earlier runs, which the entry no longer keeps", s.EarlierRuns))
 	}
 	for _, r := range s.Runs {
 		p.run(r, s)
 	}
-	p.heading("To see everything")
+	p.heading("For all details")
 	fmt.Fprintf(&p.b, "  %s\n", s.Look)
 }
 
-func phaseLine(s Story) string {
+func phaseLine(s Report) string {
 	if s.Reason == "" || s.Reason == string(s.Phase) {
 		return string(s.Phase)
 	}
@@ -81,14 +81,14 @@ func phaseLine(s Story) string {
 }
 
 func validLine(until, now time.Time) string {
-	text := until.UTC().Format(command.SecondLayout) + ", for further pushes of this digest"
+	text := until.UTC().Format(command.SecondLayout) + ", for more pushes of this digest"
 	if !until.After(now) {
-		text += "; over: a further push is verified again"
+		text += "; expired: Revet verifies the next push again"
 	}
 	return text
 }
 
-func (p *page) push(push StoryPush) {
+func (p *page) push(push Push) {
 	name := command.Printable(push.Tag)
 	seen := fmt.Sprintf("recorded %s by %s", push.RecordedAt.UTC().Format(milliLayout), sourceWords(push.Source))
 	if push.RecordedWithin != "" {
@@ -111,7 +111,7 @@ func sourceWords(s v1alpha1.PushSource) string {
 	case v1alpha1.SourceWebhook:
 		return "the registry's webhook"
 	case v1alpha1.SourceSweep:
-		return "a sweep, as no event had brought it"
+		return "a sweep, as no event reported it"
 	default:
 		return string(s)
 	}
@@ -150,7 +150,7 @@ func factsWords(source string) string {
 	}
 }
 
-func (p *page) run(r StoryRun, s Story) {
+func (p *page) run(r Run, s Report) {
 	p.heading(fmt.Sprintf("Run %d: %s", r.Number, outcomeWords(r)))
 	p.line(1, "PipelineRun", "%s", r.Name)
 	p.line(1, "Cause", "%s", strings.TrimSpace(string(r.Cause.Type)+" "+r.Cause.Key))
@@ -160,8 +160,8 @@ func (p *page) run(r StoryRun, s Story) {
 	if r.Cure != s.Cure {
 		p.line(1, "Cure", "%s", r.Cure)
 	}
-	for _, m := range r.Moments {
-		p.line(1, m.What, "%s", momentLine(m, r.Attempts))
+	for _, m := range r.Timestamps {
+		p.line(1, m.What, "%s", timestampLine(m, r.Attempts))
 	}
 	p.line(1, "Sandbox", "%s", sandboxLine(r))
 	p.line(1, "Scanned", "%s", scannedLine(r, s))
@@ -185,27 +185,27 @@ func (p *page) findings(name string, findings []Finding) {
 	for _, f := range findings {
 		p.line(1, name, "- %s", f.line())
 		p.line(1, "", "%s", f.Waiver.line())
-		name = "" // told once
+		name = "" // only before the first one
 	}
 }
 
-// notCheckedLine names the checks that were switched off.
+// notCheckedLine names the checks that are switched off.
 func notCheckedLine(off []string) string {
 	if len(off) == 0 {
 		return ""
 	}
-	return strings.Join(off, ", ") + ": switched off, so that the verdict says nothing of it"
+	return strings.Join(off, ", ") + ": switched off, so the verdict does not cover it"
 }
 
-// gapsLine names what nobody could look at.
+// gapsLine names what the scanner could not read.
 func gapsLine(gaps map[string]float64) string {
 	if len(gaps) == 0 {
 		return ""
 	}
-	return counted(gaps, nil) + ": nobody could look there"
+	return counted(gaps, nil) + ": the scanner could not read it"
 }
 
-func outcomeWords(r StoryRun) string {
+func outcomeWords(r Run) string {
 	outcome := cmp.Or(string(r.Outcome), "under way")
 	if r.Reason == "" || strings.HasPrefix(strings.ToLower(r.Reason), outcome) {
 		return outcome
@@ -213,14 +213,14 @@ func outcomeWords(r StoryRun) string {
 	return fmt.Sprintf("%s (%s)", outcome, r.Reason)
 }
 
-func momentLine(m Moment, attempts int32) string {
+func timestampLine(m Timestamp, attempts int32) string {
 	layout := milliLayout
 	if m.whole {
 		layout = command.SecondLayout
 	}
 	text := m.At.Format(layout)
 	if m.After != "" {
-		// Aligned below the longer layout.
+		// Align it below the longer layout.
 		text = fmt.Sprintf("%-*s  +%s", len(milliLayout), text, m.After)
 	}
 	if m.What == "fired" && attempts > 1 {
@@ -229,8 +229,8 @@ func momentLine(m Moment, attempts int32) string {
 	return text
 }
 
-// sandboxLine says which class was asked for, and which the Pods really had.
-func sandboxLine(r StoryRun) string {
+// sandboxLine says which class the run requested, and which one its Pods really had.
+func sandboxLine(r Run) string {
 	s := r.Sandbox
 	asked := "no class was requested"
 	if s.Requested != "" {
@@ -243,7 +243,7 @@ func sandboxLine(r StoryRun) string {
 		if s.Requested == "" {
 			return asked
 		}
-		return asked + "; no Pod was looked at yet"
+		return asked + "; Revet has seen no Pod yet"
 	}
 	var had []string
 	for _, class := range s.Observed {
@@ -265,7 +265,7 @@ func sandboxLine(r StoryRun) string {
 	return fmt.Sprintf("%s; observed %s%s", asked, strings.Join(had, " and "), where)
 }
 
-// overheadOf lists what a class adds to a Pod, as 250m cpu and 160Mi memory.
+// overheadOf lists what a class adds to a Pod, such as 250m cpu and 160Mi memory.
 func overheadOf(overhead map[string]string) string {
 	var parts []string
 	for _, resource := range slices.Sorted(maps.Keys(overhead)) {
@@ -274,18 +274,18 @@ func overheadOf(overhead map[string]string) string {
 	return strings.Join(parts, " and ")
 }
 
-func scannedLine(r StoryRun, s Story) string {
+func scannedLine(r Run, s Report) string {
 	switch r.Scanned {
 	case "":
 		return ""
 	case s.Digest:
-		return "the digest that was pushed"
+		return "the pushed digest"
 	default:
-		return r.Scanned + ", which is not the digest that was pushed"
+		return r.Scanned + ", which is not the pushed digest"
 	}
 }
 
-// size prints bytes as a person reads them.
+// size formats a number of bytes for people.
 func size(n int64) string {
 	const unit = 1024
 	if n < unit {

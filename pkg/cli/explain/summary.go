@@ -12,34 +12,34 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
-// Summary is what a pipeline's summary says. Pipelines are the users' own, so
-// what is not understood stays as text.
+// Summary is the parsed summary of a pipeline. Users write their own pipelines, so Text
+// keeps what is not understood.
 type Summary struct {
 	// Counts are the summary's numbers, by name.
 	Counts map[string]float64 `json:"counts,omitempty"`
-	// Levels count the vulnerabilities, by how bad they are.
+	// Levels count the vulnerabilities by severity.
 	Levels map[string]float64 `json:"levels,omitempty"`
-	// Packages count what was found in all images, by kind, and Distributions are what
-	// they were taken for.
+	// Packages count the packages of all images by kind. Distributions are the detected
+	// distributions.
 	Packages      map[string]float64 `json:"packages,omitempty"`
 	Distributions []string           `json:"distributions,omitempty"`
-	// Gaps count what nobody could look at, by rule.
+	// Gaps count what the scanner could not read, by rule.
 	Gaps map[string]float64 `json:"gaps,omitempty"`
 	// Findings are the rules that did not hold.
 	Findings []Finding `json:"findings,omitempty"`
-	// NotChecked are checks that were switched off: nothing is known of what they ask.
+	// NotChecked are the checks that are switched off.
 	NotChecked []string `json:"notChecked,omitempty"`
-	// Database is what a scanner compared with.
+	// Database is the vulnerability database that the scanner used.
 	Database *Database `json:"database,omitempty"`
-	// Signature is what is known of signatures on the digest.
+	// Signature is the result of checking signatures on the digest.
 	Signature string `json:"signature,omitempty"`
 	// Unpublished is why there is no full report.
 	Unpublished string `json:"unpublished,omitempty"`
-	// Text is the summary as it came, if it is not a JSON object.
+	// Text is the raw summary if it is not a JSON object.
 	Text string `json:"text,omitempty"`
 }
 
-// Database is that of vulnerabilities, and how old its data was.
+// Database is a vulnerability database, and how old its data was.
 type Database struct {
 	Digest string `json:"digest"`
 	AsOf   string `json:"asOf,omitempty"`
@@ -55,11 +55,11 @@ type Finding struct {
 	Level    string `json:"level,omitempty"`
 	Platform string `json:"platform,omitempty"`
 	Message  string `json:"message,omitempty"`
-	// Waiver is why it fails nothing, where somebody said so.
+	// Waiver says why the finding does not fail the image.
 	Waiver *Waiver `json:"waiver,omitempty"`
 }
 
-// Waiver is who says that a finding fails nothing, and why.
+// Waiver is somebody's decision that a finding does not fail the image.
 type Waiver struct {
 	Reason  string `json:"reason"`
 	Owner   string `json:"owner,omitempty"`
@@ -67,10 +67,10 @@ type Waiver struct {
 	By      string `json:"by,omitempty"`
 }
 
-// warning is the severity that fails nothing.
+// warning is the severity that does not fail an image.
 const warning = "warning"
 
-// findingKeys name lists of rules that did not hold: the first is that of
+// findingKeys are the keys under which pipelines list findings. The first one is that of
 // Revet's own pipeline.
 var findingKeys = []string{"findings", "failed", "failures", "violations"}
 
@@ -98,8 +98,8 @@ func parseSummary(raw string) Summary {
 	return s
 }
 
-// parseAs reads what Revet's own pipeline has under key; where another has
-// something else there, nothing is read.
+// parseAs reads the value under a key. It returns the zero value if a pipeline stores
+// something else there.
 func parseAs[T any](fields map[string]json.RawMessage, key string) T {
 	var value, none T
 	if len(fields[key]) == 0 || json.Unmarshal(fields[key], &value) != nil {
@@ -108,7 +108,7 @@ func parseAs[T any](fields map[string]json.RawMessage, key string) T {
 	return value
 }
 
-// parseCounts reads numbers that have their own line, and takes them out of fields.
+// parseCounts reads numbers that get a line of their own, and removes them from fields.
 func parseCounts(fields map[string]json.RawMessage, key string) map[string]float64 {
 	counts := parseAs[map[string]float64](fields, key)
 	if counts != nil {
@@ -117,8 +117,7 @@ func parseCounts(fields map[string]json.RawMessage, key string) map[string]float
 	return counts
 }
 
-// count collects numbers, one level of objects deep; those of "counts" are
-// known by their own names.
+// count collects numbers, up to one level deep. Those of "counts" have no prefix.
 func (s *Summary) count(prefix string, fields map[string]json.RawMessage) {
 	for name, value := range fields {
 		var number float64
@@ -156,7 +155,7 @@ func parseFindings(raw json.RawMessage) []Finding {
 	return findings
 }
 
-// line prints the counts in one line, in the order of their names.
+// line formats the counts, sorted by name.
 func (s Summary) line() string {
 	var parts []string
 	for name, n := range s.Counts {
@@ -173,7 +172,7 @@ var levelNames = []string{"critical", "high", "medium", "low", "unknown"}
 // has other ones after them.
 func (s Summary) vulnerabilities() string { return counted(s.Levels, levelNames) }
 
-// packages prints what was looked at: distributions, and packages by kind.
+// packages formats what the scanner read: distributions, and packages by kind.
 func (s Summary) packages() string {
 	parts := slices.Clone(s.Distributions)
 	if kinds := counted(s.Packages, nil); kinds != "" {
@@ -182,7 +181,7 @@ func (s Summary) packages() string {
 	return strings.Join(parts, "; ")
 }
 
-// counted prints counts: those that come first, and then the others by their names.
+// counted formats counts: first those that first lists, then the others sorted by name.
 func counted(counts map[string]float64, first []string) string {
 	var parts []string
 	for _, name := range append(slices.Clone(first), slices.Sorted(maps.Keys(counts))...) {
@@ -200,7 +199,7 @@ func (d *Database) line() string {
 	}
 	text := d.Digest
 	if d.Age != "" {
-		text += ", " + d.Age + " old when the verdict was given"
+		text += ", " + d.Age + " old at the time of the verdict"
 	}
 	if d.AsOf != "" {
 		text += ", as of " + d.AsOf
@@ -211,17 +210,17 @@ func (d *Database) line() string {
 	return text
 }
 
-// signatureWords says what is known of signatures.
+// signatureWords describes the result of checking signatures.
 func (s Summary) signatureWords() string {
 	switch s.Signature {
 	case "valid":
 		return "valid, by a trusted key"
 	case "invalid":
-		return "invalid: there are signatures, and none is by a trusted key"
+		return "invalid: no signature is by a trusted key"
 	case "none":
 		return "none"
 	case "off":
-		return "" // it is among what was not checked
+		return "" // NotChecked lists it
 	default:
 		return s.Signature
 	}
@@ -246,7 +245,7 @@ func (s Summary) only(keep func(Finding) bool) []Finding {
 	return kept
 }
 
-// line prints one finding.
+// line formats one finding.
 func (f Finding) line() string {
 	text := f.Rule
 	if f.Check != "" {
@@ -264,12 +263,12 @@ func (f Finding) line() string {
 	return text
 }
 
-// line says by whose word something fails nothing.
+// line says who waived a finding, and why.
 func (w *Waiver) line() string {
 	if w == nil {
 		return ""
 	}
-	text := fmt.Sprintf("waived by %s: %s", cmp.Or(command.OneLine(w.By), "nobody who is named"), cmp.Or(command.OneLine(w.Reason), "no reason is given"))
+	text := fmt.Sprintf("waived by %s: %s", cmp.Or(command.OneLine(w.By), "an unnamed source"), cmp.Or(command.OneLine(w.Reason), "no reason given"))
 	if w.Owner != "" {
 		text += "; owner " + command.OneLine(w.Owner)
 	}

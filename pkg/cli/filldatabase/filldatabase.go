@@ -29,7 +29,7 @@ const (
 	databaseMalwareKey = "malware"
 )
 
-// jobPoll is how often the job that fills the database is looked at.
+// jobPoll is the interval between two reads of the Job.
 const jobPoll = 2 * time.Second
 
 type fillOptions struct {
@@ -46,19 +46,19 @@ func New(env command.Environment) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fill-database [HOST/REPOSITORY:TAG]",
 		Short: "Fill the vulnerability database, and keep it filled",
-		Long: `Fill the vulnerability database that runs compare packages with, and keep it filled.
+		Long: `Fill the vulnerability database that runs scan with, and keep it up to date.
 
-Writes HOST/REPOSITORY:TAG into the ConfigMap ` + databaseConfig + `, where the
-pipeline of the namespace reads it, starts the job that fills it, waits for the job,
-and switches on the CronJob that does the same every six hours. Without an argument
-the reference stays as the ConfigMap names it.
+The command writes HOST/REPOSITORY:TAG into the ConfigMap ` + databaseConfig + `,
+from which the pipeline of the namespace reads it. Then it starts a Job that fills the
+database, waits for it, and resumes the CronJob that updates the database every six
+hours. Without an argument, the command keeps the reference in the ConfigMap.
 
-The job needs the right to push there: create a Secret ` + databaseCronJob + ` of the
-type kubernetes.io/dockerconfigjson if the registry asks for credentials.`,
-		Example: `  # From Anchore's listing, the default
+The Job pushes to the registry. If the registry needs credentials, create a Secret
+` + databaseCronJob + ` of type kubernetes.io/dockerconfigjson first.`,
+		Example: `  # Fill it from Anchore's listing, the default source
   kubectl revet fill-database registry.example.com/revet/database:current -n team-a
 
-  # From a mirror that another cluster filled
+  # Fill it from a mirror that another cluster fills
   kubectl revet fill-database registry.example.com/revet/database:current -n team-a \
     --source mirror.example.com/revet/database:current`,
 		Args: command.AtMostOne("reference"),
@@ -71,10 +71,10 @@ type kubernetes.io/dockerconfigjson if the registry asks for credentials.`,
 		},
 	}
 	o.cluster.Config.AddFlags(c.Flags())
-	c.Flags().StringVar(&o.source, "source", "", "where the data comes from: a URL, a mirror, or /source; empty leaves what the ConfigMap says")
-	c.Flags().StringVar(&o.malware, "malware", "", "where records of malicious packages come from: a URL, or /source; with --source, none by default unless that is a URL")
-	c.Flags().BoolVar(&o.once, "once", false, "leave the CronJob as it is")
-	c.Flags().DurationVar(&o.timeout, "timeout", 70*time.Minute, "most time to wait for the job")
+	c.Flags().StringVar(&o.source, "source", "", "where the data comes from: a URL, a mirror, or /source (default: the source in the ConfigMap)")
+	c.Flags().StringVar(&o.malware, "malware", "", "where records of malicious packages come from: a URL, or /source (default: none if --source is no URL)")
+	c.Flags().BoolVar(&o.once, "once", false, "do not resume the CronJob")
+	c.Flags().DurationVar(&o.timeout, "timeout", 70*time.Minute, "longest time to wait for the Job")
 	return c
 }
 
@@ -100,11 +100,11 @@ func (o *fillOptions) run(ctx context.Context, env command.Environment, referenc
 			return err
 		}
 	}
-	fmt.Fprintf(env.Streams.Out, "The runs of namespace %q compare with it from now on.\n", cl.Namespace)
+	fmt.Fprintf(env.Streams.Out, "From now on, runs in namespace %q use it.\n", cl.Namespace)
 	return nil
 }
 
-// configure writes what the job reads and writes, and returns the latter.
+// configure writes the source and the reference that the Job uses, and returns the reference.
 func (o *fillOptions) configure(ctx context.Context, cl command.Cluster, reference string) (string, error) {
 	var config corev1.ConfigMap
 	key := client.ObjectKey{Namespace: cl.Namespace, Name: databaseConfig}
@@ -121,8 +121,7 @@ func (o *fillOptions) configure(ctx context.Context, cl command.Cluster, referen
 	if o.source != "" {
 		config.Data[databaseSourceKey] = o.source
 		if !strings.Contains(o.source, "://") {
-			// A mirror and a directory have all that they are meant to have, and who names
-			// one may have no way to the Internet.
+			// A mirror or a directory is complete, and its user may have no Internet access.
 			config.Data[databaseMalwareKey] = ""
 		}
 	}
@@ -130,7 +129,7 @@ func (o *fillOptions) configure(ctx context.Context, cl command.Cluster, referen
 		config.Data[databaseMalwareKey] = o.malware
 	}
 	if config.Data[databaseKey] == "" {
-		return "", command.Usagef("name what is to be filled, as host/repository:tag: the ConfigMap %q in namespace %q names nothing yet", databaseConfig, cl.Namespace)
+		return "", command.Usagef("name the database as host/repository:tag: ConfigMap %q in namespace %q does not name one yet", databaseConfig, cl.Namespace)
 	}
 	if err := cl.Writer.Patch(ctx, &config, client.MergeFrom(before)); err != nil {
 		return "", fmt.Errorf("writing ConfigMap %q in namespace %q: %w", databaseConfig, cl.Namespace, err)
@@ -138,7 +137,7 @@ func (o *fillOptions) configure(ctx context.Context, cl command.Cluster, referen
 	return config.Data[databaseKey], nil
 }
 
-// start creates the job that the CronJob would create at its time.
+// start creates the Job that the CronJob would create.
 func (o *fillOptions) start(ctx context.Context, cl command.Cluster, unique string) (*batchv1.Job, error) {
 	var cron batchv1.CronJob
 	key := client.ObjectKey{Namespace: cl.Namespace, Name: databaseCronJob}
@@ -169,15 +168,15 @@ func databaseObject(kind string, key client.ObjectKey, err error) error {
 	return fmt.Errorf("reading %s %q in namespace %q: %w", kind, key.Name, key.Namespace, err)
 }
 
-// await waits for the job's end, and prints what it printed.
+// await waits until the Job ends, and prints its output.
 func (o *fillOptions) await(ctx context.Context, cl command.Cluster, job *batchv1.Job, out io.Writer) error {
 	failed := ""
 	err := wait.PollUntilContextTimeout(ctx, jobPoll, o.timeout, true, func(ctx context.Context) (bool, error) {
 		if err := cl.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
 			if apierrors.IsNotFound(err) {
-				return false, fmt.Errorf("job %q was removed by somebody else", job.Name)
+				return false, fmt.Errorf("somebody else removed job %q", job.Name)
 			}
-			return false, nil // the API server may be away for a while
+			return false, nil // the API server may be down for a while
 		}
 		for _, c := range job.Status.Conditions {
 			if c.Status != corev1.ConditionTrue {
@@ -189,7 +188,7 @@ func (o *fillOptions) await(ctx context.Context, cl command.Cluster, job *batchv
 			case batchv1.JobFailed:
 				failed = strings.TrimSpace(c.Reason + ": " + command.OneLine(c.Message))
 				return true, nil
-			default: // the API server may come to know others, which end nothing
+			default: // other conditions do not end the Job
 			}
 		}
 		return false, nil
@@ -197,24 +196,24 @@ func (o *fillOptions) await(ctx context.Context, cl command.Cluster, job *batchv
 	said := lastLog(ctx, cl, job)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted; job %q goes on: %w", job.Name, ctx.Err())
+		return fmt.Errorf("interrupted; job %q continues: %w", job.Name, ctx.Err())
 	case wait.Interrupted(err):
-		return fmt.Errorf("job %q has not ended after %s; look at it with: kubectl describe job %s -n %s", job.Name, o.timeout, job.Name, job.Namespace)
+		return fmt.Errorf("job %q has not ended after %s; see: kubectl describe job %s -n %s", job.Name, o.timeout, job.Name, job.Namespace)
 	case err != nil:
 		return err
 	case failed != "":
-		return fmt.Errorf("job %q failed (%s); runs compare with what was there before, if anything was. It said: %s", job.Name, failed, command.OneLine(said))
+		return fmt.Errorf("job %q failed (%s); runs use the previous database, if there is one. The Job said: %s", job.Name, failed, command.OneLine(said))
 	}
 	fmt.Fprint(out, command.PrintableLines(said))
 	return nil
 }
 
-// lastLog returns what the newest Pod of the job printed.
+// lastLog returns the last lines of the Job's newest Pod.
 func lastLog(ctx context.Context, cl command.Cluster, job *batchv1.Job) string {
 	var pods corev1.PodList
 	err := cl.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name})
 	if err != nil || len(pods.Items) == 0 {
-		return "nothing that could be read"
+		return "nothing that can be read"
 	}
 	newest := &pods.Items[0]
 	for i := range pods.Items {
@@ -225,12 +224,12 @@ func lastLog(ctx context.Context, cl command.Cluster, job *batchv1.Job) string {
 	lines := int64(20)
 	log, err := cl.Logs(ctx, newest.Namespace, newest.Name, &corev1.PodLogOptions{TailLines: &lines})
 	if err != nil {
-		return fmt.Sprintf("nothing that could be read (%v)", err)
+		return fmt.Sprintf("nothing that can be read (%v)", err)
 	}
 	return string(log)
 }
 
-// resume switches the CronJob on.
+// resume resumes the CronJob.
 func resume(ctx context.Context, cl command.Cluster) error {
 	var cron batchv1.CronJob
 	key := client.ObjectKey{Namespace: cl.Namespace, Name: databaseCronJob}
@@ -240,7 +239,7 @@ func resume(ctx context.Context, cl command.Cluster) error {
 	before, off := cron.DeepCopy(), false
 	cron.Spec.Suspend = &off
 	if err := cl.Writer.Patch(ctx, &cron, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("switching on CronJob %q in namespace %q: %w", databaseCronJob, cl.Namespace, err)
+		return fmt.Errorf("resuming CronJob %q in namespace %q: %w", databaseCronJob, cl.Namespace, err)
 	}
 	return nil
 }

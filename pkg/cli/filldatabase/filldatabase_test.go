@@ -16,8 +16,8 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/commandtest"
 )
 
-// One command names the database, fills it and keeps it filled; what fails says what
-// the job said, and leaves the CronJob off.
+// The command names the database, fills it and resumes the CronJob. If the Job fails, the
+// error has its output, and the CronJob stays suspended.
 func TestFillDatabase(t *testing.T) {
 	off := true
 	config := &corev1.ConfigMap{
@@ -45,24 +45,24 @@ func TestFillDatabase(t *testing.T) {
 	}{
 		{"from the source that is configured", []client.Object{config, cron}, batchv1.JobComplete, []string{"registry.example.com/db:1"}, outcome{
 			Data: map[string]string{"source": "https://example.com", "malware": "https://example.org", "database": "registry.example.com/db:1"}, Account: "vulnerability-database",
-			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nThe runs of namespace \"demo\" compare with it from now on.\n",
+			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nFrom now on, runs in namespace \"demo\" use it.\n",
 		}},
 		{"from another, once", []client.Object{config, cron}, batchv1.JobComplete, []string{"registry.example.com/db:1", "--source=/source", "--once"}, outcome{
 			Data: map[string]string{"source": "/source", "malware": "", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
-			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nThe runs of namespace \"demo\" compare with it from now on.\n",
+			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nFrom now on, runs in namespace \"demo\" use it.\n",
 		}},
 		{"from another, with malware", []client.Object{config, cron}, batchv1.JobComplete, []string{"registry.example.com/db:1", "--source=/source", "--malware=/source", "--once"}, outcome{
 			Data: map[string]string{"source": "/source", "malware": "/source", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
-			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nThe runs of namespace \"demo\" compare with it from now on.\n",
+			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\nmirrored\nFrom now on, runs in namespace \"demo\" use it.\n",
 		}},
 		{"a job that fails", []client.Object{config, cron}, batchv1.JobFailed, []string{"registry.example.com/db:1"}, outcome{
 			Status: 1, Data: map[string]string{"source": "https://example.com", "malware": "https://example.org", "database": "registry.example.com/db:1"}, Account: "vulnerability-database", Suspended: true,
 			Output: "Job \"fill-database-x7k2q9\" in namespace \"demo\" fills registry.example.com/db:1.\n" +
-				"error: job \"fill-database-x7k2q9\" failed (BackoffLimitExceeded: too often); runs compare with what was there before, if anything was. It said: mirrored\n",
+				"error: job \"fill-database-x7k2q9\" failed (BackoffLimitExceeded: too often); runs use the previous database, if there is one. The Job said: mirrored\n",
 		}},
 		{"nothing is named", []client.Object{config, cron}, batchv1.JobComplete, nil, outcome{
 			Status: 2, Data: map[string]string{"source": "https://example.com", "malware": "https://example.org"}, Suspended: true,
-			Output: "error: name what is to be filled, as host/repository:tag: the ConfigMap \"revet-vulnerability-database\" in namespace \"demo\" names nothing yet\n" +
+			Output: "error: name the database as host/repository:tag: ConfigMap \"revet-vulnerability-database\" in namespace \"demo\" does not name one yet\n" +
 				"See 'kubectl revet fill-database --help'.\n",
 		}},
 		{"no pipeline is installed", nil, batchv1.JobComplete, []string{"registry.example.com/db:1"}, outcome{

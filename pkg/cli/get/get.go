@@ -37,15 +37,15 @@ func New(env command.Environment) *cobra.Command {
 		Short: "Print the ledger: what was pushed, and whether it passed",
 		Long: `Print the ledger: what was pushed, and whether it passed.
 
-Each line is an ImageVerification: one digest in one repository, for one
+Each line is one ImageVerification: one digest in one repository, for one
 ImageTrigger. The newest push comes first.`,
-		Example: `  # What was pushed in this namespace
+		Example: `  # List what was pushed to this namespace
   kubectl revet get
 
-  # Everything that failed, anywhere, with digests and messages
+  # List what failed in any namespace, with digests and messages
   kubectl revet get -A --phase Failed,Error -o wide
 
-  # What one ImageTrigger admitted, for a script
+  # List the entries of one ImageTrigger, for a script
   kubectl revet get --trigger prod -o json`,
 		Args:              command.AtMostOne("NAME"),
 		ValidArgsFunction: command.CompleteNames(env, o.cluster),
@@ -60,24 +60,24 @@ ImageTrigger. The newest push comes first.`,
 		},
 	}
 	o.cluster.Add(c)
-	c.Flags().StringVarP(&o.output, "output", "o", "table", "how to print: "+strings.Join(getOutputs, ", "))
-	c.Flags().StringVar(&o.trigger, "trigger", "", "only entries of the ImageTrigger of this name")
-	c.Flags().StringSliceVar(&o.phases, "phase", nil, "only entries in these phases: "+strings.Join(phases, ", "))
+	c.Flags().StringVarP(&o.output, "output", "o", "table", "output format: "+strings.Join(getOutputs, ", "))
+	c.Flags().StringVar(&o.trigger, "trigger", "", "list only entries of the ImageTrigger with this name")
+	c.Flags().StringSliceVar(&o.phases, "phase", nil, "list only entries in these phases: "+strings.Join(phases, ", "))
 	command.CompleteFlag(c, "output", getOutputs)
 	command.CompleteFlag(c, "phase", phases)
 	command.CompleteTriggers(env, c, o.cluster)
 	return c
 }
 
-// validate checks the flags, and gives phases their usual spelling.
+// validate checks the flags. It corrects the case of phases.
 func (o *getOptions) validate() error {
-	if !slices.Contains(getOutputs, o.output) {
-		return command.Usagef("unknown output %q; there are %s", o.output, strings.Join(getOutputs, ", "))
+	if err := command.CheckOutput(o.output, getOutputs); err != nil {
+		return err
 	}
 	for i, p := range o.phases {
 		known := slices.IndexFunc(phases, func(k string) bool { return strings.EqualFold(k, p) })
 		if known < 0 {
-			return command.Usagef("unknown phase %q; there are %s", p, strings.Join(phases, ", "))
+			return command.Usagef("unknown phase %q; allowed: %s", p, strings.Join(phases, ", "))
 		}
 		o.phases[i] = phases[known]
 	}
@@ -135,26 +135,26 @@ func (o *getOptions) printTable(env command.Environment, entries []v1alpha1.Imag
 	return command.PrintTable(env.Streams.Out, columns, options, rows)
 }
 
-// explainNone says why the table is empty, which is no error.
+// explainNone says why the table is empty. An empty table is no error.
 func (o *getOptions) explainNone(w io.Writer, namespace string, all int) {
 	if all > 0 {
-		fmt.Fprintf(w, "None of the %d verifications %s is of this trigger and phase.\n", all, command.Where(namespace))
+		fmt.Fprintf(w, "None of the %d verifications %s has this trigger and phase.\n", all, command.Where(namespace))
 		return
 	}
-	fmt.Fprintf(w, "There are no verifications %s: nothing was pushed that an ImageTrigger admits.\n", command.Where(namespace))
+	fmt.Fprintf(w, "There are no verifications %s: no push matched an ImageTrigger.\n", command.Where(namespace))
 	if namespace != "" {
-		fmt.Fprintln(w, "With -A you look in every namespace; 'kubectl get imagetriggers' tells whether the triggers are ready.")
+		fmt.Fprintln(w, "Use -A to look in every namespace, and 'kubectl revet doctor' to find out why there are none.")
 	}
 }
 
 func (o *getOptions) notFound(namespace string, all []v1alpha1.ImageVerification) error {
 	if slices.ContainsFunc(all, func(e v1alpha1.ImageVerification) bool { return e.Name == o.name }) {
-		return fmt.Errorf("the verification %q %s is not of this trigger and phase", o.name, command.Where(namespace))
+		return fmt.Errorf("verification %q %s has another trigger or phase", o.name, command.Where(namespace))
 	}
 	return fmt.Errorf("there is no verification %q %s; %s", o.name, command.Where(namespace), command.WhatExists(all, namespace))
 }
 
-// printObjects prints whole objects: one alone, several as a List.
+// printObjects prints whole objects: a single one as itself, others as a List.
 func printObjects(w io.Writer, output string, entries []v1alpha1.ImageVerification, single bool) error {
 	for i := range entries {
 		entries[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ImageVerification"))

@@ -15,14 +15,14 @@ type change struct {
 	image *imagev1.Image
 }
 
-// detector carries what inputs showed from one to the next.
+// detector remembers what the inputs showed.
 type detector struct {
 	memory push.Memory
 	images map[string]*imagev1.Image
 }
 
-// detect finds the pushes in what one input shows. The Images are read first:
-// the order between the two resources has no meaning.
+// detect finds the pushes in one input. It reads the Images first, since the order of
+// Images and ImageStreams means nothing.
 func (d *detector) detect(changes []change) push.Result {
 	for _, c := range changes {
 		if c.image == nil {
@@ -31,7 +31,7 @@ func (d *detector) detect(changes []change) push.Result {
 		if d.images == nil {
 			d.images = map[string]*imagev1.Image{}
 		}
-		// What a digest names does not change, so a deleted Image still tells.
+		// The content of a digest never changes, so a deleted Image counts too.
 		d.images[c.image.Name] = c.image
 	}
 	var all push.Result
@@ -52,8 +52,8 @@ func (d *detector) detect(changes []change) push.Result {
 	return all
 }
 
-// Runnable goes by the Images that inputs showed. These are only what somebody wrote:
-// it decides on what is printed here, and nothing else.
+// Runnable trusts the Images of the inputs, which anybody may have written. It decides
+// only what this command prints.
 func (d *detector) Runnable(digest image.Digest) bool {
 	img, ok := d.images[digest.String()]
 	return !ok || openshift.Runs(img)

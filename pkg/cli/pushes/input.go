@@ -15,14 +15,14 @@ import (
 
 // input is what one JSON value or YAML document holds.
 type input struct {
-	// step is the recorded step's name, or empty.
+	// step is the name of the recorded step, or empty.
 	step    string
 	changes []change
-	// notes say what holds nothing to detect.
+	// notes say what was skipped.
 	notes []string
 }
 
-// inputError names where an input could not be read.
+// inputError says where an input cannot be read.
 type inputError struct {
 	File string
 	// Position is such as "line 12, event 3".
@@ -39,10 +39,10 @@ func (e *inputError) Error() string {
 
 func (e *inputError) Unwrap() error { return e.Err }
 
-var errEmpty = errors.New("there is nothing in it")
+var errEmpty = errors.New("it is empty")
 
-// readInputs reads values one by one and emits each as soon as it is read, so
-// that a watch can be followed. What precedes an error is emitted.
+// readInputs emits each value as soon as it has read it, so that a user can follow a
+// watch. It emits everything that precedes an error.
 func readInputs(file string, r io.Reader, emit func(input) error) error {
 	b := bufio.NewReader(r)
 	first, err := peekNonSpace(b)
@@ -67,7 +67,7 @@ func peekNonSpace(b *bufio.Reader) (byte, error) {
 		peeked, err := b.Peek(n)
 		if len(peeked) < n {
 			if errors.Is(err, bufio.ErrBufferFull) {
-				return 0, errors.New("it begins with more white space than a document has")
+				return 0, errors.New("it begins with too much white space")
 			}
 			return 0, err
 		}
@@ -122,7 +122,7 @@ func readYAML(file string, r *bufio.Reader, emit func(input) error) error {
 	}
 }
 
-// emitValue emits what is read of a value, also if an error ended it.
+// emitValue emits what it could read of a value, with or without an error.
 func emitValue(file, position string, raw json.RawMessage, emit func(input) error) error {
 	p := parser{file: file}
 	parseErr := p.parse(position, raw)

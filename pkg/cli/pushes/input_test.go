@@ -116,13 +116,13 @@ func TestBadInput(t *testing.T) {
 		found    int
 		want     []string // parts of the error
 	}{
-		{"nothing", "", 0, []string{"standard input: there is nothing in it"}},
-		{"white space", " \n\n", 0, []string{"there is nothing in it"}},
+		{"nothing", "", 0, []string{"standard input: it is empty"}},
+		{"white space", " \n\n", 0, []string{"it is empty"}},
 		{"a truncated object", good + "\n\n" + good[:100], 1, []string{"standard input: line 3", "the JSON ends in the middle of a value"}},
 		{"broken JSON", good + "\n{\"kind\": nonsense}", 1, []string{"line 2", "invalid character"}},
 		{"a number", good + "\n42", 1, []string{"line 2", "this is a JSON number", "accepted are"}},
 		{"a list of numbers", "[" + good + ",7]", 1, []string{"line 1, element 2", "this is a JSON number"}},
-		{"another object", good + "\n\n\n" + `{"hello":"world"}`, 1, []string{"line 4", "this is nothing that shows pushes", "accepted are"}},
+		{"another object", good + "\n\n\n" + `{"hello":"world"}`, 1, []string{"line 4", "this value shows no pushes", "accepted are"}},
 		{"another kind", `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"x"}}`, 0, []string{"the object is of another kind"}},
 		{"another kind in a List", `{"kind":"List","items":[` + good + `,{"kind":"Pod","apiVersion":"v1","metadata":{"name":"x"}}]}`, 1, []string{"item 2", "another kind"}},
 		{"no uid", strings.Replace(good, `"uid":"u1"`, `"x":1`, 1), 0, []string{"has no metadata.uid"}},
@@ -135,7 +135,7 @@ func TestBadInput(t *testing.T) {
 			[]string{"Contradicts", `the event says name "evil", the body "app"`}},
 		{"an Image that cannot be read", `{"kind":"Image","apiVersion":"image.openshift.io/v1","metadata":{"name":"x"},"dockerImageLayers":{}}`, 0, []string{"reading an Image"}},
 		{"broken YAML", "a: b\n---\n- : [\n", 0, []string{"document 1"}},
-		{"a notification of a registry", `{"events":[{"id":"1","action":"push"}]}`, 0, []string{"event 1", "nothing that shows pushes"}},
+		{"a notification of a registry", `{"events":[{"id":"1","action":"push"}]}`, 0, []string{"event 1", "this value shows no pushes"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := commandtest.Run(New, test.in, nil, "pushes", "-")
@@ -169,7 +169,7 @@ func TestAHostileTagIsPassedOver(t *testing.T) {
 	if got := len(parseLines(t, r.Out)); got != 19 || r.Status != 0 {
 		t.Errorf("status %d, %d pushes", r.Status, got)
 	}
-	want := `-: passed over: demo/app tag "\"$(reboot)'\x1b[2J": InvalidTag` + "\n"
+	want := `-: skipped: demo/app tag "\"$(reboot)'\x1b[2J": InvalidTag` + "\n"
 	if diff := cmp.Diff(want, r.ErrOut); diff != "" {
 		t.Errorf("standard error (-want +got):\n%s", diff)
 	}

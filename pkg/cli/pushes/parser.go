@@ -14,7 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
-// accepted ends the error about a value that is none of these.
+// accepted ends the error about any other value.
 const accepted = "accepted are ImageStreams and Images of " + openshift.APIVersion + ", Lists of them, watch events, " +
 	"CloudEvents of an ApiServerSource, and recorded steps"
 
@@ -24,7 +24,7 @@ type parser struct {
 	in   input
 }
 
-// shape is what tells the forms of a value apart.
+// shape has the fields that tell the forms of a value apart.
 type shape struct {
 	SpecVersion *string           `json:"specversion"`
 	Step        string            `json:"step"`
@@ -61,7 +61,7 @@ func (p *parser) parse(position string, raw json.RawMessage) error {
 	case s.Kind != "" && s.APIVersion != "":
 		return p.parseObject(position, openshift.Update, raw)
 	default:
-		return p.fail(position, errors.New("this is nothing that shows pushes; "+accepted))
+		return p.fail(position, errors.New("this value shows no pushes; "+accepted))
 	}
 }
 
@@ -127,7 +127,7 @@ func (p *parser) parseCloudEvent(position string, raw json.RawMessage) error {
 		return nil
 	}
 	if o.Mode == openshift.Reference {
-		p.note("%s: a reference to %s %q shows no tags; the receiver reads the object", position, o.Object.Kind, o.Object.Name)
+		p.note("%s: a reference to %s %q shows no tags; the receiver would read the object", position, o.Object.Kind, o.Object.Name)
 		return nil
 	}
 	return p.add(position, o, e.Data())

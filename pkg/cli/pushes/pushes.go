@@ -35,33 +35,34 @@ func New(env command.Environment) *cobra.Command {
 
   {"step","repository","tag","digest","pushedAt","reason"}
 
-The reason is NewHead for a tag that is new or whose head moved, and History for
-an item below the head that no earlier input showed. pushedAt is the item's
-creation time. step is the recorded step's name, or else the file's base name.
+The reason is NewHead if the tag is new or its head moved. It is History for an item
+below the head that no earlier input showed. pushedAt is the creation time of the item.
+step is the name of the recorded step, or the base name of the file.
 
-A FILE holds one or more of these, as JSON or as YAML, - is standard input:
+A FILE holds one or more of the following as JSON or YAML. - is standard input.
   - ImageStreams and Images (image.openshift.io/v1), alone or in a List
   - watch events, as "kubectl get --watch --output-watch-events -o json" prints
   - CloudEvents of an ApiServerSource, structured, alone or in a batch
   - recorded steps: {"step", "events": [watch events]}
 
-Inputs are read in the order given, and each is compared with what the earlier
-ones showed. What an Image object does not show to run, as that of a signature, is
-passed over here; give the Images first or in the same input. Anybody may write such
-an object, so that the receiver asks the registry before it passes anything over.
-The receiver finds pushes by the same functions. Nothing is read from a cluster.`,
-		Example: `  # What do all streams of a cluster show?
+The command reads the inputs in order, and compares each with the earlier ones. It uses
+the code that the receiver uses, and reads nothing from a cluster.
+
+If an Image object shows something that cannot run, such as a signature, the command
+skips its pushes; put Images first or into the same input. The receiver trusts no such
+object, since anybody may write one: it asks the registry.`,
+		Example: `  # Print the pushes that all streams of a cluster show
   kubectl get images -o json > images.json
   kubectl get imagestreams -A -o json | kubectl revet pushes images.json -
 
-  # Watch pushes happen
+  # Print pushes while they happen
   kubectl get imagestreams -A --watch --output-watch-events -o json | kubectl revet pushes -
 
-  # Recorded events, and why what was passed over is not a push
+  # Print the pushes of recorded events, and why other changes are none
   kubectl revet pushes --verbose 01-first-push.json 02-label.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return command.Usagef("at least one FILE must be given; - is standard input")
+				return command.Usagef("at least one FILE is required; - is standard input")
 			}
 			return nil
 		},
@@ -69,7 +70,7 @@ The receiver finds pushes by the same functions. Nothing is read from a cluster.
 			return printPushes(env, files, verbose)
 		},
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on standard error what was passed over, and why")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print on standard error what was skipped, and why")
 	return c
 }
 
@@ -81,13 +82,13 @@ func printPushes(env command.Environment, files []string, verbose bool) error {
 		emit := func(in input) error {
 			for _, s := range in.notes {
 				if verbose {
-					fmt.Fprintf(env.Streams.ErrOut, "%s: passed over: %s\n", file, s)
+					fmt.Fprintf(env.Streams.ErrOut, "%s: skipped: %s\n", file, s)
 				}
 			}
 			result := d.detect(in.changes)
 			for _, s := range result.Skips {
 				if verbose {
-					fmt.Fprintf(env.Streams.ErrOut, "%s: passed over: %s tag %q: %s\n", file, s.Repository.Name, s.Tag, s.Reason)
+					fmt.Fprintf(env.Streams.ErrOut, "%s: skipped: %s tag %q: %s\n", file, s.Repository.Name, s.Tag, s.Reason)
 				}
 			}
 			for _, p := range result.Pushes {
@@ -133,7 +134,7 @@ func readFile(stdin io.Reader, file string, emit func(input) error) error {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return fmt.Errorf("%s: is a directory; name its files, in the order they are to be read", file)
+		return fmt.Errorf("%s: is a directory; name its files in the order to read them", file)
 	}
 	return readInputs(file, f, emit)
 }

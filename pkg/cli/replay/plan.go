@@ -12,29 +12,29 @@ import (
 )
 
 const (
-	// maxRequests is how many requests an entry keeps.
+	// maxRequests is the most requests that an entry keeps.
 	maxRequests = 10
 )
 
-// replayLine tells of one entry what was, or is not, asked for.
+// replayLine says what a request for an entry leads to.
 type replayLine struct {
 	name, image string
-	// id is the request's; empty if none was made.
+	// id is the ID of the request, or "" if none was made.
 	id       string
 	what     string
 	accepted bool
 }
 
-// plan says what a request for a run of the entry leads to. It asks what the
-// controller asks. The trigger is nil if it is gone.
+// plan says what a request for a run of the entry leads to. It decides as the controller
+// does. The trigger is nil if it is gone.
 func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now time.Time) replayLine {
 	line := replayLine{
 		name:  e.Name,
 		image: fmt.Sprintf("%s:%s@%s", e.Spec.Repository.Name, strings.Join(command.TagNames(e), ","), shortDigest(e.Spec.Digest)),
 	}
 	if trigger == nil || string(trigger.UID) != e.Spec.Trigger.UID {
-		line.what = fmt.Sprintf("not accepted: its ImageTrigger %s is gone, and with it what would be run; "+
-			"a new trigger has entries of its own for what is pushed since, or with existing: Verify for all there is", e.Spec.Trigger.Name)
+		line.what = fmt.Sprintf("not accepted: ImageTrigger %s is gone, which says what to run; "+
+			"a new ImageTrigger makes entries of its own for later pushes, or with existing: Verify for all tags", e.Spec.Trigger.Name)
 		return line
 	}
 	asked := e.DeepCopy()
@@ -53,22 +53,22 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now tim
 	d := lifecycle.Next(asked, lifecycle.Facts{Trigger: facts}, now)
 	switch run := asked.Status.CurrentRun(); {
 	case run != nil:
-		line.what = fmt.Sprintf("ImageTrigger %s runs it after run %d, which is under way", trigger.Name, run.Number)
+		line.what = fmt.Sprintf("runs after run %[2]d, which is under way, by ImageTrigger %[1]s", trigger.Name, run.Number)
 	case d.Cause == v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "this request"}:
-		line.what = fmt.Sprintf("ImageTrigger %s runs it as soon as it has room", trigger.Name)
+		line.what = fmt.Sprintf("runs as soon as ImageTrigger %s has a free slot", trigger.Name)
 	default:
-		line.what = fmt.Sprintf("ImageTrigger %s runs it after what the entry waits for already", trigger.Name)
+		line.what = fmt.Sprintf("runs after the run that the entry already waits for, by ImageTrigger %s", trigger.Name)
 	}
 	return line
 }
 
-// withRequest returns the entry's requests with one more, the latest of them. One
-// that has no run yet is never dropped.
+// withRequest returns the entry's requests with one more at the end. It drops the oldest
+// ones that have had their run.
 func withRequest(e *v1alpha1.ImageVerification, id string) ([]string, error) {
 	requests := append(slices.Clone(e.Spec.Requests), id)
 	for i := 0; len(requests) > maxRequests; {
 		if i == len(requests)-1 {
-			return nil, fmt.Errorf("%d requests for a run of %q wait already", maxRequests, e.Name)
+			return nil, fmt.Errorf("%d requests for %q already wait for their run", maxRequests, e.Name)
 		}
 		if slices.Contains(e.Status.HandledRequests, requests[i]) {
 			requests = slices.Delete(requests, i, i+1)
@@ -79,13 +79,12 @@ func withRequest(e *v1alpha1.ImageVerification, id string) ([]string, error) {
 	return requests, nil
 }
 
-// requestID names who asked and when; what is random keeps two requests of one
-// second apart.
+// requestID names the user and the time. unique tells two requests of one second apart.
 func requestID(user string, now time.Time, unique string) string {
 	return fmt.Sprintf("%s-%s-%s", user, now.UTC().Format("20060102T150405Z"), unique)
 }
 
-// shortDigest is enough of a digest for a person.
+// shortDigest returns enough of a digest for people.
 func shortDigest(digest string) string {
 	const enough = len("sha256:") + 8
 	return digest[:min(len(digest), enough)]

@@ -33,27 +33,28 @@ func New(env command.Environment) *cobra.Command {
 		Short: "Ask for another run of an image",
 		Long: `Ask for another run of an image.
 
-NAME and IMAGE are what "kubectl revet explain" takes. A tag stands for the
-newest push of it; with --all every digest that was pushed to it is meant. With
---failed every verification whose phase is Failed or Error gets another run, with
---error every one in Error: what failed there was no check but its infrastructure.
+NAME and IMAGE are those of "kubectl revet explain". A tag means its newest push, or
+every push of it with --all. --failed selects every verification in phase Failed or
+Error; --error selects those in Error, where a run gave no verdict.
 
-A request is an id in spec.requests of the ImageVerification. The controller
-gives each one run of its own, after what is under way and whatever freshness
-says; a filter is not asked again. It needs the right to update
-imageverifications, which no one has by editing a namespace. Give it with
+A request is an ID in spec.requests of the ImageVerification. For each request, the
+controller starts one run after the runs that are under way. It ignores spec.freshness
+and the filter.
+
+You need the right to update imageverifications, which the role "edit" does not have.
+An administrator of the namespace grants it with
   kubectl create rolebinding replay -n NAMESPACE --clusterrole=revet-replay --user=NAME
-Nothing else of an entry can be changed with it.`,
-		Example: `  # Once more, please
+The role allows nothing but requests.`,
+		Example: `  # Run one image again
   kubectl revet replay demo/app:latest
 
-  # After the registry, or the cluster, was mended: what would be run again?
+  # After repairing a registry: what would run again?
   kubectl revet replay --error -A --dry-run
 
-  # After the rules were mended, for one trigger
+  # After correcting the rules of one ImageTrigger
   kubectl revet replay --failed --trigger prod
 
-  # What became of it
+  # See the result
   kubectl revet explain demo/app:latest`,
 		Args:              command.AtMostOne("NAME or IMAGE"),
 		ValidArgsFunction: command.CompleteNames(env, o.cluster),
@@ -66,16 +67,16 @@ Nothing else of an entry can be changed with it.`,
 		},
 	}
 	o.cluster.Add(c)
-	c.Flags().StringVar(&o.trigger, "trigger", "", "only entries of the ImageTrigger of this name")
-	c.Flags().BoolVar(&o.failed, "failed", false, "every entry whose phase is Failed or Error")
-	c.Flags().BoolVar(&o.errored, "error", false, "every entry whose phase is Error")
-	c.Flags().BoolVar(&o.every, "all", false, "every entry that matches IMAGE, not only the newest push of its tag")
-	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be asked for, and ask for nothing")
+	c.Flags().StringVar(&o.trigger, "trigger", "", "select only entries of the ImageTrigger with this name")
+	c.Flags().BoolVar(&o.failed, "failed", false, "select every entry in phase Failed or Error")
+	c.Flags().BoolVar(&o.errored, "error", false, "select every entry in phase Error")
+	c.Flags().BoolVar(&o.every, "all", false, "select every entry that matches IMAGE, not only the newest push of its tag")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the requests without making them")
 	command.CompleteTriggers(env, c, o.cluster)
 	return c
 }
 
-// query returns what names the entries; nil if their phase does.
+// query returns the query that selects entries, or nil if their phase selects them.
 func (o *replayOptions) query(args []string) (*command.Query, error) {
 	byPhase := o.failed || o.errored
 	switch {
@@ -123,14 +124,14 @@ func (o *replayOptions) run(ctx context.Context, env command.Environment, q *com
 	}
 	switch {
 	case asked == 0 && q != nil:
-		return errors.New("nothing was asked for")
+		return errors.New("no request was made")
 	case asked > 0 && !o.dryRun:
 		fmt.Fprintf(env.Streams.ErrOut, "Follow with: kubectl revet explain %s -n %s\n", entries[0].Name, entries[0].Namespace)
 	}
 	return nil
 }
 
-// choose returns the entries that are meant.
+// choose returns the selected entries.
 func (o *replayOptions) choose(notes io.Writer, all []v1alpha1.ImageVerification, q *command.Query, namespace string) ([]v1alpha1.ImageVerification, error) {
 	ofTrigger := all
 	if o.trigger != "" {
@@ -149,17 +150,17 @@ func (o *replayOptions) choose(notes io.Writer, all []v1alpha1.ImageVerification
 		return nil, fmt.Errorf("there is no verification %s %s; %s", q, command.Where(namespace), command.WhatExists(ofTrigger, namespace))
 	}
 	if otherHost {
-		fmt.Fprintf(notes, "No entry has the host of %q; these have its path.\n", q.Repository)
+		fmt.Fprintf(notes, "No entry has the host of %q; these have the same path.\n", q.Repository)
 	}
 	if o.every || q.Digest != "" || len(found) == 1 {
 		return found, nil
 	}
 	if q.Tag == "" {
-		return nil, command.Usagef("%d verifications match; name a tag or a digest, or all of them with --all", len(found))
+		return nil, command.Usagef("%d verifications match; name a tag or a digest, or select all of them with --all", len(found))
 	}
 	newest := command.NewestOfTag(found, q.Tag)
 	if left := len(found) - len(newest); left > 0 {
-		fmt.Fprintf(notes, "%d older pushes of tag %q are left alone; --all includes them.\n", left, q.Tag)
+		fmt.Fprintf(notes, "%d older pushes of tag %q are not run again; --all includes them.\n", left, q.Tag)
 	}
 	return newest, nil
 }
@@ -174,12 +175,12 @@ func (o *replayOptions) ofPhase(notes io.Writer, all []v1alpha1.ImageVerificatio
 	}
 	command.NewestFirst(found)
 	if len(found) == 0 {
-		fmt.Fprintf(notes, "None of the %d verifications %s needs it.\n", len(all), command.Where(namespace))
+		fmt.Fprintf(notes, "None of the %d verifications %s is in this phase.\n", len(all), command.Where(namespace))
 	}
 	return found
 }
 
-// ask asks for a run of each entry. What was done before an error is returned too.
+// ask requests a run of each entry. With an error it returns the lines before it, too.
 func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl command.Cluster, entries []v1alpha1.ImageVerification) ([]replayLine, error) {
 	triggers := map[client.ObjectKey]*v1alpha1.ImageTrigger{}
 	var lines []replayLine
@@ -211,8 +212,8 @@ func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl com
 	return lines, nil
 }
 
-// request adds an id to the entry's requests. It is written against the state
-// that was read: the controller's writes, and other people's, are not lost.
+// request adds an ID to the entry's requests. It updates the version that it read, so it
+// overwrites nothing that the controller or somebody else writes meanwhile.
 func request(ctx context.Context, c command.Cluster, key client.ObjectKey, id string) error {
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		var e v1alpha1.ImageVerification
@@ -230,10 +231,10 @@ func request(ctx context.Context, c command.Cluster, key client.ObjectKey, id st
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("asking for a run of %q: %w; whoever administers the namespace lets you by: "+
+		return fmt.Errorf("requesting a run of %q: %w; an administrator of the namespace grants the right with: "+
 			"kubectl create rolebinding replay -n %s --clusterrole=revet-replay --user=NAME", key.Name, err, key.Namespace)
 	default:
-		return fmt.Errorf("asking for a run of %q: %w", key.Name, err)
+		return fmt.Errorf("requesting a run of %q: %w", key.Name, err)
 	}
 }
 

@@ -65,17 +65,17 @@ func TestReplay(t *testing.T) {
 		asked        []string
 	}{
 		{"the newest push of a tag", "tag.txt", []string{"demo/app:latest"}, 0,
-			"1 older pushes of tag \"latest\" are left alone; --all includes them.\nFollow with: kubectl revet explain app-good-1 -n demo\n", []string{"app-good-1"}},
+			"1 older pushes of tag \"latest\" are not run again; --all includes them.\nFollow with: kubectl revet explain app-good-1 -n demo\n", []string{"app-good-1"}},
 		{"every push of a tag", "all.txt", []string{"demo/app:latest", "--all"}, 0,
 			"Follow with: kubectl revet explain app-good-1 -n demo\n", []string{"app-bad-1", "app-good-1"}},
 		{"an entry under way, by name", "busy.txt", []string{"busy-1"}, 0, "Follow with: kubectl revet explain busy-1 -n demo\n", []string{"busy-1"}},
 		{"an entry that has not been run", "pending.txt", []string{"other-1"}, 0, "Follow with: kubectl revet explain other-1 -n demo\n", []string{"other-1"}},
 		{"a trigger that is not ready", "notready.txt", []string{"team-good-1"}, 0, "Follow with: kubectl revet explain team-good-1 -n demo\n", []string{"team-good-1"}},
-		{"a trigger that is gone", "gone.txt", []string{"old-1", "-n", "team-b"}, 1, "error: nothing was asked for\n", nil},
+		{"a trigger that is gone", "gone.txt", []string{"old-1", "-n", "team-b"}, 1, "error: no request was made\n", nil},
 		{"all that failed", "failed.txt", []string{"--failed", "-A"}, 0, "Follow with: kubectl revet explain app-bad-1 -n demo\n", []string{"app-bad-1", "web-1"}},
 		{"all errors", "error.txt", []string{"--error", "--trigger", "prod"}, 0, "Follow with: kubectl revet explain web-1 -n demo\n", []string{"web-1"}},
-		{"none that failed", "", []string{"--failed", "--trigger", "nightly"}, 0, "None of the 1 verifications in namespace \"demo\" needs it.\n", nil},
-		{"a repository alone", "", []string{"demo/app"}, 2, "error: 2 verifications match; name a tag or a digest, or all of them with --all\nSee 'kubectl revet replay --help'.\n", nil},
+		{"none that failed", "", []string{"--failed", "--trigger", "nightly"}, 0, "None of the 1 verifications in namespace \"demo\" is in this phase.\n", nil},
+		{"a repository alone", "", []string{"demo/app"}, 2, "error: 2 verifications match; name a tag or a digest, or select all of them with --all\nSee 'kubectl revet replay --help'.\n", nil},
 		{"an image that is not there", "", []string{"demo/app:v9", "--trigger", "nightly"}, 1,
 			"error: there is no verification of repository \"demo/app\" and tag \"v9\" in namespace \"demo\"; there are registry.example.com/team/good (v2)\n", nil},
 	} {

@@ -25,12 +25,12 @@ const (
 	AttributeNotChecked = "notchecked"
 )
 
-// maxPublished is how many pushes of one entry are told of: the newest. With
-// three events of each of the ten runs that an entry shows that is less than
-// status.emitted holds, which must never forget a key that can still be derived.
+// maxPublished is how many pushes of one entry get an event: the newest. With three events
+// of each of the ten runs that an entry shows, these are fewer than status.emitted holds,
+// which must never drop a key that can still be derived.
 const maxPublished = 16
 
-// Event is one event to tell.
+// Event is one event to send.
 type Event struct {
 	// Key identifies the event within its entry and stands in status.emitted.
 	Key   string
@@ -39,8 +39,8 @@ type Event struct {
 	attributes map[string]string
 }
 
-// Derive returns all there is to tell of an entry, oldest first. It is pure: the
-// same entry gives the same events.
+// Derive returns all events of an entry, oldest first. It is pure: the same entry gives
+// the same events.
 func Derive(entry *v1alpha1.ImageVerification) []Event {
 	var events []Event
 	for _, p := range coveredPushes(entry) {
@@ -74,8 +74,8 @@ func pending(entry *v1alpha1.ImageVerification) []Event {
 	return open
 }
 
-// coveredPushes returns the newest pushes that a run covers, oldest first. One
-// that was skipped, or not decided on yet, is nobody's business.
+// coveredPushes returns the newest pushes that a run covers, oldest first. Skipped and
+// undecided pushes have no event.
 func coveredPushes(entry *v1alpha1.ImageVerification) []v1alpha1.PushRecord {
 	var pushes []v1alpha1.PushRecord
 	for i := range entry.Status.Tags {
@@ -125,9 +125,8 @@ func finished(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event 
 	return e
 }
 
-// endOf is the last that is known of a run that ended: one that never started
-// has no end of its own, and the time of an event must not depend on when it is
-// sent.
+// endOf returns the last known time of a run that ended. A run that never started has no
+// end of its own, and the time of an event must not depend on when it is sent.
 func endOf(run *v1alpha1.RunStatus) time.Time {
 	switch {
 	case run.FinishedAt != nil:

@@ -14,8 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// The reasons of conditions that are False, besides those of package
-// eventlistener and package sweep.
+// The reasons of False conditions, besides those of packages tekton and sweep.
 const (
 	ReasonSelectorInvalid        = "SelectorInvalid"
 	ReasonFilterInvalid          = "FilterInvalid"
@@ -27,8 +26,8 @@ const (
 	ReasonSandboxInvalid         = "SandboxInvalid"
 )
 
-// decide returns the trigger with the status that follows from what was seen. It
-// is pure.
+// decide returns the trigger with the status that follows from what was observed. It is
+// pure.
 func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1.ImageTrigger {
 	next := trigger.DeepCopy()
 	next.Status.ObservedGeneration = trigger.Generation
@@ -77,7 +76,7 @@ func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	}
 }
 
-// decideSandbox says whether there is the class, and what is done without it.
+// decideSandbox says whether the class exists, and what happens without it.
 func decideSandbox(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	next.Status.RuntimeClassSince = nil
 	if !o.classSince.IsZero() {
@@ -95,9 +94,9 @@ func decideSandbox(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	}
 	message := fmt.Sprintf("the cluster has no RuntimeClass %q", next.Spec.Sandbox.RuntimeClassName)
 	if next.Spec.Sandbox.Fallback == v1alpha1.FallbackDefault {
-		message += "; runs execute in the default runtime, as spec.sandbox.fallback is Default, and their entries say so. Create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)"
+		message += "; runs execute in the default runtime, because spec.sandbox.fallback is Default, and their entries say so. Create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)"
 	} else {
-		message += "; nothing runs until there is, as spec.sandbox.fallback is Refuse"
+		message += "; nothing runs until there is one, because spec.sandbox.fallback is Refuse"
 	}
 	next.MarkSandboxMissing(ReasonRuntimeClassNotFound, message, now)
 }
@@ -109,10 +108,10 @@ func decideTemplate(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 		next.MarkTemplateRefused(string(refusal.Reason), refusal.Message, now)
 	case o.classMissing && next.Spec.Sandbox.Fallback != v1alpha1.FallbackDefault:
 		next.MarkTemplateRefused(ReasonRuntimeClassNotFound, fmt.Sprintf(
-			"the cluster has no RuntimeClass %q, so that the run's Pods could not start; create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)",
+			"the cluster has no RuntimeClass %q, so the run's Pods could not start; create it, or correct spec.sandbox.runtimeClassName (see: kubectl get runtimeclasses)",
 			next.Spec.Sandbox.RuntimeClassName), now)
 	case !o.report.Checked:
-		reason, message := string(tekton.NotCheckable), "the sink was not looked into"
+		reason, message := string(tekton.NotCheckable), "Revet did not inspect the sink"
 		if len(o.report.Findings) > 0 {
 			message = o.report.Findings[0].Message
 		}
@@ -120,8 +119,8 @@ func decideTemplate(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	default:
 		next.MarkTemplateAccepted(now)
 	}
-	// Runs that were requested before a class went missing may still be
-	// requested again: that depends on the template alone.
+	// Runs that were requested before a class disappeared may still be requested
+	// again: that depends on the template alone.
 	next.Status.Confirmable = o.report.Confirmable()
 }
 
@@ -145,7 +144,7 @@ func decideRights(next *v1alpha1.ImageTrigger, r rights, now time.Time) {
 			"spec.images selects no namespace that exists; correct a namespaceSelector, or label the namespaces", now)
 	case r.visible == 0:
 		next.MarkNotAuthorized(ReasonStreamsNotVisible, fmt.Sprintf(
-			"service account %q may not get ImageStreams in %s, so that no push is seen; %s",
+			"service account %q may not get ImageStreams in %s, so Revet sees no push there; %s",
 			r.account.Name, some(r.hidden), r.account.GrantImageStreams(r.hidden[0])), now)
 	case len(r.hidden) > 0:
 		next.MarkAuthorized(fmt.Sprintf(
@@ -175,7 +174,7 @@ func some(namespaces []string) string {
 
 func decideSweep(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	if o.sweep == nil {
-		return // what an earlier process wrote stays
+		return // keep what an earlier process wrote
 	}
 	next.Status.Baselines = o.sweep.Baselines
 	next.Status.LastSweep = &v1alpha1.SweepStatus{

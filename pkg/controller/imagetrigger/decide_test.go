@@ -78,7 +78,7 @@ func TestDecide(t *testing.T) {
 			o.report = tekton.Report{Findings: []tekton.Finding{{Reason: tekton.NotCheckable, Message: "a Broker"}}}
 		}, want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isUnknown, "a Broker", false}},
 		{"nothing known of the template", func(o *observed) { o.report = tekton.Report{} },
-			want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isUnknown, "not looked into", false}},
+			want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isUnknown, "did not inspect", false}},
 		{"an exclusion that cannot be read", func(o *observed) { o.sandboxErr = errors.New("spec.sandbox.exclude[0].images: no") },
 			want{isFalse, "SandboxInvalid", v1alpha1.ConditionFilterValid, isFalse, "exclude[0]", true}},
 		{"a RuntimeClass that is not there; runs that were requested go on", func(o *observed) { o.classMissing = true },

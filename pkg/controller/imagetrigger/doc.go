@@ -1,47 +1,63 @@
-// Package imagetrigger checks ImageTriggers and says in their conditions whether
-// their pushes can be verified, and what to do if not.
+// Package imagetrigger checks ImageTriggers. Their conditions say whether pushes can be
+// verified and, if not, what to do.
 //
-// Contract: a pass reads (observe), decides without effects (decide), and writes
-// the status only if it differs. Conditions, and what Ready makes of them:
+// Example: a trigger names an EventListener that does not exist. SinkResolved becomes
+// False with reason SinkNotFound and the fix in its message, and so does Ready. Pushes
+// are recorded all the same, and run once the listener is there.
+//
+// A pass reads (observe), decides without side effects (decide), and writes the status
+// only if it differs. These conditions count for Ready:
 //
 //	FilterValid       the filter, the selectors and the exclusions compile
 //	SinkResolved      the sink has an address that may be used
-//	TemplateAccepted  what the sink starts is named after the run and runs in the
-//	                  requested sandbox, whose RuntimeClass exists; Unknown for a sink
-//	                  that cannot be looked into, which does not keep it from Ready
-//	SandboxAvailable  the RuntimeClass exists; False with a fallback to the default
-//	                  runtime does not keep it from Ready
-//	Authorized        the service account exists and sees at least one of the
-//	                  selected namespaces; the listener's account may create runs
-//	Swept             the latest sweep saw all that is selected; not part of Ready
-//	Confirmed         the runs that were requested appeared. False with what the oldest
-//	                  run says that was requested twice and did not; not part of Ready,
-//	                  as a request that is sent again is the cure
+//	TemplateAccepted  the sink names what it starts after the run, and puts it into the
+//	                  requested sandbox, whose RuntimeClass exists. Unknown for a sink
+//	                  that Revet cannot inspect, which does not keep a trigger from Ready
+//	Authorized        the service account exists and sees at least one of the selected
+//	                  namespaces; the listener's account may create runs
 //
-// A listener that has an address and says of itself that it is not ready is used:
-// SinkResolved stays True, with that as its message.
+// These do not:
 //
-// Whether pushes are recorded does not depend on any of them: a trigger is swept
-// as soon as its selectors compile, before its sink is looked at, and its pushes
-// wait in the ledger until it is ready.
+//	SandboxAvailable  the RuntimeClass exists. If the trigger falls back to the default
+//	                  runtime, this alone is False
+//	Swept             the latest sweep saw everything that is selected
+//	Confirmed         requested runs appeared. False with what the oldest run says that
+//	                  was requested twice and did not; the request is sent again
+//	PullAllowed       the service account of the runs may pull from the selected
+//	                  namespaces other than the trigger's own. The template's PipelineRun
+//	                  names the account. Unknown if the account or an answer is not known.
+//	                  Absent if no other namespace is selected
 //
-// A trigger is looked at when its spec changes, when something in its namespace
-// that its sink depends on changes (Dependencies), when a sweep of it ends, 2 s
-// after a run was requested that has not appeared then (EntryHandler; at most every
-// 5 s, whichever process requested it), and otherwise every two minutes; while it is
-// in trouble after 2 s, and then more and more rarely, up to every 30 s, with jitter.
-// Rights are not watched: these looks find that they are gone, or granted. It is
-// swept when it is first seen, after a change of its spec, every ten minutes, 30
-// seconds after a sweep that failed (twice as long each time, up to ten minutes) or
-// when a registry that put one off allows it, and after a gap (Gap). What a sink
-// needs is read from the API server, never from a cache. An
-// API server that does not answer changes no condition.
+// A listener that has an address but reports that it is not ready is used: SinkResolved
+// stays True, with that report as its message.
 //
-// Inspect tells what a pass would find, for whoever diagnoses a trigger.
+// Recording depends on none of them. A trigger is swept as soon as its selectors compile,
+// before its sink is checked, and its pushes wait in the ledger until it is ready.
 //
-// Deleting a trigger leaves its entries. Kubernetes Events are recorded when Ready
-// changes, for what is a warning only, and when a sweep recovered pushes. What the latest sweep counted is status.lastSweep.
+// # When
 //
-// Interfaces: Sinks and Rights are implemented by pkg/tekton's Checker,
-// Sweeps by pkg/sweep's Sweeper, Runs by package imageverification. Log fields: trigger, namespace, reason.
+// A trigger is checked when
+//
+//   - its spec changes,
+//   - something in its namespace changes that its sink depends on (Dependencies),
+//   - a sweep of it ends,
+//   - a requested run has not appeared after 2 s (EntryHandler; at most every 5 s,
+//     whichever process requested the run),
+//   - and otherwise every two minutes. A trigger in trouble is checked after 2 s and then
+//     more and more rarely, up to every 30 s, with jitter.
+//
+// Rights are not watched: the regular checks find that they were granted or revoked.
+//
+// A trigger is swept when it is first seen, when its spec changes, every ten minutes, when
+// SweepAll is called, and after a sweep that failed: after 30 s, then twice as long each
+// time, up to ten minutes, or when a registry that asked for a pause allows it.
+//
+// What a sink needs is read from the API server, never from a cache. If the API server
+// does not answer, no condition but PullAllowed changes.
+//
+// Deleting a trigger leaves its entries. Kubernetes Events record changes of Ready,
+// Confirmed and PullAllowed, warnings about the sink, and sweeps that recovered pushes.
+// status.lastSweep holds what the latest sweep counted.
+//
+// Inspect returns what a pass would find, for kubectl revet doctor.
 package imagetrigger

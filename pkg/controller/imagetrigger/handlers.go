@@ -14,9 +14,9 @@ import (
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
-// Dependencies are the kinds whose changes may change a trigger's conditions.
-// Give DependencyHandler to informers of their metadata, for those of them that
-// the cluster has; without them a trigger is looked at at its intervals.
+// Dependencies are the kinds whose changes may change a trigger's conditions. Give
+// DependencyHandler to metadata informers of those that the cluster serves. Without them,
+// triggers are only checked at their intervals.
 func Dependencies() []schema.GroupVersionKind {
 	triggers := schema.GroupVersion{Group: "triggers.tekton.dev", Version: "v1beta1"}
 	return []schema.GroupVersionKind{
@@ -29,8 +29,8 @@ func Dependencies() []schema.GroupVersionKind {
 	}
 }
 
-// DependencyHandler queues the triggers of the namespace of what changed, or all
-// for what has no namespace.
+// DependencyHandler queues the triggers in the namespace of the changed object, or all if it
+// has no namespace.
 func (r *Reconciler) DependencyHandler() cache.ResourceEventHandler {
 	enqueue := func(obj any) {
 		if o, err := meta.Accessor(final(obj)); err == nil {
@@ -48,8 +48,8 @@ func (r *Reconciler) DependencyHandler() cache.ResourceEventHandler {
 	}
 }
 
-// TriggerHandler queues a trigger that is new, gone, or whose spec changed. Its
-// status is written by this package alone.
+// TriggerHandler queues a trigger that is new, deleted, or has a new spec. Only this package
+// writes its status.
 func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 	enqueue := func(obj any) {
 		if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
@@ -70,11 +70,10 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 	}
 }
 
-// EntryHandler has a trigger looked at again when one of its runs was requested
-// and does not appear, or appears after all, and when one cannot start in its
-// RuntimeClass, or is made good: what its sink depends on may have changed without
-// anything that is watched. It goes by the ledger, as entries and
-// triggers may be led by different processes.
+// EntryHandler has a trigger checked again when one of its requested runs does not appear,
+// or appears after all, and when one cannot start in its RuntimeClass, or starts again:
+// what the sink depends on may have changed without a watched change. It goes by the
+// ledger, because different processes may lead entries and triggers.
 func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 	recheck := func(obj any) {
 		if e, ok := obj.(*v1alpha1.ImageVerification); ok && (awaited(e) || stranded(e)) {
@@ -84,7 +83,7 @@ func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: recheck,
 		UpdateFunc: func(before, after any) {
-			recheck(before) // it may just have appeared, or be made good
+			recheck(before) // it may just have appeared, or started
 			recheck(after)
 		},
 	}
@@ -124,7 +123,7 @@ func (r *Reconciler) enqueue(namespace string) {
 	defer cancel()
 	keys, err := r.list(ctx, namespace)
 	if err != nil {
-		// The triggers have their own timers: this costs time, not a check.
+		// Each trigger has its timer, so this delays a check and loses none.
 		r.Log.Warn("looking up triggers to queue", zap.String("namespace", namespace), zap.Error(err))
 		return
 	}

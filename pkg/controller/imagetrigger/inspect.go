@@ -23,8 +23,8 @@ func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v
 	return decide(trigger, seen, o.Now()), warningsOf(seen), nil
 }
 
-// SelectedNamespaces lists, of all namespaces by their labels, those whose
-// ImageStreams any of the trigger's selectors selects.
+// SelectedNamespaces returns the namespaces whose ImageStreams one of the trigger's selectors
+// selects, in order. All holds the labels of each namespace.
 func SelectedNamespaces(trigger *v1alpha1.ImageTrigger, all map[string]map[string]string) ([]string, error) {
 	var selected []string
 	for name, set := range all {

@@ -14,12 +14,12 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// maxNamespaces bounds how many namespaces of one trigger are asked about in one
-// pass; the rest is left to the sweep, which asks where there is something new.
+// maxNamespaces bounds how many namespaces of one trigger a pass asks about. A sweep asks
+// about the others, where there is something new.
 const maxNamespaces = 100
 
-// observed is what one pass read about a trigger. A nil or empty field means "no
-// trouble" only where the field says so.
+// observed is what one pass read about a trigger. A nil or empty field means that all is
+// well only where the field says so.
 type observed struct {
 	// selectorErr, filterErr and sandboxErr are nil if they compile.
 	selectorErr error
@@ -28,7 +28,7 @@ type observed struct {
 	selector    *selector.Selector
 
 	uri string
-	// sinkErr is nil if uri is to be used.
+	// sinkErr is nil if uri may be used.
 	sinkErr *tekton.SinkError
 	report  tekton.Report
 	// classMissing is true if the requested RuntimeClass does not exist; otherwise
@@ -45,7 +45,7 @@ type observed struct {
 	sweep *sweep.Result
 }
 
-// rights is what the accounts may do.
+// rights is what the trigger's and the listener's accounts may do.
 type rights struct {
 	account        source.Account
 	accountMissing bool
@@ -62,7 +62,7 @@ type rights struct {
 	everywhere bool
 }
 
-// compile checks what needs nobody else.
+// compile checks what needs no request.
 func compile(trigger *v1alpha1.ImageTrigger) observed {
 	var o observed
 	o.selector, o.selectorErr = selector.Compile(trigger)
@@ -73,7 +73,7 @@ func compile(trigger *v1alpha1.ImageTrigger) observed {
 	return o
 }
 
-// observe reads what the cluster says. Its errors are transient.
+// observe reads from the API server. Its errors are transient.
 func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed, m *memory) error {
 	uri, err := r.Sinks.Resolve(ctx, trigger.Namespace, trigger.Spec.Sink)
 	switch {
@@ -122,7 +122,7 @@ func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageT
 		}
 	}
 	if o.selector == nil {
-		return found, nil // it does not compile, which is told elsewhere
+		return found, nil // FilterValid reports that
 	}
 	var others bool
 	if found.streams, others = o.selector.SelectsStreams(); !found.streams {
@@ -131,7 +131,7 @@ func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageT
 	return found, r.observeStreams(ctx, trigger, others, &found)
 }
 
-// observeStreams asks which of the selected namespaces the account sees.
+// observeStreams asks which selected namespaces the account sees.
 func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.ImageTrigger, others bool, found *rights) error {
 	namespaces := []string{trigger.Namespace}
 	if others {
@@ -174,8 +174,8 @@ func (r *Reconciler) selectedNamespaces(ctx context.Context, trigger *v1alpha1.I
 	return SelectedNamespaces(trigger, all)
 }
 
-// streamNames returns the names without wildcards that the selectors name: an
-// account may have rights to these alone.
+// streamNames returns the names without wildcards in the selectors. An account may have
+// rights to these alone.
 func streamNames(trigger *v1alpha1.ImageTrigger) []string {
 	var names []string
 	for i := range trigger.Spec.Images {

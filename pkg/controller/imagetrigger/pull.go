@@ -153,7 +153,7 @@ func (r *Reconciler) observePull(ctx context.Context, trigger *v1alpha1.ImageTri
 	}
 	found.needed = found.allowed+len(found.refused)+found.unknown > 0
 	if found.unknown > 0 && found.why == "" {
-		found.why = fmt.Sprintf("at most %d access reviews are made at a time; the others follow", maxPullQuestions)
+		found.why = fmt.Sprintf("it makes at most %d access reviews at a time; the next check continues", maxPullQuestions)
 		if reviews.failed != nil {
 			found.why = reviews.failed.Error()
 		}
@@ -191,9 +191,9 @@ func runAccounts(o *observed) ([]source.Account, string) {
 	accounts := o.report.RunAccounts
 	switch {
 	case !o.report.Checked:
-		return nil, "Revet cannot inspect the sink, so it does not know the service account of the runs"
+		return nil, "Revet cannot inspect the sink, so it does not know the runs' service account"
 	case len(accounts) == 0:
-		return nil, "the sink starts no run that Revet accepts, so it does not know their service account; see condition TemplateAccepted"
+		return nil, "the sink starts no run that Revet accepts, so Revet does not know their service account; see condition TemplateAccepted"
 	case len(accounts) > maxRunAccounts:
 		return nil, fmt.Sprintf("the template names %d service accounts, and Revet does not know which task pulls", len(accounts))
 	}
@@ -235,32 +235,44 @@ func decidePull(next *v1alpha1.ImageTrigger, p pulling, now time.Time) {
 		next.MarkPull(metav1.ConditionFalse, v1alpha1.ReasonPullNotAllowed, p.refusal(), now)
 	case p.accountUnknown != "":
 		next.MarkPull(metav1.ConditionUnknown, v1alpha1.ReasonRunAccountNotKnown, p.accountUnknown+
-			". If runs end with AccessDenied: oc policy add-role-to-user system:image-puller -z ACCOUNT -n STREAM_NAMESPACE", now)
+			". If runs end with AccessDenied: "+grantPull(source.Account{Namespace: next.Namespace, Name: "ACCOUNT"}, "STREAM_NAMESPACE"), now)
 	case p.unknown > 0:
 		next.MarkPull(metav1.ConditionUnknown, v1alpha1.ReasonPullNotKnown, fmt.Sprintf(
-			"the runs may pull from %d other namespaces; of %d it is not known: %s", p.allowed, p.unknown, p.why), now)
+			"the runs may pull from %s; for %d more Revet does not know: %s", others(p.allowed), p.unknown, p.why), now)
 	case p.everywhere:
 		next.MarkPull(metav1.ConditionTrue, v1alpha1.ReasonPullAllowed, "the runs may pull from all namespaces", now)
 	default:
-		next.MarkPull(metav1.ConditionTrue, v1alpha1.ReasonPullAllowed, fmt.Sprintf("the runs may pull from %d other namespaces", p.allowed), now)
+		next.MarkPull(metav1.ConditionTrue, v1alpha1.ReasonPullAllowed, "the runs may pull from "+others(p.allowed), now)
 	}
 }
 
 // refusal names the namespaces and the command, and says if more is not known.
 func (p pulling) refusal() string {
-	message := fmt.Sprintf("service account %s of the runs may not pull from %s, so that runs of images there fail; ", accountNames(p.accounts), some(p.refused))
+	message := fmt.Sprintf("the runs' service account %s may not pull from %s, so runs of images there fail; ", accountNames(p.accounts), some(p.refused))
 	var commands []string
 	for _, a := range p.accounts {
-		commands = append(commands, fmt.Sprintf("oc policy add-role-to-user system:image-puller %s -n %s", a.User(), p.refused[0]))
+		commands = append(commands, grantPull(a, p.refused[0]))
 	}
 	message += strings.Join(commands, " && ")
 	if len(p.refused) > 1 {
-		message += ", and the same with the other namespaces"
+		message += ", and the same for the other namespaces"
 	}
 	if p.unknown > 0 {
-		message += fmt.Sprintf("; of %d namespaces it is not known: %s", p.unknown, p.why)
+		message += fmt.Sprintf("; for %d more Revet does not know: %s", p.unknown, p.why)
 	}
 	return message
+}
+
+// grantPull is the command that lets an account pull from a namespace.
+func grantPull(a source.Account, namespace string) string {
+	return fmt.Sprintf("oc policy add-role-to-user system:image-puller %s -n %s", a.User(), namespace)
+}
+
+func others(n int) string {
+	if n == 1 {
+		return "1 other namespace"
+	}
+	return fmt.Sprintf("%d other namespaces", n)
 }
 
 func accountNames(accounts []source.Account) string {

@@ -105,37 +105,37 @@ func TestPullingFromOtherNamespacesIsAskedBefore(t *testing.T) {
 		{"each namespace is open", []string{"team-b", "team-c"}, grant("scanner team-b/", "scanner team-c/"), nil,
 			&pullCondition{isTrue, "PullAllowed", "the runs may pull from 2 other namespaces"}, []string{"scanner /", "scanner team-b/", "scanner team-c/"}},
 		{"one is closed", []string{"team-b", "team-c"}, grant("scanner team-b/"), nil,
-			&pullCondition{isFalse, "PullNotAllowed", `service account "scanner" of the runs may not pull from namespace "team-c", so that runs of images there fail; ` +
+			&pullCondition{isFalse, "PullNotAllowed", `the runs' service account "scanner" may not pull from namespace "team-c", so runs of images there fail; ` +
 				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n team-c"},
 			[]string{"scanner /", "scanner team-b/", "scanner team-c/"}},
 		{"many are closed", []string{"b", "c", "d", "e", "f"}, grant(), nil,
-			&pullCondition{isFalse, "PullNotAllowed", `service account "scanner" of the runs may not pull from namespaces "b", "c", "d" and 2 more, so that runs of images there fail; ` +
-				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n b, and the same with the other namespaces"},
+			&pullCondition{isFalse, "PullNotAllowed", `the runs' service account "scanner" may not pull from namespaces "b", "c", "d" and 2 more, so runs of images there fail; ` +
+				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n b, and the same for the other namespaces"},
 			[]string{"scanner /", "scanner b/", "scanner c/", "scanner d/", "scanner e/", "scanner f/"}},
 		{"single streams are open", []string{"team-b"}, grant("scanner team-b/app", "scanner team-b/web"), named("web", "app"),
-			&pullCondition{isTrue, "PullAllowed", "the runs may pull from 1 other namespaces"}, []string{"scanner /", "scanner team-b/", "scanner team-b/app", "scanner team-b/web"}},
+			&pullCondition{isTrue, "PullAllowed", "the runs may pull from 1 other namespace"}, []string{"scanner /", "scanner team-b/", "scanner team-b/app", "scanner team-b/web"}},
 		{"one of the single streams is closed", []string{"team-b"}, grant("scanner team-b/app"), named("web", "app"),
-			&pullCondition{isFalse, "PullNotAllowed", `service account "scanner" of the runs may not pull from namespace "team-b", so that runs of images there fail; ` +
+			&pullCondition{isFalse, "PullNotAllowed", `the runs' service account "scanner" may not pull from namespace "team-b", so runs of images there fail; ` +
 				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n team-b"},
 			[]string{"scanner /", "scanner team-b/", "scanner team-b/app", "scanner team-b/web"}},
 		{"a single stream is open, and a pattern selects others", []string{"team-b"}, grant("scanner team-b/app"), named("app", "web-*"),
-			&pullCondition{isFalse, "PullNotAllowed", `service account "scanner" of the runs may not pull from namespace "team-b", so that runs of images there fail; ` +
+			&pullCondition{isFalse, "PullNotAllowed", `the runs' service account "scanner" may not pull from namespace "team-b", so runs of images there fail; ` +
 				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n team-b"}, []string{"scanner /", "scanner team-b/"}},
 		{"the API server does not answer", []string{"team-b", "team-c"}, func(f *fixture) { f.cluster.pulls["scanner /"], f.cluster.pullErr = true, errors.New("away") }, nil,
-			&pullCondition{isUnknown, "PullNotKnown", "the runs may pull from 0 other namespaces; of 2 it is not known: away"}, []string{"scanner /"}},
+			&pullCondition{isUnknown, "PullNotKnown", "the runs may pull from 0 other namespaces; for 2 more Revet does not know: away"}, []string{"scanner /"}},
 		{"a namespace whose streams the trigger does not see", []string{"team-b", "team-c"}, func(f *fixture) {
 			f.cluster.denied["/"], f.cluster.denied["team-c/"] = true, true
 			f.cluster.pulls["scanner team-b/"] = true
-		}, nil, &pullCondition{isTrue, "PullAllowed", "the runs may pull from 1 other namespaces"}, []string{"scanner /", "scanner team-b/"}},
+		}, nil, &pullCondition{isTrue, "PullAllowed", "the runs may pull from 1 other namespace"}, []string{"scanner /", "scanner team-b/"}},
 		{"two accounts, and both are refused", []string{"team-b"}, func(f *fixture) { f.cluster.report.RunAccounts = accounts("scanner", "pusher") }, nil,
-			&pullCondition{isFalse, "PullNotAllowed", `service account "scanner", "pusher" of the runs may not pull from namespace "team-b", so that runs of images there fail; ` +
+			&pullCondition{isFalse, "PullNotAllowed", `the runs' service account "scanner", "pusher" may not pull from namespace "team-b", so runs of images there fail; ` +
 				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n team-b && " +
 				"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:pusher -n team-b"},
 			[]string{"scanner /", "scanner team-b/", "pusher team-b/"}},
 		{"two accounts, and one is refused", []string{"team-b"}, func(f *fixture) {
 			f.cluster.report.RunAccounts = accounts("scanner", "pusher")
 			f.cluster.pulls["scanner /"], f.cluster.pulls["scanner team-b/"] = true, true
-		}, nil, &pullCondition{isUnknown, "PullNotKnown", "the runs may pull from 0 other namespaces; of 1 it is not known: " +
+		}, nil, &pullCondition{isUnknown, "PullNotKnown", "the runs may pull from 0 other namespaces; for 1 more Revet does not know: " +
 			`only some of the runs' service accounts ("scanner", "pusher") may pull from namespace "team-b", and Revet does not know which task pulls`},
 			[]string{"scanner /", "pusher /", "scanner team-b/", "pusher team-b/"}},
 	} {
@@ -173,7 +173,7 @@ func TestPullingByAnUnknownAccountIsNotKnown(t *testing.T) {
 			f.cluster.report = test.as
 			got := f.pullCondition(t)
 			if got == nil || got.Status != metav1.ConditionUnknown || got.Reason != "RunAccountNotKnown" || !strings.Contains(got.Message, test.says) ||
-				!strings.Contains(got.Message, "oc policy add-role-to-user system:image-puller -z ACCOUNT -n STREAM_NAMESPACE") {
+				!strings.Contains(got.Message, "oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:ACCOUNT -n STREAM_NAMESPACE") {
 				t.Errorf("condition %+v, want Unknown that says %q", got, test.says)
 			}
 			if len(f.cluster.pullsAsked) > 0 {
@@ -207,7 +207,7 @@ func TestQuestionsAboutPullingAreBounded(t *testing.T) {
 	}
 	all := pullCondition{metav1.ConditionTrue, "PullAllowed", "the runs may pull from 150 other namespaces"}
 	want := []pass{
-		{pullCondition{metav1.ConditionUnknown, "PullNotKnown", "the runs may pull from 99 other namespaces; of 51 it is not known: at most 100 access reviews are made at a time; the others follow"}, 100},
+		{pullCondition{metav1.ConditionUnknown, "PullNotKnown", "the runs may pull from 99 other namespaces; for 51 more Revet does not know: it makes at most 100 access reviews at a time; the next check continues"}, 100},
 		{all, 51},
 		{all, 0},
 	}
@@ -261,9 +261,9 @@ func TestThatRunsMayNotPullIsReportedOnce(t *testing.T) {
 	got = append(got, f.reported()...)
 	want := []string{
 		"Normal Ready pushes are verified",
-		`Warning PullNotAllowed service account "scanner" of the runs may not pull from namespace "team-b", so that runs of images there fail; ` +
+		`Warning PullNotAllowed the runs' service account "scanner" may not pull from namespace "team-b", so runs of images there fail; ` +
 			"oc policy add-role-to-user system:image-puller system:serviceaccount:team-a:scanner -n team-b",
-		"Normal PullAllowed the runs may pull from 1 other namespaces",
+		"Normal PullAllowed the runs may pull from 1 other namespace",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Events (-want +got):\n%s", diff)

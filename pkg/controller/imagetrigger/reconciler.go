@@ -22,16 +22,16 @@ import (
 const (
 	// passTimeout bounds one pass; its requests are few.
 	passTimeout = 30 * time.Second
-	// lookupTimeout bounds a look into the cache, which waits if it has not synced.
+	// lookupTimeout bounds a read from the cache, which waits until it has synced.
 	lookupTimeout = 5 * time.Second
-	// conflictRetry gives the watch time to bring what somebody else wrote.
+	// conflictRetry gives the watch time to deliver the other writer's version.
 	conflictRetry = 200 * time.Millisecond
-	// recheckAfter is when a trigger is looked at again as a run that was
-	// requested has not appeared, and recheckEvery how often at most.
+	// recheckAfter is when a trigger is checked again because a requested run has not
+	// appeared, and recheckEvery how often at most.
 	recheckAfter = 2 * time.Second
 	recheckEvery = 5 * time.Second
-	// soonest is when a trigger is looked at again that has just got into trouble;
-	// the longer that lasts, the later, up to Intervals.NotReady.
+	// soonest is when a trigger is checked again that has just got into trouble. The
+	// delay grows with the trouble's age, up to Intervals.NotReady.
 	soonest = 2 * time.Second
 )
 
@@ -41,11 +41,11 @@ type Reconciler struct {
 	Options
 
 	mu sync.Mutex
-	// seen holds the triggers that this process looked at, to forget them.
+	// seen holds what the process keeps of the triggers that it leads.
 	seen map[types.NamespacedName]*memory
 }
 
-// memory is what is remembered of a trigger from pass to pass.
+// memory is what the process keeps of a trigger between passes.
 type memory struct {
 	uid types.UID
 	// warned are the warnings that were recorded as Events.
@@ -77,8 +77,8 @@ func New(o Options) (*Reconciler, error) {
 	return r, nil
 }
 
-// promoted queues all triggers, and has them swept anew: what happened while
-// somebody else led is not known.
+// promoted queues all triggers and has them swept: what happened while another process led
+// is not known.
 func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
@@ -93,8 +93,8 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 	return nil
 }
 
-// demoted forgets the triggers that somebody else leads now: what is known of their
-// sweeps is another's to tell.
+// demoted forgets the triggers that another process leads now, which reports on their
+// sweeps.
 func (r *Reconciler) demoted(b reconciler.Bucket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,7 +147,7 @@ func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, tri
 	remembered := r.remember(at, trigger.UID)
 	seen := compile(trigger)
 	if seen.selectorErr == nil {
-		// Before anything that needs the sink: recording must not depend on it.
+		// Before the sink is checked, because recording must not depend on it.
 		seen.sweep = r.sweep(trigger, remembered)
 	}
 	if err := r.observe(ctx, trigger, &seen, remembered); err != nil {
@@ -169,11 +169,11 @@ func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, tri
 	return controller.NewRequeueAfter(r.after(next, seen))
 }
 
-// after says when to look again if nothing happens before.
+// after returns when the next pass is if nothing happens before.
 func (r *Reconciler) after(t *v1alpha1.ImageTrigger, seen observed) time.Duration {
 	wait := r.Intervals.Ready
 	if since, troubled := r.trouble(t); troubled {
-		// Rights are not watched: that they were granted is to be noticed soon.
+		// Rights are not watched, so look again soon whether they were granted.
 		wait = min(max(since/2, soonest), r.Intervals.NotReady)
 	}
 	if seen.sweep != nil {
@@ -183,8 +183,8 @@ func (r *Reconciler) after(t *v1alpha1.ImageTrigger, seen observed) time.Duratio
 	return wait + time.Duration(float64(wait)/10*r.Jitter())
 }
 
-// trouble returns how long a trigger has not been ready, or requests have not been
-// followed by their runs.
+// trouble returns how long a trigger has not been ready, its runs have not appeared, or
+// they may not pull.
 func (r *Reconciler) trouble(t *v1alpha1.ImageTrigger) (since time.Duration, troubled bool) {
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionConfirmed} {
 		c := meta.FindStatusCondition(t.Status.Conditions, kind)

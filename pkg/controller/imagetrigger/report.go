@@ -14,7 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// maxMessage is what the API server takes as the message of an Event.
+// maxMessage is the longest message of an Event that the API server accepts.
 const maxMessage = 1024
 
 // report records and logs what changed.

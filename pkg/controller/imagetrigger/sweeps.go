@@ -28,7 +28,7 @@ func (r *Reconciler) sweep(trigger *v1alpha1.ImageTrigger, m *memory) *sweep.Res
 	// wanted meanwhile is for the next one.
 	if !underWay && (r.takeSweepWanted(m) || r.sweepDue(latest) <= 0) {
 		asked := trigger.DeepCopy()
-		// What the sweep before found may not be in the status yet.
+		// The status may not yet hold what the previous sweep found.
 		asked.Status.Baselines = append(asked.Status.Baselines, known...)
 		r.Sweeps.Request(asked)
 	}
@@ -43,8 +43,8 @@ func (r *Reconciler) sweepDue(latest *sweep.Result) time.Duration {
 	usual := latest.FinishedAt.Add(r.Intervals.Sweep)
 	due := usual
 	if latest.Retry {
-		// Twice as long each time: what lasts is no reason to list everything again
-		// and again.
+		// Twice as long each time, so that a lasting failure does not list everything
+		// again and again.
 		due = latest.FinishedAt.Add(r.Intervals.SweepRetry << min(latest.Retries, maxDoublings))
 	}
 	if latest.NotBefore.After(due) {

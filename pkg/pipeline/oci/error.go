@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Reason says, in a word for machines, why content could not be judged.
+// Reason is a machine-readable word for why content could not be judged.
 type Reason string
 
 // The reasons. The zero value is none of them.
@@ -15,21 +15,21 @@ const (
 	// ReasonUnreadable: a manifest or a configuration is malformed, or can be read
 	// in two ways; some runtime may run it all the same.
 	ReasonUnreadable Reason = "ContentUnreadable"
-	// ReasonCorrupted: bytes do not have the digest or the size they go by.
+	// ReasonCorrupted: bytes do not match their digest or size.
 	ReasonCorrupted Reason = "ContentCorrupted"
-	// ReasonMissing: the registry does not have something that is named.
+	// ReasonMissing: the registry does not have content that a manifest or a caller names.
 	ReasonMissing Reason = "ContentMissing"
-	// ReasonTooLarge: a limit would be exceeded.
+	// ReasonTooLarge: the content exceeds a limit.
 	ReasonTooLarge Reason = "TooLarge"
 	// ReasonTimedOut: time ran out, or the registry stopped sending.
 	ReasonTimedOut Reason = "TimedOut"
-	// ReasonDenied: the registry refused the credentials, or wants some.
+	// ReasonDenied: the registry refused the credentials, or requires some.
 	ReasonDenied Reason = "AccessDenied"
-	// ReasonRefused: the registry led to an address that must not be used.
+	// ReasonRefused: the registry led to an address that is not allowed.
 	ReasonRefused Reason = "AddressRefused"
 	// ReasonPushRefused: the registry does not take what is pushed, and would refuse it again.
 	ReasonPushRefused Reason = "PushRefused"
-	// ReasonRateLimited: the registry was asked too much, and wants to be left alone.
+	// ReasonRateLimited: the registry limits the rate of requests.
 	ReasonRateLimited Reason = "RateLimited"
 	// ReasonUnavailable: the registry cannot be reached or failed.
 	ReasonUnavailable Reason = "RegistryUnavailable"
@@ -59,8 +59,8 @@ func Errorf(reason Reason, subject, format string, args ...any) *Error {
 	return &Error{Reason: reason, Subject: subject, Err: fmt.Errorf(format, args...)}
 }
 
-// Within adds to an Error the content that led to its subject, so that the
-// reason stays in front. Other errors are returned as they are.
+// Within adds to an Error the content that led to its subject. The reason stays in front.
+// Within returns other errors unchanged.
 func Within(err error, parent string) error {
 	var e *Error
 	if !errors.As(err, &e) {

@@ -1,6 +1,6 @@
-// Package policy says what of an image fails it: which of the vulnerabilities that a
-// scanner found, by the user's policy and by OpenVEX documents beside it, and what
-// nobody could look at.
+// Package policy decides which findings fail an image: vulnerabilities that a scanner found,
+// and content that nobody could look at. The user's policy and OpenVEX documents beside it
+// decide.
 //
 // A policy is YAML:
 //
@@ -21,21 +21,21 @@
 //	  owner: security@example.com       # optional here
 //	  expires: 2026-06-30
 //
-// What is left out is as above, without exceptions; a policy that is not there is
-// Default. Levels are those of package result; unknown is of a vulnerability whose
-// source gives no severity, as Debian's and Go's often do. That it fails by default if
-// there is a fix is meant: an update is at hand, and nobody said that it can wait.
-// known-exploited stands beside the levels, for what is exploited whatever its level.
+// Fields that are left out have the values above, without exceptions. A file that does not
+// exist stands for Default. Levels are those of package result. A vulnerability is unknown if
+// its source gives no severity, as Debian's and Go's often do. By default such a vulnerability
+// fails the image if a fix exists: an update is available, and nobody decided that it can
+// wait. known-exploited stands beside the levels, for vulnerabilities that are exploited.
 //
-// Rules lists the rules of what nobody could look at. Images are patterns of
-// host/repository: * is within a segment, ** for one or more. They are compared with
-// the reference that the caller gives, which the image has no part in.
+// Rules lists the rules for what nobody could look at. Images are patterns of
+// host/repository: * matches within a segment, ** matches one segment or more. They apply to
+// the reference that the caller gives; the image has no influence on that.
 //
-// Known malware fails whatever a policy or a document says, and the finding names what
-// tried to let it pass.
+// Known malware fails an image whatever a policy or a document says, and the finding names
+// the entry that tried to let it pass.
 //
-// A pattern of packages is compared with a package's name, NAME@VERSION and package URL, each
-// as a whole; * stands for anything.
+// A pattern of packages applies to a package's name, to NAME@VERSION, and to its package URL,
+// each as a whole. * matches anything.
 //
 // OpenVEX documents (0.2.0) are files beside the policy that end in .openvex.json
 // or .vex.json. A statement that something is not_affected or fixed suppresses;
@@ -47,14 +47,13 @@
 //	all packages of an image  its product is the image, without subcomponents
 //	a package in any image    its product is the package, without subcomponents
 //
-// An image is known by its digest alone, or that of its index, in a package URL of
-// the type oci or as a sha-256 hash: a name would be another image tomorrow. A
-// package is known by a package URL: what it leaves out, such as the version or
-// qualifiers, may be anything.
+// Only a digest identifies an image: its own, or that of its index, in a package URL of the
+// type oci or as a sha-256 hash. A name could be another image tomorrow. A package URL
+// identifies a package. What the URL leaves out, such as the version, may be anything.
 //
-// Contract: Judge, Gap, Gaps and Report are pure. Judge never drops a vulnerability:
-// those that fail nothing are marked with the reason, counted, and told of by a warning
-// for each image and entry. What is waived carries its waiver. An entry that expired
-// does not hold, and is told of. What cannot be read, is not known or is not complete
-// is an error that names the place. The zero Policy fails on everything.
+// Judge, Gap, Gaps and Report are pure. Judge drops no vulnerability: it marks those that fail
+// nothing with the reason, counts them, and reports them in a warning for each image and
+// entry. A waived finding carries its waiver. An expired entry has no effect, and is reported.
+// Input that cannot be read, is unknown or is incomplete is an error that names the place. The
+// zero Policy fails on everything.
 package policy

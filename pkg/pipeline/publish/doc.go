@@ -1,15 +1,21 @@
-// Package publish pushes reports beside an image, as artefacts that refer to it:
-// whoever has the digest finds them, with any client that knows OCI 1.1.
+// Package publish pushes reports beside an image, as artefacts that refer to it. Whoever
+// has the digest of the image finds them with any client that knows OCI 1.1.
 //
-// Contract: Push writes one artefact whose subject is the image. It returns after
-// the registry listed it among the image's referrers. A registry without the
-// referrers API is given the fallback tag sha256-HEX instead, an index that clients
-// read, change and write: who writes at the same time overwrites others, so that
-// it is read again, after a pause too, and written again until the artefact stays.
+// Push writes one artefact whose subject is the image, and returns after the registry
+// lists it among the image's referrers. If the registry has no referrers API, Push adds
+// the artefact to the list under the fallback tag sha256-HEX. That list is an index, which
+// clients read, change and write. Concurrent writers overwrite one another, so Push reads
+// the list again, after a pause too, and writes it again until the artefact stays in it.
 //
-// In that list the newest artefact of a kind takes the place of older ones; they
-// stay in the registry until its own retention removes them.
+// In that list, the newest artefact of a kind replaces older ones. Those stay in the
+// registry until its own retention removes them.
 //
-// What is pushed cannot run, has no tag of its own, and names its subject: Revet
-// tells from the manifest that it is no push of an image.
+// Registries differ in what they refuse. Each child of the list has a platform, since
+// OpenShift's registry takes no other list. If a registry refuses a list that names
+// something it does not have any more, Push leaves that out. If it refuses the field
+// artifactType, the configuration's media type names the type instead. What is refused
+// all the same is oci.ReasonPushRefused, and Push does not send it again.
+//
+// What Push writes cannot run, has no tag of its own, and names its subject. Revet sees
+// from the manifest that it is no push of an image.
 package publish

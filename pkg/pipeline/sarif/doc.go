@@ -1,8 +1,7 @@
-// Package sarif writes what checks found as SARIF 2.1.0, the form that code
-// hosts, editors and dashboards read.
+// Package sarif writes the findings of checks as SARIF 2.1.0, the format that code hosts,
+// editors and dashboards read.
 //
-// Contract: Make is pure and tells everything: each check that reported is a run,
-// each finding a result, at the level that it was judged at. Vulnerabilities that
-// fail nothing are notes, and those that were ignored are suppressed with the
-// reason. What comes from the image is made printable.
+// Make is pure and leaves nothing out. Each check that reported is a run, and each finding a
+// result with the level that the policy gave it. Vulnerabilities that fail nothing are notes;
+// ignored ones are suppressed, with the reason. Make replaces unprintable text from images.
 package sarif

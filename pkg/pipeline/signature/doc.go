@@ -1,8 +1,7 @@
-// Package signature says whether a trusted key signed an image's digest, as cosign
-// signs.
+// Package signature decides whether a trusted key signed an image's digest, as cosign signs.
 //
-// Contract: a signature counts only if a trusted key made it, over a document
-// that names the digest itself. Both of cosign's forms are read:
+// A signature counts only if a trusted key made it over a document that names the digest
+// itself. The package reads both of cosign's forms:
 //
 //	the tag sha256-HEX.sig       a manifest whose layers are payloads in the
 //	                             simple signing format, each with its signature
@@ -11,23 +10,21 @@
 //	                             in-toto statement with cosign's own predicate;
 //	                             found by the referrers API or its fallback tag
 //
-// Bundles of anything else, such as attestations, are passed over in every version
-// of the format; a signature counts in the version that cosign makes and takes.
-// What a bundle is, its bytes say: lists of referrers, their types and annotations
-// decide only what is read first. At most 64 signatures of each form are looked at,
-// and what is no signature is not counted.
+// It passes over bundles of anything else, such as attestations, in every version of the
+// format. A signature counts in the versions that cosign writes and accepts. The bytes of a
+// bundle decide what it is: lists of referrers, their types and annotations only decide what
+// is read first. At most 64 signatures of each form are read, and only signatures count.
 //
-// Nothing but keys is trusted: no certificates, and transparency
-// logs are not asked. What a signature claims beside the digest, such as a
-// reference or annotations, is not looked at.
+// Only keys are trusted. The package trusts no certificates, asks no transparency logs, and
+// ignores what a signature claims besides the digest, such as a reference or annotations.
 //
-// A signature on an index covers all that the index names, since it names it by
-// digest. A signature on an image of the index does not cover the index.
+// A signature on an index covers everything that the index names, because it names it by
+// digest. A signature on one image of the index does not cover the index.
 //
-// Policy Required fails what no trusted key signed. Optional fails what has
-// signatures of which none is by a trusted key: whoever signs wants to be
-// checked, and a signature that does not hold is a stronger sign than none. Who can
-// write to the repository can also delete signatures, which Optional cannot see.
-// What cannot be read is an error and not "unsigned": that nobody signed takes a
-// whole answer. A signature that holds does so whatever else cannot be read.
+// The policy Required fails an image that no trusted key signed. Optional fails an image that
+// has signatures, none of them by a trusted key: its owner wants them checked, and a signature
+// that does not hold is a stronger sign than none. Whoever can write to the repository can
+// also delete signatures, which Optional cannot see. A signature that cannot be read is an
+// error and never "unsigned", because only a complete answer proves that nobody signed. One
+// signature that holds is enough, whatever else cannot be read.
 package signature

@@ -45,7 +45,7 @@ func Execute(ctx context.Context, root *cobra.Command, results *string, args []s
 	if err == nil {
 		return 0
 	}
-	// What ends with a status of its own has said all that there is to say.
+	// An error with an exit status of its own was already printed.
 	var own interface{ ExitStatus() int }
 	if errors.As(err, &own) {
 		return own.ExitStatus()
@@ -75,9 +75,9 @@ func Require(cmd *cobra.Command, names ...string) *cobra.Command {
 	return cmd
 }
 
-// Connection is how registries are spoken to.
+// Connection holds the flags of how to speak to registries.
 type Connection struct {
-	// Timeout is the most time that a command may take for everything.
+	// Timeout bounds the whole command.
 	Timeout    time.Duration
 	registries string
 	insecure   []string
@@ -92,7 +92,7 @@ func (c *Connection) Flags(f *pflag.FlagSet, timeout time.Duration) {
 	f.DurationVar(&c.stall, "stall-timeout", time.Minute, "most time that the registry may send nothing")
 }
 
-// Options returns what the flags say.
+// Options returns the options that the flags set.
 func (c *Connection) Options() (fetch.Options, error) {
 	if c.Timeout <= 0 || c.stall <= 0 {
 		return fetch.Options{}, fmt.Errorf("--timeout and --stall-timeout must be positive")

@@ -1,7 +1,7 @@
-// Package stepcmd holds the steps of the pipeline: each is a struct of what it is
-// told, a method Run that does the work, and a command that fills the struct from
-// flags. The programs of the steps and the command that checks an image without a
-// cluster call the same Run.
+// Package stepcmd holds the steps of the pipeline. Each step is a struct with its options,
+// a method Run that does the work, and a command that fills the struct from flags. The
+// programs of the steps, and the command that checks an image without a cluster, call the
+// same Run.
 //
 // The programs that hold them share how they end, and how they speak to registries. Exit
 // status 0 means that a step did its work, whatever it found, and 1 that it did not. Then

@@ -13,13 +13,13 @@ import (
 const (
 	// LayersCheck is the check that fetch makes.
 	LayersCheck = "layers"
-	// RuleMissingAttachment tells of provenance or an SBOM that an index names and the
-	// registry does not have any more. No runtime can choose it.
+	// RuleMissingAttachment reports provenance or an SBOM that an index names, but that the
+	// registry no longer has. No runtime can choose it.
 	RuleMissingAttachment = "missing-attachment"
 )
 
-// layersReport is the report of the check layers: by the policy, an ambiguity fails the
-// image unless an exception names its kind.
+// layersReport returns the report of the check layers. An ambiguity fails the image unless
+// an exception of the policy names its kind.
 func layersReport(fetched fetch.Fetched, rules policy.Policy, ref image.Reference, now time.Time) result.Report {
 	out := result.Report{Check: LayersCheck, Digest: fetched.Root.Digest, Rules: 2, Findings: []result.Finding{}}
 	for _, img := range fetched.Images {

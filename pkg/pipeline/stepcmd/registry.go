@@ -10,8 +10,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 
-// Registry are those of every step that speaks to an image's registry.
-// Registry is what every step is told that speaks to an image's registry.
+// Registry holds the flags of a step that speaks to the image's registry.
 type Registry struct {
 	Connection
 	Reference string
@@ -22,7 +21,7 @@ func (o *Registry) flags(f *pflag.FlagSet, timeout time.Duration) {
 	o.Flags(f, timeout)
 }
 
-// open reads what the flags name.
+// open returns what the flags name.
 func (o *Registry) open() (image.Reference, fetch.Options, error) {
 	options, err := o.Options()
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Vulnerabilities is a step that looks for vulnerabilities, but for the scanner: what
-// it is told, and what becomes of what was found. Scanners that agree on
+// Vulnerabilities is the step that looks for vulnerabilities, without the scanner: its
+// options, and what happens to the findings. Scanners that agree on
 // [result.Findings] come to the same verdict.
 type Vulnerabilities struct {
 	Connection Connection
@@ -28,7 +28,7 @@ type Vulnerabilities struct {
 	Reference string
 	// Layout is the directory that fetch wrote.
 	Layout string
-	// Scan says whether anybody looks at all.
+	// Scan switches the step on or off.
 	Scan Scan
 	// Database is where the scanner's database is; empty for what DatabaseFile names.
 	Database string
@@ -55,10 +55,9 @@ func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
 	f.StringVar(&v.Temp, "temp", "", "directory for the database and what is unpacked; empty for the system's")
 }
 
-// Run has scan look into the image, and writes what it found and, by the policy, what
-// of that fails the image. If the scan is off, neither is written; if there is no
-// database, it fails: that nobody looked is for the owner to choose, and not to
-// happen.
+// Run lets scan look into the image. It writes the findings, and a report that says by the
+// policy which of them fail the image. If the scan is off, it writes neither. Without a
+// database it fails: only the owner may decide that nobody looks.
 func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(context.Context, oci.Layout, oci.Tree, time.Time) (result.Findings, error)) error {
 	if v.Scan.Off {
 		fmt.Fprintln(out, "scan is Off: nobody looks for vulnerabilities, and the verdict says so")
@@ -111,7 +110,7 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	return nil
 }
 
-// findDatabase finds out what the database is. That it was never named is an error.
+// findDatabase sets v.Database from its file. It is an error if neither names a database.
 func (v *Vulnerabilities) findDatabase() error {
 	if v.Database == "" && v.DatabaseFile != "" {
 		raw, err := os.ReadFile(v.DatabaseFile)
@@ -126,8 +125,8 @@ func (v *Vulnerabilities) findDatabase() error {
 	return nil
 }
 
-// matches reports an error if the reference is of another image than the layout's: an
-// exception would hold for what it was not made for.
+// matches returns an error if the reference names another image than the layout's. An
+// exception of the policy would otherwise apply to an image that it was not made for.
 func (v *Vulnerabilities) matches(tree oci.Tree) error {
 	if v.Reference == "" {
 		return nil

@@ -1,16 +1,14 @@
-// Package outcome holds what one Task tells the Task that joins the verdict: the
-// only thing that travels between them, a JSON document in a Task result.
+// Package taskresult holds what one Task passes to the Task that joins the verdict: a JSON
+// document in the Task result "outcome". Nothing else travels between Tasks.
 //
-// Contract: Of is pure and makes an Outcome only if every expected check
-// reported, on the digest that was fetched and on every image of it, and if no
-// report is there that nobody expected. A check that was switched off is told as
-// such, so that the verdict cannot claim it. Everything that was found is
-// counted, and so are packages, what nobody could look at, and what somebody waived;
-// findings are listed worst first, with their waivers, as many as fit. What fails the
-// image is never waived.
+// Of makes a Result only if every expected check reported on the digest that was fetched
+// and on every image of it, and if no report is there that nobody expected. It is pure. A
+// Result names the checks that were switched off, so that the verdict cannot claim them.
+// It counts every finding, package, gap and waiver, and lists the worst findings with
+// their waivers, as many as fit. What fails the image is never waived.
 //
-// Encode gives at most MaxQuoted bytes, quoted: the kubelet cuts the messages
-// that results travel in to 12 KiB a Pod, in equal parts for its containers, and
-// what is cut fails the TaskRun. Decode refuses what this version does not know,
-// what is missing, and numbers that do not add up.
+// Encode writes at most MaxQuoted bytes, quoted. Results travel in termination messages:
+// the kubelet cuts those to 12 KiB a Pod, in equal parts for its containers, and a result
+// that is cut fails the TaskRun. Decode refuses fields that this version does not know,
+// missing fields, and numbers that do not add up.
 package taskresult

@@ -35,7 +35,7 @@ const (
 	Image       Kind = "Image"
 )
 
-// Mode says how much of the object the event carries.
+// Mode says how much of the object an event carries.
 type Mode string
 
 // The modes. The zero value is invalid.
@@ -44,16 +44,16 @@ const (
 	Reference Mode = "Reference" // kind, namespace and name only
 )
 
-// IgnoreReason says why an event tells nothing.
+// IgnoreReason says why an event was passed over.
 type IgnoreReason string
 
-// The reasons an event is ignored.
+// The reasons to pass over an event.
 const (
-	UnknownType IgnoreReason = "UnknownType" // not an ApiServerSource's event
+	UnknownType IgnoreReason = "UnknownType" // no ApiServerSource sent it
 	UnknownKind IgnoreReason = "UnknownKind" // neither an ImageStream nor an Image
 )
 
-// Object names the object that an event is about, as the event claims.
+// Object names the object that an event claims to be about.
 type Object struct {
 	Kind Kind
 	// Namespace is empty for an Image.
@@ -61,22 +61,21 @@ type Object struct {
 	Name      string
 }
 
-// Observation is what an event tells.
+// Observation is what an event claims.
 type Observation struct {
-	// Ignored is empty for an event that tells something; else the rest of the
-	// Observation is empty.
+	// Ignored says why the event was passed over. If it is set, the rest is empty.
 	Ignored IgnoreReason
 	Verb    Verb
 	Mode    Mode
 	Object  Object
 	// Labels are an ImageStream's, in Resource mode.
 	Labels map[string]string
-	// Stream is what an ImageStream shows, in Resource mode; for a deleted one
-	// its last state. It is nil otherwise.
+	// Stream is what an ImageStream shows in Resource mode, and nil otherwise. For a
+	// deleted stream it is the last state.
 	Stream *push.Stream
 }
 
-// DecodeError is permanent: the same event can never be decoded.
+// DecodeError lasts: the same event can never be decoded.
 type DecodeError struct {
 	Reason DecodeReason
 	Err    error
@@ -109,8 +108,8 @@ func Decode(e *cloudevents.Event) (Observation, error) {
 	if err != nil {
 		return Observation{}, err
 	}
-	// The adapter sets the kind on every event; with it an event of another kind
-	// costs no look at its body.
+	// The adapter sets the kind on every event, so an event of another kind is passed over
+	// without reading its body.
 	if claimed.kind != "" && !known(claimed.apiVersion, claimed.kind) {
 		return Observation{Ignored: UnknownKind}, nil
 	}
@@ -124,8 +123,7 @@ func Decode(e *cloudevents.Event) (Observation, error) {
 	return decodeResource(verb, claimed, data)
 }
 
-// DecodeObject reads a whole object that did not come in an event: one that was
-// written to a file, or that a watch showed.
+// DecodeObject reads a whole object that did not come in an event, such as one in a file.
 func DecodeObject(verb Verb, data []byte) (Observation, error) {
 	return decodeResource(verb, attributes{}, data)
 }
@@ -155,7 +153,7 @@ func decodeResource(verb Verb, claimed attributes, data []byte) (Observation, er
 	return obs, nil
 }
 
-// newObservation checks what the body names against what the attributes claim.
+// newObservation compares what the body names with what the attributes claim.
 func newObservation(verb Verb, mode Mode, claimed, body attributes) (Observation, error) {
 	if err := claimed.agree("event", body, "body"); err != nil {
 		return Observation{}, &DecodeError{Contradicts, err}
@@ -202,7 +200,8 @@ func parseType(t string) (Mode, Verb, bool) {
 // attributes name an object, in the event's attributes or in its body.
 type attributes struct{ apiVersion, kind, namespace, name string }
 
-// agree returns an error naming the first field that a gives and b has otherwise.
+// agree returns an error that names the first field in which b differs from a, of those that
+// a has.
 func (a attributes) agree(nameA string, b attributes, nameB string) error {
 	for _, f := range []struct{ name, a, b string }{
 		{"apiversion", a.apiVersion, b.apiVersion},
@@ -246,8 +245,8 @@ func parseAttributes(e *cloudevents.Event) (attributes, error) {
 }
 
 // parseSubject reads /apis/<group>/<version>[/namespaces/<ns>]/<plural>/<name>.
-// A subject of another form, as a Broker's filter may make, tells nothing; one
-// that begins like this and then does not hold is refused.
+// A subject of another form says nothing. One that begins like this and then goes on
+// differently is refused.
 func parseSubject(s string) (attributes, error) {
 	rest, ok := strings.CutPrefix(s, "/apis/"+APIVersion+"/")
 	if !ok {

@@ -51,7 +51,7 @@ func addRecorded(f *testing.F, kind string, add func(body []byte)) {
 // The slim decoding of an event and the conversion of the object that is read
 // again see the same stream, whatever an API server may send; and no tag takes
 // another down with it.
-func FuzzSlimAndFullDecodingAgree(f *testing.F) {
+func FuzzFastAndFullDecodingAgree(f *testing.F) {
 	addRecorded(f, "ImageStream", func(body []byte) { f.Add(body) })
 	f.Add([]byte(streamBody))
 	good := imagev1.NamedTagEventList{Tag: "good", Items: []imagev1.TagEvent{{Image: "sha256:" + hexA}}}

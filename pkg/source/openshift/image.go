@@ -2,7 +2,6 @@ package openshift
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
@@ -10,21 +9,13 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
-// The bounds of v1alpha1.ImageFacts.
-const (
-	maxPlatforms = 32
-	maxBase      = 512
-)
-
-// factsSource says in ImageFacts that an Image object was read.
+// factsSource says in ImageFacts that they come from an Image object.
 const factsSource = "Image"
 
-// baseName is the label that names an image's base.
-const baseName = "org.opencontainers.image.base.name"
-
-// metadata is what is read of an Image's dockerImageMetadata.
+// metadata is what Revet reads of an Image's dockerImageMetadata.
 type metadata struct {
 	Architecture string
 	Created      string
@@ -36,21 +27,19 @@ type metadata struct {
 	}
 }
 
-// config is what is read of an Image's dockerImageConfig, which is not always
-// there, and knows what dockerImageMetadata has no field for.
+// config is what Revet reads of an Image's dockerImageConfig. It has what dockerImageMetadata
+// lacks, but not every Image has it.
 type config struct {
 	OS      string `json:"os"`
 	Variant string `json:"variant"`
 }
 
-// Children gives the Image objects of an index's children, by digest. A child
-// that was not read is not in it; nil is no children.
+// Children are the Image objects of an index's children, by digest, as far as they were read.
 type Children map[string]*imagev1.Image
 
-// Runs reports whether an Image shows an image that runs: its configuration declares
-// an architecture or a command, or it is an index with a child for a platform. Anybody
-// may write the object before the digest is pushed, so that this may only spare a look:
-// what it shows is run, and of what it does not show it tells nothing.
+// Runs reports whether an Image shows an image that runs: its configuration declares an
+// architecture or a command, or it is an index with a child for a platform. Anybody may write
+// the object before the digest is pushed, so a no proves nothing.
 func Runs(img *imagev1.Image) bool {
 	if isIndex(img) {
 		for _, m := range img.DockerImageManifests {
@@ -64,14 +53,14 @@ func Runs(img *imagev1.Image) bool {
 	return err == nil && declares(m)
 }
 
-// declares reports whether a configuration is one that somebody wrote for running.
+// declares reports whether a configuration declares something that runs.
 func declares(m metadata) bool {
 	p := image.Platform{Architecture: m.Architecture}
 	return (m.Architecture != "" && !p.NoHost()) || len(m.Config.Cmd) > 0 || len(m.Config.Entrypoint) > 0
 }
 
-// Facts returns what an Image says of its digest. Of the labels only those that
-// labelNames lists are carried.
+// Facts returns what an Image says of its digest. It carries only the labels that labelNames
+// lists.
 func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
 	if isIndex(img) {
 		return indexFacts(img, children, labelNames)
@@ -83,57 +72,46 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 	f := v1alpha1.ImageFacts{
 		MediaType: img.DockerImageManifestMediaType,
 		Labels:    image.CarryLabels(m.Config.Labels, labelNames),
-		Layers:    clampCount(len(img.DockerImageLayers)),
+		Layers:    source.Count(len(img.DockerImageLayers)),
 		Created:   parseTime(m.Created),
-		Base:      image.Cut(m.Config.Labels[baseName], maxBase),
+		Base:      source.Base(nil, m.Config.Labels),
 		Source:    factsSource,
 	}
 	for _, l := range img.DockerImageLayers {
 		f.Size = image.AddSize(f.Size, l.LayerSize)
 	}
-	if p := platform(img, m); p != "" {
-		f.Platforms = []string{p}
-	}
+	f.Platforms = source.Platforms(platform(img, m))
 	return f, nil
 }
 
-// indexFacts adds up the children that were read, but for those that no host can run,
-// such as BuildKit's attestations. The index itself has neither labels nor a time of its
-// own: its dockerImageMetadata's is the push's.
+// indexFacts adds up the children that were read. The index itself has neither labels nor a
+// time of its own: the time in its dockerImageMetadata is the push's.
 func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
 	f := v1alpha1.ImageFacts{MediaType: img.DockerImageManifestMediaType, Source: factsSource}
+	seen := map[string]bool{}
 	for _, m := range img.DockerImageManifests {
-		if (&image.Platform{OS: m.OS, Architecture: m.Architecture}).NoHost() {
+		if seen[m.Digest] {
 			continue
 		}
-		if p := joinPlatform(m.OS, m.Architecture, m.Variant); p != "" && len(f.Platforms) < maxPlatforms {
-			f.Platforms = append(f.Platforms, p)
+		seen[m.Digest] = true
+		platform := &image.Platform{OS: m.OS, Architecture: m.Architecture, Variant: m.Variant}
+		var facts v1alpha1.ImageFacts
+		if child, ok := children[m.Digest]; ok && !isIndex(child) {
+			if !platform.IsPlaced() && !Runs(child) {
+				continue // an attestation or the like, which is no part of what runs
+			}
+			var err error
+			if facts, err = Facts(child, nil, labelNames); err != nil {
+				return v1alpha1.ImageFacts{}, err
+			}
 		}
-		child, ok := children[m.Digest]
-		if !ok || isIndex(child) {
-			continue
-		}
-		c, err := Facts(child, nil, labelNames)
-		if err != nil {
-			return v1alpha1.ImageFacts{}, err
-		}
-		f.Layers += c.Layers
-		f.Size = image.AddSize(f.Size, c.Size)
-		if f.Labels == nil {
-			f.Labels = c.Labels // the first child that has them, in the index's order
-		}
-		if f.Base == "" {
-			f.Base = c.Base
-		}
-		if c.Created != nil && (f.Created == nil || f.Created.Before(c.Created)) {
-			f.Created = c.Created
-		}
+		source.AddChild(&f, platform, facts)
 	}
 	return f, nil
 }
 
-// ChildDigests returns the digests of an index's children, each once and in
-// order; nil for a single image. What is no digest is left out.
+// ChildDigests returns the digests of an index's children, each once and in order; nil for a
+// single image. It leaves out what is no digest.
 func ChildDigests(img *imagev1.Image) []image.Digest {
 	seen := map[image.Digest]bool{}
 	var digests []image.Digest
@@ -175,23 +153,16 @@ func parseMetadata(img *imagev1.Image) (metadata, error) {
 	return m, nil
 }
 
-// platform of a single image. Where the Image does not carry the configuration
-// only the architecture is known; what runs on OpenShift is linux.
-func platform(img *imagev1.Image, m metadata) string {
+// platform returns that of a single image. An Image object without the configuration knows
+// only the architecture; what runs on OpenShift is linux.
+func platform(img *imagev1.Image, m metadata) image.Platform {
 	c := config{OS: "linux"}
 	if img.DockerImageConfig != "" {
 		if err := json.Unmarshal([]byte(img.DockerImageConfig), &c); err != nil {
 			c = config{OS: "linux"}
 		}
 	}
-	return joinPlatform(c.OS, m.Architecture, c.Variant)
-}
-
-func joinPlatform(os, architecture, variant string) string {
-	if os == "" || architecture == "" || (&image.Platform{OS: os, Architecture: architecture}).NoHost() {
-		return ""
-	}
-	return image.Cut(strings.TrimSuffix(os+"/"+architecture+"/"+variant, "/"), 128)
+	return image.Platform{OS: c.OS, Architecture: m.Architecture, Variant: c.Variant}
 }
 
 func parseTime(s string) *metav1.Time {
@@ -201,6 +172,3 @@ func parseTime(s string) *metav1.Time {
 	}
 	return &metav1.Time{Time: t.UTC().Truncate(time.Second)}
 }
-
-// clampCount is for a count that came from outside.
-func clampCount(n int) int32 { return int32(min(n, 1<<20)) } //nolint:gosec // bounded in the same expression

@@ -102,6 +102,8 @@ func TestFactsLeaveOutWhatNoHostRuns(t *testing.T) {
 		{"unknown/unknown", imagev1.ImageManifest{Digest: "b", OS: "unknown", Architecture: "unknown"}},
 		{"an unknown system", imagev1.ImageManifest{Digest: "b", OS: "Unknown", Architecture: "amd64"}},
 		{"an unknown architecture", imagev1.ImageManifest{Digest: "b", OS: "linux", Architecture: "UNKNOWN", Variant: "v8"}},
+		{"no platform, and the configuration of an attestation", imagev1.ImageManifest{Digest: "b"}},
+		{"the same child once more", imagev1.ImageManifest{Digest: "a", OS: "linux", Architecture: "amd64"}},
 		{"one that was not read", imagev1.ImageManifest{Digest: "c", OS: "unknown", Architecture: "unknown"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

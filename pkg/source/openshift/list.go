@@ -6,11 +6,10 @@ import (
 	"github.com/mailru/easyjson/jlexer"
 )
 
-// DecodeList calls each for the ImageStreams of a page of a list, as the API server
-// sends it, and returns what continues it; "" for the last page. It reads of each
-// stream what Decode reads of an event, for the same reason: a list of thousands
-// of streams holds mostly what nobody asks for. An error may come after streams
-// that were read; nothing of the stream that it is about was passed on.
+// DecodeList calls each for the ImageStreams of a page of a list, as the API server sends it.
+// It returns the token that continues the list; "" for the last page. Of each stream it reads
+// what Decode reads of an event. An error may come after some streams were read; each never
+// gets the stream that cannot be read.
 func DecodeList(page []byte, each func(*StreamState)) (next string, err error) {
 	l := &jlexer.Lexer{Data: page}
 	eachField(l, func(name string) {

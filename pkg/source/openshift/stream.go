@@ -10,8 +10,8 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 )
 
-// Stream converts an ImageStream that was read from the API server. It is the
-// same conversion that Decode applies to an event's body.
+// Stream converts an ImageStream that was read from the API server, just as Decode converts an
+// event's body.
 func Stream(is *imagev1.ImageStream) push.Stream {
 	var o object
 	o.name, o.namespace, o.uid = is.Name, is.Namespace, string(is.UID)
@@ -39,8 +39,8 @@ func (o *object) stream() push.Stream {
 		Name: o.namespace + "/" + o.name,
 		UID:  o.uid,
 	}}
-	// A stream that names no place, or none that can be parsed, is still one
-	// whose pushes are to be found: its items name their own.
+	// Revet finds the pushes of a stream that names no repository, or one that cannot be
+	// parsed: the items name their own.
 	s.Pull, _ = image.ParseRepository(o.repository)
 	if len(o.tags) == 0 {
 		return s
@@ -59,11 +59,11 @@ func (o *object) stream() push.Stream {
 
 func (i *tagItem) item(repository string, local bool) push.Item {
 	item := push.Item{ClaimedDigest: i.image}
-	// Zero for a time that cannot be read, which Detect skips with its reason.
+	// Detect skips an item whose time cannot be read, which is zero, and says so.
 	item.Created, _ = time.Parse(time.RFC3339, i.created)
-	// An imported or aliased image stands elsewhere, unless the tag says that
-	// the stream's own registry serves it. The prefix spares the usual case, an
-	// image that was pushed here, the parser.
+	// An imported or aliased image is in another registry, unless the tag says that the
+	// stream's own registry serves it. The prefix is the usual case, an image that was
+	// pushed here, and needs no parser.
 	own, ok := strings.CutPrefix(i.reference, repository)
 	if local || (ok && strings.HasPrefix(own, "@")) {
 		return item

@@ -13,11 +13,10 @@
 //   - What a digest is, its bytes say, whatever their Content-Type. One thing the registry is
 //     believed: the beginning of a large blob that an index itself declares to be no
 //     manifest, and that the registry does not have as one.
-//   - Head's digest is the registry's claim. Resolve, Content and Facts recompute every
-//     digest from the bytes. If HEAD does not tell, or tells a digest that the registry does
-//     not have, the manifest is read by its tag. Only a registry's own 404 to a GET means
-//     that a tag does not exist. A digest that cannot be pulled by sha256 is refused as
-//     DigestUnsupported.
+//   - Head's digest is the registry's claim, unless HEAD does not tell one. Tagged, Content
+//     and Facts recompute every digest from the bytes. Only a registry's own 404 to a GET
+//     means that a tag does not exist. A digest that cannot be pulled by sha256 is refused
+//     as DigestUnsupported.
 //   - A list is whole, or an error that wraps source.ErrIncomplete. Lists are bounded in
 //     names, bytes, pages and time.
 //   - Reads are bounded: a manifest by 4 MiB, an image configuration by 8 MiB, the facts of

@@ -13,17 +13,8 @@ import (
 	"github.com/revet-dev/revet/pkg/source"
 )
 
-// The bounds of v1alpha1.ImageFacts.
-const (
-	maxPlatforms = 32
-	maxBase      = 512
-)
-
 // factsSource says in ImageFacts that a registry was read.
 const factsSource = "Registry"
-
-// baseName is the label and the annotation that names an image's base.
-const baseName = "org.opencontainers.image.base.name"
 
 // Facts is what a registry says of a digest.
 type Facts struct {
@@ -115,36 +106,12 @@ func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, lab
 	if !content.Runnable() || d.Platform.NoHost() {
 		return nil // an attestation or the like, which is no part of what runs
 	}
-	f.Image.Layers += layersOf(m)
-	f.Image.Size = image.AddSize(f.Image.Size, sizeOf(m))
 	own, err := r.facts(ctx, m, labelNames)
 	if err != nil {
 		return err
 	}
-	f.add(d.Platform, own)
+	source.AddChild(&f.Image, d.Platform, own)
 	return nil
-}
-
-// add adds the facts of an image that an index names for a platform.
-func (f *Facts) add(p *image.Platform, own v1alpha1.ImageFacts) {
-	platforms := own.Platforms
-	if p != nil && p.OS != "" && p.Architecture != "" {
-		platforms = platformsOf(*p)
-	}
-	for _, p := range platforms {
-		if len(f.Image.Platforms) < maxPlatforms {
-			f.Image.Platforms = append(f.Image.Platforms, p)
-		}
-	}
-	if f.Image.Labels == nil {
-		f.Image.Labels = own.Labels // the first child that has them, in the index's order
-	}
-	if f.Image.Base == "" {
-		f.Image.Base = own.Base
-	}
-	if own.Created != nil && (f.Image.Created == nil || f.Image.Created.Before(own.Created)) {
-		f.Image.Created = own.Created
-	}
 }
 
 // config is what is read of an image's configuration.
@@ -160,9 +127,9 @@ type config struct {
 func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1alpha1.ImageFacts, error) {
 	f := v1alpha1.ImageFacts{
 		MediaType: m.Type(),
-		Layers:    layersOf(m),
+		Layers:    source.Count(len(m.Layers)),
 		Size:      sizeOf(m),
-		Base:      image.Cut(m.Annotations[baseName], maxBase),
+		Base:      source.Base(m.Annotations, nil),
 		Source:    factsSource,
 	}
 	if !m.HasImageConfig() {
@@ -177,29 +144,17 @@ func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1
 		return f, fmt.Errorf("%w: the image configuration: %w", errInvalid, err)
 	}
 	f.Labels = image.CarryLabels(c.Config.Labels, labelNames)
-	if f.Base == "" {
-		f.Base = image.Cut(c.Config.Labels[baseName], maxBase)
-	}
+	f.Base = source.Base(m.Annotations, c.Config.Labels)
 	if !c.Created.IsZero() {
 		f.Created = &metav1.Time{Time: c.Created.UTC().Truncate(time.Second)}
 	}
-	f.Platforms = platformsOf(c.Platform)
+	f.Platforms = source.Platforms(c.Platform)
 	return f, nil
 }
-
-func layersOf(m manifest) int32 { return int32(min(len(m.Layers), 1<<20)) }
 
 func sizeOf(m manifest) (n int64) {
 	for _, l := range m.Layers {
 		n = image.AddSize(n, l.Size)
 	}
 	return n
-}
-
-// platformsOf returns p as facts have it, or nothing if no host has that platform.
-func platformsOf(p image.Platform) []string {
-	if p.OS == "" || p.Architecture == "" || p.NoHost() {
-		return nil
-	}
-	return []string{image.Cut(p.String(), 128)}
 }

@@ -91,9 +91,13 @@ func TestTagsOfOddRegistriesAreRead(t *testing.T) {
 			if err != nil || head != test.head {
 				t.Fatalf("head: %v, %v; want %v", head, err, test.head)
 			}
-			got, content, err := c.Resolve(t.Context(), repo, "v1", head, shop)
-			if err != nil || got != want || content.Kind != image.ContentIndex || !content.Runnable() {
-				t.Errorf("resolved %v: %+v, %v; want the index %v", got, content, err, want)
+			got, err := c.Tagged(t.Context(), repo, "v1", head, shop)
+			if err != nil || got != want {
+				t.Errorf("tagged: %v, %v; want %v", got, err, want)
+			}
+			content, err := c.Content(t.Context(), repo.At(want), shop)
+			if err != nil || content.Kind != image.ContentIndex || !content.Runnable() {
+				t.Errorf("content: %+v, %v; want the index", content, err)
 			}
 			facts, err := c.Facts(t.Context(), repo.At(want), shop, nil)
 			if err != nil || !slices.Equal(facts.Image.Platforms, []string{"linux/arm64"}) {
@@ -105,9 +109,9 @@ func TestTagsOfOddRegistriesAreRead(t *testing.T) {
 		})
 	}
 	o.Set(registrytest.Oddities{Digest: oldDigest.String()})
-	got, _, err := registry.New(plain(host)).Resolve(t.Context(), repo, "v1", image.Digest{}, shop)
+	got, err := registry.New(plain(host)).Tagged(t.Context(), repo, "v1", oldDigest, shop)
 	if err != nil || got != want {
-		t.Errorf("a HEAD that lags behind, which the caller does not trust: %v, %v; want %v", got, err, want)
+		t.Errorf("a HEAD that lags behind: %v, %v; want %v", got, err, want)
 	}
 }
 
@@ -176,6 +180,22 @@ func TestAnswersThatProveNothing(t *testing.T) {
 	}
 }
 
+// A manifest that is too large to read is still a push: whoever runs it finds out what it is.
+func TestTheDigestOfWhatIsTooLargeIsTheClaimedOne(t *testing.T) {
+	host := server(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/" {
+				_, _ = w.Write(make([]byte, 4<<20+1))
+			}
+		})
+	})
+	claimed := parse(t, noSuchDigest)
+	d, err := registry.New(plain(host)).Tagged(t.Context(), repository(t, host+"/shop/web"), "v1", claimed, shop)
+	if err != nil || d != claimed {
+		t.Errorf("%v, %v; want %v", d, err, claimed)
+	}
+}
+
 // Revet verifies sha256 digests. A tag that can only be pulled by another one is refused
 // with a reason, and never passed over.
 func TestDigestsOfOtherAlgorithms(t *testing.T) {
@@ -207,9 +227,9 @@ func TestDigestsOfOtherAlgorithms(t *testing.T) {
 			if got := kindOf(err); got != test.want || (err == nil && head != want) {
 				t.Errorf("head: %v, %q (%v); want %q", head, got, err, test.want)
 			}
-			resolved, _, err := c.Resolve(t.Context(), repo, "v1", image.Digest{}, shop)
-			if got := kindOf(err); got != test.want || (err == nil && resolved != want) {
-				t.Errorf("resolved: %v, %q (%v); want %q", resolved, got, err, test.want)
+			tagged, err := c.Tagged(t.Context(), repo, "v1", image.Digest{}, shop)
+			if got := kindOf(err); got != test.want || (err == nil && tagged != want) {
+				t.Errorf("tagged: %v, %q (%v); want %q", tagged, got, err, test.want)
 			}
 		})
 	}

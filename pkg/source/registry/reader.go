@@ -58,14 +58,11 @@ func (r *Reader) Head(ctx context.Context, repository image.Repository, tag stri
 	return d, err
 }
 
-// Resolve returns what a tag points to, recomputed from the bytes, and decides what it is.
-// claimed is what Head claimed; if it is zero, Resolve does not trust HEAD.
-func (r *Reader) Resolve(ctx context.Context, repository image.Repository, tag string, claimed image.Digest, as source.Account) (d image.Digest, content image.Content, err error) {
-	err = r.with(ctx, as, func(c Credentials) error {
-		d, content, err = r.client.Resolve(ctx, repository, tag, claimed, c)
-		return err
-	})
-	return d, content, err
+// Tagged returns the digest of what a tag points to, recomputed from the bytes. claimed is
+// what Head claimed.
+func (r *Reader) Tagged(ctx context.Context, repository image.Repository, tag string, claimed image.Digest, as source.Account) (d image.Digest, err error) {
+	err = r.with(ctx, as, func(c Credentials) error { d, err = r.client.Tagged(ctx, repository, tag, claimed, c); return err })
+	return d, err
 }
 
 // Content reads a manifest by digest and decides what it is.

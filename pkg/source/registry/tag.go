@@ -36,26 +36,21 @@ func (c *Client) Head(ctx context.Context, r image.Repository, tag string, as Cr
 	return claimed, classify(what, err)
 }
 
-// Resolve returns what a tag points to, recomputed from the bytes. It first reads the
-// digest that Head claimed. If the registry does not have that digest, or has something
-// else under it, or if claimed is zero, Resolve reads the manifest by the tag.
-func (c *Client) Resolve(ctx context.Context, r image.Repository, tag string, claimed image.Digest, as Credentials) (image.Digest, image.Content, error) {
+// Tagged returns the digest of what a tag points to, recomputed from the bytes. A HEAD may
+// lag behind, or claim what the registry does not have: callers believe Head only where
+// somebody else says the same. If nobody can recompute the digest, as the manifest is larger
+// than is read, Tagged returns what Head claimed, and Content refuses it.
+func (c *Client) Tagged(ctx context.Context, r image.Repository, tag string, claimed image.Digest, as Credentials) (image.Digest, error) {
 	what := fmt.Sprintf("%s:%s", r, tag)
-	reader, err := c.reader(ctx, r, as)
+	s, err := c.repository(ctx, r, as)
 	if err != nil {
-		return image.Digest{}, image.Content{}, classify(what, err)
+		return image.Digest{}, classify(what, err)
 	}
-	var m manifest
-	if !claimed.IsZero() {
-		m, err = reader.manifest(ctx, claimed)
+	m, err := s.tagged(ctx, tag)
+	if reason(err) == source.Unreadable && !claimed.IsZero() {
+		return claimed, nil
 	}
-	if claimed.IsZero() || isOther(err) || reason(err) == source.NotFound {
-		m, err = reader.tagged(ctx, tag)
-	}
-	if err != nil {
-		return image.Digest{}, image.Content{}, classify(what, err)
-	}
-	return m.digest, reader.decide(ctx, m), nil
+	return m.digest, classify(what, err)
 }
 
 // head returns the claimed digest of a tag. It returns the zero Digest if HEAD does not
@@ -138,11 +133,6 @@ type otherContentError struct{ asked, got image.Digest }
 
 func (e *otherContentError) Error() string {
 	return fmt.Sprintf("the registry answered to %s with the content of %s", e.asked, e.got)
-}
-
-func isOther(err error) bool {
-	var other *otherContentError
-	return errors.As(err, &other)
 }
 
 func isBadRequest(err error) bool {

@@ -135,7 +135,7 @@ func (c *Cluster) startRegistry(ctx context.Context, o RegistryOptions) error {
 		return errors.Join(err, listener.Close())
 	}
 	c.registry, err = registry.Start(ctx, registry.Options{
-		Dir: o.Dir, Listener: listener, Endpoints: o.Endpoints, OnPush: c.openshift.Pushed,
+		Dir: o.Dir, Listener: listener, Endpoints: o.Endpoints, OnPush: c.openshift.Pushed, Front: c.openshift.Front,
 	})
 	if err != nil {
 		return err

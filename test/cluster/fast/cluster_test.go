@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"k8s.io/client-go/rest"
 
 	"github.com/revet-dev/revet/test/cluster/fast"
+	"github.com/revet-dev/revet/test/cluster/openshift/imageapi"
 )
 
 // shared is the cluster of this package's tests: a start costs seconds, and tests use namespaces of their own.
@@ -69,5 +74,59 @@ func before(registryDir string) error {
 		return errors.Join(err, first.Stop())
 	}
 	// Its namespace does not exist: the registry takes the image, and no object tells of it.
-	return errors.Join(remote.Write(ref, img), first.Stop())
+	err = remote.Write(ref, img)
+	if err == nil {
+		down, err = stopImageAPI(first)
+	}
+	return errors.Join(err, first.Stop())
+}
+
+// outage is what clients see of an image API that is down.
+type outage struct {
+	Status int
+	Body   string
+	Listed bool
+}
+
+// down is what they saw once the API server had noticed.
+var down outage
+
+// downPatience is many times what the API server needs to notice.
+const downPatience = 20 * time.Second
+
+// stopImageAPI stops the image API alone.
+func stopImageAPI(c *fast.Cluster) (seen outage, err error) {
+	if err := errors.Join(c.Registry().Stop(), c.OpenShift().Stop()); err != nil {
+		return seen, err
+	}
+	client, err := rest.HTTPClientFor(c.RESTConfig())
+	if err != nil {
+		return seen, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), downPatience)
+	defer cancel()
+	get := func(path string) (status int, body string, err error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.RESTConfig().Host+path, nil)
+		if err != nil {
+			return 0, "", err
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			return 0, "", err
+		}
+		defer func() { _ = answer.Body.Close() }()
+		content, err := io.ReadAll(answer.Body)
+		return answer.StatusCode, strings.TrimSpace(string(content)), err
+	}
+	for ctx.Err() == nil && seen.Body != "service unavailable" {
+		if seen.Status, seen.Body, err = get("/apis/image.openshift.io/v1/imagestreams"); err != nil {
+			return seen, err
+		}
+		if err := imageapi.Nudge(ctx, c.RESTConfig()); err != nil {
+			return seen, err
+		}
+	}
+	_, groups, err := get("/apis")
+	seen.Listed = strings.Contains(groups, "image.openshift.io")
+	return seen, err
 }

@@ -5,7 +5,9 @@
 // # Contract
 //
 //	api, err := openshift.Start(ctx, openshift.Options{Kubeconfig: k, Etcd: e, Public: "localhost:5001"})
-//	reg, err := registry.Start(ctx, registry.Options{Dir: dir, Addr: "127.0.0.1:5001", OnPush: api.Pushed})
+//	reg, err := registry.Start(ctx, registry.Options{
+//		Dir: dir, Addr: "127.0.0.1:5001", OnPush: api.Pushed, Front: api.Front,
+//	})
 //	err = api.Bridge(ctx, reg.URL())
 //	...
 //	reg.Stop()
@@ -39,9 +41,13 @@
 // the image under that tag would not push it again. [Emulation.DeleteTag] untags first, so that a push right after it is
 // a push.
 //
+// [Emulation.Front] stands before the registry and refuses what OpenShift's does not serve: a manifest
+// by digest that no tag shows (404), and HEAD by digest in a stream that does not exist (500). A push
+// of an index with a child that names no platform is answered 500.
+//
 // # Where it differs, and what it does not do
 //
-//   - The API lacks what package imageapi lists: imports and scheduled imports above all, and mappings, quotas,
+//   - The API lacks what package imageapi lists: imports and scheduled imports above all, and quotas,
 //     admission, signatures, layers.
 //   - The registry knows a tag only by a push: a tag that follows another, or is pinned, cannot be pulled by its name.
 //   - Tags that follow a tag that follows another are not moved by one push; that case was not recorded.

@@ -81,6 +81,12 @@ func (o *objects) writeStatus(ctx context.Context, stream *imagev1.ImageStream) 
 		Body(stream).Do(ctx).Error()
 }
 
+func (o *objects) image(ctx context.Context, name string) (*imagev1.Image, error) {
+	image := &imagev1.Image{}
+	err := o.images.Get().Resource("images").Name(name).Do(ctx).Into(image)
+	return image, err
+}
+
 func (o *objects) hasImage(ctx context.Context, digest string) (bool, error) {
 	err := o.images.Get().Resource("images").Name(digest).Do(ctx).Error()
 	if apierrors.IsNotFound(err) {

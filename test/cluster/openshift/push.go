@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -49,6 +50,9 @@ func (e *Emulation) told(ctx context.Context, p registry.Push, when time.Time) e
 	switch {
 	case err == nil:
 		return nil
+	case apierrors.IsInvalid(err):
+		// The real registry does not look into the refusal of the API server.
+		return &registry.Refused{Reason: err.Error(), Status: http.StatusInternalServerError}
 	case hopeless(err):
 		return &registry.Refused{Reason: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -67,8 +71,8 @@ func keyOf(repository string) (key streamKey, ok bool, err error) {
 	if len(validation.IsDNS1123Label(namespace)) > 0 {
 		return streamKey{}, false, &registry.Refused{Reason: fmt.Sprintf("%q cannot be a namespace: push to <namespace>/<stream>", namespace)}
 	}
-	if len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return streamKey{}, false, &registry.Refused{Reason: fmt.Sprintf("%q cannot be the name of an image stream: use lower-case letters, digits, '-' and '.'", name)}
+	if !imageapi.ValidName(name) {
+		return streamKey{}, false, &registry.Refused{Reason: fmt.Sprintf("%q cannot be the name of an image stream: use lower-case letters and digits, with a single '-', '.' or '_' between them", name)}
 	}
 	return streamKey{namespace, name}, true, nil
 }

@@ -31,11 +31,21 @@ func newSource(url string) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the registry's URL %q: %w", url, err)
 	}
-	puller, err := remote.NewPuller()
+	puller, err := remote.NewPuller(remote.WithTransport(bridgeTransport{remote.DefaultTransport}))
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the registry: %w", err)
 	}
 	return &source{registry, puller}, nil
+}
+
+// bridgeTransport marks requests as the bridge's own.
+type bridgeTransport struct{ next http.RoundTripper }
+
+// RoundTrip adds the mark.
+func (t bridgeTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(bridgeHeader, "true")
+	return t.next.RoundTrip(r)
 }
 
 func (s *source) manifest(ctx context.Context, repository string, digest v1.Hash) (manifest, error) {

@@ -22,6 +22,8 @@ type Options struct {
 	Endpoints []Endpoint
 	// OnPush is called for each manifest pushed, before its client is answered.
 	OnPush PushFunc
+	// Front wraps what answers requests, OnPush included, to refuse or change what a client sees.
+	Front func(http.Handler) http.Handler
 	// Log receives the registry's warnings and errors. Default: they are discarded.
 	Log io.Writer
 }

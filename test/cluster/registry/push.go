@@ -32,6 +32,8 @@ type PushFunc func(context.Context, Push) error
 type Refused struct {
 	// Reason is what the client is told.
 	Reason string
+	// Status is the HTTP status of the answer. Default: 403.
+	Status int
 }
 
 // Error returns the reason.
@@ -95,6 +97,10 @@ func (h *pushHandler) tell(ctx context.Context, repository, reference string, he
 func refuse(w http.ResponseWriter, repository string, err error) {
 	message := fmt.Sprintf("the image was stored, but the push to %q is not complete: %v", repository, err)
 	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		if refused.Status != 0 {
+			writeError(w, refused.Status, "UNKNOWN", message)
+			return
+		}
 		writeError(w, http.StatusForbidden, "DENIED", message)
 		return
 	}

@@ -65,6 +65,9 @@ func Start(ctx context.Context, o Options) (*Registry, error) {
 	if o.OnPush != nil {
 		handler = &pushHandler{registry: app, onPush: o.OnPush}
 	}
+	if o.Front != nil {
+		handler = o.Front(handler)
+	}
 	r.server = &http.Server{Handler: r.counted(handler), ReadHeaderTimeout: readHeaderTimeout}
 	go func() { r.served <- r.server.Serve(listener) }()
 	if err := r.waitReady(ctx); err != nil {
@@ -160,7 +163,7 @@ func config(o Options, addr string) *configuration.Configuration {
 		Notifications: configuration.Notifications{
 			EventConfig: configuration.Events{IncludeReferences: true},
 		},
-		Catalog: configuration.Catalog{MaxEntries: 1000},
+		Catalog: configuration.Catalog{MaxEntries: 1_000_000}, // more is an error, and odd registries ask for all at once
 	}
 	c.HTTP.Addr = addr
 	// OpenShift's registry takes an index whose children it does not have, so this one must too.

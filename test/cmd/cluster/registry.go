@@ -76,7 +76,7 @@ func serveImages(ctx context.Context, images registry.Options, objects openshift
 	if err != nil {
 		return err
 	}
-	images.OnPush, images.Log = api.Pushed, os.Stderr
+	images.OnPush, images.Front, images.Log = api.Pushed, api.Front, os.Stderr
 	server, err := registry.Start(ctx, images)
 	if err != nil {
 		return errors.Join(err, api.Stop())

@@ -39,7 +39,21 @@ func (imageStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object
 	*image = *kept
 }
 
-func (imageStrategy) Validate(context.Context, runtime.Object) field.ErrorList { return nil }
+// Validate refuses an index with a child that names no platform. Its push fails for that.
+func (imageStrategy) Validate(_ context.Context, obj runtime.Object) (errs field.ErrorList) {
+	for i, child := range obj.(*imagev1.Image).DockerImageManifests {
+		path := field.NewPath("dockerImageManifests").Index(i)
+		for name, value := range map[string]string{
+			"digest": child.Digest, "mediaType": child.MediaType, "architecture": child.Architecture, "os": child.OS,
+		} {
+			if value == "" {
+				errs = append(errs, field.Required(path.Child(name), ""))
+			}
+		}
+	}
+	return errs
+}
+
 func (imageStrategy) ValidateUpdate(context.Context, runtime.Object, runtime.Object) field.ErrorList {
 	return nil
 }

@@ -44,7 +44,7 @@ func definitionName(namer *openapinamer.DefinitionNamer) func(string) (string, s
 func definitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	// Borrowed for metadata, options and statuses.
 	all := apiextensionsopenapi.GetOpenAPIDefinitions(ref)
-	for _, object := range []any{imagev1.Image{}, imagev1.ImageStream{}, imagev1.ImageStreamTag{}} {
+	for _, object := range []any{imagev1.Image{}, imagev1.ImageStream{}, imagev1.ImageStreamTag{}, imagev1.ImageStreamMapping{}} {
 		all[util.GetCanonicalTypeName(object)] = objectDefinition(ref, metav1.ObjectMeta{}.OpenAPIModelName(), nil)
 	}
 	for list, item := range map[any]any{

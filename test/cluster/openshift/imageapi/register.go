@@ -128,7 +128,7 @@ func (s *Server) WaitServed(ctx context.Context) error {
 		}
 		if looksAgain(last) && time.Since(nudged) > nudgeInterval {
 			nudged = time.Now()
-			if err := nudge(ctx, s.client); err != nil {
+			if err := Nudge(ctx, s.client); err != nil {
 				return err
 			}
 		}
@@ -197,16 +197,16 @@ func (s *Server) keepServed(ctx context.Context) {
 		}
 		asking, cancel := context.WithTimeout(ctx, nudgeInterval)
 		if apierrors.IsServiceUnavailable(listed(asking, client, "images")) {
-			_ = nudge(asking, s.client) // an API server that is away is asked again at the next tick
+			_ = Nudge(asking, s.client) // an API server that is away is asked again at the next tick
 		}
 		cancel()
 	}
 }
 
-// nudge makes the API server look at this one again, and read the group's resources. It looks too early when it was
+// Nudge makes the API server look at this one again, and read the group's resources. It looks too early when it was
 // just started, stopped or slow, as it is not ready then to authenticate what it reads from, or this one answers too
 // late; it otherwise takes the group for unavailable for half a minute, and its discovery for stale for a minute.
-func nudge(ctx context.Context, config *rest.Config) error {
+func Nudge(ctx context.Context, config *rest.Config) error {
 	registration, err := aggregator.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("making a client of API services: %w", err)

@@ -18,7 +18,7 @@ func newScheme() (*runtime.Scheme, serializer.CodecFactory) {
 	scheme.AddKnownTypes(internal,
 		&imagev1.Image{}, &imagev1.ImageList{},
 		&imagev1.ImageStream{}, &imagev1.ImageStreamList{},
-		&imagev1.ImageStreamTag{},
+		&imagev1.ImageStreamTag{}, &imagev1.ImageStreamMapping{},
 	)
 	utilruntime.Must(scheme.SetVersionPriority(imagev1.GroupVersion))
 	// Options and errors are of the core group's v1, whatever group is served.

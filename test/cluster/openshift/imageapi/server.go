@@ -8,6 +8,7 @@ import (
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	apirest "k8s.io/apiserver/pkg/registry/rest"
@@ -194,6 +195,10 @@ func storageOf(o Options, config *genericapiserver.RecommendedConfig, scheme *ru
 		"imagestreamtags": &streamTags{
 			TableConvertor: apirest.NewDefaultTableConvertor(imagev1.Resource("imagestreamtags")),
 			streams:        streams.Store, writer: &removal, images: images,
+		},
+		"imagestreammappings": &mappings{
+			streams: streams.Store, status: status, images: images,
+			now: func() metav1.Time { return metav1.NewTime(o.Now().Truncate(time.Second)) },
 		},
 	}
 	return &group, nil

@@ -3,6 +3,7 @@ package imageapi
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/client-go/kubernetes"
+	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 )
 
 // streamStrategy is what happens to an ImageStream that a client writes.
@@ -28,6 +30,8 @@ type streamStrategy struct {
 	now   func() time.Time
 	// streams reads other streams. It is set once the store exists.
 	streams rest.Getter
+	// reviews asks what a client may do in another namespace.
+	reviews authorizationv1client.SubjectAccessReviewInterface
 }
 
 func (*streamStrategy) NamespaceScoped() bool          { return true }
@@ -94,12 +98,16 @@ func (s *streamStrategy) lookup(ctx context.Context) otherStreams {
 	}
 }
 
-func (*streamStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	return validateTags(obj.(*imagev1.ImageStream))
+// Validate refuses names, tags and sources that the real server refuses.
+func (s *streamStrategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	stream := obj.(*imagev1.ImageStream)
+	return slices.Concat(validateName(stream.ObjectMeta), validateTags(stream), s.checkSources(ctx, stream, nil))
 }
 
-func (*streamStrategy) ValidateUpdate(_ context.Context, obj, _ runtime.Object) field.ErrorList {
-	return validateTags(obj.(*imagev1.ImageStream))
+// ValidateUpdate refuses tags and sources that the real server refuses.
+func (s *streamStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	stream := obj.(*imagev1.ImageStream)
+	return append(validateTags(stream), s.checkSources(ctx, stream, old.(*imagev1.ImageStream))...)
 }
 
 func validateTags(stream *imagev1.ImageStream) field.ErrorList {
@@ -166,7 +174,7 @@ func namespaceTakes(ctx context.Context, kube kubernetes.Interface, stream *imag
 }
 
 func newStreams(typer runtime.ObjectTyper, hosts Hosts, now func() time.Time, kube kubernetes.Interface, options generic.RESTOptionsGetter) (streamStore, streamStatusStore, error) {
-	strategy := &streamStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, hosts: hosts, now: now}
+	strategy := &streamStrategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, hosts: hosts, now: now, reviews: kube.AuthorizationV1().SubjectAccessReviews()}
 	resource := imagev1.Resource("imagestreams")
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &imagev1.ImageStream{} },

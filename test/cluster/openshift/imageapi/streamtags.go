@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-// streamTags is the storage of imagestreamtags: a view of the streams, to get and to delete. It cannot be listed or
-// watched; the real one cannot be watched either.
+// streamTags is the storage of imagestreamtags: a view of the streams. It cannot be listed or watched;
+// the real one cannot be watched either.
 type streamTags struct {
 	rest.TableConvertor
 
@@ -81,9 +81,9 @@ func (s *streamTags) Delete(ctx context.Context, name string, _ rest.ValidateObj
 }
 
 func (s *streamTags) stream(ctx context.Context, name string, o *metav1.GetOptions) (*imagev1.ImageStream, string, error) {
-	streamName, tag, ok := strings.Cut(name, ":")
-	if !ok || streamName == "" || tag == "" {
-		return nil, "", apierrors.NewBadRequest("the name of an ImageStreamTag is <stream>:<tag>")
+	streamName, tag, err := splitStreamTag(name)
+	if err != nil {
+		return nil, "", err
 	}
 	obj, err := s.streams.Get(ctx, streamName, o)
 	if apierrors.IsNotFound(err) {
@@ -93,6 +93,14 @@ func (s *streamTags) stream(ctx context.Context, name string, o *metav1.GetOptio
 		return nil, "", err
 	}
 	return obj.(*imagev1.ImageStream), tag, nil
+}
+
+func splitStreamTag(name string) (stream, tag string, err error) {
+	stream, tag, ok := strings.Cut(name, ":")
+	if !ok || stream == "" || tag == "" {
+		return "", "", apierrors.NewBadRequest("the name of an ImageStreamTag is <stream>:<tag>")
+	}
+	return stream, tag, nil
 }
 
 // tagRemovalStrategy lets a stream be written as it is, but for the rise of its generation if the spec changed.

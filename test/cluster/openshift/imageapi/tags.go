@@ -19,13 +19,16 @@ func Head(stream *imagev1.ImageStream, tag string) *imagev1.TagEvent {
 	return nil
 }
 
-// AddTagEvent makes item the head of a tag and says whether the stream changed. An item for the image that the tag shows
-// already is no new head: it only brings the head's generation and reference up to date.
+// AddTagEvent makes item the head of a tag and says whether the stream changed. An item for the image
+// that the tag shows already is no new head: it only brings the head's generation and reference up to
+// date. An item with the head's reference and another image is no new head either: it changes the
+// head's image in place, and the head keeps its time.
 func AddTagEvent(stream *imagev1.ImageStream, tag string, item imagev1.TagEvent) bool {
-	if head := Head(stream, tag); head != nil && head.Image == item.Image {
-		changed := head.Generation != item.Generation || head.DockerImageReference != item.DockerImageReference
-		head.Generation = item.Generation
-		head.DockerImageReference = item.DockerImageReference
+	if head := Head(stream, tag); head != nil &&
+		(head.Image == item.Image || head.DockerImageReference != "" && head.DockerImageReference == item.DockerImageReference) {
+		item.Created = head.Created
+		changed := *head != item
+		*head = item
 		return changed
 	}
 	i := sort.Search(len(stream.Status.Tags), func(i int) bool { return stream.Status.Tags[i].Tag >= tag })
@@ -59,7 +62,7 @@ func RemoveTag(stream *imagev1.ImageStream, tag string) bool {
 
 // sourceTag is the tag that a spec tag follows, and whether that is one of the stream itself.
 func sourceTag(stream *imagev1.ImageStream, t imagev1.TagReference) (tag string, own bool) {
-	if t.From == nil || t.From.Kind != "ImageStreamTag" {
+	if t.From == nil || t.From.Kind != fromTag {
 		return "", false
 	}
 	namespace, name, tag := streamTag(stream, t)
@@ -113,18 +116,38 @@ func (r resolver) item(stream *imagev1.ImageStream, t imagev1.TagReference) (ima
 	switch {
 	case t.From == nil:
 		return none, false
-	case t.From.Kind == "ImageStreamImage":
-		_, image, ok := strings.Cut(t.From.Name, "@")
-		return imagev1.TagEvent{
-			Created: r.now, Image: image, Generation: stream.Generation, DockerImageReference: r.hosts.reference(stream, image),
-		}, ok
-	case t.From.Kind == "DockerImage" && t.Reference:
+	case t.From.Kind == fromImage:
+		return r.pin(stream, t)
+	case t.From.Kind == fromDocker && t.Reference:
 		return imagev1.TagEvent{Created: r.now, DockerImageReference: t.From.Name, Generation: stream.Generation}, true
-	case t.From.Kind == "ImageStreamTag":
+	case t.From.Kind == fromTag:
 		return r.follow(stream, t)
 	default: // DockerImage without reference is an import, which nothing here performs.
 		return none, false
 	}
+}
+
+// pin gives a tag an image from the history of a stream. Its time is the present one, so that "oc tag"
+// counts as a push; only an alias copies the time of what it follows.
+func (r resolver) pin(stream *imagev1.ImageStream, t imagev1.TagReference) (imagev1.TagEvent, bool) {
+	namespace, name, id, ok := streamImage(stream, t)
+	if !ok {
+		return imagev1.TagEvent{}, false
+	}
+	source := stream
+	if namespace != stream.Namespace || name != stream.Name {
+		source = r.other(namespace, name)
+	}
+	if source == nil {
+		return imagev1.TagEvent{}, false
+	}
+	found, err := findImage(source, id)
+	if err != nil {
+		return imagev1.TagEvent{}, false // checkSources refuses the write
+	}
+	return imagev1.TagEvent{
+		Created: r.now, Image: found.Image, Generation: stream.Generation, DockerImageReference: r.hosts.reference(stream, found.Image),
+	}, true
 }
 
 func (r resolver) follow(stream *imagev1.ImageStream, t imagev1.TagReference) (imagev1.TagEvent, bool) {

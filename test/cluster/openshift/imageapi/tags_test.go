@@ -14,6 +14,13 @@ func item(image string, generation int64) imagev1.TagEvent {
 	return imagev1.TagEvent{Image: image, DockerImageReference: "registry/ns/app@" + image, Generation: generation}
 }
 
+// first is a time in seconds.
+const first = 1_700_000_000
+
+func at(seconds int64, reference, image string) imagev1.TagEvent {
+	return imagev1.TagEvent{Created: metav1.NewTime(time.Unix(seconds, 0)), DockerImageReference: reference, Image: image}
+}
+
 func tag(name string, items ...imagev1.TagEvent) imagev1.NamedTagEventList {
 	return imagev1.NamedTagEventList{Tag: name, Items: items}
 }
@@ -56,6 +63,14 @@ func TestAddTagEvent(t *testing.T) {
 		"the same image from elsewhere changes the reference": {
 			before: []imagev1.NamedTagEventList{tag("a", item("a", 1))}, tag: "a", item: moved,
 			want: []imagev1.NamedTagEventList{tag("a", moved)},
+		},
+		"another image under the head's reference changes the head in place, and keeps its time": {
+			before: []imagev1.NamedTagEventList{tag("a", at(first, "registry/app:v1", "a"))}, tag: "a", item: at(first+60, "registry/app:v1", "b"),
+			want: []imagev1.NamedTagEventList{tag("a", at(first, "registry/app:v1", "b"))},
+		},
+		"another image where neither has a reference is a new head": {
+			before: []imagev1.NamedTagEventList{tag("a", at(first, "", "a"))}, tag: "a", item: at(first+60, "", "b"),
+			want: []imagev1.NamedTagEventList{tag("a", at(first+60, "", "b"), at(first, "", "a"))},
 		},
 		"a tag whose import failed gets its first item and loses the condition": {
 			before: []imagev1.NamedTagEventList{{Tag: "a", Conditions: []imagev1.TagEventCondition{{Reason: "InternalError"}}}},
@@ -117,6 +132,27 @@ func TestResolveLeavesAloneWhatHasNoSource(t *testing.T) {
 	for _, s := range stream.Spec.Tags {
 		if s.Generation == nil || *s.Generation != 3 {
 			t.Errorf("the generation of spec tag %q is %v, want 3", s.Name, s.Generation)
+		}
+	}
+}
+
+// Property: an ImageStreamImage names an image of the stream's history, by its digest or the
+// beginning of it.
+func TestImagesAreFoundInTheHistory(t *testing.T) {
+	stream := &imagev1.ImageStream{}
+	stream.Status.Tags = []imagev1.NamedTagEventList{
+		tag("v1", item("sha256:abc1", 1), item("sha256:abd2", 1)), tag("v2", item("sha256:abc1", 1)),
+	}
+	for id, want := range map[string]string{
+		"sha256:abc1": "sha256:abc1", "sha256:abd": "sha256:abd2", "abc": "sha256:abc1", "ab": "", "sha256:ffff": "",
+	} {
+		got := ""
+		found, err := findImage(stream, id)
+		if err == nil {
+			got = found.Image
+		}
+		if got != want {
+			t.Errorf("%q is %q (%v), want %q", id, got, err, want)
 		}
 	}
 }

@@ -10,18 +10,17 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
-	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
-// Story is everything that an entry tells of one image.
-type Story struct {
+// Report is everything that an entry says about one image.
+type Report struct {
 	Namespace  string `json:"namespace"`
 	Name       string `json:"name"`
 	Trigger    string `json:"trigger"`
 	Repository string `json:"repository"`
 	Kind       string `json:"kind"`
 	Digest     string `json:"digest"`
-	// Reference is what is pulled.
+	// Reference is what runtimes pull.
 	Reference  string         `json:"reference"`
 	Phase      v1alpha1.Phase `json:"phase"`
 	Reason     string         `json:"reason,omitempty"`
@@ -29,87 +28,87 @@ type Story struct {
 	Cure       string         `json:"cure,omitempty"`
 	ValidUntil *metav1.Time   `json:"validUntil,omitempty"`
 	// Pushes are the newest push of each tag to this digest, newest first.
-	Pushes []StoryPush          `json:"pushes"`
+	Pushes []Push               `json:"pushes"`
 	Image  *v1alpha1.ImageFacts `json:"image,omitempty"`
 	// Runs are oldest first.
-	Runs []StoryRun `json:"runs"`
-	// EarlierRuns is how many runs are no longer kept.
+	Runs []Run `json:"runs"`
+	// EarlierRuns is how many older runs the entry no longer keeps.
 	EarlierRuns int32 `json:"earlierRuns,omitempty"`
-	// Look is a command that shows the whole entry.
+	// Look is a command that prints the whole entry.
 	Look string `json:"look"`
 }
 
-// StoryPush is one push.
-type StoryPush struct {
+// Push is one push.
+type Push struct {
 	Tag        string              `json:"tag"`
 	PushedAt   metav1.Time         `json:"pushedAt"`
 	RecordedAt metav1.MicroTime    `json:"recordedAt"`
 	Source     v1alpha1.PushSource `json:"source"`
-	// RecordedWithin bounds the delay from above: pushes have a time to the second.
+	// RecordedWithin is the longest delay possible: a push has its time to the second.
 	RecordedWithin string `json:"recordedWithin,omitempty"`
-	// Run covers the push; 0 while undecided.
+	// Run is the run that covers the push; 0 if there is none yet.
 	Run int32 `json:"run"`
 }
 
-// StoryRun is one run.
-type StoryRun struct {
-	Number   int32            `json:"number"`
-	Name     string           `json:"name"`
-	Cause    v1alpha1.Cause   `json:"cause"`
-	Moments  []Moment         `json:"moments"`
-	Attempts int32            `json:"attempts"`
-	Outcome  v1alpha1.Outcome `json:"outcome,omitempty"`
-	Reason   string           `json:"reason,omitempty"`
-	Message  string           `json:"message,omitempty"`
-	Cure     string           `json:"cure,omitempty"`
-	Sandbox  StorySandbox     `json:"sandbox"`
-	// Scanned is the digest that the pipeline says it scanned.
+// Run is one run.
+type Run struct {
+	Number     int32            `json:"number"`
+	Name       string           `json:"name"`
+	Cause      v1alpha1.Cause   `json:"cause"`
+	Timestamps []Timestamp      `json:"moments"`
+	Attempts   int32            `json:"attempts"`
+	Outcome    v1alpha1.Outcome `json:"outcome,omitempty"`
+	Reason     string           `json:"reason,omitempty"`
+	Message    string           `json:"message,omitempty"`
+	Cure       string           `json:"cure,omitempty"`
+	Sandbox    RunSandbox       `json:"sandbox"`
+	// Scanned is the digest that the pipeline reports.
 	Scanned string  `json:"scanned,omitempty"`
 	Summary Summary `json:"summary"`
 	Report  string  `json:"report,omitempty"`
-	// Look is a command that shows the run, Logs one that shows its output.
+	// Look is a command that prints the run, and Logs one that prints its output.
 	Look string `json:"look,omitempty"`
 	Logs string `json:"logs,omitempty"`
 }
 
-// Moment is one step of a run.
-type Moment struct {
+// Timestamp is when a run reached a step.
+type Timestamp struct {
 	What string    `json:"what"`
 	At   time.Time `json:"at"`
-	// After is how long after the moment before; negative times, which clocks
-	// and whole seconds cause, are shown as 0.
+	// After is the time since the previous one. It is 0 where clocks, or times in whole
+	// seconds, would make it negative.
 	After string `json:"after,omitempty"`
-	// whole is true for a time that is to the second.
+	// whole is true for a time in whole seconds.
 	whole bool
 }
 
-// StorySandbox tells where a run's Pods really executed.
-type StorySandbox struct {
+// RunSandbox says where the Pods of a run really executed.
+type RunSandbox struct {
 	v1alpha1.SandboxStatus `json:",inline"`
-	// Handlers are the container runtimes' handlers of the classes.
+	// Handlers are the handlers of the classes.
 	Handlers map[string]string `json:"handlers,omitempty"`
 }
 
-// newStory builds the story of an entry. Handlers name the handler of each
-// RuntimeClass that is known.
-func newStory(e *v1alpha1.ImageVerification, handlers map[string]string) Story {
-	s := Story{
+// newReport builds the report on an entry. handlers maps each known RuntimeClass to its
+// handler.
+func newReport(e *v1alpha1.ImageVerification, handlers map[string]string) Report {
+	s := Report{
 		Namespace: e.Namespace, Name: e.Name, Trigger: e.Spec.Trigger.Name,
 		Repository: e.Spec.Repository.Name, Kind: string(e.Spec.Repository.Kind),
 		Digest: e.Spec.Digest, Reference: e.Spec.Repository.Pull + "@" + e.Spec.Digest,
 		Phase: e.Phase(), Reason: e.Status.Reason, Message: e.Status.Message,
-		Cure:       command.Cure(lifecycle.Reason(e.Status.Reason)),
+		Cure:       command.CureOf(e.Status.Reason, e.Status.Message),
 		ValidUntil: e.Status.ValidUntil,
 		Image:      e.ImageFacts(),
-		Pushes:     []StoryPush{},
-		Runs:       []StoryRun{},
+		Pushes:     []Push{},
+		Runs:       []Run{},
 		Look:       fmt.Sprintf("kubectl get imageverification %s --namespace %s -o yaml", e.Name, e.Namespace),
 	}
 	for _, p := range command.PushesOf(e) {
-		s.Pushes = append(s.Pushes, newStoryPush(p, e.Spec.Repository.Kind))
+		s.Pushes = append(s.Pushes, newPush(p, e.Spec.Repository.Kind))
 	}
 	for i := range e.Status.Runs {
-		s.Runs = append(s.Runs, newStoryRun(e, &e.Status.Runs[i], handlers))
+		s.Runs = append(s.Runs, newRun(e, &e.Status.Runs[i], handlers))
 	}
 	if len(s.Runs) > 0 {
 		s.EarlierRuns = s.Runs[0].Number - 1
@@ -117,27 +116,27 @@ func newStory(e *v1alpha1.ImageVerification, handlers map[string]string) Story {
 	return s
 }
 
-func newStoryPush(p v1alpha1.TagStatus, kind v1alpha1.RepositoryKind) StoryPush {
-	s := StoryPush{Tag: p.Tag, PushedAt: p.PushedAt, RecordedAt: p.ObservedAt, Source: p.Source, Run: p.Run}
-	// A registry shows no times: there, a push has the time at which it was seen.
+func newPush(p v1alpha1.TagStatus, kind v1alpha1.RepositoryKind) Push {
+	s := Push{Tag: p.Tag, PushedAt: p.PushedAt, RecordedAt: p.ObservedAt, Source: p.Source, Run: p.Run}
+	// A registry shows no times, so a push to it has the time at which Revet saw it.
 	if kind != v1alpha1.RepositoryRegistry && !p.ObservedAt.IsZero() && !p.PushedAt.IsZero() {
 		s.RecordedWithin = between(p.PushedAt.Time, p.ObservedAt.Time)
 	}
 	return s
 }
 
-// runPodLabel is what Tekton labels the Pods of a PipelineRun with.
+// runPodLabel is the label by which Tekton names the PipelineRun of a Pod.
 const runPodLabel = "tekton.dev/pipelineRun"
 
-func newStoryRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers map[string]string) StoryRun {
-	s := StoryRun{
+func newRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers map[string]string) Run {
+	s := Run{
 		Number: r.Number, Name: r.Name, Cause: r.Cause, Attempts: r.Attempts,
-		Outcome: r.Outcome, Reason: r.Reason, Message: r.Message, Cure: command.Cure(lifecycle.Reason(r.Reason)),
-		Sandbox: StorySandbox{SandboxStatus: r.Sandbox, Handlers: handlersOf(r.Sandbox, handlers)},
-		Scanned: r.Digest,
-		Summary: parseSummary(r.Summary),
-		Report:  r.Report,
-		Moments: moments(e, r),
+		Outcome: r.Outcome, Reason: r.Reason, Message: r.Message, Cure: command.CureOf(r.Reason, r.Message),
+		Sandbox:    RunSandbox{SandboxStatus: r.Sandbox, Handlers: handlersOf(r.Sandbox, handlers)},
+		Scanned:    r.Digest,
+		Summary:    parseSummary(r.Summary),
+		Report:     r.Report,
+		Timestamps: timestamps(e, r),
 	}
 	if r.ConfirmedAt != nil {
 		s.Look = fmt.Sprintf("kubectl get pipelinerun %s --namespace %s -o yaml", r.Name, e.Namespace)
@@ -147,20 +146,20 @@ func newStoryRun(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus, handlers 
 	case 1:
 		s.Logs = fmt.Sprintf("kubectl logs %s --namespace %s --all-containers", pods[0], e.Namespace)
 	default:
-		// A Pod for each Task; by a label, kubectl prints ten lines if not told otherwise.
+		// With a selector, kubectl prints ten lines of each Pod by default.
 		s.Logs = fmt.Sprintf("kubectl logs --selector %s=%s --namespace %s --all-containers --prefix --tail=-1", runPodLabel, r.Name, e.Namespace)
 	}
 	return s
 }
 
-// moments of a run, with the push that it answers, in the order of the flow.
-func moments(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus) []Moment {
-	var all []Moment
+// timestamps returns the steps of a run in their order, beginning with its push.
+func timestamps(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus) []Timestamp {
+	var all []Timestamp
 	add := func(what string, at time.Time, whole bool) {
 		if at.IsZero() {
 			return
 		}
-		m := Moment{What: what, At: at.UTC(), whole: whole}
+		m := Timestamp{What: what, At: at.UTC(), whole: whole}
 		if len(all) > 0 {
 			m.After = between(all[len(all)-1].At, m.At)
 		}
@@ -188,8 +187,8 @@ func moments(e *v1alpha1.ImageVerification, r *v1alpha1.RunStatus) []Moment {
 	return all
 }
 
-// answered returns the oldest push that a run covers, as far as it is known:
-// the one that the run was started for.
+// answered returns the push that a run was started for: the oldest one that it covers, as
+// far as the entry still knows.
 func answered(e *v1alpha1.ImageVerification, run int32) (v1alpha1.PushRecord, bool) {
 	var covered []v1alpha1.PushRecord
 	for _, t := range e.Status.Tags {
@@ -218,7 +217,7 @@ func handlersOf(s v1alpha1.SandboxStatus, handlers map[string]string) map[string
 	return known
 }
 
-// between prints a duration as a person reads it.
+// between returns the time between two times, rounded for people.
 func between(from, to time.Time) string {
 	d := max(to.Sub(from), 0)
 	switch {

@@ -51,8 +51,8 @@ type destination struct {
 	URI string                  `json:"uri"`
 }
 
-// is reports whether the destination is Revet's receiver. Namespaces that are
-// left out are that of the object.
+// is reports whether the destination is Revet's receiver. own is the namespace of the
+// object, which a destination without a namespace means.
 func (d destination) is(receiver client.ObjectKey, own string) bool {
 	if d.Ref == nil {
 		return strings.HasPrefix(strings.TrimPrefix(d.URI, "http://"), receiver.Name+"."+receiver.Namespace+".svc")
@@ -73,7 +73,7 @@ func (s *apiServerSource) showsStreams() bool {
 	})
 }
 
-// covers reports whether the source watches a namespace of these labels.
+// covers reports whether the source watches a namespace with these labels.
 func (s *apiServerSource) covers(namespace string, set map[string]string) bool {
 	if s.Spec.NamespaceSelector == nil {
 		return namespace == s.Metadata.Namespace
@@ -95,58 +95,100 @@ func (s *apiServerSource) notReady() string {
 	return "it has no status yet"
 }
 
-// sources looks whether the pushes that a trigger selects are sent to the receiver.
-func (d *doctor) sources(ctx context.Context, t *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerification) []Diagnosis {
+// sources checks that events tell the receiver about the pushes that a trigger selects.
+func (d *doctor) sources(ctx context.Context, t *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerification) []Finding {
 	const check = "source"
 	if !slices.ContainsFunc(t.Spec.Images, func(i v1alpha1.ImageSelector) bool { return i.ImageStreams != nil }) {
-		return []Diagnosis{ok(check, "no ImageStreams are selected: pushes are told by registries, and found by sweeps")}
+		return []Finding{ok(check, "the trigger selects no ImageStreams: webhooks of registries and sweeps find its pushes")}
 	}
-	namespaces, err := d.namespaces(ctx, t.Namespace)
-	if err != nil {
-		return []Diagnosis{notRead(check, "the namespaces", err)}
-	}
-	selected, err := imagetrigger.SelectedNamespaces(t, namespaces)
-	if err != nil {
-		return nil // told by FilterValid
-	}
-	all, err := d.revetSources(ctx, "")
-	if apierrors.IsForbidden(err) {
-		all, err = d.revetSources(ctx, t.Namespace)
-	}
+	var findings []Finding
+	seen, err := d.surroundings(ctx, t)
 	switch {
 	case meta.IsNoMatchError(err):
-		return []Diagnosis{warn(check, "install Knative Eventing and apply eventing/100-apiserversource.yaml",
-			"nothing sends changes of ImageStreams: their pushes are found by sweeps only, minutes later")}
+		return []Finding{warn(check, "install Knative Eventing and apply eventing/100-apiserversource.yaml",
+			"nothing sends changes of ImageStreams: only sweeps find their pushes, minutes later")}
 	case err != nil:
-		return []Diagnosis{notRead(check, "the ApiServerSources of the cluster", err)}
+		return []Finding{notRead(check, "the namespaces and ApiServerSources", err)}
 	}
-	var findings []Diagnosis
-	var uncovered []string
-	used := map[string]*revetSource{}
-	for _, namespace := range selected {
-		covered := false
-		for i := range all {
-			if all[i].covers(namespace, namespaces[namespace]) {
-				covered, used[all[i].name()] = true, &all[i]
-			}
-		}
-		if !covered {
-			uncovered = append(uncovered, namespace)
-		}
+	selected, err := imagetrigger.SelectedNamespaces(t, seen.namespaces)
+	if err != nil {
+		return []Finding{unknown(check, "correct the selector", "cannot find out which namespaces the trigger selects: %v", err)}
 	}
-	for i := range all {
-		if s := &all[i]; used[s.name()] != nil {
-			findings = append(findings, sourceFinding(s, namespaces, eventsArrive(entries)))
-		}
+	if seen.ownNamespaceOnly && selectsOthers(t) {
+		findings = append(findings, unknown(check, accessCure, "you may not list namespaces, so only namespace %q was checked", t.Namespace))
 	}
-	if len(uncovered) > 0 {
+	used, uncovered := seen.match(selected)
+	for _, s := range used {
+		findings = append(findings, d.sourceFinding(s, seen, eventsArrive(entries)))
+	}
+	switch {
+	case len(uncovered) > 0 && seen.ownSourcesOnly:
+		findings = append(findings, unknown(check, accessCure,
+			"no ApiServerSource in namespace %q sends the ImageStreams of %s, and you may not list those of other namespaces", t.Namespace, quotedSome(uncovered)))
+	case len(uncovered) > 0:
 		findings = append(findings, warn(check, fmt.Sprintf("kubectl apply -n %s -f eventing/100-apiserversource.yaml", uncovered[0]),
-			"no source sends the ImageStreams of %s: their pushes are found by sweeps only, minutes later", quotedSome(uncovered)))
+			"no ApiServerSource sends the ImageStreams of %s: only sweeps find their pushes, minutes later", quotedSome(uncovered)))
+	case len(selected) == 0 && len(findings) == 0:
+		findings = append(findings, warn(check, "correct the namespaceSelector, or label a namespace", "the trigger selects no namespace that exists"))
 	}
 	return findings
 }
 
-func sourceFinding(s *revetSource, namespaces map[string]map[string]string, arrive bool) Diagnosis {
+// surroundings are what events come from, as far as the user may read it.
+type surroundings struct {
+	// namespaces are the labels of each namespace.
+	namespaces map[string]map[string]string
+	sources    []revetSource
+	// ownNamespaceOnly and ownSourcesOnly: the user may read the trigger's namespace only.
+	ownNamespaceOnly, ownSourcesOnly bool
+}
+
+func (d *doctor) surroundings(ctx context.Context, t *v1alpha1.ImageTrigger) (surroundings, error) {
+	var s surroundings
+	var err error
+	s.namespaces, err = openshift.NewReader(d.Writer, nil).Namespaces(ctx)
+	if apierrors.IsForbidden(err) {
+		var own corev1.Namespace
+		s.ownNamespaceOnly = true
+		err = d.Get(ctx, client.ObjectKey{Name: t.Namespace}, &own)
+		s.namespaces = map[string]map[string]string{t.Namespace: own.Labels}
+	}
+	if err != nil {
+		return s, err
+	}
+	s.sources, err = d.revetSources(ctx, "")
+	if apierrors.IsForbidden(err) {
+		s.ownSourcesOnly = true
+		s.sources, err = d.revetSources(ctx, t.Namespace)
+	}
+	return s, err
+}
+
+// match returns the sources that watch some of the namespaces, and the namespaces that no
+// source watches.
+func (s *surroundings) match(selected []string) (used []*revetSource, uncovered []string) {
+	for _, namespace := range selected {
+		if !slices.ContainsFunc(s.sources, func(r revetSource) bool { return r.covers(namespace, s.namespaces[namespace]) }) {
+			uncovered = append(uncovered, namespace)
+		}
+	}
+	for i := range s.sources {
+		r := &s.sources[i]
+		if slices.ContainsFunc(selected, func(namespace string) bool { return r.covers(namespace, s.namespaces[namespace]) }) {
+			used = append(used, r)
+		}
+	}
+	return used, uncovered
+}
+
+// selectsOthers reports whether a trigger can select namespaces besides its own.
+func selectsOthers(t *v1alpha1.ImageTrigger) bool {
+	return slices.ContainsFunc(t.Spec.Images, func(i v1alpha1.ImageSelector) bool {
+		return i.ImageStreams != nil && i.ImageStreams.NamespaceSelector != nil
+	})
+}
+
+func (d *doctor) sourceFinding(s *revetSource, seen surroundings, arrive bool) Finding {
 	const check = "source"
 	way := "to the receiver"
 	if s.broker != "" {
@@ -156,16 +198,21 @@ func sourceFinding(s *revetSource, namespaces map[string]map[string]string, arri
 		return problem(check, fmt.Sprintf("kubectl describe apiserversource %s -n %s", s.Metadata.Name, s.Metadata.Namespace),
 			"ApiServerSource %s is not ready: %s", s.name(), reason)
 	}
-	// A Broker's own Pods stand in a namespace that is let in.
-	if s.broker == "" && namespaces[s.Metadata.Namespace][sourceLabel] != "true" {
-		cure := fmt.Sprintf("kubectl label namespace %s %s=true", s.Metadata.Namespace, sourceLabel)
-		message := "namespace %q of ApiServerSource %s has no label " + sourceLabel + "=true, without which the network policy of the receiver keeps its events out"
-		if arrive {
-			return warn(check, cure, message+"; events arrive all the same, so that it is not enforced here", s.Metadata.Namespace, s.name())
-		}
-		return problem(check, cure, message, s.Metadata.Namespace, s.name())
+	set, read := seen.namespaces[s.Metadata.Namespace]
+	switch {
+	case s.broker != "" || set[sourceLabel] == "true":
+		// The Pods of a Broker run in a namespace that the network policy allows.
+		return ok(check, "ApiServerSource %s sends changes %s", s.name(), way)
+	case !read:
+		return unknown(check, accessCure, "you may not read namespace %q of ApiServerSource %s, which needs the label %s=true", s.Metadata.Namespace, s.name(), sourceLabel)
 	}
-	return ok(check, "ApiServerSource %s sends changes %s", s.name(), way)
+	cure := fmt.Sprintf("kubectl label namespace %s %s=true", s.Metadata.Namespace, sourceLabel)
+	message := fmt.Sprintf("namespace %q of ApiServerSource %s lacks the label %s=true, so the receiver's network policy blocks its events",
+		s.Metadata.Namespace, s.name(), sourceLabel)
+	if arrive {
+		return warn(check, cure, "%s; events arrive all the same, so this cluster does not enforce the policy", message)
+	}
+	return problem(check, cure, "%s", message)
 }
 
 // eventsArrive reports whether any push was recorded by an event.
@@ -187,22 +234,8 @@ type revetSource struct {
 	broker string
 }
 
-// namespaces returns the labels of all namespaces, or only of one to who may not
-// list them.
-func (d *doctor) namespaces(ctx context.Context, own string) (map[string]map[string]string, error) {
-	all, err := openshift.NewReader(d.Writer, nil).Namespaces(ctx)
-	if !apierrors.IsForbidden(err) {
-		return all, err
-	}
-	var namespace corev1.Namespace
-	if err := d.Get(ctx, client.ObjectKey{Name: own}, &namespace); err != nil {
-		return nil, err
-	}
-	return map[string]map[string]string{own: namespace.Labels}, nil
-}
-
-// revetSources lists the sources of ImageStreams whose events reach the receiver;
-// in one namespace, or in all if that is empty.
+// revetSources lists the sources of ImageStreams whose events reach the receiver. in is
+// their namespace, or "" for all namespaces.
 func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, error) {
 	receiver := client.ObjectKey{Namespace: d.system, Name: receiverName}
 	sources, err := listAs[apiServerSource](ctx, d, sourceKind, in)
@@ -227,6 +260,9 @@ func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, er
 			namespace = s.Metadata.Namespace
 		}
 		triggers, err := listAs[brokerTrigger](ctx, d, brokerTriggerKind, namespace)
+		if meta.IsNoMatchError(err) {
+			continue // no Broker can deliver
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -239,7 +275,7 @@ func (d *doctor) revetSources(ctx context.Context, in string) ([]revetSource, er
 	return reaching, nil
 }
 
-// listAs lists objects of a kind whose Go types the product does not have.
+// listAs lists objects of a kind that this module has no Go types for.
 func listAs[T any](ctx context.Context, d *doctor, kind schema.GroupVersionKind, namespace string) ([]T, error) {
 	var list unstructured.UnstructuredList
 	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))

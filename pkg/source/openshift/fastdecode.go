@@ -8,10 +8,9 @@ import (
 	"github.com/mailru/easyjson/jlexer"
 )
 
-// object is what is read of an ImageStream in an event. Most events change
-// nothing, and each carries the whole object, managed fields and all: a decoder
-// that steps over what is not needed takes a fraction of the time that
-// encoding/json does, which reads everything twice.
+// object is what Revet reads of an ImageStream in an event. Each event carries the whole
+// object with its managed fields, and most change nothing. This decoder skips what Revet does
+// not need, which takes a fraction of the time of encoding/json.
 type object struct {
 	reference
 	uid        string
@@ -32,8 +31,8 @@ type statusTag struct {
 	items []tagItem
 }
 
-// tagItem keeps the time as text: one that cannot be read must not take the
-// other tags down with it.
+// tagItem keeps the time as text: a time that cannot be read must not keep the other tags from
+// being read.
 type tagItem struct{ created, reference, image string }
 
 func (r *reference) decode(data []byte) error {
@@ -171,8 +170,8 @@ func decodeItem(l *jlexer.Lexer) tagItem {
 	return i
 }
 
-// eachField calls f with each field's name, which is the body's own memory and
-// not to be kept; f reads the value. Null has none.
+// eachField calls f with the name of each field; f reads the value. The name is part of the
+// body's memory, so f must not keep it. Null has no fields.
 func eachField(l *jlexer.Lexer, f func(name string)) {
 	if l.IsNull() {
 		l.Skip()
@@ -188,7 +187,7 @@ func eachField(l *jlexer.Lexer, f func(name string)) {
 	l.Delim('}')
 }
 
-// eachElement calls f for each element, which f reads. Null has none.
+// eachElement calls f for each element; f reads it. Null has no elements.
 func eachElement(l *jlexer.Lexer, f func()) {
 	if l.IsNull() {
 		l.Skip()
@@ -211,8 +210,8 @@ func text(l *jlexer.Lexer) string {
 	return l.String()
 }
 
-// failed returns the lexer's error without the text that was read, which is all of
-// it: a body of megabytes would stand in the answer, and in the log.
+// failed returns the lexer's error without the body, which may be megabytes and would end up
+// in the answer and in the log.
 func failed(l *jlexer.Lexer) error {
 	err := l.Error()
 	var where *jlexer.LexerError
