@@ -151,6 +151,7 @@ func TestFreshest(t *testing.T) {
 		{"an older write does not replace a later one", func(x *Index, _ cache.ResourceEventHandler) { x.ownStatus(latest); x.ownStatus(older) }, older, "10"},
 		{"the watch lags behind it", func(x *Index, h cache.ResourceEventHandler) { x.ownStatus(latest); h.OnAdd(older, false) }, older, "10"},
 		{"another entry has its name", func(x *Index, _ cache.ResourceEventHandler) { x.ownStatus(latest) }, again, "20"},
+		{"the cache still has the entry before it", func(x *Index, _ cache.ResourceEventHandler) { x.ownStatus(again) }, latest, "10"},
 		{"it was deleted", func(x *Index, h cache.ResourceEventHandler) { x.ownStatus(latest); h.OnDelete(latest) }, older, "9"},
 		{"an earlier one of its name was deleted", func(x *Index, h cache.ResourceEventHandler) { x.ownStatus(again); h.OnDelete(latest) }, entryOf("web", 1, "u2", "19"), "20"},
 		{"somebody else wrote it since", func(x *Index, _ cache.ResourceEventHandler) { x.ownStatus(latest); x.forgetWrite(older) }, older, "9"},

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // Property: however many entries are deleted, the latest are known and memory is bounded.
@@ -37,5 +39,21 @@ func TestSinkBackoff(t *testing.T) {
 	}
 	if got := b.of("t", noon.Add(time.Minute)); !got.IsZero() || b.len() != 0 {
 		t.Errorf("after it: until %v, and %d are kept", got, b.len())
+	}
+}
+
+// Property: after a write only what stays true is known: the trigger, and the run but for
+// its label, which is looked for before each request.
+func TestAWriteDropsWhatWasFoundOutBefore(t *testing.T) {
+	run := lifecycle.RunObservation{Name: "run", Lookup: lifecycle.Absent}
+	p := &pass{facts: lifecycle.Facts{Trigger: lifecycle.Trigger{Ready: true}, Run: run, RecreatedFrom: "old"}}
+	want := p.facts
+	p.facts.Run.LabelChecked, p.facts.Run.OtherName = true, "other"
+	p.facts.Sent = &lifecycle.Sent{}
+	p.facts.Heads = []lifecycle.Head{{}}
+	p.facts.Slot.State, p.facts.Image.State, p.facts.Routing.State = lifecycle.SlotGranted, lifecycle.ImageRead, lifecycle.RoutingDecided
+	p.changed()
+	if diff := cmp.Diff(want, p.facts); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
 	}
 }
