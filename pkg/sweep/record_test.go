@@ -16,7 +16,7 @@ func TestADigestOfAnotherAlgorithmIsNotKnown(t *testing.T) {
 			is.Status.Tags[i].Items[0].Image = "sha512:" + strings.Repeat("1", 128)
 		}
 	}
-	w := newWorld(t, is)
+	w := newEnv(t, is)
 	r := w.sweep(trigger())
 	if got := r.Coverage(); got != v1alpha1.CoverageNotKnown || r.Reason != DigestUnsupported || r.Recovered != 2 {
 		t.Errorf("coverage %s, result %+v; want not known, DigestUnsupported and two recovered", got, r)
