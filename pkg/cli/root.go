@@ -37,7 +37,7 @@ var commands = []func(command.Environment) *cobra.Command{
 // Run runs one command line and returns the exit status.
 func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
 	env := command.Environment{Streams: streams, Now: time.Now, Connect: command.Connect, Unique: command.RandomSuffix}
-	return command.Execute(ctx, env, newRoot(env), args) //nolint:contextcheck // each command takes its context from cobra, which has it from here
+	return command.Execute(ctx, env, newRoot(env), args)
 }
 
 func newRoot(env command.Environment) *cobra.Command {

@@ -354,7 +354,7 @@ func TestWaitingHoldsNoLock(t *testing.T) {
 	var inner Result
 	f.asleep = func(context.Context, time.Duration) error {
 		if inner.Reason == "" {
-			inner = f.notify("team/app", "v1", a)
+			inner = f.notify("team/app", "v1", a) //nolint:contextcheck // another notification, with a context of its own
 		}
 		return nil
 	}

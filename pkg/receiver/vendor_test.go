@@ -62,7 +62,7 @@ func TestAVendorIsOneImplementation(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h, w, _ := witnessed(t)
 			h.webhooks = acmeWebhooks{w}
-			r := httptest.NewRequest(http.MethodPost, "/registries/hub", strings.NewReader(test.body))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/registries/hub", strings.NewReader(test.body))
 			r.Header.Set("X-Acme-Signature", test.signature)
 			answer := httptest.NewRecorder()
 			h.ServeHTTP(answer, r)

@@ -9,29 +9,34 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
+// Where the tests' images are pulled from, and two digests of them.
 const (
 	RegistryHost = "image-registry.openshift-image-registry.svc:5000"
 	DigestA      = "sha256:cb61bde6eb638a6d78d99d05c1c7d0a5939d3d297dcd6998a495cf5d191bad24"
 	DigestB      = "sha256:c42372529aa8848a9587087db431a51a6e0f64261c632d3659e1359d1bf20262"
 )
 
-// At is so many milliseconds before the tests' now.
+// At returns the time that is so long before Now.
 func At(before time.Duration) time.Time { return Now.Add(-before) }
 
+// Micro returns At as the API stores times to the microsecond.
 func Micro(before time.Duration) *metav1.MicroTime {
 	m := metav1.NewMicroTime(At(before))
 	return &m
 }
 
+// Second returns At as the API stores times to the second.
 func Second(before time.Duration) *metav1.Time {
 	s := metav1.NewTime(At(before).Truncate(time.Second))
 	return &s
 }
 
+// Record returns a push of a tag, so long before Now, that Revet saw delay later.
 func Record(tag string, before, delay time.Duration, source v1alpha1.PushSource) v1alpha1.PushRecord {
 	return v1alpha1.PushRecord{Tag: tag, PushedAt: *Second(before), ObservedAt: *Micro(before - delay), Source: source}
 }
 
+// Entry returns an entry without a status. stream is namespace/name.
 func Entry(name, stream, digest string, first v1alpha1.PushRecord) v1alpha1.ImageVerification {
 	return v1alpha1.ImageVerification{
 		ObjectMeta: metav1.ObjectMeta{Namespace: strings.Split(stream, "/")[0], Name: name},
@@ -133,6 +138,7 @@ func SkippedEntry() v1alpha1.ImageVerification {
 	return e
 }
 
+// AllEntries returns one entry of each kind.
 func AllEntries() []v1alpha1.ImageVerification {
 	return []v1alpha1.ImageVerification{PassedEntry(), FailedEntry(), ErrorEntry(), PendingEntry(), SkippedEntry()}
 }

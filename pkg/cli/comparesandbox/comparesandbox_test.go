@@ -253,7 +253,7 @@ func (l *laboratory) runUntil(ctx context.Context, t *testing.T, args ...string)
 		Unique: func() string { return "x7k2q9" },
 	}
 	root := command.NewRoot(env)
-	root.AddCommand(New(env))
+	root.AddCommand(New(env)) //nolint:contextcheck // cobra hands the command its context
 	status := command.Execute(ctx, env, root, append([]string{"compare-sandbox"}, args...))
 	return commandtest.Result{Status: status, Out: out.String(), ErrOut: errOut.String()}
 }

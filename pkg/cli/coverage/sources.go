@@ -131,7 +131,7 @@ func configuredRegistries(ctx context.Context, c client.Client, systemNamespace 
 	}
 	certificates, err := configuredCertificates(ctx, c, systemNamespace)
 	if err != nil {
-		return unreadable{err}, nil
+		return unreadable{err}, nil //nolint:nilerr // each read of a registry answers with it
 	}
 	client := registry.New(registries.Policy).Trusting(certificates.For)
 	return registry.NewReader(client, c, now).Paced(registry.SweepRate), nil

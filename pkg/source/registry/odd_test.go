@@ -133,11 +133,11 @@ func TestAnswersThatProveNothing(t *testing.T) {
 		want   string
 	}{
 		{"a proxy whose registry is away answers 404 to everything", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "default backend - 404", 404)
+			http.Error(w, "default backend - 404", http.StatusNotFound)
 		}, passing},
 		{"a registry that answers 404 without its own error", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/v2/" {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 			}
 		}, string(source.NotFound)},
 		{"a registry behind credentials that answers 404 without its own error", func(w http.ResponseWriter, r *http.Request) {
@@ -145,16 +145,16 @@ func TestAnswersThatProveNothing(t *testing.T) {
 			w.WriteHeader(map[bool]int{true: 401, false: 404}[r.URL.Path == "/v2/"])
 		}, string(source.NotFound)},
 		{"a registry without /v2/ that answers 404 with its own error", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, 404)
+			http.Error(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, http.StatusNotFound)
 		}, string(source.NotFound)},
 		{"HEAD fails with 500", func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodHead {
-				w.WriteHeader(500)
+				w.WriteHeader(http.StatusInternalServerError)
 			}
 		}, passing},
 		{"HEAD fails with 502", func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodHead {
-				w.WriteHeader(502)
+				w.WriteHeader(http.StatusBadGateway)
 			}
 		}, passing},
 		{"a page for people", func(w http.ResponseWriter, _ *http.Request) {

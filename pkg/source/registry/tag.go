@@ -66,7 +66,7 @@ func (s *session) head(ctx context.Context, tag string) (image.Digest, error) {
 	case resp.StatusCode == http.StatusOK:
 		claimed, err := image.ParseDigest(resp.Header.Get(digestHeader))
 		if err != nil {
-			return image.Digest{}, nil //nolint:nilerr // the GET recomputes it
+			return image.Digest{}, nil // the GET recomputes it
 		}
 		return claimed, nil
 	case resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusNotImplemented:

@@ -74,6 +74,7 @@ func link(r *http.Request, how Link, query url.Values) string {
 		target = r.URL.RequestURI()
 	case NoLink:
 		return ""
+	case Relative:
 	}
 	return fmt.Sprintf(`<%s>; rel="next"`, target)
 }
