@@ -53,7 +53,7 @@ func NewEnv(ctx context.Context, root, dir string, content []Pair) (e *Env, err 
 	if e.Cluster, err = fast.Start(ctx, fast.Options{OpenShift: true}); err != nil {
 		return nil, err
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // what stops has to outlive ctx
 		if err != nil {
 			err = errors.Join(err, e.Stop())
 		}

@@ -29,7 +29,7 @@ func Record(ctx context.Context, root, dir string) (content []Pair, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, e.Stop()) }()
+	defer func() { err = errors.Join(err, e.Stop()) }() //nolint:contextcheck // what stops has to outlive ctx
 	if err := e.Install(ctx); err != nil {
 		return nil, err
 	}

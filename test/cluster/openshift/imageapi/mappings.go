@@ -19,7 +19,7 @@ import (
 type mappings struct {
 	streams rest.Getter
 	status  rest.Updater
-	images  rest.Creater
+	images  rest.Creater //nolint:misspell // the interface of the API server is spelled so
 	now     func() metav1.Time
 }
 
