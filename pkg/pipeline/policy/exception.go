@@ -14,12 +14,12 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// RuleAmbiguousLayers tells that runtimes read the layers differently, so that nobody can say
-// what the image holds.
+// RuleAmbiguousLayers reports that runtimes read the layers differently, so the image has no
+// certain content.
 const RuleAmbiguousLayers = "ambiguous-layers"
 
-// Rules are those of what nobody could look at. Each fails an image, unless the policy
-// says otherwise.
+// Rules returns the gap rules: the rules about content that no scanner could check. Each fails the
+// image, unless the policy says otherwise.
 func Rules() []string {
 	return []string{
 		result.RuleUncoveredRelease, result.RuleUncoveredPackages, result.RuleUncomparedPackages,
@@ -27,19 +27,19 @@ func Rules() []string {
 	}
 }
 
-// Decision is what a policy makes of something that nobody could look at. The zero
-// value is none, and refused by whoever reads it.
+// Decision is what a policy decides about a gap. The zero value decides nothing, and its readers
+// refuse it.
 type Decision struct {
 	Severity result.Severity
-	// Waiver is why it fails nothing; nil where it fails.
+	// Waiver says why the gap fails nothing. It is nil if the gap fails the image.
 	Waiver *Waiver
-	// Expired names the exceptions that would hold if they had not expired.
+	// Expired names the exceptions that would apply if they had not expired.
 	Expired []string
 }
 
-// Gap decides on something of an image that nobody could look at: rule is one of
-// Rules, subject what it is about, and reference the image's, as
-// host/repository@digest. An exception holds for no image whose reference is not known.
+// Gap decides about a gap in an image. rule is one of Rules, subject is what the gap is about, and
+// reference is the image's host/repository@digest. If the reference is unknown, no exception
+// applies.
 func (p Policy) Gap(rule, subject, reference string, now time.Time) Decision {
 	return p.decide(p.about(reference), rule, subject, now)
 }
@@ -65,7 +65,7 @@ func (p Policy) decide(about []exception, rule, subject string, now time.Time) D
 		switch {
 		case !e.covers(rule, subject):
 		case e.expired(now):
-			d.Expired = append(d.Expired, fmt.Sprintf("the policy's exception on line %d %s, and no longer waives %s", e.line, e.since(), rule))
+			d.Expired = append(d.Expired, fmt.Sprintf("the policy's exception on line %d %s, so it no longer waives %s", e.line, e.since(), rule))
 		default:
 			return Decision{Severity: result.SeverityWarning, Waiver: e.tell()}
 		}
@@ -76,8 +76,8 @@ func (p Policy) decide(about []exception, rule, subject string, now time.Time) D
 	return d
 }
 
-// repositoryOf returns the repository of a reference as patterns are compared with
-// it: without tag and digest, the host in small letters.
+// repositoryOf returns the repository of a reference in the form that patterns match: without tag
+// and digest, and with the host in lower case.
 func repositoryOf(reference string) (string, bool) {
 	name, _, _ := strings.Cut(reference, "@")
 	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
@@ -90,13 +90,13 @@ func repositoryOf(reference string) (string, bool) {
 	return strings.ToLower(r.Host()) + "/" + r.Path(), true
 }
 
-// The words that rules have.
+// The values that a rule can have.
 const (
 	fails = "fail"
 	warns = "warn"
 )
 
-// parseRules reads what a rule comes to for all images.
+// parseRules reads what each rule does for all images.
 func parseRules(n yaml.Node) (map[string]bool, error) {
 	out := map[string]bool{}
 	if none(n) {
@@ -106,7 +106,7 @@ func parseRules(n yaml.Node) (map[string]bool, error) {
 		n = *n.Alias
 	}
 	if n.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("rules (line %d): write a map of rules, each with %s or %s, as in %q", n.Line, warns, fails, "rules: {no-packages: warn}")
+		return nil, fmt.Errorf("rules (line %d): write a map that sets each rule to %s or %s, like %q", n.Line, warns, fails, "rules: {no-packages: warn}")
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -115,7 +115,7 @@ func parseRules(n yaml.Node) (map[string]bool, error) {
 		case !slices.Contains(Rules(), rule.Value):
 			return nil, fmt.Errorf("rules (line %d): %w", rule.Line, unknownRule(rule.Value))
 		case seen[rule.Value]:
-			return nil, fmt.Errorf("rules (line %d): %s is there twice", rule.Line, rule.Value)
+			return nil, fmt.Errorf("rules (line %d): %s is listed twice", rule.Line, rule.Value)
 		case word.Kind != yaml.ScalarNode || word.Value != fails && word.Value != warns:
 			return nil, fmt.Errorf("rules (line %d): %s is %.40q; accepted are %s and %s", rule.Line, rule.Value, word.Value, warns, fails)
 		}
@@ -128,18 +128,18 @@ func parseRules(n yaml.Node) (map[string]bool, error) {
 }
 
 func unknownRule(rule string) error {
-	return fmt.Errorf("rule %.60q is not known; accepted are %q", rule, Rules())
+	return fmt.Errorf("unknown rule %.60q; accepted are %q", rule, Rules())
 }
 
-// exception lets something pass in some images that nobody could look at.
+// exception waives some gaps of some images.
 type exception struct {
 	waiver
 	rules    []string
 	images   []*regexp.Regexp
-	subjects []*regexp.Regexp // none for any
+	subjects []*regexp.Regexp // empty: any
 }
 
-// exceptionEntry is one as it is written.
+// exceptionEntry is an exception as written in the policy.
 type exceptionEntry struct {
 	Rules    []string  `yaml:"rules"`
 	Images   []string  `yaml:"images"`
@@ -165,14 +165,14 @@ func parseExceptions(entries []exceptionEntry, lines []int) ([]exception, error)
 func (e exceptionEntry) parse(line int) (exception, error) {
 	out := exception{rules: e.Rules}
 	if len(e.Rules) == 0 {
-		return exception{}, fmt.Errorf("rules is missing; name some of %q", Rules())
+		return exception{}, fmt.Errorf("rules is missing; name one or more of %q", Rules())
 	}
 	for i, r := range e.Rules {
 		switch {
 		case !slices.Contains(Rules(), r):
 			return exception{}, unknownRule(r)
 		case slices.Contains(e.Rules[:i], r):
-			return exception{}, fmt.Errorf("rule %s is there twice", r)
+			return exception{}, fmt.Errorf("rule %s is listed twice", r)
 		}
 	}
 	var err error
@@ -190,7 +190,7 @@ func (e exceptionEntry) parse(line int) (exception, error) {
 		return exception{}, err
 	}
 	if out.owner == "" {
-		return exception{}, errors.New("owner is missing; say who answers for it, by a name or an address")
+		return exception{}, errors.New("owner is missing; write the name or address of whoever answers for it")
 	}
 	return out, nil
 }
@@ -200,8 +200,8 @@ func (e exception) covers(rule, subject string) bool {
 		slices.ContainsFunc(e.subjects, func(r *regexp.Regexp) bool { return r.MatchString(subject) }))
 }
 
-// imagePatterns compiles patterns of host/repository: * stands for anything within
-// a segment of the path, and ** for one or more segments.
+// imagePatterns compiles patterns of host/repository. * matches anything within a path segment, and
+// ** matches one segment or more.
 func imagePatterns(all []string) ([]*regexp.Regexp, error) {
 	if len(all) == 0 || len(all) > maxPatterns {
 		return nil, fmt.Errorf("images has %d patterns; write 1 to %d, like registry.example.com/team/**", len(all), maxPatterns)
@@ -225,12 +225,12 @@ func imagePattern(s string) (*regexp.Regexp, error) {
 	case s == "**":
 		return glob(s, ".*"), nil
 	case !found || path == "":
-		return nil, errors.New("it is compared with host/repository as a whole; write both, or ** for every image")
+		return nil, errors.New("it must match host/repository as a whole; write both, or ** for every image")
 	case strings.Contains(path, ":") || strings.Contains(path, "@"):
-		return nil, errors.New("an exception is for a repository; leave the tag or the digest out")
+		return nil, errors.New("an exception applies to a repository; leave out the tag or digest")
 	case host != "*" && strings.Contains(host, "*"):
-		// registry.example.com* is also the start of somebody else's host.
-		return nil, errors.New("write the host out; only a * alone stands for a host, for any")
+		// registry.example.com* would also match the start of an attacker's host name.
+		return nil, errors.New("write out the host; only a * on its own may replace it, and matches any host")
 	}
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
@@ -238,7 +238,7 @@ func imagePattern(s string) (*regexp.Regexp, error) {
 		case segment == "**":
 			segments[i] = ".+"
 		case segment == "" || strings.Contains(segment, "**"):
-			return nil, errors.New("** stands alone between slashes, and no segment is empty")
+			return nil, errors.New("** must stand alone between slashes, and no segment may be empty")
 		default:
 			segments[i] = strings.ReplaceAll(regexp.QuoteMeta(segment), `\*`, `[^/]*`)
 		}

@@ -72,7 +72,7 @@ func TestGapException(t *testing.T) {
 	}}
 	failed := policy.Decision{Severity: result.SeverityError}
 	expired := policy.Decision{Severity: result.SeverityError, Expired: []string{
-		"the policy's exception on line 3 expired 2026-03-10T00:00:00Z, and no longer waives no-packages",
+		"the policy's exception on line 3 expired 2026-03-10T00:00:00Z, so it no longer waives no-packages",
 	}}
 	for _, tt := range []struct {
 		name, policy, rule, subject, reference string
@@ -152,27 +152,27 @@ func TestExceptionsRefuse(t *testing.T) {
 	image := func(pattern string) string { return edit("registry.example.com/team/**", pattern) }
 	const place = "exceptions, entry 1 (line 3): "
 	for _, tt := range []struct{ name, text, want string }{
-		{"a rule that is not known", "rules:\n  no-packages: warn\n  no-package: warn", `rules (line 3): rule "no-package" is not known; accepted are ["uncovered-release"`},
+		{"a rule that is not known", "rules:\n  no-packages: warn\n  no-package: warn", `rules (line 3): unknown rule "no-package"; accepted are ["uncovered-release"`},
 		{"a word that is not known", "rules:\n  no-packages: maybe", `rules (line 2): no-packages is "maybe"; accepted are warn and fail`},
 		{"a truth for a word", "rules:\n  no-packages: [warn]", `rules (line 2): no-packages is ""; accepted are warn and fail`},
-		{"a rule twice", "rules:\n  no-packages: warn\n  no-packages: fail", "rules (line 3): no-packages is there twice"},
-		{"a list of rules", "rules:\n- no-packages", "rules (line 2): write a map of rules"},
-		{"malware as a rule", "rules: {malware: warn}", `rule "malware" is not known`},
-		{"what was called unmatched", "failOn: [high]\nunmatched: warn", `unmatched (line 2) is no longer there; write a rule each under rules, as in "rules: {uncovered-packages: warn}"`},
-		{"what was called unmatched, failing", "unmatched: fail", "unmatched (line 1) is no longer there"},
+		{"a rule twice", "rules:\n  no-packages: warn\n  no-packages: fail", "rules (line 3): no-packages is listed twice"},
+		{"a list of rules", "rules:\n- no-packages", "rules (line 2): write a map that sets each rule"},
+		{"malware as a rule", "rules: {malware: warn}", `unknown rule "malware"`},
+		{"what was called unmatched", "failOn: [high]\nunmatched: warn", `unmatched (line 2) was removed; write one entry per rule under rules, like "rules: {uncovered-packages: warn}"`},
+		{"what was called unmatched, failing", "unmatched: fail", "unmatched (line 1) was removed"},
 		{"an exception of no rule", edit("[no-packages, limited-support]", "[]"), place + "rules is missing"},
-		{"an exception of a rule that is not known", edit("limited-support", "limited"), place + `rule "limited" is not known; accepted are`},
-		{"an exception of a rule twice", edit("limited-support", "no-packages"), place + "rule no-packages is there twice"},
-		{"an exception of all rules", edit("limited-support", "'*'"), place + `rule "*" is not known`},
+		{"an exception of a rule that is not known", edit("limited-support", "limited"), place + `unknown rule "limited"; accepted are`},
+		{"an exception of a rule twice", edit("limited-support", "no-packages"), place + "rule no-packages is listed twice"},
+		{"an exception of all rules", edit("limited-support", "'*'"), place + `unknown rule "*"`},
 		{"no image", edit(`["registry.example.com/team/**"]`, "[]"), place + "images has 0 patterns"},
-		{"an image without a host", image("app"), place + `images: pattern "app": it is compared with host/repository`},
-		{"an image of a host alone", image("registry.example.com/"), "it is compared with host/repository"},
-		{"an image with a tag", image("registry.example.com/app:1"), "leave the tag or the digest out"},
-		{"an image with a digest", image("registry.example.com/app@sha256:00"), "leave the tag or the digest out"},
-		{"the beginning of a host", image("registry.example.com*/app"), "write the host out"},
-		{"all hosts by two stars", image("**/app"), "write the host out"},
-		{"two stars beside something", image("registry.example.com/a**"), "stands alone between slashes"},
-		{"an empty segment", image("registry.example.com//a"), "no segment is empty"},
+		{"an image without a host", image("app"), place + `images: pattern "app": it must match host/repository`},
+		{"an image of a host alone", image("registry.example.com/"), "it must match host/repository"},
+		{"an image with a tag", image("registry.example.com/app:1"), "leave out the tag or digest"},
+		{"an image with a digest", image("registry.example.com/app@sha256:00"), "leave out the tag or digest"},
+		{"the beginning of a host", image("registry.example.com*/app"), "write out the host"},
+		{"all hosts by two stars", image("**/app"), "write out the host"},
+		{"two stars beside something", image("registry.example.com/a**"), "must stand alone between slashes"},
+		{"an empty segment", image("registry.example.com//a"), "no segment may be empty"},
 		{"an image that is too long", image("registry.example.com/" + strings.Repeat("a", 300)), "the limit is 300"},
 		{"an empty subject", edit("  reason", "  subjects: ['']\n  reason"), place + `subjects: pattern ""`},
 		{"no reason", edit("it is a static C program", "' '"), place + "reason is missing"},
@@ -206,10 +206,10 @@ func TestGaps(t *testing.T) {
 	finding := func(rule string, severity result.Severity, message string) result.Finding {
 		return result.Finding{Rule: rule, Severity: severity, Platform: "linux/amd64", Digest: child, Message: message, Gap: true}
 	}
-	const excepted = "; if that is as it should be, write an exception for uncovered-packages into the policy"
+	const excepted = "; if this is expected, add an exception for uncovered-packages to the policy"
 	waived := finding("no-packages", "warning", "no package was found in it")
 	waived.Waiver = p.Gap("no-packages", "", reference, now).Waiver
-	told := finding("expired-exception", "warning", "the policy's exception on line 9 expired 2026-01-02T00:00:00Z, and no longer waives uncovered-packages")
+	told := finding("expired-exception", "warning", "the policy's exception on line 9 expired 2026-01-02T00:00:00Z, so it no longer waives uncovered-packages")
 	told.Gap = false
 	want := []result.Finding{
 		waived,

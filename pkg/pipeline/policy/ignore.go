@@ -12,19 +12,19 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// anyID is any id, of the packages that an entry names.
+// anyID matches any id in the packages that an entry names.
 const anyID = "*"
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]{0,126}$`)
 
-// ignore is an entry of the list.
+// ignore is one entry of the ignore list.
 type ignore struct {
 	waiver
 	id       string
-	packages []*regexp.Regexp // none for any
+	packages []*regexp.Regexp // empty: any
 }
 
-// ignoreEntry is one as it is written.
+// ignoreEntry is an entry as written in the policy.
 type ignoreEntry struct {
 	ID       string    `yaml:"id"`
 	Packages yaml.Node `yaml:"packages"`
@@ -56,7 +56,7 @@ func (e ignoreEntry) parse(line int) (ignore, error) {
 	case e.ID != anyID && !idPattern.MatchString(e.ID):
 		return ignore{}, fmt.Errorf("id %.130q is not the name of a vulnerability", e.ID)
 	case namesMalware(e.ID):
-		return ignore{}, fmt.Errorf("id %.130q is known malware, which nothing waives; take the package out of the image, and the entry out of the policy", e.ID)
+		return ignore{}, fmt.Errorf("id %.130q is known malware, which cannot be waived; remove the package from the image, and the entry from the policy", e.ID)
 	case e.ID == anyID && len(packages) == 0:
 		return ignore{}, errors.New(`id "*" without packages would ignore everything; name packages, or leave levels out of failOn`)
 	}
@@ -68,7 +68,7 @@ func (e ignoreEntry) parse(line int) (ignore, error) {
 	return out, err
 }
 
-// covers reports whether the entry is about v.
+// covers reports whether the entry applies to v.
 func (i ignore) covers(v result.Vulnerability) bool {
 	if i.id != anyID && i.id != v.ID && !slices.Contains(v.Aliases, i.id) {
 		return false
@@ -82,7 +82,7 @@ func (i ignore) covers(v result.Vulnerability) bool {
 	})
 }
 
-// namesMalware reports whether an id is of OpenSSF's list of malicious packages.
+// namesMalware reports whether an id comes from OpenSSF's list of malicious packages.
 func namesMalware(id string) bool { return strings.HasPrefix(strings.ToUpper(id), "MAL-") }
 
 // malware reports whether v says that the package itself is malicious.

@@ -10,45 +10,47 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// The rules of findings that are no vulnerability.
+// The rules of findings that are not vulnerabilities.
 const (
-	// RuleIgnored tells of vulnerabilities that fail nothing as somebody said so.
+	// RuleIgnored reports vulnerabilities that fail nothing because somebody waived them.
 	RuleIgnored = "ignored-vulnerabilities"
-	// RuleExpired tells of entries that would hold if they had not expired.
+	// RuleExpired reports entries that would apply if they had not expired.
 	RuleExpired = "expired-ignore"
 
-	maxQuoted = 10 // vulnerabilities that a warning names
-	maxTold   = 20 // entries that ignore something which are told of one by one
+	maxQuoted = 10 // vulnerabilities named in one warning
+	maxTold   = 20 // ignoring entries that get a warning of their own
 )
 
-// Judgement is what a policy makes of what was found.
+// Judgement is what a policy decides about a scan.
 type Judgement struct {
-	// Vulnerabilities are all that were given; Ignored is set where they are.
+	// Vulnerabilities are all the vulnerabilities given to Judge. Judge sets Ignored on the ignored
+	// ones.
 	Vulnerabilities []result.Vulnerability
-	// Findings are of those that are not ignored, and of RuleIgnored and RuleExpired.
-	// That of malware has no level, so that nothing that lists the worst leaves it out.
+	// Findings are the vulnerabilities that are not ignored, and the findings of RuleIgnored and
+	// RuleExpired. A malware finding has no level, so that no list of the worst findings can leave
+	// it out.
 	Findings []result.Finding
-	// Levels counts all vulnerabilities by level, the ignored ones included.
+	// Levels counts all vulnerabilities by level, including the ignored ones.
 	Levels map[string]int
-	// Rules is how many rules were applied: one for each level, and that of malware.
+	// Rules is the number of applied rules: one for each level, and one for malware.
 	Rules int
-	// Notes are for the log: every entry that expired.
+	// Notes are lines for the log. They list every expired entry.
 	Notes []string
 }
 
-// Judge applies p to what a scan found in the images of root.
+// Judge applies p to the vulnerabilities that a scan found in the images of root.
 func (p Policy) Judge(root image.Digest, found []result.Vulnerability, now time.Time) Judgement {
 	j := Judgement{Vulnerabilities: slices.Clone(found), Levels: map[string]int{}, Rules: len(result.Levels()) + 1}
 	for _, i := range p.ignores {
 		if i.expired(now) {
-			j.Notes = append(j.Notes, fmt.Sprintf("policy: the entry of ignore on line %d (%s) %s, and does not hold; renew it, or take it away", i.line, i.id, i.since()))
+			j.Notes = append(j.Notes, fmt.Sprintf("policy: the ignore entry on line %d (%s) %s and has no effect; renew or remove it", i.line, i.id, i.since()))
 		}
 	}
 	images := map[imageKey]*told{}
 	var order []imageKey
 	for n := range j.Vulnerabilities {
 		v := &j.Vulnerabilities[n]
-		v.Ignored = nil // whatever it says, this policy is asked
+		v.Ignored = nil // only this policy decides, whatever the input says
 		j.Levels[string(v.Level)]++
 		key := imageKey{v.Platform, v.Digest}
 		if images[key] == nil {
@@ -81,11 +83,11 @@ func (p Policy) Judge(root image.Digest, found []result.Vulnerability, now time.
 	return j
 }
 
-// suppression is what says that a vulnerability fails nothing. The zero value is that
-// nothing does.
+// suppression is the reason why a vulnerability fails nothing. The zero value means that there is
+// none.
 type suppression struct {
 	waiver Waiver
-	// place is where that stands, in words.
+	// place says in words where the reason is written.
 	place string
 }
 
@@ -96,8 +98,8 @@ func (s suppression) of() *result.Ignored {
 	return &result.Ignored{Reason: s.waiver.Reason, Owner: s.waiver.Owner, By: s.waiver.By, Expires: s.waiver.Expires}
 }
 
-// ignored returns what ignores v, and which entries would have ignored it and have
-// expired, by their place in the list.
+// ignored returns the reason to ignore v, if any. It also returns the list positions of entries
+// that would ignore v but have expired.
 func (p Policy) ignored(v result.Vulnerability, root image.Digest, now time.Time) (suppression, []int) {
 	var expired []int
 	for n, i := range p.ignores {
@@ -106,7 +108,7 @@ func (p Policy) ignored(v result.Vulnerability, root image.Digest, now time.Time
 		case i.expired(now):
 			expired = append(expired, n)
 		default:
-			return suppression{*i.tell(), fmt.Sprintf("the policy's entry of ignore on line %d", i.line)}, nil
+			return suppression{*i.tell(), fmt.Sprintf("the policy's ignore entry on line %d", i.line)}, nil
 		}
 	}
 	if s := p.stated(v, root); s != nil && s.suppresses {
@@ -115,21 +117,21 @@ func (p Policy) ignored(v result.Vulnerability, root image.Digest, now time.Time
 	return suppression{}, expired
 }
 
-// malicious is the finding of malware, which nothing waives: whoever wrote that it does
-// not matter wrote it about a vulnerability.
+// malicious returns the finding for malware. Nothing waives malware: an entry that waives its id
+// was written about a vulnerability.
 func malicious(v result.Vulnerability, ignored suppression) result.Finding {
 	text := v.Package.Name + " " + v.Package.Version + ": known malware"
 	if s := result.Line(v.Summary); s != "" {
 		text += ": " + result.Clip(s, maxReason)
 	}
-	text += "; take it out, and replace the secrets that its build or its hosts could read"
+	text += "; remove it, and replace the secrets that its build or its hosts could read"
 	if ignored.place != "" {
-		text += "; nothing waives malware: " + ignored.place + " does not hold"
+		text += "; nothing waives malware: " + ignored.place + " does not apply"
 	}
 	return result.Finding{Rule: v.ID, Severity: result.SeverityError, Platform: v.Platform, Digest: v.Digest, Message: result.Line(text)}
 }
 
-// What a person can do comes before the summary, which is cut where space is short.
+// Put what a person can do before the summary, because long messages are cut.
 func message(v result.Vulnerability) string {
 	text := v.Package.Name + " " + v.Package.Version
 	if len(v.FixedIn) == 0 {
@@ -151,10 +153,10 @@ type imageKey struct {
 	digest   image.Digest
 }
 
-// told is what there is to tell of an image beside its vulnerabilities.
+// told collects what to report about an image besides its vulnerabilities.
 type told struct {
 	ignored []result.Vulnerability
-	expired map[int][]string // vulnerabilities by entry
+	expired map[int][]string // vulnerabilities by expired entry
 }
 
 func (t *told) findings(key imageKey, ignores []ignore) []result.Finding {
@@ -172,20 +174,20 @@ func (t *told) findings(key imageKey, ignores []ignore) []result.Finding {
 			for _, w := range by[n:] {
 				rest += len(groups[w])
 			}
-			warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %d more by %d other entries, which the full report names", rest, len(by)-n), nil)
+			warn(RuleIgnored, fmt.Sprintf("ignored vulnerabilities: %d more by %d other entries, which the full report names", rest, len(by)-n), nil)
 			break
 		}
-		warn(RuleIgnored, fmt.Sprintf("vulnerabilities that are ignored: %d by %s: %s", len(quoted), w.By, quote(quoted)), &w)
+		warn(RuleIgnored, fmt.Sprintf("ignored vulnerabilities: %d by %s: %s", len(quoted), w.By, quote(quoted)), &w)
 	}
 	for n, i := range ignores {
 		if ids := t.expired[n]; len(ids) > 0 {
-			warn(RuleExpired, fmt.Sprintf("the policy's entry for %s on line %d %s, so that these count again: %s", i.id, i.line, i.since(), quote(ids)), nil)
+			warn(RuleExpired, fmt.Sprintf("the policy's entry for %s on line %d %s, so these count again: %s", i.id, i.line, i.since(), quote(ids)), nil)
 		}
 	}
 	return out
 }
 
-// byWaiver groups what is ignored by what says so, the worst first.
+// byWaiver groups ignored vulnerabilities by the waiver, worst first.
 func (t *told) byWaiver() ([]Waiver, map[Waiver][]string) {
 	var order []Waiver
 	groups := map[Waiver][]string{}
@@ -194,12 +196,12 @@ func (t *told) byWaiver() ([]Waiver, map[Waiver][]string) {
 		if groups[w] == nil {
 			order = append(order, w)
 		}
-		groups[w] = append(groups[w], v.ID+" of "+v.Package.Name)
+		groups[w] = append(groups[w], v.ID+" in "+v.Package.Name)
 	}
 	return order, groups
 }
 
-// quote lists the first few, each once.
+// quote lists the first few, without duplicates.
 func quote(all []string) string {
 	all = slices.Clone(all)
 	slices.Sort(all)

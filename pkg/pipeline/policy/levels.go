@@ -9,10 +9,11 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// knownExploited stands beside the levels for what CISA knows to be exploited.
+// knownExploited can be listed beside the levels. It means vulnerabilities that CISA knows to be
+// exploited.
 const knownExploited result.Level = "known-exploited"
 
-// named are what failOn and onlyIfFixed may name.
+// named returns the words that failOn and onlyIfFixed accept.
 func named() []result.Level { return append(result.Levels(), knownExploited) }
 
 // levels reads failOn and onlyIfFixed.
@@ -43,26 +44,27 @@ func (p *Policy) levels(f file) error {
 	return nil
 }
 
-// levelList reads a list of levels, each of them once.
+// levelList reads a list of levels without duplicates.
 func levelList(field string, n yaml.Node) ([]result.Level, error) {
 	var levels []result.Level
-	// The decoder passes over entries that say nothing.
+	// The decoder skips empty entries.
 	if err := n.Decode(&levels); err != nil || len(levels) != len(target(n).Content) {
 		return nil, fmt.Errorf("%s (line %d): write a list of %q", field, n.Line, named())
 	}
 	for i, l := range levels {
 		switch {
 		case !slices.Contains(named(), l):
-			return nil, fmt.Errorf("%s (line %d): level %.40q is not known; accepted are %q", field, n.Line, l, named())
+			return nil, fmt.Errorf("%s (line %d): unknown level %.40q; accepted are %q", field, n.Line, l, named())
 		case slices.Contains(levels[:i], l):
-			return nil, fmt.Errorf("%s (line %d): level %q is there twice", field, n.Line, l)
+			return nil, fmt.Errorf("%s (line %d): level %q is listed twice", field, n.Line, l)
 		}
 	}
 	return levels, nil
 }
 
-// onlyIfFixed reads true, false or a list of levels. True is of all levels, and not
-// of what is exploited: there, waiting is no choice, unless somebody writes it down.
+// onlyIfFixed reads true, false or a list of levels. True means all levels, but not
+// known-exploited: waiting is no option for an exploited vulnerability, unless somebody writes that
+// down.
 func onlyIfFixed(n yaml.Node) ([]result.Level, error) {
 	var all bool
 	switch {
@@ -80,7 +82,7 @@ func onlyIfFixed(n yaml.Node) ([]result.Level, error) {
 	}
 }
 
-// fails reports whether a vulnerability that nothing waives fails the image.
+// fails reports whether a vulnerability fails the image if nothing waives it.
 func (p Policy) fails(v result.Vulnerability) bool {
 	fixed := len(v.FixedIn) > 0
 	if p.failExploited && v.KnownExploited && (fixed || !p.exploitedIfFixed) {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Load reads the policy at path, and the OpenVEX documents that lie beside it. A
-// policy that is not there is Default, as the ConfigMap that holds it is optional;
-// one that is there and cannot be read is an error.
+// Load reads the policy at path and the OpenVEX documents beside it. If the policy does not exist,
+// Load returns Default, because the ConfigMap that holds it is optional. If the policy exists but
+// cannot be read, Load returns an error.
 func Load(path string) (Policy, error) {
 	raw, err := read(path, MaxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +35,7 @@ func Load(path string) (Policy, error) {
 	return Parse(raw, documents)
 }
 
-// read reads one byte more than the limit, which Parse refuses.
+// read reads up to one byte more than the limit. Parse refuses input of that size.
 func read(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the user names the file
 	if err != nil {

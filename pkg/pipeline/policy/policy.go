@@ -15,58 +15,59 @@ import (
 
 // The limits of a policy.
 const (
-	// MaxFile bounds the policy; a ConfigMap holds 1 MiB at most.
+	// MaxFile bounds the policy. A ConfigMap holds at most 1 MiB.
 	MaxFile       = 256 << 10
 	maxIgnores    = 1000
 	maxExceptions = 1000
-	maxPatterns   = 100 // of an entry
+	maxPatterns   = 100 // per entry
 	maxPattern    = 300
 	maxReason     = 500
 	maxOwner      = 100
 )
 
-// Policy says what fails an image. The zero value fails on everything.
+// Policy decides what fails an image. The zero value fails on everything.
 type Policy struct {
-	// The levels that fail nothing, and those that do only if there is a fix.
+	// warn holds the levels that fail nothing. ifFixed holds the levels that fail only if a fix
+	// exists.
 	warn    map[result.Level]bool
 	ifFixed map[result.Level]bool
-	// failExploited fails what is known to be exploited, whatever its level, and
-	// exploitedIfFixed only if there is a fix.
+	// failExploited fails vulnerabilities that are known to be exploited, whatever their level.
+	// With exploitedIfFixed they fail only if a fix exists.
 	failExploited    bool
 	exploitedIfFixed bool
-	// warnOf are the rules of what nobody looked at that only warn, for all images.
+	// warnOf holds the gap rules that only warn, for all images.
 	warnOf     map[string]bool
 	exceptions []exception
 	ignores    []ignore
-	// statements by the names of vulnerabilities.
+	// statements maps names of vulnerabilities to statements about them.
 	statements map[string][]*statement
 }
 
-// file is a policy as it is written.
+// file is a policy as written.
 type file struct {
 	FailOn      yaml.Node        `yaml:"failOn"`
 	OnlyIfFixed yaml.Node        `yaml:"onlyIfFixed"`
 	Rules       yaml.Node        `yaml:"rules"`
 	Exceptions  []exceptionEntry `yaml:"exceptions"`
 	Ignore      []ignoreEntry    `yaml:"ignore"`
-	// Unmatched was one rule for all that the database does not cover.
+	// Unmatched is an old field: a single rule for everything that the database does not cover.
 	Unmatched yaml.Node `yaml:"unmatched"`
 }
 
-// lines say where in the file entries begin.
+// lines are the line numbers in the file where entries begin.
 type lines struct{ exceptions, ignore []int }
 
-// Default is the policy where there is none: critical, high and unknown levels fail
-// if there is a fix, and so does whatever nobody could look at.
+// Default returns the policy for when none is written. The levels critical, high and unknown fail
+// the image if a fix exists, and every gap fails it.
 func Default() Policy {
 	p, err := Parse(nil, nil)
 	if err != nil {
-		panic(err) // it has no text that could be wrong
+		panic(err) // the empty policy is always valid
 	}
 	return p
 }
 
-// Parse reads a policy, and OpenVEX documents by the names of their files.
+// Parse reads a policy, and OpenVEX documents by file name.
 func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 	if len(raw) > MaxFile {
 		return Policy{}, fmt.Errorf("the policy has %d bytes; the limit is %d", len(raw), MaxFile)
@@ -76,9 +77,9 @@ func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 		return Policy{}, err
 	}
 	if !f.Unmatched.IsZero() {
-		// Not mapped: it was one word for what are several questions now, and warn would
-		// let more pass than its author knew of.
-		return Policy{}, fmt.Errorf("unmatched (line %d) is no longer there; write a rule each under rules, as in %q",
+		// Do not convert the old field. It was one answer to what are now several questions, and
+		// its "warn" would let more pass than its author knew.
+		return Policy{}, fmt.Errorf("unmatched (line %d) was removed; write one entry per rule under rules, like %q",
 			f.Unmatched.Line, "rules: {uncovered-packages: warn}")
 	}
 	p := Policy{}
@@ -98,14 +99,14 @@ func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 	return p, err
 }
 
-// decode reads the file and the line that each entry begins on.
+// decode reads the file, and the line on which each entry begins.
 func decode(raw []byte) (file, lines, error) {
 	var f file
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	switch err := dec.Decode(&f); {
 	case errors.Is(err, io.EOF):
-		return file{}, lines{}, nil // nothing is written
+		return file{}, lines{}, nil // the file is empty
 	case err != nil:
 		return file{}, lines{}, unreadable(err)
 	}
@@ -129,19 +130,19 @@ func decode(raw []byte) (file, lines, error) {
 	return f, at, nil
 }
 
-// goType is what the decoder says of this program rather than of the file.
+// goType matches the parts of decoder errors that name Go types rather than the file.
 var goType = regexp.MustCompile(` in type policy\.\w+| into (\*?(\[\])?)(policy|result)\.\w+`)
 
-// unreadable says in one line what the decoder found, and what is accepted.
+// unreadable puts the decoder's error in one line and lists the accepted fields.
 func unreadable(err error) error {
 	text := err.Error()
 	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
 		text = strings.Join(t.Errors, "; ")
 	}
-	return fmt.Errorf("the policy cannot be read: %s (accepted are failOn, onlyIfFixed, rules, exceptions and ignore; "+
+	return fmt.Errorf("cannot read the policy: %s (accepted are failOn, onlyIfFixed, rules, exceptions and ignore; "+
 		"in an exception rules, images, subjects, reason, owner and expires; in an entry of ignore id, packages, reason, owner and expires)",
 		goType.ReplaceAllString(text, ""))
 }
 
-// none reports whether nothing is written there.
+// none reports whether n is empty.
 func none(n yaml.Node) bool { return n.IsZero() || n.Tag == "!!null" }

@@ -144,15 +144,15 @@ ignore:
 			{Rule: "CVE-2026-4", Severity: result.SeverityWarning, Level: "low", Platform: "linux/amd64", Digest: child, Message: "openssl 3.0.1-1, no fix yet: an overflow"},
 			{Rule: "DSA-1", Severity: result.SeverityError, Level: "high", Platform: "linux/arm64", Digest: digest(3), Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
 			{Rule: "ignored-vulnerabilities", Severity: result.SeverityWarning, Platform: "linux/amd64", Digest: child,
-				Message: "vulnerabilities that are ignored: 1 by policy: CVE-2026-2 of openssl",
+				Message: "ignored vulnerabilities: 1 by policy: CVE-2026-2 in openssl",
 				Waiver:  &result.Waiver{Reason: "not used", By: "policy", Owner: "us", Expires: time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)}},
 			{Rule: "expired-ignore", Severity: result.SeverityWarning, Platform: "linux/amd64", Digest: child,
-				Message: "the policy's entry for CVE-2026-3 on line 4 expired 2026-03-10T00:00:00Z, so that these count again: CVE-2026-3"},
+				Message: "the policy's entry for CVE-2026-3 on line 4 expired 2026-03-10T00:00:00Z, so these count again: CVE-2026-3"},
 		},
 		Levels: map[string]int{"high": 4, "low": 1}, Rules: 6,
 		Notes: []string{
-			"policy: the entry of ignore on line 4 (CVE-2026-3) expired 2026-03-10T00:00:00Z, and does not hold; renew it, or take it away",
-			"policy: the entry of ignore on line 5 (CVE-2026-9) expired 2026-01-01T00:00:00Z, and does not hold; renew it, or take it away",
+			"policy: the ignore entry on line 4 (CVE-2026-3) expired 2026-03-10T00:00:00Z and has no effect; renew or remove it",
+			"policy: the ignore entry on line 5 (CVE-2026-9) expired 2026-01-01T00:00:00Z and has no effect; renew or remove it",
 		},
 	}
 	if diff := cmp.Diff(want, got, digests); diff != "" {
@@ -175,7 +175,7 @@ func TestIgnoredIsOfThisPolicyAndBounded(t *testing.T) {
 		many = append(many, openssl(func(v *result.Vulnerability) { v.ID = fmt.Sprintf("CVE-2026-%03d", i) }))
 	}
 	j := parse(t, "ignore:\n- {id: '*', packages: [openssl], reason: x, expires: never}").Judge(root, many, now)
-	if suppressed(j) != 500 || len(j.Findings) != 1 || !strings.HasSuffix(j.Findings[0].Message, "CVE-2026-009 of openssl and 490 more") {
+	if suppressed(j) != 500 || len(j.Findings) != 1 || !strings.HasSuffix(j.Findings[0].Message, "CVE-2026-009 in openssl and 490 more") {
 		t.Errorf("%d: %+v", suppressed(j), j.Findings)
 	}
 	if j = policy.Default().Judge(root, nil, now); len(j.Findings) > 0 || j.Rules == 0 {
@@ -305,7 +305,7 @@ func TestOpenVEX(t *testing.T) {
 	if diff := cmp.Diff(want, j.Vulnerabilities[0].Ignored); diff != "" {
 		t.Errorf("ignored (-want +got):\n%s", diff)
 	}
-	if text := j.Findings[0].Message; text != "vulnerabilities that are ignored: 1 by https://example.com/vex-1: DSA-1 of openssl" {
+	if text := j.Findings[0].Message; text != "ignored vulnerabilities: 1 by https://example.com/vex-1: DSA-1 in openssl" {
 		t.Errorf("told is %q", text)
 	}
 	// A package without a URL is one that nobody spoke of.
@@ -322,18 +322,18 @@ func TestParseRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"a field that is not known", "failOn: [high]\nfail: [low]\n", "line 2: field fail not found (accepted are failOn, onlyIfFixed, rules, exceptions and ignore"},
 		{"a field of an entry that is not known", "ignore:\n- id: CVE-2026-1\n  reson: x\n", "line 3: field reson not found"},
-		{"a level that is not known", "failOn: [high, terrible]", `failOn (line 1): level "terrible" is not known; accepted are ["critical"`},
-		{"a level in other letters", "failOn: [High]", `level "High" is not known`},
-		{"a level twice", "failOn: [high, high]", "there twice"},
+		{"a level that is not known", "failOn: [high, terrible]", `failOn (line 1): unknown level "terrible"; accepted are ["critical"`},
+		{"a level in other letters", "failOn: [High]", `unknown level "High"`},
+		{"a level twice", "failOn: [high, high]", "listed twice"},
 		{"a word for a list", "\nfailOn: high", "failOn (line 2): write a list of"},
 		{"lists in a list", "failOn: [[high]]", "failOn (line 1): write a list of"},
-		{"malware to be ignored", "ignore:\n- {id: MAL-2024-1, reason: x, expires: never}", `ignore, entry 1 (line 2): id "MAL-2024-1" is known malware, which nothing waives`},
+		{"malware to be ignored", "ignore:\n- {id: MAL-2024-1, reason: x, expires: never}", `ignore, entry 1 (line 2): id "MAL-2024-1" is known malware, which cannot be waived`},
 		{"malware in other letters", "ignore:\n- {id: mal-2024-1, reason: x, expires: never}", "is known malware"},
 		{"a word for a truth", "\nonlyIfFixed: maybe", "onlyIfFixed (line 2): accepted are true, false, or a list"},
-		{"a level of fixes that is not known", "onlyIfFixed: [hi]", `onlyIfFixed (line 1): level "hi" is not known`},
+		{"a level of fixes that is not known", "onlyIfFixed: [hi]", `onlyIfFixed (line 1): unknown level "hi"`},
 		{"a map of fixes", "onlyIfFixed: {high: true}", "accepted are true"},
 		{"two documents", "failOn: [high]\n---\nfailOn: []\n", "more than one"},
-		{"no YAML", "\tx", "cannot be read: yaml: "},
+		{"no YAML", "\tx", "cannot read the policy: yaml: "},
 		{"a key twice", "failOn: [high]\nfailOn: []\n", "already defined at line 1"},
 		{"an entry without an id", entry + "- {reason: x, expires: never}", "ignore, entry 2 (line 3): id is missing"},
 		{"an id that is none", "ignore:\n- {id: 'CVE 1', reason: x, expires: never}", `(line 2): id "CVE 1" is not the name`},
@@ -346,7 +346,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an expiry that is none", "ignore:\n- {id: CVE-2026-1, reason: x, expires: 30.6.2026}", `expires is "30.6.2026"`},
 		{"a day that is none", "ignore:\n- {id: CVE-2026-1, reason: x, expires: 2026-02-30}", `expires is "2026-02-30"`},
 		{"an empty pattern", "ignore:\n- {id: CVE-2026-1, reason: x, expires: never, packages: ['']}", "pattern"},
-		{"a pattern that was left out", "ignore:\n- {id: CVE-2026-1, reason: x, expires: never, packages: [~]}", "packages (line 2): write a list of one word or more"},
+		{"a pattern that was left out", "ignore:\n- {id: CVE-2026-1, reason: x, expires: never, packages: [~]}", "packages (line 2): write a list of one or more words"},
 		{"one of two patterns left out", "ignore:\n- id: CVE-2026-1\n  reason: x\n  expires: never\n  packages:\n  - openssl\n  - # zlib\n", "packages (line 6): write a list"},
 		{"no patterns in the list", "ignore:\n- {id: CVE-2026-1, reason: x, expires: never, packages: []}", "packages (line 2): write a list"},
 		{"nothing where patterns belong", "ignore:\n- {id: CVE-2026-1, reason: x, expires: never, packages: }", "packages (line 2): write a list"},
@@ -380,7 +380,7 @@ func TestOpenVEXRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"nothing", "", "EOF"},
 		{"half a document", "{\n\"@id\":\"a\",\n", "line 2"},
-		{"two documents", good + good, "more after the document"},
+		{"two documents", good + good, "more data follows the document"},
 		{"a field that is not known", strings.Replace(good, `"author"`, "\n\"writer\"", 1), "line 2: json: unknown field \"writer\""},
 		{"another format", replace("v0.2.0", "v0.0.1"), "@context is"},
 		{"no id", replace(`"@id":"a",`, ""), "must have @id"},
@@ -390,10 +390,10 @@ func TestOpenVEXRefuses(t *testing.T) {
 		{"a time that is none", replace("2026-03-01T00:00:00Z", "yesterday"), "parsing time"},
 		{"no statements", vex("a"), "no statements"},
 		{"no vulnerability", replace(`"name":"CVE-2026-1"`, ""), `statement 1: vulnerability.name ""`},
-		{"no status", replace(`"status":"not_affected",`, ""), `statement 1: status ""`},
-		{"another status", replace(`not_affected`, "wontfix"), `status "wontfix" is not known`},
+		{"no status", replace(`"status":"not_affected",`, ""), `statement 1: unknown status ""`},
+		{"another status", replace(`not_affected`, "wontfix"), `unknown status "wontfix"`},
 		{"no justification", replace(`,"justification":"vulnerable_code_not_in_execute_path"`, ""), "needs a justification"},
-		{"another justification", replace("vulnerable_code_not_in_execute_path", "trust_me"), `justification "trust_me" is not known`},
+		{"another justification", replace("vulnerable_code_not_in_execute_path", "trust_me"), `unknown justification "trust_me"`},
 		{"no products", replace(`,`+ofPackage, ""), "products is missing"},
 		{"a package URL that is none", replace("pkg:deb/debian/openssl", "pkg:deb"), `product 1: "pkg:deb" is not a package URL`},
 		{"a subcomponent that is none", replace(`"pkg:deb/debian/openssl"`, `"x","subcomponents":[{"@id":"pkg:"}]`), "product 1: subcomponent 1"},

@@ -10,18 +10,18 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// CheckName is the name of the check that a scan is.
+// CheckName is the name of the scan's check.
 const CheckName = "scan"
 
-// RuleExpiredException tells of exceptions that would hold if they had not expired.
+// RuleExpiredException reports exceptions that would apply if they had not expired.
 const RuleExpiredException = "expired-exception"
 
-// otherKind is of packages whose kind is not told.
+// otherKind counts packages of unknown kind.
 const otherKind = "other"
 
-// Report judges what a scan found, marks in f what is ignored, and returns the
-// report of the check and notes for the log. Scanners that agree on [result.Findings]
-// come to the same. reference is that of the image, for exceptions.
+// Report judges a scan's findings and marks the ignored ones in f. It returns the report of the
+// check, and notes for the log. Two scanners that return equal [result.Findings] get equal reports.
+// reference is the image's, for exceptions.
 func (p Policy) Report(f *result.Findings, reference string, now time.Time) (result.Report, []string) {
 	j := p.Judge(f.Digest, f.Vulnerabilities, now)
 	f.Vulnerabilities = j.Vulnerabilities
@@ -37,8 +37,8 @@ func (p Policy) Report(f *result.Findings, reference string, now time.Time) (res
 	return r, append(j.Notes, p.notes(reference, now)...)
 }
 
-// kinds counts the packages of an image by kind; those whose kind the scanner did not
-// tell are of another.
+// kinds counts the packages of an image by kind. Packages whose kind the scanner did not give count
+// as otherKind.
 func kinds(i result.ScannedImage) map[string]int {
 	out, told := maps.Clone(i.Kinds), 0
 	for _, n := range i.Kinds {
@@ -53,18 +53,18 @@ func kinds(i result.ScannedImage) map[string]int {
 	return out
 }
 
-// gaps are what of an image nobody could look at. An image without packages is one,
-// whether or not its scanner says so: there was nothing to compare.
+// gaps returns what no scanner could check in an image. An image without packages is always a gap,
+// even if its scanner does not say so, because there was nothing to compare.
 func gaps(i result.ScannedImage) []result.Gap {
 	told := slices.ContainsFunc(i.Gaps, func(g result.Gap) bool { return g.Rule == result.RuleNoPackages })
 	if i.Packages > 0 || told {
 		return i.Gaps
 	}
-	return append(slices.Clone(i.Gaps), result.Gap{Rule: result.RuleNoPackages, Message: "no package was found in the image, so that there was nothing to compare"})
+	return append(slices.Clone(i.Gaps), result.Gap{Rule: result.RuleNoPackages, Message: "found no packages in the image, so there was nothing to compare"})
 }
 
-// Gaps tells what of an image nobody could look at, and which exceptions would have
-// waived that.
+// Gaps returns the findings for the gaps of an image, and the expired exceptions that would have
+// waived them.
 func (p Policy) Gaps(of result.CheckedImage, gaps []result.Gap, reference string, now time.Time) []result.Finding {
 	about := p.about(reference)
 	var out []result.Finding
@@ -85,7 +85,7 @@ func (p Policy) Gaps(of result.CheckedImage, gaps []result.Gap, reference string
 	return out
 }
 
-// gapMessage is what was not looked at and why, some of it, and what to do.
+// gapMessage says what was not checked and why, gives examples, and says what to do.
 func gapMessage(g result.Gap, d Decision) string {
 	text := result.Line(g.Message)
 	if n := max(g.Count, len(g.Examples)); n > 0 {
@@ -96,22 +96,22 @@ func gapMessage(g result.Gap, d Decision) string {
 		text += ")"
 	}
 	if d.Severity == result.SeverityError {
-		// Before what may be long, so that it is not what is cut off.
-		text = result.Clip(result.Line(text), 800) + "; if that is as it should be, write an exception for " + g.Rule + " into the policy"
+		// Put the advice before the examples, which may be long and get cut.
+		text = result.Clip(result.Line(text), 800) + "; if this is expected, add an exception for " + g.Rule + " to the policy"
 	}
 	return result.Line(text)
 }
 
-// notes are for the log: what of the policy does not hold.
+// notes returns lines for the log about parts of the policy that have no effect.
 func (p Policy) notes(reference string, now time.Time) []string {
 	var all []string
 	for _, e := range p.exceptions {
 		if e.expired(now) {
-			all = append(all, fmt.Sprintf("policy: the exception on line %d (%s) %s, and does not hold; renew it, or take it away", e.line, strings.Join(e.rules, ", "), e.since()))
+			all = append(all, fmt.Sprintf("policy: the exception on line %d (%s) %s and has no effect; renew or remove it", e.line, strings.Join(e.rules, ", "), e.since()))
 		}
 	}
 	if _, ok := repositoryOf(reference); !ok && len(p.exceptions) > 0 {
-		all = append(all, "policy: no exception holds, as it is not known which repository the image is of; give --reference")
+		all = append(all, "policy: no exception applies, because the image's repository is unknown; pass --reference")
 	}
 	return all
 }

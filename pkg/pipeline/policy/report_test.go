@@ -31,21 +31,21 @@ func TestReport(t *testing.T) {
 		{"", []result.Finding{
 			{Rule: "DSA-1", Severity: "error", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
 			{Rule: "unread-files", Severity: "error", Platform: "linux/amd64", Digest: child, Gap: true,
-				Message: "a file could not be read (1: opt/a.jar); if that is as it should be, write an exception for unread-files into the policy"},
+				Message: "a file could not be read (1: opt/a.jar); if this is expected, add an exception for unread-files to the policy"},
 		}, nil},
 		{"rules: {unread-files: warn}\nignore: [{id: DSA-1, reason: never called, owner: us, expires: never}]", []result.Finding{
 			{Rule: "ignored-vulnerabilities", Severity: "warning", Platform: "linux/amd64", Digest: child,
-				Message: "vulnerabilities that are ignored: 1 by policy: DSA-1 of openssl", Waiver: &result.Waiver{Reason: "never called", Owner: "us", By: "policy"}},
+				Message: "ignored vulnerabilities: 1 by policy: DSA-1 in openssl", Waiver: &result.Waiver{Reason: "never called", Owner: "us", By: "policy"}},
 			{Rule: "unread-files", Severity: "warning", Platform: "linux/amd64", Digest: child, Gap: true, Message: "a file could not be read (1: opt/a.jar)",
 				Waiver: &result.Waiver{Reason: "for all images the rules say unread-files: warn", By: "policy"}},
 		}, nil},
 		{"exceptions: [{rules: [unread-files], images: ['**'], reason: x, owner: y, expires: 2026-01-01}]\nfailOn: []", []result.Finding{
 			{Rule: "DSA-1", Severity: "warning", Platform: "linux/amd64", Digest: child, Level: "high", Message: "openssl 3.0.1-1, fixed in 3.0.2-1: an overflow"},
 			{Rule: "unread-files", Severity: "error", Platform: "linux/amd64", Digest: child, Gap: true,
-				Message: "a file could not be read (1: opt/a.jar); if that is as it should be, write an exception for unread-files into the policy"},
+				Message: "a file could not be read (1: opt/a.jar); if this is expected, add an exception for unread-files to the policy"},
 			{Rule: "expired-exception", Severity: "warning", Platform: "linux/amd64", Digest: child,
-				Message: "the policy's exception on line 1 expired 2026-01-02T00:00:00Z, and no longer waives unread-files"},
-		}, []string{"policy: the exception on line 1 (unread-files) expired 2026-01-02T00:00:00Z, and does not hold; renew it, or take it away"}},
+				Message: "the policy's exception on line 1 expired 2026-01-02T00:00:00Z, so it no longer waives unread-files"},
+		}, []string{"policy: the exception on line 1 (unread-files) expired 2026-01-02T00:00:00Z and has no effect; renew or remove it"}},
 	} {
 		judged := found
 		got, notes := parse(t, tt.policy).Report(&judged, reference, now)
@@ -68,7 +68,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	_, notes := parse(t, exceptionOf).Report(&found, "", now)
-	if diff := cmp.Diff([]string{"policy: no exception holds, as it is not known which repository the image is of; give --reference"}, notes); diff != "" {
+	if diff := cmp.Diff([]string{"policy: no exception applies, because the image's repository is unknown; pass --reference"}, notes); diff != "" {
 		t.Errorf("without a reference, notes (-want +got):\n%s", diff)
 	}
 }

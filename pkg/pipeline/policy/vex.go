@@ -20,13 +20,13 @@ import (
 
 // The limits of OpenVEX documents.
 const (
-	// MaxDocument bounds a document; a ConfigMap holds 1 MiB at most.
+	// MaxDocument bounds a document. A ConfigMap holds at most 1 MiB.
 	MaxDocument   = 1 << 20
 	maxDocuments  = 100
 	maxStatements = 20000
 )
 
-// The status of a statement.
+// The values of a statement's status.
 const (
 	notAffected        = "not_affected"
 	affected           = "affected"
@@ -34,8 +34,8 @@ const (
 	underInvestigation = "under_investigation"
 )
 
-// contexts are the formats that are read: that of the specification, and with its
-// version, which tools write.
+// contexts are the accepted formats: the one in the specification, and the same with its version,
+// which tools write.
 var contexts = []string{"https://openvex.dev/ns", "https://openvex.dev/ns/v0.2.0"}
 
 var justifications = []string{
@@ -43,7 +43,7 @@ var justifications = []string{
 	"vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist",
 }
 
-// vexDocument is an OpenVEX document as it is written.
+// vexDocument is an OpenVEX document as written.
 type vexDocument struct {
 	Context     string         `json:"@context"`
 	ID          string         `json:"@id"`
@@ -90,7 +90,7 @@ type vexComponent struct {
 	Supplier    string            `json:"supplier"`
 }
 
-// statement is one that can be asked.
+// statement is a parsed statement.
 type statement struct {
 	suppresses bool
 	reason     string
@@ -101,16 +101,16 @@ type statement struct {
 
 type product struct {
 	component
-	parts []component // none: the product itself
+	parts []component // empty: the product itself
 }
 
-// component is how something is known.
+// component identifies an image or a package.
 type component struct {
 	purls  []packageurl.PackageURL
 	sha256 string
 }
 
-// parseDocuments reads all documents and returns the statements by the names of
+// parseDocuments parses all documents. It returns the statements by the names of their
 // vulnerabilities.
 func parseDocuments(documents map[string][]byte) (map[string][]*statement, error) {
 	if len(documents) > maxDocuments {
@@ -156,10 +156,10 @@ func parseDocument(raw []byte) (vexDocument, error) {
 			at = int64(len(raw))
 		}
 		line := 1 + bytes.Count(bytes.TrimRight(raw[:at], "\n"), []byte("\n"))
-		return vexDocument{}, fmt.Errorf("it cannot be read, at or after line %d: %w", line, err)
+		return vexDocument{}, fmt.Errorf("cannot read it, at or after line %d: %w", line, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return vexDocument{}, errors.New("there is more after the document")
+		return vexDocument{}, errors.New("more data follows the document")
 	}
 	switch {
 	case !slices.Contains(contexts, d.Context):
@@ -183,7 +183,7 @@ func (w vexStatement) parse(d vexDocument) (*statement, error) {
 		return nil, fmt.Errorf("vulnerability.name %.130q is not the name of a vulnerability", w.Vulnerability.Name)
 	}
 	if w.Justification != "" && !slices.Contains(justifications, w.Justification) {
-		return nil, fmt.Errorf("justification %.80q is not known; accepted are %q", w.Justification, justifications)
+		return nil, fmt.Errorf("unknown justification %.80q; accepted are %q", w.Justification, justifications)
 	}
 	switch w.Status {
 	case notAffected:
@@ -195,7 +195,7 @@ func (w vexStatement) parse(d vexDocument) (*statement, error) {
 		s.suppresses = true
 	case affected, underInvestigation:
 	default:
-		return nil, fmt.Errorf("status %.80q is not known; accepted are %q", w.Status, []string{notAffected, affected, fixed, underInvestigation})
+		return nil, fmt.Errorf("unknown status %.80q; accepted are %q", w.Status, []string{notAffected, affected, fixed, underInvestigation})
 	}
 	var words []string
 	for _, word := range []string{w.Status, w.Justification, w.ImpactStatement} {
@@ -205,7 +205,7 @@ func (w vexStatement) parse(d vexDocument) (*statement, error) {
 	}
 	s.reason = strings.Join(words, ": ")
 	if len(w.Products) == 0 {
-		return nil, errors.New("products is missing; nobody knows what it is about")
+		return nil, errors.New("products is missing; name the images or packages that the statement is about")
 	}
 	for i, p := range w.Products {
 		next, err := p.parse()
@@ -237,7 +237,7 @@ func (w vexComponent) parse() (component, error) {
 	var c component
 	for _, s := range []string{w.ID, w.Identifiers["purl"]} {
 		if !strings.HasPrefix(s, "pkg:") {
-			continue // another name, by which nothing is known here
+			continue // an identifier that Revet cannot compare
 		}
 		u, err := packageurl.FromString(s)
 		if err != nil {
@@ -247,14 +247,14 @@ func (w vexComponent) parse() (component, error) {
 	}
 	if sum, ok := w.Hashes["sha-256"]; ok {
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
-			return component{}, fmt.Errorf("hashes: sha-256 %.80q is none", sum)
+			return component{}, fmt.Errorf("hashes: %.80q is not a sha-256 hash", sum)
 		}
 		c.sha256 = strings.ToLower(sum)
 	}
 	return c, nil
 }
 
-// isImage reports whether c is the image of one of the digests.
+// isImage reports whether c identifies the image with one of the digests.
 func (c component) isImage(digests ...image.Digest) bool {
 	return slices.ContainsFunc(digests, func(d image.Digest) bool {
 		return !d.IsZero() && (c.sha256 == d.Hex() || slices.ContainsFunc(c.purls, func(u packageurl.PackageURL) bool {
@@ -263,7 +263,7 @@ func (c component) isImage(digests ...image.Digest) bool {
 	})
 }
 
-// isPackage reports whether c is the package of that URL.
+// isPackage reports whether c identifies the package with that URL.
 func (c component) isPackage(at packageurl.PackageURL) bool {
 	return slices.ContainsFunc(c.purls, func(u packageurl.PackageURL) bool {
 		if u.Type != at.Type || u.Namespace != at.Namespace || u.Name != at.Name ||
@@ -280,7 +280,7 @@ func (c component) isPackage(at packageurl.PackageURL) bool {
 	})
 }
 
-// about reports whether s is about v, found in what was fetched as root.
+// about reports whether s applies to v, found in the image or index root.
 func (s *statement) about(v result.Vulnerability, at packageurl.PackageURL, root image.Digest) bool {
 	return slices.ContainsFunc(s.products, func(p product) bool {
 		if len(p.parts) == 0 {
@@ -292,7 +292,7 @@ func (s *statement) about(v result.Vulnerability, at packageurl.PackageURL, root
 
 // stated returns the statement about v that counts, or nil.
 func (p Policy) stated(v result.Vulnerability, root image.Digest) *statement {
-	// One that cannot be read is a package that nobody spoke of.
+	// No statement can be about a package whose URL does not parse.
 	at, err := packageurl.FromString(v.Package.PURL)
 	if err != nil {
 		at = packageurl.PackageURL{}

@@ -12,33 +12,33 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// byPolicy is who waives what an entry of the policy waives.
+// byPolicy names the author of waivers that come from a policy entry.
 const byPolicy = "policy"
 
-// Waiver is somebody's word that something fails nothing.
+// Waiver is somebody's statement that a finding fails nothing.
 type Waiver = result.Waiver
 
-// words are those that every entry has by which somebody lets something pass.
+// words are the fields that every waiving entry has.
 type words struct {
 	Reason  string `yaml:"reason"`
 	Owner   string `yaml:"owner"`
 	Expires string `yaml:"expires"`
 }
 
-// waiver is what such an entry says, and where it stands.
+// waiver holds the parsed fields, and the line of the entry.
 type waiver struct {
 	reason  string
 	owner   string
-	expires time.Time // zero: never
+	expires time.Time // zero means never
 	line    int
 }
 
-// parse reads the words of an entry. why says what the reason has to tell.
+// parse reads the fields of an entry. why completes the message about a missing reason.
 func (w words) parse(line int, why string) (waiver, error) {
 	out := waiver{reason: strings.TrimSpace(w.Reason), owner: strings.TrimSpace(w.Owner), line: line}
 	switch {
 	case out.reason == "":
-		return waiver{}, fmt.Errorf("reason is missing; say why %s, for who finds it next year", why)
+		return waiver{}, fmt.Errorf("reason is missing; say why %s, for whoever reads it next year", why)
 	case len(out.reason) > maxReason:
 		return waiver{}, fmt.Errorf("reason has %d bytes; the limit is %d", len(out.reason), maxReason)
 	case len(out.owner) > maxOwner:
@@ -49,7 +49,7 @@ func (w words) parse(line int, why string) (waiver, error) {
 	return out, err
 }
 
-// expiry returns when an entry ends: the end of a day, in UTC, or a time.
+// expiry returns the time at which an entry ends: the end of a day in UTC, or a given time.
 func expiry(s string) (time.Time, error) {
 	switch s {
 	case "":
@@ -63,7 +63,7 @@ func expiry(s string) (time.Time, error) {
 	} else {
 		t, err = time.Parse(time.RFC3339, s)
 	}
-	if err != nil || t.IsZero() { // which would be never
+	if err != nil || t.IsZero() { // a zero time would mean never
 		return time.Time{}, fmt.Errorf("expires is %.40q; write the last day like 2026-06-30, a time like 2026-06-30T12:00:00Z, or never", s)
 	}
 	return t.UTC(), nil
@@ -71,14 +71,14 @@ func expiry(s string) (time.Time, error) {
 
 func (w waiver) expired(now time.Time) bool { return !w.expires.IsZero() && !now.Before(w.expires) }
 
-// since says, for messages, when an entry ended.
+// since says for messages when an entry ended.
 func (w waiver) since() string { return "expired " + w.expires.Format(time.RFC3339) }
 
 func (w waiver) tell() *Waiver {
 	return &Waiver{Reason: w.reason, Owner: w.owner, Expires: w.expires, By: byPolicy}
 }
 
-// target is what n stands for.
+// target returns the node that n is an alias for, or n.
 func target(n yaml.Node) yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return *n.Alias
@@ -86,20 +86,20 @@ func target(n yaml.Node) yaml.Node {
 	return n
 }
 
-// listed reads a list of words; nil where there is none. One that is there and says
-// nothing would stand for everything, which its author did not write.
+// listed reads a list of words. It returns nil if the list is missing. An empty list is an error,
+// because it would match everything, and its author did not write that.
 func listed(field string, n yaml.Node) ([]string, error) {
 	if n.IsZero() {
 		return nil, nil
 	}
 	var all []string
 	if err := n.Decode(&all); err != nil || len(all) == 0 || len(all) != len(target(n).Content) {
-		return nil, fmt.Errorf("%s (line %d): write a list of one word or more, or leave %s out", field, n.Line, field)
+		return nil, fmt.Errorf("%s (line %d): write a list of one or more words, or leave %s out", field, n.Line, field)
 	}
 	return all, nil
 }
 
-// patterns compiles a list in which * stands for anything.
+// patterns compiles a list of patterns. * matches anything.
 func patterns(field string, all []string) ([]*regexp.Regexp, error) {
 	if len(all) > maxPatterns {
 		return nil, fmt.Errorf("%s has %d patterns; the limit is %d", field, len(all), maxPatterns)
@@ -114,7 +114,7 @@ func patterns(field string, all []string) ([]*regexp.Regexp, error) {
 	return out, nil
 }
 
-// glob compiles a pattern that is compared as a whole, in which * stands for star.
+// glob compiles a pattern that must match as a whole. star is the regular expression for *.
 func glob(s, star string) *regexp.Regexp {
 	parts := strings.Split(s, "*")
 	for i := range parts {

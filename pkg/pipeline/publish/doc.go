@@ -1,21 +1,21 @@
-// Package publish pushes reports beside an image, as artefacts that refer to it. Whoever
-// has the digest of the image finds them with any client that knows OCI 1.1.
+// Package publish pushes reports beside an image, as artefacts that refer to it. Anyone who has the
+// image's digest can find them with any client for OCI 1.1.
 //
-// Push writes one artefact whose subject is the image, and returns after the registry
-// lists it among the image's referrers. If the registry has no referrers API, Push adds
-// the artefact to the list under the fallback tag sha256-HEX. That list is an index, which
-// clients read, change and write. Concurrent writers overwrite one another, so Push reads
-// the list again, after a pause too, and writes it again until the artefact stays in it.
+// Push writes one artefact whose subject is the image, and returns once the registry lists it among
+// the image's referrers. If the registry has no referrers API, Push adds the artefact to the list
+// under the fallback tag sha256-HEX. That list is an index, which each client reads, changes and
+// writes back, so concurrent writers overwrite one another. Push therefore reads the list again,
+// once more after a pause, and rewrites it until the artefact stays in it.
 //
-// In that list, the newest artefact of a kind replaces older ones. Those stay in the
-// registry until its own retention removes them.
+// In that list, the newest artefact of a kind replaces older ones. The older ones stay in the
+// registry until its own retention policy removes them.
 //
-// Registries differ in what they refuse. Each child of the list has a platform, since
-// OpenShift's registry takes no other list. If a registry refuses a list that names
-// something it does not have any more, Push leaves that out. If it refuses the field
-// artifactType, the configuration's media type names the type instead. What is refused
-// all the same is oci.ReasonPushRefused, and Push does not send it again.
+// Registries differ in what they refuse. OpenShift's registry refuses a list with a child that has
+// no platform, so Push gives every child one. If a registry refuses a list because it no longer has
+// one of the children, Push leaves that child out. If it refuses the field artifactType, Push names
+// the type in the configuration's media type instead. If the registry still refuses, Push returns
+// oci.ReasonPushRefused and does not try again.
 //
-// What Push writes cannot run, has no tag of its own, and names its subject. Revet sees
-// from the manifest that it is no push of an image.
+// What Push writes cannot run, has no tag of its own, and names its subject. From the manifest
+// Revet sees that it is not a push of an image.
 package publish

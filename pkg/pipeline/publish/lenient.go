@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// lenient answers in the words that the client library knows.
+// lenient translates a registry's answers into those that the client library expects.
 //
-// A registry without HEAD says so in several ways, and each means that a blob has to be
-// written. The library also asks for the referrers API after each manifest, and writes the
-// fallback list itself where there is none: a list that OpenShift's registry refuses. It
-// is told that the API exists, and updateList writes the list.
+// Registries without HEAD say so in several ways. lenient turns each into "not found", so the
+// library writes the blob. The library also asks for the referrers API after each manifest. If the
+// API is missing, it writes the fallback list itself, in a form that OpenShift's registry refuses.
+// So lenient answers that the API exists, and updateList writes the list.
 type lenient struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -27,7 +27,7 @@ func (l lenient) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	switch resp.StatusCode {
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusNotAcceptable:
-		_ = resp.Body.Close() // only the status is asked for
+		_ = resp.Body.Close() // the caller needs only the status
 		resp.StatusCode, resp.Status = http.StatusNotFound, "404 Not Found"
 		resp.Body, resp.ContentLength = http.NoBody, 0
 	}

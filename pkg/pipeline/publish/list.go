@@ -18,13 +18,13 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 
-// noPlatform is the platform of what runs nowhere. OpenShift's registry refuses an index
+// noPlatform is the platform of artefacts, which do not run. OpenShift's registry refuses an index
 // with a child that has no platform.
 const noPlatform = "unknown"
 
-// updateList adds m to the list of referrers under the fallback tag, in place of older
-// artefacts of a's kind: the list would otherwise grow with each run until clients refuse
-// it. Other writers' entries stay.
+// updateList adds m to the list of referrers under the fallback tag. It replaces older artefacts of
+// a's kind, because otherwise the list would grow with each run until clients refuse it. It keeps
+// the entries of other writers.
 func (r *Registry) updateList(a Artifact, m manifest, options []remote.Option) error {
 	tag := r.repository.Tag("sha256-" + a.Subject.Digest.Hex())
 	list, err := readList(tag, options)
@@ -74,7 +74,7 @@ func readList(tag name.Tag, options []remote.Option) (v1.IndexManifest, error) {
 	return *list, nil
 }
 
-// writeList puts list under tag.
+// writeList stores list under tag.
 func writeList(tag name.Tag, list v1.IndexManifest, options []remote.Option) error {
 	raw, err := json.Marshal(list)
 	if err != nil {
@@ -83,7 +83,7 @@ func writeList(tag name.Tag, list v1.IndexManifest, options []remote.Option) err
 	return remote.Put(tag, manifest{raw: raw, mediaType: types.OCIImageIndex}, options...)
 }
 
-// entry describes m in a list.
+// entry returns the descriptor of m for a list.
 func entry(a Artifact, m manifest) (v1.Descriptor, error) {
 	digest, err := v1.NewHash(m.digest.String())
 	if err != nil {
@@ -94,8 +94,8 @@ func entry(a Artifact, m manifest) (v1.Descriptor, error) {
 	}, nil
 }
 
-// add returns list with own in place of what has its kind, sorted, each child with a
-// platform.
+// add returns list with own in place of older entries of its kind. The result is sorted, and each
+// child has a platform.
 func add(list v1.IndexManifest, own v1.Descriptor) v1.IndexManifest {
 	next := list
 	next.Manifests = []v1.Descriptor{own}
@@ -131,8 +131,8 @@ func unchanged(a, b v1.IndexManifest) bool {
 	return err == nil && bytes.Equal(before, after)
 }
 
-// refusesChildren reports whether a registry refused a list because it does not have
-// something that the list names: retention removed it, and the list stayed.
+// refusesChildren reports whether a registry refused a list because it no longer has one of its
+// children: retention removed the child, but the list still names it.
 func refusesChildren(err error) bool {
 	var status *transport.Error
 	if !errors.As(err, &status) || !fetch.Refused(err) && status.StatusCode != http.StatusNotFound {
@@ -148,8 +148,8 @@ func refusesChildren(err error) bool {
 	})
 }
 
-// gone reports whether the registry says that it does not have a manifest. An entry whose
-// state is not known stays.
+// gone reports whether the registry says that it does not have a manifest. If the registry does not
+// answer, the entry stays.
 func gone(digest name.Digest, options []remote.Option) bool {
 	_, err := remote.Head(digest, options...)
 	if isStatus(err, http.StatusNotFound) {

@@ -26,38 +26,38 @@ import (
 const (
 	emptyType = "application/vnd.oci.empty.v1+json"
 	emptyBlob = "{}"
-	// kindAnnotation marks what this package pushed, with what it is.
+	// kindAnnotation marks what this package pushed, with its kind.
 	kindAnnotation = "revet.dev/report"
 	attempts       = 12
-	// pause is how long another writer of the fallback tag may take from its
-	// reading to its writing.
+	// pause is the time that another writer of the fallback tag may take between reading and
+	// writing.
 	pause = 300 * time.Millisecond
 )
 
-// Artifact is what is pushed.
+// Artifact is an artefact to push.
 type Artifact struct {
-	// Subject is the image or index that it is about.
+	// Subject is the image or index it is about.
 	Subject oci.Descriptor
-	// Type is the media type of Content and of the artefact.
+	// Type is the media type of both Content and the artefact.
 	Type    string
 	Content []byte
-	// Title is what clients name the file that they save it to.
+	// Title is the file name under which clients save it.
 	Title       string
 	Annotations map[string]string
 }
 
-// annotations are those of the artefact's manifest and of its entry in a list.
+// annotations returns the annotations of the artefact's manifest and of its entry in a list.
 func (a Artifact) annotations() map[string]string {
 	all := map[string]string{kindAnnotation: a.Type}
 	maps.Copy(all, a.Annotations)
 	return all
 }
 
-// Registry is where artefacts are pushed to: one repository.
+// Registry pushes artefacts to one repository.
 type Registry struct {
 	repository name.Repository
 	options    []remote.Option
-	// open begins a session of reading.
+	// open starts a read session.
 	open  func(ctx context.Context) (*fetch.Registry, error)
 	pause time.Duration
 }
@@ -66,7 +66,7 @@ type Registry struct {
 func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error) {
 	open := func(ctx context.Context) (*fetch.Registry, error) { return fetch.NewRegistry(ctx, repository, o) }
 	bounded := o
-	bounded.Answer = oci.MaxManifest // the library reads up to 100 MiB
+	bounded.Answer = oci.MaxManifest // the library would read up to 100 MiB
 	named, rt, err := fetch.Guarded(repository, bounded)
 	if err != nil {
 		return nil, err
@@ -104,9 +104,9 @@ func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
 	return m.digest, nil
 }
 
-// settle writes m until the registry lists it, and still lists it after a pause. It
-// returns the manifest that the registry took. A crash in between leaves an artefact
-// that only its digest leads to; the next run of the step writes it again.
+// settle writes m until the registry lists it, and still lists it after a pause. It returns the
+// manifest that the registry accepted. A crash in between leaves an artefact that only its digest
+// leads to. The next run of the step writes it again.
 func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifact, m manifest, options []remote.Option) (manifest, error) {
 	api, err := reader.HasReferrers(ctx, a.Subject.Digest)
 	if err != nil {
@@ -135,15 +135,15 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 		default:
 			seen++
 		}
-		if err := wait(ctx, r.pause+rand.N(r.pause*time.Duration(attempt+1))); err != nil { //nolint:gosec // it keeps writers apart
+		if err := wait(ctx, r.pause+rand.N(r.pause*time.Duration(attempt+1))); err != nil { //nolint:gosec // the random part keeps writers apart
 			return manifest{}, err
 		}
 	}
-	return manifest{}, errors.New("other writers replaced the list of referrers each time; the report was written, and only its digest leads to it; run the step again")
+	return manifest{}, errors.New("other writers kept replacing the list of referrers; the report was written, but only its digest leads to it; run the step again")
 }
 
-// put writes m. A registry that refuses the field artifactType gets the older form, which
-// the OCI specification provides for that: the configuration's media type names the type.
+// put writes m. If a registry refuses the field artifactType, put writes the older form that the
+// OCI specification provides for this case, with the type in the configuration's media type.
 func (r *Registry) put(a Artifact, m manifest, options []remote.Option) (manifest, error) {
 	err := remote.Put(r.repository.Digest(m.digest.String()), m, options...)
 	if err == nil || m.form == withConfigType || !fetch.Refused(err) {
@@ -154,7 +154,7 @@ func (r *Registry) put(a Artifact, m manifest, options []remote.Option) (manifes
 		return m, otherErr
 	}
 	if remote.Put(r.repository.Digest(older.digest.String()), older, options...) != nil {
-		return m, err // the first refusal is the one to report
+		return m, err // report the first refusal
 	}
 	return older, nil
 }
@@ -182,12 +182,12 @@ func wait(ctx context.Context, d time.Duration) error {
 func failed(ctx context.Context, a Artifact, err error) error {
 	subject := "report " + a.Title
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed; raise --timeout of the step: %w", err)
+		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while pushing it; raise --timeout of the step: %w", err)
 	}
 	return fetch.ClassifyPush(subject, err)
 }
 
-// manifest is that of an artefact, as bytes.
+// manifest is an encoded manifest of an artefact.
 type manifest struct {
 	raw       []byte
 	mediaType types.MediaType
@@ -195,7 +195,7 @@ type manifest struct {
 	form      form
 }
 
-// form is how a manifest names the type of an artefact.
+// form says how a manifest names the type of an artefact.
 type form string
 
 const (
@@ -208,12 +208,12 @@ const (
 // RawManifest implements remote.Taggable.
 func (m manifest) RawManifest() ([]byte, error) { return m.raw, nil }
 
-// MediaType tells the library how to send it.
+// MediaType implements remote.Taggable.
 func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }
 
 func newManifest(a Artifact, as form) (manifest, error) {
 	if a.Subject.Digest.IsZero() || a.Subject.MediaType == "" || a.Type == "" {
-		return manifest{}, fmt.Errorf("an artefact of the type %q about %q is incomplete", a.Type, a.Subject.Digest)
+		return manifest{}, fmt.Errorf("the artefact of type %q about %q is incomplete", a.Type, a.Subject.Digest)
 	}
 	hash := func(b []byte) (v1.Hash, error) {
 		h, _, err := v1.SHA256(bytes.NewReader(b))

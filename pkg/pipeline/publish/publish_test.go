@@ -270,7 +270,7 @@ func TestPushGivesUp(t *testing.T) {
 	}))
 	s.push()
 	s.to.pause = time.Millisecond
-	if _, err := s.to.Push(t.Context(), s.artifact("application/sarif+json", "{}")); err == nil || !strings.Contains(err.Error(), "other writers replaced") {
+	if _, err := s.to.Push(t.Context(), s.artifact("application/sarif+json", "{}")); err == nil || !strings.Contains(err.Error(), "other writers kept replacing") {
 		t.Errorf("error is %v", err)
 	}
 }

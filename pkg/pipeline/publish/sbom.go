@@ -17,8 +17,8 @@ const (
 	maxSBOM  = 64 << 20
 )
 
-// SBOMs returns the SBOMs that the layout in dir holds of tree's images: of all
-// or of none. The same SBOM gives the same artefact, however often it is pushed.
+// SBOMs returns the SBOMs of tree's images from the layout in dir. The layout must have an SBOM for
+// every image or for none. The same SBOM always gives the same artefact.
 func SBOMs(dir string, tree oci.Tree) ([]Artifact, error) {
 	var all []Artifact
 	for _, img := range tree.Images {
@@ -32,20 +32,20 @@ func SBOMs(dir string, tree oci.Tree) ([]Artifact, error) {
 		all = append(all, Artifact{Subject: img.Manifest, Type: sbomType, Content: raw, Title: "sbom.cdx.json"})
 	}
 	if n := len(all); n > 0 && n < len(tree.Images) {
-		return nil, fmt.Errorf("there are SBOMs of %d of %d images", n, len(tree.Images))
+		return nil, fmt.Errorf("the layout holds SBOMs for %d of %d images", n, len(tree.Images))
 	}
 	return all, nil
 }
 
 func readBounded(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the layout is what the caller names
+	f, err := os.Open(path) //nolint:gosec // the caller names the layout
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(raw)) > most {
-		err = fmt.Errorf("%q has more than %d bytes", filepath.Base(path), most)
+		err = fmt.Errorf("%q is larger than %d bytes", filepath.Base(path), most)
 	}
 	return raw, err
 }

@@ -11,30 +11,30 @@ import (
 
 // document is a kind of JSON file.
 type document struct {
-	// Name is for messages: "findings".
+	// Name is the name in messages: "findings".
 	Name string
 	// Limit bounds its size in bytes.
 	Limit int64
 }
 
-// write stores v at path, and creates the folder.
+// write stores v at path and creates the folder.
 func (k document) write(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", k.Name, err)
 	}
 	if int64(len(b)) >= k.Limit {
-		return fmt.Errorf("write %s: it would have more than %d bytes", k.Name, k.Limit)
+		return fmt.Errorf("write %s: it would exceed %d bytes", k.Name, k.Limit)
 	}
 	return k.writeRaw(path, append(b, '\n'))
 }
 
-// writeRaw stores an encoded document at path, and creates the folder.
+// writeRaw stores an encoded document at path and creates the folder.
 func (k document) writeRaw(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a later step may run as another user
 		return fmt.Errorf("write %s: %w", k.Name, err)
 	}
-	if err := os.WriteFile(path, b, 0o644); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.WriteFile(path, b, 0o644); err != nil { //nolint:gosec // a later step may run as another user
 		return fmt.Errorf("write %s: %w", k.Name, err)
 	}
 	return nil
@@ -42,7 +42,7 @@ func (k document) writeRaw(path string, b []byte) error {
 
 // read decodes the file at path into v. The error is fs.ErrNotExist if no file exists.
 func (k document) read(path string, v any) error {
-	f, err := os.Open(path) //nolint:gosec // the layout is what the caller names
+	f, err := os.Open(path) //nolint:gosec // the caller names the layout
 	if err != nil {
 		return fmt.Errorf("read %s: %w", k.Name, err)
 	}

@@ -26,7 +26,7 @@ func TestDocumentWriteThenRead(t *testing.T) {
 	if err := kind.read(path, &got); err != nil || got.Text != "hello" {
 		t.Errorf("read %+v, %v", got, err)
 	}
-	if err := kind.write(path, note{strings.Repeat("x", 100)}); err == nil || !strings.Contains(err.Error(), "write note: it would have more than 100 bytes") {
+	if err := kind.write(path, note{strings.Repeat("x", 100)}); err == nil || !strings.Contains(err.Error(), "write note: it would exceed 100 bytes") {
 		t.Errorf("writing more than the limit: %v", err)
 	}
 	for text, want := range map[string]string{

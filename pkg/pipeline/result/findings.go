@@ -16,8 +16,8 @@ const (
 	maxFindings  = 64 << 20
 )
 
-// Level is the severity of a vulnerability, as CVSS names it. The zero value is none, and
-// is refused.
+// Level is the severity of a vulnerability, in the words of CVSS. The zero value is not a level,
+// and is refused.
 type Level string
 
 // The levels, worst first.
@@ -30,22 +30,22 @@ const (
 	LevelUnknown Level = "unknown"
 )
 
-// Levels are all levels, worst first. Unknown comes last: it says nothing.
+// Levels returns all levels, worst first. Unknown comes last, because it says nothing.
 func Levels() []Level { return []Level{LevelCritical, LevelHigh, LevelMedium, LevelLow, LevelUnknown} }
 
 // Findings is the result of one scan.
 type Findings struct {
-	// Digest is the image or index that was fetched.
+	// Digest is the image or index that fetch pulled.
 	Digest   image.Digest `json:"digest"`
 	Scanner  Tool         `json:"scanner"`
 	Database ScanDatabase `json:"database"`
-	// Images are all images that were scanned.
+	// Images are all scanned images.
 	Images []ScannedImage `json:"images"`
 	// Vulnerabilities are sorted: worst first, then by package and identifier.
 	Vulnerabilities []Vulnerability `json:"vulnerabilities"`
 }
 
-// Tool is a program that looked at images.
+// Tool is a program that examined images.
 type Tool struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
@@ -53,61 +53,62 @@ type Tool struct {
 
 // ScanDatabase is the vulnerability database of a scan.
 type ScanDatabase struct {
-	// Reference is where it was pulled from, and Digest what was pulled.
+	// Reference is the location that the database was pulled from. Digest is the digest of what was
+	// pulled.
 	Reference string       `json:"reference"`
 	Digest    image.Digest `json:"digest"`
-	// AsOf is the time at which its source was current. Its age counts from it.
+	// AsOf is the time at which its source was current. The age of the database counts from it.
 	AsOf time.Time `json:"asOf"`
-	// Schema is the version of its format, as the scanner names it: "6.1.9".
+	// Schema is the version of its format, in the scanner's notation: "6.1.9".
 	Schema string `json:"schema,omitempty"`
-	// Ecosystems are those that it has records of, as OSV names them: "Debian:12", "Go".
+	// Ecosystems are the ecosystems it has records for, in OSV's names: "Debian:12", "Go".
 	Ecosystems []string `json:"ecosystems"`
 }
 
-// ScannedImage is an image that was scanned.
+// ScannedImage is a scanned image.
 type ScannedImage struct {
 	Platform string       `json:"platform"`
 	Digest   image.Digest `json:"digest"`
-	// Distribution is ID:VERSION_ID of its os-release, "debian:12", or empty.
+	// Distribution is ID:VERSION_ID from its os-release, "debian:12", or empty.
 	Distribution string `json:"distribution,omitempty"`
-	// Packages is how many packages were found in it.
+	// Packages is the number of packages found in it.
 	Packages int `json:"packages"`
-	// Kinds counts them by kind, as package URLs name it: "deb", "golang", "npm".
+	// Kinds counts the packages by kind, in the words of package URLs: "deb", "golang", "npm".
 	Kinds map[string]int `json:"kinds,omitempty"`
-	// Gaps are what of the image nobody could look at.
+	// Gaps are the parts of the image that the scanner could not check.
 	Gaps []Gap `json:"gaps,omitempty"`
 }
 
-// Gap is part of an image that the scanner could not look at, or not in full. The
-// policy decides by its rule whether it fails the image.
+// Gap is a part of an image that the scanner could not check, or not in full. The policy decides by
+// the gap's rule whether it fails the image.
 type Gap struct {
-	// Rule is one of the constants Rule...
+	// Rule is one of the Rule constants.
 	Rule string `json:"rule"`
 	// Subject is what the gap is about: a distribution and release ("debian:13"), a kind
 	// of package ("conda"), a path; or empty.
 	Subject string `json:"subject,omitempty"`
-	// Message says what was not looked at and why, and how to mend that, in one line.
+	// Message says in one line what was not checked and why, and how to fix that.
 	Message string `json:"message"`
-	// Count is how many packages or files it is about, and Examples names a few of them.
+	// Count is the number of packages or files that the gap is about. Examples names a few of them.
 	Count    int      `json:"count,omitempty"`
 	Examples []string `json:"examples,omitempty"`
 }
 
-// The rules of what nobody could look at. By default each fails the image.
+// The rules for what a scanner could not check. By default each fails the image.
 const (
 	// RuleUncoveredRelease: the database has no records of the distribution, or of its release.
 	RuleUncoveredRelease = "uncovered-release"
-	// RuleUncoveredPackages: the database has no records of a kind of package.
+	// RuleUncoveredPackages: the database has no records for a kind of package.
 	RuleUncoveredPackages = "uncovered-packages"
-	// RuleUncomparedPackages: packages have no version, or one that cannot be compared.
+	// RuleUncomparedPackages: packages have no version, or a version that cannot be compared.
 	RuleUncomparedPackages = "uncompared-packages"
-	// RuleUnreadFiles: files that name packages could not be read, or nothing here reads
-	// them.
+	// RuleUnreadFiles: files that name packages are unreadable, or in a format that Revet does not
+	// read.
 	RuleUnreadFiles = "unread-files"
-	// RuleNoPackages: no package was found in the image.
+	// RuleNoPackages: the scanner found no packages in the image.
 	RuleNoPackages = "no-packages"
-	// RuleLimitedSupport: the distribution ended its support for the release, or gives
-	// fixes to subscribers only: what is known of it no longer grows.
+	// RuleLimitedSupport: the distribution no longer supports the release, or gives fixes to
+	// subscribers only. The database learns nothing new about it.
 	RuleLimitedSupport = "limited-support"
 )
 
@@ -116,7 +117,7 @@ type Vulnerability struct {
 	ID      string   `json:"id"`
 	Aliases []string `json:"aliases,omitempty"`
 	Level   Level    `json:"level"`
-	// Score is the CVSS base score, 0 if its source gives none.
+	// Score is the CVSS base score. It is 0 if the source gives none.
 	Score   float64           `json:"score,omitempty"`
 	Summary string            `json:"summary,omitempty"`
 	URL     string            `json:"url,omitempty"`
@@ -128,8 +129,8 @@ type Vulnerability struct {
 	// FixedIn lists the versions with a fix. It is empty while no fix exists.
 	FixedIn  []string     `json:"fixedIn,omitempty"`
 	Platform string       `json:"platform"`
-	Digest   image.Digest `json:"digest"` // of the image, not of what was fetched
-	// Ignored is set if the finding fails nothing, and says why.
+	Digest   image.Digest `json:"digest"` // the image, not the index that fetch pulled
+	// Ignored says why the finding fails nothing. It is nil unless the finding is ignored.
 	Ignored *Ignored `json:"ignored,omitempty"`
 }
 
@@ -137,22 +138,22 @@ type Vulnerability struct {
 type VulnerablePackage struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`
-	Ecosystem string `json:"ecosystem"` // as OSV names it
-	// Kind is as package URLs name it: "deb", "golang", "npm".
+	Ecosystem string `json:"ecosystem"` // OSV's name
+	// Kind is the kind in the words of package URLs: "deb", "golang", "npm".
 	Kind string `json:"kind,omitempty"`
 	PURL string `json:"purl"`
 	// Locations are paths in the image, at most 5.
 	Locations []string `json:"locations,omitempty"`
 }
 
-// Ignored is why a finding fails nothing.
+// Ignored says why a finding fails nothing.
 type Ignored struct {
 	Reason string `json:"reason"`
-	// Owner is the person or team that answers for it, if one is named.
+	// Owner is the person or team that answers for it, if the entry names one.
 	Owner string `json:"owner,omitempty"`
 	// By names the source: "policy", or the identifier of an OpenVEX document.
 	By string `json:"by"`
-	// Expires is when the finding counts again. Zero means never.
+	// Expires is the time from which the finding counts again. Zero means never.
 	Expires time.Time `json:"expires,omitzero"`
 }
 

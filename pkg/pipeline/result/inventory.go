@@ -16,15 +16,15 @@ import (
 const (
 	inventoryName = "inventory.json"
 	maxInventory  = 256 << 20
-	// MaxLocations is how many places of a package are named.
+	// MaxLocations is the number of locations listed for a package.
 	MaxLocations = 5
 )
 
 // Inventory lists the packages of all images of a layout.
 type Inventory struct {
-	// Digest is what was fetched: of an image or an index.
+	// Digest is the image or index that fetch pulled.
 	Digest image.Digest `json:"digest"`
-	// Tool is the program that looked, and its version.
+	// Tool is the program that found the packages, with its version.
 	Tool   Tool             `json:"tool"`
 	Images []InventoryImage `json:"images"`
 }
@@ -33,10 +33,10 @@ type Inventory struct {
 type InventoryImage struct {
 	Platform string       `json:"platform"`
 	Digest   image.Digest `json:"digest"`
-	// Release is what its os-release says; nil if there is none.
+	// Release comes from the image's os-release. It is nil if the image has none.
 	Release  *Release  `json:"release,omitempty"`
 	Packages []Package `json:"packages"`
-	// Gaps are what of it could not be read.
+	// Gaps are the parts of the image that could not be read.
 	Gaps []Gap `json:"gaps,omitempty"`
 }
 
@@ -51,7 +51,7 @@ func (i InventoryImage) Distribution() string {
 	return i.Release.ID
 }
 
-// Release is what of os-release says which distribution it is, by its fields' names.
+// Release holds the fields of os-release that identify the distribution, under their own names.
 type Release struct {
 	ID         string   `json:"id"`
 	IDLike     []string `json:"idLike,omitempty"`
@@ -60,36 +60,36 @@ type Release struct {
 	VersionID  string   `json:"versionID,omitempty"`
 	Codename   string   `json:"codename,omitempty"`
 	SupportEnd string   `json:"supportEnd,omitempty"`
-	// Extended is set if the image is configured for fixes that only subscribers get.
+	// Extended is set if the image is configured to get fixes that only subscribers get.
 	Extended bool `json:"extended,omitempty"`
 }
 
-// Package is a package as it is installed, with what it is compared by.
+// Package is an installed package, with everything that the comparison needs.
 type Package struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	// Type is as the scanner names it: "deb", "go-module".
+	// Type is the type in the scanner's words: "deb", "go-module".
 	Type     string `json:"type"`
 	Language string `json:"language,omitempty"`
 	PURL     string `json:"purl,omitempty"`
-	// CPEs are the names by which the NVD may know it, as far as it is compared by them.
+	// CPEs are names under which the NVD may know it, if packages of its kind are compared by CPE.
 	CPEs []CPE `json:"cpes,omitempty"`
-	// Upstreams are the packages that it was built from.
+	// Upstreams are the packages it was built from.
 	Upstreams []Upstream `json:"upstreams,omitempty"`
-	// Metadata is what else of its kind is compared.
+	// Metadata holds further data that packages of its kind are compared by.
 	Metadata *Metadata `json:"metadata,omitempty"`
 	Licenses []string  `json:"licenses,omitempty"`
-	// Private is set if the package is in no registry. A public package may have the
-	// same name by chance.
+	// Private is set if the package is in no registry. A public package may share its name by
+	// chance.
 	Private bool `json:"private,omitempty"`
-	// Owners are the indexes of packages that it came with.
+	// Owners are the indexes of the packages that brought it along.
 	Owners []int `json:"owners,omitempty"`
-	// Locations are paths in the image, the first few.
+	// Locations are the first few paths in the image.
 	Locations []string `json:"locations,omitempty"`
 }
 
-// Kind is the package's as package URLs name it: "deb", "golang"; without such a URL
-// it is its type.
+// Kind returns the kind of the package in the words of package URLs: "deb", "golang". Without a
+// package URL it returns the type.
 func (p Package) Kind() string {
 	rest, ok := strings.CutPrefix(p.PURL, "pkg:")
 	kind, _, found := strings.Cut(rest, "/")
@@ -99,28 +99,28 @@ func (p Package) Kind() string {
 	return kind
 }
 
-// CPE is a name of the NVD's, and who says so.
+// CPE is a name in the NVD, and the source of the name.
 type CPE struct {
 	Value  string `json:"value"`
 	Source string `json:"source,omitempty"`
 }
 
-// Upstream is a package that another was built from.
+// Upstream is a package that another one was built from.
 type Upstream struct {
 	Name    string `json:"name"`
 	Version string `json:"version,omitempty"`
 }
 
-// Metadata is the scanner's of one kind.
+// Metadata is the scanner's metadata of one kind.
 type Metadata struct {
 	Kind  string          `json:"kind"`
 	Value json.RawMessage `json:"value"`
 }
 
-// Covers reports an error unless f is of all of tree, and of that only.
+// Covers returns an error unless f covers all of tree, and nothing else.
 func (f Inventory) Covers(tree oci.Tree) error {
 	if f.Digest != tree.Root.Digest {
-		return fmt.Errorf("the inventory is of %s, and %s was fetched", f.Digest, tree.Root.Digest)
+		return fmt.Errorf("the inventory describes %s, but fetch pulled %s", f.Digest, tree.Root.Digest)
 	}
 	looked := map[image.Digest]bool{}
 	for _, i := range f.Images {
@@ -128,7 +128,7 @@ func (f Inventory) Covers(tree oci.Tree) error {
 	}
 	for _, i := range tree.Images {
 		if !looked[i.Manifest.Digest] {
-			return fmt.Errorf("the inventory leaves out the image %s (%s)", i.Manifest.Digest, i.Config.Platform)
+			return fmt.Errorf("the inventory leaves out image %s (%s)", i.Manifest.Digest, i.Config.Platform)
 		}
 	}
 	return nil
@@ -166,7 +166,7 @@ func (f Inventory) check() error {
 		for i, p := range img.Packages {
 			for _, o := range p.Owners {
 				if o < 0 || o >= len(img.Packages) || o == i {
-					return fmt.Errorf("the inventory says that %.80q came with package %d, of %d", p.Name, o, len(img.Packages))
+					return fmt.Errorf("the inventory says that %.80q came with package %d of %d", p.Name, o, len(img.Packages))
 				}
 			}
 		}

@@ -99,7 +99,7 @@ func TestInventoryCovers(t *testing.T) {
 		t.Errorf("with an image that nobody looked into: %v", err)
 	}
 	tree.Root.Digest = inventoryDigest(t, "d")
-	if err := f.Covers(tree); err == nil || !strings.Contains(err.Error(), "was fetched") {
+	if err := f.Covers(tree); err == nil || !strings.Contains(err.Error(), "fetch pulled") {
 		t.Errorf("of another image: %v", err)
 	}
 }

@@ -26,33 +26,33 @@ var checkPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 // Severity says whether a finding fails the image.
 type Severity string
 
-// The severities. The zero value is none; it is refused.
+// The severities. The zero value is not a severity, and is refused.
 const (
 	// SeverityError fails the image.
 	SeverityError Severity = "error"
-	// SeverityWarning is reported and fails nothing.
+	// SeverityWarning is reported but fails nothing.
 	SeverityWarning Severity = "warning"
 )
 
 // Report is what one check found.
 type Report struct {
-	// Check is the check's name, for example validate.
+	// Check is the name of the check, such as validate.
 	Check string `json:"check"`
-	// Digest is what was fetched: of an image or an index.
+	// Digest is the image or index that fetch pulled.
 	Digest image.Digest `json:"digest"`
 	// Images are all images that the check looked at.
 	Images []CheckedImage `json:"images"`
-	// Rules is how many rules were applied to each image.
+	// Rules is the number of rules applied to each image.
 	Rules int `json:"rules"`
-	// Unapplied are rules that could not be applied, since nobody looked for what
-	// they ask: a rule over packages where there is no SBOM. They are not in Rules.
+	// Unapplied names rules that could not be applied, because nothing collected the data they
+	// need: for example a rule about packages if there is no SBOM. They do not count in Rules.
 	Unapplied []string `json:"unapplied,omitempty"`
-	// Findings are the rules that did not hold.
+	// Findings are the broken rules and the vulnerabilities.
 	Findings []Finding `json:"findings"`
-	// Database is what a scanner compared with; nil for checks that need none.
+	// Database is the database that a scanner used. It is nil for checks that need none.
 	Database *Database `json:"database,omitempty"`
-	// Levels counts the vulnerabilities of all images by level ("critical", "high",
-	// "medium", "low", "unknown"), those that fail nothing included.
+	// Levels counts the vulnerabilities of all images by level ("critical", "high", "medium",
+	// "low", "unknown"), including those that fail nothing.
 	Levels map[string]int `json:"levels,omitempty"`
 }
 
@@ -69,13 +69,13 @@ type Database struct {
 type CheckedImage struct {
 	Platform string       `json:"platform"`
 	Digest   image.Digest `json:"digest"`
-	// Distribution is what a scanner took it for, as "debian:13", and Packages are
-	// those that it found, counted by kind. Other checks leave them out.
+	// Distribution is the distribution that a scanner recognised, such as "debian:13". Packages
+	// counts the packages it found, by kind. Other checks leave both out.
 	Distribution string         `json:"distribution,omitempty"`
 	Packages     map[string]int `json:"packages,omitempty"`
 }
 
-// Finding is a rule that did not hold for an image.
+// Finding is a rule that an image breaks, or a vulnerability.
 type Finding struct {
 	Rule     string       `json:"rule"`
 	Severity Severity     `json:"severity"`
@@ -84,7 +84,7 @@ type Finding struct {
 	Message  string       `json:"message"`
 	// Level is the severity of a vulnerability. It is empty for any other finding.
 	Level string `json:"level,omitempty"`
-	// Gap is set if the finding is about content that the check could not look at.
+	// Gap is set if the finding is about content that the check could not examine.
 	Gap bool `json:"gap,omitempty"`
 	// Waiver is set if an owner decided that the finding fails nothing.
 	Waiver *Waiver `json:"waiver,omitempty"`
@@ -95,7 +95,7 @@ type Waiver struct {
 	// Reason says why, and Owner names the person or team that answers for it.
 	Reason string `json:"reason"`
 	Owner  string `json:"owner,omitempty"`
-	// Expires is when the waiver ends. Zero means never.
+	// Expires is the end of the waiver. Zero means never.
 	Expires time.Time `json:"expires,omitzero"`
 	// By names the source: "policy", or the identifier of an OpenVEX document.
 	By string `json:"by"`
@@ -150,7 +150,7 @@ func ListReports(dir string) ([]string, error) {
 
 func reportPath(dir, check string) (string, error) {
 	if !checkPattern.MatchString(check) {
-		return "", fmt.Errorf("%q is not a check's name; it must match %s", check, checkPattern)
+		return "", fmt.Errorf("%q is not the name of a check; it must match %s", check, checkPattern)
 	}
 	return filepath.Join(dir, reportsFolder, check+reportSuffix), nil
 }

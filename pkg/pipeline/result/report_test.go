@@ -47,7 +47,7 @@ func TestReadReportRefuses(t *testing.T) {
 		{"half a report", "validate", `{"check":"validate"`, "decode report"},
 		{"a report of another form", "validate", `{"check":"validate","passed":true}`, "unknown field"},
 		{"a digest that is none", "validate", `{"digest":"latest"}`, "decode report"},
-		{"a name that leads elsewhere", "../validate", "", "not a check's name"},
+		{"a name that leads elsewhere", "../validate", "", "not the name of a check"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

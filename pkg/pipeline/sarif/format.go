@@ -2,7 +2,7 @@ package sarif
 
 import "time"
 
-// What of SARIF is written. The names are those of the standard,
+// The parts of SARIF that Revet writes, under the names in the standard,
 // https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
 
 const (

@@ -12,23 +12,23 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// MediaType is that of a SARIF file.
+// MediaType is the media type of a SARIF file.
 const MediaType = "application/sarif+json"
 
 const home = "https://github.com/revet-dev/revet"
 
-// Input is what a SARIF file tells of.
+// Input is the content of a SARIF file.
 type Input struct {
 	Reference image.Reference
 	Reports   []result.Report
-	// Scan is what a scanner found; nil if none looked. Its findings stand for
-	// those of the report of ScanCheck.
+	// Scan holds a scanner's findings. It is nil if no scanner ran. Its findings replace those in
+	// the report of ScanCheck.
 	Scan      *result.Findings
 	ScanCheck string
 	Now       time.Time
 }
 
-// Make returns the file.
+// Make returns the encoded file.
 func Make(in Input) ([]byte, error) {
 	l := log{Schema: schema, Version: version, Runs: []run{}}
 	for _, r := range in.Reports {
@@ -48,7 +48,7 @@ func Make(in Input) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// checked is a run of a check by rules.
+// checked returns the run of a check that applies rules.
 func checked(in Input, r result.Report) run {
 	out := newRun(in, "revet-"+r.Check, r)
 	rules := map[string]int{}
@@ -58,7 +58,7 @@ func checked(in Input, r result.Report) run {
 	return out
 }
 
-// scanned is the run of a scanner.
+// scanned returns the run of a scanner.
 func scanned(in Input, r result.Report) run {
 	out := newRun(in, "revet-"+r.Check, r)
 	if name := result.Line(in.Scan.Scanner.Name); name != "" {
@@ -98,7 +98,7 @@ func scanned(in Input, r result.Report) run {
 		}
 		out.Results = append(out.Results, res)
 	}
-	// What the check found that is no vulnerability is told too.
+	// Add the check's findings that are not vulnerabilities.
 	for _, f := range r.Findings {
 		if !told[judged{result.Line(f.Rule), f.Digest}] {
 			out.add(in, r.Check, f, rules)
@@ -107,7 +107,7 @@ func scanned(in Input, r result.Report) run {
 	return out
 }
 
-// add adds a finding of a check, and its rule if it is the first of it.
+// add adds a finding of a check. It adds the rule too, with the rule's first finding.
 func (r *run) add(in Input, check string, f result.Finding, rules map[string]int) {
 	id := result.Line(f.Rule)
 	at, ok := rules[id]
@@ -117,7 +117,7 @@ func (r *run) add(in Input, check string, f result.Finding, rules map[string]int
 		r.Tool.Driver.Rules = append(r.Tool.Driver.Rules, rule{ID: id})
 	}
 	res := sarifResult{
-		RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF's words are the same
+		RuleID: id, RuleIndex: at, Level: string(f.Severity), // SARIF uses the same words
 		Message:      text{result.Line(f.Message)},
 		Locations:    located(in.Reference, f.Platform, f.Digest, "", ""),
 		Fingerprints: map[string]any{"finding/v1": check + "/" + id + "/" + result.Line(f.Platform)},
@@ -127,13 +127,13 @@ func (r *run) add(in Input, check string, f result.Finding, rules map[string]int
 	case f.Gap:
 		res.Suppressions = suppressedBy(*f.Waiver)
 	default:
-		// It tells of others that are suppressed, and is not to be hidden with them.
+		// This result reports on suppressed ones, and must not be hidden with them.
 		res.Properties = map[string]any{"waiver": why(*f.Waiver)}
 	}
 	r.Results = append(r.Results, res)
 }
 
-// why says in words by whose word something fails nothing.
+// why says in words who waived a finding.
 func why(w result.Waiver) string {
 	said := result.Line(w.Reason) + ", says " + result.Line(w.By)
 	if w.Owner != "" {
@@ -188,7 +188,7 @@ func ruleOf(v result.Vulnerability) rule {
 		r.HelpURI = u.String()
 	}
 	if v.Score > 0 {
-		r.Properties["security-severity"] = fmt.Sprintf("%.1f", v.Score) // as GitHub reads it
+		r.Properties["security-severity"] = fmt.Sprintf("%.1f", v.Score) // the field that GitHub reads
 	}
 	return r
 }
@@ -224,8 +224,8 @@ func resultOf(ref image.Reference, v result.Vulnerability, at int) sarifResult {
 	return r
 }
 
-// located says where something is: in a file of an image, where that is known,
-// else in the image.
+// located returns the location of a finding: the file in the image if it is known, or else the
+// image.
 func located(ref image.Reference, platform string, d image.Digest, file, inside string) []location {
 	uri := "oci://" + ref.Repository().String() + "@" + d.String()
 	if file != "" {

@@ -24,15 +24,15 @@ const (
 	minRSA     = 2048
 )
 
-// Key is a public key that is trusted. The zero value verifies nothing.
+// Key is a trusted public key. The zero value verifies nothing.
 type Key struct {
-	// Name is what the key goes by in messages: its file's.
+	// Name identifies the key in messages. It is the name of its file.
 	Name   string
 	public crypto.PublicKey
 }
 
-// LoadKeys reads the keys of a directory: all files that end in .pub. It may be
-// missing, or hold none.
+// LoadKeys reads all files ending in .pub in a directory. The directory may be missing or have no
+// such files.
 func LoadKeys(dir string) ([]Key, error) {
 	files := os.DirFS(dir)
 	names, err := fs.Glob(files, "*"+keySuffix)
@@ -52,15 +52,15 @@ func LoadKeys(dir string) ([]Key, error) {
 		keys = append(keys, parsed...)
 	}
 	if len(keys) > maxKeys {
-		return nil, fmt.Errorf("there are %d keys; at most %d are tried", len(keys), maxKeys)
+		return nil, fmt.Errorf("found %d keys; the limit is %d", len(keys), maxKeys)
 	}
 	return keys, nil
 }
 
-// ParseKeys reads public keys in PEM, one or several.
+// ParseKeys reads one or more public keys in PEM.
 func ParseKeys(name string, raw []byte) ([]Key, error) {
 	if len(raw) > maxKeyFile {
-		return nil, fmt.Errorf("it has more than %d bytes", maxKeyFile)
+		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyFile)
 	}
 	var keys []Key
 	for {
@@ -76,27 +76,27 @@ func ParseKeys(name string, raw []byte) ([]Key, error) {
 		keys = append(keys, Key{Name: name, public: public})
 	}
 	if len(keys) == 0 || strings.TrimSpace(string(raw)) != "" {
-		return nil, errors.New("it is not all public keys in PEM, as in cosign.pub")
+		return nil, errors.New("it must hold nothing but public keys in PEM, like cosign.pub")
 	}
 	return keys, nil
 }
 
 func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 	if block.Type != "PUBLIC KEY" {
-		return nil, fmt.Errorf("it holds a %q, where PUBLIC KEY is wanted, as in cosign.pub", block.Type)
+		return nil, fmt.Errorf("it holds a %q; use a PUBLIC KEY, like cosign.pub", block.Type)
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("it cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read it: %w", err)
 	}
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve != elliptic.P256() {
-			return nil, fmt.Errorf("it is on the curve %s; of ECDSA keys, those on P-256 are supported", k.Params().Name)
+			return nil, fmt.Errorf("it is on the curve %s; the only supported curve for ECDSA is P-256", k.Params().Name)
 		}
 	case *rsa.PublicKey:
 		if k.N.BitLen() < minRSA {
-			return nil, fmt.Errorf("it is an RSA key of %d bits; at least %d are wanted", k.N.BitLen(), minRSA)
+			return nil, fmt.Errorf("it is an RSA key of %d bits; use at least %d", k.N.BitLen(), minRSA)
 		}
 	case ed25519.PublicKey:
 	default:
@@ -105,7 +105,7 @@ func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 	return public, nil
 }
 
-// verify reports whether sig is k's over message.
+// verify reports whether k made sig over message.
 func (k Key) verify(message, sig []byte) bool {
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
@@ -115,7 +115,7 @@ func (k Key) verify(message, sig []byte) bool {
 		sum := sha256.Sum256(message)
 		return rsa.VerifyPKCS1v15(public, crypto.SHA256, sum[:], sig) == nil
 	case ed25519.PublicKey:
-		// cosign signs prehashed since version 2, and as it is before.
+		// cosign signs the hash since version 2, and signed the message before.
 		sum := sha512.Sum512(message)
 		return ed25519.Verify(public, message, sig) ||
 			ed25519.VerifyWithOptions(public, sum[:], sig, &ed25519.Options{Hash: crypto.SHA512}) == nil
@@ -124,7 +124,7 @@ func (k Key) verify(message, sig []byte) bool {
 	}
 }
 
-// signer returns the first of keys that made sig over message.
+// signer returns the name of the first of keys that made sig over message.
 func signer(keys []Key, message, sig []byte) (string, error) {
 	for _, k := range keys {
 		if k.verify(message, sig) {

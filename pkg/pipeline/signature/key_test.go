@@ -35,14 +35,14 @@ func TestParseKeysRefuses(t *testing.T) {
 	}
 	good := string(recorded(t, "ecdsa.pub"))
 	tests := []struct{ name, pem, want string }{
-		{"nothing", "", "not all public keys"},
-		{"no PEM", "cosign.pub", "not all public keys"},
-		{"half a key after one", good + good[:60], "not all public keys"},
-		{"a private key", strings.ReplaceAll(good, "PUBLIC KEY", "ENCRYPTED SIGSTORE PRIVATE KEY"), "PUBLIC KEY is wanted"},
-		{"what is no key", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cannot be read"},
+		{"nothing", "", "nothing but public keys"},
+		{"no PEM", "cosign.pub", "nothing but public keys"},
+		{"half a key after one", good + good[:60], "nothing but public keys"},
+		{"a private key", strings.ReplaceAll(good, "PUBLIC KEY", "ENCRYPTED SIGSTORE PRIVATE KEY"), "use a PUBLIC KEY"},
+		{"what is no key", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cannot read it"},
 		{"a curve that cosign does not use by default", pemOf(t, &wrong.PublicKey), "P-384"},
 		{"a short RSA key", pemOf(t, &short.PublicKey), "1024 bits"},
-		{"a large file", strings.Repeat(good, 1000), "more than"},
+		{"a large file", strings.Repeat(good, 1000), "larger than"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,40 +16,40 @@ const (
 	bundlePrefix        = "application/vnd.dev.sigstore.bundle"
 	annotation          = "dev.cosignproject.cosign/signature"
 	predicateAnnotation = "dev.sigstore.bundle.predicateType"
-	// maxSignatures is how many signatures of each form are looked at. What else
-	// refers to the image is none of them.
+	// maxSignatures bounds the signatures that Look reads of each form. Other referrers of the
+	// image do not count.
 	maxSignatures = 64
 	maxManifest   = 4 << 20
 	maxPayload    = 1 << 20
-	// maxBundle leaves room for the attestations, SBOMs among them, in which
-	// signatures have to be found.
+	// maxBundle leaves room for attestations, including SBOMs, because Look must read them to find
+	// signatures among them.
 	maxBundle = 8 << 20
-	// maxRead bounds all that is read of referrers.
+	// maxRead bounds the bytes that Look reads of all referrers together.
 	maxRead = 64 << 20
 )
 
-// Source is a repository. What it has not is ErrAbsent. It answers for the
-// digests of what it returns by digest.
+// Source is a repository. Its methods return ErrAbsent for what it does not have. A Source vouches
+// for the digest of everything it returns by digest.
 type Source interface {
 	// Manifest returns a manifest by tag or digest.
 	Manifest(ctx context.Context, reference string, limit int64) ([]byte, error)
 	// Blob returns a blob.
 	Blob(ctx context.Context, d image.Digest, limit int64) ([]byte, error)
-	// Referrers returns all that says that it is about d, or an error.
+	// Referrers returns every referrer of d, or an error.
 	Referrers(ctx context.Context, d image.Digest) ([]fetch.Referrer, error)
 }
 
-// ErrAbsent is of what a repository does not have.
+// ErrAbsent means that the repository does not have it.
 var ErrAbsent = errors.New("the repository does not have it")
 
-// Found is what there is of signatures. The zero value is that there are none.
+// Found lists the signatures that Look found. The zero value means that there are none.
 type Found struct {
-	// By are the names of the keys that signed, each once.
+	// By names the keys that signed, without duplicates.
 	By []string
-	// Refused is why each other signature does not count.
+	// Refused says of every other signature why it does not count.
 	Refused []string
-	// Unread is why something was not looked at that could be a signature. Look
-	// returns it beside a signature that holds only; else it is an error.
+	// Unread says why Look could not read something that may be a signature. Look sets it only if
+	// another signature is valid; otherwise it returns an error.
 	Unread []string
 }
 
@@ -81,8 +81,8 @@ type descriptor struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// Look looks for signatures on digest. A signature that holds does so whatever else
-// there is; that there is none takes an answer to everything that was asked.
+// Look looks for signatures on digest. One valid signature is enough, whatever else the repository
+// holds. Look returns "no signature" only if every request was answered.
 func Look(ctx context.Context, src Source, digest image.Digest, keys []Key) (Found, error) {
 	l := look{src: src, digest: digest, keys: keys, left: maxRead}
 	errs := []error{
@@ -108,24 +108,24 @@ func about(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// look is one search.
+// look is a single search.
 type look struct {
 	src    Source
 	digest image.Digest
 	keys   []Key
 	found  Found
-	// unread is why something was not looked at, where others still can be.
+	// unread lists what could not be read, and why, while the search goes on.
 	unread []error
 	left   int64 // bytes that may still be read of referrers
 }
 
-// tooMany is of signatures that are not looked at.
+// tooMany records that some signatures are not read.
 func (l *look) tooMany(where string) {
 	l.unread = append(l.unread, oci.Errorf(oci.ReasonTooLarge, where,
 		"it has more than %d signatures, and no trusted key made the first %d; delete those that nobody needs", maxSignatures, maxSignatures))
 }
 
-// simple looks at the older form.
+// simple reads the older form.
 func (l *look) simple(ctx context.Context) error {
 	tag := "sha256-" + l.digest.Hex() + ".sig"
 	raw, err := l.src.Manifest(ctx, tag, maxManifest)
@@ -142,7 +142,7 @@ func (l *look) simple(ctx context.Context) error {
 	}
 	if err != nil {
 		return oci.Errorf(oci.ReasonUnavailable, "tag "+tag,
-			"what the registry answers is no manifest; ask whoever runs it, or delete the tag: %w", err)
+			"the registry's answer is not a manifest; ask whoever runs it, or delete the tag: %w", err)
 	}
 	for i, s := range m.Layers {
 		if i == maxSignatures {
@@ -156,13 +156,13 @@ func (l *look) simple(ctx context.Context) error {
 	return nil
 }
 
-// layer looks at one signature of the older form.
+// layer reads one signature of the older form.
 func (l *look) layer(ctx context.Context, s descriptor) error {
 	what := "signature " + clip(s.Digest)
 	at, err := image.ParseDigest(s.Digest)
 	if err != nil || s.MediaType != simpleSigningLayer {
 		l.found.refused(what, fmt.Errorf("it has the media type %q", clip(s.MediaType)))
-		return nil //nolint:nilerr // it is told as refused
+		return nil //nolint:nilerr // it is recorded as refused
 	}
 	payload, err := l.src.Blob(ctx, at, maxPayload)
 	switch {

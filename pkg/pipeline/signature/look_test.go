@@ -269,7 +269,7 @@ func TestLooks(t *testing.T) {
 		{Optional, keys, true, ""},
 		{Optional, nil, false, ""},
 		{Off, keys, false, ""},
-		{"", keys, false, "not known"},
+		{"", keys, false, "unknown signature policy"},
 	} {
 		got, err := tt.policy.Looks(tt.keys)
 		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {

@@ -12,14 +12,14 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// likelihood orders referrers by what their list says of them. It decides what is
-// read first, and nothing else.
+// likelihood orders referrers by what their list says about them. It only decides what is read
+// first.
 type likelihood int
 
 const (
-	saysSo  likelihood = iota // it says that it is one
-	mayBe                     // it says nothing
-	saysNot                   // it says that it is something else
+	saysSo  likelihood = iota // it claims to be a signature
+	mayBe                     // it claims nothing
+	saysNot                   // it claims to be something else
 )
 
 func likely(r fetch.Referrer) likelihood {
@@ -30,7 +30,7 @@ func likely(r fetch.Referrer) likelihood {
 		return saysNot
 	}
 	switch {
-	// Some registries say of every artefact that it is of its empty configuration's type.
+	// Some registries report the type of the empty configuration for every artefact.
 	case r.ArtifactType == "", r.ArtifactType == "application/vnd.oci.empty.v1+json",
 		strings.HasPrefix(r.ArtifactType, bundlePrefix):
 		return mayBe
@@ -39,7 +39,7 @@ func likely(r fetch.Referrer) likelihood {
 	}
 }
 
-// bundles looks at the newer form.
+// bundles reads the newer form.
 func (l *look) bundles(ctx context.Context) error {
 	all, err := l.src.Referrers(ctx, l.digest)
 	if err != nil {
@@ -50,7 +50,7 @@ func (l *look) bundles(ctx context.Context) error {
 	looked := 0
 	for _, r := range all {
 		if likely(r) == saysNot && len(l.found.By) > 0 {
-			return nil // it is signed, and these are read to find out whether it is
+			return nil // the image is signed; reading on could only confirm that
 		}
 		signed, err := l.referrer(ctx, r.Digest)
 		if err != nil {
@@ -67,15 +67,15 @@ func (l *look) bundles(ctx context.Context) error {
 	return nil
 }
 
-// referrer looks at one referrer, and reports whether it is a signature, by
-// whomever, or could be one.
+// referrer reads one referrer. It reports whether the referrer is or may be a signature, by any
+// key.
 func (l *look) referrer(ctx context.Context, at image.Digest) (bool, error) {
 	what := "referrer " + at.String()
 	raw, err := l.read(what, maxManifest, func(limit int64) ([]byte, error) {
 		return l.src.Manifest(ctx, at.String(), limit)
 	})
 	if errors.Is(err, ErrAbsent) {
-		return false, nil // a list that is behind: it was deleted
+		return false, nil // deleted; the list is out of date
 	}
 	if err != nil {
 		return false, l.outOfBounds(err, "")
@@ -90,7 +90,7 @@ func (l *look) referrer(ctx context.Context, at image.Digest) (bool, error) {
 		return true, nil
 	}
 	if layer.Size > maxBundle {
-		return false, l.outOfBounds(oci.Errorf(oci.ReasonTooLarge, what, "its bundle has more than %d bytes", maxBundle), predicate)
+		return false, l.outOfBounds(oci.Errorf(oci.ReasonTooLarge, what, "its bundle is larger than %d bytes", maxBundle), predicate)
 	}
 	bundle, err := l.read(what, maxBundle, func(limit int64) ([]byte, error) {
 		return l.src.Blob(ctx, blob, limit)
@@ -117,19 +117,19 @@ func (l *look) referrer(ctx context.Context, at image.Digest) (bool, error) {
 	return true, nil
 }
 
-// read reads within the bound of one, and of all.
+// read reads with two limits: one for this read, and one for all of them.
 func (l *look) read(what string, most int64, read func(limit int64) ([]byte, error)) ([]byte, error) {
 	if l.left <= 0 {
-		return nil, oci.Errorf(oci.ReasonTooLarge, what, "all that refers to the image has more than %d bytes", maxRead)
+		return nil, oci.Errorf(oci.ReasonTooLarge, what, "the referrers of the image are larger than %d bytes together", maxRead)
 	}
 	raw, err := read(min(most, l.left))
 	l.left -= int64(len(raw))
 	return raw, err
 }
 
-// outOfBounds passes over what is too large to be read and says of itself that it
-// is something else. Else it is told, and others are looked at. Other errors are
-// returned.
+// outOfBounds skips a bundle that is too large to read, if its manifest says that it is not a
+// signature. Otherwise it records the bundle as unread, and the search goes on. It returns all
+// other errors.
 func (l *look) outOfBounds(err error, predicate string) error {
 	var e *oci.Error
 	switch {
@@ -139,16 +139,16 @@ func (l *look) outOfBounds(err error, predicate string) error {
 		return nil
 	}
 	l.unread = append(l.unread, oci.Errorf(e.Reason, e.Subject,
-		"%w, so that nobody can say whether it is a signature; delete it if nobody needs it", e.Err))
+		"%w, so it may or may not be a signature; delete it if nobody needs it", e.Err))
 	return nil
 }
 
-// elsewhere reports whether a manifest says that its bundle is no signature. Who
-// signs and says so, signs for somebody else.
+// elsewhere reports whether a manifest says that its bundle is not a signature. A signer who says
+// so does not mean to sign this image.
 func elsewhere(predicate string) bool { return predicate != "" && predicate != signPredicate }
 
-// bundleOf returns the bundle that a manifest wraps, if it wraps one, and what the
-// manifest says that it is.
+// bundleOf returns the bundle that a manifest wraps, if any, and the predicate type that the
+// manifest claims.
 func bundleOf(raw []byte) (layer descriptor, predicate string, ok bool) {
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil || len(m.Layers) != 1 {

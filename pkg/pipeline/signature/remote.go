@@ -12,10 +12,10 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Remote is the Source of a repository in a registry.
+// Remote is a Source that reads a repository in a registry.
 type Remote struct{ registry *fetch.Registry }
 
-// NewRemote returns the Source of repository.
+// NewRemote returns a Remote for repository.
 func NewRemote(ctx context.Context, repository image.Repository, o fetch.Options) (*Remote, error) {
 	registry, err := fetch.NewRegistry(ctx, repository, o)
 	if err != nil {
@@ -48,7 +48,7 @@ func (r *Remote) Referrers(ctx context.Context, d image.Digest) ([]fetch.Referre
 	return r.registry.Referrers(ctx, d)
 }
 
-// verified reads what has the digest d.
+// verified reads content and checks that its digest is d.
 func verified(rc io.ReadCloser, err error, kind string, d image.Digest, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, absent(err)
@@ -65,18 +65,18 @@ func verified(rc io.ReadCloser, err error, kind string, d image.Digest, limit in
 }
 
 func readAll(rc io.ReadCloser, subject string, limit int64) ([]byte, error) {
-	defer func() { _ = rc.Close() }() // it was read
+	defer func() { _ = rc.Close() }() // reading is complete
 	raw, err := io.ReadAll(io.LimitReader(rc, limit+1))
 	if err != nil {
 		return nil, fetch.Classify(subject, err)
 	}
 	if int64(len(raw)) > limit {
-		return nil, oci.Errorf(oci.ReasonTooLarge, subject, "it has more than %d bytes", limit)
+		return nil, oci.Errorf(oci.ReasonTooLarge, subject, "it is larger than %d bytes", limit)
 	}
 	return raw, nil
 }
 
-// absent tells what is not there from what cannot be read.
+// absent turns "not found" into ErrAbsent. It keeps other errors.
 func absent(err error) error {
 	var e *oci.Error
 	if errors.As(err, &e) && e.Reason == oci.ReasonMissing {

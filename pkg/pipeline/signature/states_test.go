@@ -196,7 +196,7 @@ func TestReadingReferrersIsBounded(t *testing.T) {
 		if err := l.bundles(t.Context()); err != nil || len(l.unread) != want {
 			t.Errorf("of %d bytes, %d referrers are not read, want %d: %v, %v", left, len(l.unread), want, l.unread, err)
 		}
-		if left == 5*size && !strings.Contains(l.unread[0].Error(), "all that refers to the image") {
+		if left == 5*size && !strings.Contains(l.unread[0].Error(), "the referrers of the image are larger") {
 			t.Errorf("what is past the bound of all is told as %v", l.unread[0])
 		}
 	}

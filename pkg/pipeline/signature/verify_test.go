@@ -160,13 +160,13 @@ func TestVerifyBundleRefuses(t *testing.T) {
 	}
 	attestation := strings.Replace(good, b.Envelope.Payload, base64.StdEncoding.EncodeToString([]byte(`{"predicateType":"https://slsa.dev/provenance/v1"}`)), 1)
 	tests := []struct{ name, raw, want string }{
-		{"no JSON", "{", "no Sigstore bundle"},
-		{"another version", strings.ReplaceAll(good, "v0.3", "v0.9"), "a bundle of the type"},
+		{"no JSON", "{", "not a Sigstore bundle"},
+		{"another version", strings.ReplaceAll(good, "v0.3", "v0.9"), "a bundle of type"},
 		{"no content", `{"mediaType":"` + bundleType + `"}`, "with a DSSE envelope"},
 		{"both contents", strings.Replace(good, `"dsseEnvelope"`, `"messageSignature":{},"dsseEnvelope"`, 1), "with a DSSE envelope"},
 		{"a signature of some bytes", `{"mediaType":"` + bundleType + `","messageSignature":{}}`, errOther.Error()},
 		{"another payload type", strings.Replace(good, "application/vnd.in-toto+json", "text/plain", 1), errOther.Error()},
-		{"no payload type", strings.Replace(good, "application/vnd.in-toto+json", "", 1), "is no in-toto statement"},
+		{"no payload type", strings.Replace(good, "application/vnd.in-toto+json", "", 1), "is not an in-toto statement"},
 		{"a payload that is not base64", strings.Replace(good, b.Envelope.Payload, "%", 1), "base64"},
 		{"no signature", strings.Replace(good, `[{"sig":"`+b.Envelope.Signatures[0].Sig+`"}]`, "[]", 1), errUntrusted.Error()},
 		{"a signature that is not base64", strings.Replace(good, b.Envelope.Signatures[0].Sig, "%", 1), errUntrusted.Error()},
@@ -237,7 +237,7 @@ func TestWhatATrustedKeySignedElsewhere(t *testing.T) {
 		strings.Replace(simple, "cosign container image signature", "atomic container signature", 1): "not a",
 		strings.Replace(simple, "DIGEST", "sha256:"+strings.Repeat("a", 64), 1):                      "it signs sha256:aaa",
 		`{"image":"DIGEST"}`: "not a",
-		"DIGEST":             "cannot be read",
+		"DIGEST":             "cannot read its payload",
 	} {
 		text := []byte(strings.ReplaceAll(payload, "DIGEST", digest.String()))
 		by, err := verifySimple(keys, digest, text, sign(text))
@@ -249,9 +249,9 @@ func TestWhatATrustedKeySignedElsewhere(t *testing.T) {
 	const statement = `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"OTHER"}},{"digest":{"sha256":"HEX"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1"}`
 	for payload, want := range map[string]string{
 		statement: "",
-		strings.Replace(statement, "Statement/v1", "Statement/v9", 1):  "statement is of the type",
-		strings.Replace(statement, "HEX", "OTHER", 1):                  "something else",
-		strings.Replace(statement, `"sha256":"HEX"`, `"md5":"HEX"`, 1): "something else",
+		strings.Replace(statement, "Statement/v1", "Statement/v9", 1):  "statement has the type",
+		strings.Replace(statement, "HEX", "OTHER", 1):                  "something other",
+		strings.Replace(statement, `"sha256":"HEX"`, `"md5":"HEX"`, 1): "something other",
 		strings.Replace(statement, "cosign/sign", "cosign/other", 1):   errOther.Error(),
 	} {
 		text := []byte(strings.NewReplacer("HEX", digest.Hex(), "OTHER", strings.Repeat("a", 64)).Replace(payload))

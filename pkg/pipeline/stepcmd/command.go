@@ -27,11 +27,11 @@ func Main(run func(ctx context.Context, args []string, out, errOut io.Writer) in
 	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-// Results declares the flag --results on root, and returns where its value will be.
+// Results declares the flag --results on root, and returns a pointer to its value.
 func Results(root *cobra.Command) *string {
 	var results string
 	root.PersistentFlags().StringVar(&results, "results", "",
-		"directory for results, in Tekton "+verdict.DefaultResults+"; a step that fails writes its reason to the file \"error\" in it")
+		"directory for results, in Tekton "+verdict.DefaultResults+"; a failing step writes its reason to the file \"error\" there")
 	return &results
 }
 
@@ -45,7 +45,7 @@ func Execute(ctx context.Context, root *cobra.Command, results *string, args []s
 	if err == nil {
 		return 0
 	}
-	// An error with an exit status of its own was already printed.
+	// Errors with their own exit status were already printed.
 	var own interface{ ExitStatus() int }
 	if errors.As(err, &own) {
 		return own.ExitStatus()
@@ -62,20 +62,20 @@ func Execute(ctx context.Context, root *cobra.Command, results *string, args []s
 	return 1
 }
 
-// ErrorStatus is the annotation of a command whose errors have another exit status than 1.
+// ErrorStatus annotates a command whose errors exit with a status other than 1.
 const ErrorStatus = "revet.dev/error-status"
 
 // Require makes flags of cmd required.
 func Require(cmd *cobra.Command, names ...string) *cobra.Command {
 	for _, name := range names {
 		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // a flag that is not declared
+			panic(err) // the flag is not declared
 		}
 	}
 	return cmd
 }
 
-// Connection holds the flags of how to speak to registries.
+// Connection holds the flags that configure how to talk to registries.
 type Connection struct {
 	// Timeout bounds the whole command.
 	Timeout    time.Duration
@@ -86,10 +86,10 @@ type Connection struct {
 
 // Flags declares the flags of c. timeout is the default of --timeout.
 func (c *Connection) Flags(f *pflag.FlagSet, timeout time.Duration) {
-	f.StringVar(&c.registries, "registries", "", "directory with the files \"insecure\" and *.crt; it may be missing")
-	f.StringSliceVar(&c.insecure, "insecure-registry", nil, "host[:port] that may be spoken to without TLS; may be repeated")
-	f.DurationVar(&c.Timeout, "timeout", timeout, "most time for everything")
-	f.DurationVar(&c.stall, "stall-timeout", time.Minute, "most time that the registry may send nothing")
+	f.StringVar(&c.registries, "registries", "", "directory with the file \"insecure\" and *.crt files; may be missing")
+	f.StringSliceVar(&c.insecure, "insecure-registry", nil, "host[:port] to talk to without TLS; may be repeated")
+	f.DurationVar(&c.Timeout, "timeout", timeout, "time limit for the whole command")
+	f.DurationVar(&c.stall, "stall-timeout", time.Minute, "how long the registry may send nothing")
 }
 
 // Options returns the options that the flags set.

@@ -23,8 +23,8 @@ type Fetch struct {
 	Layout    string
 	Platforms string
 	Limits    fetch.Limits
-	// Policy is the file that says what comes of layers that runtimes read differently;
-	// empty, or one that is not there, makes that an error.
+	// Policy is the policy file. It decides what happens if runtimes read an image's layers
+	// differently. If Policy is empty or the file does not exist, fetch fails on such an image.
 	Policy string
 }
 
@@ -34,18 +34,19 @@ func NewFetch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fetch --reference HOST/REPOSITORY@sha256:... --layout DIR",
 		Short: "Pull an image by digest and recompute every digest in it",
-		Long: `Pulls an image, or an index with all that it names, into an OCI image layout.
-The digests of manifests, configurations, layers and unpacked layers are
-recomputed; anything that does not fit is an error.
+		Long: `Pulls an image, or an index and everything it names, into an OCI image layout.
+Fetch recomputes the digests of manifests, configurations, layers and unpacked
+layers, and fails if one does not match.
 
-Layers that runtimes read differently (containerd, containers/storage, those that
-pull lazily) are findings of the rule ambiguous-layers, in DIR/reports/layers.json:
-what one of them shows, another scanner or runtime may not see.
+Runtimes (containerd, containers/storage, lazy pullers) may read the same layers
+differently: a file that one of them shows may be hidden from another, or from a
+scanner. Fetch reports such layers under the rule ambiguous-layers in
+DIR/reports/layers.json.
 
-Credentials are those of the Docker configuration ($DOCKER_CONFIG, else
-~/.docker/config.json). Registries are spoken to over TLS, except for those
-that --insecure-registry or the file "insecure" of --registries lists; files
-that end in .crt in that directory hold further certificate authorities.`,
+Fetch reads credentials from the Docker configuration ($DOCKER_CONFIG, or else
+~/.docker/config.json). It uses TLS, except for the registries that
+--insecure-registry or the file "insecure" in --registries lists. Files ending in
+.crt in that directory add certificate authorities.`,
 		Example: `  step fetch --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image
   step fetch --reference localhost:5001/demo/app@sha256:4f1c... --layout /tmp/image --insecure-registry localhost:5001`,
 		Args: cobra.NoArgs,
@@ -54,18 +55,18 @@ that end in .crt in that directory hold further certificate authorities.`,
 	f := cmd.Flags()
 	o.flags(f, 15*time.Minute)
 	f.StringVar(&o.Layout, "layout", "", "directory to write the image layout to")
-	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to pull, as linux/amd64,linux/arm64; empty for all")
+	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to pull, e.g. linux/amd64,linux/arm64; empty means all")
 	o.LimitFlags(f)
-	f.StringVar(&o.Policy, "policy", "", "file that says what fails an image; it may be missing")
+	f.StringVar(&o.Policy, "policy", "", "policy file, which decides what fails an image; may be missing")
 	return Require(cmd, "reference", "layout")
 }
 
-// LimitFlags declares the flags of what an image may cost.
+// LimitFlags declares the flags that limit what an image may cost.
 func (o *Fetch) LimitFlags(f *pflag.FlagSet) {
-	f.Int64Var(&o.Limits.Bytes, "max-bytes", 4<<30, "most bytes to store")
-	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", 32<<30, "most bytes that all layers may unpack to")
-	f.Int64Var(&o.Limits.Ratio, "max-ratio", fetch.DefaultRatio, "most bytes that a layer may unpack to for each that it has")
-	f.IntVar(&o.Limits.Entries, "max-entries", layers.DefaultLimits().Entries, "most files, directories and links that the layers of an image may have")
+	f.Int64Var(&o.Limits.Bytes, "max-bytes", 4<<30, "maximum bytes to store")
+	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", 32<<30, "maximum bytes that all layers together may unpack to")
+	f.Int64Var(&o.Limits.Ratio, "max-ratio", fetch.DefaultRatio, "maximum ratio of a layer's unpacked bytes to its compressed bytes")
+	f.IntVar(&o.Limits.Entries, "max-entries", layers.DefaultLimits().Entries, "maximum files, directories and links in the layers of an image")
 }
 
 // Run does the work of the step.
@@ -83,7 +84,7 @@ func (o Fetch) Run(ctx context.Context, out io.Writer) error {
 	return o.From(ctx, out, registry, ref)
 }
 
-// From is Run with another source than the registry that ref names.
+// From does what Run does, but reads from source instead of the registry that ref names.
 func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref image.Reference) error {
 	if o.Limits.Bytes <= 0 || o.Limits.Unpacked <= 0 || o.Limits.Ratio <= 0 || o.Limits.Entries <= 0 {
 		return fmt.Errorf("--max-bytes, --max-unpacked-bytes, --max-ratio and --max-entries must be positive")

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// kernel returns what the kernel says of itself. In the log of the first step it
-// shows where the Pod really ran: a sandbox has a kernel of its own.
+// kernel returns the kernel's description of itself. The first step logs it, so the log shows where
+// the Pod really ran: a sandbox has its own kernel.
 func kernel() string {
 	version, err := os.ReadFile("/proc/version")
 	if err != nil {

@@ -30,12 +30,12 @@ const (
 	publishRequired  = "required"
 )
 
-// Publish joins the reports of a layout, and pushes the full report.
+// Publish joins the reports in a layout and pushes the full report.
 type Publish struct {
 	Registry
 	Layout string
 	Expect []string
-	// Scan says whether the check scan was to report.
+	// Scan says whether the check scan had to report.
 	Scan Scan
 	Mode string
 }
@@ -46,13 +46,13 @@ func NewPublish(results *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish --reference HOST/REPOSITORY@sha256:... --layout DIR",
 		Short: "Join the reports of a layout, and push the full report beside the image",
-		Long: `Writes the full report to DIR/` + sarifFile + ` as SARIF 2.1.0, pushes it and the
-SBOMs beside the image, as artefacts that refer to it, and writes the result
-outcome, which the step verdict joins with those of other Tasks.
+		Long: `Writes the full report to DIR/` + sarifFile + ` as SARIF 2.1.0. Pushes the
+report and the SBOMs beside the image, as artefacts that refer to it. Writes the
+result outcome, which the step verdict joins with the outcomes of other Tasks.
 
-With --publish referrers, the verdict stands if the push fails: the outcome says
-why there is no report. With required that is an error; with none nothing is
-pushed. The credentials need the right to push to the image's repository.`,
+With --publish referrers, a failed push does not change the verdict: the outcome
+says why there is no report. With required, a failed push is an error. With none,
+publish pushes nothing. The credentials must allow pushing to the image's repository.`,
 		Example: `  step publish --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image --publish none`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +61,7 @@ pushed. The credentials need the right to push to the image's repository.`,
 	}
 	f := cmd.Flags()
 	o.flags(f, 2*time.Minute)
-	f.StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
+	f.StringVar(&o.Layout, "layout", "", "layout directory that fetch wrote")
 	f.StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
 	o.Scan.Flag(f)
 	f.StringVar(&o.Mode, "publish", publishReferrers, "referrers, required or none")
@@ -86,7 +86,7 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 		return err
 	}
 	if tree.Root.Digest != ref.Digest() {
-		return fmt.Errorf("the layout holds %s and not %s", tree.Root.Digest, ref.Digest())
+		return fmt.Errorf("the layout holds %s, not %s", tree.Root.Digest, ref.Digest())
 	}
 	var off []string
 	if o.Scan.Off {
@@ -108,7 +108,7 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 		case o.Mode == publishRequired:
 			return err
 		default:
-			fmt.Fprintln(out, "warning: the report was not published:", result.Line(err.Error()))
+			fmt.Fprintln(out, "warning: could not publish the report:", result.Line(err.Error()))
 			joined.Withheld(err)
 		}
 	}
@@ -119,7 +119,7 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	return nil
 }
 
-// writeSARIF makes the full report and leaves it in the layout.
+// writeSARIF builds the full report and stores it in the layout.
 func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result.Report) ([]byte, error) {
 	in := sarif.Input{Reference: ref, Reports: reports, ScanCheck: scanCheck, Now: time.Now()}
 	found, err := result.ReadFindings(o.Layout)
@@ -128,7 +128,7 @@ func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result
 	case err != nil:
 		return nil, err
 	case found.Digest != tree.Root.Digest:
-		return nil, fmt.Errorf("the findings are of %s, and %s was fetched", found.Digest, tree.Root.Digest)
+		return nil, fmt.Errorf("the findings describe %s, but fetch pulled %s", found.Digest, tree.Root.Digest)
 	default:
 		in.Scan = &found
 	}
@@ -136,14 +136,13 @@ func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(o.Layout, sarifFile), full, 0o644); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.WriteFile(filepath.Join(o.Layout, sarifFile), full, 0o644); err != nil { //nolint:gosec // a later step may run as another user
 		return nil, fmt.Errorf("write report: %w", err)
 	}
 	return full, nil
 }
 
-// push pushes the SBOMs, each beside its own image, and then the report, which
-// is what the result names.
+// push pushes each SBOM beside its own image, and then the report. The result names the report.
 func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree oci.Tree, full []byte) (image.Digest, error) {
 	registry, err := publish.NewRegistry(ref.Repository(), options)
 	if err != nil {

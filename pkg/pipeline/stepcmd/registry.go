@@ -10,18 +10,18 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 )
 
-// Registry holds the flags of a step that speaks to the image's registry.
+// Registry holds the flags of a step that talks to the image's registry.
 type Registry struct {
 	Connection
 	Reference string
 }
 
 func (o *Registry) flags(f *pflag.FlagSet, timeout time.Duration) {
-	f.StringVar(&o.Reference, "reference", "", "what to check, as host/repository@sha256:...")
+	f.StringVar(&o.Reference, "reference", "", "image to check, as host/repository@sha256:...")
 	o.Flags(f, timeout)
 }
 
-// open returns what the flags name.
+// open returns the reference and the options that the flags name.
 func (o *Registry) open() (image.Reference, fetch.Options, error) {
 	options, err := o.Options()
 	if err != nil {

@@ -6,21 +6,20 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The values of the parameter scan.
+// The values of the flag --scan.
 const (
 	scanOn  = "On"
 	scanOff = "Off"
 )
 
-// Scan says whether vulnerabilities are looked for, as the owner of the pipeline chose.
-// The zero value is that they are.
+// Scan is the pipeline owner's choice whether to look for vulnerabilities. The zero value says yes.
 type Scan struct{ Off bool }
 
 var _ pflag.Value = (*Scan)(nil)
 
 // Flag declares the flag of s.
 func (s *Scan) Flag(f *pflag.FlagSet) {
-	f.Var(s, "scan", scanOn+", or "+scanOff+" to look for no vulnerabilities; the verdict says so")
+	f.Var(s, "scan", scanOn+", or "+scanOff+" to skip the vulnerability scan; the verdict says so")
 }
 
 // Set implements pflag.Value.

@@ -28,14 +28,14 @@ func NewSignature(results *string) *cobra.Command {
 	var o Signature
 	cmd := &cobra.Command{
 		Use:   "signature --reference HOST/REPOSITORY@sha256:... --keys DIR --policy Required",
-		Short: "Verify that a trusted key signed the digest, as cosign signs",
-		Long: `Looks for signatures on the digest: under the tag that cosign gives them, and
-among the referrers of the digest. The keys are the files of DIR that end in
-.pub: public keys in PEM, ECDSA on P-256, RSA or Ed25519.
+		Short: "Verify that a trusted key signed the digest, as cosign does",
+		Long: `Looks for signatures on the digest, under cosign's tag and among the digest's
+referrers. The keys are the files in DIR ending in .pub: public keys in PEM,
+ECDSA on P-256, RSA or Ed25519.
 
-Required fails what no key signed. Optional fails what has signatures of which
-none is by a key, and does not look where there is no key. Off does not look.
-That the registry cannot be read is an error, and not "unsigned".`,
+Required fails an image that no key signed. Optional fails an image that has
+signatures, but none by a key; without keys it does not look. Off never looks.
+If the registry cannot be read, the step fails; the image does not count as unsigned.`,
 		Example: `  step signature --reference registry.example.com/team/app@sha256:4f1c... --keys . --policy Required`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +44,7 @@ That the registry cannot be read is an error, and not "unsigned".`,
 	}
 	o.flags(cmd.Flags(), 2*time.Minute)
 	cmd.Flags().StringVar(&o.Policy, "policy", "", "Required, Optional or Off")
-	cmd.Flags().StringVar(&o.Keys, "keys", "", "directory of public keys; it may be missing")
+	cmd.Flags().StringVar(&o.Keys, "keys", "", "directory of public keys; may be missing")
 	return Require(cmd, "reference", "policy")
 }
 
@@ -85,7 +85,7 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 			fmt.Fprintln(out, "refused:", result.Line(why))
 		}
 		for _, why := range found.Unread {
-			fmt.Fprintln(out, "not looked at:", result.Line(why))
+			fmt.Fprintln(out, "could not check:", result.Line(why))
 		}
 		fmt.Fprintf(out, "signed by: %s\n", strings.Join(found.By, ", "))
 		judged = signature.Judge(policy, ref.Digest(), found)
@@ -94,7 +94,7 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 	return writeOutcome(results, judged)
 }
 
-// writeOutcome writes the result of a Task, where there are results.
+// writeOutcome writes the result of a Task, unless results is empty.
 func writeOutcome(results string, o taskresult.Result) error {
 	text, err := o.Encode()
 	if err != nil || results == "" {

@@ -26,11 +26,12 @@ func NewValidate() *cobra.Command {
 	var o Validate
 	cmd := &cobra.Command{
 		Use:   "validate --layout DIR --rules FILE",
-		Short: "Check images, and what is known of them, against CEL rules",
+		Short: "Check images and their scan results against CEL rules",
 		Long: `Applies the rules in FILE to every image in the layout and writes the report
-to DIR/reports/validate.json. Rules that ask for an SBOM or for findings are
-applied if the layout has them, and named in the report if not. Rules that do not hold are findings, and the
-step still succeeds; rules that cannot be read or evaluated are an error.`,
+to DIR/reports/validate.json. If a rule uses the SBOM or the findings and the
+layout has none, the step skips the rule and names it in the report. A rule that
+an image breaks gives a finding, and the step still succeeds. A rule that cannot
+be read or evaluated is an error.`,
 		Example: `  step validate --layout /tmp/image --rules rules.yaml
 
   # rules.yaml
@@ -46,9 +47,9 @@ step still succeeds; rules that cannot be read or evaluated are an error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
+	f.StringVar(&o.Layout, "layout", "", "layout directory that fetch wrote")
 	f.StringVar(&o.Rules, "rules", "", "rules file")
-	f.DurationVar(&o.Timeout, "timeout", time.Minute, "most time for all rules")
+	f.DurationVar(&o.Timeout, "timeout", time.Minute, "time limit for all rules")
 	return Require(cmd, "layout", "rules")
 }
 
@@ -88,7 +89,7 @@ func (o Validate) Run(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s: %s: %s: %s\n", f.Severity, f.Platform, f.Rule, f.Message)
 	}
 	for _, name := range found.Unapplied {
-		fmt.Fprintf(out, "not applied: %s: it asks for an SBOM or for findings, and there are none\n", name)
+		fmt.Fprintf(out, "not applied: %s: it uses sbom or findings, and the layout has none\n", name)
 	}
 	fmt.Fprintf(out, "validated %s: images %d, rules %d, findings %d, in %s\n",
 		found.Digest, len(found.Images), found.Rules, len(found.Findings), time.Since(start).Round(time.Millisecond))

@@ -16,13 +16,13 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
-// Verdict joins what all checks came to.
+// Verdict joins the results of all checks.
 type Verdict struct {
-	// Layout is the directory that fetch wrote, or empty.
+	// Layout is the directory that fetch wrote. It may be empty.
 	Layout string
-	// Expect are the checks that must have reported.
+	// Expect names the checks that must have reported.
 	Expect []string
-	// Outcomes are the results "outcome" of Tasks.
+	// Outcomes are the "outcome" results of Tasks.
 	Outcomes []string
 }
 
@@ -31,12 +31,13 @@ func NewVerdict(results *string) *cobra.Command {
 	var o Verdict
 	cmd := &cobra.Command{
 		Use:   "verdict [--layout DIR] [--expect CHECKS] [OUTCOME...]",
-		Short: "Join what all checks came to into the results of the run",
-		Long: `Joins the reports in the layout DIR, and what other Tasks wrote as their result
-outcome, into the results verdict (pass or fail), digest (of what was looked
-at), summary (JSON) and report. A failed check gives the verdict fail, and the
-step succeeds; a check that did not report, or looked at something else, is an
-error. Without --results they are printed.`,
+		Short: "Join the results of all checks into the results of the run",
+		Long: `Joins the reports in the layout DIR and the outcome results of other Tasks. Writes
+the results verdict (pass or fail), digest (of the checked image), summary (JSON)
+and report, or prints them without --results.
+
+If a check failed, the verdict is fail and the step succeeds. A check that did not
+report, or checked another image, is an error.`,
 		Example: `  step verdict --layout /tmp/image
   step verdict --layout /tmp/image --results /tmp/results --expect layers,validate,scan
   step verdict --results /tmp/results --expect layers,validate,scan,signature -- "$SCAN" "$SIGNATURE"`,
@@ -45,7 +46,7 @@ error. Without --results they are printed.`,
 			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
-	cmd.Flags().StringVar(&o.Layout, "layout", "", "directory that fetch wrote")
+	cmd.Flags().StringVar(&o.Layout, "layout", "", "layout directory that fetch wrote")
 	cmd.Flags().StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
 	return cmd
 }
@@ -68,7 +69,7 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 	}
 	switch {
 	case dir == "" && len(texts) == 0:
-		return errors.New("there is nothing to join: give --layout, or the outcomes of Tasks")
+		return errors.New("nothing to join: pass --layout, or the outcomes of Tasks")
 	case dir != "":
 		tree, reports, err := readLayout(ctx, dir)
 		if err != nil {
@@ -101,7 +102,7 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 	return verdict.Write(results, v)
 }
 
-// readLayout reads what was fetched and all reports on it.
+// readLayout reads the fetched image and every report on it.
 func readLayout(ctx context.Context, path string) (oci.Tree, []result.Report, error) {
 	dir, err := oci.OpenLayout(path)
 	if err != nil {
@@ -122,7 +123,7 @@ func readLayout(ctx context.Context, path string) (oci.Tree, []result.Report, er
 			return oci.Tree{}, nil, err
 		}
 		if r.Check != check {
-			return oci.Tree{}, nil, fmt.Errorf("the report of check %q says that it is of %q", check, r.Check)
+			return oci.Tree{}, nil, fmt.Errorf("the report in the file of check %q says that it is from check %q", check, r.Check)
 		}
 		reports = append(reports, r)
 	}

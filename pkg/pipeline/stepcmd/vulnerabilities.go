@@ -19,48 +19,49 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Vulnerabilities is the step that looks for vulnerabilities, without the scanner: its
-// options, and what happens to the findings. Scanners that agree on
-// [result.Findings] come to the same verdict.
+// Vulnerabilities is the step that looks for vulnerabilities, without the scanner itself. It holds
+// the options and decides what happens to the findings. Two scanners that return equal
+// [result.Findings] get the same verdict.
 type Vulnerabilities struct {
 	Connection Connection
-	// Reference is the image, as host/repository@digest; empty if that is not known.
+	// Reference is the image, as host/repository@digest. It is empty if nobody knows it.
 	Reference string
 	// Layout is the directory that fetch wrote.
 	Layout string
 	// Scan switches the step on or off.
 	Scan Scan
-	// Database is where the scanner's database is; empty for what DatabaseFile names.
+	// Database is the reference of the scanner's database. If it is empty, DatabaseFile names it.
 	Database string
-	// DatabaseFile is a file that names it; it may be missing or empty.
+	// DatabaseFile is a file that holds the reference. It may be missing or empty.
 	DatabaseFile string
-	// MaxAge is how old the database's data may be.
+	// MaxAge is the maximum age of the database's data.
 	MaxAge time.Duration
-	// Temp is where the scanner may write; empty for the system's.
+	// Temp is a directory that the scanner may write to. If it is empty, the scanner uses the
+	// system's temporary directory.
 	Temp string
-	// Policy is the file that says what fails an image; it may be missing.
+	// Policy is the policy file, which decides what fails an image. It may be missing.
 	Policy string
 }
 
 // Flags declares the flags of v.
 func (v *Vulnerabilities) Flags(f *pflag.FlagSet) {
 	v.Connection.Flags(f, 10*time.Minute)
-	f.StringVar(&v.Layout, "layout", "", "directory that the steps before wrote")
-	f.StringVar(&v.Reference, "reference", "", "the image, as host/repository@sha256:...; without it no exception of the policy holds")
+	f.StringVar(&v.Layout, "layout", "", "layout directory that the earlier steps wrote")
+	f.StringVar(&v.Reference, "reference", "", "image, as host/repository@sha256:...; without it no policy exception applies")
 	v.Scan.Flag(f)
 	f.StringVar(&v.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --database-file names one or --scan is Off")
-	f.StringVar(&v.DatabaseFile, "database-file", "", "file that names the database where --database is empty; it may be missing")
-	f.DurationVar(&v.MaxAge, "database-max-age", 120*time.Hour, "how old the database's data may be")
-	f.StringVar(&v.Policy, "policy", "", "file that says what fails an image; it may be missing")
-	f.StringVar(&v.Temp, "temp", "", "directory for the database and what is unpacked; empty for the system's")
+	f.StringVar(&v.DatabaseFile, "database-file", "", "file that holds the database reference, read if --database is empty; may be missing")
+	f.DurationVar(&v.MaxAge, "database-max-age", 120*time.Hour, "maximum age of the database's data")
+	f.StringVar(&v.Policy, "policy", "", "policy file, which decides what fails an image; may be missing")
+	f.StringVar(&v.Temp, "temp", "", "directory for the database and unpacked files; empty means the system's temporary directory")
 }
 
-// Run lets scan look into the image. It writes the findings, and a report that says by the
-// policy which of them fail the image. If the scan is off, it writes neither. Without a
-// database it fails: only the owner may decide that nobody looks.
+// Run calls scan on the image. It writes the findings, and a report that lists which of them fail
+// the image by the policy. If Scan is off, it writes neither. Without a database it fails, because
+// only the owner may decide to skip the scan.
 func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(context.Context, oci.Layout, oci.Tree, time.Time) (result.Findings, error)) error {
 	if v.Scan.Off {
-		fmt.Fprintln(out, "scan is Off: nobody looks for vulnerabilities, and the verdict says so")
+		fmt.Fprintln(out, "scan is Off: vulnerabilities are not checked, and the verdict says so")
 		return nil
 	}
 	if err := v.findDatabase(); err != nil {
@@ -110,12 +111,12 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	return nil
 }
 
-// findDatabase sets v.Database from its file. It is an error if neither names a database.
+// findDatabase sets v.Database from its file. It returns an error if neither names a database.
 func (v *Vulnerabilities) findDatabase() error {
 	if v.Database == "" && v.DatabaseFile != "" {
 		raw, err := os.ReadFile(v.DatabaseFile)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("reading which database to compare with: %w", err)
+			return fmt.Errorf("reading the database reference: %w", err)
 		}
 		v.Database = strings.TrimSpace(string(raw))
 	}
@@ -125,8 +126,8 @@ func (v *Vulnerabilities) findDatabase() error {
 	return nil
 }
 
-// matches returns an error if the reference names another image than the layout's. An
-// exception of the policy would otherwise apply to an image that it was not made for.
+// matches returns an error if the reference and the layout name different images. Otherwise a
+// policy exception could apply to an image that it was not made for.
 func (v *Vulnerabilities) matches(tree oci.Tree) error {
 	if v.Reference == "" {
 		return nil
@@ -136,7 +137,7 @@ func (v *Vulnerabilities) matches(tree oci.Tree) error {
 		return fmt.Errorf("--reference: %w", err)
 	}
 	if ref.Digest() != tree.Root.Digest {
-		return fmt.Errorf("--reference: the layout holds %s and not %s", tree.Root.Digest, ref.Digest())
+		return fmt.Errorf("--reference: the layout holds %s, not %s", tree.Root.Digest, ref.Digest())
 	}
 	return nil
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// The bounds of what is told of the packages that were found.
+// The bounds on reported packages.
 const (
 	maxKinds         = 8 // and OtherKind, for the rest
 	maxGaps          = 8
 	maxDistributions = 3
 	maxDistribution  = 40
 	maxSchema        = 20
-	// OtherKind counts the packages of kinds that are not told one by one.
+	// OtherKind counts the packages of kinds that are not reported one by one.
 	OtherKind = "other"
 )
 
 var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9.+-]{0,19}$`)
 
-// add counts what reports found, and lists what fits.
+// add counts the findings of reports, and lists as many as fit.
 func (o *Result) add(reports []result.Report) error {
 	var all []Finding
 	kinds, gaps := map[string]int{}, map[string]int{}
@@ -57,16 +57,16 @@ func (o *Result) add(reports []result.Report) error {
 	return nil
 }
 
-// count counts a finding.
+// count counts one finding.
 func (o *Result) count(check string, f result.Finding) error {
 	if w := f.Waiver; w != nil && (result.Line(w.Reason) == "" || result.Line(w.By) == "") {
-		return fmt.Errorf("check %q: rule %q is waived, and nobody says why, or who says so", check, f.Rule)
+		return fmt.Errorf("check %q: rule %q is waived, but the reason or the author is missing", check, f.Rule)
 	}
 	switch f.Severity {
 	case result.SeverityError:
 		o.Errors++
 		if f.Waiver != nil {
-			return fmt.Errorf("check %q: rule %q fails the image and is waived, and cannot be both", check, f.Rule)
+			return fmt.Errorf("check %q: rule %q both fails the image and is waived", check, f.Rule)
 		}
 	case result.SeverityWarning:
 		o.Warnings++
@@ -79,7 +79,7 @@ func (o *Result) count(check string, f result.Finding) error {
 	return nil
 }
 
-// looked collects what a scanner looked at: packages, distributions and its database.
+// looked collects what a scanner reported about its work: packages, distributions and database.
 func (o *Result) looked(r result.Report, kinds map[string]int) error {
 	for _, i := range r.Images {
 		for kind, n := range i.Packages {
@@ -105,7 +105,7 @@ func (o *Result) looked(r result.Report, kinds map[string]int) error {
 	return nil
 }
 
-// name is a kind or a rule as it is told.
+// name returns a kind or a rule as reported.
 func name(s string) string {
 	if !kindPattern.MatchString(s) {
 		return OtherKind
@@ -113,7 +113,7 @@ func name(s string) string {
 	return s
 }
 
-// distribution keeps what ID:VERSION_ID is made of.
+// distribution keeps only the characters that ID:VERSION_ID can contain.
 func distribution(s string) string {
 	id, version, found := strings.Cut(s, ":")
 	if found {
@@ -122,13 +122,13 @@ func distribution(s string) string {
 	return platform(s)
 }
 
-// list keeps the first findings, as many as fit, and counts the others. What is told
-// beside them is cut for the first of them, which is why the verdict is what it is.
+// list keeps as many of the first findings as fit, and counts the rest. It cuts other fields until
+// the first finding fits, because that finding explains the verdict.
 func (o *Result) list(all []Finding) {
 	total := o.Errors + o.Warnings
 	with := func(listed []Finding) int {
 		next := *o
-		next.Findings, next.Omitted = listed, total // the longest number that it could be
+		next.Findings, next.Omitted = listed, total // reserve space for the longest possible number
 		return next.size()
 	}
 	first := all[:min(len(all), 1)]
@@ -138,8 +138,8 @@ func (o *Result) list(all []Finding) {
 	o.Omitted = total - Stand(o.Findings)
 }
 
-// shorten leaves out a platform, or else a kind of package, or else a distribution. It
-// reports whether there was one.
+// shorten drops a platform, or else a kind of package, or else a distribution. It reports whether
+// it dropped one.
 func (o *Result) shorten() bool {
 	switch {
 	case len(o.Platforms) > 0:
@@ -154,7 +154,8 @@ func (o *Result) shorten() bool {
 	return true
 }
 
-// shorter is all but the last; nil for none, as it is read again.
+// shorter returns all but the last element. It returns nil instead of an empty slice, because
+// decoding does too.
 func shorter[T any](all []T) []T {
 	if len(all) <= 1 {
 		return nil

@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// MaxQuoted bounds an Outcome as a string within JSON. The kubelet gives each
-	// container of a Pod an equal part of 12 KiB for its message. This fits a part of
-	// 1755 bytes: five steps, Tekton's own container, and one that a user may add.
+	// MaxQuoted bounds a Result as a string within JSON. The kubelet gives each container of a Pod
+	// an equal share of 12 KiB for its message. A Result of this size fits into a share of 1755
+	// bytes. That allows five steps, Tekton's own container, and one that a user may add.
 	MaxQuoted = 1600
-	// maxFixed is what there may be beside findings and the report.
+	// maxFixed bounds everything but the findings and the report.
 	maxFixed  = 900
 	maxReport = 280
-	// reportRoom is what the report takes, with its name, once it is known.
+	// reportRoom is the space that the report needs, with its field name, once its reference is
+	// known.
 	reportRoom = maxReport + 20
 	maxReason  = 160
 	hashSize   = 16
@@ -34,24 +35,24 @@ var (
 	referencePattern = regexp.MustCompile(`^[A-Za-z0-9._:/@-]+$`)
 )
 
-// Published adds where the full report is. A reference that is too long for the
-// message is left out, and that is told.
+// Published adds the reference of the full report. If the reference is too long for the message,
+// Published leaves it out and says so.
 func (o *Result) Published(reference string) {
 	if len(reference) > maxReport {
-		o.Unpublished = "it is there, under a reference that is too long to be told"
+		o.Unpublished = "it was published, but its reference is too long to report"
 	} else {
 		o.Report = reference
 	}
 	o.trim()
 }
 
-// Withheld adds why there is no full report.
+// Withheld adds the reason why there is no full report.
 func (o *Result) Withheld(err error) {
 	o.Unpublished = Fit(result.Clip(result.Line(err.Error()), maxReason), maxReason+40)
 	o.trim()
 }
 
-// trim leaves out the last findings until the others fit.
+// trim drops the last findings until the rest fits.
 func (o *Result) trim() {
 	for n := len(o.Findings); n > 0 && o.size() > MaxQuoted; n = len(o.Findings) {
 		o.Omitted += max(o.Findings[n-1].Times, 1)
@@ -66,7 +67,7 @@ func (o Result) Encode() (string, error) {
 		return "", err
 	}
 	if n := o.size(); n > MaxQuoted {
-		return "", fmt.Errorf("the outcome has %d bytes; at most %d fit a Task's result", n, MaxQuoted)
+		return "", fmt.Errorf("the outcome has %d bytes; a Task's result holds at most %d", n, MaxQuoted)
 	}
 	return text, nil
 }
@@ -82,15 +83,15 @@ func (o Result) encode() (string, error) {
 func encoded(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // it would make six bytes of one, and goes into no page
+	enc.SetEscapeHTML(false) // escaping makes six bytes of one, and nobody puts this in a page
 	if err := enc.Encode(v); err != nil {
 		return "", err
 	}
-	// Tekton and the kubelet replace $(NAME) in the arguments that this travels in.
+	// Tekton and the kubelet replace $(NAME) in arguments, and the outcome travels in one.
 	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "$", `\u0024`), nil
 }
 
-// size is that of o as a string within JSON, quoted as Tekton quotes it.
+// size returns the length of o as a string within JSON, quoted as Tekton quotes it.
 func (o Result) size() int {
 	text, err := o.encode()
 	if err != nil {
@@ -107,7 +108,7 @@ func (o Result) size() int {
 func Decode(text string) (Result, error) {
 	const most = 4096 // Tekton's own limit
 	if len(text) > most {
-		return Result{}, fmt.Errorf("the outcome has more than %d bytes", most)
+		return Result{}, fmt.Errorf("the outcome is larger than %d bytes", most)
 	}
 	if strings.TrimSpace(text) == "" {
 		return Result{}, errors.New("the outcome is empty: its Task did not finish")
@@ -119,18 +120,18 @@ func Decode(text string) (Result, error) {
 		return Result{}, fmt.Errorf("decode outcome: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Result{}, errors.New("decode outcome: there is more after the JSON document")
+		return Result{}, errors.New("decode outcome: more data follows the JSON document")
 	}
 	if err := o.check(); err != nil {
-		return Result{}, fmt.Errorf("the outcome is wrong: %w", err)
+		return Result{}, fmt.Errorf("the outcome is invalid: %w", err)
 	}
 	return o, nil
 }
 
-// check holds what Of and the other makers of outcomes keep to.
+// check returns an error if o breaks a rule that every maker of outcomes keeps.
 func (o Result) check() error {
 	if o.Digest.IsZero() {
-		return errors.New("it does not say what was looked at")
+		return errors.New("it does not name the checked digest")
 	}
 	if err := o.checkChecks(); err != nil {
 		return err
@@ -147,10 +148,10 @@ func (o Result) check() error {
 	switch o.Signature {
 	case "", SignatureValid, SignatureInvalid, SignatureNone, SignatureOff:
 	default:
-		return fmt.Errorf("the signature state %q is not known", o.Signature)
+		return fmt.Errorf("unknown signature state %q", o.Signature)
 	}
 	if o.Report != "" && (len(o.Report) > maxReport || !referencePattern.MatchString(o.Report)) {
-		return fmt.Errorf("%q is no reference of a report", result.Clip(o.Report, maxPlatform))
+		return fmt.Errorf("%q is not the reference of a report", result.Clip(o.Report, maxPlatform))
 	}
 	if err := o.checkLooked(); err != nil {
 		return err
@@ -158,7 +159,7 @@ func (o Result) check() error {
 	return o.checkNumbers()
 }
 
-// checkLooked holds what is told of what a scanner looked at.
+// checkLooked checks what a scanner reported about its work.
 func (o Result) checkLooked() error {
 	for what, counts := range map[string]map[string]int{"packages": o.Packages, "gaps": o.Gaps} {
 		if len(counts) > max(maxKinds, maxGaps)+1 {
@@ -175,11 +176,11 @@ func (o Result) checkLooked() error {
 	}
 	for _, d := range o.Distributions {
 		if d == "" || d != distribution(d) {
-			return fmt.Errorf("%q is no distribution", result.Clip(d, maxPlatform))
+			return fmt.Errorf("%q is not a distribution", result.Clip(d, maxPlatform))
 		}
 	}
 	if d := o.Database; d != nil && d.Schema != result.Clip(platform(d.Schema), maxSchema) {
-		return fmt.Errorf("%q is no version of a database's format", result.Clip(d.Schema, maxPlatform))
+		return fmt.Errorf("%q is not a version of a database's format", result.Clip(d.Schema, maxPlatform))
 	}
 	return nil
 }
@@ -192,7 +193,7 @@ func (o Result) checkChecks() error {
 	for _, c := range o.Checks {
 		switch {
 		case !checkPattern.MatchString(c.Name):
-			return fmt.Errorf("%q is not a check's name", result.Clip(c.Name, maxPlatform))
+			return fmt.Errorf("%q is not the name of a check", result.Clip(c.Name, maxPlatform))
 		case seen[c.Name]:
 			return fmt.Errorf("it names the check %q twice", c.Name)
 		case c.Rules < 0 || c.Unapplied < 0 || c.Off == (c.Rules > 0):
@@ -202,17 +203,16 @@ func (o Result) checkChecks() error {
 	}
 	for _, f := range o.Findings {
 		if !seen[f.Check] {
-			return fmt.Errorf("a finding is of the check %q, which did not report", result.Clip(f.Check, maxPlatform))
+			return fmt.Errorf("a finding names the check %q, which did not report", result.Clip(f.Check, maxPlatform))
 		}
 	}
 	return nil
 }
 
-// checkNumbers reports an error if the findings that are listed or counted are
-// not those that decide.
+// checkNumbers returns an error if the numbers contradict the listed findings.
 func (o Result) checkNumbers() error {
 	if o.Errors < 0 || o.Warnings < 0 || o.Omitted < 0 || o.Waived < 0 {
-		return errors.New("it counts less than nothing")
+		return errors.New("it has a negative count")
 	}
 	listed, waived := map[result.Severity]int{}, 0
 	for _, f := range o.Findings {
@@ -244,7 +244,7 @@ func (o Result) checkNumbers() error {
 	return nil
 }
 
-// Age is how old the database was at now, in whole hours.
+// Age returns the age of the database at now, in whole hours.
 func Age(d result.Database, now time.Time) string {
 	return fmt.Sprintf("%dh", int(now.Sub(d.AsOf).Hours()))
 }

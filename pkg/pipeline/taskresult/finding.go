@@ -12,22 +12,23 @@ import (
 )
 
 const (
-	maxText            = 120 // of a message
-	maxWaived          = 80  // of one that is waived, as the waiver is told too
+	maxText            = 120 // bytes of a message
+	maxWaived          = 80  // bytes of a waived one, because the waiver needs space too
 	maxWaiverReason    = 60
-	maxWaiverName      = 40 // of the owner, and of what says so
+	maxWaiverName      = 40 // bytes of the owner, and of the waiver's source
 	maxRule            = 63
 	maxPlatform        = 40
 	maxPlatforms       = 6
-	maxVulnerabilities = 3 // that are listed; the others are counted
+	maxVulnerabilities = 3 // listed; the others are counted
 )
 
-// levels are those of vulnerabilities, worst first, after what is none.
+// levels are the levels of vulnerabilities, worst first. Findings that are not vulnerabilities come
+// before them.
 var levels = []string{"", "critical", "high", "medium", "low", "unknown"}
 
 func knownLevel(level string) bool { return level != "" && slices.Contains(levels, level) }
 
-// short is f as it is told.
+// short returns f as reported.
 func short(check string, f result.Finding) Finding {
 	level := f.Level
 	if level != "" && !knownLevel(level) {
@@ -47,14 +48,14 @@ func short(check string, f result.Finding) Finding {
 	return out
 }
 
-// fitted makes one line of s that has at most most bytes, and at most more than that
-// once it is quoted.
+// fitted makes s one line of at most most bytes, and of at most more additional bytes once it is
+// quoted.
 func fitted(s string, most, more int) string {
 	return Fit(result.Clip(result.Line(s), most), most+more)
 }
 
-// Fit cuts s to what takes at most most bytes in the end: it is quoted as JSON
-// within JSON, where one letter can take a dozen bytes.
+// Fit cuts s until it takes at most most bytes after quoting. It is quoted as JSON within JSON,
+// where one letter can take a dozen bytes.
 func Fit(s string, most int) string {
 	for len(s) > 3 && cost(s) > most {
 		s = result.Clip(s, len(s)*3/4)
@@ -74,7 +75,7 @@ func cost(s string) int {
 	return len(quoted) - len(`"\"\""`)
 }
 
-// identity is what makes findings one.
+// identity is the key by which findings are merged.
 type identity struct {
 	check, rule string
 	severity    result.Severity
@@ -85,7 +86,7 @@ type identity struct {
 func (f Finding) identity() identity {
 	key := identity{check: f.Check, rule: f.Rule, severity: f.Severity, message: f.Message}
 	if f.Level != "" {
-		key.message = "" // it names the package
+		key.message = "" // the message names the package
 	}
 	if f.Waiver != nil {
 		key.waiver = *f.Waiver
@@ -93,15 +94,15 @@ func (f Finding) identity() identity {
 	return key
 }
 
-// Worst sorts findings: what fails the image first, rules before vulnerabilities, and
-// those by level; of the others first what somebody waived. What is the same on several
-// platforms becomes one, as does a vulnerability of several packages, at the worst of
-// their levels; and of vulnerabilities only the worst are left.
+// Worst sorts findings. Those that fail the image come first: rules before vulnerabilities, and
+// vulnerabilities by level. Of the others, waived ones come first. Worst merges equal findings on
+// several platforms into one. It also merges a vulnerability of several packages, at the worst of
+// their levels. Of the vulnerabilities it keeps only the worst.
 func Worst(all []Finding) []Finding {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
 		return cmp.Or(
-			cmp.Compare(a.Severity, b.Severity), // "error" comes before "warning"
+			cmp.Compare(a.Severity, b.Severity), // "error" sorts before "warning"
 			cmp.Compare(unwaived(a), unwaived(b)),
 			cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level)))
 	})
@@ -133,8 +134,8 @@ func unwaived(f Finding) int {
 	return 1
 }
 
-// Largest returns the n largest of counts and, as OtherKind, what the others come to;
-// nil if there are none.
+// Largest returns the n largest counts, and the sum of the others as OtherKind. It returns nil if
+// there are no counts.
 func Largest(counts map[string]int, n int) map[string]int {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
@@ -165,7 +166,7 @@ func joined(known, more string) string {
 	return result.Clip(strings.TrimPrefix(known+","+more, ","), maxPlatform)
 }
 
-// Fill returns the first of all, as many as fit.
+// Fill returns as many of the first findings as fit.
 func Fill(all []Finding, fits func(listed []Finding) bool) []Finding {
 	var listed []Finding
 	for _, f := range all {
@@ -178,7 +179,7 @@ func Fill(all []Finding, fits func(listed []Finding) bool) []Finding {
 	return listed
 }
 
-// Stand returns how many findings the listed ones stand for.
+// Stand returns the number of findings that the listed ones stand for.
 func Stand(listed []Finding) int {
 	n := 0
 	for _, f := range listed {
@@ -187,8 +188,8 @@ func Stand(listed []Finding) int {
 	return n
 }
 
-// platform keeps what platforms are made of: an image claims its own, and
-// anything else would take up to twelve bytes a character once it is quoted.
+// platform keeps only the characters that platforms can contain. An image claims its own platform,
+// and any other character could take up to twelve bytes once quoted.
 func platform(p string) string {
 	return result.Clip(strings.Map(func(r rune) rune {
 		switch {

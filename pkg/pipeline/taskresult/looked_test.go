@@ -94,7 +94,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// A finding cannot fail the image and be waived, and less than nothing is not counted.
+// A finding cannot fail the image and be waived, and a negative count is not counted.
 func TestOfRefusesWhatContradictsItself(t *testing.T) {
 	tree := treeOf("amd64")
 	both := gap("no-packages", "", &result.Waiver{Reason: "x", By: "policy"})
@@ -102,9 +102,9 @@ func TestOfRefusesWhatContradictsItself(t *testing.T) {
 	less := reportOf("scan", tree)
 	less.Images[0].Packages = map[string]int{"deb": -1}
 	for want, r := range map[string]result.Report{
-		"cannot be both": reportOf("scan", tree, both), "-1 packages": less,
-		"nobody says why": reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: " ", By: "policy"})),
-		"or who says so":  reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: "x"})),
+		"both fails the image and is waived": reportOf("scan", tree, both), "-1 packages": less,
+		"the reason or the author is missing": reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: " ", By: "policy"})),
+		"or the author is missing":  reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: "x"})),
 	} {
 		if got, err := taskresult.Of(tree, []string{"scan"}, nil, []result.Report{r}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("outcome %+v, error %v; want %q", got, err, want)
@@ -174,7 +174,7 @@ func TestDecodeRefusesWhatNobodyLookedAt(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"a waiver that is not counted", edit(`"waived":1,`, ""), "counts 0 waivers of 1 warnings, and lists 1"},
 		{"more waivers than warnings", edit(`"waived":1`, `"waived":2`), "counts 2 waivers of 1 warnings"},
-		{"less than nothing waived", edit(`"waived":1`, `"waived":-1`), "less than nothing"},
+		{"a negative count waived", edit(`"waived":1`, `"waived":-1`), "a negative count"},
 		{"a waiver of what fails", strings.Replace(edit(`"severity":"warning"`, `"severity":"error"`), `"warnings":1`, `"errors":1`, 1), `is waived, with the severity "error"`},
 		{"a waiver without a reason", edit(`"reason":"r",`, `"reason":"",`), `is waived, with the severity "warning", for ""`},
 		{"a waiver by nobody", edit(`"by":"policy"`, `"by":""`), `by ""`},
@@ -183,8 +183,8 @@ func TestDecodeRefusesWhatNobodyLookedAt(t *testing.T) {
 		{"less than no gaps", base + `,"gaps":{"no-packages":-1}}`, "-1 gaps"},
 		{"too many kinds", base + `,"packages":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1}}`, "10 kinds"},
 		{"too many distributions", base + `,"distributions":["a","b","c","d"]}`, "names 4 distributions"},
-		{"a distribution that is none", base + `,"distributions":["a\"b"]}`, "is no distribution"},
-		{"a schema that is none", base + `,"database":{"digest":"` + digest(2).String() + `","asOf":"2026-01-01T00:00:00Z","schema":"<x>"}}`, "no version of a database's format"},
+		{"a distribution that is none", base + `,"distributions":["a\"b"]}`, "is not a distribution"},
+		{"a schema that is none", base + `,"database":{"digest":"` + digest(2).String() + `","asOf":"2026-01-01T00:00:00Z","schema":"<x>"}}`, "not a version of a database's format"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, err := taskresult.Decode(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {

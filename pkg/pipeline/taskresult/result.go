@@ -14,76 +14,76 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// Result is the joined result of the checks of one Task. The zero value is none.
+// Result is the joined result of the checks of one Task. The zero value is not a result.
 type Result struct {
-	// Digest is what was looked at: an image or an index.
+	// Digest is the checked image or index.
 	Digest image.Digest `json:"digest"`
-	// Images are those that were looked into. It is missing where a check looks at
-	// the digest alone, as that of a signature does.
+	// Images are the checked images. It is missing if the check looks at the digest only, as the
+	// signature check does.
 	Images *Images `json:"images,omitempty"`
-	// Platforms are those of the images, the first few.
+	// Platforms are the first few platforms of the images.
 	Platforms []string `json:"platforms,omitempty"`
 	Checks    []Check  `json:"checks"`
 	// Errors and Warnings count all findings, Levels the vulnerabilities.
 	Errors   int            `json:"errors,omitempty"`
 	Warnings int            `json:"warnings,omitempty"`
 	Levels   map[string]int `json:"levels,omitempty"`
-	// Waived is how many of the warnings fail nothing because somebody said so.
+	// Waived counts the warnings that somebody waived.
 	Waived int `json:"waived,omitempty"`
-	// Gaps counts, by rule, what nobody could look at, waived or not.
+	// Gaps counts, by rule, what no scanner could check, waived or not.
 	Gaps map[string]int `json:"gaps,omitempty"`
-	// Packages counts, by kind, what a scanner found in all images; Distributions are
-	// what it took them for, the first few.
+	// Packages counts the packages that a scanner found in all images, by kind. Distributions are
+	// the first few distributions that it recognised.
 	Packages      map[string]int `json:"packages,omitempty"`
 	Distributions []string       `json:"distributions,omitempty"`
 	Findings      []Finding      `json:"findings,omitempty"`
-	// Omitted is how many findings are counted and not listed.
+	// Omitted is the number of findings that are counted but not listed.
 	Omitted   int              `json:"omitted,omitempty"`
 	Database  *result.Database `json:"database,omitempty"`
 	Signature Signature        `json:"signature,omitempty"`
-	// Report is an OCI reference of the full report.
+	// Report is the OCI reference of the full report.
 	Report string `json:"report,omitempty"`
-	// Unpublished is why there is no report, if there should be one.
+	// Unpublished says why there is no report, if there should be one.
 	Unpublished string `json:"unpublished,omitempty"`
 }
 
-// Images tells of a set of images, so that Tasks that looked into different ones
-// are not taken for having looked into the same.
+// Images identifies a set of images. It shows whether two Tasks checked the same images.
 type Images struct {
 	N int `json:"n"`
 	// Hash is the first 128 bits of SHA-256 over the sorted digests.
 	Hash string `json:"hash"`
-	// Unselected is how many images of the index nobody chose to check.
+	// Unselected is the number of images in the index that nobody selected.
 	Unselected int `json:"unselected,omitempty"`
 }
 
 // Check is a check that reported.
 type Check struct {
 	Name string `json:"name"`
-	// Rules is how many it applied, and Unapplied how many it could not.
+	// Rules is the number of rules that the check applied, and Unapplied the number that it could
+	// not apply.
 	Rules     int `json:"rules,omitempty"`
 	Unapplied int `json:"unapplied,omitempty"`
-	// Off says that it was switched off and looked at nothing.
+	// Off says that the check was switched off and looked at nothing.
 	Off bool `json:"off,omitempty"`
 }
 
-// Finding is a rule that did not hold, or a vulnerability.
+// Finding is a broken rule or a vulnerability.
 type Finding struct {
 	Check    string          `json:"check"`
 	Rule     string          `json:"rule"`
 	Severity result.Severity `json:"severity"`
-	// Level is that of a vulnerability.
+	// Level is the level of a vulnerability.
 	Level string `json:"level,omitempty"`
-	// Platform lists the platforms that it is told of.
+	// Platform lists the platforms that have the finding.
 	Platform string `json:"platform,omitempty"`
 	Message  string `json:"message"`
-	// Times is how many findings it stands for; 0 stands for one.
+	// Times is the number of findings that this one stands for; 0 means one.
 	Times int `json:"times,omitempty"`
-	// Waiver is why it fails nothing, where somebody said so.
+	// Waiver says why the finding fails nothing, if somebody waived it.
 	Waiver *Waiver `json:"waiver,omitempty"`
 }
 
-// Waiver is who says that a finding fails nothing, and why, clipped.
+// Waiver says who waived a finding and why, clipped.
 type Waiver struct {
 	Reason  string    `json:"reason"`
 	Owner   string    `json:"owner,omitempty"`
@@ -91,23 +91,23 @@ type Waiver struct {
 	By      string    `json:"by"`
 }
 
-// Signature is what is known of signatures.
+// Signature is the result of the signature check.
 type Signature string
 
-// The states of signatures. The zero value says nothing.
+// The results of the signature check. The zero value says nothing.
 const (
 	// SignatureValid: a trusted key signed the digest.
 	SignatureValid Signature = "valid"
-	// SignatureInvalid: there are signatures, and none is by a trusted key.
+	// SignatureInvalid: the digest has signatures, but none by a trusted key.
 	SignatureInvalid Signature = "invalid"
-	// SignatureNone: there is no signature.
+	// SignatureNone: the digest has no signature.
 	SignatureNone Signature = "none"
-	// SignatureOff: nobody looked.
+	// SignatureOff: signatures were not checked.
 	SignatureOff Signature = "off"
 )
 
-// Of joins the reports of the checks on tree. Each of expected must have
-// reported, unless off switches it off.
+// Of joins the reports of the checks on tree. Every expected check must have reported, unless it is
+// in off.
 func Of(tree oci.Tree, expected, off []string, reports []result.Report) (Result, error) {
 	if len(expected) == 0 {
 		return Result{}, errors.New("no check is expected; an image that nothing checked does not pass")
@@ -142,10 +142,10 @@ func Of(tree oci.Tree, expected, off []string, reports []result.Report) (Result,
 	return o, nil
 }
 
-// covers reports an error unless r looked at all of tree, and at that only.
+// covers returns an error unless r covers all of tree, and nothing else.
 func covers(r result.Report, tree oci.Tree) error {
 	if r.Digest != tree.Root.Digest {
-		return fmt.Errorf("it looked at %s, and %s was fetched", r.Digest, tree.Root.Digest)
+		return fmt.Errorf("it checked %s, but fetch pulled %s", r.Digest, tree.Root.Digest)
 	}
 	if r.Rules <= 0 {
 		return errors.New("it applied no rule")
@@ -156,7 +156,7 @@ func covers(r result.Report, tree oci.Tree) error {
 	}
 	for _, i := range tree.Images {
 		if !looked[i.Manifest.Digest] {
-			return fmt.Errorf("it did not look at the image %s (%s)", i.Manifest.Digest, i.Config.Platform)
+			return fmt.Errorf("it did not check image %s (%s)", i.Manifest.Digest, i.Config.Platform)
 		}
 	}
 	return nil

@@ -12,16 +12,16 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// CheckName is the name that reports of this package go by.
+// CheckName is the name of this package's reports.
 const CheckName = "validate"
 
-// Check applies every rule to every image of tree, of which nothing else is known.
+// Check applies every rule to every image of tree, without an SBOM or findings.
 func (r Rules) Check(ctx context.Context, tree oci.Tree, now time.Time) (result.Report, error) {
 	return r.CheckWith(ctx, tree, Materials{}, now)
 }
 
-// CheckWith applies every rule to every image of tree. Rules that ask for what is
-// not among known are not applied, and the report names them.
+// CheckWith applies every rule to every image of tree. It skips a rule that uses the SBOM or the
+// findings if known has none, and names the rule in the report.
 func (r Rules) CheckWith(ctx context.Context, tree oci.Tree, known Materials, now time.Time) (result.Report, error) {
 	if len(r.rules) == 0 || len(tree.Images) == 0 {
 		return result.Report{}, fmt.Errorf("nothing to check: %d rules, %d images", len(r.rules), len(tree.Images))
@@ -72,32 +72,32 @@ func check(ctx context.Context, rules []rule, img oci.Image, known Materials, pa
 	return nil
 }
 
-// evaluate reports whether the rule holds. Only true is true.
+// evaluate reports whether the rule holds. A rule holds only if its value is true.
 func (r rule) evaluate(ctx context.Context, vars map[string]any) (bool, error) {
 	out, _, err := r.holds.ContextEval(ctx, vars)
 	switch {
 	case ctx.Err() != nil:
-		return false, fmt.Errorf("time ran out while it was evaluated; simplify it or raise --timeout of the validate step: %w", ctx.Err())
+		return false, fmt.Errorf("time ran out while evaluating it; simplify it or raise --timeout of the validate step: %w", ctx.Err())
 	case err != nil:
-		return false, fmt.Errorf("it cannot be evaluated: %w%s", err, cure(err))
+		return false, fmt.Errorf("cannot evaluate it: %w%s", err, cure(err))
 	}
 	holds, ok := out.(types.Bool)
 	if !ok {
-		return false, fmt.Errorf("it gave a value of type %s, not bool", out.Type().TypeName())
+		return false, fmt.Errorf("it returned a value of type %s, not bool", out.Type().TypeName())
 	}
 	return bool(holds), nil
 }
 
-// cure says what to do about the error that rule writers meet first.
+// cure returns the fix for the error that authors of rules meet first.
 func cure(err error) string {
 	if strings.Contains(err.Error(), "no such key") {
-		return "; ask first whether the key is there, as in 'x' in image.config.labels && ..."
+		return "; first test that the key exists, as in 'x' in image.config.labels && ..."
 	}
 	return ""
 }
 
-// tell returns what to say of an image for which the rule does not hold. The
-// finding stands whatever becomes of its wording.
+// tell returns the message for an image that breaks the rule. The finding is reported even if
+// messageExpression fails.
 func (r rule) tell(ctx context.Context, vars map[string]any) string {
 	if r.explain == nil {
 		return r.message

@@ -165,7 +165,7 @@ func TestCheckFailsClosed(t *testing.T) {
 		ctx              context.Context
 		want             string
 	}{
-		{"a label that is not there", "image.config.labels['nope'] == 'x'", t.Context(), "ask first whether the key is there"},
+		{"a label that is not there", "image.config.labels['nope'] == 'x'", t.Context(), "first test that the key exists"},
 		{"a parameter that is not there", "parameters.nope == 1", t.Context(), `rule "r" (line 3), image linux/amd64`},
 		{"an index out of range", "image.layers[9].size == 1", t.Context(), `rule "r" (line 3), image linux/amd64`},
 		{"no bool", "parameters.days", t.Context(), "not bool"},
@@ -208,7 +208,7 @@ func TestParseRefuses(t *testing.T) {
 		{"broken YAML", "rules:\n- name: [", "line 2"},
 		{"two documents", "rules:\n" + rule + "---\nrules: []\n", "more than one YAML document"},
 		{"a section twice", "rules:\n" + rule + "rules:\n" + rule, "already defined at line 1"},
-		{"a name twice", "rules:\n" + rule + rule, `rule "r" (line 3): the name is taken by the rule on line 2`},
+		{"a name twice", "rules:\n" + rule + rule, `rule "r" (line 3): the rule on line 2 already has this name`},
 		{"a name that is none", "rules:\n- {name: A b, expression: 'true', message: m}", `rule "A b" (line 2): the name`},
 		{"no expression", "rules:\n- {name: r, message: m}", `rule "r" (line 2): expression is missing`},
 		{"no message", "rules:\n- {name: r, expression: 'true'}", `rule "r" (line 2): message is missing`},
@@ -218,7 +218,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a variable that is not there", "rules:\n- {name: r, expression: 'img.user', message: m}", "at 1:1: undeclared reference to 'img'"},
 		{"types that do not fit", "rules:\n- {name: r, expression: 'image.size == image.platform', message: m}", "found no matching overload"},
 		{"no bool", "rules:\n- {name: r, expression: 'image.size', message: m}", "of type int, not bool"},
-		{"a message that is no string", "rules:\n- {name: r, expression: 'true', message: m, messageExpression: 'image.size'}", "messageExpression: it gives a value of type int, not string"},
+		{"a message that is no string", "rules:\n- {name: r, expression: 'true', message: m, messageExpression: 'image.size'}", "messageExpression: it returns a value of type int, not string"},
 		{"a broken pattern", "rules:\n- {name: r, expression: \"image.platform.matches('(')\", message: m}", "invalid matches argument"},
 		{"an expression that is too long", "rules:\n- {name: r, message: m, expression: \"'" + strings.Repeat("x", 5000) + "' != ''\"}", "size exceeds limit"},
 		{"an expression that is too deep", "rules:\n- {name: r, message: m, expression: '" + strings.Repeat("(", 300) + "true" + strings.Repeat(")", 300) + "'}", "recursion limit"},

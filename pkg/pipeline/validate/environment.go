@@ -10,15 +10,15 @@ import (
 	"github.com/google/cel-go/ext"
 )
 
-// The limits of an expression. They bound what a rules file may cost, not what
-// a reasonable rule needs; the time limit of the step bounds them all together.
+// The limits of an expression. They bound what a rules file may cost, and are far above what a
+// reasonable rule needs. The time limit of the step bounds all rules together.
 const (
 	maxExpression = 4096 // code points
 	maxDepth      = 100  // of nested expressions
 	maxNesting    = 3    // of comprehensions
 	maxCost       = 5_000_000
-	// checkEvery is in iterations of the outermost loop; inner ones are not
-	// interrupted, so that more than 1 could take seconds to notice the time.
+	// checkEvery counts iterations of the outermost loop. CEL does not interrupt inner loops, so
+	// with a value above 1 it could take seconds to notice that time ran out.
 	checkEvery = 1
 )
 
@@ -50,24 +50,24 @@ func newEnv() (*cel.Env, error) {
 	return env, nil
 }
 
-// The variables that are not always there.
+// The variables that an image may lack.
 const (
 	sbomVariable     = "sbom"
 	findingsVariable = "findings"
 )
 
-// asks says which of them an expression speaks of.
+// asks records which of these variables an expression uses.
 type asks struct{ sbom, findings bool }
 
-// program compiles an expression that must give want. Errors name line and
-// column within the expression.
+// program compiles an expression that must return want. Errors name line and column within the
+// expression.
 func program(env *cel.Env, expression string, want *cel.Type) (cel.Program, asks, error) {
 	ast, issues := env.Compile(expression)
 	if issues.Err() != nil {
 		return nil, asks{}, positions(issues)
 	}
 	if got := ast.OutputType(); !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
-		return nil, asks{}, fmt.Errorf("it gives a value of type %s, not %s", got, want)
+		return nil, asks{}, fmt.Errorf("it returns a value of type %s, not %s", got, want)
 	}
 	var a asks
 	for _, ref := range ast.NativeRep().ReferenceMap() {
@@ -82,7 +82,7 @@ func program(env *cel.Env, expression string, want *cel.Type) (cel.Program, asks
 	return p, a, err
 }
 
-// positions lists issues in one line, each with its line and column.
+// positions puts all issues in one line, each with its line and column.
 func positions(issues *cel.Issues) error {
 	var all []string
 	for _, e := range issues.Errors() {

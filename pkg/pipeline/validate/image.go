@@ -8,7 +8,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Image is what expressions see as image. The tags are its contract.
+// Image is the variable image. Its tags are the contract with expressions.
 type Image struct {
 	Digest    string    `cel:"digest"`
 	MediaType string    `cel:"mediaType"`
@@ -20,7 +20,7 @@ type Image struct {
 	Size      int64     `cel:"size"`
 }
 
-// Config is what expressions see as image.config.
+// Config is image.config.
 type Config struct {
 	User         string            `cel:"user"`
 	Env          []string          `cel:"env"`
@@ -46,7 +46,7 @@ type Layer struct {
 	MediaType string `cel:"mediaType"`
 }
 
-// view is the image as expressions see it.
+// view converts an image to the variable image.
 func view(img oci.Image) Image {
 	c := img.Config
 	v := Image{
@@ -76,8 +76,8 @@ func view(img oci.Image) Image {
 	return v
 }
 
-// orEpoch keeps times in the range that CEL can subtract: build tools write
-// the year 1 for "unknown".
+// orEpoch returns 1970 for times that CEL cannot subtract. Build tools write the year 1 for
+// "unknown".
 func orEpoch(t *time.Time) time.Time {
 	if t == nil || t.Before(time.Unix(0, 0)) {
 		return time.Unix(0, 0).UTC()

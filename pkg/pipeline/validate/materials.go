@@ -18,16 +18,16 @@ import (
 
 const maxSBOM = 64 << 20
 
-// Materials is what is known of images beside themselves. The zero value is that
-// nobody looked.
+// Materials holds what other steps found out about the images. The zero value means that none
+// looked.
 type Materials struct {
-	// Packages are those of each image's SBOM; nil if no SBOM was made.
+	// Packages maps each image to the packages of its SBOM. It is nil if no step made an SBOM.
 	Packages map[image.Digest][]Package
-	// Findings are a scanner's; nil if none looked.
+	// Findings are the findings of a scanner. It is nil if none ran.
 	Findings *result.Findings
 }
 
-// SBOM is what expressions see as sbom.
+// SBOM is the variable sbom.
 type SBOM struct {
 	Packages []Package `cel:"packages"`
 }
@@ -37,11 +37,11 @@ type Package struct {
 	Name    string `cel:"name"`
 	Version string `cel:"version"`
 	PURL    string `cel:"purl"`
-	// Type is that of the purl: deb, golang, npm, ...
+	// Type is the type in the purl: deb, golang, npm, ...
 	Type string `cel:"type"`
 }
 
-// Findings is what expressions see as findings.
+// Findings is the variable findings.
 type Findings struct {
 	Vulnerabilities []Vulnerability `cel:"vulnerabilities"`
 	DatabaseAsOf    time.Time       `cel:"databaseAsOf"`
@@ -57,13 +57,13 @@ type Vulnerability struct {
 	Version string   `cel:"version"`
 	FixedIn []string `cel:"fixedIn"`
 	Ignored bool     `cel:"ignored"`
-	// Kind is the package's: deb, golang, npm, ...
+	// Kind is the kind of the package: deb, golang, npm, ...
 	Kind           string `cel:"kind"`
 	KnownExploited bool   `cel:"knownExploited"`
 	Malware        bool   `cel:"malware"`
 }
 
-// Base is what expressions see as base: what the image claims to be built from.
+// Base is the variable base: the base image that the image claims.
 type Base struct {
 	Name   string `cel:"name"`
 	Digest string `cel:"digest"`
@@ -74,7 +74,7 @@ const (
 	baseDigest = "org.opencontainers.image.base.digest"
 )
 
-// baseOf reads annotations, where build tools put it, and else labels.
+// baseOf reads the annotations, where build tools put it, and falls back to the labels.
 func baseOf(img oci.Image) Base {
 	first := func(key string) string {
 		if v := img.Annotations[key]; v != "" {
@@ -85,7 +85,7 @@ func baseOf(img oci.Image) Base {
 	return Base{Name: first(baseName), Digest: first(baseDigest)}
 }
 
-// findings of one image.
+// findings returns the findings of one image.
 func (m Materials) findings(d image.Digest) Findings {
 	if m.Findings == nil {
 		return Findings{}
@@ -104,8 +104,9 @@ func (m Materials) findings(d image.Digest) Findings {
 	return f
 }
 
-// LoadMaterials reads what the layout in dir holds beside the images of tree. What
-// is there must be of all of them: rules would hold for what nobody looked at.
+// LoadMaterials reads the SBOMs and findings that the layout in dir holds for the images of tree.
+// If it finds some, they must cover every image. Otherwise rules would pass images that nobody
+// scanned.
 func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 	var m Materials
 	for _, img := range tree.Images {
@@ -122,7 +123,7 @@ func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 		m.Packages[img.Manifest.Digest] = packages
 	}
 	if n := len(m.Packages); n > 0 && n < len(tree.Images) {
-		return Materials{}, fmt.Errorf("there are SBOMs of %d of %d images", n, len(tree.Images))
+		return Materials{}, fmt.Errorf("the layout holds SBOMs for %d of %d images", n, len(tree.Images))
 	}
 	found, err := result.ReadFindings(dir)
 	if errors.Is(err, result.ErrNoFindings) {
@@ -132,7 +133,7 @@ func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 		return Materials{}, err
 	}
 	if found.Digest != tree.Root.Digest {
-		return Materials{}, fmt.Errorf("the findings are of %s, and %s was fetched", found.Digest, tree.Root.Digest)
+		return Materials{}, fmt.Errorf("the findings describe %s, but fetch pulled %s", found.Digest, tree.Root.Digest)
 	}
 	scanned := map[image.Digest]bool{}
 	for _, i := range found.Images {
@@ -140,7 +141,7 @@ func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 	}
 	for _, img := range tree.Images {
 		if !scanned[img.Manifest.Digest] {
-			return Materials{}, fmt.Errorf("the findings leave out the image %s (%s)", img.Manifest.Digest, img.Config)
+			return Materials{}, fmt.Errorf("the findings leave out image %s (%s)", img.Manifest.Digest, img.Config)
 		}
 	}
 	m.Findings = &found
@@ -149,7 +150,7 @@ func LoadMaterials(dir string, tree oci.Tree) (Materials, error) {
 
 // readSBOM reads the packages of a CycloneDX document.
 func readSBOM(path string) ([]Package, error) {
-	f, err := os.Open(path) //nolint:gosec // the layout is what the caller names
+	f, err := os.Open(path) //nolint:gosec // the caller names the layout
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func readSBOM(path string) ([]Package, error) {
 		} `json:"components"`
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, fmt.Errorf("it cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read it: %w", err)
 	}
 	if doc.Format != "CycloneDX" {
 		return nil, fmt.Errorf("its bomFormat is %q, not CycloneDX", image.Cut(doc.Format, 60))
@@ -180,7 +181,7 @@ func readSBOM(path string) ([]Package, error) {
 	packages := make([]Package, 0, len(doc.Components))
 	for _, c := range doc.Components {
 		if c.Type == "operating-system" || c.Type == "file" {
-			continue // no package
+			continue // not a package
 		}
 		p := Package{Name: c.Name, Version: c.Version, PURL: c.PURL, Type: purlType(c.PURL)}
 		if c.Group != "" {
@@ -191,7 +192,7 @@ func readSBOM(path string) ([]Package, error) {
 	return packages, nil
 }
 
-// purlType returns "deb" of "pkg:deb/debian/bash@5.2".
+// purlType returns the type of a purl: "deb" for "pkg:deb/debian/bash@5.2".
 func purlType(purl string) string {
 	rest, ok := strings.CutPrefix(purl, "pkg:")
 	if !ok {

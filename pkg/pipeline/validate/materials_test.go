@@ -64,12 +64,12 @@ func TestLoadMaterials(t *testing.T) {
 	}{
 		{"nothing", nil, 0, false, ""},
 		{"SBOMs of both", []func(*testing.T, string){sbom(first, bom), sbom(second, bom)}, 2, false, ""},
-		{"an SBOM of one", []func(*testing.T, string){sbom(first, bom)}, 0, false, "SBOMs of 1 of 2 images"},
+		{"an SBOM of one", []func(*testing.T, string){sbom(first, bom)}, 0, false, "SBOMs for 1 of 2 images"},
 		{"an SBOM that is none", []func(*testing.T, string){sbom(first, "{}"), sbom(second, bom)}, 0, false, "not CycloneDX"},
-		{"half an SBOM", []func(*testing.T, string){sbom(first, bom[:20]), sbom(second, bom)}, 0, false, "cannot be read"},
+		{"half an SBOM", []func(*testing.T, string){sbom(first, bom[:20]), sbom(second, bom)}, 0, false, "cannot read it"},
 		{"findings", []func(*testing.T, string){found(root, first, second)}, 0, true, ""},
-		{"findings of another image", []func(*testing.T, string){found(first, first, second)}, 0, false, "and " + root.String() + " was fetched"},
-		{"findings that leave an image out", []func(*testing.T, string){found(root, first)}, 0, false, "leave out the image " + second.String()},
+		{"findings of another image", []func(*testing.T, string){found(first, first, second)}, 0, false, "fetch pulled " + root.String()},
+		{"findings that leave an image out", []func(*testing.T, string){found(root, first)}, 0, false, "leave out image " + second.String()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

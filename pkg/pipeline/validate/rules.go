@@ -16,14 +16,14 @@ import (
 
 // The limits of a rules file.
 const (
-	// MaxFile bounds the file; a ConfigMap holds 1 MiB at most.
+	// MaxFile bounds the file. A ConfigMap holds at most 1 MiB.
 	MaxFile  = 256 << 10
 	maxRules = 200
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// Rules are compiled rules. The zero value has none, and Check refuses it.
+// Rules are compiled rules. The zero value has no rules, and Check refuses it.
 type Rules struct {
 	parameters map[string]any
 	rules      []rule
@@ -36,7 +36,7 @@ type rule struct {
 	severity result.Severity
 	message  string
 	holds    cel.Program
-	explain  cel.Program // nil where message is all there is
+	explain  cel.Program // nil if the rule has only a message
 	asks     asks
 }
 
@@ -87,7 +87,7 @@ func Parse(raw []byte) (Rules, error) {
 			return Rules{}, err
 		}
 		if before, ok := seen[r.name]; ok {
-			return Rules{}, fmt.Errorf("%s: the name is taken by the rule on line %d; names must be unique", r.label(), before)
+			return Rules{}, fmt.Errorf("%s: the rule on line %d already has this name; names must be unique", r.label(), before)
 		}
 		seen[r.name] = r.line
 		rules.rules = append(rules.rules, r)
@@ -95,7 +95,7 @@ func Parse(raw []byte) (Rules, error) {
 	return rules, nil
 }
 
-// decode reads the file and the line that each rule begins on.
+// decode reads the file, and the line on which each rule begins.
 func decode(raw []byte) (file, []int, error) {
 	var f file
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
@@ -119,20 +119,20 @@ func decode(raw []byte) (file, []int, error) {
 	return f, lines, nil
 }
 
-// goType is what the decoder says of this program rather than of the file.
+// goType matches the parts of decoder errors that name Go types rather than the file.
 var goType = regexp.MustCompile(` in type validate\.\w+| into validate\.\w+`)
 
-// unreadable says in one line what the decoder found, and what is accepted.
+// unreadable puts the decoder's error in one line and lists the accepted fields.
 func unreadable(err error) error {
 	text := err.Error()
 	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
 		text = strings.Join(t.Errors, "; ")
 	}
-	return fmt.Errorf("the rules file cannot be read: %s (accepted are parameters and rules; in a rule name, severity, expression, message and messageExpression)",
+	return fmt.Errorf("cannot read the rules file: %s (accepted are parameters and rules; in a rule name, severity, expression, message and messageExpression)",
 		goType.ReplaceAllString(text, ""))
 }
 
-// compile checks everything in e that can be checked without an image.
+// compile checks everything about e that needs no image.
 func compile(env *cel.Env, e entry, line int) (rule, error) {
 	r := rule{name: e.Name, line: line, severity: e.Severity, message: e.Message}
 	if r.severity == "" {
@@ -140,9 +140,9 @@ func compile(env *cel.Env, e entry, line int) (rule, error) {
 	}
 	switch {
 	case !namePattern.MatchString(e.Name):
-		return rule{}, fmt.Errorf("%s: the name must be lower-case letters, digits and dashes, at most 63", r.label())
+		return rule{}, fmt.Errorf("%s: the name must be lower-case letters, digits and dashes, at most 63 characters", r.label())
 	case r.severity != result.SeverityError && r.severity != result.SeverityWarning:
-		return rule{}, fmt.Errorf("%s: severity %q is not known; accepted are %q and %q", r.label(), e.Severity, result.SeverityError, result.SeverityWarning)
+		return rule{}, fmt.Errorf("%s: unknown severity %q; accepted are %q and %q", r.label(), e.Severity, result.SeverityError, result.SeverityWarning)
 	case e.Expression == "":
 		return rule{}, fmt.Errorf("%s: expression is missing", r.label())
 	case e.Message == "":

@@ -10,21 +10,21 @@ import (
 	"github.com/revet-dev/revet/pkg/runresult"
 )
 
-// DefaultResults is where Tekton has tasks write their results.
+// DefaultResults is the directory in which Tekton expects a Task's results.
 const DefaultResults = "/tekton/results"
 
-// maxError and maxErrorQuoted bound the error result, which is in a message that
-// the kubelet cuts: see package taskresult.
+// maxError and maxErrorQuoted bound the error result. It travels in a message that the kubelet
+// cuts: see package taskresult.
 const (
 	maxError       = 700
 	maxErrorQuoted = 1200
 )
 
-// Write writes the results of v into dir, the verdict last: without it the run
-// is an Error, whatever else was written.
+// Write writes the results of v into dir. It writes the verdict last: a run without that result is
+// an Error, whatever else it wrote.
 func Write(dir string, v Verdict) error {
 	if v.Value != Pass && v.Value != Fail || v.Digest.IsZero() {
-		return fmt.Errorf("%q on %q is no verdict", v.Value, v.Digest)
+		return fmt.Errorf("%q on %q is not a verdict", v.Value, v.Digest)
 	}
 	summary, err := v.Summary.Encode()
 	if err != nil {
@@ -51,8 +51,8 @@ func WriteResult(dir, name, value string) error {
 	return nil
 }
 
-// WriteError writes why a step fails into dir, in one line. Tekton puts the
-// results of a failed step into its termination message and the TaskRun.
+// WriteError writes the reason why a step fails into dir, in one line. Tekton copies the results of
+// a failed step into its termination message and the TaskRun.
 func WriteError(dir string, cause error) error {
 	line := taskresult.Fit(result.Clip(result.Line(cause.Error()), maxError), maxErrorQuoted)
 	return WriteResult(dir, runresult.Error, line)

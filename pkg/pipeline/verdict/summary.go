@@ -14,56 +14,55 @@ import (
 )
 
 const (
-	// maxQuoted bounds the summary as a string within JSON. Tekton passes the
-	// results of a step through a message of 4096 bytes, in which every quote
-	// is escaped; what does not fit fails the run. The step must have one other
-	// container beside it at most: see package taskresult.
+	// maxQuoted bounds the summary as a JSON string. Tekton passes the results of a step in a
+	// message of 4096 bytes, with every quote escaped, and fails the run if they do not fit. The
+	// step may share its Pod with at most one other container: see package taskresult.
 	maxQuoted        = 2900
 	maxPlatforms     = 8
 	maxCounted       = 8
 	maxDistributions = 3
 )
 
-// Summary is what a run tells of its checks.
+// Summary is what a run reports about its checks.
 type Summary struct {
 	Counts Counts `json:"counts"`
-	// Levels counts the vulnerabilities by level, those that fail nothing included.
+	// Levels counts the vulnerabilities by level, including those that fail nothing.
 	Levels map[string]int `json:"levels,omitempty"`
-	// Packages counts, by kind, what a scanner found in all images; Distributions are
-	// what it took them for, the first few.
+	// Packages counts the packages that a scanner found in all images, by kind. Distributions are
+	// the first few distributions that it recognised.
 	Packages      map[string]int `json:"packages,omitempty"`
 	Distributions []string       `json:"distributions,omitempty"`
-	// Gaps counts, by rule, what nobody could look at, waived or not.
+	// Gaps counts, by rule, what no scanner could check, waived or not.
 	Gaps map[string]int `json:"gaps,omitempty"`
-	// Findings are the rules that did not hold and the worst vulnerabilities, what
-	// fails the image first, as many as fit.
+	// Findings are broken rules and the worst vulnerabilities, as many as fit. Those that fail the
+	// image come first.
 	Findings []taskresult.Finding `json:"findings,omitempty"`
-	// Omitted is how many findings are not listed.
+	// Omitted is the number of findings that are not listed.
 	Omitted int `json:"omitted,omitempty"`
-	// Off are the checks that were switched off: nothing is known of what they ask.
+	// Off names the checks that were switched off. The verdict says nothing about what they check.
 	Off []string `json:"off,omitempty"`
-	// Database is what the scan compared with.
+	// Database is the database that the scan used.
 	Database  *Database            `json:"database,omitempty"`
 	Signature taskresult.Signature `json:"signature,omitempty"`
-	// Platforms are those of the images, the first few.
+	// Platforms are the first few platforms of the images.
 	Platforms []string `json:"platforms"`
-	// Unpublished is why there is no full report, if there should be one.
+	// Unpublished says why there is no full report, if there should be one.
 	Unpublished string `json:"unpublished,omitempty"`
 }
 
 // Counts are the numbers of a run.
 type Counts struct {
 	Images int `json:"images"`
-	// Unselected images of the index were not checked, as their platform was not
-	// among those that were chosen.
+	// Unselected counts images of the index that no check looked at, because nobody selected their
+	// platform.
 	Unselected int `json:"unselected,omitempty"`
 	Checks     int `json:"checks"`
 	Rules      int `json:"rules"` // of all checks, counted once for all images
-	// Unapplied rules ask for what nobody looked for.
+	// Unapplied counts rules that need data that no check collected.
 	Unapplied int `json:"unapplied,omitempty"`
 	Errors    int `json:"errors"`   // findings that fail the image
 	Warnings  int `json:"warnings"` // findings that do not
-	// Waived are those of the warnings of which somebody said so.
+	// Waived counts the warnings that somebody waived.
 	Waived int `json:"waived,omitempty"`
 }
 
@@ -71,13 +70,13 @@ type Counts struct {
 type Database struct {
 	Digest image.Digest `json:"digest"`
 	AsOf   time.Time    `json:"asOf"`
-	// Schema is the version of its format.
+	// Schema is the version of the database's format.
 	Schema string `json:"schema,omitempty"`
-	// Age is how old it was when the verdict was given, in hours.
+	// Age is the age of the data at the time of the verdict, in hours.
 	Age string `json:"age,omitempty"`
 }
 
-// summarize counts everything and lists what fits.
+// summarize counts everything, and lists as many findings as fit.
 func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []taskresult.Result, now time.Time) (Summary, error) {
 	s := Summary{Counts: Counts{Images: images.N, Unselected: images.Unselected}, Platforms: []string{}}
 	for _, c := range checks {
@@ -99,12 +98,12 @@ func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []t
 	total := s.Counts.Errors + s.Counts.Warnings
 	s.Findings = taskresult.Fill(taskresult.Worst(all), func(listed []taskresult.Finding) bool {
 		next := s
-		next.Findings, next.Omitted = listed, total // the longest number that it could be
+		next.Findings, next.Omitted = listed, total // reserve space for the longest possible number
 		return next.fits()
 	})
 	s.Omitted = total - taskresult.Stand(s.Findings)
 	if !s.fits() {
-		return Summary{}, fmt.Errorf("the summary of %d checks does not fit %d bytes", len(checks), runresult.MaxSummary)
+		return Summary{}, fmt.Errorf("the summary of %d checks does not fit into %d bytes", len(checks), runresult.MaxSummary)
 	}
 	return s, nil
 }
@@ -132,7 +131,7 @@ func (s *Summary) add(o taskresult.Result, now time.Time) error {
 	}
 	if o.Signature != "" {
 		if s.Signature != "" {
-			return errors.New("two Tasks looked for signatures")
+			return errors.New("two Tasks checked signatures")
 		}
 		s.Signature = o.Signature
 	}
@@ -149,7 +148,7 @@ func (s *Summary) add(o taskresult.Result, now time.Time) error {
 	return nil
 }
 
-// sum adds counts to others, which may be nil.
+// sum adds the counts in more to those in to, which may be nil.
 func sum(to, more map[string]int) map[string]int {
 	for name, n := range more {
 		if to == nil {
@@ -173,7 +172,7 @@ func (s Summary) fits() bool {
 func (s Summary) Encode() (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // it would make six bytes of one, and goes into no page
+	enc.SetEscapeHTML(false) // escaping makes six bytes of one, and nobody puts this in a page
 	if err := enc.Encode(s); err != nil {
 		return "", fmt.Errorf("encode summary: %w", err)
 	}

@@ -16,23 +16,23 @@ import (
 // Value is pass or fail.
 type Value string
 
-// The values. The zero value is none of them.
+// The values. The zero value is neither.
 const (
 	Pass Value = runresult.Pass
 	Fail Value = runresult.Fail
 )
 
-// Verdict is what a run results in. The zero value is no verdict.
+// Verdict is the result of a run. The zero value is not a verdict.
 type Verdict struct {
 	Value   Value
 	Digest  image.Digest
 	Summary Summary
-	// Report is an OCI reference of the full report.
+	// Report is the OCI reference of the full report.
 	Report string
 }
 
-// Join returns the verdict on tree. expected are the checks that must have
-// reported; reports are all that there are.
+// Join returns the verdict on tree. expected names the checks that must have reported. reports must
+// be complete.
 func Join(tree oci.Tree, expected []string, reports []result.Report) (Verdict, error) {
 	o, err := taskresult.Of(tree, expected, nil, reports)
 	if err != nil {
@@ -41,9 +41,8 @@ func Join(tree oci.Tree, expected []string, reports []result.Report) (Verdict, e
 	return Combine(expected, []taskresult.Result{o}, time.Time{})
 }
 
-// Combine returns the verdict that outcomes give together. expected are the
-// checks that must have reported; now is what the database's age is told for,
-// if it is not zero.
+// Combine joins outcomes into one verdict. expected names the checks that must have reported. If
+// now is not zero, the verdict gives the age of the database at that time.
 func Combine(expected []string, outcomes []taskresult.Result, now time.Time) (Verdict, error) {
 	checks, err := checked(expected, outcomes)
 	if err != nil {
@@ -56,7 +55,7 @@ func Combine(expected []string, outcomes []taskresult.Result, now time.Time) (Ve
 	v := Verdict{Value: Pass, Digest: outcomes[0].Digest}
 	for _, o := range outcomes {
 		if o.Digest != v.Digest {
-			return Verdict{}, fmt.Errorf("one Task looked at %s and another at %s", v.Digest, o.Digest)
+			return Verdict{}, fmt.Errorf("one Task checked %s and another checked %s", v.Digest, o.Digest)
 		}
 		if o.Errors > 0 {
 			v.Value = Fail
@@ -76,8 +75,8 @@ func Combine(expected []string, outcomes []taskresult.Result, now time.Time) (Ve
 	return v, nil
 }
 
-// checked returns all checks. Each of expected must be among them once, and no
-// other.
+// checked returns all checks. It returns an error unless each expected check reported once, and no
+// other did.
 func checked(expected []string, outcomes []taskresult.Result) ([]taskresult.Check, error) {
 	if len(expected) == 0 {
 		return nil, errors.New("no check is expected; an image that nothing checked does not pass")
@@ -110,8 +109,8 @@ func checked(expected []string, outcomes []taskresult.Result) ([]taskresult.Chec
 	return all, nil
 }
 
-// sameImages returns what the Tasks looked into, which must be the same for all
-// that looked into images, and some Task must have.
+// sameImages returns the images that the Tasks checked. Every Task that checks images must have
+// checked the same ones, and at least one Task must have checked some.
 func sameImages(outcomes []taskresult.Result) (taskresult.Images, error) {
 	var images *taskresult.Images
 	for _, o := range outcomes {
@@ -120,11 +119,11 @@ func sameImages(outcomes []taskresult.Result) (taskresult.Images, error) {
 		case images == nil:
 			images = o.Images
 		case *images != *o.Images:
-			return taskresult.Images{}, fmt.Errorf("one Task looked into %d images and another into %d, or into others", images.N, o.Images.N)
+			return taskresult.Images{}, fmt.Errorf("one Task checked %d images and another checked %d, or different ones", images.N, o.Images.N)
 		}
 	}
 	if images == nil {
-		return taskresult.Images{}, errors.New("no Task looked into an image")
+		return taskresult.Images{}, errors.New("no Task checked an image")
 	}
 	return *images, nil
 }

@@ -78,7 +78,7 @@ func TestJoin(t *testing.T) {
 		{"no check expected", nil, []result.Report{reportOf("validate", tree)}, "", "no check is expected"},
 		{"a report that nobody expects", []string{"validate"}, []result.Report{reportOf("validate", tree), reportOf("scan", tree)}, "", "add it to --expect"},
 		{"a report twice", []string{"validate"}, []result.Report{reportOf("validate", tree), reportOf("validate", tree)}, "", "reported twice"},
-		{"a report on something else", []string{"validate"}, []result.Report{other}, "", "and " + digest(1).String() + " was fetched"},
+		{"a report on something else", []string{"validate"}, []result.Report{other}, "", "fetch pulled " + digest(1).String()},
 		{"a report that leaves an image out", []string{"validate"}, []result.Report{partial}, "", "(linux/arm64)"},
 		{"a report of no rule", []string{"validate"}, []result.Report{idle}, "", "no rule"},
 		{"a finding without severity", []string{"validate"}, []result.Report{reportOf("validate", tree, finding("", "x"))}, "", "unknown severity"},
@@ -282,9 +282,9 @@ func TestCombine(t *testing.T) {
 		{"nothing expected", nil, []taskresult.Result{good}, "", "no check is expected"},
 		{"one that nobody expects", []string{"validate"}, []taskresult.Result{good, signed}, "", "remove its Task"},
 		{"one twice", both, []taskresult.Result{good, good, signed}, "", "reported twice"},
-		{"another digest", both, []taskresult.Result{good, other}, "", "one Task looked at " + digest(1).String()},
-		{"other images", []string{"validate", "scan"}, []taskresult.Result{good, partial}, "", "2 images and another into 1"},
-		{"no images", []string{"signature"}, []taskresult.Result{signed}, "", "no Task looked into an image"},
+		{"another digest", both, []taskresult.Result{good, other}, "", "one Task checked " + digest(1).String()},
+		{"other images", []string{"validate", "scan"}, []taskresult.Result{good, partial}, "", "2 images and another checked 1"},
+		{"no images", []string{"signature"}, []taskresult.Result{signed}, "", "no Task checked an image"},
 		{"two reports", []string{"validate", "scan"}, []taskresult.Result{published, again}, "", "two Tasks published"},
 	}
 	for _, tt := range tests {

@@ -14,17 +14,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Stored are the parts of a database's file, as they lie in a directory.
+// Stored describes the compressed parts of a database's file in a directory.
 type Stored struct {
 	File  File
 	Parts []Part
 	Dir   string
 }
 
-// partPath is where part i lies.
+// partPath returns the path of part i.
 func partPath(dir string, i int) string { return filepath.Join(dir, "part-"+strconv.Itoa(i)) }
 
-// Compress stores the file at path in dir as the parts that a database consists of.
+// Compress splits the file at path into a database's parts, and stores them compressed in dir.
 func Compress(ctx context.Context, path, dir string) (Stored, error) {
 	f, err := os.Open(path) //nolint:gosec // the caller's own file
 	if err != nil {
@@ -43,17 +43,17 @@ func Compress(ctx context.Context, path, dir string) (Stored, error) {
 		}
 		out.Parts = append(out.Parts, p)
 		if out.File.Size += p.Unpacked; out.File.Size > MaxFile {
-			return Stored{}, fmt.Errorf("the database has more than %d bytes", int64(MaxFile))
+			return Stored{}, fmt.Errorf("the database is larger than %d bytes", int64(MaxFile))
 		}
 	}
 	out.File.Digest = digestOf(whole)
 	return out, nil
 }
 
-// compressPart compresses what r has. One thread and one setting, so that the same
-// bytes give the same part.
+// compressPart compresses what it reads from r. It uses one thread and fixed settings, so that the
+// same bytes always give the same part.
 func compressPart(ctx context.Context, r io.Reader, path string) (_ Part, err error) {
-	f, err := os.Create(path) //nolint:gosec // the name is made here
+	f, err := os.Create(path) //nolint:gosec // the name is built here
 	if err != nil {
 		return Part{}, err
 	}
@@ -70,7 +70,7 @@ func compressPart(ctx context.Context, r io.Reader, path string) (_ Part, err er
 	return Part{Digest: digestOf(w.sum), Size: w.n, Unpacked: n}, nil
 }
 
-// hashed hashes and counts what is written.
+// hashed hashes and counts the bytes written to it.
 type hashed struct {
 	w   io.Writer
 	sum hash.Hash

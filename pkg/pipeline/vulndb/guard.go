@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Guard reports an error if next has lost what before has: a provider or an ecosystem,
-// a quarter of the records of one, or time.
+// Guard returns an error if next is a step back from before: if it lacks a provider or an
+// ecosystem, has lost a quarter of the records of one, or is older.
 func Guard(before, next Config) error {
 	providers := map[string]int{}
 	for _, p := range next.Providers {
@@ -27,7 +27,7 @@ func Guard(before, next Config) error {
 		}
 	}
 	if next.AsOf.Before(before.AsOf) {
-		return fmt.Errorf("the new one is of %s, and the old one of %s", next.AsOf.Format(time.RFC3339), before.AsOf.Format(time.RFC3339))
+		return fmt.Errorf("the new one is from %s, but the old one is from %s", next.AsOf.Format(time.RFC3339), before.AsOf.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -35,9 +35,9 @@ func Guard(before, next Config) error {
 func lost(what, name string, before, next int) error {
 	switch {
 	case next == 0 && before > 0:
-		return fmt.Errorf("the new one has no records of %s %s, of which the old one has %d", what, name, before)
+		return fmt.Errorf("the new one has no records of %s %s; the old one has %d", what, name, before)
 	case 4*next < 3*before:
-		return fmt.Errorf("the new one has %d records of %s %s, and the old one %d", next, what, name, before)
+		return fmt.Errorf("the new one has %d records of %s %s; the old one has %d", next, what, name, before)
 	}
 	return nil
 }

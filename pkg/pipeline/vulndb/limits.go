@@ -1,21 +1,21 @@
 package vulndb
 
-// The limits of a database. Anchore's has some 2 million records in 1.1 GB.
+// The limits of a database. For comparison, Anchore's has about 2 million records in 1.1 GB.
 const (
-	// MaxFile bounds the file, unpacked.
+	// MaxFile bounds the unpacked file.
 	MaxFile = 4 << 30
-	// PartSize is how much of the file a part holds; the last one may hold less.
+	// PartSize is the number of bytes of the file in each part. The last part may hold less.
 	PartSize = 64 << 20
-	// MaxRecords bounds the records, those of a provider, and those of an ecosystem.
+	// MaxRecords bounds all records together, and the records of each provider and each ecosystem.
 	MaxRecords = 1 << 28
 
-	// maxPart bounds a part as it is stored. What does not compress grows by little.
+	// maxPart bounds a stored part. Data that does not compress grows only a little.
 	maxPart   = PartSize + 1<<20
 	maxParts  = MaxFile / PartSize
 	maxConfig = 1 << 20
-	maxNames  = 1000 // providers, and ecosystems
-	maxName   = 100  // of each, and of a schema
+	maxNames  = 1000 // providers or ecosystems
+	maxName   = 100  // bytes, of each name and of a schema
 
-	// maxWindow bounds the memory that unpacking takes.
+	// maxWindow bounds the memory for unpacking.
 	maxWindow = 8 << 20
 )

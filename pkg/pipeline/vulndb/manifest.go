@@ -12,7 +12,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// The types of the artefact and of its parts.
+// The media types of the artefact and its parts.
 const (
 	ArtifactType = "application/vnd.revet.vulnerability-database"
 	ConfigType   = "application/vnd.revet.vulnerability-database.config.v2+json"
@@ -22,7 +22,7 @@ const (
 	madeAnnotation = "org.opencontainers.image.created"
 )
 
-// descriptor is one in a manifest.
+// descriptor is a descriptor in a manifest.
 type descriptor struct {
 	MediaType   string            `json:"mediaType"`
 	Digest      image.Digest      `json:"digest"`
@@ -39,19 +39,19 @@ type manifest struct {
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
-// Artifact is a database but for its layers: what Pack makes and Pull reads.
+// Artifact is a database without its layers. Pack makes it, and Pull reads it.
 type Artifact struct {
 	Digest   image.Digest
 	Manifest []byte
-	// RawConfig is Config as it is stored.
+	// RawConfig is Config in its stored form.
 	RawConfig []byte
 	Config    Config
 }
 
-// MediaType is the manifest's.
+// MediaType returns the media type of the manifest.
 func (Artifact) MediaType() string { return manifestType }
 
-// Pack makes the artefact that holds the parts that c names.
+// Pack makes the artefact whose parts c names.
 func Pack(c Config) (Artifact, error) {
 	c = c.sorted()
 	raw, err := json.Marshal(c)
@@ -59,7 +59,7 @@ func Pack(c Config) (Artifact, error) {
 		return Artifact{}, fmt.Errorf("encode the database's config: %w", err)
 	}
 	if len(raw) > maxConfig {
-		return Artifact{}, fmt.Errorf("the database's config has %d bytes, more than %d", len(raw), maxConfig)
+		return Artifact{}, fmt.Errorf("the database's config has %d bytes; the limit is %d", len(raw), maxConfig)
 	}
 	if c, err = decodeConfig(raw); err != nil {
 		return Artifact{}, err
@@ -79,30 +79,30 @@ func Pack(c Config) (Artifact, error) {
 	return Artifact{Digest: sum(b), Manifest: b, RawConfig: raw, Config: c}, nil
 }
 
-// decodeManifest reads a manifest, and says why it is not a database's.
+// decodeManifest reads a manifest. If it is not the manifest of a database, the error says why.
 func decodeManifest(raw []byte) (manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return manifest{}, oci.Errorf(ReasonBroken, "", "its manifest cannot be read: %w; %s", err, CureBroken)
+		return manifest{}, oci.Errorf(ReasonBroken, "", "cannot read its manifest: %w; %s", err, CureBroken)
 	}
 	switch {
 	case m.ArtifactType != ArtifactType:
-		return manifest{}, oci.Errorf(ReasonFormat, "", "it is no vulnerability database: its artifactType is %.80q; %s", m.ArtifactType, cureFormat)
+		return manifest{}, oci.Errorf(ReasonFormat, "", "it is not a vulnerability database: its artifactType is %.80q; %s", m.ArtifactType, cureFormat)
 	case m.Config.MediaType != ConfigType:
-		return manifest{}, oci.Errorf(ReasonFormat, "", "its config is a %.80q; %s", m.Config.MediaType, cureFormat)
+		return manifest{}, oci.Errorf(ReasonFormat, "", "its config has the type %.80q; %s", m.Config.MediaType, cureFormat)
 	case m.SchemaVersion != 2 || m.MediaType != manifestType:
-		return manifest{}, oci.Errorf(ReasonBroken, "", "its manifest is a %.80q of version %d; %s", m.MediaType, m.SchemaVersion, CureBroken)
+		return manifest{}, oci.Errorf(ReasonBroken, "", "its manifest has the type %.80q and schema version %d; %s", m.MediaType, m.SchemaVersion, CureBroken)
 	case m.Config.Digest.IsZero() || m.Config.Size <= 0 || m.Config.Size > maxConfig:
-		return manifest{}, oci.Errorf(ReasonBroken, "", "its config is %s of %d bytes; at most %d are possible; %s",
+		return manifest{}, oci.Errorf(ReasonBroken, "", "its config is %s of %d bytes; the limit is %d; %s",
 			m.Config.Digest, m.Config.Size, maxConfig, CureBroken)
 	}
 	return m, nil
 }
 
-// fits reports an error unless the manifest names the parts that the config does.
+// fits returns an error unless the manifest and the config name the same parts.
 func (m manifest) fits(c Config) error {
 	if len(m.Layers) != len(c.Parts) {
-		return oci.Errorf(ReasonBroken, "", "its manifest has %d layers and its config %d parts; %s", len(m.Layers), len(c.Parts), CureBroken)
+		return oci.Errorf(ReasonBroken, "", "its manifest has %d layers, but its config names %d parts; %s", len(m.Layers), len(c.Parts), CureBroken)
 	}
 	for i, p := range c.Parts {
 		l := m.Layers[i]
@@ -111,7 +111,7 @@ func (m manifest) fits(c Config) error {
 		case l.MediaType != LayerType:
 			err = fmt.Errorf("its type is %.80q", l.MediaType)
 		case l.Digest != p.Digest || l.Size != p.Size:
-			err = errors.New("the manifest names another layer than the config")
+			err = errors.New("the manifest and the config name different layers")
 		default:
 			continue
 		}
@@ -131,7 +131,7 @@ func sum(b []byte) image.Digest {
 func digestOf(h hash.Hash) image.Digest {
 	d, err := image.ParseDigest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 	if err != nil {
-		panic(err) // it is one
+		panic(err) // a SHA-256 hash is always a valid digest
 	}
 	return d
 }

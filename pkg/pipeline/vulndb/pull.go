@@ -17,23 +17,23 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Options say how a database is pulled.
+// Options configure Pull.
 type Options struct {
-	// Registry says how its registry is spoken to.
+	// Registry configures how to talk to the registry.
 	Registry fetch.Options
-	// MaxAge is how old its data may be at Now; 0 for any age. A Now of zero is now.
+	// MaxAge limits the age of the data at Now; 0 accepts any age. A zero Now means the current
+	// time.
 	MaxAge time.Duration
 	Now    time.Time
-	// Accept reports an error if the database is of no use, before its file is
-	// pulled; nil accepts all.
+	// Accept may reject a database before Pull downloads its file, by returning an error. Nil
+	// accepts every database.
 	Accept func(Config) error
-	// Parts is a directory in which the parts are kept as they came, for Push; empty
-	// for not at all.
+	// Parts is a directory in which Pull keeps the parts as it received them, for Push. If it is
+	// empty, Pull does not keep them.
 	Parts string
 }
 
-// Inspect reads what a database says of itself, without its file. It does not ask how
-// old it is.
+// Inspect reads a database's description of itself, without its file. It does not check the age.
 func Inspect(ctx context.Context, ref Reference, o fetch.Options) (Artifact, error) {
 	registry, err := fetch.NewRegistry(ctx, ref.repository, o)
 	if err != nil {
@@ -43,9 +43,8 @@ func Inspect(ctx context.Context, ref Reference, o fetch.Options) (Artifact, err
 	return a, about(ctx, ref, err)
 }
 
-// Pull stores the file of the database that ref names by tag or by digest at path,
-// where nothing may be, and recomputes all digests on the way. After an error there is
-// nothing at path.
+// Pull downloads the file of the database that ref names, and verifies all digests on the way. It
+// stores the file at path, which must not exist yet. After an error, nothing is left at path.
 func Pull(ctx context.Context, ref Reference, o Options, path string) (Artifact, error) {
 	registry, err := fetch.NewRegistry(ctx, ref.repository, o.Registry)
 	if err != nil {
@@ -70,10 +69,10 @@ func Pull(ctx context.Context, ref Reference, o Options, path string) (Artifact,
 	return a, nil
 }
 
-// Within says which database an error of opening its file is about.
+// Within adds to an error of opening a database's file which database it is.
 func Within(ctx context.Context, ref Reference, err error) error { return about(ctx, ref, err) }
 
-// look reads manifest and config.
+// look reads the manifest and the config.
 func look(ctx context.Context, registry *fetch.Registry, ref Reference) (Artifact, error) {
 	raw, err := manifestOf(ctx, registry, ref)
 	if err != nil {
@@ -113,7 +112,7 @@ func manifestOf(ctx context.Context, registry *fetch.Registry, ref Reference) ([
 	case err != nil:
 		return nil, fetch.Classify("", err)
 	case len(raw) > oci.MaxManifest:
-		return nil, oci.Errorf(ReasonBroken, "", "its manifest has more than %d bytes; %s", oci.MaxManifest, CureBroken)
+		return nil, oci.Errorf(ReasonBroken, "", "its manifest is larger than %d bytes; %s", oci.MaxManifest, CureBroken)
 	}
 	return raw, nil
 }
@@ -132,16 +131,15 @@ func blob(ctx context.Context, registry *fetch.Registry, what string, d image.Di
 	return raw, verify(what, d, size, sum(raw), int64(len(raw)))
 }
 
-// store writes the parts to a file, which is gone again if they are not what the
-// config names.
+// store writes the parts to a file, and removes the file if it does not match the config.
 func store(ctx context.Context, registry *fetch.Registry, c Config, keep, path string) (err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the caller's own folder
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the caller owns the folder
 	if err != nil {
 		return fmt.Errorf("store the database: %w", err)
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(path) // the error is what there is to tell
+			_ = os.Remove(path) // the first error matters more
 		}
 	}()
 	whole := sha256.New()
@@ -153,7 +151,7 @@ func store(ctx context.Context, registry *fetch.Registry, c Config, keep, path s
 	return verify("file", c.File.Digest, c.File.Size, digestOf(whole), c.File.Size)
 }
 
-// part pulls a part, and unpacks it into w. It is kept in the directory keep.
+// part downloads a part and unpacks it into w. It keeps the part in the directory keep.
 func part(ctx context.Context, registry *fetch.Registry, w io.Writer, keep string, i int, p Part) (err error) {
 	what := partName(i)
 	rc, err := registry.Blob(ctx, p.Digest)
@@ -172,11 +170,12 @@ func part(ctx context.Context, registry *fetch.Registry, w io.Writer, keep strin
 	}
 	unpacked, err := unpack(w, in, p.Unpacked)
 	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
-		return fmt.Errorf("store %s of the database: %w", what, err) // no space
+		return fmt.Errorf("store %s of the database: %w", what, err) // no space left
 	}
-	// What is left of it tells whether it is the right one, whatever was unpacked.
+	// Read the rest as well: its digest decides whether this is the right part, whatever it
+	// unpacked to.
 	if in.err == nil {
-		_, _ = io.Copy(io.Discard, in) // in.err says what happened
+		_, _ = io.Copy(io.Discard, in) // in.err holds the error
 	}
 	switch {
 	case in.err != nil:
@@ -189,14 +188,14 @@ func part(ctx context.Context, registry *fetch.Registry, w io.Writer, keep strin
 	}
 	switch {
 	case err != nil:
-		return oci.Errorf(ReasonBroken, what, "it cannot be unpacked: %w; %s", err, CureBroken)
+		return oci.Errorf(ReasonBroken, what, "cannot unpack it: %w; %s", err, CureBroken)
 	case unpacked != p.Unpacked:
-		return oci.Errorf(ReasonBroken, what, "it does not unpack to the %d bytes that the config names; %s", p.Unpacked, CureBroken)
+		return oci.Errorf(ReasonBroken, what, "it does not unpack to the %d bytes that the config gives; %s", p.Unpacked, CureBroken)
 	}
 	return nil
 }
 
-// unpack writes at most one byte more than most.
+// unpack writes at most most+1 bytes, so the caller can tell that the limit was exceeded.
 func unpack(w io.Writer, r io.Reader, most int64) (int64, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
@@ -206,7 +205,7 @@ func unpack(w io.Writer, r io.Reader, most int64) (int64, error) {
 	return io.Copy(w, io.LimitReader(z, most+1))
 }
 
-// counted hashes and counts what is read, and remembers why reading failed.
+// counted hashes and counts the bytes read, and keeps the error if reading failed.
 type counted struct {
 	r   io.Reader
 	sum hash.Hash
@@ -225,11 +224,11 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// verify reports an error unless what came is what was asked for.
+// verify returns an error unless digest and size are the expected ones.
 func verify(what string, want image.Digest, wantSize int64, got image.Digest, size int64) error {
 	switch {
 	case size > wantSize:
-		return oci.Errorf(ReasonTampered, what, "it has more than the %d bytes that are named; %s", wantSize, cureTampered)
+		return oci.Errorf(ReasonTampered, what, "it has more than the expected %d bytes; %s", wantSize, cureTampered)
 	case size < wantSize:
 		return oci.Errorf(ReasonTampered, what, "it has %d bytes instead of %d; %s", size, wantSize, cureTampered)
 	case got != want:
@@ -238,19 +237,19 @@ func verify(what string, want image.Digest, wantSize int64, got image.Digest, si
 	return nil
 }
 
-// missing finds out that something is not there: the database, or a part of it.
+// missing tells a missing database from a missing part of one.
 func missing(err error, what string) error {
 	var e *oci.Error
 	if !errors.As(err, &e) || e.Reason != oci.ReasonMissing {
 		return err
 	}
 	if what == "" {
-		return oci.Errorf(ReasonMissing, "", "there is none; %s (%w)", cureMissing, e.Err)
+		return oci.Errorf(ReasonMissing, "", "the registry has none; %s (%w)", cureMissing, e.Err)
 	}
-	return oci.Errorf(ReasonBroken, what, "it is gone from the registry; %s (%w)", CureBroken, e.Err)
+	return oci.Errorf(ReasonBroken, what, "the registry no longer has it; %s (%w)", CureBroken, e.Err)
 }
 
-// about adds which database it is about, and whether time ran out.
+// about adds to err which database it is about, and whether time ran out.
 func about(ctx context.Context, ref Reference, err error) error {
 	if err == nil {
 		return nil

@@ -18,15 +18,15 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// uploadTime is how long a registry may take to answer when a part was sent.
+// uploadTime is how long a registry may take to answer after Push has sent a part.
 const uploadTime = 15 * time.Minute
 
-// Push writes the parts, which lie in dir, the config, and then the manifest under the
-// tag: a crash before that leaves the old database, and blobs for the registry to
-// remove. It returns after the registry names the new one by the tag.
+// Push writes the parts in dir, then the config, and last the manifest under the tag. A crash
+// before the last step leaves the old database in place, and some blobs for the registry to
+// collect. Push returns once the registry serves the new database under the tag.
 func Push(ctx context.Context, to Reference, a Artifact, dir string, registry fetch.Options) error {
 	if to.tag == "" {
-		return fmt.Errorf("a database is written under a tag, and %s names none", to)
+		return fmt.Errorf("a database needs a tag to be written to, and %s has none", to)
 	}
 	inspecting := registry
 	registry.Answer = oci.MaxManifest
@@ -54,28 +54,28 @@ func Push(ctx context.Context, to Reference, a Artifact, dir string, registry fe
 	}
 	got, err := Inspect(ctx, to, inspecting)
 	if err != nil {
-		return fmt.Errorf("read again what was written: %w", err)
+		return fmt.Errorf("read back the database: %w", err)
 	}
 	if got.Digest != a.Digest {
-		return fmt.Errorf("%s: %s was written, and the registry has %s now; does somebody else write it too?", subject, a.Digest, got.Digest)
+		return fmt.Errorf("%s: wrote %s, but the registry now has %s; does something else write to this tag?", subject, a.Digest, got.Digest)
 	}
 	return nil
 }
 
 func failed(ctx context.Context, subject string, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while it was pushed: %w", err)
+		return oci.Errorf(oci.ReasonTimedOut, subject, "time ran out while pushing: %w", err)
 	}
 	return fetch.ClassifyPush(subject, err)
 }
 
-// rawManifest is what is put under the tag.
+// rawManifest is the manifest that Push writes under the tag.
 type rawManifest []byte
 
 // RawManifest implements remote.Taggable.
 func (m rawManifest) RawManifest() ([]byte, error) { return m, nil }
 
-// MediaType tells the library how to send it.
+// MediaType implements remote.Taggable.
 func (m rawManifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
 // layer is a part to upload.
@@ -87,7 +87,7 @@ type layer struct {
 // Digest implements v1.Layer.
 func (l layer) Digest() (v1.Hash, error) { return v1.NewHash(l.Part.Digest.String()) }
 
-// DiffID implements v1.Layer. It is never unpacked.
+// DiffID implements v1.Layer. Nothing unpacks the layer, so it is the digest.
 func (l layer) DiffID() (v1.Hash, error) { return l.Digest() }
 
 // Compressed implements v1.Layer.

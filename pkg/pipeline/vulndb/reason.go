@@ -2,47 +2,47 @@ package vulndb
 
 import "github.com/revet-dev/revet/pkg/pipeline/oci"
 
-// The reasons why a database cannot be used. That the registry cannot be reached,
-// or refuses, are content's.
+// The reasons why a database cannot be used. Package oci has the reasons for a registry that is
+// unreachable or refuses access.
 const (
-	// ReasonNotConfigured: none is named, and nobody said that none is wanted.
+	// ReasonNotConfigured: no database is named, and nobody switched the scan off.
 	ReasonNotConfigured oci.Reason = "DatabaseNotConfigured"
-	// ReasonMissing: there is none of that name.
+	// ReasonMissing: the registry has no database of that name.
 	ReasonMissing oci.Reason = "DatabaseMissing"
-	// ReasonBroken: it contradicts itself, or cannot be read.
+	// ReasonBroken: it contradicts itself or cannot be read.
 	ReasonBroken oci.Reason = "DatabaseBroken"
-	// ReasonTampered: bytes do not have the digest that they go by.
+	// ReasonTampered: some bytes do not match their digest.
 	ReasonTampered oci.Reason = "DatabaseTampered"
-	// ReasonTooOld: its data is older than it may be.
+	// ReasonTooOld: its data is older than allowed.
 	ReasonTooOld oci.Reason = "DatabaseTooOld"
-	// ReasonTooNew: its schema is newer than this version of Revet reads.
+	// ReasonTooNew: its schema is newer than this version of Revet can read.
 	ReasonTooNew oci.Reason = "DatabaseTooNew"
-	// ReasonEmpty: it holds no record.
+	// ReasonEmpty: it holds no records.
 	ReasonEmpty oci.Reason = "DatabaseEmpty"
-	// ReasonFormat: it is no database, or of a format that is not known.
+	// ReasonFormat: it is not a database, or has an unknown format.
 	ReasonFormat oci.Reason = "DatabaseFormat"
 )
 
-// The cures that messages end with. CureBroken and CureTooNew are also of those who
-// open the file.
+// The fixes that error messages end with. Packages that open the file also use CureBroken and
+// CureTooNew.
 const (
 	CureBroken = "mirror it again"
-	CureTooNew = "upgrade Revet, or mirror a database of an older schema"
+	CureTooNew = "upgrade Revet, or mirror a database with an older schema"
 
 	cureMissing  = "mirror one there (scan database mirror), or correct the parameter database"
 	cureTampered = "mirror it again, and find out who or what changed it"
-	cureTooOld   = "look why its mirror job failed, or allow more by database-max-age"
+	cureTooOld   = "find out why its mirror job failed, or raise database-max-age"
 	cureEmpty    = "mirror it again from a source that has records"
 	cureFormat   = "use the same version of Revet for the mirror and for scans, or correct the parameter database"
 )
 
-// FillCommand fills the database that triggers/800-database.yaml describes, and names it
-// to the pipeline of a namespace.
+// FillCommand fills the database that triggers/800-database.yaml describes, and gives its name to
+// the pipeline of a namespace.
 const FillCommand = "kubectl revet fill-database HOST/REPOSITORY:TAG -n NAMESPACE"
 
-// NotConfigured is the error of a scan that is told of no database.
+// NotConfigured returns the error of a scan without a database.
 func NotConfigured() error {
 	return oci.Errorf(ReasonNotConfigured, "",
-		"no vulnerability database is named, so that nobody can look for vulnerabilities; fill one with: %s; "+
+		"no vulnerability database is named, so the scan cannot run; fill one with: %s; "+
 			"or set the parameter scan to Off, which every verdict then shows", FillCommand)
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Reference is where a database is: a repository, and a tag or a digest in it.
+// Reference is the location of a database: a repository, and a tag or a digest in it.
 type Reference struct {
 	repository image.Repository
 	tag        string
 	digest     image.Digest
 }
 
-// ParseReference reads host/path:tag or host/path@sha256:hex. No tag is assumed,
-// and not both are accepted, as one of them would not be looked at.
+// ParseReference parses host/path:tag or host/path@sha256:hex. It assumes no default tag. It also
+// rejects a tag with a digest, because one of the two would be ignored.
 func ParseReference(s string) (Reference, error) {
 	if strings.Contains(s, "@") {
 		r, err := image.ParseReference(s)
@@ -29,7 +29,7 @@ func ParseReference(s string) (Reference, error) {
 		at = -1
 	}
 	if at < 0 || !image.ValidTag(s[at+1:]) {
-		return Reference{}, fmt.Errorf("reference %.300q names no tag and no digest; write host/path:tag or host/path@sha256:hex", s)
+		return Reference{}, fmt.Errorf("reference %.300q has neither tag nor digest; write host/path:tag or host/path@sha256:hex", s)
 	}
 	repository, err := image.ParseRepository(s[:at])
 	if err != nil {
@@ -38,13 +38,13 @@ func ParseReference(s string) (Reference, error) {
 	return Reference{repository: repository, tag: s[at+1:]}, nil
 }
 
-// Repository returns where the reference points.
+// Repository returns the repository.
 func (r Reference) Repository() image.Repository { return r.repository }
 
-// Tag returns the tag, or "" where r has a digest.
+// Tag returns the tag, or "" if r has a digest.
 func (r Reference) Tag() string { return r.tag }
 
-// String returns what ParseReference reads.
+// String returns the form that ParseReference parses.
 func (r Reference) String() string {
 	if r.tag == "" {
 		return r.repository.At(r.digest).String()

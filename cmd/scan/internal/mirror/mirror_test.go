@@ -145,8 +145,8 @@ func TestRefusals(t *testing.T) {
 		{"no packages", six, nil, "UPDATE packages SET name = 'z' || name || (SELECT name FROM vulnerability_handles v WHERE v.id = packages.id); DELETE FROM affected_package_handles", "", "no records of the ecosystem npm"},
 		{"no records", six, nil, "DELETE FROM affected_package_handles; DELETE FROM vulnerability_handles", vulndb.ReasonEmpty, "no record"},
 		{"all withdrawn", six, nil, "UPDATE vulnerability_handles SET status = 'rejected'", vulndb.ReasonEmpty, "no record"},
-		{"half withdrawn", six, nil, "UPDATE vulnerability_handles SET status = 'rejected' WHERE id < 4", "", "3 records of the provider osv, and the old one 5"},
-		{"a quarter is gone", five[:3], nil, "", "", "3 records of the provider osv, and the old one 5"},
+		{"half withdrawn", six, nil, "UPDATE vulnerability_handles SET status = 'rejected' WHERE id < 4", "", "3 records of the provider osv; the old one has 5"},
+		{"a quarter is gone", five[:3], nil, "", "", "3 records of the provider osv; the old one has 5"},
 		{"a provider is gone", six, nil, "UPDATE providers SET id = 'other'; UPDATE vulnerability_handles SET provider_id = 'other'", "", "no records of the provider osv"},
 		{"older", older, built(asOf.Add(-time.Hour)), "", "", "--allow-smaller"},
 	} {
