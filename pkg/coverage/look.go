@@ -82,8 +82,8 @@ func (l *look) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) ledger.C
 	return &noting{Coverage: l.ledger.Known(trigger, r), look: l, trigger: trigger.UID}
 }
 
-// RecordImage implements sweep.Ledger: it notes the push, and claims nothing.
-func (l *look) RecordImage(_ context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, source v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
+// Record implements sweep.Ledger: it notes the push, and claims nothing.
+func (l *look) Record(_ context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, source v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
 	o := push.Observation{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Created: p.PushedAt, Head: p.Reason == push.NewHead}
 	l.mu.Lock()
 	defer l.mu.Unlock()

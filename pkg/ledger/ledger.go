@@ -66,14 +66,9 @@ func (l *Ledger) Known(trigger *v1alpha1.ImageTrigger, r push.Repository) Covera
 	return l.index.known(string(trigger.UID), r)
 }
 
-// Record makes the ledger cover a push. It is idempotent, and safe with any number of other
-// writers.
-func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) (Result, error) {
-	return l.RecordImage(ctx, trigger, p, nil, source, now)
-}
-
-// RecordImage is Record with facts of the image, which a new entry keeps.
-func (l *Ledger) RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (Result, error) {
+// Record makes the ledger cover a push. A new entry keeps the facts of the image; nil facts
+// are none. Record is idempotent, and safe with any number of other writers.
+func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (Result, error) {
 	entry := newEntry(trigger, p, source, now)
 	entry.Spec.Image = facts
 	known := l.index.known(string(trigger.UID), p.Repository)
@@ -105,8 +100,9 @@ func (l *Ledger) update(ctx context.Context, wanted *v1alpha1.ImageVerification)
 	for attempt := 1; ; attempt++ {
 		var entry v1alpha1.ImageVerification
 		if err := l.client.Get(ctx, client.ObjectKeyFromObject(wanted), &entry); err != nil {
-			// After NotFound, a second attempt creates the entry.
-			l.index.forget(wanted)
+			if apierrors.IsNotFound(err) {
+				l.index.forget(wanted) // a second attempt creates the entry
+			}
 			return Result{}, fmt.Errorf("reading the entry %q: %w", wanted.Name, err)
 		}
 		if !same(&entry, wanted) {

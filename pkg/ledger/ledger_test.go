@@ -64,7 +64,7 @@ func store(t *testing.T, f interceptor.Funcs) client.WithWatch {
 
 func record(t *testing.T, l *ledger.Ledger, p push.Push) ledger.Result {
 	t.Helper()
-	r, err := l.Record(t.Context(), trigger(), p, v1alpha1.SourceEvent, noon)
+	r, err := l.Record(t.Context(), trigger(), p, nil, v1alpha1.SourceEvent, noon)
 	if err != nil {
 		t.Fatalf("recording %s:%s: %v", p.Repository.Name, p.Tag, err)
 	}
@@ -163,7 +163,7 @@ func TestRecordAtOnceByTwoReceiversGivesOneEntry(t *testing.T) {
 	errs := make([]error, 100)
 	for n := range outcomes {
 		wg.Go(func() {
-			r, err := receivers[n%2].Record(t.Context(), trigger(), pushOf(stream, "prod", 1, noon), v1alpha1.SourceEvent, noon)
+			r, err := receivers[n%2].Record(t.Context(), trigger(), pushOf(stream, "prod", 1, noon), nil, v1alpha1.SourceEvent, noon)
 			outcomes[n], errs[n] = r.Outcome, err
 		})
 	}
@@ -192,7 +192,7 @@ func TestRecordOfDifferentTagsAtOnceKeepsAll(t *testing.T) {
 		wg.Go(func() {
 			l := ledger.New(c, ledger.NewIndex(clock))
 			for {
-				_, err := l.Record(t.Context(), trigger(), pushOf(stream, fmt.Sprintf("t%d", n), 1, noon), v1alpha1.SourceEvent, noon)
+				_, err := l.Record(t.Context(), trigger(), pushOf(stream, fmt.Sprintf("t%d", n), 1, noon), nil, v1alpha1.SourceEvent, noon)
 				if !errors.Is(err, ledger.ErrConflict) {
 					if err != nil {
 						t.Error(err)
@@ -218,7 +218,7 @@ func TestRecordRefusesAForeignEntry(t *testing.T) {
 	if err := c.Create(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}
-	_, err := ledger.New(c, ledger.NewIndex(clock)).Record(t.Context(), trigger(), pushOf(stream, "prod", 1, noon), v1alpha1.SourceEvent, noon)
+	_, err := ledger.New(c, ledger.NewIndex(clock)).Record(t.Context(), trigger(), pushOf(stream, "prod", 1, noon), nil, v1alpha1.SourceEvent, noon)
 	if !errors.Is(err, ledger.ErrForeign) {
 		t.Errorf("error = %v, want ErrForeign", err)
 	}
@@ -232,7 +232,7 @@ func TestRecordAfterTheEntryWasDeleted(t *testing.T) {
 	if err := c.Delete(t.Context(), entry.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Record(t.Context(), trigger(), pushOf(stream, "next", 1, noon), v1alpha1.SourceEvent, noon); !apierrors.IsNotFound(err) {
+	if _, err := l.Record(t.Context(), trigger(), pushOf(stream, "next", 1, noon), nil, v1alpha1.SourceEvent, noon); !apierrors.IsNotFound(err) {
 		t.Fatalf("error = %v, want NotFound, which is tried again", err)
 	}
 	if got := record(t, l, pushOf(stream, "next", 1, noon)).Outcome; got != ledger.Created {
@@ -316,7 +316,7 @@ func TestErrorsOfTheAPIServerAreReturned(t *testing.T) {
 	c := store(t, interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return down }})
 	index := ledger.NewIndex(clock)
 	l := ledger.New(c, index)
-	if _, err := l.Record(t.Context(), trigger(), pushOf(stream, "prod", 1, noon), v1alpha1.SourceEvent, noon); !errors.Is(err, down) {
+	if _, err := l.Record(t.Context(), trigger(), pushOf(stream, "prod", 1, noon), nil, v1alpha1.SourceEvent, noon); !errors.Is(err, down) {
 		t.Errorf("error = %v, want the API server's", err)
 	}
 	if index.Len() != 0 {
@@ -333,8 +333,33 @@ func TestRecordGivesUpAfterSomeConflicts(t *testing.T) {
 	}})
 	l := ledger.New(c, ledger.NewIndex(clock))
 	record(t, l, pushOf(stream, "prod", 1, noon))
-	_, err := l.Record(t.Context(), trigger(), pushOf(stream, "next", 1, noon), v1alpha1.SourceEvent, noon)
+	_, err := l.Record(t.Context(), trigger(), pushOf(stream, "next", 1, noon), nil, v1alpha1.SourceEvent, noon)
 	if !errors.Is(err, ledger.ErrConflict) || attempts != 5 {
 		t.Errorf("error = %v after %d attempts, want ErrConflict after 5", err, attempts)
+	}
+}
+
+// An API server that does not answer says nothing about an entry: what the watch has shown
+// still covers, and nothing would show it again.
+func TestAReadThatFailsTakesNothingBack(t *testing.T) {
+	down := apierrors.NewServiceUnavailable("down")
+	failing := false
+	c := store(t, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+		if failing {
+			return down
+		}
+		return c.Get(ctx, key, obj, opts...)
+	}})
+	index := ledger.NewIndex(clock)
+	l := ledger.New(c, index)
+	index.Handler().OnAdd(record(t, l, pushOf(repo, "prod", 1, noon)).Entry, false)
+	index.Handler().OnAdd(record(t, l, pushOf(repo, "next", 2, noon)).Entry, false)
+	failing = true
+	_, err := l.Record(t.Context(), trigger(), pushOf(repo, "next", 1, noon), nil, v1alpha1.SourceEvent, noon)
+	if !errors.Is(err, down) {
+		t.Fatalf("error = %v, want the API server's", err)
+	}
+	if !l.Known(trigger(), repo).Covers(push.Observation{Repository: repo, Tag: "prod", Digest: digest(1), Created: noon, Head: true}) {
+		t.Error("the ledger no longer covers what the watch has shown")
 	}
 }

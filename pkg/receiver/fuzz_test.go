@@ -92,12 +92,12 @@ func (h hub) Content(context.Context, image.Reference, source.Account) (image.Co
 	return image.Content{}, nil
 }
 
-// Known and RecordImage are the ledger, which has nothing.
+// Known and Record are the ledger, which has nothing.
 func (w *witness) Known(t *v1alpha1.ImageTrigger, r push.Repository) ledger.Coverage {
 	return ledger.New(nil, ledger.NewIndex(time.Now)).Known(t, r)
 }
 
-func (w *witness) RecordImage(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, _ v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
+func (w *witness) Record(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, _ *v1alpha1.ImageFacts, _ v1alpha1.PushSource, _ time.Time) (ledger.Result, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.recorded++

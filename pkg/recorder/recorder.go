@@ -19,7 +19,7 @@ import (
 
 // Ledger records a push with what is known of its image; nil facts are none.
 type Ledger interface {
-	RecordImage(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
+	Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error)
 }
 
 // Candidate is a push that the ledger does not cover, and how to find out what it is.
@@ -103,7 +103,7 @@ func (r *Recorder) Record(ctx context.Context, c Candidate) Result {
 		return Result{Outcome: w.outcome, Err: w.err}
 	}
 	now := r.Now()
-	written, err := r.Ledger.RecordImage(ctx, c.Trigger, c.Push, w.facts, c.Source, now)
+	written, err := r.Ledger.Record(ctx, c.Trigger, c.Push, w.facts, c.Source, now)
 	switch reason := notRecordable(err); {
 	case reason != "":
 		return Result{Outcome: NotRecordable, Reason: reason, Err: err, Unread: w.unread}

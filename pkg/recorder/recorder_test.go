@@ -44,7 +44,7 @@ type writer struct {
 	wrote   []string
 }
 
-func (w *writer) RecordImage(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, f *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error) {
+func (w *writer) Record(_ context.Context, _ *v1alpha1.ImageTrigger, p push.Push, f *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error) {
 	w.wrote = append(w.wrote, fmt.Sprint(p.Digest.Hex()[:2], " ", f == facts, " ", source, " ", now.Equal(epoch)))
 	return ledger.Result{Outcome: w.outcome, Entry: &v1alpha1.ImageVerification{}}, w.err
 }

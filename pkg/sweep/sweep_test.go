@@ -525,7 +525,7 @@ func (w *env) event(asked *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
 	w.t.Helper()
 	shown := openshift.Stream(is)
 	for _, p := range push.Detect(shown, w.ledger.Known(asked, shown.Repository), runsAll{}).Pushes {
-		if _, err := w.ledger.Record(context.Background(), asked, p, v1alpha1.SourceEvent, noon); err != nil {
+		if _, err := w.ledger.Record(context.Background(), asked, p, nil, v1alpha1.SourceEvent, noon); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -189,7 +189,7 @@ func (w *world) pushDigest(tag string, d image.Digest, at time.Time) types.Names
 	result, err := w.ledger.Record(w.t.Context(), w.trigger, push.Push{
 		Repository: push.Repository{Kind: push.ImageStream, Name: "demo/app", UID: "stream-uid"},
 		Tag:        tag, Digest: d, PushedAt: at, Pull: pull, Reason: push.NewHead,
-	}, v1alpha1.SourceEvent, w.clock())
+	}, nil, v1alpha1.SourceEvent, w.clock())
 	w.must(err)
 	return client.ObjectKeyFromObject(result.Entry)
 }

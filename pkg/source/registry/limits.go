@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -79,15 +78,12 @@ func asksForRest(resp *http.Response, now time.Time) (rest time.Duration, asked 
 	default:
 		return 0, false
 	}
-	rest = usualRest
-	if seconds, err := strconv.Atoi(after); err == nil {
-		// No more than can be meant, and before it is a Duration that overflows.
-		rest = time.Duration(min(max(seconds, 0), int(longestRest/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(after); err == nil {
-		rest = at.Sub(now)
+	rest, said := source.RetryAfter(after, now, longestRest)
+	if !said {
+		rest = usualRest
 	}
 	// Never at once: that would be a loop as fast as the registry refuses.
-	return min(max(rest, time.Second), longestRest), true
+	return max(rest, time.Second), true
 }
 
 // maxHosts bounds how many hosts are kept: beside those that the operator lists, these are

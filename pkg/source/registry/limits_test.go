@@ -75,6 +75,7 @@ func TestARegistryThatLimitsRequestsIsLeftAlone(t *testing.T) {
 		{"what cannot be read is a while", []answer{{429, "soon"}, {200, ""}}, []time.Duration{usualRest}, 2, 0},
 		{"a long time is told and not waited for", []answer{{429, "60"}}, nil, 1, time.Minute},
 		{"nobody is asked for more than an hour", []answer{{429, "999999999999"}}, nil, 1, time.Hour},
+		{"a number that no computer holds is an hour too", []answer{{429, "99999999999999999999"}}, nil, 1, time.Hour},
 		{"one that goes on is given up", []answer{{429, "1"}}, []time.Duration{time.Second, time.Second}, 3, time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,9 +20,9 @@ import (
 const (
 	// pageSize is how many names a page is asked for. Registries may give fewer, or more.
 	pageSize = 1000
-	// suspiciousPage is the smallest page after which some registries leave out the link
+	// suspiciousPage is the smallest page after which a registry may have left out the link
 	// to the next one. From this size on, one more request asks for what comes after it.
-	suspiciousPage = 50
+	suspiciousPage = 2
 	// maxBarren is how many pages in a row may bring nothing new.
 	maxBarren = 10
 )
@@ -154,8 +154,8 @@ func (l *list) take(p page) (fresh int) {
 // nothing does.
 func (l *list) after(ctx context.Context, p page) (following page, more bool, err error) {
 	following, err = l.page(ctx, l.address(p.names[len(p.names)-1]))
-	if isClientError(err) {
-		return page{}, false, nil // the registry does not know this way of asking
+	if cannotContinue(err) {
+		return page{}, false, nil
 	}
 	if err != nil {
 		return page{}, false, err
@@ -169,9 +169,20 @@ func (l *list) after(ctx context.Context, p page) (following page, more bool, er
 	return page{}, false, nil
 }
 
-func isClientError(err error) bool {
+// cannotContinue reports whether the registry does not know how to continue a list after a
+// name. Any other refusal leaves open what comes after it.
+func cannotContinue(err error) bool {
 	var status *transport.Error
-	return errors.As(err, &status) && status.StatusCode >= 400 && status.StatusCode < http.StatusInternalServerError
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch status.StatusCode {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusUnprocessableEntity, http.StatusNotImplemented:
+		return true
+	default:
+		return false
+	}
 }
 
 // page reads one page within what is left of the bounds.
