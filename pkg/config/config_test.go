@@ -26,7 +26,7 @@ func TestParseRegistriesNamesWhatIsWrong(t *testing.T) {
 		{"no host", `[{name: a, namespaces: ["*"]}]`, `entry 1: host ""`},
 		{"no namespaces", `[{name: a, host: r.example.com}]`, `namespaces is empty`},
 		{"a pattern for namespaces", `[{name: a, host: r.example.com, namespaces: ["team-*"]}]`, `namespace "team-*"`},
-		{"a vendor that nobody knows", `[{name: a, host: r.example.com, vendor: acme, namespaces: ["*"]}]`, `vendor "acme" is not known; Revet knows distribution`},
+		{"a vendor that nobody knows", `[{name: a, host: r.example.com, vendor: acme, namespaces: ["*"]}]`, `vendor "acme" is not known; Revet knows ` + strings.Join(webhook.Vendors(), ", ")},
 		{"one name twice", `[{name: a, host: r.example.com, namespaces: ["*"]}, {name: a, host: s.example.com, namespaces: ["*"]}]`, "entries 1 and 2 have the same name"},
 		{"one host, secure and not", `[{name: a, host: r.example.com, namespaces: [x]}, {name: b, host: R.example.com, insecure: true, namespaces: [y]}]`, "entries 1 and 2 disagree"},
 	} {

@@ -7,8 +7,9 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// CauseRule is everything that differs between the causes of a run. To add a cause,
-// add a row to causes and a value to the enum of v1alpha1.CauseType.
+// CauseRule is everything that differs between the causes of a run. To add a cause, add a
+// row to causes, and a constant and a value of the enum to v1alpha1.CauseType; then run make
+// generate. A new class stands in queue.go, and in the order that doc.go tells.
 type CauseRule struct {
 	Type v1alpha1.CauseType
 	// Class orders the queue of a trigger: entries of a lower class run first.
@@ -31,14 +32,15 @@ type CauseRule struct {
 	EventTrigger string
 
 	// owed decides for an entry without a current run that needs one for this cause. It
-	// returns false if the entry needs none.
+	// returns false if the entry needs none now; After then says when it will if nothing
+	// happens before, and 0 never.
 	owed func(*v1alpha1.ImageVerification, Facts, time.Time) (Decision, bool)
 	// rank orders entries of one class.
 	rank func(*v1alpha1.ImageVerification, []Head) Rank
 }
 
-// causes is the table of causes. An entry that is owed several runs gets the one of
-// the first row first.
+// causes is the table of causes. An entry that is owed several runs gets the one of the
+// first row first; Class orders different entries.
 func causes() []CauseRule {
 	return []CauseRule{
 		{
@@ -85,6 +87,22 @@ func RuleOf(t v1alpha1.CauseType) CauseRule {
 		}
 	}
 	return unknownCause
+}
+
+// firstOwed decides for an entry without a current run: for the first row by which it is owed
+// one, or that it is idle until a row may owe it one.
+func firstOwed(rows []CauseRule, e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
+	idle := Decision{Action: Idle, Reason: Reason(e.Status.Reason)}
+	for _, row := range rows {
+		d, needed := row.owed(e, f, now)
+		if needed {
+			return d
+		}
+		if d.After > 0 && (idle.After == 0 || d.After < idle.After) {
+			idle.After = d.After
+		}
+	}
+	return idle
 }
 
 // owedVanished: the PipelineRun of the latest run was deleted before its outcome was recorded.

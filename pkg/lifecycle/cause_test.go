@@ -51,7 +51,11 @@ func TestRuleOf(t *testing.T) {
 			}
 		})
 	}
-	unknown := lifecycle.CauseRule{Class: 3, ReadsImage: true, EventTrigger: "other"}
+	last := 0
+	for _, c := range lifecycle.Causes() {
+		last = max(last, c.Class)
+	}
+	unknown := lifecycle.CauseRule{Class: last + 1, ReadsImage: true, EventTrigger: "other"}
 	if diff := cmp.Diff(unknown, lifecycle.RuleOf("Whatever"), cmpopts.IgnoreUnexported(lifecycle.CauseRule{})); diff != "" {
 		t.Errorf("the rule of a cause that is not in the table (-want +got):\n%s", diff)
 	}

@@ -16,7 +16,8 @@ type Action int
 
 // Steps that end a pass.
 const (
-	// Idle: nothing to do until something changes. The entry needs no slot.
+	// Idle: nothing to do until something changes, or After has passed. The entry needs
+	// no slot.
 	Idle Action = iota
 	// Wait: not yet. Reason says for what, After when to decide again. A crash loses
 	// nothing: a new process decides the same.
@@ -150,12 +151,7 @@ func Next(e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
 	if cause, ok := nameTaken(&e.Status); ok {
 		return start(e, cause, f, now)
 	}
-	for _, c := range causes() {
-		if d, owed := c.owed(e, f, now); owed {
-			return d
-		}
-	}
-	return Decision{Action: Idle, Reason: Reason(e.Status.Reason)}
+	return firstOwed(causes(), e, f, now)
 }
 
 // Undecided returns the oldest push that no run covers and that was not skipped, or nil.

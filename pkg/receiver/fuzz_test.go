@@ -37,6 +37,7 @@ const (
 type witness struct {
 	stream   push.Stream
 	registry image.Digest
+	vendor   webhook.Vendor
 
 	mu       sync.Mutex
 	shown    map[string]bool // "repository:tag@digest"
@@ -112,10 +113,7 @@ func (w *witness) Host(name string) (string, bool) { return fuzzHost, name == "h
 
 func (w *witness) Allows(string, string) bool { return true }
 
-func (w *witness) Vendor(string) webhook.Vendor {
-	v, _ := webhook.VendorOf(webhook.DefaultVendor)
-	return v
-}
+func (w *witness) Vendor(string) webhook.Vendor { return w.vendor }
 
 func (w *witness) Secrets(string) [][]byte { return [][]byte{[]byte(fuzzToken)} }
 
@@ -135,7 +133,11 @@ func witnessed(tb testing.TB) (*Handler, *witness, *observer.ObservedLogs) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &witness{stream: *o.Stream, registry: registry, shown: map[string]bool{}}
+	vendor, ok := webhook.VendorOf(webhook.DefaultVendor)
+	if !ok {
+		tb.Fatal("no default vendor")
+	}
+	w := &witness{stream: *o.Stream, registry: registry, vendor: vendor, shown: map[string]bool{}}
 	set := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { tb.Error(err) })
 	set.Handler().OnAdd(&v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "all", UID: "all", CreationTimestamp: metav1.NewTime(epoch)},

@@ -35,11 +35,6 @@ func (acme) Decode(_ webhook.Request, body []byte) ([]webhook.Claim, error) {
 	return []webhook.Claim{{Repository: path, Tag: tag, Actor: pushed.By}}, nil
 }
 
-// acmeWebhooks is an operator who has a registry of that vendor.
-type acmeWebhooks struct{ *witness }
-
-func (acmeWebhooks) Vendor(string) webhook.Vendor { return acme{} }
-
 // A vendor is one implementation of webhook.Vendor. Everything after it is shared.
 func TestAVendorIsOneImplementation(t *testing.T) {
 	sign := func(secret, body string) string {
@@ -61,7 +56,7 @@ func TestAVendorIsOneImplementation(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, w, _ := witnessed(t)
-			h.webhooks = acmeWebhooks{w}
+			w.vendor = acme{}
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/registries/hub", strings.NewReader(test.body))
 			r.Header.Set("X-Acme-Signature", test.signature)
 			answer := httptest.NewRecorder()
@@ -70,5 +65,49 @@ func TestAVendorIsOneImplementation(t *testing.T) {
 				t.Errorf("%d %q, %d recorded, %q invented; want %d, %d", answer.Code, answer.Body, w.recorded, w.invented, test.status, test.recorded)
 			}
 		})
+	}
+}
+
+// A pushOf is a vendor's notification that team/app:v1 was pushed, with the header that a
+// secret proves it by.
+type pushOf func(secret string) (headers, body string)
+
+// pushes has a push of each vendor in webhook.Vendors.
+var pushes = map[string]pushOf{
+	"distribution": func(secret string) (string, string) {
+		return "Content-Type: " + webhook.DistributionV2 + "\nAuthorization: Bearer " + secret,
+			`{"events":[{"action":"push","target":{"repository":"team/app","tag":"v1"}}]}`
+	},
+}
+
+// Property: a push that any vendor tells is recorded, if one of the registry's tokens
+// proves it, and only then.
+func TestEveryVendorsPushIsRecorded(t *testing.T) {
+	for _, name := range webhook.Vendors() {
+		pushed, ok := pushes[name]
+		if !ok {
+			t.Errorf("pushes has no row for the vendor %q: add one", name)
+			continue
+		}
+		for _, test := range []struct {
+			secret           string
+			status, recorded int
+		}{
+			{fuzzToken, http.StatusAccepted, 1},
+			{"another-token-of-nobody", http.StatusForbidden, 0},
+		} {
+			t.Run(name+" with "+test.secret, func(t *testing.T) {
+				h, w, _ := witnessed(t)
+				w.vendor, _ = webhook.VendorOf(name)
+				headers, body := pushed(test.secret)
+				r := httptest.NewRequest(http.MethodPost, "/registries/hub", strings.NewReader(body))
+				r.Header = header(headers)
+				answer := httptest.NewRecorder()
+				h.ServeHTTP(answer, r)
+				if answer.Code != test.status || w.recorded != test.recorded || len(w.invented) > 0 {
+					t.Errorf("%d %q, %d recorded, %q invented; want %d, %d", answer.Code, answer.Body, w.recorded, w.invented, test.status, test.recorded)
+				}
+			})
+		}
 	}
 }

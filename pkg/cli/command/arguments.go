@@ -144,7 +144,7 @@ func (q Query) matchers() []matcher {
 		}
 	}
 	rest := func(e *v1alpha1.ImageVerification) bool {
-		return strings.HasPrefix(e.Spec.Digest, q.Digest) && (q.Tag == "" || slices.Contains(TagNames(e), q.Tag))
+		return strings.HasPrefix(e.Spec.Digest, q.Digest) && (q.Tag == "" || slices.Contains(TagsNewestFirst(e), q.Tag))
 	}
 	if q.Repository == "" {
 		return []matcher{{match: rest}}
@@ -186,7 +186,7 @@ func WhatExists(all []v1alpha1.ImageVerification, namespace string) string {
 	tags := map[string][]string{}
 	for i := range all {
 		name := all[i].Spec.Repository.Name
-		for _, t := range TagNames(&all[i]) {
+		for _, t := range TagsNewestFirst(&all[i]) {
 			if !slices.Contains(tags[name], t) {
 				tags[name] = append(tags[name], t)
 			}

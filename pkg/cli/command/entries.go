@@ -17,8 +17,8 @@ func PushesOf(e *v1alpha1.ImageVerification) []v1alpha1.TagStatus {
 	return pushes
 }
 
-// TagNames returns the tags of an entry, the newest push first.
-func TagNames(e *v1alpha1.ImageVerification) []string {
+// TagsNewestFirst returns the tags of an entry, the newest push first.
+func TagsNewestFirst(e *v1alpha1.ImageVerification) []string {
 	var names []string
 	for _, p := range PushesOf(e) {
 		names = append(names, p.Tag)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // Column is one column of a table of rows R.
 type Column[R any] struct {
 	Header string
-	// Cell returns the text of the column in one row.
+	// Cell returns the text of the column in one row. The table shows "-" for an empty one.
 	Cell func(R) string
 	// Only limits the column to tables with this option; 0 is every table.
 	Only TableOption
@@ -33,7 +34,7 @@ func PrintTable[R any](w io.Writer, columns []Column[R], options TableOption, ro
 		var cells []string
 		for _, c := range columns {
 			if c.Only&^options == 0 {
-				cells = append(cells, Printable(text(c)))
+				cells = append(cells, cmp.Or(Printable(text(c)), "-"))
 			}
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))

@@ -10,8 +10,8 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
-// A table has the columns that its options show, in the order of the list, and no cell
-// can steer a terminal or start a line or column of its own.
+// A table has the columns that its options show, in the order of the list. No cell is empty,
+// can steer a terminal, or starts a line or column of its own.
 func TestTablesShowTheColumnsOfTheirOptions(t *testing.T) {
 	type row struct {
 		name string
@@ -23,17 +23,17 @@ func TestTablesShowTheColumnsOfTheirOptions(t *testing.T) {
 		{Header: "SIZE", Only: command.Wide, Cell: func(r row) string { return fmt.Sprint(r.size) }},
 		{Header: "BOTH", Only: command.Wide | command.AllNamespaces, Cell: func(row) string { return "both" }},
 	}
-	rows := []row{{"a", 1}, {"b\x1b[2J\n\tc", 20}}
+	rows := []row{{"", 1}, {"b\x1b[2J\n\tc", 20}}
 	for _, test := range []struct {
 		name    string
 		options command.TableOption
 		want    []string
 	}{
-		{"no option", 0, []string{"NAME", "a", "b\ufffd[2J\ufffd\ufffdc"}},
-		{"wide", command.Wide, []string{"NAME       SIZE", "a          1", "b\ufffd[2J\ufffd\ufffdc   20"}},
-		{"all namespaces", command.AllNamespaces, []string{"NAMESPACE   NAME", "demo        a", "demo        b\ufffd[2J\ufffd\ufffdc"}},
+		{"no option", 0, []string{"NAME", "-", "b\ufffd[2J\ufffd\ufffdc"}},
+		{"wide", command.Wide, []string{"NAME       SIZE", "-          1", "b\ufffd[2J\ufffd\ufffdc   20"}},
+		{"all namespaces", command.AllNamespaces, []string{"NAMESPACE   NAME", "demo        -", "demo        b\ufffd[2J\ufffd\ufffdc"}},
 		{"both", command.Wide | command.AllNamespaces, []string{
-			"NAMESPACE   NAME       SIZE   BOTH", "demo        a          1      both", "demo        b\ufffd[2J\ufffd\ufffdc   20     both"}},
+			"NAMESPACE   NAME       SIZE   BOTH", "demo        -          1      both", "demo        b\ufffd[2J\ufffd\ufffdc   20     both"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var b strings.Builder

@@ -1,7 +1,6 @@
 package get
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -17,31 +16,29 @@ type row struct {
 	now time.Time
 }
 
-// columns are those of the table, from left to right.
+// columns are those of the table, from left to right. The table of kubectl get has its own,
+// above the type in pkg/apis.
 var columns = []command.Column[row]{
 	{Header: "NAMESPACE", Only: command.AllNamespaces, Cell: func(r row) string { return r.Namespace }},
 	{Header: "NAME", Cell: func(r row) string { return r.Name }},
 	{Header: "REPOSITORY", Cell: func(r row) string { return r.Spec.Repository.Name }},
-	{Header: "TAGS", Cell: func(r row) string { return strings.Join(command.TagNames(r.ImageVerification), ",") }},
+	{Header: "TAGS", Cell: func(r row) string { return strings.Join(command.TagsNewestFirst(r.ImageVerification), ",") }},
 	{Header: "PHASE", Cell: func(r row) string { return string(r.Phase()) }},
-	{Header: "REASON", Cell: func(r row) string { return cmp.Or(r.Status.Reason, "-") }},
-	{Header: "NOT-CHECKED", Cell: func(r row) string { return cmp.Or(r.Status.NotChecked, "-") }},
+	{Header: "REASON", Cell: func(r row) string { return r.Status.Reason }},
+	{Header: "NOT-CHECKED", Cell: func(r row) string { return r.Status.NotChecked }},
 	{Header: "RUNS", Cell: func(r row) string { return fmt.Sprint(r.Status.RunCount) }},
 	{Header: "PUSHED", Cell: func(r row) string { return command.Ago(command.LastPushed(r.ImageVerification), r.now) }},
 	{Header: "DIGEST", Only: command.Wide, Cell: func(r row) string { return r.Spec.Digest }},
 	{Header: "TRIGGER", Only: command.Wide, Cell: func(r row) string { return r.Spec.Trigger.Name }},
 	{Header: "SANDBOX", Only: command.Wide, Cell: sandbox},
-	{Header: "MESSAGE", Only: command.Wide, Cell: func(r row) string { return cmp.Or(command.OneLine(r.Status.Message), "-") }},
+	{Header: "MESSAGE", Only: command.Wide, Cell: func(r row) string { return command.OneLine(r.Status.Message) }},
 }
 
 // sandbox returns the RuntimeClasses that the Pods of the latest run had.
 func sandbox(r row) string {
-	if len(r.Status.Runs) == 0 {
-		return "-"
+	last := r.Status.LatestRun()
+	if last == nil {
+		return ""
 	}
-	s := r.Status.Runs[len(r.Status.Runs)-1].Sandbox
-	if len(s.Observed) == 0 {
-		return "-"
-	}
-	return command.ClassNames(s.Observed)
+	return command.ClassNames(last.Sandbox.Observed)
 }

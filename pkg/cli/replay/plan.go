@@ -30,7 +30,7 @@ type replayLine struct {
 func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now time.Time) replayLine {
 	line := replayLine{
 		name:  e.Name,
-		image: fmt.Sprintf("%s:%s@%s", e.Spec.Repository.Name, strings.Join(command.TagNames(e), ","), shortDigest(e.Spec.Digest)),
+		image: fmt.Sprintf("%s:%s@%s", e.Spec.Repository.Name, strings.Join(command.TagsNewestFirst(e), ","), shortDigest(e.Spec.Digest)),
 	}
 	if trigger == nil || string(trigger.UID) != e.Spec.Trigger.UID {
 		line.what = fmt.Sprintf("not accepted: ImageTrigger %s is gone, which says what to run; "+

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -242,7 +241,7 @@ func request(ctx context.Context, c command.Cluster, key client.ObjectKey, id st
 var columns = []command.Column[replayLine]{
 	{Header: "NAME", Cell: func(l replayLine) string { return l.name }},
 	{Header: "IMAGE", Cell: func(l replayLine) string { return l.image }},
-	{Header: "REQUEST", Cell: func(l replayLine) string { return cmp.Or(l.id, "-") }},
+	{Header: "REQUEST", Cell: func(l replayLine) string { return l.id }},
 	{Header: "WHAT HAPPENS", Cell: func(l replayLine) string { return command.OneLine(l.what) }},
 }
 

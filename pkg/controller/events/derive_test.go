@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -99,8 +100,12 @@ func TestDeriveGolden(t *testing.T) {
 // entries are all shapes that an entry's runs can have.
 func entries() map[string]*v1alpha1.ImageVerification {
 	all := map[string]*v1alpha1.ImageVerification{"two runs": testEntry()}
+	causes := []v1alpha1.CauseType{"something"}
+	for _, c := range lifecycle.Causes() {
+		causes = append(causes, c.Type)
+	}
 	for _, outcome := range []v1alpha1.Outcome{v1alpha1.OutcomePass, v1alpha1.OutcomeFail, v1alpha1.OutcomeError, "something"} {
-		for _, cause := range []v1alpha1.CauseType{v1alpha1.CausePush, v1alpha1.CauseManual, v1alpha1.CauseRetry, v1alpha1.CauseVanished, v1alpha1.CauseRecreated, "something"} {
+		for _, cause := range causes {
 			e := testEntry()
 			e.Status.Runs[0].Outcome, e.Status.Runs[0].Cause.Type = outcome, cause
 			all[fmt.Sprintf("outcome %s, cause %s", outcome, cause)] = e

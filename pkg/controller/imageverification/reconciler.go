@@ -190,7 +190,7 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 	// Steps that end the pass.
 	case lifecycle.Idle:
 		r.runQueue.free(p.key)
-		return false, r.emit(ctx, p, 0)
+		return false, r.emit(ctx, p, d.After)
 	case lifecycle.Wait:
 		return false, r.wait(ctx, p, d)
 	case lifecycle.AwaitRun:

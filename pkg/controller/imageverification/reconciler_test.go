@@ -94,6 +94,20 @@ func metaIsTrue(e *v1alpha1.ImageVerification, kind string) bool {
 	return false
 }
 
+// An entry that has its verdict is left alone until something changes, or until a cause of a
+// run falls due by itself.
+func TestAnIdleEntryIsVisitedAgainWhenSomethingFallsDue(t *testing.T) {
+	w := newWorld(t)
+	key := w.push("v1", pushed)
+	w.live(key)
+	for _, after := range []time.Duration{0, time.Hour} {
+		ok, got := controller.IsRequeueKey(w.reconciler.Idle(t.Context(), w.entry(key), after))
+		if ok != (after > 0) || got != after {
+			t.Errorf("visited again: %t, after %s; want after %s", ok, got, after)
+		}
+	}
+}
+
 func TestOutcomes(t *testing.T) {
 	other := mustDigest("sha256:" + "cd" + digest.Hex()[2:])
 	for _, test := range []struct {

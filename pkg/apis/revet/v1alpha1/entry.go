@@ -60,6 +60,15 @@ func (e *ImageVerification) RunTag(run *RunStatus) string {
 	return tag
 }
 
+// ImageFacts returns what is known of the digest, or nil: what was found out since the entry
+// was recorded, or else what it was recorded with.
+func (e *ImageVerification) ImageFacts() *ImageFacts {
+	if e.Status.Image != nil {
+		return e.Status.Image
+	}
+	return e.Spec.Image
+}
+
 // LatestRun returns the latest run, or nil if there was none.
 func (s *ImageVerificationStatus) LatestRun() *RunStatus {
 	if len(s.Runs) == 0 {

@@ -65,14 +65,6 @@ type ImageVerificationSpec struct {
 	Requests []string `json:"requests,omitempty"`
 }
 
-// ImageFacts returns what is known of the digest, or nil.
-func (e *ImageVerification) ImageFacts() *ImageFacts {
-	if e.Status.Image != nil {
-		return e.Status.Image
-	}
-	return e.Spec.Image
-}
-
 // TriggerReference names the trigger that admitted the push.
 type TriggerReference struct {
 	// +kubebuilder:validation:MinLength=1
