@@ -84,13 +84,18 @@ func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*base
 		if !b.wild() {
 			continue
 		}
-		found, err := s.catalogue(ctx, t, b)
+		found, listed, err := s.catalogue(ctx, t, b)
 		for _, r := range found {
 			add(listing{Repository: r})
 		}
 		if err != nil {
 			b.fail(t, fmt.Errorf("listing the repositories of registry %q for %q (Revet still sees its notifications): %w", b.host(), b.pattern, err))
 			continue
+		}
+		if listed == 0 {
+			// That keeps no baseline back: in a registry that is empty, all that comes is new.
+			t.tally.fail(CatalogueIncomplete, fmt.Errorf("the catalogue of registry %q lists no repository at all: "+
+				"the registry is empty, or hides what it has from service account %q", b.host(), t.account.Name), false)
 		}
 		for _, r := range s.recordedRepositories(t, b) {
 			add(listing{Repository: r, uncatalogued: true})
@@ -99,13 +104,14 @@ func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*base
 	return all
 }
 
-// catalogue lists the repositories of a registry that an entry selects. With an error the
-// list is not complete.
-func (s *Sweeper) catalogue(ctx context.Context, t *target, b *baseline) (found []image.Repository, err error) {
+// catalogue lists the repositories of a registry that an entry selects, and counts all that
+// the registry lists. With an error the list is not complete.
+func (s *Sweeper) catalogue(ctx context.Context, t *target, b *baseline) (found []image.Repository, listed int, err error) {
 	err = t.backoff.ask(b.host(), func() error {
 		all, err := collect(ctx, s.options, func(ctx context.Context, each func(image.Repository)) error {
 			return s.Registry.Repositories(ctx, b.host(), t.account, each)
 		})
+		listed = len(all)
 		for _, r := range all {
 			if b.selector.MatchesRepository(r) {
 				found = append(found, r)
@@ -113,7 +119,7 @@ func (s *Sweeper) catalogue(ctx context.Context, t *target, b *baseline) (found 
 		}
 		return err
 	})
-	return found, err
+	return found, listed, err
 }
 
 // recordedRepositories returns the repositories that an entry selects and that the ledger
@@ -161,7 +167,7 @@ func (s *Sweeper) checkCatalogue(ctx context.Context, t *target, b *baseline, su
 	if !b.wild() || len(suspects) == 0 {
 		return
 	}
-	found, err := s.catalogue(ctx, t, b)
+	found, _, err := s.catalogue(ctx, t, b)
 	if err != nil {
 		b.fail(t, fmt.Errorf("listing the repositories of registry %q once more: %w", b.host(), err))
 		return

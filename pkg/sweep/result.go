@@ -37,7 +37,8 @@ const (
 	// RepositoryGone: a registry says that a repository does not exist of which the
 	// ledger has pushes. Somebody deleted it, or the registry hides it.
 	RepositoryGone = "RepositoryGone"
-	// CatalogueIncomplete: a registry's catalogue leaves out a repository that has tags.
+	// CatalogueIncomplete: a registry's catalogue leaves out a repository that has tags, or
+	// lists none at all.
 	CatalogueIncomplete = "CatalogueIncomplete"
 	// SweepsOff: the operator switched sweeps of registries off.
 	SweepsOff = "SweepsOff"

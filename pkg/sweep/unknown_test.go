@@ -237,6 +237,7 @@ func TestRegistriesThatCouldNotBeSeenAreNotKnown(t *testing.T) {
 		{"it is away", registries(repositoryA), refuse(repositoryA, errors.New("connection refused")), []string{"ReadFailed 1"}},
 		{"it does not answer in time", registries(repositoryA), refuse(repositoryA, fmt.Errorf("tags: %w", context.DeadlineExceeded)), []string{"TimedOut 1"}},
 		{"it has no catalogue", wild, refuse("catalogue", refusal(source.NotFound)), []string{"NotFound 1"}},
+		{"its catalogue shows nothing", wild, func(o *oddLists) { clear(o.fakeRegistry.tags) }, []string{"CatalogueIncomplete 1"}},
 		{"its catalogue breaks off", wild, refuse("catalogue", errors.New("unexpected EOF")), []string{"ReadFailed 1"}},
 		{"a head of another algorithm", registries(repositoryA), refuse(repositoryA+":v1", refusal(source.DigestUnsupported)), []string{"DigestUnsupported 1"}},
 		{"a head that cannot be read", registries(repositoryA), refuse(repositoryA+":v1", refusal(source.Unreadable)), []string{"RegistryUnreadable 1"}},
@@ -293,6 +294,7 @@ func TestARepositoryThatGoesIsNotKnownIfItIsNamed(t *testing.T) {
 	for _, asked := range []*v1alpha1.ImageTrigger{named, wild} {
 		storeBaselines(asked, w.sweep(asked))
 	}
+	w.registry.set(repositoryB, "other", 2)
 	delete(w.registry.tags, repositoryA)
 	w.registry.refuse[repositoryA] = &source.Refusal{Reason: source.NotFound, Err: errors.New("404")}
 	checkUnknown(t, w.sweep(named), []string{"RepositoryGone 1"})
