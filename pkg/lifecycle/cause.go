@@ -74,9 +74,6 @@ var unknownCause = CauseRule{
 	rank: func(*v1alpha1.ImageVerification, []Head) Rank { return Rank{} },
 }
 
-// Causes returns the table of causes.
-func Causes() []CauseRule { return causes() }
-
 // RuleOf returns the rule of a cause.
 func RuleOf(t v1alpha1.CauseType) CauseRule {
 	for _, c := range causes() {
