@@ -131,7 +131,11 @@ func (i *Intake) lookAgain(ctx context.Context, from Endpoint, looks []*hinted) 
 			i.patience.kept(claim{l.at, l.claimed})
 			continue
 		}
-		i.patience.leave(l.parties, l.waited)
+		vain := l.waited
+		if l.spent {
+			vain = 0 // everybody may take the short pauses, so they cost the others nothing
+		}
+		i.patience.leave(l.parties, vain)
 		l.result = i.notShown(ctx, l)
 	}
 }

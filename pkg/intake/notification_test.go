@@ -286,6 +286,22 @@ func TestWaitingInVainIsBounded(t *testing.T) {
 	}
 }
 
+// Who has spent what it may wait in vain spends nothing of what the others on its registry have.
+func TestOneOwnerCannotSpendThePatienceOfARegistry(t *testing.T) {
+	a := digestOf(t, "aa")
+	f := newFixture(t, registryTrigger("shop", "evil/**"), registryTrigger("victim", "victim/**"))
+	clock := testEpoch
+	f.intake.patience.now = func() time.Time { return clock }
+	f.head = showing()
+	for n := range 500 {
+		f.notify("evil/app", fmt.Sprintf("t%d", n), a)
+	}
+	f.head = showing(f.elapsed+500*ms, a)
+	if r := f.notify("victim/app", "v1", a); r.Reason != Recorded {
+		t.Errorf("the victim's tag that shows after 500 ms: %+v, want Recorded", r)
+	}
+}
+
 // Only so many notifications of one owner wait at once; those of others still do.
 func TestWaitersAreBounded(t *testing.T) {
 	a := digestOf(t, "aa")

@@ -76,9 +76,6 @@ var unknownCause = CauseRule{
 	rank: func(*v1alpha1.ImageVerification, []Head) Rank { return Rank{} },
 }
 
-// Causes returns the table of causes.
-func Causes() []CauseRule { return causes() }
-
 // RuleOf returns the rule of a cause.
 func RuleOf(t v1alpha1.CauseType) CauseRule {
 	for _, c := range causes() {
@@ -148,11 +145,11 @@ func owedManual(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision
 
 // owedRetry: the infrastructure of the latest run failed, or its RuntimeClass exists by now.
 func owedRetry(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
-	if Scheduled(&e.Status) {
-		return repeat(e, f, now), true
-	}
 	if cause, ok := restartable(&e.Status, f.Trigger); ok {
 		return start(e, cause, f, now), true
+	}
+	if Scheduled(&e.Status) {
+		return repeat(e, f, now), true
 	}
 	return Decision{}, false
 }

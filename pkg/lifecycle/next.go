@@ -2,8 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"sort"
 	"time"
 
@@ -109,9 +107,6 @@ func (a Action) String() string {
 	}
 	return fmt.Sprintf("Action(%d)", int(a))
 }
-
-// Actions returns all actions.
-func Actions() []Action { return slices.Sorted(maps.Keys(actionNames)) }
 
 // Decision is what Next decided.
 type Decision struct {

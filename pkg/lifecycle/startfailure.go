@@ -17,12 +17,13 @@ func FailedToStart(s *v1alpha1.ImageVerificationStatus) bool {
 }
 
 // restartable returns the cause of a new run for an entry whose run could not start: the
-// RuntimeClass was created after that run had failed.
+// RuntimeClass was created after that run had failed. The entry is in Error, or waits for
+// that new run.
 func restartable(s *v1alpha1.ImageVerificationStatus, t Trigger) (v1alpha1.Cause, bool) {
-	if !FailedToStart(s) || t.Gone {
+	last := s.LatestRun()
+	if t.Gone || last == nil || !ended(last, SandboxUnavailable) || s.Phase == v1alpha1.PhaseSkipped {
 		return v1alpha1.Cause{}, false
 	}
-	last := s.LatestRun()
 	// Both times are whole seconds.
 	if last.FinishedAt == nil || t.ClassSince.Before(last.FinishedAt.Time) {
 		return v1alpha1.Cause{}, false

@@ -191,7 +191,7 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 	}
 	type means struct {
 		SendError
-		MayHaveArrived, Permanent bool
+		Permanent bool
 	}
 	refused := func(status int, after time.Duration) SendError {
 		return SendError{Reason: lifecycle.SinkRefused, Status: status, RetryAfter: after}
@@ -208,22 +208,22 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 		{"200 is success", status(200), nil},
 		{"202 is success", status(202), nil},
 		{"204 is success", status(204), nil},
-		{"a redirect is not followed and lasts", status(302, "Location", "/elsewhere"), &means{refused(302, 0), false, true}},
-		{"a redirect that keeps the method is not followed either", status(307, "Location", "/elsewhere"), &means{refused(307, 0), false, true}},
-		{"400 lasts", status(400), &means{refused(400, 0), false, true}},
-		{"401 lasts", status(401), &means{refused(401, 0), false, true}},
-		{"403 lasts", status(403), &means{refused(403, 0), false, true}},
-		{"405 lasts", status(405), &means{refused(405, 0), false, true}},
-		{"404 may pass, as a listener answers so while it starts", status(404), &means{refused(404, 0), false, false}},
-		{"408 may pass", status(408), &means{refused(408, 0), false, false}},
-		{"409 may pass", status(409), &means{refused(409, 0), false, false}},
-		{"425 may pass", status(425), &means{refused(425, 0), false, false}},
-		{"429 with a time to wait", status(429, "Retry-After", "7"), &means{refused(429, 7*time.Second), false, false}},
-		{"a time to wait is bounded", status(503, "Retry-After", "99999999999"), &means{silent(503, maxRetryAfter), true, false}},
-		{"a date to wait for is bounded", status(503, "Retry-After", inAnHour), &means{silent(503, maxRetryAfter), true, false}},
-		{"a date that is over asks for nothing", status(503, "Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"), &means{silent(503, 0), true, false}},
-		{"500 may pass, and the request may have arrived", status(500), &means{silent(500, 0), true, false}},
-		{"504 may pass, and the request may have arrived", status(504), &means{silent(504, 0), true, false}},
+		{"a redirect is not followed and lasts", status(302, "Location", "/elsewhere"), &means{refused(302, 0), true}},
+		{"a redirect that keeps the method is not followed either", status(307, "Location", "/elsewhere"), &means{refused(307, 0), true}},
+		{"400 lasts", status(400), &means{refused(400, 0), true}},
+		{"401 lasts", status(401), &means{refused(401, 0), true}},
+		{"403 lasts", status(403), &means{refused(403, 0), true}},
+		{"405 lasts", status(405), &means{refused(405, 0), true}},
+		{"404 may pass, as a listener answers so while it starts", status(404), &means{refused(404, 0), false}},
+		{"408 may pass", status(408), &means{refused(408, 0), false}},
+		{"409 may pass", status(409), &means{refused(409, 0), false}},
+		{"425 may pass", status(425), &means{refused(425, 0), false}},
+		{"429 with a time to wait", status(429, "Retry-After", "7"), &means{refused(429, 7*time.Second), false}},
+		{"a time to wait is bounded", status(503, "Retry-After", "99999999999"), &means{silent(503, maxRetryAfter), false}},
+		{"a date to wait for is bounded", status(503, "Retry-After", inAnHour), &means{silent(503, maxRetryAfter), false}},
+		{"a date that is over asks for nothing", status(503, "Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"), &means{silent(503, 0), false}},
+		{"500 may pass, and the request may have arrived", status(500), &means{silent(500, 0), false}},
+		{"504 may pass, and the request may have arrived", status(504), &means{silent(504, 0), false}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var calls atomic.Int32
@@ -243,7 +243,7 @@ func TestSendSaysWhatAFailureMeans(t *testing.T) {
 			}
 			var got *means
 			if failed != nil {
-				got = &means{*failed, failed.MayHaveArrived(), failed.Permanent()}
+				got = &means{*failed, failed.Permanent()}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
@@ -270,7 +270,7 @@ func TestSinkThatIsNotThereDidNotGetTheRequest(t *testing.T) {
 	}
 	err = newTestSender(t, testOptions()).Post(t.Context(), "http://"+address, request)
 	var got *SendError
-	if !errors.As(err, &got) || got.Reason != lifecycle.SinkUnreachable || got.MayHaveArrived() || got.Permanent() {
+	if !errors.As(err, &got) || got.Reason != lifecycle.SinkUnreachable || got.Permanent() {
 		t.Errorf("error %#v, want SinkUnreachable that did not arrive", err)
 	}
 	if strings.Contains(err.Error(), "team-a") {
@@ -287,7 +287,7 @@ func TestSinkThatHangsEndsWithTheTimeoutAndMayHaveTheRequest(t *testing.T) {
 	sender := newTestSender(t, SenderOptions{Timeout: 100 * time.Millisecond, DialTimeout: 100 * time.Millisecond})
 	err = sender.Post(t.Context(), server.URL, request)
 	var got *SendError
-	if !errors.As(err, &got) || got.Reason != lifecycle.SinkSilent || !got.MayHaveArrived() || got.Permanent() {
+	if !errors.As(err, &got) || got.Reason != lifecycle.SinkSilent || got.Permanent() {
 		t.Errorf("error %#v, want SinkSilent that may have arrived", err)
 	}
 }
@@ -364,7 +364,7 @@ func TestSendRefusesAnAddressThatIsNone(t *testing.T) {
 	for _, sink := range []string{"", "listener", "ftp://listener/", "http://", "http://bad host/"} {
 		err := newTestSender(t, testOptions()).Post(t.Context(), sink, request)
 		var got *SendError
-		if !errors.As(err, &got) || got.Reason != lifecycle.SinkInvalid || !got.Permanent() || got.MayHaveArrived() {
+		if !errors.As(err, &got) || got.Reason != lifecycle.SinkInvalid || !got.Permanent() {
 			t.Errorf("sink %q: error %#v, want SinkInvalid", sink, err)
 		}
 	}
@@ -424,7 +424,7 @@ func TestALateRequestIsNotSent(t *testing.T) {
 			before := arrived.Load()
 			err := s.Post(test.ctx, server.URL, request)
 			var failed *SendError
-			if !errors.As(err, &failed) || failed.Reason != lifecycle.SinkUnreachable || failed.MayHaveArrived() || failed.Permanent() {
+			if !errors.As(err, &failed) || failed.Reason != lifecycle.SinkUnreachable || failed.Permanent() {
 				t.Errorf("sending gave %+v, want SinkUnreachable that certainly did not arrive", err)
 			}
 			if arrived.Load() != before {

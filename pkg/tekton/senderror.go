@@ -25,11 +25,6 @@ type SendError struct {
 	Err error
 }
 
-// MayHaveArrived reports whether the sink may have taken the request. It is false
-// only if the request certainly started nothing: Revet made no connection, or the
-// sink answered that it refuses.
-func (e *SendError) MayHaveArrived() bool { return e.Reason == lifecycle.SinkSilent }
-
 // Permanent reports whether the same request will fail again until somebody changes
 // the sink or the trigger: the request cannot be sent, or the sink refuses it as such
 // (400, 403, a redirect). A 404 is not permanent, because routers and listeners

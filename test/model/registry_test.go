@@ -356,10 +356,14 @@ func (h *hub) sweep() {
 	}
 	r, _ := h.sweeper.Latest(h.trigger.UID)
 	h.trigger.Status.Baselines = r.Baselines
+	empty := len(h.tags) == 0 && !h.away // nobody knows whether it hides what it has
+	unseen := r.Reason != "" && (!empty || r.Reason != sweep.CatalogueIncomplete)
 	switch {
-	case r.Reason != "" && !h.away && h.storage.faults == faults:
+	case empty && r.Reason == "":
+		h.fail("a sweep that was shown nothing says that it saw everything")
+	case unseen && !h.away && h.storage.faults == faults:
 		h.fail("a sweep failed without a cause: %s: %s", r.Reason, r.Message)
-	case r.Reason != "" || behind || h.intruded:
+	case unseen || behind || h.intruded:
 	default:
 		h.settled("a sweep", slices.Collect(maps.Keys(h.tags)))
 		if !open && h.storage.version != version {

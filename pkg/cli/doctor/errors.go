@@ -26,7 +26,7 @@ const (
 type end struct {
 	entry *v1alpha1.ImageVerification
 	at    time.Time
-	// cause is the zero value for a verdict.
+	// cause is the zero value for a verdict, and for a push that was skipped.
 	cause   cause
 	message string
 }
@@ -115,7 +115,8 @@ func endOf(e *v1alpha1.ImageVerification) (end, bool) {
 		if r.FinishedAt != nil {
 			ended.at = r.FinishedAt.Time
 		}
-		if r.Outcome == v1alpha1.OutcomeError {
+		// That there is no image to verify is an answer.
+		if r.Outcome == v1alpha1.OutcomeError && r.Reason != string(lifecycle.NotAnImage) {
 			ended.cause = causeOf(r.Reason, r.Message)
 		}
 		return ended, true

@@ -15,7 +15,7 @@ import (
 
 // ended are the entries whose latest runs ended so, the newest first. A letter is a run:
 // p passed, f failed, r could not reach the registry, d lacked the database, v vanished,
-// and u is under way.
+// n found that it is no image, and u is under way.
 func ended(runs string) []v1alpha1.ImageVerification {
 	var entries []v1alpha1.ImageVerification
 	for i, letter := range runs {
@@ -33,11 +33,16 @@ func ended(runs string) []v1alpha1.ImageVerification {
 			run.Outcome, run.Reason, run.Message = v1alpha1.OutcomeError, "RunFailed", "scan: DatabaseMissing: 404 (Failed)"
 		case 'v':
 			run.Outcome, run.Reason, run.Message = v1alpha1.OutcomeError, "Vanished", "the run was deleted"
+		case 'n':
+			run.Outcome, run.Reason, run.Message = v1alpha1.OutcomeError, "NotAnImage", "fetch: NotAnImage: a list of signatures"
 		case 'u':
 			run.FinishedAt, e.Status.Phase = nil, v1alpha1.PhaseRunning
 		}
 		if run.Outcome == v1alpha1.OutcomeError {
 			e.Status.Phase, e.Status.Reason, e.Status.Message = v1alpha1.PhaseError, run.Reason, run.Message
+		}
+		if letter == 'n' {
+			e.Status.Phase = v1alpha1.PhaseSkipped
 		}
 		e.Status.Runs = []v1alpha1.RunStatus{run}
 		entries = append(entries, e)
@@ -67,6 +72,8 @@ func TestCausesThatRecurAreProblems(t *testing.T) {
 	}{
 		{"no entry", "", nil},
 		{"no run has ended", "uu", nil},
+		{"runs that found no image, and so skipped the push", "nnnn", nil},
+		{"such runs among others", "nrn", []Finding{others("1 entry ended in Error; the newest, app-1: RunFailed: " + refused)}},
 		{"verdicts only, bad ones too", "pfpf", nil},
 		{"every run, by one cause", "rr", []Finding{recurs("RunFailed, RegistryUnavailable", 2, 2, 2, 1, 0, refused, registry)}},
 		{"the only run", "r", []Finding{{Level: LevelProblem, Check: "errors", Cure: registry + afterwards,

@@ -50,6 +50,16 @@ func TestWhatIsGoneIsForgotten(t *testing.T) {
 			w.must(err)
 			w.deleted(key)
 		}},
+		{"a push that is skipped while its image cannot be read", func(w *world, key types.NamespacedName) {
+			w.facts.err = errors.New("connection refused")
+			_, err := w.step(key)
+			w.must(err)
+			w.must(w.client.Delete(w.t.Context(), w.trigger))
+			w.work(key, time.Minute)
+			if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseSkipped {
+				w.t.Fatalf("the entry is %s/%s, want Skipped", e.Status.Phase, e.Status.Reason)
+			}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, func(tr *v1alpha1.ImageTrigger) {

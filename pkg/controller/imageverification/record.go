@@ -44,6 +44,7 @@ func (r *Reconciler) skip(ctx context.Context, p *pass, d lifecycle.Decision) er
 		lifecycle.EndWithoutRun(s, d.Cause, d.Reason, d.Message, now)
 	})
 	if err == nil {
+		r.perEntry.drop(p.key)
 		r.runQueue.free(p.key)
 	}
 	return err

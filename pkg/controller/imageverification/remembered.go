@@ -80,7 +80,7 @@ func newPerEntry() perEntry {
 	return perEntry{sent: newRemembered[lifecycle.Sent](), podsStarted: newRemembered[string](), unreadable: newRemembered[time.Time]()}
 }
 
-// drop forgets an entry that is gone, or whose run has ended.
+// drop forgets an entry that is gone, was skipped, or whose run has ended.
 func (p perEntry) drop(key types.NamespacedName) {
 	p.sent.drop(key)
 	p.podsStarted.drop(key)

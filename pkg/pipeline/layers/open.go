@@ -37,9 +37,6 @@ type Entry struct {
 	inode uint32
 }
 
-// Inode tells entries that are hard links to one file: they have the same one.
-func (e *Entry) Inode() uint32 { return e.inode }
-
 // Open reads the layers of img. The content of files is kept in temp.
 func Open(ctx context.Context, blobs Blobs, img oci.Image, limits Limits, temp string) (*Tree, error) {
 	c := NewChecker(blobs, limits)
