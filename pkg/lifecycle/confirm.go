@@ -8,20 +8,44 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// How a run is confirmed, all of it.
+// How a run is confirmed, all of it: the rules, the times, and what makes a PipelineRun the
+// entry's own (foreign).
 //
 // A sink answers 202 before it does anything, so that its answer proves nothing. The
-// PipelineRun does: it has the name that the request asked for, and Revet's marks.
+// PipelineRun does: it has the name that the request asked for, and Revet's marks. The name
+// keeps a second request from starting a second run.
 //
-//	request sent, not recorded   recordSent: RecordSent, with the run if it is there
-//	recorded, not seen           confirm: Look, at first after 20 ms, then ever less often
-//	found, with Revet's marks    Confirm
-//	found, with other marks      End, RunNameTaken; the next run has another name
-//	not there after 10 s         unseen: LookByLabel, then FireAgain
-//	found by label, other name   End, Misnamed: a second request could start a second run
-//	not confirmable              FireOnce, as RequestedOnce; then End, Unconfirmed
-//	sink answers 400, 403, ...   End, SinkRejected: the same request would meet the same answer
-//	trigger not ready            wait; once it has recovered, send again at once
+//	request sent, not recorded    recordSent: RecordSent, with the run if it is there
+//	recorded, not seen            confirm: Look, at first after firstLook, then ever less often
+//	found, with Revet's marks     Confirm
+//	found, with other marks       End, RunNameTaken; the next run has another name
+//	not there in confirmWindow    unseen: LookByLabel, then FireAgain, at growing intervals
+//	found by label, other name    End, Misnamed: a second request could start a second run
+//	not confirmable               FireOnce, as RequestedOnce; then End, Unconfirmed
+//	sink answers 400, 403, ...    End, SinkRejected: the same request would meet the same answer
+//	trigger not ready             from overdue on the entry has its reason; nothing is sent or
+//	                              given up; once it has recovered, send again at once
+const (
+	// recordWindow is how long the first run may be fired and not recorded. A run
+	// that appears within it costs one write instead of two.
+	recordWindow = 50 * time.Millisecond
+	// firstLook is how long a sink has before the API server is asked for the run.
+	firstLook = 20 * time.Millisecond
+	// slowestLook is the longest time between two looks.
+	slowestLook = 2 * time.Second
+	// confirmWindow is how long a run may take to appear before its request is sent again.
+	// docs/architecture.md tells it too.
+	confirmWindow = 10 * time.Second
+	// firstBackoff and slowestBackoff bound the time between two requests.
+	firstBackoff   = 250 * time.Millisecond
+	slowestBackoff = 30 * time.Second
+	// overdue is the age of a request from which the trigger's condition is the likely
+	// cause of a missing run.
+	overdue = 2 * time.Second
+	// recoveredBackoff is the shortest time to the next request once a trigger has
+	// become ready again.
+	recoveredBackoff = 500 * time.Millisecond
+)
 
 // unrecorded reports whether a request is not in the status. Another leader may have
 // recorded a later one.
@@ -51,7 +75,7 @@ func recordSent(run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
 func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
 	switch f.Run.Lookup {
 	case Found:
-		if reason := Foreign(e, run.Name, f.Run.Run); reason != "" {
+		if reason := foreign(e, run.Name, f.Run.Run); reason != "" {
 			return Decision{Action: End, Reason: RunNameTaken, Message: reason, Run: run.Number}
 		}
 		return Decision{Action: Confirm, Reason: Running, Run: run.Number}
@@ -222,9 +246,9 @@ func sinceFired(run *v1alpha1.RunStatus, now time.Time) time.Duration {
 	return max(now.Sub(run.FiredAt.Time), 0)
 }
 
-// Foreign returns why a PipelineRun is not the run of that name of this entry, or "" if
+// foreign returns why a PipelineRun is not the run of that name of this entry, or "" if
 // it is.
-func Foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
+func foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
 	switch {
 	case pr.Name != name:
 		return fmt.Sprintf("the PipelineRun is named %q", pr.Name)

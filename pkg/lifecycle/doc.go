@@ -16,13 +16,13 @@
 //	facts.go         what Next has to know
 //	cause.go         the causes of a run: one row each
 //	start.go         the stages of a new run: trigger, queue, image, sandbox, request
-//	confirm.go       how a run is confirmed
+//	confirm.go       how a run is confirmed: rules and times
 //	startfailure.go  runs whose Pods do not start
 //	retry.go         what is repeated, and when
 //	judge.go         what the end of a run means
 //	steperror.go     the errors of steps that no repetition cures
 //	queue.go         the order of the queue, and pushes that newer ones replace
-//	timing.go        all times
+//	timing.go        all other times
 //	transition.go    the writes into a status
 //
 // The phases of an entry:
@@ -59,12 +59,7 @@
 //
 // # Confirmation
 //
-// A sink answers 202 before it does anything, so that only the PipelineRun proves a run. If
-// none of the run's name appears within 10 s, Revet sends the request again, then at growing
-// intervals of up to 30 s: the run's name keeps a second request from starting a second run.
-// A sink whose template does not use the name is not Confirmable: Revet records the attempt,
-// sends the request once, and ends the run as Unconfirmed if no PipelineRun appears. While
-// the trigger is not ready, the entry has its reason from 2 s after the request on, and Revet
-// neither sends nor gives up the request; once the trigger is ready again, the next request
-// follows at once. An answer such as 400 or 403 ends the run as SinkRejected.
+// Only a PipelineRun of the run's name and with Revet's marks proves that a request started
+// the run. A request is sent again if none appears in time, unless a second one could start a
+// second run: then the run ends as Unconfirmed or Misnamed. confirm.go has all the rules.
 package lifecycle

@@ -181,7 +181,7 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now
 	switch seen := f.Run; seen.Lookup {
 	case Found:
 		switch {
-		case Foreign(e, run.Name, seen.Run) != "":
+		case foreign(e, run.Name, seen.Run) != "":
 			return Decision{Action: End, Reason: Vanished, Run: run.Number,
 				Message: "the PipelineRun was deleted, and another one has its name"}
 		case seen.Run.Done:

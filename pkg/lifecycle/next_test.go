@@ -1,7 +1,6 @@
 package lifecycle_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +162,26 @@ var (
 	push   = v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "v1@2026-01-02T03:03:05Z"}
 )
 
+// wantNext holds a decision to what it should be, without its message, and every decision to
+// what all must hold.
+func wantNext(t *testing.T, e *v1alpha1.ImageVerification, f lifecycle.Facts, want lifecycle.Decision) {
+	t.Helper()
+	before := e.DeepCopy()
+	got := lifecycle.Next(e, f, now)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" {
+		t.Errorf("decision (-want +got):\n%s", diff)
+	}
+	if again := lifecycle.Next(e, f, now); again != got {
+		t.Errorf("decided differently the second time: %+v", again)
+	}
+	if diff := cmp.Diff(before, e); diff != "" {
+		t.Errorf("deciding changed the entry:\n%s", diff)
+	}
+	if got.Action == lifecycle.End && got.Message == "" {
+		t.Error("a run ends without a word")
+	}
+}
+
 func TestNext(t *testing.T) {
 	gone := lifecycle.Trigger{Gone: true}
 	unready := lifecycle.Trigger{Reason: "SinkNotFound", Message: "no such sink", Generation: 1, Freshness: time.Hour, Retries: 2}
@@ -227,65 +246,6 @@ func TestNext(t *testing.T) {
 		{"with a freshness of 0 a push joins nothing", entry(with(confirmed(time.Second, false)), tags(tag("v1", time.Minute, 1), tag("v2", 0, 0))),
 			trigger(func(t *lifecycle.Trigger) { t.Freshness = 0 }), ours(), lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
 
-		// Confirmation.
-		{"a run that was just requested is given time", entry(with(fired(5*time.Millisecond, 1, ""))), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: 15 * time.Millisecond, Run: 1}},
-		{"then the API server is asked", entry(with(fired(20*time.Millisecond, 1, ""))), ready(), nobody, lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
-		{"the looks grow apart", entry(with(fired(time.Second, 1, ""))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: time.Second, Run: 1}},
-		{"but not beyond two seconds", entry(with(fired(5*time.Second, 1, ""))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: 2 * time.Second, Run: 1}},
-		{"a run that does not appear is requested again", entry(with(fired(10*time.Second, 1, ""))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
-		{"a request that may not be repeated ends", entry(with(fired(10*time.Second, 1, ""))),
-			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
-		{"a request that certainly did not arrive may be repeated", entry(with(fired(10*time.Second, 1, lifecycle.SinkUnreachable))),
-			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.FireOnce, Reason: lifecycle.SinkUnreachable, Run: 1}},
-		{"one of which that is not known may not", entry(with(fired(10*time.Second, 1, lifecycle.SinkSilent))),
-			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
-		{"one with a reason that is not known may not", entry(with(fired(10*time.Second, 1, "Whatever"))),
-			trigger(func(t *lifecycle.Trigger) { t.Confirmable = false }), absent, lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
-		{"a refused request is repeated sooner", entry(with(fired(320*time.Millisecond, 1, lifecycle.SinkRefused))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.SinkRefused, Run: 1}},
-		{"a run that was recorded and not fired is fired", entry(with(v1alpha1.RunStatus{})), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
-		{"no request is repeated for a trigger that is not ready", entry(with(fired(time.Minute, 1, ""))), trigger(func(t *lifecycle.Trigger) { t.Ready = false; t.Reason = "SinkNotFound" }), absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Run: 1, Hold: true}},
-		{"no request is repeated for a trigger that is gone", entry(with(fired(time.Minute, 1, ""))), gone, absent,
-			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.TriggerDeleted, Run: 1}},
-		{"what cannot be confirmed does not end while the trigger is not ready", entry(with(fired(time.Minute, 1, ""))),
-			trigger(func(t *lifecycle.Trigger) { t.Ready, t.Confirmable, t.Reason = false, false, "GenerateName" }), absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: "GenerateName", After: time.Minute, Run: 1, Hold: true}},
-		{"what was sent once is not sent again, though the sink can be looked into by now", entry(with(fired(10*time.Second, 1, lifecycle.RequestedOnce))), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
-		{"nor if the trigger is not ready by now", entry(with(fired(10*time.Second, 1, lifecycle.RequestedOnce))), unready, absent,
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Unconfirmed, Run: 1}},
-		{"what the trigger lacks is told before the run's time is up", entry(with(fired(3*time.Second, 1, ""))), unready, absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: 2 * time.Second, Run: 1, Hold: true}},
-		{"but not while a run may just be slow", entry(with(fired(time.Second, 1, ""))), unready, absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Requested, After: time.Second, Run: 1}},
-		{"once the trigger is mended nothing more is waited for", entry(with(fired(3*time.Second, 1, "")), held("SinkNotFound")), ready(), absent,
-			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
-		{"nor before a request that did not arrive is sent again", entry(with(fired(3*time.Second, 9, lifecycle.SinkUnreachable)), held("SinkNotFound")), ready(), nobody,
-			lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
-		{"a sink that asked for a pause has it", entry(with(fired(time.Second, 1, lifecycle.SinkRefused))), pausing(time.Minute), absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Minute, Run: 1, Hold: true}},
-		{"a short pause is not worth a note", entry(with(fired(time.Second, 1, lifecycle.SinkRefused))), pausing(time.Second), absent,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Second, Run: 1}},
-		{"new pushes keep the pause too", entry(), pausing(time.Minute), nobody,
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRefused, After: time.Minute, Cause: push, Hold: true}},
-		{"a run of ours is adopted", entry(with(fired(time.Second, 1, ""))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Confirm, Reason: lifecycle.Running, Run: 1}},
-		{"a run without our label is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.RunLabel = "" }),
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
-		{"a run of another entry is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = "other" }),
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
-		{"a run of another digest is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Digest = "" }),
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
-		{"a run of another name is not", entry(with(fired(time.Second, 1, ""))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Name = "other" }),
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.RunNameTaken, Run: 1}},
-		{"a sight that is not known leads to a look", entry(with(fired(time.Second, 1, ""))), ready(), lifecycle.RunObservation{Name: name, Lookup: 99},
-			lifecycle.Decision{Action: lifecycle.Look, Reason: lifecycle.Unknown, Run: 1}},
-
 		// Following.
 		{"a run that goes on is waited for", entry(with(confirmed(time.Minute, true))), ready(), ours(), lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Running, Run: 1}},
 		{"that it started is recorded", entry(with(confirmed(time.Minute, false))), ready(), ours(func(pr *lifecycle.PipelineRun) { pr.Started = now }),
@@ -338,48 +298,13 @@ func TestNext(t *testing.T) {
 			lifecycle.Decision{Action: lifecycle.Idle, Reason: lifecycle.Passed}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := test.entry.DeepCopy()
-			got := lifecycle.Next(test.entry, known(test.trigger, test.seen), now)
-			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" {
-				t.Errorf("decision (-want +got):\n%s", diff)
-			}
-			if again := lifecycle.Next(test.entry, known(test.trigger, test.seen), now); again != got {
-				t.Errorf("decided differently the second time: %+v", again)
-			}
-			if diff := cmp.Diff(before, test.entry); diff != "" {
-				t.Errorf("deciding changed the entry:\n%s", diff)
-			}
+			wantNext(t, test.entry, known(test.trigger, test.seen), test.want)
 		})
 	}
 }
 
 func taken() func(*v1alpha1.ImageVerification) {
 	return with(ended(v1alpha1.OutcomeError, lifecycle.RunNameTaken))
-}
-
-// Property: requests to a sink that does not answer grow apart up to half a
-// minute, and those of many runs do not fall together.
-func TestRequestsGrowApart(t *testing.T) {
-	last := time.Duration(0)
-	for attempts := int32(1); attempts < 20; attempts++ {
-		var after time.Duration
-		for after = 0; ; after += 10 * time.Millisecond {
-			d := lifecycle.Next(entry(with(fired(after, attempts, lifecycle.SinkRefused))), known(ready(), absent), now)
-			if d.Action == lifecycle.FireAgain {
-				break
-			}
-			if after > time.Minute {
-				t.Fatalf("no request after a minute, at attempt %d", attempts)
-			}
-		}
-		if after < last/2 || after > 38*time.Second {
-			t.Errorf("attempt %d is followed after %v, the one before after %v", attempts, after, last)
-		}
-		last = after
-	}
-	if last < 30*time.Second {
-		t.Errorf("the last requests are %v apart, want at least 30 s", last)
-	}
 }
 
 func TestTriggerOf(t *testing.T) {
@@ -449,14 +374,5 @@ func TestReadingAnImageAgainGrowsApart(t *testing.T) {
 		if diff := cmp.Diff(test.want, lifecycle.Next(entry(), f, now)); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", test.since, diff)
 		}
-	}
-}
-
-func TestMessagesOfAForeignRunAreBounded(t *testing.T) {
-	e := entry(with(fired(time.Second, 1, "")))
-	d := lifecycle.Next(e, known(ready(), ours(func(pr *lifecycle.PipelineRun) { pr.EntryUID = strings.Repeat("x", 200<<10) })), now)
-	lifecycle.RecordEnd(&e.Status, d.Reason, d.Message, now)
-	if got := len(e.Status.Message); got > 1024 {
-		t.Errorf("the message has %d bytes", got)
 	}
 }

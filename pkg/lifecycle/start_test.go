@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -185,52 +184,6 @@ func TestNextOnTheWayToARun(t *testing.T) {
 			}
 			if diff := cmp.Diff(before, test.entry); diff != "" {
 				t.Errorf("deciding changed the entry:\n%s", diff)
-			}
-		})
-	}
-}
-
-// Property: a request is sent a second time only after the API server was asked for the
-// run by name and by label, and never to a sink that answered for good.
-func TestNextBeforeASecondRequest(t *testing.T) {
-	rejected := func(ago time.Duration, attempts int32) *v1alpha1.ImageVerification {
-		return entry(with(fired(ago, attempts, lifecycle.SinkRejected)))
-	}
-	unchecked := func(f *lifecycle.Facts) { f.Run.LabelChecked = false }
-	for _, test := range []struct {
-		name  string
-		entry *v1alpha1.ImageVerification
-		facts lifecycle.Facts
-		want  lifecycle.Decision
-	}{
-		{"the label is looked for", entry(with(fired(10*time.Second, 1, ""))), facts(seen(absent), unchecked),
-			lifecycle.Decision{Action: lifecycle.LookByLabel, Reason: lifecycle.Requested, Run: 1}},
-		{"not before the first request", entry(with(v1alpha1.RunStatus{})), facts(seen(absent), unchecked),
-			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.Requested, Run: 1}},
-		{"a run of another name ends it", entry(with(fired(10*time.Second, 1, ""))), facts(seen(lifecycle.RunObservation{Name: name, Lookup: lifecycle.Absent, LabelChecked: true, OtherName: "scan-x7"})),
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.Misnamed, Run: 1}},
-		{"an answer for good is looked behind at once", rejected(20*time.Millisecond, 1), facts(),
-			lifecycle.Decision{Action: lifecycle.Look, Run: 1}},
-		{"and ends the run", rejected(20*time.Millisecond, 1), facts(seen(absent)), lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.SinkRejected, Run: 1}},
-		{"so does a request that cannot be made", entry(with(fired(20*time.Millisecond, 1, lifecycle.SinkInvalid))), facts(seen(absent)),
-			lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.SinkInvalid, Run: 1}},
-		{"unless an earlier request may still start it", rejected(time.Second, 2), facts(seen(absent)),
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.SinkRejected, After: time.Second, Run: 1}},
-		{"for so long", rejected(10*time.Second, 2), facts(seen(absent)), lifecycle.Decision{Action: lifecycle.End, Reason: lifecycle.SinkRejected, Run: 1}},
-		{"a run that exists all the same is confirmed", rejected(time.Second, 2), facts(seen(ours())), lifecycle.Decision{Action: lifecycle.Confirm, Reason: lifecycle.Running, Run: 1}},
-		{"while the trigger is not ready, its trouble is the likely cause", rejected(time.Minute, 1), facts(seen(absent), notReady),
-			lifecycle.Decision{Action: lifecycle.Wait, Reason: "SinkNotFound", After: time.Minute, Run: 1, Hold: true}},
-		{"and once that is over the request is sent again", entry(with(fired(time.Minute, 1, lifecycle.SinkRejected)), held("SinkNotFound")), facts(seen(absent)),
-			lifecycle.Decision{Action: lifecycle.FireAgain, Reason: lifecycle.SinkRejected, Run: 1}},
-		{"of a trigger that is gone it is skipped", rejected(time.Minute, 1), facts(seen(absent), gone), lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.TriggerDeleted, Run: 1}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := lifecycle.Next(test.entry, test.facts, now)
-			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(lifecycle.Decision{}, "Message")); diff != "" {
-				t.Errorf("decision (-want +got):\n%s", diff)
-			}
-			if got.Action == lifecycle.End && got.Message == "" {
-				t.Error("a run ends without a word")
 			}
 		})
 	}

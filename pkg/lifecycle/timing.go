@@ -2,35 +2,17 @@ package lifecycle
 
 import "time"
 
-// All times by which the lifecycle moves. Bounds of single requests belong to whoever
-// sends them.
+// The times by which the lifecycle moves, but for those by which a run is confirmed, which
+// stand in confirm.go. Bounds of single requests belong to whoever sends them.
 
-// Firing and confirming a run.
+// Firing and following a run.
 const (
-	// recordWindow is how long the first run may be fired and not recorded. A run
-	// that appears within it costs one write instead of two.
-	recordWindow = 50 * time.Millisecond
 	// firedBefore is the age from which an earlier process may have fired the first
 	// run of an entry. Below it, a second request costs less than a look.
 	firedBefore = 2 * time.Second
-	// firstLook is how long a sink has before the API server is asked for the run.
-	firstLook = 20 * time.Millisecond
-	// slowestLook is the longest time between two looks.
-	slowestLook = 2 * time.Second
-	// confirmWindow is how long a run may take to appear.
-	confirmWindow = 10 * time.Second
 	// cacheLag is how long the watch of PipelineRuns may miss a confirmed run before
 	// the API server is asked for it.
 	cacheLag = 2 * time.Second
-	// firstBackoff and slowestBackoff bound the time between two requests.
-	firstBackoff   = 250 * time.Millisecond
-	slowestBackoff = 30 * time.Second
-	// overdue is the age of a request from which the trigger's condition is the likely
-	// cause of a missing run.
-	overdue = 2 * time.Second
-	// recoveredBackoff is the shortest time to the next request once a trigger has
-	// become ready again.
-	recoveredBackoff = 500 * time.Millisecond
 )
 
 // Waiting for something else.

@@ -100,12 +100,14 @@ func TestEveryVendorsPushIsRecorded(t *testing.T) {
 				h, w, _ := witnessed(t)
 				w.vendor, _ = webhook.VendorOf(name)
 				headers, body := pushed(test.secret)
-				r := httptest.NewRequest(http.MethodPost, "/registries/hub", strings.NewReader(body))
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/registries/hub",
+					strings.NewReader(body))
 				r.Header = header(headers)
 				answer := httptest.NewRecorder()
 				h.ServeHTTP(answer, r)
 				if answer.Code != test.status || w.recorded != test.recorded || len(w.invented) > 0 {
-					t.Errorf("%d %q, %d recorded, %q invented; want %d, %d", answer.Code, answer.Body, w.recorded, w.invented, test.status, test.recorded)
+					t.Errorf("%d %q, %d recorded, %q invented; want %d, %d",
+						answer.Code, answer.Body, w.recorded, w.invented, test.status, test.recorded)
 				}
 			})
 		}

@@ -32,7 +32,7 @@ func CompleteNames(env Environment, flags *ClusterFlags) completeFunc {
 	}
 }
 
-// CompleteTriggers completes the flag trigger with the names of triggers that have entries.
+// CompleteTriggers completes the flag --trigger with the triggers of entries.
 func CompleteTriggers(env Environment, c *cobra.Command, flags *ClusterFlags) {
 	complete := func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var names []string
@@ -45,7 +45,7 @@ func CompleteTriggers(env Environment, c *cobra.Command, flags *ClusterFlags) {
 	mustComplete(c.RegisterFlagCompletionFunc("trigger", complete))
 }
 
-// CompleteFlag completes a flag with a fixed list of values.
+// CompleteFlag completes a flag with fixed values.
 func CompleteFlag(c *cobra.Command, name string, values []string) {
 	mustComplete(c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
 }

@@ -163,12 +163,12 @@ func (r *Reconciler) observePull(ctx context.Context, trigger *v1alpha1.ImageTri
 
 // add asks about one namespace. Which of several accounts pulls is the pipeline's to
 // know: only what holds for all of them is known.
-func (f *pulling) add(ctx context.Context, reviews *pullReviews, namespace string, exact []string) {
+func (p *pulling) add(ctx context.Context, reviews *pullReviews, namespace string, exact []string) {
 	yes := 0
-	for _, account := range f.accounts {
+	for _, account := range p.accounts {
 		allowed, known := reviews.namespace(ctx, account, namespace, exact)
 		if !known {
-			f.unknown++
+			p.unknown++
 			return
 		}
 		if allowed {
@@ -176,13 +176,13 @@ func (f *pulling) add(ctx context.Context, reviews *pullReviews, namespace strin
 		}
 	}
 	switch yes {
-	case len(f.accounts):
-		f.allowed++
+	case len(p.accounts):
+		p.allowed++
 	case 0:
-		f.refused = append(f.refused, namespace)
+		p.refused = append(p.refused, namespace)
 	default:
-		f.unknown++
-		f.why = fmt.Sprintf("only some of the runs' service accounts (%s) may pull from namespace %q, and Revet does not know which task pulls", accountNames(f.accounts), namespace)
+		p.unknown++
+		p.why = fmt.Sprintf("only some of the runs' service accounts (%s) may pull from namespace %q, and Revet does not know which task pulls", accountNames(p.accounts), namespace)
 	}
 }
 

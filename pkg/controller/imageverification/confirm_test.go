@@ -12,6 +12,13 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
+const (
+	// confirmWindow is how long a run may take to appear: lifecycle's.
+	confirmWindow = 10 * time.Second
+	// aLittle is longer than the time between two looks.
+	aLittle = 4 * time.Second
+)
+
 func nothing(string, string, string) *pipelinev1.PipelineRun { return nil }
 
 func (w *world) update(change func(*v1alpha1.ImageTrigger)) {
@@ -30,14 +37,14 @@ func TestARunThatDoesNotAppearSaysWhereToLook(t *testing.T) {
 	w := newWorld(t)
 	w.listener.set(http.StatusAccepted, nothing)
 	key := w.push("v1", pushed)
-	w.work(key, 9*time.Second)
+	w.work(key, confirmWindow-time.Second)
 	if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRequested || e.Status.Reason != "Requested" {
 		t.Errorf("while it may be slow it is %s/%s", e.Status.Phase, e.Status.Reason)
 	}
 	if reason, _, err := w.reconciler.Trouble(t.Context(), w.trigger.UID); reason != "" || err != nil {
 		t.Errorf("the trigger is told of %s, %v", reason, err)
 	}
-	w.work(key, 5*time.Second)
+	w.work(key, time.Second+aLittle)
 	const hint = "kubectl logs -n demo deploy/el-scan-and-validate"
 	e := w.entry(key)
 	if e.Status.Phase != v1alpha1.PhaseRequested || e.Status.Reason != "Unconfirmed" || !strings.Contains(e.Status.Message, hint) {

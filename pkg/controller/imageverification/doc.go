@@ -18,12 +18,13 @@
 // The order of writing and firing depends on what a repetition would do:
 //
 //   - The first run of an entry is fired first, if its trigger is confirmable, and recorded
-//     when it is seen, or after 50 ms without it. Creating the entry was the intent, so that
-//     nothing has to be written before. After a crash in between, the same request is sent
-//     again and meets a PipelineRun that exists.
+//     when it is seen, or after lifecycle's recordWindow without it. Creating the entry was
+//     the intent, so that nothing has to be written before. After a crash in between, the same
+//     request is sent again and meets a PipelineRun that exists.
 //   - Any other run is recorded first (the run, firedAt, attempts) and fired after. A crash
-//     in between costs ten seconds, until the run is missed and its request is sent. A sink
-//     that cannot be confirmed gets no second request: the run ends as Unconfirmed.
+//     in between costs lifecycle's confirmWindow, until the run is missed and its request is
+//     sent. A sink that cannot be confirmed gets no second request: the run ends as
+//     Unconfirmed.
 //
 // Each trigger's maxConcurrent bounds its runs, and Options.MaxConcurrent those of all
 // triggers. The ledger is the queue: memory holds only which entries have a run, taken from

@@ -166,12 +166,12 @@ func TestARunThatDoesNotAppearIsRequestedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.listener.set(http.StatusAccepted, func(string, string, string) *pipelinev1.PipelineRun { return nil })
 	key := w.push("v1", pushed)
-	w.work(key, 9*time.Second)
+	w.work(key, confirmWindow-time.Second)
 	if got := w.listener.asked(); len(got) != 1 {
-		t.Fatalf("after 9 s: %d requests, want 1", len(got))
+		t.Fatalf("before the window ends: %d requests, want 1", len(got))
 	}
 	w.listener.set(http.StatusAccepted, templated)
-	w.work(key, 5*time.Second)
+	w.work(key, time.Second+aLittle)
 	w.wantStory(key, story{v1alpha1.PhaseRunning, "Running", map[string]int32{"v1": 1}, []chapter{{v1alpha1.CausePush, 2, "", ""}}})
 	if got := w.listener.asked(); len(got) != 2 || got[0] != got[1] {
 		t.Errorf("requests %v, want the same run twice", got)
