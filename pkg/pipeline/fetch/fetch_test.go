@@ -271,7 +271,7 @@ func TestFetchRefusesBrokenImages(t *testing.T) {
 		says string
 	}{
 		{name: "a layer that unpacks to something else", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw), []byte("else"))),
-			want: oci.ReasonCorrupted, says: "where the configuration says"},
+			want: oci.ReasonCorrupted, says: "but the configuration says"},
 		{name: "a layer that breaks off within its compression", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw)[:20], raw)),
 			want: oci.ReasonCorrupted, says: "cannot be unpacked"},
 		{name: "an archive that breaks off", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw[:512]), raw[:512])),
