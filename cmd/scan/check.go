@@ -29,8 +29,7 @@ var (
 	allChecks   = []string{"layers", "validate", "scan", "signature"}
 )
 
-// localRepository stands for an image that is in no registry, where the policy asks for
-// a name.
+// localRepository is the repository that the policy sees for an image that is in no registry.
 const localRepository = "local/image"
 
 type checkOptions struct {
@@ -49,14 +48,14 @@ func newCheck() *cobra.Command {
 		Use:   "check IMAGE",
 		Short: "Check an image as the pipeline does, without a cluster",
 		Long: `Runs every step of the pipeline on one image, and prints the verdict: fetch, layers,
-packages, vulnerabilities, rules, signature. Nothing is pushed or recorded.
+packages, vulnerabilities, rules, signature. Check pushes and records nothing.
 
 IMAGE is host/repository:tag or host/repository@sha256:...; an OCI image layout, as
 ./DIR or ./DIR:TAG; or an archive of a layout or of "docker save", as ./FILE.tar.
-Names of files begin with "/", "./" or "../", or end in ".tar".
+File names must start with "/", "./" or "../", or end in ".tar".
 
-Without --rules and --policy, those that the pipeline is installed with hold. An image
-that is in no registry has no signatures to look for: --signature is Off for it.
+Without --rules and --policy, check uses those that the pipeline is installed with. If
+the image is in no registry, it has no signatures, and --signature is Off.
 
 The exit status is 0 for a pass, 1 for a fail, and 2 if there is no verdict.`,
 		Example: `  # Before a push, in CI
@@ -81,28 +80,28 @@ The exit status is 0 for a pass, 1 for a fail, and 2 if there is no verdict.`,
 	o.LimitFlags(f)
 	o.scan.Scan.Flag(f)
 	f.StringVar(&o.scan.Database, "database", "", "vulnerability database, as host/repository:tag or @sha256:...; required unless --scan is Off")
-	f.DurationVar(&o.scan.MaxAge, "database-max-age", 120*time.Hour, "how old the database's data may be")
-	f.StringVar(&o.scan.Temp, "temp", "", "directory for what is unpacked; empty for the system's")
-	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to check, as linux/amd64,linux/arm64; empty for all")
-	f.StringVar(&o.rules, "rules", "", "file of validation rules; empty for those that the pipeline is installed with")
-	f.StringVar(&o.Policy, "policy", "", "file that says what fails an image; empty for the one that the pipeline is installed with")
-	f.StringVar(&o.signature, "signature", "", "Required, Optional or Off; Optional by default, for an image in a registry")
+	f.DurationVar(&o.scan.MaxAge, "database-max-age", 120*time.Hour, "maximum age of the database's data")
+	f.StringVar(&o.scan.Temp, "temp", "", "directory for unpacked files; empty means the system's temporary directory")
+	f.StringVar(&o.Platforms, "platforms", "", "platforms of an index to check, e.g. linux/amd64,linux/arm64; empty means all")
+	f.StringVar(&o.rules, "rules", "", "file of validation rules; empty means the pipeline's installed rules")
+	f.StringVar(&o.Policy, "policy", "", "policy file, which decides what fails an image; empty means the pipeline's installed policy")
+	f.StringVar(&o.signature, "signature", "", "Required, Optional or Off; for an image in a registry the default is Optional")
 	f.StringVar(&o.keys, "keys", "", "directory of public keys, as *.pub")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "print on standard error what each step prints")
-	f.StringVarP(&o.output, "output", "o", "", "json prints the verdict as JSON, as the last line")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print the output of each step on standard error")
+	f.StringVarP(&o.output, "output", "o", "", "json prints the verdict as JSON, on the last line")
 	return cmd
 }
 
-// checked is what came of it, as -o json prints it.
+// checked is the result as -o json prints it.
 type checked struct {
 	Verdict string          `json:"verdict"` // pass, fail or error
 	Reason  string          `json:"reason"`
-	Message string          `json:"message,omitempty"` // of an error
+	Message string          `json:"message,omitempty"` // if Verdict is error
 	Digest  string          `json:"digest,omitempty"`
 	Summary json.RawMessage `json:"summary,omitempty"`
 }
 
-// The verdicts beside those of package verdict, and the reasons of those.
+// The verdicts besides those of package verdict, and the reasons for them.
 const (
 	verdictError  = "error"
 	reasonPassed  = "Passed"
@@ -111,7 +110,7 @@ const (
 	reasonUnknown = "CheckFailed"
 )
 
-// failedError makes the exit status 1, once everything is said.
+// failedError sets the exit status to 1 after everything was printed.
 type failedError struct{}
 
 func (failedError) Error() string   { return "" }
@@ -145,7 +144,7 @@ func (o checkOptions) run(ctx context.Context, out, log io.Writer, name string) 
 	return err
 }
 
-// reasonOf is the typed reason of an error, for scripts.
+// reasonOf returns the typed reason of an error, for scripts.
 func reasonOf(err error) string {
 	var e *oci.Error
 	if errors.As(err, &e) {
@@ -194,7 +193,7 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 			for _, task := range []string{"image", "signature"} {
 				text, err := os.ReadFile(filepath.Join(results(task), runresult.Outcome))
 				if err != nil {
-					return fmt.Errorf("reading what the steps came to: %w", err)
+					return fmt.Errorf("reading the results of the steps: %w", err)
 				}
 				outcomes = append(outcomes, string(text))
 			}
@@ -209,11 +208,11 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 	return o.read(done, results("verdict"))
 }
 
-// read reads the results that the last step wrote, which are those of a run.
+// read reads the results of the last step, which are the results of a run.
 func (o *checkOptions) read(done checked, dir string) (checked, error) {
 	read := map[string]string{}
 	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary} {
-		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // in a directory of our own
+		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // dir is our own directory
 		if err != nil {
 			return done, fmt.Errorf("reading the verdict: %w", err)
 		}
@@ -227,14 +226,14 @@ func (o *checkOptions) read(done checked, dir string) (checked, error) {
 	return done, nil
 }
 
-// subject is what is checked.
+// subject is the image to check.
 type subject struct {
 	source    fetch.Source
 	reference image.Reference
 	local     bool
 }
 
-// open finds the image, and its digest.
+// open finds the image and its digest.
 func (o *checkOptions) open(ctx context.Context, name, temp string) (subject, error) {
 	if fetch.IsLocal(name) {
 		src, digest, err := fetch.OpenLocal(ctx, name, temp)
@@ -264,7 +263,7 @@ func (o *checkOptions) open(ctx context.Context, name, temp string) (subject, er
 	return subject{src, repository.At(digest), false}, nil
 }
 
-// resolve returns the digest of what a tag names now, by its bytes.
+// resolve returns the digest of the manifest that a tag names now, computed from its bytes.
 func resolve(ctx context.Context, src *fetch.Registry, tag string) (image.Digest, error) {
 	rc, err := src.Tagged(ctx, tag)
 	if err != nil {
@@ -276,12 +275,12 @@ func resolve(ctx context.Context, src *fetch.Registry, tag string) (image.Digest
 		return image.Digest{}, oci.Errorf(oci.ReasonUnavailable, "tag "+tag, "%w", err)
 	}
 	if len(raw) > oci.MaxManifest {
-		return image.Digest{}, oci.Errorf(oci.ReasonTooLarge, "tag "+tag, "its manifest has more than %d bytes", oci.MaxManifest)
+		return image.Digest{}, oci.Errorf(oci.ReasonTooLarge, "tag "+tag, "its manifest is larger than %d bytes", oci.MaxManifest)
 	}
 	return image.ParseDigest(fmt.Sprintf("sha256:%x", sha256.Sum256(raw)))
 }
 
-// stock is the step sbom, within the limits of the step fetch.
+// stock returns the step sbom, with the limits of the step fetch.
 func (o *checkOptions) stock(layout string) sbomOptions {
 	s := sbomOptions{layout: layout, timeout: o.Timeout}
 	s.Temp, s.Limits = o.scan.Temp, layers.DefaultLimits()
@@ -289,7 +288,7 @@ func (o *checkOptions) stock(layout string) sbomOptions {
 	return s
 }
 
-// defaults fills in what was not said.
+// defaults sets the options that the user left out.
 func (o *checkOptions) defaults(temp string, isLocal bool) error {
 	if o.signature == "" {
 		o.signature = "Optional"
@@ -298,7 +297,7 @@ func (o *checkOptions) defaults(temp string, isLocal bool) error {
 		}
 	}
 	if isLocal && o.signature != "Off" {
-		return oci.Errorf(reasonInvalid, "", "--signature is %s: signatures are beside an image in its registry; check it there, or use Off", o.signature)
+		return oci.Errorf(reasonInvalid, "", "--signature is %s, but an image that is in no registry has no signatures; check it in its registry, or use Off", o.signature)
 	}
 	for _, file := range []struct {
 		path *string
@@ -306,9 +305,9 @@ func (o *checkOptions) defaults(temp string, isLocal bool) error {
 		text func() ([]byte, error)
 	}{{&o.rules, "rules.yaml", triggers.Rules}, {&o.Policy, "policy.yaml", triggers.Policy}} {
 		if *file.path != "" {
-			// The pipeline's may be missing. One that somebody names here is meant.
+			// The pipeline's own files may be missing, but a file that the user names must exist.
 			if _, err := os.Stat(*file.path); err != nil {
-				return oci.Errorf(reasonInvalid, "", "reading %s: %w; correct the path, or leave the flag out for what the pipeline is installed with", file.name, err)
+				return oci.Errorf(reasonInvalid, "", "reading %s: %w; correct the path, or leave out the flag to use the pipeline's installed file", file.name, err)
 			}
 			continue
 		}

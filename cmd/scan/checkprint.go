@@ -16,8 +16,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 )
 
-// parseName reads host/repository:tag, or host/repository@sha256:..., of which a tag is
-// then ignored, as whoever pulls ignores it.
+// parseName parses host/repository:tag or host/repository@sha256:.... With a digest it ignores a
+// tag, as a pull does.
 func parseName(name string) (image.Repository, string, image.Digest, error) {
 	none := func(err error) (image.Repository, string, image.Digest, error) {
 		return image.Repository{}, "", image.Digest{}, fmt.Errorf("%w; write host/repository:tag, host/repository@sha256:... or the path of a layout or an archive", err)
@@ -47,7 +47,7 @@ func parseName(name string) (image.Repository, string, image.Digest, error) {
 	return parsed, tag, image.Digest{}, nil
 }
 
-// printChecked prints a verdict for a person: what it is, what was looked at, and why.
+// printChecked prints a verdict for humans: the verdict, what was checked, and why.
 func printChecked(out io.Writer, name string, c checked) error {
 	var s verdict.Summary
 	if err := json.Unmarshal(c.Summary, &s); err != nil {
@@ -74,7 +74,7 @@ func printChecked(out io.Writer, name string, c checked) error {
 	return w.Flush()
 }
 
-// printLooked tells what was looked at, and what was not.
+// printLooked prints what was checked, and what was not.
 func printLooked(line func(title, format string, args ...any), s verdict.Summary) {
 	line("Platforms", "%s (images %d, not chosen %d)", strings.Join(s.Platforms, ", "), s.Counts.Images, s.Counts.Unselected)
 	if len(s.Distributions) > 0 {
@@ -84,7 +84,7 @@ func printLooked(line func(title, format string, args ...any), s verdict.Summary
 		line("Packages", "%s", counted(slices.Sorted(maps.Keys(s.Packages)), s.Packages))
 	}
 	if d := s.Database; d != nil {
-		line("Database", "%s, of %s, %s old", d.Digest, d.AsOf.Format(time.RFC3339), d.Age)
+		line("Database", "%s, from %s, %s old", d.Digest, d.AsOf.Format(time.RFC3339), d.Age)
 	}
 	if len(s.Levels) > 0 {
 		var levels []string
@@ -99,7 +99,7 @@ func printLooked(line func(title, format string, args ...any), s verdict.Summary
 		line("Not checked", "%s", strings.Join(s.Off, ", "))
 	}
 	if len(s.Gaps) > 0 {
-		line("Not looked at", "%s", counted(slices.Sorted(maps.Keys(s.Gaps)), s.Gaps))
+		line("Gaps", "%s", counted(slices.Sorted(maps.Keys(s.Gaps)), s.Gaps))
 	}
 }
 

@@ -21,9 +21,9 @@ import (
 func newDatabase() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "database",
-		Short: "Fill and show the vulnerability database that scans compare with",
-		Long: `The database is an artefact in a registry that holds the scanner's own file, with its
-indices; scans pull it by tag or by digest. See docs/database.md.`,
+		Short: "Fill and show the vulnerability database that scans use",
+		Long: `The database is an artefact in a registry. It holds the scanner's own file with its
+indices. Scans pull it by tag or by digest. See docs/database.md.`,
 		Example: `  scan database mirror --from https://grype.anchore.io/databases/v6 --to registry.example.com/revet/database:current
   scan database inspect registry.example.com/revet/database:current`,
 		Args: cobra.NoArgs,
@@ -44,24 +44,24 @@ func newMirror() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "mirror --from SOURCE --to HOST/REPOSITORY:TAG",
 		Aliases: []string{"build"},
-		Short:   "Make a database of what a source has, and write it under a tag",
-		Long: `Makes a database of what SOURCE has, loads it once as a scan does, and writes it under
-a tag, if it is not what the tag holds already. SOURCE is
+		Short:   "Make a database from a source, and write it under a tag",
+		Long: `Makes a database from SOURCE, loads it once as a scan does, and writes it under a tag,
+unless the tag already holds the same. SOURCE is
 
   https://host/path    a base under which latest.json names an archive, as Anchore
                        publishes the database of Grype
   /path, ./path        a directory of the same two files, of a file vulnerability.db, or
                        of records in OSV's format, such as data/osv of the Go module
                        golang.org/x/vulndb
-  host/repository:tag  another mirror, copied as it is after all of it was verified
+  host/repository:tag  another mirror, verified completely and then copied unchanged
 
---malware adds the records of malicious packages, which Anchore's database does not
-have: from a directory of records, or from a base under which ECOSYSTEM/all.zip lies.
+--malware adds records of malicious packages, which Anchore's database does not have.
+It takes a directory of records, or a base URL with ECOSYSTEM/all.zip below it.
 
-It refuses to replace a database by an empty one, or by one that this version cannot
-load; and without --allow-smaller by one that lacks a provider or an ecosystem, a quarter
-of the records of one, or is older. Plain HTTP, also to a source, is for hosts that
---insecure-registry lists.`,
+Mirror never replaces a database with an empty one, or with one that this version
+cannot load. Without --allow-smaller, it also refuses a database that is older, lacks a
+provider or an ecosystem, or has lost a quarter of the records of one. It uses plain
+HTTP, also for a source, only for hosts that --insecure-registry lists.`,
 		Example: `  scan database mirror --from https://grype.anchore.io/databases/v6 --malware https://osv-vulnerabilities.storage.googleapis.com --to registry.example.com/revet/database:current
   scan database mirror --from "$(go mod download -json golang.org/x/vulndb@latest | jq -r .Dir)/data/osv" --to localhost:5001/revet/database:current --insecure-registry localhost:5001
   scan database mirror --from registry.example.com/revet/database:current --to mirror.example.com/revet/database:current`,
@@ -74,11 +74,11 @@ of the records of one, or is older. Plain HTTP, also to a source, is for hosts t
 	f.StringVar(&o.to, "to", "", "database to write, as host/repository:tag")
 	f.StringVar(&o.Malware, "malware", "", "source of records of malicious packages; empty for none")
 	f.StringSliceVar(&o.Ecosystems, "malware-ecosystems", []string{"npm", "PyPI", "RubyGems", "crates.io", "Go", "NuGet", "Packagist", "Maven"},
-		"ecosystems whose malicious packages are taken from a URL, as OSV names them")
-	f.StringVar(&o.Dir, "dir", "", "directory for downloads and the database, which are removed; empty for the system's")
-	f.Int64Var(&o.MaxDownload, "max-download", 2<<30, "most bytes of one file of a source")
-	f.IntVar(&o.MaxUnreadable, "max-unreadable", 0, "most records to leave out as they cannot be read; more are an error")
-	f.BoolVar(&o.AllowSmaller, "allow-smaller", false, "also replace a database that has more, or newer records")
+		"ecosystems whose malicious packages to take from a URL, in OSV's names")
+	f.StringVar(&o.Dir, "dir", "", "directory for downloads and the database, removed afterwards; empty means the system's temporary directory")
+	f.Int64Var(&o.MaxDownload, "max-download", 2<<30, "maximum bytes of one file of a source")
+	f.IntVar(&o.MaxUnreadable, "max-unreadable", 0, "how many unreadable records to leave out; more are an error")
+	f.BoolVar(&o.AllowSmaller, "allow-smaller", false, "also replace a database that has more or newer records")
 	return stepcmd.Require(cmd, "from", "to")
 }
 
@@ -111,7 +111,7 @@ func (o mirrorOptions) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// stored is what the parts take in the registry.
+// stored returns the bytes that the parts take in the registry.
 func stored(c vulndb.Config) int64 {
 	var n int64
 	for _, p := range c.Parts {
@@ -135,9 +135,9 @@ func newInspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect HOST/REPOSITORY:TAG",
 		Short: "Show what is in a database, and how old it is",
-		Long: `Shows the digest of a database, its source, how old it is and what it holds, by its
-own words. With --verify all of it is pulled, held against those, and loaded as a scan
-does.`,
+		Long: `Shows the digest of a database, and what the database says about itself: its source,
+age and content. With --verify, inspect pulls all of it, compares it with these claims,
+and loads it as a scan does.`,
 		Example: `  scan database inspect registry.example.com/revet/database:current
   scan database inspect registry.example.com/revet/database@sha256:4f1c... --verify --max-age 120h`,
 		Args: cobra.ExactArgs(1),
@@ -145,10 +145,10 @@ does.`,
 	}
 	f := cmd.Flags()
 	o.Flags(f, 15*time.Minute)
-	f.DurationVar(&o.maxAge, "max-age", 0, "fail if it is older; 0 for any age")
-	f.BoolVar(&o.verify, "verify", false, "pull and load all of it")
+	f.DurationVar(&o.maxAge, "max-age", 0, "fail if the data is older; 0 means any age")
+	f.BoolVar(&o.verify, "verify", false, "pull and load the whole database")
 	f.StringVarP(&o.output, "output", "o", "", "json, or empty for text")
-	f.StringVar(&o.dir, "dir", "", "directory for the database, which is removed; empty for the system's")
+	f.StringVar(&o.dir, "dir", "", "directory for the database, removed afterwards; empty means the system's temporary directory")
 	return cmd
 }
 
@@ -175,7 +175,7 @@ func (o inspectOptions) run(ctx context.Context, out io.Writer, reference string
 		return err
 	}
 	if o.verify {
-		// What was shown, and not what the tag names by now.
+		// Verify the digest that was shown. The tag may name something else by now.
 		if err := database.Verify(ctx, ref.Repository().At(found.Digest).String(), database.Options{Registry: options, Dir: o.dir}); err != nil {
 			return err
 		}
@@ -236,5 +236,5 @@ func (o inspectOptions) print(out io.Writer, reference string, found vulndb.Arti
 	return w.Flush()
 }
 
-// age is in whole minutes, as databases are hours old.
+// age returns an age in whole minutes. Databases are hours old.
 func age(t, now time.Time) string { return now.Sub(t).Truncate(time.Minute).String() }

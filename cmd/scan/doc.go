@@ -1,10 +1,9 @@
-// Command scan holds the steps of the pipeline that look for packages and their
-// vulnerabilities: sbom, and vulnerabilities after it, both in the layout that the
-// step fetch wrote. It is a module of its own for what its library brings with it.
+// Command scan holds the pipeline steps that look for packages and their vulnerabilities: sbom, and
+// after it vulnerabilities. Both work in the layout that the step fetch wrote. Command scan is a
+// module of its own because its libraries have many dependencies.
 //
-// What each promises is in the packages internal/{rootfs,extract,match} and
-// pkg/pipeline/{result,policy,vulndb}. Exit status 0 means that
-// the step did its work, whatever it found; 1 that it did not. The reason is one
-// line on standard error and, where --results names a directory, the result
-// "error".
+// The packages internal/{stock,packages,match} and pkg/pipeline/{result,policy,vulndb} document
+// what each step promises. Exit status 0 means that the step did its work, whatever it found. Exit
+// status 1 means that it did not. The step then prints the reason as one line on standard error
+// and, with --results, writes it to the result "error".
 package main

@@ -21,6 +21,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Short:   "The steps of Revet's pipeline that look for packages and their vulnerabilities, their database, and all steps in one command: check",
 	}
 	results := stepcmd.Results(root)
-	root.AddCommand(newSBOM(), newVulnerabilities(), newDatabase(), newCheck()) //nolint:contextcheck // cobra hands them the context
+	root.AddCommand(newSBOM(), newVulnerabilities(), newDatabase(), newCheck()) //nolint:contextcheck // cobra passes them the context
 	return stepcmd.Execute(ctx, root, results, args, out, errOut)
 }

@@ -224,7 +224,7 @@ func TestDatabaseThatCannotBeUsed(t *testing.T) {
 		{"too old", "DatabaseTooOld", now.Add(-121 * time.Hour), func(f *fixture) []string { return []string{"--database=" + f.database} }},
 		{"something else", "DatabaseFormat", now, func(f *fixture) []string { return []string{"--database=" + f.host + "/team/app:1"} }},
 		{"no reference", "write host/path:tag", now, func(*fixture) []string { return []string{"--database=current"} }},
-		{"a policy that cannot be read", "the policy cannot be read", now, func(f *fixture) []string {
+		{"a policy that cannot be read", "cannot read the policy", now, func(f *fixture) []string {
 			path := filepath.Join(f.results, "policy.yaml")
 			if err := os.WriteFile(path, []byte("failon: [high]"), 0o600); err != nil {
 				f.t.Fatal(err)

@@ -30,26 +30,25 @@ func newSBOM() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sbom --layout DIR",
 		Short: "List the packages in every image of a layout",
-		Long: `Looks with Syft for packages in every image of the layout, and writes for each an
-SBOM to DIR/sbom (CycloneDX 1.6) and for all an inventory, which the step
-vulnerabilities reads. It asks nothing of the Internet.
+		Long: `Uses Syft to find the packages in every image of the layout. Writes an SBOM for each
+image to DIR/sbom (CycloneDX 1.6), and one inventory of all images, which the step
+vulnerabilities reads. It makes no requests to the Internet.
 
-What names packages and could not be read is told in both, and by default fails the
-image. An image that exceeds a limit is an error: nothing passes because it was not
-seen.`,
+Both list files that name packages but could not be read. By default such a file fails
+the image. An image that exceeds a limit is an error, so nothing passes unseen.`,
 		Example: `  scan sbom --layout /tmp/image`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	limits := layers.DefaultLimits()
 	f := cmd.Flags()
-	f.StringVar(&o.layout, "layout", "", "directory that fetch wrote")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "most time for all images")
-	f.StringVar(&o.Temp, "temp", "", "directory for the files that packages are read from; empty for the system's")
-	f.IntVar(&o.Limits.Entries, "max-entries", limits.Entries, "most files, directories and links of an image's layers together")
-	f.Int64Var(&o.Limits.File, "max-file-bytes", limits.File, "most bytes of a file")
-	f.Int64Var(&o.Limits.Kept, "max-kept-bytes", limits.Kept, "most bytes of all files of an image, which are kept meanwhile")
-	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", limits.Unpacked, "most bytes that all layers of an image may unpack to")
+	f.StringVar(&o.layout, "layout", "", "layout directory that fetch wrote")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "time limit for all images")
+	f.StringVar(&o.Temp, "temp", "", "directory for the files that packages are read from; empty means the system's temporary directory")
+	f.IntVar(&o.Limits.Entries, "max-entries", limits.Entries, "maximum files, directories and links in all layers of an image together")
+	f.Int64Var(&o.Limits.File, "max-file-bytes", limits.File, "maximum bytes of a file")
+	f.Int64Var(&o.Limits.Kept, "max-kept-bytes", limits.Kept, "maximum bytes of all files of an image, which are kept during the step")
+	f.Int64Var(&o.Limits.Unpacked, "max-unpacked-bytes", limits.Unpacked, "maximum bytes that all layers of an image may unpack to")
 	return stepcmd.Require(cmd, "layout")
 }
 
@@ -57,7 +56,7 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	start := time.Now()
-	// What Syft holds of an image is gone with the program: less memory for a little time.
+	// The program ends soon after Syft, so trade a little time for less memory.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	dir, err := oci.OpenLayout(o.layout)
 	if err != nil {
@@ -80,11 +79,11 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 			fmt.Fprintf(out, "%s: %s: %s: %d, %q\n", img.Platform, g.Rule, g.Message, g.Count, g.Examples)
 		}
 	}
-	// The last, so that it is there only if all is.
+	// Write the inventory last, so that it exists only if everything else does.
 	if err := result.WriteInventory(dir.Path(), found.Inventory); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "took stock of %s: images %d, in %s\n", found.Inventory.Digest, len(found.Inventory.Images), time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(out, "listed the packages of %s: images %d, in %s\n", found.Inventory.Digest, len(found.Inventory.Images), time.Since(start).Round(time.Millisecond))
 	return nil
 }
 

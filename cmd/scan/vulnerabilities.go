@@ -20,14 +20,14 @@ func newVulnerabilities() *cobra.Command {
 	var o vulnerabilitiesOptions
 	cmd := &cobra.Command{
 		Use:   "vulnerabilities --layout DIR --database HOST/REPOSITORY:TAG",
-		Short: "Look for the vulnerabilities of the packages that sbom found",
-		Long: `Compares with Grype the packages that the step sbom found with the records of a
-vulnerability database, and writes what it found to DIR/scan/findings.json, and what
-of that fails the image, by the policy, to DIR/reports/scan.json.
+		Short: "Look for vulnerabilities of the packages that sbom found",
+		Long: `Uses Grype to compare the packages that the step sbom found with a vulnerability
+database. Writes all findings to DIR/scan/findings.json. Writes those that fail the
+image by the policy, and those that only warn, to DIR/reports/scan.json.
 
 A database that is missing, broken, tampered with, empty, too old or too new is an
-error. What the database does not cover, what could not be compared, and what sbom
-could not read fails the image, unless the policy says otherwise.`,
+error. Packages that the database does not cover, packages that could not be compared,
+and files that sbom could not read fail the image, unless the policy says otherwise.`,
 		Example: `  scan vulnerabilities --layout /tmp/image --database registry.example.com/revet/database:current --policy policy.yaml`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout(), o.look) },

@@ -309,7 +309,7 @@ func TestTaskWithoutAVerdict(t *testing.T) {
 			}
 		}, published, "AddressRefused: report report.sarif"},
 		{"a fetch that did not run", func(p *pod) { p.steps = p.steps[1:] }, 0, "did the fetch step run?"},
-		{"a policy that is none", func(p *pod) { p.params["signature"] = "optional" }, looked, `signature policy "optional" is not known`},
+		{"a policy that is none", func(p *pod) { p.params["signature"] = "optional" }, looked, `unknown signature policy "optional"`},
 		{"a signature that is required without a key", func(p *pod) { p.params["signature"] = "Required" }, looked, "there is no key"},
 		{"a key that is none", func(p *pod) { p.write("/etc/revet/keys/cosign.pub", "x") }, looked, `key "cosign.pub"`},
 		{"a Task whose outcome is another image's", func(p *pod) {
@@ -318,7 +318,7 @@ func TestTaskWithoutAVerdict(t *testing.T) {
 					p.params["reference"] = p.image[:len(p.image)-4] + "0000"
 				}
 			}
-		}, joined, "one Task looked at sha256:"},
+		}, joined, "one Task checked sha256:"},
 		{"a Task without an outcome", func(p *pod) {
 			p.before = func(i int) {
 				if i == joined {

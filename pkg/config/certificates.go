@@ -13,15 +13,15 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Certificates are the authorities that registries' certificates may be signed by, beside
-// the system's. The zero value adds none.
+// Certificates are authorities that may sign registries' certificates, in addition to the system's.
+// The zero value adds none.
 type Certificates struct {
-	all   *x509.CertPool // nil: the system's only
+	all   *x509.CertPool // nil: only the system's
 	hosts map[string]*x509.CertPool
 }
 
-// For returns the authorities of a host; nil means the system's. It returns the same pool
-// each time.
+// For returns the authorities for a host; nil means the system's. It returns the same pool each
+// time.
 func (c Certificates) For(host string) *x509.CertPool {
 	if pool, ok := c.hosts[strings.ToLower(host)]; ok {
 		return pool
@@ -29,20 +29,20 @@ func (c Certificates) For(host string) *x509.CertPool {
 	return c.all
 }
 
-// allHosts ends the keys whose authorities count for every registry, as in the ConfigMap
-// revet-registries of a namespace.
+// allHosts is the suffix of keys whose authorities apply to every registry, as in a namespace's
+// ConfigMap revet-registries.
 const allHosts = ".crt"
 
-// ParseCertificates reads PEM certificates by key. A key is a host, with ".." in place of
-// the colon before a port, as in the ConfigMap that OpenShift's additionalTrustedCA names.
-// A key that ends in .crt counts for every registry.
+// ParseCertificates parses PEM certificates by key. A key is a host, with ".." instead of the colon
+// before a port, as in the ConfigMap that OpenShift's additionalTrustedCA names. A key ending in
+// .crt applies to every registry.
 func ParseCertificates(data map[string]string) (Certificates, error) {
 	c := Certificates{hosts: map[string]*x509.CertPool{}}
 	var common []*x509.Certificate
 	own := map[string][]*x509.Certificate{}
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if strings.HasPrefix(key, "_") {
-			continue // for people
+			continue // for humans
 		}
 		certificates, err := parsePEM(data[key])
 		if err != nil {
@@ -67,7 +67,8 @@ func ParseCertificates(data map[string]string) (Certificates, error) {
 	return c, nil
 }
 
-// poolOf adds certificates to the system's. An image without the system's is no error.
+// poolOf adds certificates to the system's. It is not an error if the container image has no system
+// certificates.
 func poolOf(certificates []*x509.Certificate) *x509.CertPool {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -79,7 +80,7 @@ func poolOf(certificates []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// parsePEM reads one or more certificates, and nothing else.
+// parsePEM parses one or more certificates and refuses anything else.
 func parsePEM(document string) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	rest := []byte(document)
@@ -89,11 +90,11 @@ func parsePEM(document string) ([]*x509.Certificate, error) {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("holds a PEM block %q; only CERTIFICATE blocks belong here, and everybody who may read ConfigMaps can read them", image.Cut(block.Type, 80))
+			return nil, fmt.Errorf("holds a PEM block %q; only CERTIFICATE blocks belong here, because everybody who can read ConfigMaps can read them", image.Cut(block.Type, 80))
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("certificate %d cannot be parsed: %w", len(all)+1, err)
+			return nil, fmt.Errorf("cannot parse certificate %d: %w", len(all)+1, err)
 		}
 		all, rest = append(all, certificate), after
 	}

@@ -89,7 +89,7 @@ func TestCertificatesThatCannotBeReadSayWhy(t *testing.T) {
 		"a private key":         {"ca.crt", good + "-----BEGIN PRIVATE KEY-----\nYQ==\n-----END PRIVATE KEY-----\n", `"PRIVATE KEY"`},
 		"one that is cut":       {"ca.crt", good[:len(good)/2], "holds no PEM certificate"},
 		"the second one is cut": {"ca.crt", good + good[:len(good)/2], "is cut or damaged after certificate 1"},
-		"no certificate in it":  {"ca.crt", "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n", "certificate 1 cannot be parsed"},
+		"no certificate in it":  {"ca.crt", "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n", "cannot parse certificate 1"},
 		"a key that is no host": {"my authority", good, `write ".." for the colon`},
 		"a key with one dot":    {"registry_5000", good, "is not host or host:port"},
 	} {

@@ -167,7 +167,7 @@ func TestStoreKeepsTheLastGood(t *testing.T) {
 		t.Errorf("allowed = %t with problems %v after a broken update; want the last good one and its problem", allowed(), problems)
 	}
 	h.OnUpdate(good, configMap(config.RegistriesConfigMap, "registry.yaml", "[]"))
-	if problems := s.Problems(); !allowed() || len(problems) != 1 || !strings.Contains(problems[0].Error(), `the key "registry.yaml" is not known; Revet reads registries.yaml only`) {
+	if problems := s.Problems(); !allowed() || len(problems) != 1 || !strings.Contains(problems[0].Error(), `unknown key "registry.yaml"; Revet reads only registries.yaml`) {
 		t.Errorf("allowed = %t with problems %v after a misspelt key", allowed(), problems)
 	}
 	h.OnUpdate(good, good)

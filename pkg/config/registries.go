@@ -12,17 +12,17 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry/webhook"
 )
 
-// Registry is one registry that may be read.
+// Registry is a registry that Revet may read.
 type Registry struct {
-	// Name is the last segment of the path under which its webhooks arrive.
+	// Name is the last path segment of the URL for its webhooks.
 	Name string `json:"name"`
-	// Host is host[:port], as it stands in references.
+	// Host is host[:port], as in references.
 	Host string `json:"host"`
 	// Insecure means plain HTTP.
 	Insecure bool `json:"insecure,omitempty"`
-	// Vendor says how the registry notifies; empty is webhook.DefaultVendor.
+	// Vendor says in which format the registry notifies; empty means webhook.DefaultVendor.
 	Vendor string `json:"vendor,omitempty"`
-	// Namespaces are those whose triggers may use the registry; "*" means all.
+	// Namespaces are the namespaces whose triggers may use the registry; "*" means all.
 	Namespaces []string `json:"namespaces"`
 }
 
@@ -32,7 +32,7 @@ func (r Registry) Allows(namespace string) bool { return allows(r.Namespaces, na
 // Registries is an immutable list.
 type Registries []Registry
 
-// Named returns the registry of a name.
+// Named returns the registry with a name.
 func (rs Registries) Named(name string) (Registry, bool) {
 	i := slices.IndexFunc(rs, func(r Registry) bool { return r.Name == name })
 	if i < 0 {
@@ -41,8 +41,8 @@ func (rs Registries) Named(name string) (Registry, bool) {
 	return rs[i], true
 }
 
-// Policy answers whether a host may be read for triggers of a namespace, and
-// whether it speaks plain HTTP.
+// Policy reports whether Revet may read a host for triggers of a namespace, and whether the host
+// uses plain HTTP.
 func (rs Registries) Policy(host, namespace string) (insecure, ok bool) {
 	for _, r := range rs {
 		if strings.EqualFold(r.Host, host) && r.Allows(namespace) {
@@ -122,7 +122,7 @@ func validNamespaces(namespaces []string) error {
 	return nil
 }
 
-// everyNamespace stands for all namespaces.
+// everyNamespace means all namespaces.
 const everyNamespace = "*"
 
 func allows(namespaces []string, namespace string) bool {

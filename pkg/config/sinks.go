@@ -9,9 +9,9 @@ import (
 
 // Sink is a host that a trigger's sink.uri may name.
 type Sink struct {
-	// Host is host[:port], as it stands in the URI.
+	// Host is host[:port], as in the URI.
 	Host string `json:"host"`
-	// Namespaces are those whose triggers may name the host; "*" means all.
+	// Namespaces are the namespaces whose triggers may name the host; "*" means all.
 	Namespaces []string `json:"namespaces"`
 }
 

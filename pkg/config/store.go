@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// The objects that are read, in Revet's own namespace.
+// The objects that the Store reads, in Revet's own namespace.
 const (
 	RegistriesConfigMap   = "config-registries"
 	RegistriesKey         = "registries.yaml"
@@ -22,7 +22,7 @@ const (
 	TokensSecret          = "registry-webhooks"
 )
 
-// Store holds the latest good configuration. Before it read anything, it allows nothing.
+// Store holds the latest good configuration. Until it has read an object, it allows nothing.
 type Store struct {
 	namespace string
 	changed   func(object string, err error)
@@ -35,8 +35,8 @@ type Store struct {
 	problems     map[string]error
 }
 
-// NewStore returns a Store for the objects of a namespace. The Store calls changed, which
-// may be nil, for each object that it read, or refused with an error.
+// NewStore returns a Store for the objects of a namespace. The Store calls changed, which may be
+// nil, after each object that it read, or refused with an error.
 func NewStore(namespace string, changed func(object string, err error)) *Store {
 	if changed == nil {
 		changed = func(string, error) {}
@@ -51,7 +51,7 @@ func (s *Store) Registries() Registries {
 	return s.registries
 }
 
-// Policy is the registry.Policy of the latest good list.
+// Policy answers like the latest good list's Registries.Policy. It is a registry.Policy.
 func (s *Store) Policy(host, namespace string) (insecure, ok bool) {
 	return s.Registries().Policy(host, namespace)
 }
@@ -70,15 +70,14 @@ func (s *Store) Tokens() Tokens {
 	return s.tokens
 }
 
-// Authorities returns the latest good certificate authorities of a host; nil means the
-// system's.
+// Authorities returns the latest good certificate authorities for a host; nil means the system's.
 func (s *Store) Authorities(host string) *x509.CertPool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.certificates.For(host)
 }
 
-// Problems returns what is wrong with the objects as they are now.
+// Problems returns the errors of the objects in their present state.
 func (s *Store) Problems() []error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -89,8 +88,7 @@ func (s *Store) Problems() []error {
 	return problems
 }
 
-// Handler feeds the store; add it to informers of the namespace's ConfigMaps
-// and of the Secret.
+// Handler feeds the store. Add it to informers for the namespace's ConfigMaps and for the Secret.
 func (s *Store) Handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { s.observe(obj, false) },
@@ -146,12 +144,12 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 	}
 }
 
-// document refuses keys that nobody reads: a misspelt key would allow nothing, and not say
-// so. Keys that begin with _ are for people.
+// document returns the value of key. It refuses other keys, because a misspelt key would silently
+// allow nothing. Keys starting with _ are for humans.
 func document(data map[string]string, key string) (string, error) {
 	for other := range data {
 		if other != key && !strings.HasPrefix(other, "_") {
-			return "", fmt.Errorf("the key %q is not known; Revet reads %s only", other, key)
+			return "", fmt.Errorf("unknown key %q; Revet reads only %s", other, key)
 		}
 	}
 	return data[key], nil
@@ -165,7 +163,7 @@ func (s *Store) observeTokens(data map[string][]byte, deleted bool) {
 	s.accept(TokensSecret, "", err, func() { s.tokens = tokens })
 }
 
-// accept stores what was read, or keeps the last good content and the error.
+// accept stores the new content. On an error it keeps the last good content, and the error.
 func (s *Store) accept(object, key string, err error, store func()) {
 	if err != nil {
 		where := object

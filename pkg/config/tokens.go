@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// minToken keeps out what can be guessed, and an accidental stray character.
+// minToken rules out tokens that can be guessed, and stray characters.
 const minToken = 16
 
-// Tokens are the secrets by which registries prove their notifications, by the registry's
-// name in config-registries.
+// Tokens are the secrets with which registries prove their notifications, by the registry's name in
+// config-registries.
 type Tokens struct{ secrets map[string][][]byte }
 
-// Secrets returns the tokens of a name. Several are valid at once.
+// Secrets returns the tokens of the registry with a name. Several can be valid at once.
 func (t Tokens) Secrets(name string) [][]byte { return t.secrets[name] }
 
-// Format implements fmt.Formatter: no token is ever printed.
+// Format implements fmt.Formatter. It never prints a token.
 func (t Tokens) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "tokens of %d registries", len(t.secrets))
 }
 
-// ParseTokens reads one token a line for each name. No token is ever part of an error.
+// ParseTokens parses one token per line for each name. Its errors never contain a token.
 func ParseTokens(data map[string][]byte) (Tokens, error) {
 	tokens := Tokens{secrets: map[string][][]byte{}}
 	for name, lines := range data {
@@ -33,7 +33,7 @@ func ParseTokens(data map[string][]byte) (Tokens, error) {
 				continue
 			}
 			if len(token) < minToken {
-				return Tokens{}, fmt.Errorf("key %q, line %d: a token has at least %d characters, for example from: openssl rand -hex 24", name, i+1, minToken)
+				return Tokens{}, fmt.Errorf("key %q, line %d: a token needs at least %d characters, for example from: openssl rand -hex 24", name, i+1, minToken)
 			}
 			tokens.secrets[name] = append(tokens.secrets[name], []byte(token))
 		}

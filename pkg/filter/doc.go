@@ -1,7 +1,6 @@
-// Package filter evaluates an ImageTrigger's filter: a CEL expression over the
-// enriched push.
+// Package filter evaluates an ImageTrigger's filter: a CEL expression over the enriched push.
 //
-// The variables, and there are no others:
+// An expression can read these variables only:
 //
 //	image.repository  string                namespace/name of an ImageStream, or host/path
 //	image.digest      string                sha256:...
@@ -12,11 +11,10 @@
 //	image.created     timestamp             the image's own claim; 1970 if it makes none
 //	image.size        int                   bytes, compressed
 //
-// Contract: Compile checks types, that the result is a bool, and that labels are
-// named by constants, so that Labels lists every label the filter can see and no
-// other needs to be carried. A label that the image does not have makes an
-// expression that reads it not match, which the message of the Result says; write
-// has(image.labels.tier) or 'tier' in image.labels to decide otherwise. Anything
-// else that goes wrong while evaluating, the cost limit included, is an error:
-// it neither matches nor silently skips.
+// Contract: Compile checks types. The result must be a bool, and labels must have constant names,
+// so that Labels can list every label the filter reads, and Revet need not carry any other. If an
+// expression reads a label that the image does not have, the push does not match, and the message
+// of the Result says so. To handle missing labels, write has(image.labels.tier) or 'tier' in
+// image.labels. Every other problem during evaluation, including the cost limit, is an error. On an
+// error the push neither matches nor is silently skipped.
 package filter

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// costLimit bounds one evaluation, in CEL's own units: a few milliseconds.
+	// costLimit bounds one evaluation, in CEL's own units. It allows a few milliseconds.
 	costLimit = 100_000
-	// maxExpression is the bound of the API.
+	// maxExpression is the same limit as in the API.
 	maxExpression = 4096
 )
 
-// The variables. CEL resolves a dotted name before a field, so that each can be
-// declared with its type and an unknown one is refused by name.
+// The variables. CEL resolves a dotted name before a field, so each variable has a type of its own,
+// and the error for an unknown one names it.
 const (
 	varRepository = "image.repository"
 	varDigest     = "image.digest"
@@ -31,21 +31,21 @@ const (
 	varSize       = "image.size"
 )
 
-// Filter is a compiled expression. The zero value is no filter: all match. It is
-// safe for concurrent use.
+// Filter is a compiled expression. The zero value is an empty filter, which everything matches. A
+// Filter is safe for concurrent use.
 type Filter struct {
 	program cel.Program
 	labels  []string
 }
 
-// Result is what a filter says of a push.
+// Result is a filter's decision about a push.
 type Result struct {
 	Matches bool
-	// Message says why not, where there is more to say than "false".
+	// Message says why the push does not match, if there is more to say than "false".
 	Message string
 }
 
-// Compile checks an expression. The error names the cause, and what there is.
+// Compile checks and compiles an expression. The error names the cause and the available variables.
 func Compile(expression string) (*Filter, error) {
 	if strings.TrimSpace(expression) == "" {
 		return &Filter{}, nil
@@ -62,7 +62,7 @@ func Compile(expression string) (*Filter, error) {
 		return nil, fmt.Errorf("the filter does not compile; it may use %s: %w", strings.Join(variables(), ", "), err)
 	}
 	if ast.OutputType() != cel.BoolType {
-		return nil, fmt.Errorf("the filter gives a %s; it must give a bool", ast.OutputType())
+		return nil, fmt.Errorf("the filter returns a %s; it must return a bool", ast.OutputType())
 	}
 	labels, err := namedLabels(ast)
 	if err != nil {
@@ -78,8 +78,8 @@ func Compile(expression string) (*Filter, error) {
 // Labels lists the labels that the filter names, sorted.
 func (f *Filter) Labels() []string { return slices.Clone(f.labels) }
 
-// Evaluate decides whether the push of an entry matches. Facts are what is
-// known of the digest; nil is nothing.
+// Evaluate decides whether the push of an entry matches. facts describe the digest; nil means that
+// nothing is known about it.
 func (f *Filter) Evaluate(entry *v1alpha1.ImageVerification, facts *v1alpha1.ImageFacts) (Result, error) {
 	if f.program == nil {
 		return Result{Matches: true}, nil
@@ -93,7 +93,7 @@ func (f *Filter) Evaluate(entry *v1alpha1.ImageVerification, facts *v1alpha1.Ima
 	}
 	matches, ok := out.Value().(bool)
 	if !ok {
-		return Result{}, fmt.Errorf("evaluating the filter: it gave a %s, not a bool", out.Type().TypeName())
+		return Result{}, fmt.Errorf("evaluating the filter: it returned a %s, not a bool", out.Type().TypeName())
 	}
 	if !matches {
 		return Result{Message: "the trigger's filter is false for this image"}, nil
@@ -101,7 +101,7 @@ func (f *Filter) Evaluate(entry *v1alpha1.ImageVerification, facts *v1alpha1.Ima
 	return Result{Matches: true}, nil
 }
 
-// noSuchKey begins the error by which cel-go tells that a map has no such key.
+// noSuchKey is the start of the error that cel-go returns if a map lacks a key.
 const noSuchKey = "no such key: "
 
 func environment() (*cel.Env, error) {

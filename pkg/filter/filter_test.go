@@ -74,7 +74,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"an expression that does not parse", "image.size >", "Syntax error"},
 		{"a variable that is not there, naming those that are", "image.name == 'x'", "image.repository, image.digest"},
 		{"types that do not fit", "image.size == 'big'", "no matching overload"},
-		{"a result that is no bool", "image.repository", "must give a bool"},
+		{"a result that is no bool", "image.repository", "must return a bool"},
 		{"labels by a computed name", "image.labels[image.repository] == 'x'", "constant names only"},
 		{"labels as a whole", "size(image.labels) > 0", "constant names only"},
 		{"labels in a comprehension", "image.labels.exists(k, k == 'tier')", "constant names only"},

@@ -9,13 +9,11 @@ import (
 	"github.com/google/cel-go/common/operators"
 )
 
-// maxLabels bounds how many labels one filter may name, as each is carried in
-// every entry.
+// maxLabels bounds the labels that one filter may name, because every entry carries them.
 const maxLabels = 16
 
-// namedLabels lists the labels that an expression names. A use of image.labels
-// that is not by a constant name is refused, as it would see only those labels
-// that are named elsewhere.
+// namedLabels lists the labels that an expression names. It refuses other uses of image.labels,
+// because they would see only the labels that the expression names elsewhere.
 func namedLabels(checked *cel.Ast) ([]string, error) {
 	root := ast.NavigateAST(checked.NativeRep())
 	uses := ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
@@ -38,8 +36,8 @@ func namedLabels(checked *cel.Ast) ([]string, error) {
 	return names, nil
 }
 
-// isLabels reports whether an expression is image.labels itself. The checker
-// rewrites it to one identifier, or leaves a reference to it.
+// isLabels reports whether an expression is image.labels itself. The checker either rewrites it to
+// one identifier, or leaves a reference to it.
 func isLabels(e ast.NavigableExpr, checked *cel.Ast) bool {
 	if e.Kind() == ast.IdentKind && e.AsIdent() == varLabels {
 		return true
@@ -48,7 +46,7 @@ func isLabels(e ast.NavigableExpr, checked *cel.Ast) bool {
 	return ok && ref.Name == varLabels
 }
 
-// labelName returns the constant by which the parent of a use reads a label.
+// labelName returns the constant label name in the parent expression of a use.
 func labelName(use ast.NavigableExpr) (string, bool) {
 	parent, ok := use.Parent()
 	if !ok {

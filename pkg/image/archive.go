@@ -10,21 +10,22 @@ import (
 	"strconv"
 )
 
-// blockSize is that of a tar archive.
+// blockSize is the block size of a tar archive.
 const blockSize = 512
 
-// MayBeArchive reports whether some runtime may unpack a layer of these bytes:
-// a tar archive, empty ones included, under any compression that a runtime
-// knows, or a file system image that one mounts. It says yes when in doubt.
+// MayBeArchive reports whether some runtime may unpack a layer with these bytes. That is a tar
+// archive, even an empty one, under any compression that a runtime knows, or a file system image
+// that a runtime mounts. In doubt MayBeArchive returns true.
 func MayBeArchive(raw []byte) bool {
 	return mayBeArchive(raw, 3)
 }
 
-// mayBeArchive looks into so many layers of gzip; what is deeper is in doubt.
+// mayBeArchive unpacks gzip within gzip up to a depth. In doubt, which includes anything deeper, it
+// returns true.
 func mayBeArchive(raw []byte, depth int) bool {
 	switch {
 	case len(raw) == 0:
-		return true // an empty tar to those who read it with Go
+		return true // Go's tar reader takes this for an empty archive
 	case isTarBlock(raw), isFileSystem(raw), hasAnyPrefix(raw, "BZh", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd"):
 		return true
 	case len(raw) >= 4 && binary.LittleEndian.Uint32(raw)&^0xf == 0x184d2a50:
@@ -45,19 +46,18 @@ func hasAnyPrefix(raw []byte, prefixes ...string) bool {
 	return false
 }
 
-// mayBeGzipped looks at the beginning of what raw unpacks to.
+// mayBeGzipped checks the beginning of the unpacked bytes.
 func mayBeGzipped(raw []byte, depth int) bool {
 	z, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
 		return true
 	}
-	// As far as the magic numbers of file systems lie.
+	// Read as far as the magic numbers of file systems lie.
 	begin, err := io.ReadAll(io.LimitReader(z, 4*blockSize))
 	return err != nil || mayBeArchive(begin, depth)
 }
 
-// isTarBlock reports whether raw begins with a header of tar, or with the zeros
-// that end an archive.
+// isTarBlock reports whether raw begins with a tar header, or with the zeros that end an archive.
 func isTarBlock(raw []byte) bool {
 	if len(raw) < blockSize {
 		return false
@@ -66,8 +66,8 @@ func isTarBlock(raw []byte) bool {
 	if string(block[257:262]) == "ustar" || len(bytes.Trim(block, "\x00")) == 0 {
 		return true
 	}
-	// The oldest form has no magic number, only a sum, of unsigned or signed bytes.
-	// There are many ways to write one: who unpacks reads it with Go.
+	// The oldest form has no magic number, only a checksum of unsigned or signed bytes, in many
+	// spellings. Use Go's reader, because runtimes do.
 	if _, err := tar.NewReader(bytes.NewReader(raw)).Next(); !errors.Is(err, tar.ErrHeader) {
 		return true
 	}
@@ -92,8 +92,8 @@ func sums(block []byte, want int64) bool {
 	return want == unsigned || want == signed
 }
 
-// isFileSystem reports whether raw is an image of EROFS or SquashFS, which some
-// runtimes mount as they are.
+// isFileSystem reports whether raw is an EROFS or SquashFS image, which some runtimes mount
+// directly.
 func isFileSystem(raw []byte) bool {
 	const at, magic = 1024, 0xe0f5e1e2
 	return hasAnyPrefix(raw, "hsqs", "sqsh") ||

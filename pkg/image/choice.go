@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// Choice is what the runtimes of a host could take of an index: containerd,
-// Docker, and those that use containers/image. It errs on the side of more.
+// Choice is the set of children of an index that runtimes on a host could take: containerd, Docker,
+// and runtimes that use containers/image. In doubt it contains more.
 type Choice struct {
 	host Platform // normalised
-	// anyVariant is true for a host whose variant was not said: it may have any.
+	// anyVariant is true if the host's variant is unknown, so that it may be any.
 	anyVariant bool
-	// own is true if the index has a child that comes before those for another
-	// architecture or a lesser variant, and sure if it has one that comes before
-	// those without a platform, both for whichever runtime.
+	// own is true if, for every runtime, the index has a child that comes before children for
+	// another architecture or a lesser variant. sure is true if, for every runtime, it has a child
+	// that comes before children without a platform.
 	own, sure bool
 }
 
-// Choose returns the choice that a host of the platform host has of the children
-// of an index, each given by its platform, or nil if it has none.
+// Choose returns the choice of a host with the platform host among the children of an index. Each
+// child is given by its platform, or by nil if it has none.
 func Choose(host Platform, children []*Platform) Choice {
 	c := Choice{host: host.Normalize()}
-	// armhf and armel say a variant, too.
+	// armhf and armel imply a variant, too.
 	c.anyVariant = host.Variant == "" && (c.host.Architecture != "arm" || strings.EqualFold(host.Architecture, "arm"))
 	for _, p := range children {
 		if p == nil {
@@ -33,30 +33,30 @@ func Choose(host Platform, children []*Platform) Choice {
 	return c
 }
 
-// Takes reports whether a child with this platform could be taken. A child
-// without one, or with an empty one, is a matter for TakesUnplaced.
+// Takes reports whether a runtime could take a child with this platform. For a child with no or an
+// empty platform, use TakesUnplaced.
 func (c Choice) Takes(child Platform) bool {
 	near, fallback := c.fits(child)
 	return near || fallback && !c.own
 }
 
-// TakesUnplaced reports whether a child without a platform could be taken whose
-// configuration is for the platform config. containerd compares that one;
-// containers/image and Docker do not, if nothing else is there.
+// TakesUnplaced reports whether a runtime could take a child without a platform whose configuration
+// has the platform config. containerd compares config. containers/image and Docker ignore it if the
+// index has nothing better.
 func (c Choice) TakesUnplaced(config Platform) bool {
 	return !c.sure || c.Meets(config)
 }
 
-// Meets reports whether an image for this platform runs on the host at all.
+// Meets reports whether an image for this platform can run on the host at all.
 func (c Choice) Meets(p Platform) bool {
 	near, fallback := c.fits(p)
 	return near || fallback
 }
 
-// fits tells a child for the host itself from one that runtimes fall back to.
+// fits tells a child for the host itself (near) from one that runtimes fall back to.
 func (c Choice) fits(child Platform) (near, fallback bool) {
 	p := child.Normalize()
-	// containerd takes a missing system for the host's own.
+	// containerd takes a missing OS for the host's own.
 	if p.OS != c.host.OS && p.OS != "" {
 		return false, false
 	}
@@ -74,17 +74,17 @@ func (c Choice) fits(child Platform) (near, fallback bool) {
 	case c.anyVariant, p.Variant == c.host.Variant:
 		return true, false
 	case child.Variant == "" && child.Architecture == c.host.Architecture:
-		// containers/image takes a child without a variant for every variant.
+		// containers/image takes a child without a variant for any variant.
 		return true, false
 	case c.host.Architecture == "arm":
 		return false, c.covers(p.Variant)
 	default:
-		// Which variant a host of this kind finds itself to have depends on the runtime.
+		// Runtimes differ in the variant that they detect on a host of this kind.
 		return c.covers(p.Variant), false
 	}
 }
 
-// covers reports whether hosts of the host's variant run images of variant.
+// covers reports whether hosts of the host's variant can run images of variant.
 func (c Choice) covers(variant string) bool {
 	host, ok := level(c.host)
 	other, known := level(Platform{Architecture: c.host.Architecture, Variant: variant})
@@ -116,9 +116,9 @@ func level(p Platform) (v [2]int, ok bool) {
 	return v, true
 }
 
-// comesFirst reports whether every runtime on the host takes a child with this
-// platform before any fallback, and before any child without a platform: it is
-// written as all of them write it, and asks for nothing that a host may lack.
+// comesFirst reports whether every runtime on the host prefers a child with this platform to any
+// fallback (own), and to any child without a platform (sure). Such a platform is spelled as every
+// runtime spells it, and asks for nothing that a host may lack.
 func (c Choice) comesFirst(p Platform) (own, sure bool) {
 	if p.OS != c.host.OS || p.Architecture != c.host.Architecture || p.OSFeatures != "" || p.OS == "windows" && p.OSVersion != "" {
 		return false, false
@@ -128,7 +128,7 @@ func (c Choice) comesFirst(p Platform) (own, sure bool) {
 		own = !c.anyVariant && p.Variant == c.host.Variant
 		return own, own
 	case "arm64":
-		// Told of another version, containers/image passes v8 over.
+		// If containers/image is configured for another variant, it ignores v8.
 		return p.Variant == "" || p.Variant == "v8", p.Variant == "" || p.Variant == "v8" && c.host.Variant == ""
 	default:
 		return p.Variant == "", p.Variant == ""

@@ -2,75 +2,75 @@ package image
 
 import "fmt"
 
-// ContentKind says what a digest names. The zero value is "not known".
+// ContentKind says what a digest names. The zero value means "not known".
 type ContentKind string
 
 // The kinds of content.
 const (
-	ContentUnknown ContentKind = ""      // nothing was read, or nothing that tells
+	ContentUnknown ContentKind = ""      // not read, or inconclusive
 	ContentIndex   ContentKind = "Index" // a manifest list or image index
 	ContentImage   ContentKind = "Image" // a single manifest, of an image or an artefact
-	ContentBlob    ContentKind = "Blob"  // bytes that are no manifest at all
+	ContentBlob    ContentKind = "Blob"  // bytes that are not a manifest
 )
 
-// Content is what was read of a digest, as far as it tells whether the digest
-// can run as a container. The zero value is "nothing known", which is runnable.
+// Content holds what is known about a digest that decides whether it can run as a container. The
+// zero value means "nothing known", which counts as runnable.
 type Content struct {
 	Kind ContentKind
-	// ConfigType is the media type that a single manifest declares its config to have.
+	// ConfigType is the media type that a single manifest declares for its config.
 	ConfigType string
-	// OtherConfig is true if the config of a single manifest is declared to be
-	// something else than an image's, and no runtime takes it for one all the same.
+	// OtherConfig is true if a single manifest declares that its config is not an image's, and no
+	// runtime uses it as an image's anyway.
 	OtherConfig bool
-	// NoArchive is true if every layer of a single manifest was read, and none is
-	// an archive that a runtime unpacks.
+	// NoArchive is true if every layer of a single manifest was read, and none is an archive that a
+	// runtime unpacks.
 	NoArchive bool
-	// Children are those of an index that were read, and Complete is true if these
-	// are all that it names.
+	// Children are the children of an index that were read. Complete is true if these are all of
+	// them.
 	Children []Content
 	Complete bool
 }
 
-// Runnability is why content is, or is not, something to verify.
+// Runnability says why content does or does not have to be verified.
 type Runnability string
 
-// The reasons. Only the last four are not runnable; the zero value and unknown
-// values are.
+// The reasons. Only the last four mean "not runnable"; the zero value and unknown values mean
+// "runnable".
 const (
-	// NothingKnown: not read; what is not known is verified.
+	// NothingKnown: the content was not read. Unknown content is verified.
 	NothingKnown Runnability = "NothingKnown"
-	// HasImageConfig: a config that a runtime may take for an image's.
+	// HasImageConfig: it has a config that a runtime may take for an image's.
 	HasImageConfig Runnability = "HasImageConfig"
-	// HasRunnableChild: an index with a child that is runnable, or was not read.
+	// HasRunnableChild: it is an index with a child that is runnable or was not read.
 	HasRunnableChild Runnability = "HasRunnableChild"
-	// NoImageConfig: the config is declared, and read, as something else.
+	// NoImageConfig: its config is declared, and read, as something else than an image's.
 	NoImageConfig Runnability = "NoImageConfig"
-	// NoArchive: every layer was read and none is an archive, such as the
-	// signatures and attestations that cosign 2 wraps into an image.
+	// NoArchive: every layer was read and none is an archive. For example, cosign 2 wraps
+	// signatures and attestations into such images.
 	NoArchive Runnability = "NoArchive"
-	// NoRunnableChild: an index all of whose children were read and cannot run,
-	// such as the list that clients keep of a digest's referrers.
+	// NoRunnableChild: it is an index whose children were all read and cannot run. For example,
+	// clients keep such a list of a digest's referrers.
 	NoRunnableChild Runnability = "NoRunnableChild"
-	// NoManifest: bytes that are no manifest, such as the layers that an index of
-	// BuildKit's cache names.
+	// NoManifest: its bytes are not a manifest. For example, an index of BuildKit's cache names
+	// layers.
 	NoManifest Runnability = "NoManifest"
 )
 
-// Runnable reports whether the reason means that there is something to verify.
+// Runnable reports whether content with this reason has to be verified.
 func (r Runnability) Runnable() bool {
 	switch r {
 	case NoImageConfig, NoArchive, NoRunnableChild, NoManifest:
 		return false
 	default:
-		// A value that is not known here fails closed, which is to verify.
+		// Fail closed: verify content with an unknown value.
 		return true
 	}
 }
 
-// Runnable reports whether content can run as a container, or may.
+// Runnable reports whether content can or may run as a container.
 func (c Content) Runnable() bool { return c.Runnability().Runnable() }
 
-// Runnability decides whether content can run. No name and no claim takes part.
+// Runnability decides whether content can run. It ignores names and claims.
 func (c Content) Runnability() Runnability {
 	switch c.Kind {
 	case ContentIndex:
@@ -103,7 +103,7 @@ func (c Content) indexRunnability() Runnability {
 	return NoRunnableChild
 }
 
-// Why says for people why content cannot run, or may.
+// Why says in words why content cannot run, or may run.
 func (c Content) Why() string {
 	switch r := c.Runnability(); r {
 	case NoImageConfig:
@@ -114,9 +114,9 @@ func (c Content) Why() string {
 	case NoArchive:
 		return "none of its layers is an archive that a runtime unpacks: a signature, an attestation or another artefact, not an image"
 	case NoRunnableChild:
-		return "it is an index of artefacts: it names no image that could run"
+		return "it is an index of artefacts: it names no image that can run"
 	case NoManifest:
-		return "it is no manifest"
+		return "it is not a manifest"
 	default:
 		return "it may be an image"
 	}

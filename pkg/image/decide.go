@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind tells manifests from other blobs: registries serve them apart.
+// Kind tells manifests from other blobs, because registries serve them at different paths.
 type Kind string
 
 // The kinds of content that are read.
@@ -15,26 +15,26 @@ const (
 	KindManifest Kind = "manifest"
 	KindConfig   Kind = "config"
 	KindLayer    Kind = "layer"
-	KindBlob     Kind = "blob" // what an index names and declares to be no manifest
+	KindBlob     Kind = "blob" // named by an index, and not declared to be a manifest
 )
 
-// Read returns the bytes that d names, and an error if they are more than limit.
-// It must have recomputed their digest. d.Size is -1 where it is not known.
+// Read returns the bytes that d names. It returns an error if they are longer than limit. It must
+// have recomputed their digest. d.Size is -1 if it is unknown.
 type Read func(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error)
 
-// What is read of layers to prove that they are no archives. A layer that is
-// larger makes an image of its manifest, read or not.
+// The limits on reading layers to prove that they are not archives. A manifest with a larger layer
+// counts as an image.
 const (
 	maxProofLayer  = 1 << 20
 	maxProofLayers = 32
 	maxProof       = 4 << 20
 )
 
-// emptyObject is the digest of "{}", the config of most artefacts: it need not be read.
+// emptyObject is the digest of "{}", the config of most artefacts, so that config need not be read.
 const emptyObject = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
-// Content decides what a single manifest is. It reads the layers, if all of them
-// are few and small. What cannot be read is not known.
+// Content decides what a single manifest is. It reads the layers if they are few and small. What it
+// cannot read stays unknown.
 func (m Manifest) Content(ctx context.Context, read Read) Content {
 	switch {
 	case m.IsIndex():
@@ -49,19 +49,19 @@ func (m Manifest) Content(ctx context.Context, read Read) Content {
 	return c
 }
 
-// HasImageConfig reports whether the config is declared to be one that some runtime
-// takes for an image's.
+// HasImageConfig reports whether the declared type of the config is one that some runtime takes for
+// an image's.
 func (m Manifest) HasImageConfig() bool { return m.Config != nil && !m.otherConfig() }
 
-// LooksLikeImage reports whether m has an image's config, and layers none of which
-// has an odd type. It is a claim, which makes an image of m and never exempts.
+// LooksLikeImage reports whether m has an image's config, and no layer of an unusual type. This is
+// only a claim: it can make m an image, but never exempt it.
 func (m Manifest) LooksLikeImage() bool {
 	odd := slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return !isUnpackedType(l.MediaType) })
 	return m.HasImageConfig() && !odd
 }
 
-// isImageConfig reports whether a runtime takes a config of this declared type
-// for an image's. Docker does so for the types that old registries gave.
+// isImageConfig reports whether a runtime takes a config of this declared type for an image's.
+// Docker also accepts the types that old registries used.
 func isImageConfig(mediaType string) bool {
 	switch mediaType {
 	case "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json",
@@ -72,10 +72,9 @@ func isImageConfig(mediaType string) bool {
 	}
 }
 
-// otherConfig reports whether the config is declared to be something else than an
-// image's, which Docker and containers/image refuse. But in a manifest of Docker's,
-// containers/image looks at the types of manifest and layers only, and not at the
-// config's.
+// otherConfig reports whether the declared type of the config is not an image's, so that Docker and
+// containers/image refuse it. In a manifest of Docker's own type, containers/image checks the types
+// of the manifest and the layers, but not the type of the config.
 func (m Manifest) otherConfig() bool {
 	if isImageConfig(m.Config.MediaType) {
 		return false
@@ -84,11 +83,11 @@ func (m Manifest) otherConfig() bool {
 		slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return !strings.HasPrefix(l.MediaType, "application/vnd.docker.") })
 }
 
-// namesNoLayers reports whether it is proven that containerd has no layers to unpack.
-// It passes over the declared type of a config when it unpacks what has not been
-// unpacked yet, in CRI at the latest. Then it takes those layers whose type is an
-// image's and that the config, whatever its type, names as such; that it fetched
-// them, the same digest under another type sees to, or another image on the host.
+// namesNoLayers reports whether containerd provably has no layers to unpack. containerd ignores the
+// declared type of a config when it unpacks an image for the first time, at the latest in CRI. It
+// then takes the layers that have an image layer's type and that the config names, whatever the
+// config's type. It may have fetched them because the same digest appears under another type, or in
+// another image on the host.
 func (m Manifest) namesNoLayers(ctx context.Context, read Read) bool {
 	layers := slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return isUnpackedType(l.MediaType) })
 	if !layers || m.Config.Digest.Hex() == emptyObject {
@@ -103,7 +102,7 @@ func (m Manifest) namesNoLayers(ctx context.Context, read Read) bool {
 			DiffIDs []string `json:"diff_ids"`
 		} `json:"rootfs"`
 	}
-	// What is no JSON containerd does not read either.
+	// containerd cannot read invalid JSON either.
 	return Decode(raw, &config) != nil || len(config.RootFS.DiffIDs) == 0
 }
 
@@ -121,13 +120,12 @@ func isUnpackedType(mediaType string) bool {
 	return false
 }
 
-// noArchive reads the layers, if they are few and small, and reports whether
-// none is an archive. Without layers there is no proof: what starts may find its
-// files in a volume.
+// noArchive reads the layers if they are few and small, and reports whether none is an archive.
+// Without layers there is no proof, because a container may find its files in a volume.
 func (m Manifest) noArchive(ctx context.Context, read Read) bool {
 	var total int64
 	for _, l := range m.Layers {
-		// What is encrypted shows an archive only to those who have the key.
+		// Without the key, nobody can tell whether an encrypted layer is an archive.
 		if l.Size >= maxProofLayer || strings.Contains(strings.ToLower(l.MediaType), "encrypted") {
 			return false
 		}
@@ -147,14 +145,14 @@ func (m Manifest) noArchive(ctx context.Context, read Read) bool {
 	return true
 }
 
-// NoJSONObject reports whether bytes that begin so cannot be a manifest.
+// NoJSONObject reports whether bytes with this beginning cannot be a manifest.
 func NoJSONObject(begin []byte) bool {
 	rest := bytes.TrimLeft(begin, " \t\r\n")
 	return len(rest) > 0 && rest[0] != '{'
 }
 
-// BlobContent decides what a whole blob is that an index names and declares to
-// be no manifest: nothing that runs, unless it could be read as a manifest.
+// BlobContent decides what a whole blob is that an index does not declare to be a manifest. It
+// cannot run, unless it could be read as a manifest.
 func BlobContent(raw []byte) Content {
 	if NoJSONObject(raw) {
 		return Content{Kind: ContentBlob}

@@ -163,7 +163,7 @@ func TestParseManifestRefuses(t *testing.T) {
 	d := `{"mediaType":"` + ociConfig + `","digest":"sha256:` + hexA + `","size":1}`
 	for _, test := range []struct{ name, raw, claimed, says string }{
 		{"no JSON", "<html>", "", "not a manifest"},
-		{"more after the document", `{"schemaVersion":2,"config":` + d + `} {}`, "", "there is more"},
+		{"more after the document", `{"schemaVersion":2,"config":` + d + `} {}`, "", "more data follows"},
 		{"both readings", `{"schemaVersion":2,"manifests":[],"config":` + d + `}`, "", "ambiguous"},
 		{"both readings, the config left out", `{"schemaVersion":2,"manifests":[],"layers":[]}`, "", "ambiguous"},
 		{"both readings, in other letters", `{"schemaVersion":2,"Manifests":[],"CONFIG":` + d + `}`, "", "ambiguous"},

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// digestPrefix is the only algorithm that registries and OpenShift use for
-// manifests. Others are refused, not passed on.
+// digestPrefix is the only algorithm that registries and OpenShift use for manifests. Parsing
+// refuses all others.
 const digestPrefix = "sha256:"
 
-// Digest is the SHA-256 of a manifest or blob. The zero value is no digest.
+// Digest is the SHA-256 of a manifest or blob. The zero value is not a digest.
 type Digest struct {
 	hex string // 64 lower-case hexadecimal digits, or empty
 }
 
-// ParseDigest reads "sha256:" and 64 lower-case hexadecimal digits.
+// ParseDigest parses "sha256:" followed by 64 lower-case hexadecimal digits.
 func ParseDigest(s string) (Digest, error) {
 	digits, ok := strings.CutPrefix(s, digestPrefix)
 	if !ok {
@@ -28,7 +28,7 @@ func ParseDigest(s string) (Digest, error) {
 	return Digest{hex: digits}, nil
 }
 
-// isLowerHex spares the many digests of an event encoding/hex's memory.
+// isLowerHex avoids the allocation of encoding/hex for the many digests in an event.
 func isLowerHex(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
@@ -44,13 +44,13 @@ func DigestOf(content []byte) Digest {
 	return Digest{hex: hex.EncodeToString(sum[:])}
 }
 
-// IsZero reports whether d is no digest.
+// IsZero reports whether d is the zero value.
 func (d Digest) IsZero() bool { return d.hex == "" }
 
-// Hex returns the 64 hexadecimal digits, or "" for no digest.
+// Hex returns the 64 hexadecimal digits, or "" for the zero value.
 func (d Digest) Hex() string { return d.hex }
 
-// String returns "sha256:<hex>", or "" for no digest.
+// String returns "sha256:<hex>", or "" for the zero value.
 func (d Digest) String() string {
 	if d.IsZero() {
 		return ""
@@ -58,10 +58,10 @@ func (d Digest) String() string {
 	return digestPrefix + d.hex
 }
 
-// MarshalText returns what String returns.
+// MarshalText returns the same text as String.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what ParseDigest reads.
+// UnmarshalText accepts the same text as ParseDigest.
 func (d *Digest) UnmarshalText(b []byte) error {
 	parsed, err := ParseDigest(string(b))
 	if err != nil {
@@ -71,7 +71,7 @@ func (d *Digest) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// clip bounds what a hostile value adds to an error message.
+// clip bounds how much a hostile value can add to an error message.
 func clip(s string) string {
 	const most = 80
 	if len(s) <= most {

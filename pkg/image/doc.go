@@ -1,25 +1,24 @@
-// Package image holds the values that name image content: Digest, Repository and
-// Reference; what is read of it: Manifest, Descriptor and Platform; and the one
-// decision on what an image is: Content.
+// Package image holds the values that describe image content. Digest, Repository and Reference name
+// it. Manifest, Descriptor and Platform are read from it. Content is the one decision on what an
+// image is.
 //
-// Contract: each name is a struct made by one parser that checks everything; the
-// zero value is invalid and says so through IsZero. Strings stand only on the wire.
+// Contract: each name is a struct that only one parser makes, and the parser checks everything. The
+// zero value is invalid, and IsZero reports it. Plain strings appear only on the wire.
 //
-// Content is the opposite: its zero value is "nothing known", and what is not known
-// is runnable, so that nothing goes unverified by mistake. It is decided from bytes
-// whose digest was recomputed, as runtimes decide: what has manifests is an index,
-// what has a config is the manifest of an image or an artefact. No tag, annotation,
-// Content-Type or object of an API takes part. Exempt is only
-//   - a manifest whose config is declared to be none of an image, where runtimes
-//     look at that, and names no layers to those that do not;
-//   - a manifest all of whose layers were read, each under 1 MiB, and none is an
+// Content works the other way round. Its zero value means "nothing known", and counts as runnable,
+// so that nothing goes unverified by mistake. Content is decided as runtimes decide, from bytes
+// whose digest was recomputed: a document with manifests is an index, and one with a config is the
+// manifest of an image or an artefact. Tags, annotations, Content-Type and API objects play no
+// part. Only these are exempt:
+//   - a manifest that declares that its config is not an image's, so that runtimes
+//     which check this refuse it, and that names no layers for the other runtimes;
+//   - a manifest whose layers were all read, each under 1 MiB, and none of which is an
 //     archive that a runtime unpacks, whatever its media type;
-//   - an index all of whose children were read and are exempt, or no manifests.
+//   - an index whose children were all read and are exempt, or that has no manifests.
 //
-// Choice is which children of an index the runtimes of a host could take. It errs on
-// the side of more.
+// Choice is the set of children of an index that the runtimes on a host could take. In doubt it
+// contains more.
 //
-// The package imports the standard library only and does no I/O: what decides reads
-// through a function that its caller gives, and that function answers for the digest
-// of what it returns.
+// The package imports only the standard library and does no I/O. Its decisions read through a
+// function that the caller provides, and that function vouches for the digest of what it returns.
 package image

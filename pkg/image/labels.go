@@ -2,12 +2,12 @@ package image
 
 import "unicode/utf8"
 
-// maxLabel is how many bytes of a label's value are carried.
+// maxLabel bounds a label's value in bytes.
 const maxLabel = 1024
 
-// CarryLabels returns those of labels that names lists, each value cut to 1 KB
-// at a character: labels are their pusher's words, and an entry is small. It
-// returns nil if there are none.
+// CarryLabels returns the labels that names lists. It cuts each value to 1 KB at a character
+// boundary, because the pusher chooses labels and an entry is small. It returns nil if no label is
+// left.
 func CarryLabels(labels map[string]string, names []string) map[string]string {
 	var carried map[string]string
 	for _, name := range names {
@@ -23,8 +23,8 @@ func CarryLabels(labels map[string]string, names []string) map[string]string {
 	return carried
 }
 
-// Cut returns at most the first n bytes of s, without splitting a character,
-// and with what is not UTF-8 replaced, as the API server takes UTF-8 only.
+// Cut returns at most the first n bytes of s. It does not split characters. It replaces invalid
+// UTF-8, which the API server would refuse.
 func Cut(s string, n int) string {
 	if len(s) > n {
 		for n > 0 && !utf8.RuneStart(s[n]) {

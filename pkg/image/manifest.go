@@ -15,13 +15,13 @@ const (
 	DockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// The limits of one document; registries and runtimes refuse larger manifests.
+// The limits on a document. Registries and runtimes refuse larger manifests.
 const (
 	MaxManifest = 4 << 20
 	MaxConfig   = 8 << 20
 )
 
-// ManifestTypes are the media types to ask a registry for.
+// ManifestTypes returns the media types to ask a registry for.
 func ManifestTypes() []string {
 	return []string{OCIIndex, DockerList, OCIManifest, DockerManifest}
 }
@@ -32,12 +32,12 @@ type Descriptor struct {
 	Digest    Digest    `json:"digest"`
 	Size      int64     `json:"size"`
 	Platform  *Platform `json:"platform,omitempty"`
-	// Annotations are the pusher's words, bounded by the manifest's size.
+	// Annotations are chosen by the pusher. The manifest's size bounds them.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// NamesManifest reports whether the descriptor claims to name a manifest or an
-// index. What it names may be one all the same: some runtimes pass the claim over.
+// NamesManifest reports whether the descriptor claims to name a manifest or an index. Even if it
+// does not, the content may be one: some runtimes ignore the claim.
 func (d Descriptor) NamesManifest() bool {
 	switch d.MediaType {
 	case "", OCIManifest, OCIIndex, DockerManifest, DockerList:
@@ -47,7 +47,7 @@ func (d Descriptor) NamesManifest() bool {
 	}
 }
 
-// Manifest is an index, the manifest of an image or the manifest of an artefact.
+// Manifest is an index, the manifest of an image, or the manifest of an artefact. Only
 // ParseManifest makes it.
 type Manifest struct {
 	SchemaVersion int          `json:"schemaVersion"`
@@ -55,17 +55,17 @@ type Manifest struct {
 	Config        *Descriptor  `json:"config"`
 	Layers        []Descriptor `json:"layers"`
 	Manifests     []Descriptor `json:"manifests"`
-	// Annotations are the pusher's words, bounded by the manifest's size.
+	// Annotations are chosen by the pusher. The manifest's size bounds them.
 	Annotations map[string]string `json:"annotations"`
-	// FSLayers is there in schema 1 only, which carries no configuration.
+	// FSLayers exists only in schema 1, which has no configuration.
 	FSLayers json.RawMessage `json:"fsLayers"`
 }
 
-// IsIndex reports whether m is an index: what has manifests is one.
+// IsIndex reports whether m is an index: a document with manifests is one.
 func (m Manifest) IsIndex() bool { return m.Manifests != nil }
 
-// Type is what m says of itself, else what its fields show: OCI allows the media
-// type to be left out.
+// Type returns the media type in m, or else the one that its fields imply. OCI allows a document to
+// leave it out.
 func (m Manifest) Type() string {
 	switch {
 	case m.MediaType != "":
@@ -77,9 +77,9 @@ func (m Manifest) Type() string {
 	}
 }
 
-// ParseManifest reads an index or a manifest. claimed is the media type in the
-// descriptor that led here, or "". Every error means that it is not known what
-// runtimes make of these bytes; it never means that they cannot run.
+// ParseManifest parses an index or a manifest. claimed is the media type in the descriptor that led
+// here, or "". An error means that nobody knows what runtimes make of these bytes. It never means
+// that they cannot run.
 func ParseManifest(raw []byte, claimed string) (Manifest, error) {
 	m, err := decodeManifest(raw)
 	if err != nil {
@@ -91,7 +91,7 @@ func ParseManifest(raw []byte, claimed string) (Manifest, error) {
 	case m.Manifests != nil && (m.Config != nil || m.Layers != nil):
 		return Manifest{}, fmt.Errorf("ambiguous: it can be read as an index and as an image")
 	case m.Manifests == nil && m.Config == nil:
-		// Such is OCI's former artifact manifest. No runtime starts without a config.
+		// OCI's former artifact manifest has no config. No runtime starts an image without one.
 		return Manifest{SchemaVersion: m.SchemaVersion, MediaType: m.MediaType, Annotations: m.Annotations}, nil
 	case m.SchemaVersion != 2:
 		return Manifest{}, fmt.Errorf("not a manifest: schemaVersion is %d, not 2", m.SchemaVersion)
@@ -107,8 +107,8 @@ func ParseManifest(raw []byte, claimed string) (Manifest, error) {
 	return m, m.checkDescriptors()
 }
 
-// decodeManifest reads m as runtimes do, which hold the config as a value: a null
-// after it leaves it as it is, and to a pointer it would take it away.
+// decodeManifest decodes m as runtimes do. They hold the config as a value, so a later null leaves
+// it as it is; with a pointer, null would remove it.
 func decodeManifest(raw []byte) (Manifest, error) {
 	var doc struct {
 		Manifest
@@ -123,13 +123,13 @@ func decodeManifest(raw []byte) (Manifest, error) {
 	return doc.Manifest, nil
 }
 
-// given is a descriptor, and whether there is one.
+// given is a descriptor that remembers whether it was present.
 type given struct {
 	Descriptor
 	is bool
 }
 
-// UnmarshalJSON adds to what the same key held before, as runtimes do.
+// UnmarshalJSON adds to what the same key held before, as in runtimes.
 func (g *given) UnmarshalJSON(raw []byte) error {
 	if string(raw) == "null" {
 		return nil
@@ -138,7 +138,7 @@ func (g *given) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, &g.Descriptor)
 }
 
-// agrees reports an error if mediaType, where there is one, does not fit the fields.
+// agrees returns an error if mediaType is set and contradicts the fields.
 func (m Manifest) agrees(mediaType string) error {
 	switch mediaType {
 	case "":
@@ -157,7 +157,7 @@ func (m Manifest) agrees(mediaType string) error {
 	return fmt.Errorf("ambiguous: its fields do not fit its media type %q", clip(mediaType))
 }
 
-// checkDescriptors refuses descriptors that promise nothing or the impossible.
+// checkDescriptors refuses descriptors without a digest or with an impossible size.
 func (m Manifest) checkDescriptors() error {
 	all := append(append([]Descriptor{}, m.Manifests...), m.Layers...)
 	if m.Config != nil {
@@ -174,14 +174,14 @@ func (m Manifest) checkDescriptors() error {
 	return nil
 }
 
-// Decode reads one JSON value and refuses anything after it, as runtimes do.
+// Decode decodes one JSON value and refuses anything after it, as runtimes do.
 func Decode(raw []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if err := dec.Decode(into); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("there is more after the JSON document")
+		return fmt.Errorf("more data follows the JSON document")
 	}
 	return nil
 }

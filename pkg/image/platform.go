@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Platform is what an image claims to run on, or what runs it.
+// Platform is the platform that an image claims, or the platform of a host.
 type Platform struct {
 	OS           string   `json:"os"`
 	Architecture string   `json:"architecture"`
@@ -14,13 +14,12 @@ type Platform struct {
 	OSFeatures   Features `json:"os.features,omitempty"`
 }
 
-// Features are those of an operating system, each with a comma after it: to ask for
-// one without a name is to ask for one, too. They are one string, so that a Platform
-// can be compared.
+// Features are the features of an operating system, each followed by a comma, because a feature
+// with an empty name is a requirement too. They are one string so that Platforms are comparable.
 type Features string
 
-// UnmarshalJSON reads a list. What the same key held before stays: runtimes may
-// keep some of it, and what asks for a feature is never the only choice.
+// UnmarshalJSON reads a list. It keeps what the same key held before, because runtimes may keep
+// some of it, and a child that asks for a feature is never the only choice.
 func (f *Features) UnmarshalJSON(raw []byte) error {
 	var all []string
 	if err := json.Unmarshal(raw, &all); err != nil {
@@ -49,18 +48,18 @@ func (p Platform) String() string {
 	return s
 }
 
-// IsPlaced reports whether p names a system or an architecture. A child of an
-// index whose platform names neither is to Docker like one without a platform.
+// IsPlaced reports whether p names an OS or an architecture. If the platform of an index's child
+// names neither, Docker treats it like a missing platform.
 func (p *Platform) IsPlaced() bool { return p != nil && (p.OS != "" || p.Architecture != "") }
 
-// NoHost reports whether no host can have the platform p: that is how BuildKit
-// marks attestations, and runtimes never choose what is marked so.
+// NoHost reports whether no host can have the platform p. BuildKit marks attestations in this way,
+// and runtimes never choose them.
 func (p *Platform) NoHost() bool {
 	const unknown = "unknown"
 	return p != nil && (strings.EqualFold(p.OS, unknown) || strings.EqualFold(p.Architecture, unknown))
 }
 
-// Normalize returns p with the names that containerd compares by.
+// Normalize returns p with the names that containerd uses for comparison.
 func (p Platform) Normalize() Platform {
 	p.OS = strings.ToLower(p.OS)
 	if p.OS == "macos" {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The grammar is the OCI distribution specification's; the host is that of
-// the reference grammar of CNCF Distribution, without user information.
+// Tags and paths follow the grammar of the OCI distribution specification. Hosts follow the
+// reference grammar of CNCF Distribution, without user information.
 var (
 	hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?$`)
 	pathPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
@@ -17,13 +17,13 @@ var (
 // maxRepository is the longest path that registries accept.
 const maxRepository = 255
 
-// Repository is a registry's host, with port, and a path on it.
+// Repository is a registry's host, with its port, and a path there.
 type Repository struct {
 	host string
 	path string
 }
 
-// ParseRepository reads host[:port]/path. There is no default host.
+// ParseRepository parses host[:port]/path. It assumes no default host.
 func ParseRepository(s string) (Repository, error) {
 	host, path, ok := strings.Cut(s, "/")
 	if !ok || !hostPattern.MatchString(host) {
@@ -35,7 +35,7 @@ func ParseRepository(s string) (Repository, error) {
 	return Repository{host: host, path: path}, nil
 }
 
-// IsZero reports whether r is no repository.
+// IsZero reports whether r is the zero value.
 func (r Repository) IsZero() bool { return r.path == "" }
 
 // Host returns the registry's host, with port if it has one.
@@ -44,7 +44,7 @@ func (r Repository) Host() string { return r.host }
 // Path returns the repository's path on its registry.
 func (r Repository) Path() string { return r.path }
 
-// String returns host/path, or "" for no repository.
+// String returns host/path, or "" for the zero value.
 func (r Repository) String() string {
 	if r.IsZero() {
 		return ""
@@ -55,14 +55,14 @@ func (r Repository) String() string {
 // At returns the reference of d in r.
 func (r Repository) At(d Digest) Reference { return Reference{repository: r, digest: d} }
 
-// Reference is a repository and a digest: what is pulled, never by tag.
+// Reference is a repository and a digest. Revet pulls by Reference, never by tag.
 type Reference struct {
 	repository Repository
 	digest     Digest
 }
 
-// ParseReference reads host/path@sha256:hex. A tag before the @ is refused, as
-// it would be ignored by whoever pulls.
+// ParseReference parses host/path@sha256:hex. It refuses a tag before the @, because a pull would
+// ignore it.
 func ParseReference(s string) (Reference, error) {
 	name, digest, ok := strings.Cut(s, "@")
 	if !ok {
@@ -79,16 +79,16 @@ func ParseReference(s string) (Reference, error) {
 	return Reference{repository: r, digest: d}, nil
 }
 
-// Repository returns where the reference points.
+// Repository returns the repository.
 func (r Reference) Repository() Repository { return r.repository }
 
-// Digest returns what the reference points to.
+// Digest returns the digest.
 func (r Reference) Digest() Digest { return r.digest }
 
-// IsZero reports whether r is no reference.
+// IsZero reports whether r is not a complete reference.
 func (r Reference) IsZero() bool { return r.repository.IsZero() || r.digest.IsZero() }
 
-// String returns host/path@sha256:hex, or "" for no reference.
+// String returns host/path@sha256:hex, or "" for the zero value.
 func (r Reference) String() string {
 	if r.IsZero() {
 		return ""
@@ -96,5 +96,5 @@ func (r Reference) String() string {
 	return r.repository.String() + "@" + r.digest.String()
 }
 
-// ValidTag reports whether s is a tag by the OCI distribution specification.
+// ValidTag reports whether s is a valid tag in the OCI distribution specification.
 func ValidTag(s string) bool { return tagPattern.MatchString(s) }

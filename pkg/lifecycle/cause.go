@@ -39,9 +39,9 @@ type CauseRule struct {
 	rank func(*v1alpha1.ImageVerification, []Head) Rank
 }
 
-// causes is the table of causes. An entry that is owed several runs gets the one of the
+// Causes is the table of causes. An entry that is owed several runs gets the one of the
 // first row first; Class orders different entries.
-func causes() []CauseRule {
+func Causes() []CauseRule {
 	return []CauseRule{
 		{
 			Type: v1alpha1.CauseVanished, Class: classPush, EventTrigger: "event",
@@ -78,7 +78,7 @@ var unknownCause = CauseRule{
 
 // RuleOf returns the rule of a cause.
 func RuleOf(t v1alpha1.CauseType) CauseRule {
-	for _, c := range causes() {
+	for _, c := range Causes() {
 		if c.Type == t {
 			return c
 		}

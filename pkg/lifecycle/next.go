@@ -146,7 +146,7 @@ func Next(e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
 	if cause, ok := nameTaken(&e.Status); ok {
 		return start(e, cause, f, now)
 	}
-	return firstOwed(causes(), e, f, now)
+	return firstOwed(Causes(), e, f, now)
 }
 
 // Undecided returns the oldest push that no run covers and that was not skipped, or nil.

@@ -1,10 +1,9 @@
-// Package push decides what is a push: it compares what a repository shows with
-// what is known of it.
+// Package push decides what counts as a push. It compares what a repository shows with what is
+// already known about it.
 //
-// Contract: Detect is pure. It is the one function that the receiver, the
-// sweeps and "kubectl revet pushes" call. A push is (repository incarnation,
-// tag, digest, the item's creation time to the second); never an event's id,
-// a generation or a resourceVersion. What is not a push comes back as a Skip
-// with a typed reason, so that it can be counted. The package imports the
-// standard library and package image only.
+// Contract: Detect is pure. The receiver, the sweeps and "kubectl revet pushes" all call it. A push
+// is identified by repository incarnation, tag, digest, and the item's creation time to the second,
+// never by an event's id, a generation or a resourceVersion. For every item that is not a push,
+// Detect returns a Skip with a typed reason, so that callers can count them. The package imports
+// only the standard library and package image.
 package push

@@ -6,11 +6,11 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Exemptions are the digests that were proven to name nothing that runs, such as
-// signatures and SBOMs: a push of one is exempt. Only content that was recomputed
-// from a digest's own bytes proves that; no name, header or object does. What is not
-// in it is a push. It is bounded: when it is full it forgets the older half, which
-// costs reading again. It is safe for concurrent use.
+// Exemptions remembers digests that provably name nothing that runs, such as signatures and SBOMs.
+// Their pushes are exempt. Only content recomputed from the digest's own bytes is a proof; names,
+// headers and API objects are not. Any digest that is not remembered counts as a push. Exemptions
+// is bounded: when it is full it forgets the older half, which costs another read. It is safe for
+// concurrent use.
 type Exemptions struct {
 	half int
 
@@ -18,17 +18,17 @@ type Exemptions struct {
 	young, old map[image.Digest]image.Runnability
 }
 
-// maxExemptions is about 5 MB.
+// maxExemptions takes about 5 MB.
 const maxExemptions = 32768
 
-// NewExemptions returns none.
+// NewExemptions returns an empty Exemptions.
 func NewExemptions() *Exemptions { return newExemptions(maxExemptions) }
 
 func newExemptions(size int) *Exemptions {
 	return &Exemptions{half: size / 2, young: map[image.Digest]image.Runnability{}}
 }
 
-// Exempt decides on a digest by its recomputed content, and remembers what it proves.
+// Exempt decides about a digest from its recomputed content, and remembers a proof.
 func (e *Exemptions) Exempt(d image.Digest, recomputed image.Content) bool {
 	why := recomputed.Runnability()
 	if why.Runnable() {
@@ -40,10 +40,10 @@ func (e *Exemptions) Exempt(d image.Digest, recomputed image.Content) bool {
 	return true
 }
 
-// Runnable implements Runnable, from memory only.
+// Runnable implements Runnable. It only looks into its memory.
 func (e *Exemptions) Runnable(d image.Digest) bool { return e.Why(d) == "" }
 
-// Why returns why a digest is exempt; empty if it is not known to be.
+// Why returns the reason why a digest is exempt, or an empty reason if none is known.
 func (e *Exemptions) Why(d image.Digest) image.Runnability {
 	e.mu.Lock()
 	defer e.mu.Unlock()

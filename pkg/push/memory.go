@@ -6,8 +6,8 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Memory is a Known for inputs that are read one after another. The zero value
-// is ready for use. It is not safe for concurrent use.
+// Memory is a Known for inputs that are read one after another. The zero value is ready to use. It
+// is not safe for concurrent use.
 type Memory struct {
 	heads map[Repository]map[string]image.Digest
 	shown map[itemKey]struct{}
@@ -20,9 +20,9 @@ type itemKey struct {
 	created    int64 // Unix seconds
 }
 
-// Covers reports whether an observation tells nothing new: for a head, that the
-// tag's head was this digest when the repository was last seen; for an item
-// below it, that some earlier input showed the item.
+// Covers reports whether an observation is nothing new. A head is nothing new if it was the tag's
+// head when the repository was last seen. An older item is nothing new if any earlier input showed
+// it.
 func (m *Memory) Covers(o Observation) bool {
 	if o.Head {
 		head, ok := m.heads[o.Repository][o.Tag]
@@ -32,8 +32,8 @@ func (m *Memory) Covers(o Observation) bool {
 	return ok
 }
 
-// Remember makes s the last state seen of its repository. A tag that s does not
-// have is forgotten as a head: the same digest pushed again is a new head.
+// Remember stores s as the last seen state of its repository. If s lacks a tag, Memory forgets the
+// tag's head, so the same digest pushed again is a new head.
 func (m *Memory) Remember(s Stream) {
 	if m.heads == nil {
 		m.heads = map[Repository]map[string]image.Digest{}
@@ -56,6 +56,6 @@ func (m *Memory) Remember(s Stream) {
 	m.heads[s.Repository] = heads
 }
 
-// Forget drops the heads of a repository that was deleted. What its tags once
-// showed stays known: it is history, whenever it shows again.
+// Forget drops the heads of a deleted repository. It keeps what the tags once showed, because that
+// is history if it shows up again.
 func (m *Memory) Forget(r Repository) { delete(m.heads, r) }

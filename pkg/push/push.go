@@ -6,7 +6,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Kind says what shows a repository's pushes.
+// Kind is the kind of object that shows a repository's pushes.
 type Kind string
 
 // The kinds of repository. The zero value is invalid.
@@ -20,19 +20,19 @@ type Repository struct {
 	Kind Kind
 	// Name is namespace/name of an ImageStream, or host/path of a repository.
 	Name string
-	// UID is the ImageStream's UID: a stream that is made again is another
-	// repository. Empty for a repository of a registry.
+	// UID is the UID of the ImageStream. A recreated stream counts as another repository. UID is
+	// empty for a repository in a registry.
 	UID string
 }
 
-// Reason says why something is a push.
+// Reason says why an item is a push.
 type Reason string
 
 // The reasons of a push. The zero value is invalid.
 const (
 	// NewHead: the tag is new or its head moved.
 	NewHead Reason = "NewHead"
-	// History: an item below the head that nothing earlier showed; its event was missed.
+	// History: an older item that nothing showed before, because its event was missed.
 	History Reason = "History"
 )
 
@@ -43,12 +43,12 @@ type Push struct {
 	Digest     image.Digest
 	// PushedAt is the item's creation time, to the second, in UTC.
 	PushedAt time.Time
-	// Pull is where the digest is pulled from.
+	// Pull is the repository to pull the digest from.
 	Pull   image.Repository
 	Reason Reason
 }
 
-// String returns the push for people: repository:tag@digest time.
+// String returns the push in readable form: repository:tag@digest time.
 func (p Push) String() string {
 	return p.Repository.Name + ":" + p.Tag + "@" + p.Digest.String() + " " + p.PushedAt.UTC().Format(time.RFC3339)
 }
@@ -58,9 +58,9 @@ type SkipReason string
 
 // The reasons of a skip.
 const (
-	InvalidTag    SkipReason = "InvalidTag"    // not a tag by the OCI specification
-	InvalidDigest SkipReason = "InvalidDigest" // the item's image is no digest
-	// DigestUnsupported: the digest's algorithm is not SHA-256, so nobody can tell whether
+	InvalidTag    SkipReason = "InvalidTag"    // not a valid tag in the OCI specification
+	InvalidDigest SkipReason = "InvalidDigest" // the item's image is not a digest
+	// DigestUnsupported: the digest's algorithm is not SHA-256, so Revet cannot tell whether
 	// something was pushed.
 	DigestUnsupported SkipReason = "DigestUnsupported"
 	InvalidTime       SkipReason = "InvalidTime" // the item has no creation time
@@ -68,16 +68,16 @@ const (
 	NotRunnable       SkipReason = "NotRunnable" // a signature, attestation, SBOM or other artefact
 )
 
-// Skip is an item that was passed over. It never takes others down with it.
+// Skip is an item that Detect ignored. It does not affect other items.
 type Skip struct {
 	Repository Repository
-	// Tag is as it stood in the object, and may be hostile.
+	// Tag is copied from the object as it is, and may be hostile.
 	Tag    string
 	Digest image.Digest
-	// Claimed is a digest that Revet cannot use, cut to 160 bytes.
+	// Claimed is the digest that Revet cannot use, cut to 160 bytes.
 	Claimed string
-	// Created is the item's time, and Head says whether it is the first of its tag. Both
-	// are zero for a tag that is passed over as a whole.
+	// Created is the item's time, and Head says whether it is the first item of its tag. Both are
+	// zero if Detect ignored the whole tag.
 	Created time.Time
 	Head    bool
 	Reason  SkipReason

@@ -7,12 +7,11 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Stream is what a repository shows: for each tag its items, newest first.
-// Fields prefixed with Claimed stand as they came and are checked by Detect.
+// Stream is what a repository shows: for each tag its items, newest first. Fields prefixed with
+// Claimed are copied unchecked; Detect checks them.
 type Stream struct {
 	Repository Repository
-	// Pull is where the stream's digests are pulled from, unless an item says
-	// otherwise.
+	// Pull is the repository to pull the stream's digests from, unless an item names another.
 	Pull image.Repository
 	Tags []Tag
 }
@@ -20,18 +19,18 @@ type Stream struct {
 // Tag is one tag with its history.
 type Tag struct {
 	ClaimedName string
-	Items       []Item // the head first
+	Items       []Item // newest first; the first is the head
 }
 
-// Item is one image that a tag pointed to.
+// Item is an image that a tag points or pointed to.
 type Item struct {
 	ClaimedDigest string
 	Created       time.Time
-	// Pull is where this item is pulled from; zero means the stream's.
+	// Pull is the repository to pull this item from; zero means the stream's.
 	Pull image.Repository
 }
 
-// Only returns the stream with those of its tags that are admitted.
+// Only returns the stream with only its admitted tags.
 func (s Stream) Only(admit func(claimedTag string) bool) Stream {
 	admitted := Stream{Repository: s.Repository, Pull: s.Pull, Tags: make([]Tag, 0, len(s.Tags))}
 	for _, tag := range s.Tags {
@@ -42,7 +41,7 @@ func (s Stream) Only(admit func(claimedTag string) bool) Stream {
 	return admitted
 }
 
-// Observation is an item at its place.
+// Observation is an item and its place.
 type Observation struct {
 	Repository Repository
 	Tag        string
@@ -52,27 +51,26 @@ type Observation struct {
 	Head bool
 }
 
-// Known answers what earlier observations showed. The ledger implements it for
-// the receiver and the sweeps, Memory for inputs read one after another.
+// Known answers what earlier observations showed. The ledger implements it for the receiver and the
+// sweeps. Memory implements it for inputs that are read one after another.
 type Known interface {
 	Covers(Observation) bool
 }
 
-// Runnable answers whether a digest can run as a container. It is asked only
-// for items that would be pushes, and answers true where nothing is known: see
-// Exemptions.
+// Runnable says whether a digest can run as a container. Detect asks only about items that would be
+// pushes. The answer is true if nothing is known: see Exemptions.
 type Runnable interface {
 	Runnable(d image.Digest) bool
 }
 
-// Result is what Detect found, in the order of the stream's tags, history
-// before the head, oldest first.
+// Result is what Detect found, in the order of the stream's tags. Within a tag, older items come
+// first and the head last.
 type Result struct {
 	Pushes []Push
 	Skips  []Skip
 }
 
-// Detect compares what a repository shows with what is known of it.
+// Detect compares what a repository shows with what is already known about it.
 func Detect(s Stream, known Known, runnable Runnable) Result {
 	var r Result
 	for _, tag := range s.Tags {
@@ -119,7 +117,8 @@ func (r *Result) detectTag(s Stream, tag Tag, known Known, runnable Runnable) {
 	}
 }
 
-// unusable tells a digest of another algorithm, by the OCI grammar, from what is no digest.
+// unusable returns the reason to skip an invalid digest: either another algorithm in the OCI
+// grammar, or not a digest at all.
 func unusable(claimed string) SkipReason {
 	algorithm, encoded, ok := strings.Cut(claimed, ":")
 	if !ok || algorithm == "" || encoded == "" || algorithm == "sha256" {
@@ -138,7 +137,7 @@ func unusable(claimed string) SkipReason {
 	return DigestUnsupported
 }
 
-// maxClaimed bounds how much of a digest that cannot be used a Skip carries.
+// maxClaimed bounds the part of an unusable digest that a Skip carries.
 const maxClaimed = 160
 
 func newPush(s Stream, item Item, o Observation) Push {

@@ -1,16 +1,15 @@
 // Package sandbox decides in which RuntimeClass a run executes.
 //
-// Contract: Decide is pure, and the same trigger, key and image give the same
-// Route, so that a request that is sent again asks for the same. An exclusion goes
-// first, then the weight, then the fallback: what is outside the class by the
-// owner's word does not depend on whether there is one.
+// Contract: Decide is pure. The same trigger, key and image give the same Route, so a request that
+// is sent again asks for the same class. Decide applies exclusions first, then the weight, then the
+// fallback. So whether an image is outside the class by the owner's choice does not depend on
+// whether the class exists.
 //
-// The weight compares a keyed hash of the digest with the percentage. Digests that
-// are inside at one weight are inside at every higher one. Without the key nobody
-// can tell on which side a digest is, so that nobody can push an image that escapes
-// the sandbox: whoever has the key can, by trying some. Decide refuses to use the
-// weight without a key of MinKey bytes.
+// The weight compares a keyed hash of the digest with the percentage. A digest that is inside at
+// one weight is inside at every higher weight. Without the key nobody can predict the side of a
+// digest, so nobody can craft an image that escapes the sandbox. With the key, a few attempts are
+// enough. Decide therefore refuses to use the weight without a key of at least MinKey bytes.
 //
-// What a run asked for is written with the run. A Route says nothing about where
-// its Pods really executed; that is read from them.
+// The run records what it asked for. A Route does not say where the Pods really executed; Revet
+// reads that from the Pods.
 package sandbox

@@ -12,16 +12,16 @@ import (
 	"github.com/revet-dev/revet/pkg/selector"
 )
 
-// MinKey is the least length of a key, in bytes.
+// MinKey is the minimum length of a key, in bytes.
 const MinKey = 32
 
-// ErrNoKey means that a weight cannot be used, for want of the key.
+// ErrNoKey means that the weight cannot be used because the key is missing or too short.
 var ErrNoKey = fmt.Errorf("the key of the sandbox's weight has less than %d bytes", MinKey)
 
-// purpose keeps the hash apart from any other that somebody makes with the key.
+// purpose separates this hash from other hashes made with the same key.
 const purpose = "revet.dev/sandbox-weight/v1\x00"
 
-// Image is what a route depends on.
+// Image holds what a route depends on.
 type Image struct {
 	Digest image.Digest
 	// Repository is namespace/name of an ImageStream, or host/path.
@@ -29,18 +29,18 @@ type Image struct {
 	Tags       []string
 }
 
-// Route is where a run is asked to execute. The zero value asks for nothing.
+// Route says where a run asks to execute. The zero value asks for nothing.
 type Route struct {
-	// RuntimeClassName is the class; empty for none.
+	// RuntimeClassName is the class, or empty for none.
 	RuntimeClassName string
-	// Around says why there is none though the trigger names one.
+	// Around says why there is no class although the trigger names one.
 	Around v1alpha1.SandboxRoute
-	// Message says that in words.
+	// Message says the same in words.
 	Message string
 }
 
-// Weighted reports whether the trigger's weight takes digests out of its class, so
-// that Decide needs the key.
+// Weighted reports whether the trigger's weight excludes some digests from its class, so that
+// Decide needs the key.
 func Weighted(s v1alpha1.Sandbox) bool {
 	return s.RuntimeClassName != "" && s.Weight != nil && *s.Weight < 100
 }
@@ -50,10 +50,9 @@ func Detours(s v1alpha1.Sandbox) bool {
 	return s.RuntimeClassName != "" && (Weighted(s) || len(s.Exclude) > 0 || s.Fallback == v1alpha1.FallbackDefault)
 }
 
-// Decide returns where a run of an image executes. Missing says that the cluster
-// has no RuntimeClass of that name; unable is why the run before this one could not
-// start in it, or empty. An error is ErrNoKey, or says which exclusion cannot be
-// read.
+// Decide returns where a run of an image executes. missing means that the cluster has no
+// RuntimeClass of that name. unable is the reason why the previous run could not start in it, or
+// empty. The error is ErrNoKey, or names the exclusion that cannot be parsed.
 func Decide(s v1alpha1.Sandbox, key []byte, img Image, missing bool, unable string) (Route, error) {
 	if s.RuntimeClassName == "" {
 		return Route{}, nil
@@ -85,7 +84,8 @@ func Decide(s v1alpha1.Sandbox, key []byte, img Image, missing bool, unable stri
 	return Route{RuntimeClassName: s.RuntimeClassName}, nil
 }
 
-// Check reports what of a trigger's sandbox cannot be used, which its schema lets through.
+// Check returns an error if a trigger's sandbox has a value that the schema accepts but Revet
+// cannot use.
 func Check(s v1alpha1.Sandbox) error {
 	var errs []error
 	for i, e := range s.Exclude {
@@ -96,13 +96,13 @@ func Check(s v1alpha1.Sandbox) error {
 	return errors.Join(errs...)
 }
 
-// inside reports whether a digest is among the percentage.
+// inside reports whether a digest belongs to the percentage.
 func inside(key []byte, digest image.Digest, percent int32) (bool, error) {
 	if len(key) < MinKey {
 		return false, ErrNoKey
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(purpose + digest.String())) // it never fails
-	// The remainder of 64 bits by 10,000 favours none by more than a part in 10^15.
+	// The remainder of 64 bits divided by 10,000 is biased by less than one part in 10^15.
 	return binary.BigEndian.Uint64(mac.Sum(nil))%10_000 < uint64(max(percent, 0))*100, nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// anySegments stands for any number of path segments.
+// anySegments matches any number of path segments.
 const anySegments = "**"
 
 // glob is one compiled pattern.
@@ -14,8 +14,8 @@ type glob struct {
 	segments []string
 }
 
-// newGlob checks a pattern. Names have no special meaning for [ and \, which
-// path.Match would give them, and none of them can hold these characters.
+// newGlob checks a pattern. It refuses [ and \, which are special in path.Match but not here, and
+// which no name can contain.
 func newGlob(pattern string) (glob, error) {
 	if pattern == "" {
 		return glob{}, fmt.Errorf("the pattern is empty; write * to match everything")
@@ -40,8 +40,8 @@ func (g glob) match(name string) bool {
 	return matchSegments(g.segments, strings.Split(name, "/"))
 }
 
-// matchSegments is the usual walk with one place to come back to, the latest
-// **: an earlier one never needs to be tried again.
+// matchSegments is the usual algorithm with a single backtracking point, the latest **. An earlier
+// ** never has to be tried again.
 func matchSegments(pattern, name []string) bool {
 	p, n := 0, 0
 	star, from := -1, 0
@@ -66,8 +66,8 @@ func matchSegments(pattern, name []string) bool {
 	return p == len(pattern)
 }
 
-// matchSegment uses path.Match, whose * never goes past a slash and which is
-// as bounded as the walk above. Its only error, a bad pattern, was ruled out.
+// matchSegment uses path.Match, because its * never matches a slash and its running time is bounded
+// in the same way. Its only error, a bad pattern, was ruled out before.
 func matchSegment(pattern, segment string) bool {
 	ok, err := path.Match(pattern, segment)
 	return ok && err == nil
@@ -83,14 +83,14 @@ func matchAny(globs []glob, name string) bool {
 	return false
 }
 
-// Names is a pattern for repositories as entries of the ledger name them, or for
-// some of their tags.
+// Names is a pattern for repositories, under the names in the ledger's entries, or for some of
+// their tags.
 type Names struct {
 	repository glob
-	tag        *glob // nil: whatever the tags are
+	tag        *glob // nil: any tags
 }
 
-// ParseNames reads repository or repository:tag, both patterns.
+// ParseNames parses repository or repository:tag, both patterns.
 func ParseNames(pattern string) (Names, error) {
 	repository, tag := pattern, ""
 	if i := strings.LastIndexByte(pattern, ':'); i > strings.LastIndexByte(pattern, '/') {
@@ -112,7 +112,8 @@ func ParseNames(pattern string) (Names, error) {
 	return n, err
 }
 
-// Match reports whether the repository is named, and, if tags are, all of these.
+// Match reports whether the repository matches and, if the pattern has a tag, whether all tags
+// match.
 func (n Names) Match(repository string, tags []string) bool {
 	if !n.repository.match(repository) {
 		return false

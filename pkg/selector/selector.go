@@ -13,8 +13,8 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// clockSlack is how much clocks may differ: a push that is created this long
-// before the trigger still counts as made since.
+// clockSlack is the clock difference that Revet tolerates. A push created this long before the
+// trigger still counts as newer.
 const clockSlack = 2 * time.Minute
 
 // FieldError says which field of an ImageTrigger is wrong, and why.
@@ -37,11 +37,11 @@ type Selector struct {
 	existing  bool
 }
 
-// entry is one of spec.images.
+// entry is a compiled entry of spec.images.
 type entry struct {
 	streams    *streams
-	host       string // in lower case, as names of hosts are compared
-	repository *glob  // of the path
+	host       string // in lower case, because host names are compared without case
+	repository *glob  // matches the path
 	tags       tags
 }
 
@@ -114,7 +114,7 @@ func compileStreams(in *v1alpha1.ImageStreamSelector, field string) (*streams, e
 	return s, err
 }
 
-// compileLabels makes an absent selector match everything.
+// compileLabels compiles a label selector. A missing selector matches everything.
 func compileLabels(in *metav1.LabelSelector, field string) (labels.Selector, error) {
 	if in == nil {
 		return labels.Everything(), nil
@@ -126,8 +126,8 @@ func compileLabels(in *metav1.LabelSelector, field string) (labels.Selector, err
 	return s, nil
 }
 
-// compileRepository splits the host off, which has no wildcards: a pattern
-// that could match anybody's host is not what a user means to write.
+// compileRepository splits off the host. The host takes no wildcards, because nobody means to write
+// a pattern that matches any stranger's host.
 func compileRepository(pattern string) (string, *glob, error) {
 	host, rest, ok := strings.Cut(pattern, "/")
 	if !ok {
@@ -143,7 +143,7 @@ func compileRepository(pattern string) (string, *glob, error) {
 	return strings.ToLower(host), &g, nil
 }
 
-// What a pattern of one segment matches, for its error.
+// The kinds of names that a pattern of one segment matches, for its error.
 const (
 	tagPattern  = "tag"
 	namePattern = "ImageStream name"
@@ -164,7 +164,7 @@ func compileGlobs(patterns []string, field, kind string) ([]glob, error) {
 	return globs, nil
 }
 
-// Tags decides on the tags of one repository. The zero value admits none.
+// Tags decides about the tags of one repository. The zero value admits none.
 type Tags struct {
 	entries []tags
 }
@@ -182,8 +182,8 @@ func (t Tags) Admit(tag string) bool {
 	return false
 }
 
-// Stream returns what is admitted of an ImageStream. The labels of the trigger's
-// own namespace are not needed for an entry without a namespaceSelector.
+// Stream returns the admitted tags of an ImageStream. namespaceLabels may be nil for the trigger's
+// own namespace if no entry has a namespaceSelector.
 func (s *Selector) Stream(namespace string, namespaceLabels map[string]string, name string, streamLabels map[string]string) Tags {
 	var t Tags
 	for _, e := range s.entries {
@@ -205,7 +205,7 @@ func (m *streams) match(own, namespace string, namespaceLabels map[string]string
 	return (len(m.names) == 0 || matchAny(m.names, name)) && m.labels.Matches(labels.Set(streamLabels))
 }
 
-// Repository returns what is admitted of a repository of a registry.
+// Repository returns the admitted tags of a repository in a registry.
 func (s *Selector) Repository(r image.Repository) Tags {
 	var t Tags
 	for _, e := range s.entries {
@@ -219,8 +219,8 @@ func (s *Selector) Repository(r image.Repository) Tags {
 // MatchesRepository reports whether any tag of a repository may be admitted.
 func (s *Selector) MatchesRepository(r image.Repository) bool { return !s.Repository(r).Empty() }
 
-// SelectsStreams reports whether any entry selects ImageStreams, and whether
-// one of them looks beyond the trigger's own namespace.
+// SelectsStreams reports whether any entry selects ImageStreams, and whether any entry selects them
+// in other namespaces than the trigger's.
 func (s *Selector) SelectsStreams() (streams, otherNamespaces bool) {
 	for _, e := range s.entries {
 		if e.streams != nil {
@@ -231,7 +231,7 @@ func (s *Selector) SelectsStreams() (streams, otherNamespaces bool) {
 	return streams, otherNamespaces
 }
 
-// Hosts returns the hosts that entries with a repository name, each once.
+// Hosts returns the registry hosts in the entries, without duplicates.
 func (s *Selector) Hosts() []string {
 	seen := map[string]bool{}
 	var hosts []string
@@ -244,12 +244,12 @@ func (s *Selector) Hosts() []string {
 	return hosts
 }
 
-// Since is the time from which pushes count: the trigger's creation, less what
-// clocks may differ.
+// Since returns the time from which pushes count: the trigger's creation, minus the tolerated clock
+// difference.
 func (s *Selector) Since() time.Time { return s.since }
 
-// AdmitTime reports whether a push of that time counts. With existing: Verify
-// the head of a tag counts whatever its age; its history does not.
+// AdmitTime reports whether a push of that time counts. With existing: Verify, the head of a tag
+// always counts, but older items do not.
 func (s *Selector) AdmitTime(pushedAt time.Time, head bool) bool {
 	return (head && s.existing) || !pushedAt.Before(s.since)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// docker is an archive of an older "docker save": a configuration and unpacked layers.
+// dockerArchive is the output of an older "docker save": a configuration and unpacked layers.
 type dockerArchive struct {
 	img      v1.Image
 	digest   image.Digest
@@ -27,25 +27,25 @@ func openDockerArchive(where, tag string) (LocalSource, image.Digest, error) {
 	if tag != "" {
 		parsed, err := name.NewTag(tag)
 		if err != nil {
-			return nil, image.Digest{}, fmt.Errorf("%q is no name of an image: %w", tag, err)
+			return nil, image.Digest{}, fmt.Errorf("%q is not the name of an image: %w", tag, err)
 		}
 		named = &parsed
 	}
 	img, err := tarball.ImageFromPath(where, named)
 	if err != nil {
-		return nil, image.Digest{}, fmt.Errorf("%q cannot be read as an archive of \"docker save\" of one image: %w", where, err)
+		return nil, image.Digest{}, fmt.Errorf("cannot read %q as an archive of \"docker save\" with one image: %w", where, err)
 	}
 	d := dockerArchive{img: img}
 	if d.manifest, err = img.RawManifest(); err != nil {
-		return nil, image.Digest{}, fmt.Errorf("%q: its manifest cannot be made: %w", where, err)
+		return nil, image.Digest{}, fmt.Errorf("%q: cannot make its manifest: %w", where, err)
 	}
 	digest, err := img.Digest()
 	if err != nil {
-		return nil, image.Digest{}, fmt.Errorf("%q: its digest cannot be computed: %w", where, err)
+		return nil, image.Digest{}, fmt.Errorf("%q: cannot compute its digest: %w", where, err)
 	}
 	config, err := img.ConfigName()
 	if err != nil {
-		return nil, image.Digest{}, fmt.Errorf("%q: its configuration cannot be read: %w", where, err)
+		return nil, image.Digest{}, fmt.Errorf("%q: cannot read its configuration: %w", where, err)
 	}
 	if d.digest, err = image.ParseDigest(digest.String()); err != nil {
 		return nil, image.Digest{}, err
@@ -56,10 +56,10 @@ func openDockerArchive(where, tag string) (LocalSource, image.Digest, error) {
 	return d, d.digest, nil
 }
 
-// Manifest opens the manifest that was made of the archive.
+// Manifest opens the manifest that was made for the archive.
 func (d dockerArchive) Manifest(_ context.Context, asked image.Digest) (io.ReadCloser, error) {
 	if asked != d.digest {
-		return nil, oci.Errorf(oci.ReasonMissing, "", "the archive holds %s only", d.digest)
+		return nil, oci.Errorf(oci.ReasonMissing, "", "the archive holds only %s", d.digest)
 	}
 	return io.NopCloser(bytes.NewReader(d.manifest)), nil
 }

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Client returns a client for downloads from host that is under the same rules as
-// a registry's: TLS except to hosts that are listed, also after a redirect, no way
-// to a private address by number, and an end to what stalls. It carries no
-// credentials.
+// Client returns a client for downloads from host, under the same rules as for registries. It uses
+// TLS except for listed hosts, also after a redirect. It never connects to a private IP address
+// that a redirect names. It ends transfers that stall. It sends no credentials.
 func Client(host string, o Options) *http.Client {
 	if o.Stall <= 0 {
 		o.Stall = time.Minute

@@ -87,7 +87,7 @@ func (n *named) options(trusted bool) fetch.Options {
 	o := fetch.Options{Trust: must(fetch.LoadTrust(dir, nil))(n.t), Keychain: keychain{}}
 	return o.WithDial(func(ctx context.Context, network, address string) (net.Conn, error) {
 		if strings.HasPrefix(address, "gone.") {
-			return nil, errors.New("nothing is there")
+			return nil, errors.New("the registry has nothing that it names")
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, n.tls.Listener.Addr().String())
 	})
@@ -175,7 +175,7 @@ func TestFetchFollowsToStorage(t *testing.T) {
 		{"a number that is private", to(http.StatusTemporaryRedirect, "https://10.0.0.1/x"), oci.ReasonRefused, "private address"},
 		{"another protocol", to(http.StatusTemporaryRedirect, "ftp://"+storageHost+"/x"), oci.ReasonRefused, "plain HTTP to"},
 		{"storage that refuses", to(http.StatusTemporaryRedirect, "https://"+storageHost+"/x"), oci.ReasonDenied, "403"},
-		{"storage that is not there", to(http.StatusTemporaryRedirect, "https://gone.example.com/x?X-Signature=abc"), oci.ReasonUnavailable, "nothing is there"},
+		{"storage that is not there", to(http.StatusTemporaryRedirect, "https://gone.example.com/x?X-Signature=abc"), oci.ReasonUnavailable, "the registry has nothing that it names"},
 		{"nowhere", to(http.StatusTemporaryRedirect, ""), oci.ReasonUnavailable, "307"},
 	}
 	for _, tt := range tests {
@@ -296,7 +296,7 @@ func TestFetchTrustsAuthoritiesEverywhere(t *testing.T) {
 		t.Error("the token service was not asked: the test shows nothing")
 	}
 	before := len(n.seen)
-	wantError(t, n.pull(false), oci.ReasonRefused, "ends in .crt")
+	wantError(t, n.pull(false), oci.ReasonRefused, "ending in .crt")
 	if len(n.seen) != before {
 		t.Error("a host was spoken to whose authority is not trusted")
 	}
@@ -344,7 +344,7 @@ func TestFetchAsksOnceForWhatLasts(t *testing.T) {
 	untrusted.options.Patience, plain.options.Patience = slow, slow
 	begin := time.Now()
 	_, _, err := pullFrom(t, registryHost, n.whole.manifest, untrusted)
-	wantError(t, err, oci.ReasonRefused, "ends in .crt")
+	wantError(t, err, oci.ReasonRefused, "ending in .crt")
 	_, _, err = n.real.pull(t, n.whole.manifest, plain)
 	wantError(t, err, oci.ReasonRefused, "revet-registries")
 	if took := time.Since(begin); took > slow.Pause {

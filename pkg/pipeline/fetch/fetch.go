@@ -13,7 +13,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Source is where content comes from. It may lie.
+// Source provides content. Fetch does not trust it.
 type Source interface {
 	Manifest(ctx context.Context, d image.Digest) (io.ReadCloser, error)
 	Blob(ctx context.Context, d image.Digest) (io.ReadCloser, error)
@@ -21,39 +21,40 @@ type Source interface {
 
 // Limits bound what an image may cost.
 type Limits struct {
-	// Bytes bounds what is stored: layers as they are, attachments.
+	// Bytes bounds what is stored: compressed layers and attachments.
 	Bytes int64
-	// Unpacked bounds the sum of all layers unpacked. They are never stored.
+	// Unpacked bounds the sum of all unpacked layers. Fetch never stores them.
 	Unpacked int64
-	// Ratio bounds what a layer unpacks to, as a multiple of its stored size. 0
-	// stands for DefaultRatio.
+	// Ratio bounds the unpacked size of a layer as a multiple of its stored size. 0 means
+	// DefaultRatio.
 	Ratio int64
-	// Entries bounds the files, directories and links of an image's layers. 0 stands
-	// for what layers.DefaultLimits says.
+	// Entries bounds the files, directories and links in an image's layers. 0 means the value in
+	// layers.DefaultLimits.
 	Entries int
 }
 
-// Fetched is an image, or an index with all that was chosen of it.
+// Fetched is an image, or an index with everything selected from it.
 type Fetched struct {
 	oci.Tree
-	// Ambiguities are where runtimes read an image's layers differently, by the digest
-	// of its manifest. Whoever judges the image must not pass over them.
+	// Ambiguities lists where runtimes read an image's layers differently, by the digest of its
+	// manifest. Whoever judges the image must take them into account.
 	Ambiguities map[image.Digest][]layers.Ambiguity
 }
 
 const (
-	// DefaultRatio is far above what files compress to, and below the 230 to 1000 that
-	// gzip makes of zeros.
+	// DefaultRatio is far above the ratio of real files, and below the 230 to 1000 that gzip
+	// reaches on zeros.
 	DefaultRatio = 100
-	// freeRatio is what a layer may unpack to at any ratio: small ones do no harm.
+	// freeRatio is the size that any layer may unpack to, whatever its ratio. Small layers do no
+	// harm.
 	freeRatio = 64 << 20
-	// freeAll is what all layers may unpack to beyond the ratio: many small ones, or one
-	// that is named many times, do.
+	// freeAll bounds what all layers together may unpack to above their ratio. Many small layers,
+	// or one that is named many times, can do harm.
 	freeAll = 512 << 20
 )
 
-// Fetch pulls what digest names from src into dir: of an index all platforms, or only
-// the selected ones.
+// Fetch pulls what digest names from src into dir. From an index it pulls the selected platforms,
+// or all of them if none is selected.
 func Fetch(ctx context.Context, src Source, digest image.Digest, chosen oci.Selection, dir oci.Layout, limits Limits) (Fetched, error) {
 	if limits.Ratio <= 0 {
 		limits.Ratio = DefaultRatio
@@ -87,8 +88,8 @@ func Fetch(ctx context.Context, src Source, digest image.Digest, chosen oci.Sele
 	return out, nil
 }
 
-// checkSize compares what the manifests promise with the limit, before a byte
-// of it is pulled. A promise that is broken later ends the pull there.
+// checkSize compares the sizes in the manifests with the limit before Fetch pulls a layer. If a
+// layer turns out larger than its manifest says, the pull ends there.
 func checkSize(tree oci.Tree, limit int64) error {
 	seen := map[image.Digest]bool{}
 	left := limit
@@ -116,7 +117,7 @@ func checkSize(tree oci.Tree, limit int64) error {
 	}
 	if !fits {
 		return oci.Errorf(oci.ReasonTooLarge, "image "+tree.Root.Digest.String(),
-			"its layers have more than %d bytes; raise --max-bytes of the fetch step and the size of its volume", limit)
+			"its layers are larger than %d bytes; raise --max-bytes of the fetch step and the size of its volume", limit)
 	}
 	return nil
 }
@@ -124,16 +125,16 @@ func checkSize(tree oci.Tree, limit int64) error {
 type fetcher struct {
 	src Source
 	dir oci.Layout
-	// stored are the layers that are in dir.
+	// stored are the layers in dir.
 	stored map[image.Digest]bool
-	// left is how many unpacked bytes may still come.
+	// left is the number of unpacked bytes that may still come.
 	left    int64
-	free    int64 // of freeAll
+	free    int64 // left of freeAll
 	ratio   int64
 	entries int
 }
 
-// read is oci.Read from the source, through the layout.
+// read implements oci.Read. It reads from the source and stores in the layout.
 func (f *fetcher) read(ctx context.Context, kind oci.Kind, d oci.Descriptor, limit int64) ([]byte, error) {
 	subject := string(kind) + " " + d.Digest.String()
 	open := f.src.Blob
@@ -153,7 +154,7 @@ func (f *fetcher) read(ctx context.Context, kind oci.Kind, d oci.Descriptor, lim
 	return raw.Bytes(), nil
 }
 
-// sized is a Source that can make use of a blob's size.
+// sized is a Source that can use a blob's size.
 type sized interface {
 	Sized(ctx context.Context, d image.Digest, size int64) (io.ReadCloser, error)
 }
@@ -164,9 +165,10 @@ func (f *fetcher) blob(ctx context.Context, kind string, d oci.Descriptor) error
 		rc, err := f.openBlob(ctx, d)
 		if err == nil {
 			err = f.dir.Put(d.Digest, d.Size, rc)
-			_ = rc.Close() // it was read
+			_ = rc.Close() // reading is complete
 		}
-		// Parts that are each right may still not fit: then it is pulled in one.
+		// Parts from different connections may not fit together. If so, pull the blob again in one
+		// piece.
 		if parts, ok := rc.(*resumed); err != nil && ok && isReason(err, oci.ReasonCorrupted) && parts.distrust() {
 			continue
 		}
@@ -186,7 +188,7 @@ func isReason(err error, reason oci.Reason) bool {
 	return errors.As(err, &e) && e.Reason == reason
 }
 
-// layer stores l and compares what it unpacks to with its diff_id.
+// layer stores l and compares its unpacked digest with its diff_id.
 func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l oci.Layer) error {
 	subject := "layer " + l.Digest.String()
 	if !f.stored[l.Digest] {
@@ -199,15 +201,16 @@ func (f *fetcher) layer(ctx context.Context, checker *layers.Checker, l oci.Laye
 	if err != nil {
 		return about(subject, err)
 	}
-	// What nobody can unpack has no diff_id to compare; the checker tells of it.
+	// Fetch cannot compare the diff_id of a layer that it cannot unpack; the checker reports such a
+	// layer.
 	if ok && got != l.DiffID {
 		return oci.Errorf(oci.ReasonCorrupted, subject,
-			"it unpacks to the digest %s, where the configuration says %s", got, l.DiffID)
+			"it unpacks to the digest %s, but the configuration says %s", got, l.DiffID)
 	}
 	return nil
 }
 
-// about makes err an Error about subject, if it is not about one already.
+// about makes err an Error about subject, unless it already is an Error about something.
 func about(subject string, err error) error {
 	var e *oci.Error
 	switch {
@@ -224,7 +227,7 @@ func about(subject string, err error) error {
 	}
 }
 
-// explain replaces the many ways in which an expired deadline shows.
+// explain replaces the many forms that an expired deadline takes.
 func explain(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
@@ -234,10 +237,10 @@ func explain(ctx context.Context, err error) error {
 		subject = e.Subject
 	}
 	return &oci.Error{Reason: oci.ReasonTimedOut, Subject: subject,
-		Err: fmt.Errorf("time ran out while it was fetched; raise --timeout of the step: %w", context.DeadlineExceeded)}
+		Err: fmt.Errorf("time ran out while fetching it; raise --timeout of the step: %w", context.DeadlineExceeded)}
 }
 
-// boundedReader fails where io.LimitReader would silently end.
+// boundedReader returns an error where io.LimitReader would silently end.
 type boundedReader struct {
 	r    io.Reader
 	left int64
@@ -249,7 +252,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	if int64(n) > b.left {
-		return 0, oci.Errorf(oci.ReasonTooLarge, "", "it has more bytes than the limit")
+		return 0, oci.Errorf(oci.ReasonTooLarge, "", "it is larger than the limit")
 	}
 	b.left -= int64(n)
 	return n, err

@@ -271,11 +271,11 @@ func TestFetchRefusesBrokenImages(t *testing.T) {
 		says string
 	}{
 		{name: "a layer that unpacks to something else", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw), []byte("else"))),
-			want: oci.ReasonCorrupted, says: "where the configuration says"},
+			want: oci.ReasonCorrupted, says: "but the configuration says"},
 		{name: "a layer that breaks off within its compression", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw)[:20], raw)),
-			want: oci.ReasonCorrupted, says: "cannot be unpacked"},
+			want: oci.ReasonCorrupted, says: "cannot unpack it"},
 		{name: "an archive that breaks off", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, raw[:512]), raw[:512])),
-			want: oci.ReasonCorrupted, says: "cannot be unpacked"},
+			want: oci.ReasonCorrupted, says: "cannot unpack it"},
 		{name: "layers that are no archives", what: imageOf(t, "amd64", newRawLayer([]byte("rubbish"), []byte("rubbish"))),
 			want: oci.ReasonNotAnImage, says: "none of its 1 layers"},
 		{name: "a decompression bomb", what: imageOf(t, "amd64", newRawLayer(gzipOf(t, bomb), bomb)),

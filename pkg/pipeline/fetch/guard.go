@@ -14,14 +14,14 @@ import (
 // insecureCure ends messages about plain HTTP.
 const insecureCure = `if that is meant, list the host under the key "insecure" of the ConfigMap revet-registries, or give --insecure-registry`
 
-// guard looks at every request: the registry's, the token service's, and each
-// hop of a redirect. It ends requests that stall.
+// guard checks every request: to the registry, to the token service, and each hop of a redirect. It
+// also ends requests that stall.
 type guard struct {
 	inner    http.RoundTripper
 	registry string // host[:port]
 	insecure map[string]bool
 	stall    time.Duration
-	answer   int64 // most bytes of one; 0 for any number
+	answer   int64 // maximum bytes of an answer; 0 means no limit
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -49,7 +49,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// check refuses addresses that a registry must not lead to.
+// check refuses addresses that a registry may not lead to.
 func (g *guard) check(req *http.Request) error {
 	host := req.URL.Host
 	if g.insecure[host] {
@@ -64,13 +64,13 @@ func (g *guard) check(req *http.Request) error {
 	return nil
 }
 
-// boundedBody fails where an answer is longer than its reader expects.
+// boundedBody returns an error if an answer is longer than its reader expects.
 type boundedBody struct {
 	io.Reader
 	io.Closer
 }
 
-// watchedBody ends the request when a Read takes too long.
+// watchedBody ends the request if a Read takes too long.
 type watchedBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -90,7 +90,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cause returns why the request was ended, if guard ended it.
+// cause returns the reason why guard ended the request, if it did.
 func (b *watchedBody) cause(err error) error {
 	if stalled := (*oci.Error)(nil); errors.As(context.Cause(b.ctx), &stalled) {
 		return stalled

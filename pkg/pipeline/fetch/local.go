@@ -22,7 +22,7 @@ const (
 	versionFile   = "oci-layout"
 	indexFile     = "index.json"
 	maxLocalIndex = 4 << 20
-	// refName is the annotation by which a layout names what it holds.
+	// refName is the annotation under which a layout names its images.
 	refName = "org.opencontainers.image.ref.name"
 )
 
@@ -33,19 +33,19 @@ type LocalSource interface {
 	io.Closer
 }
 
-// IsLocal reports whether name is that of a file or directory: it begins with "/", "./"
-// or "../", or ends in ".tar", which no reference does.
+// IsLocal reports whether name is the name of a file or directory: it starts with "/", "./" or
+// "../", or ends in ".tar". References do neither.
 func IsLocal(name string) bool {
 	return strings.HasPrefix(name, "/") || strings.HasPrefix(name, "./") || strings.HasPrefix(name, "../") || strings.HasSuffix(name, ".tar")
 }
 
-// OpenLocal opens the image at name: an OCI image layout, a tar archive of one, or the
-// output of "docker save". If it holds several images, ":TAG" after the path selects one.
-// OpenLocal may unpack an archive into temp, which the caller removes.
+// OpenLocal opens the image at name: an OCI image layout, a tar archive of one, or the output of
+// "docker save". If it holds several images, ":TAG" after the path selects one. OpenLocal may
+// unpack an archive into temp, which the caller removes.
 //
-// It recomputes no digest; the caller does. An archive of an older "docker save" has no
-// manifest, so OpenLocal makes one, as a push would. The digest is then the archive's own,
-// and not that of the image in a registry.
+// It recomputes no digest; the caller does. An archive of an older "docker save" has no manifest,
+// so OpenLocal makes one, as a push would. The digest then belongs to the archive, and differs from
+// the digest of the image in a registry.
 func OpenLocal(ctx context.Context, name, temp string) (LocalSource, image.Digest, error) {
 	where, tag := name, ""
 	info, err := os.Stat(where)
@@ -74,17 +74,17 @@ func OpenLocal(ctx context.Context, name, temp string) (LocalSource, image.Diges
 	case members["manifest.json"]:
 		return openDockerArchive(where, tag)
 	default:
-		return nil, image.Digest{}, fmt.Errorf("%q is an archive, and neither of an OCI layout nor of \"docker save\": it has no %s and no manifest.json", where, indexFile)
+		return nil, image.Digest{}, fmt.Errorf("%q is an archive, but neither an OCI layout nor the output of \"docker save\": it has no %s and no manifest.json", where, indexFile)
 	}
 }
 
-// layout is a directory of blobs.
+// localLayout is a directory of blobs.
 type localLayout struct{ dir fs.FS }
 
 func openLocalLayout(dir fs.FS, where, tag string) (LocalSource, image.Digest, error) {
 	raw, err := readFileIn(dir, indexFile, maxLocalIndex)
 	if err != nil {
-		return nil, image.Digest{}, fmt.Errorf("%q is no OCI image layout: %w", where, err)
+		return nil, image.Digest{}, fmt.Errorf("%q is not an OCI image layout: %w", where, err)
 	}
 	var index struct {
 		Manifests []struct {
@@ -107,7 +107,7 @@ func openLocalLayout(dir fs.FS, where, tag string) (LocalSource, image.Digest, e
 	slices.SortFunc(found, func(a, b image.Digest) int { return strings.Compare(a.Hex(), b.Hex()) })
 	found = slices.Compact(found)
 	if len(found) != 1 || found[0].IsZero() {
-		return nil, image.Digest{}, fmt.Errorf("%q holds %d images that are meant by %q; name one as PATH:TAG, of %q", where, len(found), tag, names[:min(len(names), 10)])
+		return nil, image.Digest{}, fmt.Errorf("%q holds %d images that match %q; select one as PATH:TAG, from %q", where, len(found), tag, names[:min(len(names), 10)])
 	}
 	return localLayout{dir}, found[0], nil
 }
@@ -129,9 +129,9 @@ func (l localLayout) Blob(_ context.Context, d image.Digest) (io.ReadCloser, err
 // Close implements io.Closer.
 func (localLayout) Close() error { return nil }
 
-// list returns the names of an archive's members, as far as they say what it is.
+// listArchive returns those file names in an archive that show what it is.
 func listArchive(where string) (map[string]bool, error) {
-	f, err := os.Open(where) //nolint:gosec // what the caller names
+	f, err := os.Open(where) //nolint:gosec // the caller names the file
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func listArchive(where string) (map[string]bool, error) {
 			return members, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%q is no tar archive (is it compressed? unpack it first): %w", where, err)
+			return nil, fmt.Errorf("%q is not a tar archive (if it is compressed, unpack it first): %w", where, err)
 		}
 		switch name := path.Clean(h.Name); name {
 		case versionFile, indexFile, "manifest.json":
@@ -152,9 +152,9 @@ func listArchive(where string) (map[string]bool, error) {
 	}
 }
 
-// unpack unpacks the blobs and the index of an archive of a layout.
+// unpackArchive unpacks the blobs and the index from an archive of a layout.
 func unpackArchive(ctx context.Context, where, temp string) error {
-	f, err := os.Open(where) //nolint:gosec // what the caller names
+	f, err := os.Open(where) //nolint:gosec // the caller names the file
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func unpackArchive(ctx context.Context, where, temp string) error {
 }
 
 func writeTo(name string, r io.Reader) error {
-	f, err := os.Create(name) //nolint:gosec // a digest, or the index, below the directory to unpack to
+	f, err := os.Create(name) //nolint:gosec // a digest or the index, below the target directory
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func writeTo(name string, r io.Reader) error {
 	return f.Close()
 }
 
-// readFile reads a file of at most limit bytes.
+// readFileIn reads a file of at most limit bytes.
 func readFileIn(dir fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := dir.Open(name)
 	if err != nil {
@@ -204,7 +204,7 @@ func readFileIn(dir fs.FS, name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(raw)) > limit {
-		err = fmt.Errorf("it has more than %d bytes", limit)
+		err = fmt.Errorf("it is larger than %d bytes", limit)
 	}
 	return raw, err
 }

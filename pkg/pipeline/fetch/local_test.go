@@ -160,12 +160,12 @@ func TestOpenLocalRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, path, want string }{
-		{"nothing is there", "/nonexistent/image", "neither an image layout nor an archive"},
-		{"several images", dir, "name one as PATH:TAG"},
+		{"the registry has nothing that it names", "/nonexistent/image", "neither an image layout nor an archive"},
+		{"several images", dir, "select one as PATH:TAG"},
 		{"another tag", dir + ":3.0", "holds 0 images"},
-		{"an empty directory", t.TempDir(), "no OCI image layout"},
-		{"no archive", text, "no tar archive"},
-		{"an archive of something else", packArchive(t, filepath.Dir(text)), "neither of an OCI layout nor of"},
+		{"an empty directory", t.TempDir(), "not an OCI image layout"},
+		{"no archive", text, "not a tar archive"},
+		{"an archive of something else", packArchive(t, filepath.Dir(text)), "neither an OCI layout nor the output of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if _, _, err := fetch.OpenLocal(t.Context(), test.path, t.TempDir()); err == nil || !strings.Contains(err.Error(), test.want) {

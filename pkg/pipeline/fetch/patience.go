@@ -17,21 +17,18 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Patience bounds how often, and for how long, a registry is asked again. Each
-// field has a default, which 0 stands for. The caller's context bounds it too.
+// Patience bounds how often and how long a request is retried. In each field 0 means the default.
+// The caller's context is a further bound.
 type Patience struct {
-	// Pause is how long is waited before a request is repeated; each further time
-	// it is twice as long. Default 250 ms.
+	// Pause is the wait before the first retry. It doubles with each further retry. Default 250 ms.
 	Pause time.Duration
-	// Repeats is how often a request is repeated that failed. Default 5, which is
-	// about 8 s.
+	// Repeats is the number of retries of a failed request. Default 5, which takes about 8 s.
 	Repeats int
-	// Waits is how often a registry is obeyed that says how long to wait. Default 20.
+	// Waits is how many times a registry may ask for a wait. Default 20.
 	Waits int
-	// Longest is the longest wait that it is obeyed in. Default 2 minutes.
+	// Longest is the longest wait that a registry may ask for. Default 2 minutes.
 	Longest time.Duration
-	// Total is how long one request may take with all its repetitions. Default 5
-	// minutes.
+	// Total is the time limit of one request with all its retries. Default 5 minutes.
 	Total time.Duration
 }
 
@@ -53,22 +50,22 @@ func (p Patience) withDefaults() Patience {
 	return p
 }
 
-// pause is how long to wait before the repetition n, counted from 0. It differs a
-// little each time, so that many clients do not come back as one.
+// pause returns the wait before retry n, counted from 0. It varies a little, so that many clients
+// do not return at the same moment.
 func (p Patience) pause(n int) time.Duration {
 	d := p.Pause << min(n, 6)
-	return d + rand.N(d/4+1) //nolint:gosec // it keeps clients apart
+	return d + rand.N(d/4+1) //nolint:gosec // keeps clients apart
 }
 
-// patient repeats requests that may succeed later. It stands under what adds
-// credentials, so that token hosts and the targets of redirects are treated alike.
+// patient retries requests that may succeed later. It works below the transport that adds
+// credentials, so that it treats token hosts and redirect targets like the registry.
 type patient struct {
 	inner    http.RoundTripper
 	patience Patience
 }
 
-// RoundTrip implements http.RoundTripper. Where it gave up there is an error, and no
-// answer, which nobody above repeats again.
+// RoundTrip implements http.RoundTripper. After giving up it returns an error instead of the
+// answer, so that no caller retries again.
 func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	begin, attempt := time.Now(), req
 	for failed, told := 0, 0; ; {
@@ -77,7 +74,8 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		wait, asked := retryAfter(resp, time.Now())
-		// At least the pause: "0" in a loop would be as fast as the registry refuses.
+		// Wait at least the pause. Obeying "0" in a loop would send requests as fast as the
+		// registry refuses them.
 		pause := max(wait, p.patience.pause(failed+told))
 		if asked {
 			told++
@@ -101,8 +99,7 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// repeatable reports whether the same request may succeed later, and does no harm
-// if it is sent twice.
+// repeatable reports whether the same request may succeed later, and is safe to send twice.
 func repeatable(req *http.Request, resp *http.Response, err error) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
@@ -113,7 +110,7 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return true // it says that it did nothing
+		return true // the registry did nothing, by its own words
 	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return reads
 	default:
@@ -121,8 +118,8 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 	}
 }
 
-// passing reports whether err may be gone when the request is sent again. What is
-// not known to last is: connections break in more ways than can be listed.
+// passing reports whether err may be gone on a retry. It assumes so unless err is known to last,
+// because connections break in more ways than a list could name.
 func passing(err error) bool {
 	var typed *oci.Error
 	var certificate *tls.CertificateVerificationError
@@ -142,13 +139,13 @@ func passing(err error) bool {
 	}
 }
 
-// retryAfter returns how long resp asks to wait, if it asks.
+// retryAfter returns the wait that resp asks for, if it asks for one.
 func retryAfter(resp *http.Response, now time.Time) (wait time.Duration, asked bool) {
 	if resp == nil {
 		return 0, false
 	}
 	text := resp.Header.Get("Retry-After")
-	const most = 365 * 24 * time.Hour // a number of seconds that overflows is told as long, too
+	const most = 365 * 24 * time.Hour // a number of seconds that overflows counts as long too
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second, true
 	}
@@ -158,38 +155,38 @@ func retryAfter(resp *http.Response, now time.Time) (wait time.Duration, asked b
 	return 0, false
 }
 
-// gaveUp says what there is of a request that is not repeated any more.
+// gaveUp returns the error for a request that is not retried any more.
 func (p *patient) gaveUp(resp *http.Response, err error, wait time.Duration, tries int) error {
 	if resp == nil {
 		var typed *oci.Error
 		if errors.As(err, &typed) {
 			return typed
 		}
-		// Not typed: of two ways to a registry, the other may say why it was refused.
-		return fmt.Errorf("it was asked %d times: %w", tries, err)
+		// Without a type: if there are two ways to a registry, the other one may show the reason.
+		return fmt.Errorf("%d attempts failed: %w", tries, err)
 	}
 	defer discard(resp)
 	cause := transport.CheckError(resp)
 	reason := statusReason(resp.StatusCode)
-	const cure = "try again then, give credentials for which the registry's limit is higher, or pull through a mirror"
+	const cure = "try again then, use credentials with a higher limit, or pull through a mirror"
 	switch {
 	case wait > 0:
 		until := time.Now().Add(wait).UTC().Format(time.RFC3339)
-		why := "and the time of this step ends before; raise --timeout"
+		why := "but this step times out before; raise --timeout"
 		if wait > min(p.patience.Longest, p.patience.Total) {
-			why = "which is longer than is waited"
+			why = "which is longer than Revet waits"
 		}
-		return oci.Errorf(reason, "", "it asks to be left alone for %s, until %s, %s; %s: %w",
+		return oci.Errorf(reason, "", "it asks to wait %s, until %s, %s; %s: %w",
 			wait.Round(time.Second), until, why, cure, cause)
 	case reason == oci.ReasonRateLimited:
-		return oci.Errorf(reason, "", "it limits requests, and did when it was asked %d times; %s: %w",
+		return oci.Errorf(reason, "", "it still limits requests after %d attempts; %s: %w",
 			tries, cure, cause)
 	default:
-		return oci.Errorf(reason, "", "it was asked %d times: %w", tries, cause)
+		return oci.Errorf(reason, "", "%d attempts failed: %w", tries, cause)
 	}
 }
 
-// again returns a request that can be sent once more.
+// again returns a copy of the request that can be sent once more.
 func again(req *http.Request) (*http.Request, error) {
 	next := req.Clone(req.Context())
 	if req.GetBody == nil {
@@ -203,12 +200,12 @@ func again(req *http.Request) (*http.Request, error) {
 	return next, nil
 }
 
-// discard ends an answer. Read to its end, the connection is used again.
+// discard closes an answer. It reads the rest first, so that the connection can be reused.
 func discard(resp *http.Response) {
 	if resp == nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // what it said is not needed
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // the content is not needed
 	_ = resp.Body.Close()
 }
 

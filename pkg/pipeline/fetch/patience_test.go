@@ -103,20 +103,20 @@ func TestFetchGivesUp(t *testing.T) {
 		says  string
 		asked int64
 	}{
-		{name: "429 for an hour", fault: limited(429, "3600"), want: oci.ReasonRateLimited, says: "left alone for 1h0m0s, until 20", asked: 1},
-		{name: "503 for an hour", fault: limited(503, "3600"), want: oci.ReasonUnavailable, says: "left alone for 1h0m0s, until 20", asked: 1},
-		{name: "429 until tomorrow", fault: limited(429, time.Now().Add(24*time.Hour).UTC().Format(http.TimeFormat)), want: oci.ReasonRateLimited, says: "longer than is waited", asked: 1},
-		{name: "429 for longer than there are numbers", fault: limited(429, "99999999999999999999"), want: oci.ReasonRateLimited, says: "left alone for 8760h", asked: 1},
+		{name: "429 for an hour", fault: limited(429, "3600"), want: oci.ReasonRateLimited, says: "asks to wait 1h0m0s, until 20", asked: 1},
+		{name: "503 for an hour", fault: limited(503, "3600"), want: oci.ReasonUnavailable, says: "asks to wait 1h0m0s, until 20", asked: 1},
+		{name: "429 until tomorrow", fault: limited(429, time.Now().Add(24*time.Hour).UTC().Format(http.TimeFormat)), want: oci.ReasonRateLimited, says: "longer than Revet waits", asked: 1},
+		{name: "429 for longer than there are numbers", fault: limited(429, "99999999999999999999"), want: oci.ReasonRateLimited, says: "asks to wait 8760h", asked: 1},
 		{name: "429 past the deadline", fault: limited(429, "60"), want: oci.ReasonRateLimited, says: "raise --timeout", asked: 1},
-		{name: "429 past the time of one request", fault: limited(429, "1"), want: oci.ReasonRateLimited, says: "left alone for 1s", asked: 1,
+		{name: "429 past the time of one request", fault: limited(429, "1"), want: oci.ReasonRateLimited, says: "asks to wait 1s", asked: 1,
 			set: setting{options: fetch.Options{Patience: fetch.Patience{Total: 500 * time.Millisecond}}}},
-		{name: "429 for longer than is waited", fault: limited(429, "1"), want: oci.ReasonRateLimited, says: "longer than is waited", asked: 1,
+		{name: "429 for longer than Revet waits", fault: limited(429, "1"), want: oci.ReasonRateLimited, says: "longer than Revet waits", asked: 1,
 			set: setting{options: fetch.Options{Patience: fetch.Patience{Longest: 500 * time.Millisecond}}}},
 		{name: "429 without a word, for good", fault: limited(429, ""), want: oci.ReasonRateLimited, says: "pull through a mirror", asked: 6},
-		{name: "429 that always asks for no time", fault: limited(429, "0"), want: oci.ReasonRateLimited, says: "asked 4 times", asked: 4,
+		{name: "429 that always asks for no time", fault: limited(429, "0"), want: oci.ReasonRateLimited, says: "4 attempts", asked: 4,
 			set: setting{options: fetch.Options{Patience: fetch.Patience{Pause: time.Millisecond, Waits: 3}}}},
-		{name: "500 for good", fault: limited(500, ""), want: oci.ReasonUnavailable, says: "asked 6 times: GET", asked: 6},
-		{name: "connections that are reset for good", fault: reset, want: oci.ReasonUnavailable, says: "asked 6 times"}, // net/http adds its own
+		{name: "500 for good", fault: limited(500, ""), want: oci.ReasonUnavailable, says: "6 attempts failed: GET", asked: 6},
+		{name: "connections that are reset for good", fault: reset, want: oci.ReasonUnavailable, says: "6 attempts failed"}, // net/http adds its own
 		{name: "501", fault: limited(501, ""), want: oci.ReasonUnavailable, says: "501", asked: 1},
 		{name: "405", fault: limited(405, ""), want: oci.ReasonUnavailable, says: "405", asked: 1},
 		{name: "404", fault: limited(404, ""), want: oci.ReasonMissing, says: "404", asked: 1},

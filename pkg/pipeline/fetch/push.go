@@ -15,8 +15,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// ClassifyPush is Classify for what was pushed. A refusal that another attempt would meet
-// again is ReasonPushRefused.
+// ClassifyPush is Classify for pushes. A refusal that another attempt would meet again is
+// ReasonPushRefused.
 func ClassifyPush(subject string, err error) error {
 	var status *transport.Error
 	switch {
@@ -24,15 +24,15 @@ func ClassifyPush(subject string, err error) error {
 		return classify(subject, err)
 	case status.StatusCode == http.StatusRequestEntityTooLarge:
 		return oci.Errorf(oci.ReasonPushRefused, subject,
-			"the registry, or a proxy before it, takes no request of this size; raise its limit on request bodies: %w", err)
+			"the registry, or a proxy in front of it, refuses requests of this size; raise its limit on request bodies: %w", err)
 	default:
 		return oci.Errorf(oci.ReasonPushRefused, subject,
-			"the registry refuses it, and would again; ask whoever runs the registry whether it takes such artefacts: %w", err)
+			"the registry refuses it, and would again; ask whoever runs the registry whether it accepts such artefacts: %w", err)
 	}
 }
 
-// Repeatable reports whether a push that failed with err may succeed if it is sent again
-// soon. It decides for the client library, which else repeats every status from 500 on.
+// Repeatable reports whether a push that failed with err may succeed if it is retried soon. The
+// client library asks it; without it, the library would retry every status from 500 up.
 func Repeatable(err error) bool {
 	var status *transport.Error
 	if errors.As(err, &status) && Refused(err) {
@@ -46,9 +46,9 @@ func Repeatable(err error) bool {
 		func(target error) bool { return errors.Is(err, target) })
 }
 
-// Refused reports whether a registry refused a push for good: by a status that says so,
-// or by a failure whose text says that the content is invalid. OpenShift's registry
-// answers 500 where the image API refuses an object.
+// Refused reports whether a registry refused a push for good. Either the status says so, or the
+// error text says that the content is invalid: OpenShift's registry answers 500 if the image API
+// refuses an object.
 func Refused(err error) bool {
 	var status *transport.Error
 	if !errors.As(err, &status) {
@@ -56,9 +56,9 @@ func Refused(err error) bool {
 	}
 	switch code := status.StatusCode; {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusGone:
-		return false // a reason of its own
+		return false // another reason
 	case code == http.StatusRequestTimeout, code == http.StatusConflict, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
-		return false // it may pass
+		return false // may be temporary
 	case code >= 400 && code < 500, code == http.StatusNotImplemented:
 		return true
 	case code == http.StatusInternalServerError:
@@ -68,7 +68,7 @@ func Refused(err error) bool {
 	}
 }
 
-// invalid reports whether a diagnostic is about the content, and not about the registry.
+// invalid reports whether a diagnostic is about the content rather than the registry.
 func invalid(d transport.Diagnostic) bool {
 	switch d.Code {
 	case transport.ManifestInvalidErrorCode, transport.ManifestBlobUnknownErrorCode, transport.ManifestUnverifiedErrorCode,
@@ -76,7 +76,7 @@ func invalid(d transport.Diagnostic) bool {
 		transport.TagInvalidErrorCode, transport.UnsupportedErrorCode:
 		return true
 	default:
-		// The words of Kubernetes' validation: Image "sha256:..." is invalid: ...
+		// Kubernetes' validation writes: Image "sha256:..." is invalid: ...
 		text := d.Message + " " + fmt.Sprint(d.Detail)
 		return strings.Contains(text, " is invalid: ") || strings.Contains(text, "reason:Invalid")
 	}

@@ -13,35 +13,35 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// The bounds of a list of referrers.
+// The limits on a list of referrers.
 const (
-	// MaxReferrers is how many referrers one image may have.
+	// MaxReferrers is the maximum number of referrers of one image.
 	MaxReferrers = 1000
 	// maxReferrerBytes bounds all pages of the list together.
 	maxReferrerBytes = 4 << 20
 	maxReferrerPages = 100
 )
 
-// cureReferrers ends messages about lists that are too long to be read.
-const cureReferrers = "delete what nobody needs of what refers to the image, such as old attestations and reports"
+// cureReferrers ends messages about lists that are too long to read.
+const cureReferrers = "delete referrers of the image that nobody needs, such as old attestations and reports"
 
-// Referrer is something that says that it is about an image.
+// Referrer is something that claims to be about an image.
 type Referrer struct {
 	Digest image.Digest
-	// What follows is claimed in the list. It is a hint at most: registries put the
-	// type of an artefact's configuration for that of the artefact, for example.
+	// The list claims the following fields. They are no more than hints: for example, some
+	// registries report the type of an artefact's configuration as the type of the artefact.
 	ArtifactType string
 	Annotations  map[string]string
 }
 
-// Referrers lists what refers to d. Registries without the referrers API have a
-// list under the tag sha256-HEX, which clients write. The answer is complete, or it
-// is an error: what could not be read is not "none".
+// Referrers lists the referrers of d. If the registry has no referrers API, it reads the list under
+// the tag sha256-HEX, which clients write. The answer is complete, or else an error: an unreadable
+// list is not an empty one.
 func (r *Registry) Referrers(ctx context.Context, d image.Digest) ([]Referrer, error) {
 	l := list{subject: "referrers of " + d.String(), left: maxReferrerBytes, seen: map[string]bool{}, known: map[image.Digest]bool{}}
 	next := r.url(resource{kind: "referrers", name: d.String()})
 	for page := 1; next != nil; page++ {
-		// Only the first page tells whether there is such a list.
+		// Only the first page shows whether the registry has such a list.
 		var others []int
 		if page == 1 {
 			others = withoutReferrers
@@ -63,8 +63,8 @@ func (r *Registry) Referrers(ctx context.Context, d image.Digest) ([]Referrer, e
 	return l.all, nil
 }
 
-// HasReferrers reports whether the registry has the referrers API. Without it, whoever
-// pushes a referrer of d adds it to the list under the tag sha256-HEX.
+// HasReferrers reports whether the registry has the referrers API. If it has not, clients that push
+// a referrer of d add it to the list under the tag sha256-HEX.
 func (r *Registry) HasReferrers(ctx context.Context, d image.Digest) (bool, error) {
 	l := list{subject: "referrers of " + d.String(), left: maxReferrerBytes, seen: map[string]bool{}}
 	a, err := l.read(ctx, r, r.url(resource{kind: "referrers", name: d.String()}), withoutReferrers...)
@@ -74,8 +74,8 @@ func (r *Registry) HasReferrers(ctx context.Context, d image.Digest) (bool, erro
 	return a.status == http.StatusOK, nil
 }
 
-// withoutReferrers are the statuses by which registries say that they do not know
-// the referrers API. The specification wants 404.
+// withoutReferrers are the statuses of registries without the referrers API. The specification asks
+// for 404.
 var withoutReferrers = []int{
 	http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed,
 	http.StatusNotAcceptable, http.StatusNotImplemented,
@@ -93,12 +93,12 @@ func (r *Registry) taggedReferrers(ctx context.Context, d image.Digest, l *list)
 	return l.all, l.add(a.body)
 }
 
-// list is what was read so far.
+// list collects what was read so far.
 type list struct {
 	subject string
 	left    int64
 	entries int
-	seen    map[string]bool // addresses of pages
+	seen    map[string]bool // the URLs of pages
 	known   map[image.Digest]bool
 	all     []Referrer
 }
@@ -111,15 +111,15 @@ func (l *list) read(ctx context.Context, r *Registry, u *url.URL, others ...int)
 	case err == nil && l.left >= 0:
 		return a, nil
 	case err == nil:
-		return answer{}, oci.Errorf(oci.ReasonTooLarge, l.subject, "the list has more than %d bytes; %s", maxReferrerBytes, cureReferrers)
+		return answer{}, oci.Errorf(oci.ReasonTooLarge, l.subject, "the list is larger than %d bytes; %s", maxReferrerBytes, cureReferrers)
 	case isReason(err, oci.ReasonMissing):
-		return answer{}, l.broken(err) // it is a page that another one names
+		return answer{}, l.broken(err) // another page names this one
 	default:
 		return answer{}, classify(l.subject, err)
 	}
 }
 
-// add adds a page. It is a list by its fields, whatever its Content-Type says.
+// add adds a page. The page's fields show that it is a list, whatever its Content-Type says.
 func (l *list) add(raw []byte) error {
 	var page map[string]json.RawMessage
 	var entries []struct {
@@ -128,18 +128,18 @@ func (l *list) add(raw []byte) error {
 		Annotations  map[string]string `json:"annotations"`
 	}
 	if err := json.Unmarshal(raw, &page); err != nil {
-		return l.broken(fmt.Errorf("what the registry answers is no list: %w", err))
+		return l.broken(fmt.Errorf("the registry's answer is not a list: %w", err))
 	}
 	manifests, ok := page["manifests"]
 	if !ok {
-		return l.broken(errors.New("what the registry answers is no list: it has no field manifests"))
+		return l.broken(errors.New("the registry's answer is not a list: it has no field manifests"))
 	}
 	// Some registries write an empty list as null.
 	if err := json.Unmarshal(manifests, &entries); err != nil {
-		return l.broken(fmt.Errorf("what the registry answers is no list: %w", err))
+		return l.broken(fmt.Errorf("the registry's answer is not a list: %w", err))
 	}
 	if l.entries += len(entries); l.entries > MaxReferrers {
-		return oci.Errorf(oci.ReasonTooLarge, l.subject, "there are more than %d; %s", MaxReferrers, cureReferrers)
+		return oci.Errorf(oci.ReasonTooLarge, l.subject, "it has more than %d referrers; %s", MaxReferrers, cureReferrers)
 	}
 	for i, e := range entries {
 		d, err := image.ParseDigest(e.Digest)
@@ -154,7 +154,7 @@ func (l *list) add(raw []byte) error {
 	return nil
 }
 
-// next returns where the list goes on; nil if it does not.
+// next returns the URL of the next page, or nil after the last one.
 func (l *list) next(a answer, page int) (*url.URL, error) {
 	target, more := nextLink(a.header.Values("Link"))
 	if !more {
@@ -163,21 +163,21 @@ func (l *list) next(a answer, page int) (*url.URL, error) {
 	u, err := a.from.Parse(target)
 	switch {
 	case err != nil:
-		return nil, l.broken(fmt.Errorf("page %d names no next page: %w", page, err))
+		return nil, l.broken(fmt.Errorf("page %d has an invalid link to the next page: %w", page, err))
 	case u.Scheme != a.from.Scheme || u.Host != a.from.Host:
 		return nil, oci.Errorf(oci.ReasonRefused, l.subject, "page %d leads to another host, %q", page, image.Cut(u.Host, 100))
 	case l.seen[u.String()]:
-		return nil, l.broken(fmt.Errorf("page %d leads back to one that was read", page))
+		return nil, l.broken(fmt.Errorf("page %d leads back to an earlier page", page))
 	case page == maxReferrerPages:
 		return nil, oci.Errorf(oci.ReasonTooLarge, l.subject, "the list has more than %d pages; %s", maxReferrerPages, cureReferrers)
 	}
 	return u, nil
 }
 
-// broken is of a list of which not all is known.
+// broken returns the error for an incomplete list.
 func (l *list) broken(err error) error {
 	return oci.Errorf(oci.ReasonUnavailable, l.subject,
-		"the list cannot be read to its end, so that nothing can be said of what is missing in it; ask whoever runs the registry: %w", err)
+		"the list cannot be read to its end, so entries may be missing; ask whoever runs the registry: %w", err)
 }
 
 // nextLink returns the target of the link whose relation is next (RFC 8288).
@@ -192,7 +192,7 @@ func nextLink(headers []string) (target string, ok bool) {
 			if !found {
 				break
 			}
-			// The parameters end where the next link begins.
+			// The parameters end where the next link starts.
 			parameters, rest, _ = strings.Cut(parameters, "<")
 			rest = "<" + rest
 			if isNext(parameters) {

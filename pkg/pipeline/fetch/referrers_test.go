@@ -117,7 +117,7 @@ func TestReferrers(t *testing.T) {
 		api, tag http.HandlerFunc
 		want     []int
 	}{
-		{"no list", nil, nil, nil},
+		{"not a list", nil, nil, nil},
 		{"an empty list", text("application/vnd.oci.image.index.v1+json", none), nil, nil},
 		{"an empty list that is null", text("application/vnd.oci.image.index.v1+json", `{"schemaVersion":2,"manifests":null}`), nil, nil},
 		{"another Content-Type", text("application/json", string(page(1, 2, ""))), nil, numbers(2)},
@@ -186,16 +186,16 @@ func TestReferrersThatCannotBeReadAreNotNone(t *testing.T) {
 		want     oci.Reason
 		says     string
 	}{
-		{"500", status(500), nil, oci.ReasonUnavailable, "asked 6 times"},
+		{"500", status(500), nil, oci.ReasonUnavailable, "6 attempts failed"},
 		{"403", status(403), nil, oci.ReasonDenied, "403"},
 		{"429 for an hour", http.HandlerFunc(limited(429, "3600")), nil, oci.ReasonRateLimited, "until"},
 		{"no content", status(204), nil, oci.ReasonUnavailable, "204"},
-		{"an empty answer", text("", ""), nil, oci.ReasonUnavailable, "no list"},
-		{"a web page", text("text/html", "<html>"), nil, oci.ReasonUnavailable, "no list"},
+		{"an empty answer", text("", ""), nil, oci.ReasonUnavailable, "not a list"},
+		{"a web page", text("text/html", "<html>"), nil, oci.ReasonUnavailable, "not a list"},
 		{"an object that is no list", text("", `{"errors":[]}`), nil, oci.ReasonUnavailable, "no field manifests"},
-		{"half a list", text("", `{"schemaVersion":2,"manifests":[`), nil, oci.ReasonUnavailable, "no list"},
-		{"a list, and more", text("", `{"manifests":[]}{}`), nil, oci.ReasonUnavailable, "no list"},
-		{"no list in it", text("", `{"manifests":{}}`), nil, oci.ReasonUnavailable, "no list"},
+		{"half a list", text("", `{"schemaVersion":2,"manifests":[`), nil, oci.ReasonUnavailable, "not a list"},
+		{"a list, and more", text("", `{"manifests":[]}{}`), nil, oci.ReasonUnavailable, "not a list"},
+		{"no list in it", text("", `{"manifests":{}}`), nil, oci.ReasonUnavailable, "not a list"},
 		{"an entry without a digest", text("", `{"manifests":[{}]}`), nil, oci.ReasonUnavailable, "entry 1"},
 		{"a list that is cut off", cut, nil, oci.ReasonUnavailable, "unexpected EOF"},
 		{"a second page that fails", second(status(500)), nil, oci.ReasonUnavailable, "500"},
@@ -208,21 +208,21 @@ func TestReferrersThatCannotBeReadAreNotNone(t *testing.T) {
 		{"another host", link("http://elsewhere.example.com/v2/"), nil, oci.ReasonRefused, "another host"},
 		{"another port", link("http://127.0.0.1:1/v2/"), nil, oci.ReasonRefused, "another host"},
 		{"another scheme", func(w http.ResponseWriter, r *http.Request) { link("https://"+r.Host+"/v2/")(w, r) }, nil, oci.ReasonRefused, "another host"},
-		{"a link that is no address", link(":"), nil, oci.ReasonUnavailable, "no next page"},
+		{"a link that is no address", link(":"), nil, oci.ReasonUnavailable, "an invalid link to the next page"},
 		{"pages without end", func(w http.ResponseWriter, _ *http.Request) {
 			endless++
 			w.Header().Set("Link", fmt.Sprintf(`<?page=%d>; rel="next"`, endless))
 			fmt.Fprint(w, `{"manifests":[]}`)
 		}, nil, oci.ReasonTooLarge, "more than 100 pages"},
-		{"too many", text("", string(page(1, 1001, ""))), nil, oci.ReasonTooLarge, "more than 1000; delete"},
-		{"too many in two pages", pages(relative, page(1, 600, ""), page(601, 1001, "")), nil, oci.ReasonTooLarge, "more than 1000; delete"},
-		{"too many of one", pages(relative, page(1, 600, ""), page(1, 600, "")), nil, oci.ReasonTooLarge, "more than 1000; delete"},
+		{"too many", text("", string(page(1, 1001, ""))), nil, oci.ReasonTooLarge, "more than 1000 referrers; delete"},
+		{"too many in two pages", pages(relative, page(1, 600, ""), page(601, 1001, "")), nil, oci.ReasonTooLarge, "more than 1000 referrers; delete"},
+		{"too many of one", pages(relative, page(1, 600, ""), page(1, 600, "")), nil, oci.ReasonTooLarge, "more than 1000 referrers; delete"},
 		{"too many bytes", text("", string(page(1, 1, strings.Repeat("x", 4<<20)))), nil, oci.ReasonTooLarge, "bytes; delete"},
 		{"too many bytes in two pages", pages(relative, page(1, 1, strings.Repeat("x", 3<<20)), page(2, 2, strings.Repeat("x", 3<<20))), nil, oci.ReasonTooLarge, "bytes; delete"},
 		{"a tag that fails", nil, status(500), oci.ReasonUnavailable, "500"},
 		{"a tag that is no method", nil, status(405), oci.ReasonUnavailable, "405"},
 		{"a tag that is an image", nil, text("", `{"schemaVersion":2,"config":{},"layers":[]}`), oci.ReasonUnavailable, "no field manifests"},
-		{"a tag with too many", nil, text("", string(page(1, 1001, ""))), oci.ReasonTooLarge, "more than 1000; delete"},
+		{"a tag with too many", nil, text("", string(page(1, 1001, ""))), oci.ReasonTooLarge, "more than 1000 referrers; delete"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

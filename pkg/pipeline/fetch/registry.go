@@ -24,21 +24,21 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// maxRedirects is how many hops lead from a registry to its storage at most.
+// maxRedirects is the maximum number of redirects from a registry to its storage.
 const maxRedirects = 5
 
-// Options say how registries are spoken to.
+// Options configure how to talk to registries.
 type Options struct {
-	// Trust lists insecure hosts and holds authorities.
+	// Trust lists insecure hosts and certificate authorities.
 	Trust Trust
 	// Keychain holds credentials; nil for none.
 	Keychain authn.Keychain
-	// Stall is how long a registry may send nothing; 0 stands for a minute.
+	// Stall is how long a registry may send nothing; 0 means one minute.
 	Stall time.Duration
-	// Patience is how often, and how long, a registry is asked again.
+	// Patience bounds retries.
 	Patience Patience
-	// Answer is the most bytes that the registry may answer a request with; 0 for
-	// any number. Fetch bounds what it reads itself.
+	// Answer is the maximum size of an answer in bytes; 0 means no limit. Fetch bounds its own
+	// reads.
 	Answer int64
 
 	// dial replaces the dialer, for tests.
@@ -51,15 +51,15 @@ type Registry struct {
 	options    Options
 	guarded    http.RoundTripper
 	patience   Patience
-	// noRange: it cannot send a part of a content, or sent a wrong one.
+	// noRange means that the registry cannot send a part of a blob, or sent a wrong one.
 	noRange atomic.Bool
 
 	mu     sync.Mutex
 	client *http.Client
-	opened bool // it answered with content under client
+	opened bool // it has served content to client
 }
 
-// NewRegistry shakes hands with the registry of repository.
+// NewRegistry opens a session with the registry of repository.
 func NewRegistry(ctx context.Context, repository image.Repository, o Options) (*Registry, error) {
 	named, guarded, err := Guarded(repository, o)
 	if err != nil {
@@ -69,15 +69,14 @@ func NewRegistry(ctx context.Context, repository image.Repository, o Options) (*
 	return r, explain(ctx, r.shake(ctx))
 }
 
-// shake begins a session with the registry: with its token service, where it has
-// one.
+// shake starts a session with the registry, and with its token service if it has one.
 func (r *Registry) shake(ctx context.Context) error {
 	subject := "registry " + r.repository.RegistryStr()
 	auth := authn.Anonymous
 	if r.options.Keychain != nil {
 		var err error
 		if auth, err = authn.Resolve(ctx, r.options.Keychain, r.repository); err != nil {
-			return oci.Errorf(oci.ReasonDenied, subject, "its credentials cannot be read: %w", err)
+			return oci.Errorf(oci.ReasonDenied, subject, "cannot read the credentials for it: %w", err)
 		}
 	}
 	rt, err := transport.NewWithContext(ctx, r.repository.Registry, auth, r.guarded, []string{r.repository.Scope(transport.PullScope)})
@@ -93,8 +92,8 @@ func (r *Registry) shake(ctx context.Context) error {
 	return nil
 }
 
-// withoutHandshake reports whether a registry has nothing under /v2/, where others
-// say which credentials they want. What it wants then shows in each request.
+// withoutHandshake reports whether a registry has nothing under /v2/, where others say which
+// credentials they want. Such a registry shows that in the answer to each request.
 func withoutHandshake(status int) bool {
 	switch status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
@@ -111,12 +110,12 @@ func checkRedirect(_ *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Guarded returns how the registry of repository is named and reached, for other
-// clients of it: with TLS unless it is listed, and never longer than Stall without
-// an answer. Requests that may succeed later are repeated.
+// Guarded returns the name of repository and a transport to its registry, for other clients. The
+// transport uses TLS unless the host is listed, fails if the registry sends nothing for Stall, and
+// retries requests that may succeed later.
 func Guarded(repository image.Repository, o Options) (name.Repository, http.RoundTripper, error) {
-	// Not by parsing the whole name: that would take a host without a dot for
-	// a namespace of Docker Hub.
+	// Do not parse the whole name: the library would take a host without a dot for a namespace on
+	// Docker Hub.
 	var named []name.Option
 	if o.Trust.insecure[repository.Host()] {
 		named = append(named, name.Insecure)
@@ -149,7 +148,7 @@ func newTransport(o Options) *http.Transport {
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       30 * time.Second,
 		ForceAttemptHTTP2:     true,
-		// Digests are of what is sent, and nothing is unpacked unbounded.
+		// Digests cover the bytes as sent, and nothing may unpack without a limit.
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
 		TLSClientConfig:        &tls.Config{RootCAs: o.Trust.roots, MinVersion: tls.VersionTLS12},
@@ -161,7 +160,7 @@ const (
 	kindManifests = "manifests"
 )
 
-// resource names a content of the repository.
+// resource names something in the repository.
 type resource struct{ kind, name, accept string }
 
 func manifestAt(reference string) resource {
@@ -173,9 +172,9 @@ func (r *Registry) Manifest(ctx context.Context, d image.Digest) (io.ReadCloser,
 	return r.open(ctx, manifestAt(d.String()), -1)
 }
 
-// Tagged returns the manifest that a tag names now. What it is, only its bytes say.
-// It is read at once, and no more than one byte past oci.MaxManifest of it: a
-// tag may name something else when a transfer breaks off.
+// Tagged returns the manifest that a tag names now. Only its bytes say what it is. Tagged reads the
+// manifest at once, up to one byte past oci.MaxManifest. It does not resume, because after a broken
+// transfer the tag may name something else.
 func (r *Registry) Tagged(ctx context.Context, tag string) (io.ReadCloser, error) {
 	if !image.ValidTag(tag) {
 		return nil, fmt.Errorf("%.80q is not a tag", tag)
@@ -192,8 +191,8 @@ func (r *Registry) Blob(ctx context.Context, d image.Digest) (io.ReadCloser, err
 	return r.Sized(ctx, d, -1)
 }
 
-// Sized is Blob for a blob of a known size. A transfer that broke off can be told
-// from the end of the blob then, whatever the registry announced.
+// Sized is Blob for a blob of known size. The size tells a broken transfer from the end of the
+// blob, whatever length the registry announced.
 func (r *Registry) Sized(ctx context.Context, d image.Digest, size int64) (io.ReadCloser, error) {
 	return r.open(ctx, resource{kind: kindBlobs, name: d.String()}, size)
 }
@@ -214,7 +213,7 @@ func (r *Registry) url(what resource) *url.URL {
 	}
 }
 
-// request asks for what, from a byte on if ranged.
+// request requests what. If ranged, it starts at byte from.
 func (r *Registry) request(ctx context.Context, what resource, from int64, ranged bool) (*http.Response, error) {
 	header := http.Header{}
 	if ranged {
@@ -223,9 +222,9 @@ func (r *Registry) request(ctx context.Context, what resource, from int64, range
 	return r.get(ctx, r.url(what), what.accept, header)
 }
 
-// get sends one request. A session that was good and is not any more, is begun
-// anew once: tokens end in the middle of a pull, and not every registry says then
-// where there are others.
+// get sends one request. If the registry refuses a session that used to work, get starts a new one,
+// once: tokens expire in the middle of a pull, and not every registry then says where to get new
+// ones.
 func (r *Registry) get(ctx context.Context, u *url.URL, accept string, header http.Header) (*http.Response, error) {
 	for renewed := false; ; renewed = true {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -256,7 +255,7 @@ func (r *Registry) get(ctx context.Context, u *url.URL, accept string, header ht
 	}
 }
 
-// redacted cuts the query off the address in err: to storage, it is a credential.
+// redacted removes the query from the URL in err, because it can be a credential for the storage.
 func redacted(err error) error {
 	var failed *url.Error
 	if !errors.As(err, &failed) {
@@ -271,11 +270,11 @@ type answer struct {
 	status int
 	body   []byte
 	header http.Header
-	from   *url.URL // after redirects
+	from   *url.URL // the URL after redirects
 }
 
-// read reads a document, and no more than one byte past the limit of it. What broke off is read anew: what it
-// is may have changed, so that parts would not fit.
+// read reads a document, up to one byte past its limit. If the transfer breaks off, it starts over:
+// the document may have changed, and its parts would not fit together.
 func (r *Registry) read(ctx context.Context, u *url.URL, accept string, limit int64, others ...int) (answer, error) {
 	for tries := 1; ; tries++ {
 		a, err := r.readOnce(ctx, u, accept, limit, others)
@@ -298,7 +297,7 @@ func (r *Registry) readOnce(ctx context.Context, u *url.URL, accept string, limi
 	if err != nil {
 		return attempt{}, err
 	}
-	defer func() { _ = resp.Body.Close() }() // it was read
+	defer func() { _ = resp.Body.Close() }() // reading is complete
 	if err := transport.CheckError(resp, append(others, http.StatusOK)...); err != nil {
 		return attempt{}, err
 	}
@@ -309,10 +308,10 @@ func (r *Registry) readOnce(ctx context.Context, u *url.URL, accept string, limi
 	return attempt{answer: answer{resp.StatusCode, raw, resp.Header, resp.Request.URL}}, nil
 }
 
-// Classify returns err as an Error about subject, with the reason in it.
+// Classify turns err into an Error about subject, with the right reason.
 func Classify(subject string, err error) error { return classify(subject, err) }
 
-// classify finds the reason in what went wrong.
+// classify finds the reason for err.
 func classify(subject string, err error) error {
 	if err == nil {
 		return nil
@@ -321,15 +320,15 @@ func classify(subject string, err error) error {
 	var status *transport.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	// First: for hosts that look local, the handshake is tried without TLS too,
-	// and that it was refused is not the cause.
+	// Check this first. For hosts that look local, the library also tries the handshake without
+	// TLS, and its refusal is not the cause.
 	case errors.As(err, &certificate):
 		return oci.Errorf(oci.ReasonRefused, subject,
-			"its certificate is not trusted; put the authority's into the ConfigMap revet-registries, under a key that ends in .crt: %w", certificate)
+			"its certificate is not trusted; put the authority's certificate into the ConfigMap revet-registries, under a key ending in .crt: %w", certificate)
 	case errors.As(err, &refused):
 		return &oci.Error{Reason: refused.Reason, Subject: subject, Err: refused.Err}
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return oci.Errorf(oci.ReasonRefused, subject, "it speaks plain HTTP only; %s", insecureCure)
+		return oci.Errorf(oci.ReasonRefused, subject, "it only speaks plain HTTP; %s", insecureCure)
 	case errors.As(err, &status):
 		return &oci.Error{Reason: statusReason(status.StatusCode), Subject: subject, Err: err}
 	default:

@@ -14,29 +14,29 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// How often content is asked for again whose transfer broke off.
+// The limits on resuming one blob.
 const (
-	maxResumes  = 32 // for one content
-	maxStuck    = 3  // without a further byte
-	maxRestarts = 3  // from its first byte, where the registry knows no ranges
+	maxResumes  = 32 // in total
+	maxStuck    = 3  // without receiving a further byte
+	maxRestarts = 3  // from the first byte, if the registry does not support ranges
 )
 
-// resumed reads one content over as many connections as it takes. Whether the
-// parts fit, only the digest of the whole says, which its reader recomputes.
+// resumed reads one content over as many connections as it takes. Only the digest of the whole
+// shows whether the parts fit together; its reader recomputes that.
 type resumed struct {
 	ctx      context.Context
 	registry *Registry
 	what     resource
-	size     int64 // -1 where it is not known
+	size     int64 // -1 if unknown
 
-	body io.ReadCloser // nil: to be opened
-	end  int64         // where the registry says that the content ends; -1 if it does not
-	at   int64         // bytes that were given to the reader
+	body io.ReadCloser // nil: not open
+	end  int64         // where the content ends, by the registry's words; -1 if it does not say
+	at   int64         // bytes given to the reader so far
 
 	resumes, stuck, restarts int
 }
 
-// openResumed opens what, so that the first error of a registry is an error here.
+// openResumed opens what, so that the registry's first error is returned here.
 func openResumed(ctx context.Context, r *Registry, what resource, size int64) (*resumed, error) {
 	b := &resumed{ctx: ctx, registry: r, what: what, size: size}
 	return b, b.open()
@@ -78,8 +78,8 @@ func (b *resumed) read(p []byte) (int, error) {
 	return 0, nil
 }
 
-// complete reports whether an answer that ended was the end of the content, too. A
-// connection that is closed early looks the same where no length was announced.
+// complete reports whether the end of an answer is the end of the content. Without an announced
+// length, a connection that closes early looks the same.
 func (b *resumed) complete() bool {
 	if b.end >= 0 {
 		return b.at >= b.end
@@ -87,23 +87,23 @@ func (b *resumed) complete() bool {
 	return b.at >= b.size
 }
 
-// pause waits before what broke off is asked for again, and returns why it is not.
+// pause waits before the next attempt. It returns an error if there is none.
 func (b *resumed) pause(cause error) error {
 	b.resumes++
 	b.stuck++
 	if b.resumes > maxResumes || b.stuck > maxStuck {
 		var typed *oci.Error
 		if errors.Is(cause, io.EOF) || errors.As(cause, &typed) {
-			return cause // its reader compares what came with what should
+			return cause // the reader checks the digest
 		}
-		return oci.Errorf(oci.ReasonUnavailable, "", "it broke off %d times, at last after %d bytes: %w", b.resumes, b.at, cause)
+		return oci.Errorf(oci.ReasonUnavailable, "", "it broke off %d times, the last time after %d bytes: %w", b.resumes, b.at, cause)
 	}
 	return sleep(b.ctx, b.registry.patience.pause(b.stuck-1))
 }
 
-// open asks for what is missing.
+// open requests the missing rest.
 func (b *resumed) open() error {
-	// Manifests are small, and few registries know ranges of them.
+	// Manifests are small, and few registries support ranges for them.
 	ranged := b.at > 0 && b.what.kind == kindBlobs && !b.registry.noRange.Load()
 	resp, err := b.registry.request(b.ctx, b.what, b.at, ranged)
 	if err != nil {
@@ -122,14 +122,14 @@ func (b *resumed) open() error {
 		return b.open()
 	}
 	err = transport.CheckError(resp, 0)
-	_ = resp.Body.Close() // the status is what went wrong
+	_ = resp.Body.Close() // the status is the error
 	return classify("", err)
 }
 
-// noRanges reports whether a status means that the same may be had without a range.
+// noRanges reports whether a status means that the request may work without a range.
 func noRanges(status int) bool {
 	switch status {
-	case http.StatusPartialContent, // of something else
+	case http.StatusPartialContent, // a range of something else
 		http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusPreconditionFailed,
 		http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
 		return true
@@ -138,8 +138,7 @@ func noRanges(status int) bool {
 	}
 }
 
-// part reports whether resp is the part of the content that the reader lacks, and
-// where the content ends.
+// part reports whether resp is the missing part of the content, and where the content ends.
 func (b *resumed) part(resp *http.Response) (end int64, fits bool) {
 	unit, of, _ := strings.Cut(strings.TrimSpace(resp.Header.Get("Content-Range")), " ")
 	span, total, _ := strings.Cut(of, "/")
@@ -155,13 +154,13 @@ func (b *resumed) part(resp *http.Response) (end int64, fits bool) {
 	return end, err == nil && end > b.at && (b.size < 0 || end == b.size)
 }
 
-// skip passes over what the reader has, where the registry begins anew.
+// skip discards what the reader already has, if the registry starts over.
 func (b *resumed) skip(resp *http.Response) error {
 	if b.at > 0 {
 		if b.restarts++; b.restarts > maxRestarts {
-			_ = resp.Body.Close() // no more of it is wanted
+			_ = resp.Body.Close() // the rest is not needed
 			return oci.Errorf(oci.ReasonUnavailable, "",
-				"it broke off %d times, and the registry sends no part of it (Range), so that each time all of it is sent again", b.restarts)
+				"it broke off %d times, and the registry does not support ranges, so it sends everything again each time", b.restarts)
 		}
 	}
 	b.body, b.end = resp.Body, resp.ContentLength
@@ -171,20 +170,20 @@ func (b *resumed) skip(resp *http.Response) error {
 		return nil
 	case errors.Is(err, io.EOF) && b.end >= 0:
 		b.close()
-		return oci.Errorf(oci.ReasonCorrupted, "", "it had %d bytes first, and ends after %d now", b.at, n)
+		return oci.Errorf(oci.ReasonCorrupted, "", "it first had %d bytes, but now ends after %d", b.at, n)
 	case !errors.Is(err, io.EOF) && !passing(err):
 		b.close()
 		return err
 	}
 	b.close()
-	if err := b.pause(fmt.Errorf("begin anew: %w", err)); err != nil {
+	if err := b.pause(fmt.Errorf("start over: %w", err)); err != nil {
 		return err
 	}
 	return b.open()
 }
 
-// distrust reports whether the content was put together from parts, and lets no
-// content of the registry be from now on: its ranges are wrong.
+// distrust reports whether the content was put together from parts. If so, it stops using ranges
+// with this registry, because they are wrong.
 func (b *resumed) distrust() bool {
 	parts := b.resumes > 0 && !b.registry.noRange.Load()
 	if parts {
@@ -195,7 +194,7 @@ func (b *resumed) distrust() bool {
 
 func (b *resumed) close() {
 	if b.body != nil {
-		_ = b.body.Close() // it broke off, or was read
+		_ = b.body.Close() // broken off or read
 		b.body = nil
 	}
 }

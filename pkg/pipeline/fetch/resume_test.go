@@ -239,11 +239,11 @@ func TestFetchGivesUpResuming(t *testing.T) {
 		asked int
 	}{
 		{"no further byte", func(s *storage, w http.ResponseWriter, from int) { s.send(w, from, max(from, 10)) },
-			oci.ReasonUnavailable, "broke off 4 times, at last after 10 bytes", 4},
+			oci.ReasonUnavailable, "broke off 4 times, the last time after 10 bytes", 4},
 		{"one byte each time", func(s *storage, w http.ResponseWriter, from int) { s.send(w, from, from+1) },
-			oci.ReasonUnavailable, "broke off 33 times, at last after 33 bytes", 33},
+			oci.ReasonUnavailable, "broke off 33 times, the last time after 33 bytes", 33},
 		{"from its first byte each time", func(s *storage, w http.ResponseWriter, _ int) { s.send(w, 0, 50_000*len(s.ranges)) },
-			oci.ReasonUnavailable, "all of it is sent again", 5},
+			oci.ReasonUnavailable, "sends everything again", 5},
 		{"a layer that is gone", func(s *storage, w http.ResponseWriter, from int) {
 			if from > 0 {
 				w.WriteHeader(http.StatusNotFound)

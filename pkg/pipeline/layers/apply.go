@@ -12,20 +12,20 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Whiteouts, as OCI images and all before them write them.
+// Whiteouts, as OCI images and their predecessors write them.
 const (
 	whiteoutPrefix = ".wh."
 	whiteoutOpaque = ".wh..wh..opq"
-	whiteoutMeta   = ".wh..wh." // of a file system of old; not part of the image
+	whiteoutMeta   = ".wh..wh." // left by an old file system; not part of the image
 )
 
-// builder lays layers on one another.
+// builder stacks layers.
 //
-// There are two ways to do that. Overlay: each layer is unpacked for itself, its
-// whiteouts become devices and attributes, and the kernel merges. Native: each
-// layer is unpacked over those below, and a whiteout removes. The builder does the
-// former, and at each entry asks whether the latter would come to the same: where
-// neither links nor files lie on the way in the layers below, it does.
+// There are two ways to do that. Overlay: unpack each layer on its own, turn whiteouts into devices
+// and attributes, and let the kernel merge. Native: unpack each layer over the layers below, and
+// let a whiteout remove files. The builder does the first. At each entry it also checks whether the
+// second would give the same result. It does, if no links or files lie on the way in the layers
+// below.
 type builder struct {
 	limits Limits
 	below  *nodes // the layers below, merged
@@ -33,18 +33,18 @@ type builder struct {
 	inodes inodes
 	text   text
 	keep   keeper // nil for Check
-	// content is where that of the present entry is read from.
+	// content reads the content of the present entry.
 	content io.Reader
 
 	layer   int
 	digest  image.Digest
-	clock   uint32 // counts entries of the layer
+	clock   uint32 // counts the entries of the layer
 	lazy    bool   // the layer has a table of contents
 	entries int
 	steps   int64
-	paths   int64 // bytes of those of all entries
+	paths   int64 // bytes of all entries' paths
 	found   found
-	// The directory of the last entry, as most have the same as the one before.
+	// The directory of the last entry, because most entries share it with the entry before.
 	lastDir string
 	lastTo  place
 }
@@ -60,7 +60,7 @@ func newBuilder(limits Limits) *builder {
 
 func (b *builder) tell(kind Kind, name, format string, args ...any) {
 	a := Ambiguity{Kind: kind, Layer: b.digest, Path: name}
-	if b.found.count[kind] < maxEach { // millions may be told
+	if b.found.count[kind] < maxEach { // there may be millions
 		a.Message = fmt.Sprintf(format, args...)
 	}
 	b.found.add(a)
@@ -73,7 +73,7 @@ func (b *builder) begin(layer int, digest image.Digest) {
 	b.lastDir, b.lastTo = "", place{}
 }
 
-// count counts an entry, or a directory that one implies.
+// count counts an entry, or a directory that an entry implies.
 func (b *builder) count() error {
 	if b.entries++; b.entries > b.limits.Entries {
 		return tooLarge("its layers have too many files", int64(b.limits.Entries), "--max-entries")
@@ -81,8 +81,8 @@ func (b *builder) count() error {
 	return nil
 }
 
-// spell counts the bytes of a path. Links make long ones of short names, and whoever
-// walks the tree has them all.
+// spell counts the bytes of a path. Links can turn short names into long paths, and whoever walks
+// the tree gets them all.
 func (b *builder) spell(at place, base string) error {
 	if b.paths += int64(at.length + len(base)); b.paths > maxPathBytes {
 		return tooMany("bytes of paths", maxPathBytes)
@@ -90,17 +90,17 @@ func (b *builder) spell(at place, base string) error {
 	return nil
 }
 
-// place is a directory: in the layer, and in those below as far as they show
-// through. A directory that the layer has not got is own 0.
+// place is a directory: in the layer (own), and in the layers below where they show through
+// (below). If the layer has no such directory, own is 0.
 type place struct {
 	own, below ref
-	length     int // of its path
+	length     int // of the path
 }
 
-// errRefused is of an entry that no runtime puts anywhere.
+// errRefused means that no runtime creates the entry.
 var errRefused = errors.New("refused")
 
-// entry takes one entry of the layer.
+// entry adds one entry of the layer.
 func (b *builder) entry(h *tar.Header) error {
 	b.clock++
 	if err := b.count(); err != nil {
@@ -135,20 +135,20 @@ func (b *builder) entry(h *tar.Header) error {
 	return b.put(at, base, name, h)
 }
 
-// rootEntry takes the entry of the root itself.
+// rootEntry adds the entry of the root itself.
 func (b *builder) rootEntry(h *tar.Header) error {
 	switch {
 	case h.Typeflag == tar.TypeXGlobalHeader:
 		return nil
 	case h.Typeflag != tar.TypeDir:
-		b.tell(EntryName, h.Name, "it stands for the root and is no directory: containerd passes over it, containers/storage refuses the layer")
+		b.tell(EntryName, h.Name, "it stands for the root and is not a directory: containerd ignores it, containers/storage refuses the layer")
 	case b.keep != nil:
 		b.own.at(root).inode = b.inodes.add(inodeOf(h, b.layer))
 	}
 	return nil
 }
 
-// clean returns the path of an entry from the root, "" for the root itself.
+// clean returns the path of an entry relative to the root, "" for the root itself.
 func (b *builder) clean(h *tar.Header) (string, bool) {
 	name := path.Clean(h.Name)
 	if name == ".." || strings.HasPrefix(name, "../") {
@@ -156,7 +156,7 @@ func (b *builder) clean(h *tar.Header) (string, bool) {
 	}
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	if len(name) > maxPath {
-		b.tell(EntryName, name, "its path has %d bytes: whether a runtime can unpack it hangs on where it unpacks", len(name))
+		b.tell(EntryName, name, "its path has %d bytes: whether a runtime can unpack it depends on the directory it unpacks to", len(name))
 		return "", false
 	}
 	for part := range strings.SplitSeq(name, "/") {
@@ -166,11 +166,11 @@ func (b *builder) clean(h *tar.Header) (string, bool) {
 		}
 	}
 	if strings.ContainsRune(name, 0) {
-		b.tell(EntryName, name, "it has a zero byte; runtimes refuse the layer")
+		b.tell(EntryName, name, "it contains a zero byte; runtimes refuse the layer")
 		return "", false
 	}
 	if i := strings.LastIndexByte(name, '/'); i > 0 && strings.Contains("/"+name[:i], "/"+whiteoutPrefix) {
-		b.tell(WhiteoutName, name, "it lies in a directory that has the name of a whiteout: runtimes leave it out or show it")
+		b.tell(WhiteoutName, name, "its directory is named like a whiteout: some runtimes leave it out, others show it")
 	}
 	return name, true
 }
@@ -178,13 +178,13 @@ func (b *builder) clean(h *tar.Header) (string, bool) {
 // step counts one directory on the way to an entry.
 func (b *builder) step() error {
 	if b.steps++; b.steps > int64(b.limits.Entries)*stepsEach {
-		return tooLarge("its files lie too deep", int64(b.limits.Entries)*stepsEach, "--max-entries")
+		return tooLarge("its files are nested too deep", int64(b.limits.Entries)*stepsEach, "--max-entries")
 	}
 	return nil
 }
 
-// parent finds the directory dir, links in it followed as far as this layer has
-// them, and makes what is missing.
+// parent finds the directory dir. It follows links as far as this layer has them, and creates
+// missing directories.
 func (b *builder) parent(dir, name string) (place, error) {
 	if dir == "" {
 		return b.top(), nil
@@ -204,11 +204,10 @@ func (b *builder) parent(dir, name string) (place, error) {
 	return at, nil
 }
 
-// top is the root. What lies below a root that is marked opaque shows through, as
-// overlay file systems have it.
+// top returns the root. What lies below an opaque root shows through, as on overlay file systems.
 func (b *builder) top() place { return place{own: root, below: root} }
 
-// inside returns the place of own, a directory of the layer, below at.
+// inside returns the place of own, a directory of the layer in at.
 func (b *builder) inside(at place, own ref, base string) place {
 	in := place{own: own, length: at.length + 1 + len(base)}
 	d := b.own.at(own)
@@ -221,8 +220,7 @@ func (b *builder) inside(at place, own ref, base string) place {
 	return in
 }
 
-// under returns what the layers below have as base in at, as far as this layer has
-// not removed it.
+// under returns what the layers below have as base in at, unless this layer removed it.
 func (b *builder) under(at place, base string) ref {
 	if own := b.own.find(at.own, base); own != 0 {
 		if d := b.own.at(own); d.cleared != 0 || d.kind != Dir {
@@ -232,33 +230,33 @@ func (b *builder) under(at place, base string) ref {
 	return b.below.find(at.below, base)
 }
 
-// whiteout takes a file that says what is gone.
+// whiteout handles a file that marks something as removed.
 func (b *builder) whiteout(at place, base, name string, h *tar.Header) error {
-	b.lastDir = "" // what the markers change
+	b.lastDir = "" // markers change it
 	if h.Typeflag != tar.TypeReg || h.Size > 0 {
-		b.tell(WhiteoutType, name, "a whiteout that is no empty file: containerd and containers/storage remove what it names, other tools show it")
+		b.tell(WhiteoutType, name, "a whiteout that is not an empty file: containerd and containers/storage remove what it names, other tools show it")
 	}
 	gone := strings.TrimPrefix(base, whiteoutPrefix)
 	switch {
 	case base == whiteoutOpaque && at.own == root:
 		if b.below.at(root).child != 0 {
-			b.tell(OpaqueRoot, name, "native snapshotters and vfs hide all that lower layers have, overlay file systems show it")
+			b.tell(OpaqueRoot, name, "native snapshotters and vfs hide everything in lower layers, overlay file systems show it")
 		}
-		b.own.at(root).opaque = b.clock // to find what the order changes
+		b.own.at(root).opaque = b.clock // to detect what the order changes
 		return nil
 	case base == whiteoutOpaque:
 		b.own.at(at.own).opaque = b.clock
 		return nil
 	case gone == "" || gone == "." || gone == "..":
-		b.tell(WhiteoutName, name, "it removes its own directory or the one above in old runtimes; others refuse the layer")
+		b.tell(WhiteoutName, name, "old runtimes remove its own directory or the one above; others refuse the layer")
 		return nil
 	case strings.HasPrefix(base, whiteoutMeta):
-		b.tell(WhiteoutName, name, "a name of AUFS: containers/storage with vfs passes over it, others remove %q", gone)
+		b.tell(WhiteoutName, name, "a name used by AUFS: containers/storage with vfs ignores it, others remove %q", gone)
 		return nil
 	}
 	own := b.own.find(at.own, gone)
 	if own != 0 {
-		what := "has it too: overlay file systems refuse the layer, native snapshotters and vfs remove it"
+		what := "contains it too: overlay file systems refuse the layer, native snapshotters and vfs remove it"
 		if b.own.at(own).kind == whiteout {
 			what = "removes it twice: overlay file systems refuse the layer, native snapshotters and vfs do not"
 		}
@@ -275,7 +273,7 @@ func (b *builder) whiteout(at place, base, name string, h *tar.Header) error {
 	return nil
 }
 
-// put takes an entry that is shown.
+// put adds an entry that is shown.
 func (b *builder) put(at place, base, name string, h *tar.Header) error {
 	kind, ok := b.kindOf(name, h)
 	if !ok {
@@ -296,10 +294,10 @@ func (b *builder) put(at place, base, name string, h *tar.Header) error {
 	return b.fill(own, kind, target, name, h)
 }
 
-// kindOf returns what an entry is; it is File for a hard link.
+// kindOf returns the type of an entry. For a hard link it returns File.
 func (b *builder) kindOf(name string, h *tar.Header) (Type, bool) {
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeLink: //nolint:staticcheck // old archives have TypeRegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeLink: //nolint:staticcheck // old archives use TypeRegA
 		return File, true
 	case tar.TypeDir:
 		return Dir, true
@@ -315,7 +313,7 @@ func (b *builder) kindOf(name string, h *tar.Header) (Type, bool) {
 		b.tell(EntryType, name, "a file of type %q, which containerd and containers/storage refuse and other tools unpack", h.Typeflag)
 		return File, true
 	default:
-		b.tell(EntryType, name, "an entry of type %q: runtimes refuse the layer, other tools pass over it or take it for a file", h.Typeflag)
+		b.tell(EntryType, name, "an entry of type %q: runtimes refuse the layer, other tools ignore it or take it for a file", h.Typeflag)
 		return File, h.Size > 0
 	}
 }
@@ -343,10 +341,10 @@ func (b *builder) replace(at place, base, name string, kind Type) (ref, error) {
 		}
 		return own, nil
 	case d.kind == Dir:
-		// At the end runtimes date each directory that had an entry, through a link that
-		// has taken its place, and give up if there is none.
+		// At the end, runtimes set the time of each directory that had an entry. If a link has
+		// taken its place they follow it, and if nothing is there they fail.
 		if b.own.dated(own) || kind == Symlink && d.told != 0 {
-			b.tell(Replaced, name, "the layer has a directory with others in it, and then something else in its place: most runtimes refuse the layer")
+			b.tell(Replaced, name, "the layer has a directory that contains others, and then something else in its place: most runtimes refuse the layer")
 		}
 		b.own.clear(own)
 	}
@@ -357,7 +355,7 @@ func (b *builder) replace(at place, base, name string, kind Type) (ref, error) {
 	return own, nil
 }
 
-// fill gives a node what its header says.
+// fill copies the header into a node.
 func (b *builder) fill(own ref, kind Type, target uint32, name string, h *tar.Header) error {
 	d := b.own.at(own)
 	if target != 0 || h.Typeflag == tar.TypeLink {

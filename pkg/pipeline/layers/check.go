@@ -15,12 +15,12 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Blobs is where layers are read from.
+// Blobs is the source of layers.
 type Blobs interface {
 	Blob(digest image.Digest) (io.ReadCloser, error)
 }
 
-// Check finds where runtimes read the layers of img differently.
+// Check finds out where runtimes read the layers of img differently.
 func Check(ctx context.Context, blobs Blobs, img oci.Image, limits Limits) ([]Ambiguity, error) {
 	c := NewChecker(blobs, limits)
 	for _, l := range img.Layers {
@@ -31,34 +31,34 @@ func Check(ctx context.Context, blobs Blobs, img oci.Image, limits Limits) ([]Am
 	return c.Finish()
 }
 
-// Checker is Check for whoever reads the layers anyway: layer by layer, the lowest
-// first.
+// Checker is Check for callers that read the layers anyway. They pass one layer after another, the
+// lowest first.
 type Checker struct {
 	b     *builder
 	blobs Blobs
 	left  int64
 	holes int64 // of sparse files
 	layer int
-	// rubbish counts the layers that are no archives.
+	// rubbish counts the layers that are not archives.
 	rubbish int
 }
 
-// NewChecker begins an image.
+// NewChecker returns a Checker for one image.
 func NewChecker(blobs Blobs, limits Limits) *Checker {
 	limits = limits.filled()
 	return &Checker{b: newBuilder(limits), blobs: blobs, left: limits.Unpacked}
 }
 
-// Layer reads the next layer and writes all that it unpacks to into unpacked. It
-// returns false for a layer that cannot be unpacked; an Ambiguity then says so.
+// Layer reads the next layer and writes its unpacked bytes to unpacked. If the layer cannot be
+// unpacked, Layer returns false and records an Ambiguity.
 func (c *Checker) Layer(ctx context.Context, d oci.Descriptor, unpacked io.Writer) (bool, error) {
 	read, err := c.read(ctx, d, unpacked)
 	c.layer++
 	return read, subject(ctx, "layer "+d.Digest.String(), err)
 }
 
-// Finish returns what was found in the layers, in their order. An image that has
-// layers of which none is an archive is none.
+// Finish returns what was found in the layers, in their order. If an image has layers, but none of
+// them is an archive, Finish returns an error: it is not an image.
 func (c *Checker) Finish() ([]Ambiguity, error) {
 	if c.layer > 0 && c.rubbish == c.layer {
 		return nil, oci.Errorf(oci.ReasonNotAnImage, "", "none of its %d layers is an archive that a runtime could unpack", c.layer)
@@ -69,7 +69,7 @@ func (c *Checker) Finish() ([]Ambiguity, error) {
 func (c *Checker) read(ctx context.Context, d oci.Descriptor, unpacked io.Writer) (bool, error) {
 	c.b.begin(c.layer, d.Digest)
 	if encrypted(d.MediaType) {
-		c.b.tell(Unreadable, "", "it is encrypted: what is in it only those see who have a key")
+		c.b.tell(Unreadable, "", "it is encrypted: only those who have a key can see its content")
 		return false, c.b.end()
 	}
 	blob, err := c.blobs.Blob(d.Digest)
@@ -92,7 +92,7 @@ func (c *Checker) read(ctx context.Context, d oci.Descriptor, unpacked io.Writer
 	c.b.lazy = len(tables) > 0
 	c.foreign(d)
 	if p == xzipped {
-		c.b.tell(Unreadable, "", "it is compressed with xz, and was not looked into; build the image again with gzip or zstd")
+		c.b.tell(Unreadable, "", "it is compressed with xz, which Revet does not unpack; build the image again with gzip or zstd")
 	} else if err := c.unpack(stored, unpacked, tables); errors.Is(err, errNoArchive) {
 		runs, err := c.mounted(d)
 		if err != nil {
@@ -110,7 +110,7 @@ func (c *Checker) read(ctx context.Context, d oci.Descriptor, unpacked io.Writer
 	return p != xzipped, c.b.end()
 }
 
-// finish reads what is left of a blob and recomputes its digest.
+// finish reads the rest of a blob and recomputes its digest.
 func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
 	if _, err := io.Copy(io.Discard, stored); err != nil {
 		return err
@@ -121,7 +121,7 @@ func finish(stored io.Reader, sum hash.Hash, want image.Digest) error {
 	return nil
 }
 
-// unpack reads the archive in stored, and what comes after it.
+// unpack reads the archive in stored, and what follows it.
 func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) error {
 	u, err := decompress(stored)
 	if err != nil {
@@ -143,10 +143,10 @@ func (c *Checker) unpack(stored io.Reader, unpacked io.Writer, tables []*table) 
 		return err
 	}
 	if after.other {
-		c.b.tell(AfterEnd, "", "there is data after the end of the archive: Go's tar ends there, other tools read on")
+		c.b.tell(AfterEnd, "", "data follows the end of the archive: Go's tar stops there, other tools read on")
 	}
 	if u.trailing {
-		c.b.tell(AfterEnd, "", "there is data after the end of the compressed stream: some runtimes refuse the layer, others pass over it")
+		c.b.tell(AfterEnd, "", "data follows the end of the compressed stream: some runtimes refuse the layer, others ignore it")
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func (c *Checker) archive(r *tar.Reader, tables []*table, counted *counter) erro
 			return sparse.next(nil)
 		}
 		if first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
-			c.b.tell(Unreadable, "", "it is no archive: most runtimes refuse the image, and what others see in it nobody looked at")
+			c.b.tell(Unreadable, "", "it is not an archive: most runtimes refuse the image, and Revet did not check what others see in it")
 			return errNoArchive
 		}
 		if err != nil {
@@ -191,7 +191,7 @@ func (c *Checker) archive(r *tar.Reader, tables []*table, counted *counter) erro
 	}
 }
 
-// zeros notes whether anything but zeros is written to it.
+// zeros records whether it receives anything but zeros.
 type zeros struct{ other bool }
 
 func (z *zeros) Write(p []byte) (int, error) {
@@ -204,7 +204,7 @@ func (z *zeros) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// counter bounds what is unpacked.
+// counter bounds the unpacked bytes.
 type counter struct {
 	r    io.Reader
 	n    int64
@@ -221,7 +221,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// corrupted is err, unless it says itself what it is.
+// corrupted marks err as corruption, unless it has a reason already.
 func corrupted(err error) error {
 	var (
 		e    *oci.Error
@@ -230,17 +230,17 @@ func corrupted(err error) error {
 	if err == nil || errors.As(err, &e) || errors.As(err, &disk) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return oci.Errorf(oci.ReasonCorrupted, "", "it cannot be unpacked: %w", err)
+	return oci.Errorf(oci.ReasonCorrupted, "", "cannot unpack it: %w", err)
 }
 
-// subject makes err one about a layer.
+// subject adds to err which layer it is about.
 func subject(ctx context.Context, name string, err error) error {
 	var e *oci.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return oci.Errorf(oci.ReasonTimedOut, name, "time ran out while it was looked into; raise --timeout of the step: %w", ctx.Err())
+		return oci.Errorf(oci.ReasonTimedOut, name, "time ran out while checking it; raise --timeout of the step: %w", ctx.Err())
 	case errors.As(err, &e) && e.Subject == "":
 		return &oci.Error{Reason: e.Reason, Subject: name, Err: e.Err}
 	case e != nil:

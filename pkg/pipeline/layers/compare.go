@@ -13,16 +13,15 @@ import (
 	"strings"
 )
 
-// comparison compares an archive with the tables of contents of its layer.
+// comparison compares an archive with its layer's tables of contents.
 type comparison struct {
 	b      *builder
 	tables []*table
 	name   string
-	parts  []*parts // of the present file, one for each table that has it
+	parts  []*parts // of the present file, one for each table that lists it
 }
 
-// begin looks at an entry of the archive, and returns where its content has to go, or
-// nil.
+// begin compares an entry of the archive. It returns a writer for the content, or nil.
 func (c *comparison) begin(h *tar.Header) io.Writer {
 	c.name, c.parts = strings.TrimPrefix(path.Clean("/"+h.Name), "/"), nil
 	if c.name == "" || h.Typeflag == tar.TypeXGlobalHeader || c.name == stargzName {
@@ -34,7 +33,7 @@ func (c *comparison) begin(h *tar.Header) io.Writer {
 	for _, t := range c.tables {
 		e := t.entries[c.name]
 		if e == nil {
-			c.tell("its table of contents has it not, or once only")
+			c.tell("its table of contents does not list it, or lists it only once")
 			continue
 		}
 		delete(t.entries, c.name)
@@ -53,10 +52,10 @@ func (c *comparison) begin(h *tar.Header) io.Writer {
 }
 
 func (c *comparison) tell(format string, args ...any) {
-	c.b.tell(TableOfContents, c.name, "%s: runtimes that pull lazily show what that says, others what the archive has", fmt.Sprintf(format, args...))
+	c.b.tell(TableOfContents, c.name, "%s: runtimes that pull lazily show what the table says, others what the archive has", fmt.Sprintf(format, args...))
 }
 
-// Write takes content of the present file.
+// Write receives content of the present file.
 func (c *comparison) Write(p []byte) (int, error) {
 	for _, f := range c.parts {
 		f.write(p)
@@ -74,7 +73,7 @@ func (c *comparison) end() {
 	c.parts = nil
 }
 
-// finish tells of what only tables have.
+// finish reports what only tables list.
 func (c *comparison) finish() {
 	for _, t := range c.tables {
 		delete(t.entries, "")
@@ -85,7 +84,7 @@ func (c *comparison) finish() {
 	}
 }
 
-// tableType is how tables of contents name a type of entry.
+// tableType returns the name of an entry's type in tables of contents.
 func tableType(flag byte) string {
 	switch flag {
 	case tar.TypeReg:
@@ -107,7 +106,7 @@ func tableType(flag byte) string {
 	}
 }
 
-// differs returns in what the table does not say what the header says.
+// differs returns the first field in which the table differs from the header.
 func (e *tableEntry) differs(h *tar.Header) string {
 	attributes := map[string]string{}
 	for record, value := range h.PAXRecords {
@@ -137,17 +136,17 @@ func (e *tableEntry) differs(h *tar.Header) string {
 	}
 }
 
-// parts compares the content of a file, part by part: runtimes believe each part by its
-// own digest.
+// parts compares the content of a file part by part, because runtimes trust each part by its own
+// digest.
 type parts struct {
 	entry      *tableEntry
 	whole, sum hash.Hash
-	at         int64 // how much of the file there was
+	at         int64 // bytes of the file so far
 	chunk      int
 	ok         bool
 }
 
-// end is where the present chunk ends; one without a size ends with the file.
+// end returns where the present chunk ends. A chunk without a size ends with the file.
 func (f *parts) end() int64 {
 	c := f.entry.Chunks[f.chunk]
 	if c.Size <= 0 {
@@ -185,8 +184,8 @@ func (f *parts) write(p []byte) {
 	}
 }
 
-// closed reports whether the chunk that ended is what its digest says. A file of one
-// chunk may have the digest of the whole only.
+// closed reports whether the finished chunk matches its digest. A file with a single chunk may have
+// only the digest of the whole file.
 func (f *parts) closed(c chunk) bool {
 	got := "sha256:" + hex.EncodeToString(f.sum.Sum(nil))
 	if c.Digest == "" {
@@ -195,7 +194,7 @@ func (f *parts) closed(c chunk) bool {
 	return c.Digest == got
 }
 
-// right reports whether the whole file was as the table says.
+// right reports whether the whole file matched the table.
 func (f *parts) right() bool {
 	got := "sha256:" + hex.EncodeToString(f.whole.Sum(nil))
 	return f.ok && f.at == f.entry.Size && f.chunk == len(f.entry.Chunks) && f.entry.Chunks[0].Offset == 0 &&

@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packing is how a layer is compressed, by its bytes.
+// packing is the compression of a layer, recognised by its bytes.
 type packing string
 
 const (
@@ -23,7 +23,7 @@ const (
 	xzipped   packing = "xz"
 )
 
-// packed returns how what b holds is compressed.
+// packed returns the compression of the content of b.
 func packed(b *bufio.Reader) (packing, error) {
 	magic, err := b.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -45,11 +45,11 @@ func packed(b *bufio.Reader) (packing, error) {
 	}
 }
 
-// Decompress unpacks a layer with bounded memory: by its bytes, as runtimes do, and
-// not by its media type. How much comes out is for the caller to bound.
+// Decompress unpacks a layer with bounded memory. Like runtimes, it goes by the bytes, not by the
+// media type. The caller has to bound the unpacked size.
 func Decompress(r io.Reader) (io.ReadCloser, error) { return decompress(r) }
 
-// errXZ is of what nobody here unpacks.
+// errXZ means that the layer has a compression that Revet does not unpack.
 var errXZ = errors.New("it is compressed with xz, which containerd does not unpack; build the image again with gzip or zstd")
 
 // unpacker unpacks a layer.
@@ -58,8 +58,7 @@ type unpacker struct {
 	packing packing
 	read    func([]byte) (int, error)
 	close   func()
-	// trailing is set at the end if something comes after it that is not of the
-	// stream.
+	// trailing is set at the end if data follows that is not part of the stream.
 	trailing bool
 }
 
@@ -104,8 +103,8 @@ func (u *unpacker) Close() error {
 	return nil
 }
 
-// members reads all members of a gzip stream, as runtimes do. What comes after them
-// and is none ends it.
+// members reads all members of a gzip stream, as runtimes do. Anything else after a member ends the
+// stream.
 func (u *unpacker) members(z *gzip.Reader) func([]byte) (int, error) {
 	done := false
 	return func(p []byte) (int, error) {

@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// walk follows a path in the layer, as runtimes do within their root.
+// walk follows a path in the layer as runtimes do, without leaving the root.
 type walk struct {
 	b    *builder
-	name string  // of the entry, for what is told
+	name string  // of the entry, for messages
 	at   []place // the directories from the root
-	// missing are names that the layer has not got below the last of at.
+	// missing are the names below the last directory in at that the layer does not have.
 	missing []string
-	below   ref // of the last that is missing
+	below   ref // of the last missing name
 	hops    int
-	tell    bool // what lies in the way in the layers below
+	tell    bool // report what is in the way in the layers below
 }
 
-// last is the directory that was reached.
+// last returns the directory reached so far.
 func (w *walk) last() place { return w.at[len(w.at)-1] }
 
 // follow goes along dir.
@@ -61,11 +61,11 @@ func (w *walk) into(part string) error {
 	}
 }
 
-// up goes to the directory above; that of the root is the root.
+// up goes to the parent directory. The parent of the root is the root.
 func (w *walk) up() {
 	switch {
 	case len(w.missing) > 0:
-		// What the layers below have there was told of; nobody shows it twice.
+		// What the layers below have there was already reported. No runtime shows it twice.
 		w.missing = w.missing[:len(w.missing)-1]
 		w.below = 0
 		if len(w.missing) == 0 {
@@ -76,8 +76,8 @@ func (w *walk) up() {
 	}
 }
 
-// miss notes a directory that the layer has not got, and tells if the layers below
-// have something else there.
+// miss records a directory that the layer does not have, and reports it if the layers below have
+// something else there.
 func (w *walk) miss(in ref, part string) {
 	low := w.b.below.find(in, part)
 	w.missing = append(w.missing, part)
@@ -94,7 +94,7 @@ func (w *walk) miss(in ref, part string) {
 		}
 	default:
 		if w.tell {
-			w.b.tell(BelowFile, w.name, "a lower layer has %q, which is no directory: overlay file systems put one in its place, native snapshotters and vfs refuse the layer", w.b.below.path(low))
+			w.b.tell(BelowFile, w.name, "a lower layer has %q, which is not a directory: overlay file systems put one in its place, native snapshotters and vfs refuse the layer", w.b.below.path(low))
 		}
 	}
 }
@@ -103,24 +103,24 @@ func (w *walk) miss(in ref, part string) {
 func (w *walk) link(own ref) error {
 	if w.hops++; w.hops > maxHops {
 		if w.tell {
-			w.b.tell(BelowLink, w.name, "it lies below links that lead to one another without end; runtimes refuse the layer")
+			w.b.tell(BelowLink, w.name, "it lies below links that form a loop; runtimes refuse the layer")
 		}
 		return errRefused
 	}
 	if w.tell && w.b.lazy {
-		w.b.tell(TableOfContents, w.name, "it lies below the symbolic link %q: runtimes that pull lazily do not follow it, and show what the link leads to without it", w.b.own.path(own))
+		w.b.tell(TableOfContents, w.name, "it lies below the symbolic link %q: runtimes that pull lazily do not follow it, and show the target of the link without this entry", w.b.own.path(own))
 	}
 	i := w.b.inodes.at(w.b.own.at(own).inode)
 	target := string(w.b.text.get(i.link, int(i.linked)))
-	w.b.steps += int64(len(target)) / 64 // it was copied
+	w.b.steps += int64(len(target)) / 64 // for copying it
 	if path.IsAbs(target) {
 		w.at = w.at[:1]
 	}
 	return w.follow(target)
 }
 
-// blocked replaces what is no directory: some runtime may do so, and then shows
-// what lies below it.
+// blocked replaces what is not a directory: some runtime may do so too, and then shows what lies
+// below it.
 func (w *walk) blocked(own ref, part string) error {
 	if !w.tell {
 		return errRefused
@@ -130,7 +130,7 @@ func (w *walk) blocked(own ref, part string) error {
 	if d.kind == whiteout {
 		w.b.tell(WhiteoutAndEntry, w.name, "the layer removes %q and has something below it: overlay file systems refuse the layer, native snapshotters and vfs show it", w.b.own.path(own))
 	} else {
-		w.b.tell(BelowFile, w.name, "the layer has %q, which is no directory; runtimes refuse the layer", w.b.own.path(own))
+		w.b.tell(BelowFile, w.name, "the layer has %q, which is not a directory; runtimes refuse the layer", w.b.own.path(own))
 		d.cleared |= byReplacing
 	}
 	d.kind, d.inode, d.opaque, d.told, d.made = Dir, 0, 0, 0, w.b.clock
@@ -138,7 +138,7 @@ func (w *walk) blocked(own ref, part string) error {
 	return nil
 }
 
-// make makes the directories that are missing.
+// make creates the missing directories.
 func (w *walk) make() (place, error) {
 	for _, part := range w.missing {
 		if err := w.b.count(); err != nil {
@@ -150,7 +150,7 @@ func (w *walk) make() (place, error) {
 		}
 		at := w.last()
 		if at.length+len(part) > maxPath {
-			w.b.tell(EntryName, w.name, "links lead it to a path of more than %d bytes: whether a runtime can unpack it hangs on how it follows them", maxPath)
+			w.b.tell(EntryName, w.name, "links lead it to a path of more than %d bytes: whether a runtime can unpack it depends on how it follows them", maxPath)
 			return place{}, errRefused
 		}
 		if err := w.b.spell(at, part); err != nil {

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// inode is what hard links share.
+// inode holds what hard links to one file share.
 type inode struct {
 	offset, size int64
 	modified     int64 // in seconds
 	mode         uint32
 	uid, gid     int32
-	link         uint32 // where the target of a symbolic link begins
-	linked       uint16 // and how long it is
+	link         uint32 // where the target of a symbolic link starts
+	linked       uint16 // and its length
 	layer        uint16
 	major, minor uint32
 }
 
-// inodes are numbered from 1. Check has those of symbolic links only.
+// inodes are numbered from 1. Check keeps only those of symbolic links.
 type inodes struct {
 	all [][]inode
 	n   int
@@ -33,11 +33,11 @@ func (t *inodes) add(i inode) uint32 {
 		t.all = append(t.all, make([]inode, blockSize))
 	}
 	t.n++
-	*t.at(uint32(t.n - 1)) = i //nolint:gosec // entries are bounded far below
+	*t.at(uint32(t.n - 1)) = i //nolint:gosec // the limit on entries is far below
 	return uint32(t.n - 1)     //nolint:gosec // as above
 }
 
-// inodeOf returns what the header of an entry of a layer says.
+// inodeOf returns the inode that an entry's header describes.
 func inodeOf(h *tar.Header, layer int) inode {
 	i := inode{size: h.Size, mode: uint32(h.Mode & 0o7777), uid: int32(h.Uid), gid: int32(h.Gid), layer: uint16(layer), //nolint:gosec // shown, not trusted
 		major: uint32(h.Devmajor), minor: uint32(h.Devminor)} //nolint:gosec // as above

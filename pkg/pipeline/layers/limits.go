@@ -4,26 +4,26 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Limits bound what an image may cost. A zero value stands for the default.
+// Limits bound what an image may cost. Zero means the default.
 type Limits struct {
-	// Entries bounds the files, directories and links of all layers together,
-	// directories that only their files imply included.
+	// Entries bounds the files, directories and links of all layers together. It includes
+	// directories that only their files imply.
 	Entries int
-	// File bounds a file that is kept.
+	// File bounds the size of a kept file.
 	File int64
-	// Kept bounds the files that are kept on disk, together; what an upper layer
-	// replaces counts too.
+	// Kept bounds the total size of files kept on disk. Files that an upper layer replaces count
+	// too.
 	Kept int64
-	// Unpacked bounds what all layers unpack to.
+	// Unpacked bounds the unpacked bytes of all layers together.
 	Unpacked int64
 }
 
-// DefaultLimits fit images of 300,000 files and of some GiB.
+// DefaultLimits returns limits for images with up to 300,000 files and a few GiB.
 func DefaultLimits() Limits {
 	return Limits{Entries: 2_000_000, File: 4 << 30, Kept: 4 << 30, Unpacked: 32 << 30}
 }
 
-// filled returns l with its defaults.
+// filled returns l with defaults instead of zeros.
 func (l Limits) filled() Limits {
 	d := DefaultLimits()
 	if l.Entries <= 0 {
@@ -41,22 +41,22 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// What else is bounded; nobody needs more.
+// Further limits, which nobody needs to change.
 const (
-	maxName       = 255       // of a file, as Linux has it
-	maxPath       = 4096 - 96 // that Linux opens, below the directory of a runtime
+	maxName       = 255       // of a file name, as in Linux
+	maxPath       = 4096 - 96 // what Linux can open, minus the directory of a runtime
 	maxHops       = 255       // links that lead to one another
-	maxNameBytes  = 128 << 20 // of all names and of what symbolic links name
+	maxNameBytes  = 128 << 20 // of all names and all targets of symbolic links
 	maxPathBytes  = 512 << 20 // of the paths of all entries
 	stepsEach     = 32        // directories on the way to an entry, on average
 	maxHoles      = 64 << 20  // of zeros that sparse files leave out
-	maxTOCEntries = 500_000   // of all tables of contents of a layer; a real one has 100 bytes for each
+	maxTOCEntries = 500_000   // of all tables of contents in a layer; a real one has 100 bytes for each
 	maxTOC        = 48 << 20  // of a table of contents
-	maxWindow     = 128 << 20 // that a zstd stream may make the reader hold
+	maxWindow     = 128 << 20 // memory that a zstd stream may demand from its reader
 )
 
 func tooLarge(what string, limit int64, flag string) error {
-	return oci.Errorf(oci.ReasonTooLarge, "", "%s, more than %d; raise %s if the image is meant to be so", what, limit, flag)
+	return oci.Errorf(oci.ReasonTooLarge, "", "%s, more than %d; if the image is meant to be like this, raise %s", what, limit, flag)
 }
 
 func tooMany(what string, limit int) error {

@@ -9,8 +9,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// says returns how a layer of a media type is compressed, "" if any way will do, and
-// whether containerd knows the type at all.
+// says returns the compression that a layer's media type names, or "" if the type allows any. known
+// reports whether containerd knows the type.
 func says(mediaType string) (p packing, known bool) {
 	switch mediaType {
 	case "application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.foreign.diff.tar":
@@ -28,36 +28,35 @@ func says(mediaType string) (p packing, known bool) {
 	}
 }
 
-// encrypted reports whether a media type is of a layer that needs a key.
+// encrypted reports whether layers of a media type need a key.
 func encrypted(mediaType string) bool { return strings.HasSuffix(mediaType, "+encrypted") }
 
-// media compares the media type of a layer with its bytes. An empty layer is like
-// any.
+// media compares a layer's media type with its bytes. An empty layer fits any type.
 func (b *builder) media(mediaType string, p packing, empty bool) {
 	switch p {
 	case bzipped, xzipped:
 		b.tell(Compression, "", "it is compressed with %s: containers/storage unpacks that, containerd refuses it", p)
 		return
 	case skippable:
-		b.tell(Compression, "", "it begins with a skippable frame of zstd: containerd unpacks it, containers/storage does not")
+		b.tell(Compression, "", "it begins with a skippable zstd frame: containerd unpacks it, containers/storage does not")
 		p = zstandard
 	default: // every runtime unpacks it
 	}
 	said, known := says(mediaType)
 	switch {
 	case !known:
-		b.tell(Compression, "", "its media type %.100q is not that of a layer: containers/storage unpacks it, containerd refuses or passes over it", mediaType)
+		b.tell(Compression, "", "its media type %.100q is not that of a layer: containers/storage unpacks it, containerd refuses or ignores it", mediaType)
 	case said != "" && said != p && !empty:
-		b.tell(Compression, "", "its media type %q says %s, and it is %s: some runtimes go by the one, some by the other", mediaType, said, p)
+		b.tell(Compression, "", "its media type %q says %s, but it is %s: some runtimes trust the type, others the bytes", mediaType, said, p)
 	}
 }
 
-// maxRubbish is what a layer may have that is no archive and proves that there is no
-// image: signatures and attestations are small, file systems are not.
+// maxRubbish bounds a layer that may prove that its manifest is not an image, because the layer is
+// not an archive. Signatures and attestations are small, file systems are not.
 const maxRubbish = 1 << 20
 
-// mounted reports whether a layer that is no archive may still be one to a runtime that
-// mounts it as a file system, or reads something else in its place.
+// mounted reports whether a runtime could still use a layer that is not an archive, by mounting it
+// as a file system or by reading something else instead.
 func (c *Checker) mounted(d oci.Descriptor) (bool, error) {
 	if d.Size > maxRubbish || snapshots(d) != "" {
 		return true, nil
@@ -66,16 +65,16 @@ func (c *Checker) mounted(d oci.Descriptor) (bool, error) {
 	return image.MayBeArchive(raw), err
 }
 
-// foreign tells of annotations by which plug-ins of containerd (Nydus, overlaybd) show
-// something else than the archive.
+// foreign reports annotations with which containerd plug-ins (Nydus, overlaybd) show something
+// other than the archive.
 func (c *Checker) foreign(d oci.Descriptor) {
 	if key := snapshots(d); key != "" {
-		c.b.tell(TableOfContents, "", "its annotation %.100q is for a runtime that shows what other blobs say; others show what the archive has", key)
+		c.b.tell(TableOfContents, "", "its annotation %.100q is for a runtime that shows the content of other blobs; other runtimes show the archive", key)
 	}
 }
 
-// snapshots returns an annotation that containerd hands to a snapshotter which reads
-// something else than the archive or a table of contents that is compared.
+// snapshots returns an annotation that makes containerd's snapshotter read something other than the
+// archive or a table of contents that Check compares.
 func snapshots(d oci.Descriptor) string {
 	for _, key := range slices.Sorted(maps.Keys(d.Annotations)) {
 		rest, ok := strings.CutPrefix(key, "containerd.io/snapshot/")

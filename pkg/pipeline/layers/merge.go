@@ -1,6 +1,6 @@
 package layers
 
-// end lays the layer on those below.
+// end lays the layer on the layers below.
 func (b *builder) end() error {
 	top := b.own.at(root)
 	if top.inode != 0 {
@@ -11,8 +11,8 @@ func (b *builder) end() error {
 	return err
 }
 
-// merge lays the directory own of the layer on low, as overlay file systems do. A
-// marker is when the directory, or one above it, was last said to be opaque.
+// merge lays the layer's directory own on low, as overlay file systems do. marker is the time at
+// which the directory, or one above it, was last marked as opaque.
 func (b *builder) merge(own, low ref, marker uint32) error {
 	for c := b.own.at(own).child; c != 0; c = b.own.at(c).next {
 		d := b.own.at(c)
@@ -40,7 +40,7 @@ func (b *builder) merge(own, low ref, marker uint32) error {
 	return nil
 }
 
-// renew gives the directory l what the layer says of it.
+// renew updates the directory l with what the layer says about it.
 func (b *builder) renew(l ref, d *node) {
 	if d.inode != 0 {
 		b.below.at(l).inode = d.inode
@@ -50,25 +50,25 @@ func (b *builder) renew(l ref, d *node) {
 	}
 }
 
-// order tells of a directory that native snapshotters remove as if it was of a
-// lower layer: a marker comes after it, and it had no entry of its own by then.
+// order reports a directory that native snapshotters remove as if it came from a lower layer: a
+// marker follows it, and it had no entry of its own before the marker.
 func (b *builder) order(c ref, marker uint32) {
 	d := b.own.at(c)
 	if d.kind != Dir || d.made >= marker || d.told != 0 && d.told < marker {
 		return
 	}
-	b.tell(OpaqueOrder, b.own.path(c), "the layer says that a directory above it is opaque after it has files in it: native snapshotters and vfs remove these, overlay file systems show them")
+	b.tell(OpaqueOrder, b.own.path(c), "the layer marks a directory above it as opaque after putting files in it: native snapshotters and vfs remove these, overlay file systems show them")
 }
 
-// emptied tells of a directory that native snapshotters have emptied, and overlay
-// file systems merge with what lies below.
+// emptied reports a directory that native snapshotters empty, and that overlay file systems merge
+// with what lies below.
 func (b *builder) emptied(c ref) {
 	d := b.own.at(c)
 	switch {
 	case d.opaque != 0 || d.cleared == 0:
 	case d.cleared&byWhiteout != 0:
-		b.tell(WhiteoutAndEntry, b.own.path(c), "the layer removes the directory and has it again: overlay file systems show what lower layers have in it, native snapshotters and vfs do not")
+		b.tell(WhiteoutAndEntry, b.own.path(c), "the layer removes the directory and adds it again: overlay file systems show what lower layers have in it, native snapshotters and vfs do not")
 	default:
-		b.tell(Replaced, b.own.path(c), "the layer has something else and then a directory: overlay file systems show what lower layers have in it, native snapshotters and vfs do not")
+		b.tell(Replaced, b.own.path(c), "the layer has something else first and then a directory: overlay file systems show what lower layers have in it, native snapshotters and vfs do not")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Type is what an entry is.
+// Type is the type of an entry.
 type Type uint8
 
 // The types. The zero value is none of them.
@@ -18,31 +18,31 @@ const (
 	CharDevice
 	BlockDevice
 	Fifo
-	// whiteout is the mark of a layer that what lies below is gone.
+	// whiteout marks that a layer removes what lies below.
 	whiteout
 )
 
-// ref names a node; 0 is none.
+// ref refers to a node; 0 means none.
 type ref uint32
 
 const root ref = 1
 
-// node is a name in a directory. It holds no pointers and little else, so that
-// millions of them cost neither the collector nor the memory much.
+// node is a name in a directory. It has no pointers and is small, so that millions of nodes burden
+// neither the garbage collector nor the memory.
 type node struct {
 	parent, child, prev, next ref
 	inode                     uint32 // shared by hard links
-	name                      uint32 // where it begins in names
-	made, told                uint32 // when the layer made it, and when it had an entry of its own
-	opaque                    uint32 // when a marker was last read in it
+	name                      uint32 // where it starts in names
+	made, told                uint32 // when the layer created it, and when it had an entry of its own
+	opaque                    uint32 // when the last marker in it was read
 	hash                      uint32
-	chain                     ref // the next one in the bucket
+	chain                     ref // the next node in the bucket
 	length                    uint8
 	kind                      Type
 	cleared                   cleared
 }
 
-// cleared is why the layer's own entries removed what lay below a directory.
+// cleared says why the layer's own entries removed what lay below a directory.
 type cleared uint8
 
 const (
@@ -59,10 +59,10 @@ const (
 type nodes struct {
 	seed maphash.Seed
 	all  [][]node // in blocks, so that growing copies nothing
-	used int      // with the one that stands for none
-	free ref      // a list of unused ones, by next
-	// buckets are a hash table by directory and name: a map of Go costs three times
-	// as much. The seed is random, so that nobody can fill one bucket.
+	used int      // including the node that means none
+	free ref      // a list of unused nodes, linked by next
+	// buckets is a hash table by directory and name. A Go map needs three times the memory. The
+	// seed is random, so that nobody can fill a single bucket.
 	buckets []ref
 	count   int
 	text    *text
@@ -70,7 +70,7 @@ type nodes struct {
 
 func newNodes(seed maphash.Seed, t *text) *nodes {
 	n := &nodes{seed: seed, buckets: make([]ref, 64), text: t}
-	n.alloc() // 0 is none
+	n.alloc() // 0 means none
 	n.at(n.alloc()).kind = Dir
 	return n
 }
@@ -88,7 +88,7 @@ func (n *nodes) alloc() ref {
 		n.all = append(n.all, make([]node, blockSize))
 	}
 	n.used++
-	return ref(n.used - 1) //nolint:gosec // entries are bounded far below
+	return ref(n.used - 1) //nolint:gosec // the limit on entries is far below
 }
 
 func (n *nodes) bytes(r ref) []byte {
@@ -100,13 +100,13 @@ func (n *nodes) name(r ref) string { return string(n.bytes(r)) }
 
 // hash mixes a name with its directory.
 func (n *nodes) hash(parent ref, name uint64) uint32 {
-	const odd = 0x9e3779b1                            // spreads what follows one another
-	return uint32(name^name>>32) ^ uint32(parent)*odd //nolint:gosec // as many bits as are needed
+	const odd = 0x9e3779b1                            // spreads consecutive values
+	return uint32(name^name>>32) ^ uint32(parent)*odd //nolint:gosec // as many bits as needed
 }
 
 func (n *nodes) bucket(hash uint32) *ref { return &n.buckets[int(hash)&(len(n.buckets)-1)] }
 
-// find returns the node of that name in parent.
+// find returns the node with that name in parent.
 func (n *nodes) find(parent ref, name string) ref {
 	if parent == 0 {
 		return 0
@@ -151,7 +151,7 @@ func (n *nodes) leave(r ref) {
 	*at = n.at(r).chain
 }
 
-// add makes a node; there is none of the name.
+// add creates a node. The name must not exist yet.
 func (n *nodes) add(parent ref, name string) (ref, error) {
 	at, err := n.text.put(name)
 	if err != nil {
@@ -168,7 +168,7 @@ func (n *nodes) add(parent ref, name string) (ref, error) {
 	return r, nil
 }
 
-// remove takes r and all below it away, and returns how many that were.
+// remove deletes r and everything below it, and returns the number of nodes deleted.
 func (n *nodes) remove(r ref) int {
 	count := n.clear(r) + 1
 	d := n.at(r)
@@ -186,7 +186,7 @@ func (n *nodes) remove(r ref) int {
 	return count
 }
 
-// clear takes all below r away.
+// clear deletes everything below r.
 func (n *nodes) clear(r ref) int {
 	count := 0
 	for c := n.at(r).child; c != 0; c = n.at(r).child {
@@ -215,7 +215,7 @@ func (n *nodes) path(r ref) string {
 	return strings.Join(names, "/")
 }
 
-// sorted returns the children of r by their names.
+// sorted returns the children of r in the order of their names.
 func (n *nodes) sorted(r ref) []ref {
 	var all []ref
 	for c := n.at(r).child; c != 0; c = n.at(c).next {
@@ -252,7 +252,7 @@ func (t *text) get(at uint32, length int) []byte {
 	return t.blocks[b][i : i+length]
 }
 
-// adopt makes a node in parent like from of another tree, without its children.
+// adopt creates a node in parent that copies from of another tree, without its children.
 func (n *nodes) adopt(parent ref, other *nodes, from ref) ref {
 	r := n.alloc()
 	f, d, p := other.at(from), n.at(r), n.at(parent)

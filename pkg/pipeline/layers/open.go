@@ -12,7 +12,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Tree is the layers of an image as one tree. It may be read concurrently.
+// Tree shows the layers of an image as one tree. It is safe for concurrent reads.
 type Tree struct {
 	b     *builder
 	spool *spool
@@ -23,21 +23,21 @@ type Entry struct {
 	// Path is relative to the root, which is "". It need not be UTF-8.
 	Path string
 	Type Type
-	Mode fs.FileMode // with its type
+	Mode fs.FileMode // including the type
 	UID  int
 	GID  int
 	Size int64
-	// Link is what a symbolic link names, as it is written.
+	// Link is the target of a symbolic link as written.
 	Link string
-	// Layer is the number of the layer that it is of, from 0; -1 for a directory
-	// that no layer has an entry for.
+	// Layer is the number of the layer that has the entry, counted from 0. It is -1 for a directory
+	// without an entry in any layer.
 	Layer   int
 	ModTime time.Time
 
 	inode uint32
 }
 
-// Open reads the layers of img. The content of files is kept in temp.
+// Open reads the layers of img. It keeps the content of files in temp.
 func Open(ctx context.Context, blobs Blobs, img oci.Image, limits Limits, temp string) (*Tree, error) {
 	c := NewChecker(blobs, limits)
 	kept, err := newSpool(temp, c.b.limits.Kept)
@@ -52,7 +52,7 @@ func Open(ctx context.Context, blobs Blobs, img oci.Image, limits Limits, temp s
 	}
 	for _, l := range img.Layers {
 		if _, err := c.Layer(ctx, l.Descriptor, io.Discard); err != nil {
-			_ = kept.file.Close() // it has no name and no use any more
+			_ = kept.file.Close() // it has no name and is not needed any more
 			return nil, err
 		}
 	}
@@ -63,14 +63,14 @@ func Open(ctx context.Context, blobs Blobs, img oci.Image, limits Limits, temp s
 	return &Tree{b: c.b, spool: kept}, nil
 }
 
-// Close gives up what was kept.
+// Close releases the kept content.
 func (t *Tree) Close() error { return t.spool.file.Close() }
 
-// Ambiguities are where runtimes read the layers differently.
+// Ambiguities returns where runtimes read the layers differently.
 func (t *Tree) Ambiguities() []Ambiguity { return t.b.found.all }
 
-// Walk calls f for every entry, the root first, a directory before what is in it,
-// and what is in it by name.
+// Walk calls f for every entry: the root first, each directory before its content, and the content
+// in the order of names.
 func (t *Tree) Walk(f func(*Entry) error) error { return t.walk(root, "", f) }
 
 func (t *Tree) walk(r ref, name string, f func(*Entry) error) error {
@@ -89,7 +89,7 @@ func (t *Tree) walk(r ref, name string, f func(*Entry) error) error {
 	return nil
 }
 
-// Lookup returns the entry of a path, without following links.
+// Lookup returns the entry at a path. It does not follow links.
 func (t *Tree) Lookup(path string) (*Entry, bool) {
 	at := root
 	if path != "" {
@@ -102,7 +102,7 @@ func (t *Tree) Lookup(path string) (*Entry, bool) {
 	return t.entry(at, path), true
 }
 
-// Children returns the entries in a directory, by name; nil for anything else.
+// Children returns the entries in a directory, by name. It returns nil for anything else.
 func (t *Tree) Children(path string) []*Entry {
 	at := root
 	if path != "" {
@@ -146,7 +146,7 @@ func (t *Tree) entry(r ref, name string) *Entry {
 		e.Size = i.size
 	case Symlink:
 		e.Link = string(t.b.text.get(i.link, int(i.linked)))
-	default: // the others have neither
+	default: // other types have neither
 	}
 	return e
 }

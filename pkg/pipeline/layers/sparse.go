@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// holes counts what sparse files have of zeros that the archive has not got: they
-// cost as much as other bytes to whoever unpacks them, and no ratio of compression
-// tells of them.
+// holes counts the zeros in sparse files that the archive leaves out. Whoever unpacks them pays as
+// for other bytes, but the compression ratio does not show them.
 type holes struct {
 	limits Limits
 	read   *counter
 	file   int64  // the size of the last file, if it is sparse
-	at     int64  // what had been read before it
+	at     int64  // bytes read before it
 	bytes  *int64 // of all layers
 }
 
-// next takes the header after the content of the last file.
+// next handles the header that follows the content of the last file.
 func (s *holes) next(h *tar.Header) error {
 	if s.file > 0 {
 		*s.bytes += max(0, s.file-(s.read.n-s.at))

@@ -8,13 +8,12 @@ import (
 	"os"
 )
 
-// spool keeps the content of files, one after another in a file that has no name
-// any more.
+// spool keeps the content of files, one after another, in a file that no longer has a name.
 type spool struct {
 	file *os.File
 	size int64
 	max  int64
-	// buffer is for copying: there are many small files.
+	// buffer is reused for copying, because there are many small files.
 	buffer []byte
 }
 
@@ -23,15 +22,15 @@ func newSpool(dir string, limit int64) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep files of the image: %w", err)
 	}
-	// So that nothing is left behind after a kill.
+	// Remove the name, so that nothing is left behind if the process is killed.
 	if err := os.Remove(f.Name()); err != nil {
-		_ = f.Close() // err says what went wrong
+		_ = f.Close() // err is the error to return
 		return nil, fmt.Errorf("keep files of the image: %w", err)
 	}
 	return &spool{file: f, max: limit, buffer: make([]byte, 128<<10)}, nil
 }
 
-// put keeps what r holds and returns where.
+// put keeps the content of r and returns its offset.
 func (s *spool) put(r io.Reader, size int64) (int64, error) {
 	if size > s.max-s.size {
 		return 0, tooLarge("its files have too many bytes", s.max, "--max-kept-bytes")
@@ -48,7 +47,7 @@ func (s *spool) put(r io.Reader, size int64) (int64, error) {
 	return at, nil
 }
 
-// storeError is of what could not be kept: it says nothing about the image.
+// storeError means that content could not be kept. It says nothing about the image.
 type storeError struct{ err error }
 
 // Error implements error.
@@ -69,7 +68,7 @@ func (s store) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// contextReader ends a long computation when its time is up.
+// contextReader ends a long computation when the context ends.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader

@@ -16,7 +16,7 @@ type table struct {
 	entries map[string]*tableEntry
 }
 
-// tableEntry is what a table of contents says of a path.
+// tableEntry is an entry for a path in a table of contents.
 type tableEntry struct {
 	Type       string
 	Link       string
@@ -26,19 +26,19 @@ type tableEntry struct {
 	Major      int64
 	Minor      int64
 	Digest     string
-	Attributes map[string]string // as they are, not in base64
+	Attributes map[string]string // decoded from base64
 	Chunks     []chunk
 }
 
-// chunk is a part of a file that runtimes pull by itself, and believe by its digest.
+// chunk is a part of a file that runtimes pull on its own and trust by its digest.
 type chunk struct {
 	Offset, Size int64
 	Digest       string
 	Zeros        bool
 }
 
-// parseTable reads a table of contents. Parsers differ over keys that come twice or
-// are empty: these are refused. left is how many entries it may have.
+// parseTable parses a table of contents. It refuses duplicate and empty keys, because parsers
+// differ on them. left is the number of entries it may still have.
 func parseTable(raw []byte, left *int) (*table, error) {
 	t := &table{entries: map[string]*tableEntry{}}
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -59,12 +59,12 @@ func parseTable(raw []byte, left *int) (*table, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more after it")
+		return nil, errors.New("more data follows it")
 	}
 	return t, nil
 }
 
-// entry reads one entry; last is the path of the file before it.
+// entry reads one entry. last is the path of the file before it.
 func (t *table) entry(d *json.Decoder, last *string) error {
 	e := &tableEntry{}
 	c := chunk{}
@@ -93,8 +93,7 @@ func (t *table) entry(d *json.Decoder, last *string) error {
 	return t.add(strings.TrimPrefix(path.Clean("/"+name), "/"), e, c, last)
 }
 
-// field returns where a key's value belongs, or nil for one that says nothing of what
-// is shown.
+// field returns the destination of a key's value, or nil if the key does not affect what is shown.
 func field(e *tableEntry, c *chunk, key string) any {
 	switch key {
 	case "type":
@@ -126,7 +125,7 @@ func field(e *tableEntry, c *chunk, key string) any {
 	}
 }
 
-// add takes a file, or a further part of the last one.
+// add adds a file, or a further part of the last one.
 func (t *table) add(name string, e *tableEntry, c chunk, last *string) error {
 	if e.Type == "chunk" {
 		f := t.entries[name]
@@ -161,7 +160,7 @@ func (e *tableEntry) attributes(d *json.Decoder) error {
 	})
 }
 
-// object reads an object whose keys are told apart whatever their case.
+// object reads an object. Keys that differ only in case count as equal.
 func object(d *json.Decoder, f func(key string) error) error {
 	seen := map[string]bool{}
 	return member(d, func(key string) error {
@@ -185,7 +184,7 @@ func member(d *json.Decoder, f func(key string) error) error {
 		}
 		key, ok := token.(string)
 		if !ok {
-			return errors.New("a key is no text")
+			return errors.New("a key is not a string")
 		}
 		if err := f(key); err != nil {
 			return err
@@ -212,7 +211,7 @@ func delimiter(d *json.Decoder, want json.Delim) error {
 		return err
 	}
 	if token != want {
-		return fmt.Errorf("there is %.100v where %v belongs", token, want)
+		return fmt.Errorf("found %.100v instead of %v", token, want)
 	}
 	return nil
 }

@@ -19,14 +19,12 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Where a layer says that it has a table of contents: runtimes that pull lazily
-// (the stargz snapshotter, containers/storage) show what that lists, and never read
-// the archive as such.
+// The places where a layer declares a table of contents. Runtimes that pull lazily (the stargz
+// snapshotter, containers/storage) show what the table lists, and never read the archive as such.
 const (
 	stargzDigest = "containerd.io/snapshot/stargz/toc.digest"
 	stargzName   = "stargz.index.json"
-	// The annotations of zstd:chunked, as containers/storage and the stargz snapshotter
-	// have them.
+	// The annotations of zstd:chunked in containers/storage and the stargz snapshotter.
 	chunkedDigest         = "io.github.containers.zstd-chunked.manifest-checksum"
 	chunkedPosition       = "io.github.containers.zstd-chunked.manifest-position"
 	stargzChunkedDigest   = "io.containers.zstd-chunked.manifest-checksum"
@@ -36,8 +34,8 @@ const (
 // span is a part of a blob.
 type span struct{ offset, size int64 }
 
-// tables returns the tables of contents that a layer has, and tells of those that it
-// says it has and that nobody can read.
+// tables returns the tables of contents of a layer, and reports those that it declares but that
+// cannot be read.
 func (c *Checker) tables(d oci.Descriptor) ([]*table, error) {
 	spans, err := c.spans(d)
 	if err != nil {
@@ -61,7 +59,7 @@ func (c *Checker) tables(d oci.Descriptor) ([]*table, error) {
 			delete(want, digest)
 		}
 		if err == nil && parsed[digests[0]] {
-			continue // the same under another footer
+			continue // the same table under another footer
 		}
 		var t *table
 		if err == nil {
@@ -69,7 +67,7 @@ func (c *Checker) tables(d oci.Descriptor) ([]*table, error) {
 			t, err = parseTable(raw, &left)
 		}
 		if err != nil {
-			c.b.tell(TableOfContents, "", "it has a table of contents that cannot be read (%v): runtimes that pull lazily show what it lists", err)
+			c.b.tell(TableOfContents, "", "its table of contents cannot be read (%v): runtimes that pull lazily show what it lists", err)
 			continue
 		}
 		all = append(all, t)
@@ -80,8 +78,7 @@ func (c *Checker) tables(d oci.Descriptor) ([]*table, error) {
 	return all, nil
 }
 
-// spans returns where tables of contents are: where the annotations say, and where the
-// footer does.
+// spans returns the locations of tables of contents, from the annotations and from the footer.
 func (c *Checker) spans(d oci.Descriptor) ([]span, error) {
 	var all []span
 	for _, key := range []string{chunkedPosition, stargzChunkedPosition} {
@@ -107,7 +104,7 @@ func (c *Checker) spans(d oci.Descriptor) ([]span, error) {
 		return nil, err
 	}
 	if len(footer) == 64 && bytes.Equal(footer[56:], []byte("GNUlInUx")) {
-		s := span{int64(binary.LittleEndian.Uint64(footer)), int64(binary.LittleEndian.Uint64(footer[8:]))} //nolint:gosec // part looks at it
+		s := span{int64(binary.LittleEndian.Uint64(footer)), int64(binary.LittleEndian.Uint64(footer[8:]))} //nolint:gosec // part checks it
 		if !slices.Contains(all, s) {
 			all = append(all, s)
 		}
@@ -115,9 +112,9 @@ func (c *Checker) spans(d oci.Descriptor) ([]span, error) {
 	return all, nil
 }
 
-// stargzFooter returns where the table of contents is, or -1.
+// stargzFooter returns the offset of the table of contents, or -1.
 func stargzFooter(raw []byte) int64 {
-	const extra = 12 // where the extra field of a gzip header begins
+	const extra = 12 // offset of the extra field in a gzip header
 	if len(raw) < 51 || raw[0] != 0x1f || raw[1] != 0x8b || string(raw[extra:extra+4]) != "SG\x16\x00" {
 		return -1
 	}
@@ -142,7 +139,7 @@ func stargzOffset(raw []byte) int64 {
 	return at
 }
 
-// readError is of a blob that could not be read; it says nothing about the layer.
+// readError means that a blob could not be read. It says nothing about the layer.
 type readError struct{ err error }
 
 // Error implements error.
@@ -151,7 +148,7 @@ func (e *readError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *readError) Unwrap() error { return e.err }
 
-// part reads a part of a blob; nil if the blob has it not.
+// part reads a part of a blob. It returns nil if the blob does not have that part.
 func (c *Checker) part(d oci.Descriptor, s span) ([]byte, error) {
 	if s.offset < 0 || s.size < 0 || s.offset > d.Size || s.size > d.Size-s.offset || s.size > maxTOC {
 		return nil, nil
@@ -176,21 +173,21 @@ func (c *Checker) part(d oci.Descriptor, s span) ([]byte, error) {
 	_, err = io.ReadFull(blob, raw)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, nil // its digest will show that it is shorter than it should be
+		return nil, nil // the digest will show that it is too short
 	case err != nil:
 		return nil, &readError{err}
 	}
 	return raw, nil
 }
 
-// load returns a table of contents, and the digests that annotations may name it by.
+// load returns a table of contents, and the digests under which annotations may name it.
 func (c *Checker) load(d oci.Descriptor, s span) ([]byte, []string, error) {
 	packed, err := c.part(d, s)
 	if err != nil {
 		return nil, nil, err
 	}
 	if packed == nil {
-		return nil, nil, fmt.Errorf("it lies outside of the layer, or has more than %d bytes", maxTOC)
+		return nil, nil, fmt.Errorf("it lies outside of the layer, or is larger than %d bytes", maxTOC)
 	}
 	var raw []byte
 	if bytes.HasPrefix(packed, []byte{0x1f, 0x8b}) {
@@ -237,7 +234,7 @@ func chunkedTable(packed []byte) ([]byte, error) {
 func readBounded(r io.Reader) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxTOC+1))
 	if err == nil && len(raw) > maxTOC {
-		return nil, fmt.Errorf("it has more than %d bytes", maxTOC)
+		return nil, fmt.Errorf("it is larger than %d bytes", maxTOC)
 	}
 	return raw, err
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// Config is an image's configuration, as far as checks look at it.
+// Config holds those parts of an image's configuration that checks use.
 type Config struct {
 	Platform
 	Created *time.Time `json:"created"`
@@ -16,7 +16,7 @@ type Config struct {
 	History []Step     `json:"history"`
 }
 
-// Settings are what a container of the image starts with.
+// Settings are the settings that a container of the image starts with.
 type Settings struct {
 	User         string              `json:"User"`
 	Env          []string            `json:"Env"`
@@ -41,7 +41,7 @@ type Step struct {
 	EmptyLayer bool       `json:"empty_layer"`
 }
 
-// parseConfig reads the configuration of an image with so many layers.
+// parseConfig parses the configuration of an image with the given number of layers.
 func parseConfig(raw []byte, layers int) (Config, error) {
 	var c Config
 	if err := image.Decode(raw, &c); err != nil {

@@ -5,19 +5,19 @@ import (
 	"fmt"
 )
 
-// Reason is a machine-readable word for why content could not be judged.
+// Reason is a machine-readable word that says why content could not be judged.
 type Reason string
 
 // The reasons. The zero value is none of them.
 const (
-	// ReasonNotAnImage: it is proven that the digest names something that cannot run.
+	// ReasonNotAnImage: the digest provably names something that cannot run.
 	ReasonNotAnImage Reason = "NotAnImage"
-	// ReasonUnreadable: a manifest or a configuration is malformed, or can be read
-	// in two ways; some runtime may run it all the same.
+	// ReasonUnreadable: a manifest or a configuration is malformed or ambiguous. Some runtime may
+	// run it all the same.
 	ReasonUnreadable Reason = "ContentUnreadable"
 	// ReasonCorrupted: bytes do not match their digest or size.
 	ReasonCorrupted Reason = "ContentCorrupted"
-	// ReasonMissing: the registry does not have content that a manifest or a caller names.
+	// ReasonMissing: the registry does not have content that a manifest or the caller names.
 	ReasonMissing Reason = "ContentMissing"
 	// ReasonTooLarge: the content exceeds a limit.
 	ReasonTooLarge Reason = "TooLarge"
@@ -27,7 +27,7 @@ const (
 	ReasonDenied Reason = "AccessDenied"
 	// ReasonRefused: the registry led to an address that is not allowed.
 	ReasonRefused Reason = "AddressRefused"
-	// ReasonPushRefused: the registry does not take what is pushed, and would refuse it again.
+	// ReasonPushRefused: the registry refuses what is pushed, and would refuse it again.
 	ReasonPushRefused Reason = "PushRefused"
 	// ReasonRateLimited: the registry limits the rate of requests.
 	ReasonRateLimited Reason = "RateLimited"
@@ -35,7 +35,7 @@ const (
 	ReasonUnavailable Reason = "RegistryUnavailable"
 )
 
-// Error is why content could not be judged.
+// Error says why content could not be judged.
 type Error struct {
 	Reason Reason
 	// Subject names the content, for example "layer sha256:...".

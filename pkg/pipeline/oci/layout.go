@@ -22,34 +22,34 @@ const (
 	reportsFolder  = "reports"
 	layoutVersion  = `{"imageLayoutVersion":"1.0.0"}`
 	maxLayoutIndex = 64 << 10
-	// platforms is the annotation of what was chosen of an index.
+	// platformsAnnotation records which platforms of an index were selected.
 	platformsAnnotation = "revet.dev/platforms"
 )
 
-// Layout is an OCI image layout in a directory. The zero value is none.
+// Layout is an OCI image layout in a directory. The zero value is not a layout.
 type Layout struct {
 	path string
 }
 
-// CreateLayout begins a layout in path, which may exist.
+// CreateLayout starts a layout in path, which may exist.
 func CreateLayout(path string) (Layout, error) {
 	d := Layout{path: path}
-	if err := os.MkdirAll(d.blobs(), 0o755); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.MkdirAll(d.blobs(), 0o755); err != nil { //nolint:gosec // a later step may run as another user
 		return Layout{}, fmt.Errorf("create image layout: %w", err)
 	}
-	// What an earlier fetch left must not pass for this one's.
+	// Remove what an earlier fetch left, so that it cannot pass for this one's.
 	for _, name := range []string{indexFile, reportsFolder, "sbom", "scan"} {
 		if err := os.RemoveAll(filepath.Join(path, name)); err != nil {
-			return Layout{}, fmt.Errorf("begin image layout anew: %w", err)
+			return Layout{}, fmt.Errorf("restart image layout: %w", err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(path, versionFile), []byte(layoutVersion), 0o644); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.WriteFile(filepath.Join(path, versionFile), []byte(layoutVersion), 0o644); err != nil { //nolint:gosec // a later step may run as another user
 		return Layout{}, fmt.Errorf("create image layout: %w", err)
 	}
 	return d, nil
 }
 
-// OpenLayout returns a layout that Complete was called on.
+// OpenLayout opens a layout that Complete was called on.
 func OpenLayout(path string) (Layout, error) {
 	if _, err := os.Stat(filepath.Join(path, indexFile)); err != nil {
 		return Layout{}, fmt.Errorf("no complete image layout in %q (did the fetch step run?): %w", path, err)
@@ -60,9 +60,8 @@ func OpenLayout(path string) (Layout, error) {
 // Path returns the directory.
 func (d Layout) Path() string { return d.path }
 
-// Put stores what r holds under digest. It fails with ReasonCorrupted, and
-// stores nothing, unless r holds exactly size bytes of that digest; with size
-// -1, any number of them.
+// Put stores the content of r under digest. It fails with ReasonCorrupted and stores nothing unless
+// r holds exactly size bytes with that digest. A size of -1 allows any number of bytes.
 func (d Layout) Put(digest image.Digest, size int64, r io.Reader) (err error) {
 	f, err := os.CreateTemp(d.blobs(), ".incoming-*")
 	if err != nil {
@@ -71,7 +70,7 @@ func (d Layout) Put(digest image.Digest, size int64, r io.Reader) (err error) {
 	defer func() {
 		if err != nil {
 			_ = f.Close()
-			_ = os.Remove(f.Name()) // err says what went wrong
+			_ = os.Remove(f.Name()) // err is the error to return
 		}
 	}()
 	hash := sha256.New()
@@ -80,7 +79,7 @@ func (d Layout) Put(digest image.Digest, size int64, r io.Reader) (err error) {
 	}
 	n, err := io.Copy(io.MultiWriter(f, hash), r)
 	if err != nil {
-		return err // the reader's, mostly, which says what it was reading
+		return err // mostly the reader's error, which names what it was reading
 	}
 	if size >= 0 && n != size {
 		return Errorf(ReasonCorrupted, "", "%s", wrongSize(n, size))
@@ -88,7 +87,7 @@ func (d Layout) Put(digest image.Digest, size int64, r io.Reader) (err error) {
 	if got := hex.EncodeToString(hash.Sum(nil)); got != digest.Hex() {
 		return Errorf(ReasonCorrupted, "", "its bytes have the digest sha256:%s", got)
 	}
-	if err := f.Chmod(0o644); err != nil { // a further step may run as another user
+	if err := f.Chmod(0o644); err != nil { // a later step may run as another user
 		return fmt.Errorf("store blob %s: %w", digest, err)
 	}
 	if err := f.Close(); err != nil {
@@ -104,10 +103,10 @@ func wrongSize(got, want int64) string {
 	if got < want {
 		return fmt.Sprintf("it ends after %d of %d bytes", got, want)
 	}
-	return fmt.Sprintf("it has more than the %d bytes that it should have", want)
+	return fmt.Sprintf("it has more than the expected %d bytes", want)
 }
 
-// Complete names what the layout holds, of the platforms that were chosen.
+// Complete records what the layout holds, and which platforms were selected.
 func (d Layout) Complete(root Descriptor, chosen Selection) error {
 	what := layoutEntry{Descriptor: root}
 	if len(chosen) > 0 {
@@ -117,9 +116,9 @@ func (d Layout) Complete(root Descriptor, chosen Selection) error {
 	if err != nil {
 		return fmt.Errorf("encode index of image layout: %w", err)
 	}
-	// By renaming, so that there is never half an index to be read.
+	// Rename the finished file, so that no reader finds half an index.
 	next := filepath.Join(d.path, indexFile+".next")
-	if err := os.WriteFile(next, b, 0o644); err != nil { //nolint:gosec // a further step may run as another user
+	if err := os.WriteFile(next, b, 0o644); err != nil { //nolint:gosec // a later step may run as another user
 		return fmt.Errorf("complete image layout: %w", err)
 	}
 	if err := os.Rename(next, filepath.Join(d.path, indexFile)); err != nil {
@@ -128,7 +127,7 @@ func (d Layout) Complete(root Descriptor, chosen Selection) error {
 	return nil
 }
 
-// Blob opens what Put stored under digest.
+// Blob opens the blob that Put stored under digest.
 func (d Layout) Blob(digest image.Digest) (io.ReadCloser, error) {
 	return os.Open(d.blob(digest))
 }
@@ -143,7 +142,7 @@ type layoutEntry struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// Tree reads all manifests and configurations, their digests recomputed.
+// Tree reads all manifests and configurations, and recomputes their digests.
 func (d Layout) Tree(ctx context.Context) (Tree, error) {
 	raw, err := readFile(filepath.Join(d.path, indexFile), maxLayoutIndex)
 	if err != nil {
@@ -154,7 +153,7 @@ func (d Layout) Tree(ctx context.Context) (Tree, error) {
 		return Tree{}, fmt.Errorf("read index of image layout: %w", err)
 	}
 	if len(i.Manifests) != 1 || i.Manifests[0].Digest.IsZero() {
-		return Tree{}, fmt.Errorf("the image layout names %d images, not one", len(i.Manifests))
+		return Tree{}, fmt.Errorf("the image layout names %d images; it must name one", len(i.Manifests))
 	}
 	chosen, err := ParseSelection(i.Manifests[0].Annotations[platformsAnnotation])
 	if err != nil {
@@ -180,7 +179,7 @@ func (d Layout) read(_ context.Context, kind Kind, c Descriptor, limit int64) ([
 
 // readFile reads a file of at most limit bytes.
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the layout is what the caller names
+	f, err := os.Open(path) //nolint:gosec // the caller names the layout
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +190,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if n > limit {
-		return nil, fmt.Errorf("%q has more than %d bytes", filepath.Base(path), limit)
+		return nil, fmt.Errorf("%q is larger than %d bytes", filepath.Base(path), limit)
 	}
 	return b.Bytes(), nil
 }

@@ -2,16 +2,16 @@ package oci
 
 import "github.com/revet-dev/revet/pkg/image"
 
-// What is read is what pkg/image decides from.
+// The parts of a manifest that package image decides from.
 type (
 	// Descriptor names content by its digest.
 	Descriptor = image.Descriptor
-	// Platform is what an image claims to run on.
+	// Platform is the platform that an image claims.
 	Platform = image.Platform
-	// Kind tells manifests from other blobs: registries serve them apart.
+	// Kind tells manifests from other blobs, because registries serve them at different paths.
 	Kind = image.Kind
-	// Read returns the bytes that d names, at most limit of them. It must have
-	// recomputed their digest. d.Size is -1 where it is not known.
+	// Read returns the bytes that d names, up to limit. It must have recomputed their digest.
+	// d.Size is -1 if it is unknown.
 	Read = image.Read
 )
 
@@ -23,10 +23,10 @@ const (
 	KindBlob     = image.KindBlob
 )
 
-// ManifestTypes are the media types to ask a registry for.
+// ManifestTypes returns the media types to ask a registry for.
 func ManifestTypes() []string { return image.ManifestTypes() }
 
-// clip bounds what a hostile value adds to a message.
+// clip bounds how much a hostile value can add to a message.
 func clip(s string) string {
 	const most = 100
 	if len(s) <= most {

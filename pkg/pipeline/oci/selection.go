@@ -10,10 +10,10 @@ import (
 
 var platformPattern = regexp.MustCompile(`^[a-z0-9_.-]+/[a-z0-9_.-]+(/[a-z0-9_.-]+)?$`)
 
-// Selection is the platforms that are looked at. The zero value is all of them.
+// Selection is a list of platforms to check. The zero value selects all.
 type Selection []Platform
 
-// ParseSelection reads a list such as linux/amd64,linux/arm64/v8. Empty is all.
+// ParseSelection parses a list such as linux/amd64,linux/arm64/v8. An empty list selects all.
 func ParseSelection(s string) (Selection, error) {
 	var all Selection
 	for _, p := range strings.Split(s, ",") {
@@ -21,7 +21,7 @@ func ParseSelection(s string) (Selection, error) {
 			continue
 		}
 		if !platformPattern.MatchString(p) {
-			return nil, fmt.Errorf("%q is not a platform; write os/architecture or os/architecture/variant, with commas between several", clip(p))
+			return nil, fmt.Errorf("%q is not a platform; write os/architecture or os/architecture/variant, separated by commas", clip(p))
 		}
 		parts := append(strings.Split(p, "/"), "")
 		all = append(all, Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]})
@@ -29,7 +29,7 @@ func ParseSelection(s string) (Selection, error) {
 	return all, nil
 }
 
-// String returns what ParseSelection reads.
+// String returns the form that ParseSelection parses.
 func (s Selection) String() string {
 	var all []string
 	for _, p := range s {
@@ -38,8 +38,8 @@ func (s Selection) String() string {
 	return strings.Join(all, ",")
 }
 
-// choices are what hosts of the chosen platforms could take of an index; of
-// everything, nothing needs to be chosen.
+// choices returns what hosts of the selected platforms could take from an index. If everything is
+// selected, it returns nothing.
 func (s Selection) choices(index []Descriptor) []image.Choice {
 	var platforms []*Platform
 	for _, d := range index {

@@ -8,35 +8,33 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
-// The limits of what is read before any layer is.
+// The limits on what is read before any layer.
 const (
-	// MaxManifest bounds a manifest or an index; registries refuse larger ones.
+	// MaxManifest bounds a manifest or an index. Registries refuse larger ones.
 	MaxManifest = image.MaxManifest
 	// MaxConfig bounds a configuration.
 	MaxConfig = image.MaxConfig
 	// MaxMetadata bounds all manifests and configurations of a tree together.
 	MaxMetadata = 64 << 20
 
-	maxManifests = 256  // of a tree, images and indexes
-	maxNodes     = 4096 // of a tree, artefacts included: lists of referrers are long
-	maxDepth     = 3    // of indexes within indexes
-	maxLayers    = 1000 // of an image; overlay file systems hold 500
+	maxManifests = 256  // images and indexes in a tree
+	maxNodes     = 4096 // everything in a tree, including artefacts: lists of referrers are long
+	maxDepth     = 3    // indexes within indexes
+	maxLayers    = 1000 // layers of an image; overlay file systems support 500
 )
 
-// Tree is all that a digest names, layers not yet looked at.
+// Tree is everything a digest names. Layers are not read yet.
 type Tree struct {
 	// Root is what the digest itself names.
 	Root Descriptor
-	// Images are what can run, in the order in which they are named.
+	// Images can run. They are in the order in which the manifests name them.
 	Images []Image
-	// Attachments are children of an index that cannot run: provenance, SBOMs.
+	// Attachments are children of an index that cannot run, such as provenance and SBOMs.
 	Attachments []Attachment
-	// Unselected are images of an index whose platform was not chosen. Nothing of
-	// them was read.
+	// Unselected are images of an index whose platform was not selected. Walk does not read them.
 	Unselected []Descriptor
-	// MissingAttachments are children of an index that the registry does not have,
-	// for a platform that no host has: attestations that retention removed. No
-	// runtime asks for them.
+	// MissingAttachments are children of an index that the registry no longer has, and whose
+	// platform no host has: attestations that a retention policy removed. No runtime asks for them.
 	MissingAttachments []Descriptor
 }
 
@@ -45,7 +43,7 @@ type Image struct {
 	Manifest Descriptor
 	Config   Config
 	Layers   []Layer
-	// Annotations are those of its manifest.
+	// Annotations are the annotations of its manifest.
 	Annotations map[string]string
 }
 
@@ -55,7 +53,7 @@ type Layer struct {
 	DiffID image.Digest
 }
 
-// Size is the sum of the compressed layers, as the manifest claims them.
+// Size returns the sum of the compressed layer sizes that the manifest claims.
 func (i Image) Size() int64 {
 	var n int64
 	for _, l := range i.Layers {
@@ -70,10 +68,10 @@ type Attachment struct {
 	Blobs    []Descriptor
 }
 
-// Walk reads all manifests and configurations that root leads to. With no platform
-// selected it visits all of them. Otherwise it visits every child of an index that a
-// runtime on a host of a selected platform could take. A selected platform that has no
-// image is an error: its owner wants that image checked.
+// Walk reads all manifests and configurations that root leads to. If no platform is selected, it
+// visits them all. Otherwise it visits every child of an index that a runtime on a host of a
+// selected platform could take. If a selected platform has no image, Walk returns an error, because
+// its owner wants that image checked.
 func Walk(ctx context.Context, root image.Digest, chosen Selection, read Read) (Tree, error) {
 	w := walker{read: read, chosen: chosen, seen: map[image.Digest]*walkedNode{}, met: map[Platform]bool{}}
 	if err := w.visit(ctx, Descriptor{Digest: root, Size: -1}, position{choices: chosen.choices(nil)}); err != nil {
@@ -82,7 +80,7 @@ func Walk(ctx context.Context, root image.Digest, chosen Selection, read Read) (
 	t := w.tree
 	switch {
 	case len(t.Images)+len(t.Unselected)+len(t.MissingAttachments) == 0:
-		return Tree{}, Errorf(ReasonNotAnImage, "index "+root.String(), "it names no image that could run")
+		return Tree{}, Errorf(ReasonNotAnImage, "index "+root.String(), "it names no image that can run")
 	case len(t.Images) > 0 && len(t.Attachments) > maxManifests:
 		return Tree{}, Errorf(ReasonTooLarge, "index "+root.String(), "it names more than %d manifests", maxManifests)
 	case len(t.Images) > 0 && w.oversize != nil:
@@ -90,11 +88,11 @@ func Walk(ctx context.Context, root image.Digest, chosen Selection, read Read) (
 	}
 	for _, p := range chosen {
 		if !w.met[p] {
-			return Tree{}, Errorf(ReasonMissing, "platform "+p.String(), "%s has no image for it; choose among those that it has, or push it", root)
+			return Tree{}, Errorf(ReasonMissing, "platform "+p.String(), "%s has no image for it; select one of its platforms, or push an image for this one", root)
 		}
 	}
 	if len(t.Images) == 0 {
-		return Tree{}, Errorf(ReasonMissing, "index "+root.String(), "of what it names nothing is there")
+		return Tree{}, Errorf(ReasonMissing, "index "+root.String(), "the registry has nothing that it names")
 	}
 	return t, nil
 }
@@ -104,36 +102,36 @@ type walker struct {
 	chosen Selection
 	tree   Tree
 	seen   map[image.Digest]*walkedNode
-	met    map[Platform]bool // of those that were chosen
-	// What was walked: children, of these images and indexes, and bytes.
+	met    map[Platform]bool // the selected ones that were met
+	// Counters of visited children, of the images and indexes among them, and of bytes read.
 	nodes, images int
 	bytes, proofs int64
-	// oversize is a child of an index that is too large to be a manifest.
+	// oversize is the error for a child of an index that is too large for a manifest.
 	oversize error
 }
 
-// node is what is known of a digest that was read.
+// walkedNode caches what Walk knows about a digest.
 type walkedNode struct {
 	doc    image.Manifest
-	blob   bool // no manifest
-	known  bool // content is
-	listed bool // in the tree as an image
-	attach bool // in the tree as an attachment
+	blob   bool // not a manifest
+	known  bool // content is set
+	listed bool // listed in the tree as an image
+	attach bool // listed in the tree as an attachment
 
 	content image.Content
 }
 
-// place is where in the tree a manifest is named.
+// position is the place in the tree where a manifest is named.
 type position struct {
 	depth   int
-	choices []image.Choice // one for each chosen platform
+	choices []image.Choice // one for each selected platform
 }
 
 func (w *walker) visit(ctx context.Context, d Descriptor, at position) error {
 	if w.nodes++; w.nodes > maxNodes {
 		return Errorf(ReasonTooLarge, subjectOf(d), "the index names more than %d manifests", maxNodes)
 	}
-	// Runtimes go by what the index says, not by what the image says of itself.
+	// Runtimes go by the platform in the index, not by the image's own claim.
 	if placed(d) && !w.admits(at, image.Choice.Takes, *d.Platform) {
 		w.tree.Unselected = append(w.tree.Unselected, d)
 		return nil
@@ -154,7 +152,7 @@ func (w *walker) visit(ctx context.Context, d Descriptor, at position) error {
 	if d.Platform.NoHost() && w.saysNoHost(ctx, n.doc) {
 		return w.attachment(d, n, at)
 	}
-	// Nobody doubts what looks like an image where one is expected: no proof is read.
+	// If something looks like an image where one is expected, no proof is needed.
 	if (at.depth == 0 || placed(d)) && n.doc.LooksLikeImage() {
 		return w.image(ctx, d, n, at)
 	}
@@ -170,12 +168,12 @@ func (w *walker) visit(ctx context.Context, d Descriptor, at position) error {
 // placed reports whether a runtime could take a child for its platform.
 func placed(d Descriptor) bool { return d.Platform.IsPlaced() && !d.Platform.NoHost() }
 
-// admits reports whether p was chosen, in the sense of takes.
+// admits reports whether takes accepts p for one of the selected platforms.
 func (w *walker) admits(at position, takes func(image.Choice, Platform) bool, p Platform) bool {
 	return len(w.chosen) == 0 || slices.ContainsFunc(at.choices, func(c image.Choice) bool { return takes(c, p) })
 }
 
-// node reads what d names, once.
+// node reads what d names. It reads each digest once.
 func (w *walker) node(ctx context.Context, d Descriptor, at position) (*walkedNode, error) {
 	if n := w.seen[d.Digest]; n != nil {
 		return n, nil
@@ -190,7 +188,7 @@ func (w *walker) node(ctx context.Context, d Descriptor, at position) (*walkedNo
 
 func (w *walker) open(ctx context.Context, d Descriptor, at position) (*walkedNode, error) {
 	if !d.NamesManifest() {
-		d.Size = -1 // of a layer, perhaps: what counts is what is read
+		d.Size = -1 // it may be the size of a layer; only the bytes read count
 	}
 	raw, err := w.get(ctx, KindManifest, d, MaxManifest)
 	switch {
@@ -214,9 +212,9 @@ func (w *walker) open(ctx context.Context, d Descriptor, at position) (*walkedNo
 	return &walkedNode{doc: doc}, nil
 }
 
-// blob reads what an index names and declares to be no manifest, and what the
-// registry does not have as one. It is nothing that runs, if it can be no manifest:
-// by its bytes, or because it has more of them than any runtime reads.
+// blob reads a child of an index that is not declared to be a manifest, and that the registry does
+// not serve as one. It cannot run if it cannot be a manifest. Either its bytes prove that, or its
+// size does: no runtime reads a manifest that large.
 func (w *walker) blob(ctx context.Context, d Descriptor) (*walkedNode, error) {
 	raw, err := w.get(ctx, KindBlob, d, MaxManifest)
 	var e *Error
@@ -226,20 +224,20 @@ func (w *walker) blob(ctx context.Context, d Descriptor) (*walkedNode, error) {
 	case err != nil:
 		return nil, err
 	case image.BlobContent(raw).Runnable():
-		return nil, Errorf(ReasonUnreadable, subjectOf(d), "ambiguous: it is named as %q and can be read as a manifest", clip(d.MediaType))
+		return nil, Errorf(ReasonUnreadable, subjectOf(d), "ambiguous: it is named as %q, but can also be read as a manifest", clip(d.MediaType))
 	}
 	return &walkedNode{blob: true}, nil
 }
 
-// What is read of layers to prove that manifests are no images is bounded, and so
-// is how often.
+// The limits on proofs. To prove that a manifest is not an image, Walk may have to read layers. It
+// bounds the bytes of each read, and the number of reads.
 const (
 	maxProofs  = 16 << 20
 	leastProof = 4 << 10
 )
 
-// proof is what an image.Manifest reads to decide. What fails here is not known,
-// and fails again where it is needed.
+// proof is the function through which an image.Manifest reads to decide. If a read fails, the
+// question stays open. The read will fail again if the content is needed.
 func (w *walker) proof(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error) {
 	raw, err := w.get(ctx, kind, d, min(limit, maxProofs-w.proofs))
 	w.proofs += max(int64(len(raw)), leastProof)
@@ -251,7 +249,7 @@ func isMissing(err error) bool {
 	return errors.As(err, &e) && e.Reason == ReasonMissing
 }
 
-// count bounds the images and indexes; one counts each time it is looked into.
+// count counts images and indexes against the limit. It counts one again for each visit.
 func (w *walker) count(d Descriptor) error {
 	if w.images++; w.images > maxManifests {
 		return Errorf(ReasonTooLarge, subjectOf(d), "the index names more than %d manifests", maxManifests)
@@ -275,8 +273,8 @@ func (w *walker) index(ctx context.Context, d Descriptor, doc image.Manifest, at
 	return nil
 }
 
-// saysNoHost reports whether the configuration, too, is for a platform that no
-// host has, as in BuildKit's attestations. Their layers may be large.
+// saysNoHost reports whether the configuration, too, names a platform that no host has, as in
+// BuildKit's attestations. Their layers may be large.
 func (w *walker) saysNoHost(ctx context.Context, doc image.Manifest) bool {
 	if !doc.HasImageConfig() {
 		return false
@@ -289,7 +287,7 @@ func (w *walker) saysNoHost(ctx context.Context, doc image.Manifest) bool {
 	return image.Decode(raw, &p) == nil && p.NoHost()
 }
 
-// attachment takes a manifest that cannot run.
+// attachment adds a manifest that cannot run.
 func (w *walker) attachment(d Descriptor, n *walkedNode, at position) error {
 	if at.depth == 0 {
 		return Errorf(ReasonNotAnImage, subjectOf(d), "%s", n.content.Why())
@@ -308,7 +306,7 @@ func (w *walker) attachment(d Descriptor, n *walkedNode, at position) error {
 
 func (w *walker) image(ctx context.Context, d Descriptor, n *walkedNode, at position) error {
 	if len(n.doc.Layers) > maxLayers {
-		return Errorf(ReasonTooLarge, subjectOf(d), "it has %d layers, more than %d", len(n.doc.Layers), maxLayers)
+		return Errorf(ReasonTooLarge, subjectOf(d), "it has %d layers; the limit is %d", len(n.doc.Layers), maxLayers)
 	}
 	if err := w.count(d); err != nil {
 		return err
@@ -337,8 +335,7 @@ func (w *walker) image(ctx context.Context, d Descriptor, n *walkedNode, at posi
 	return nil
 }
 
-// selects reports whether an image is looked at, and remembers for which of the
-// chosen platforms it is one.
+// selects reports whether an image is selected, and marks the selected platforms that it serves.
 func (w *walker) selects(d Descriptor, config Platform, at position) bool {
 	takes, p := image.Choice.Meets, config
 	if placed(d) {
@@ -355,7 +352,7 @@ func (w *walker) selects(d Descriptor, config Platform, at position) bool {
 	return w.admits(at, takes, p)
 }
 
-// subjectOf names a manifest, with the platform that led to it.
+// subjectOf names a manifest in messages, with the platform that led to it.
 func subjectOf(d Descriptor) string {
 	if d.Platform == nil {
 		return "manifest " + d.Digest.String()
@@ -363,7 +360,7 @@ func subjectOf(d Descriptor) string {
 	return "manifest " + d.Digest.String() + " (" + clip(d.Platform.String()) + ")"
 }
 
-// get reads d within its own limit and what is left of the tree's.
+// get reads d within its own limit and the tree's remaining limit.
 func (w *walker) get(ctx context.Context, kind Kind, d Descriptor, limit int64) ([]byte, error) {
 	left := MaxMetadata - w.bytes
 	if d.Size > limit || d.Size > left || left <= 0 {

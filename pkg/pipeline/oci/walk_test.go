@@ -235,7 +235,7 @@ func TestWalk(t *testing.T) {
 			delete(s, gone.Digest)
 			return s.index(t, onPlatform(gone, "unknown", "unknown"))
 		},
-		want: outcome{Reason: oci.ReasonMissing, Says: "nothing is there"},
+		want: outcome{Reason: oci.ReasonMissing, Says: "the registry has nothing that it names"},
 	}, {
 		name: "a cache of BuildKit, an index of blobs, is no image",
 		root: func(t *testing.T, s fixture) oci.Descriptor {
@@ -335,7 +335,7 @@ func TestWalk(t *testing.T) {
 	}, {
 		name: "an index of attachments only is no image",
 		root: func(t *testing.T, s fixture) oci.Descriptor { return s.index(t, s.image(t, "unknown", intotoType)) },
-		want: outcome{Reason: oci.ReasonNotAnImage, Says: "no image that could run"},
+		want: outcome{Reason: oci.ReasonNotAnImage, Says: "no image that can run"},
 	}, {
 		name: "an empty index is no image",
 		root: func(t *testing.T, s fixture) oci.Descriptor { return s.index(t, []oci.Descriptor{}...) },
@@ -393,7 +393,7 @@ func TestWalk(t *testing.T) {
 			i := s.image(t, "linux", layerType)
 			return s.put(t, append(append([]byte{}, s[i.Digest]...), []byte(` {"schemaVersion":2}`)...))
 		},
-		want: outcome{Reason: oci.ReasonUnreadable, Says: "there is more"},
+		want: outcome{Reason: oci.ReasonUnreadable, Says: "more data follows"},
 	}, {
 		name: "HTML is no manifest",
 		root: func(t *testing.T, s fixture) oci.Descriptor { return s.put(t, []byte("<html>login</html>")) },

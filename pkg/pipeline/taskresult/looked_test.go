@@ -104,7 +104,7 @@ func TestOfRefusesWhatContradictsItself(t *testing.T) {
 	for want, r := range map[string]result.Report{
 		"both fails the image and is waived": reportOf("scan", tree, both), "-1 packages": less,
 		"the reason or the author is missing": reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: " ", By: "policy"})),
-		"or the author is missing":  reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: "x"})),
+		"or the author is missing":            reportOf("scan", tree, gap("no-packages", "", &result.Waiver{Reason: "x"})),
 	} {
 		if got, err := taskresult.Of(tree, []string{"scan"}, nil, []result.Report{r}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("outcome %+v, error %v; want %q", got, err, want)

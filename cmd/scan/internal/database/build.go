@@ -19,49 +19,49 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/osv"
 )
 
-// Records are what a database is built of. Each is read twice, so that no more than
-// one has to be in memory.
+// Records are the records to build a database from. Build reads each record twice, so that it needs
+// to hold only one in memory.
 type Records interface {
 	Len() int
-	// Name says, for messages, where record i is from.
+	// Name returns the origin of record i, for messages.
 	Name(i int) string
 	Read(i int) ([]byte, error)
 }
 
-// BuildOptions say how a database is built of records.
+// BuildOptions configure Build.
 type BuildOptions struct {
 	Now time.Time
-	// AsOf is when the records were current, if their source says so; else the newest
-	// of them says it. One that claims to be of after Now does not count.
+	// AsOf is the time at which the records were current, if their source says so. Otherwise the
+	// newest record gives the time; records that claim a time after Now do not count.
 	AsOf time.Time
-	// MaxUnreadable is how many records may be left out as they are none.
+	// MaxUnreadable is the number of invalid records that Build may leave out.
 	MaxUnreadable int
-	// Only chooses records; nil for all.
+	// Only selects records; nil selects all.
 	Only func(osv.Record) bool
 }
 
-// Built is what Build did.
+// Built is the result of Build.
 type Built struct {
 	AsOf time.Time
-	// Records is how many there are.
+	// Records is the number of records in the database.
 	Records int
-	// Unreadable are left out, as they are no records.
+	// Unreadable counts the records left out because they are invalid.
 	Unreadable int
-	// Unknown counts the records that are left out by the ecosystem that the scanner
-	// does not know.
+	// Unknown counts, by ecosystem, the records left out because the scanner does not know their
+	// ecosystem.
 	Unknown map[string]int
 }
 
-// entry is a record before it is written.
+// entry is a record that is not written yet.
 type entry struct {
 	at       int
 	id       string
 	provider string
 }
 
-// Build writes the database of records into the directory dir, indexed. The same
-// records and times give the same file, whatever order they come in. Without a record
-// that the scanner can use there is no file.
+// Build writes the indexed database of records into the directory dir. The same records and times
+// give the same file, in any order. If the scanner can use none of the records, Build creates no
+// file.
 func Build(ctx context.Context, dir string, records Records, o BuildOptions) (b Built, err error) {
 	defer recovered(&err)
 	entries, b, err := collect(ctx, records, o)
@@ -69,7 +69,7 @@ func Build(ctx context.Context, dir string, records Records, o BuildOptions) (b 
 		return b, err
 	}
 	if b.AsOf.IsZero() {
-		return b, errors.New("no record says when it was published or modified, in the past: nobody could tell how old they are; " +
+		return b, errors.New("no record gives a past time of publication or modification, so their age is unknown; " +
 			"write the time into a file as-of beside them: date -u +%FT%TZ > as-of")
 	}
 	w, err := build.NewWriter(dir, nil, false, 0, build.WithSQLiteCacheSizeKiB(cacheKiB))
@@ -90,14 +90,14 @@ func Build(ctx context.Context, dir string, records Records, o BuildOptions) (b 
 	return b, finish(dir, b.AsOf)
 }
 
-// cacheKiB is the memory that SQLite takes when it writes; the library's own is 1 GiB.
+// cacheKiB is the memory that SQLite may use for writing. The library's own setting is 1 GiB.
 const cacheKiB = 64 << 10
 
-// collect reads all records once, and returns those to write in their order.
+// collect reads all records once, and returns those to write, in order.
 func collect(ctx context.Context, records Records, o BuildOptions) ([]entry, Built, error) {
 	b := Built{AsOf: o.AsOf.UTC(), Unknown: map[string]int{}}
 	if b.AsOf.After(o.Now) {
-		b.AsOf = o.Now // or it would not get old until then
+		b.AsOf = o.Now // a future time would delay its aging
 	}
 	var entries []entry
 	seen := map[string]int{}
@@ -118,16 +118,16 @@ func collect(ctx context.Context, records Records, o BuildOptions) ([]entry, Bui
 		}
 		if err != nil {
 			if b.Unreadable++; b.Unreadable > o.MaxUnreadable {
-				return nil, b, fmt.Errorf("%s: %w; its vulnerability would not be found; correct or remove it, or allow more than %d by --max-unreadable",
+				return nil, b, fmt.Errorf("%s: %w; scans would miss its vulnerability; correct or remove it, or allow more than %d with --max-unreadable",
 					records.Name(i), err, o.MaxUnreadable)
 			}
 			continue
 		}
 		if before, ok := seen[r.ID]; ok {
-			return nil, b, fmt.Errorf("record %s is there twice: as %s and as %s; remove one", r.ID, records.Name(before), records.Name(i))
+			return nil, b, fmt.Errorf("record %s appears twice: as %s and as %s; remove one", r.ID, records.Name(before), records.Name(i))
 		}
 		seen[r.ID] = i
-		// The Go vulnerability database's own files do not say when they were modified.
+		// The Go vulnerability database's own files do not give their modification time.
 		for _, m := range []time.Time{r.Published.UTC().Truncate(time.Second), r.Modified.UTC().Truncate(time.Second)} {
 			if m.After(b.AsOf) && !m.After(o.Now) {
 				b.AsOf = m
@@ -139,7 +139,7 @@ func collect(ctx context.Context, records Records, o BuildOptions) ([]entry, Bui
 	return entries, b, nil
 }
 
-// writable reports an error if a record cannot be written.
+// writable returns an error if a record cannot be written.
 func writable(r osv.Record, raw []byte) error {
 	_, _, err := entriesOf(r, raw, provider.State{Provider: providerOf(r)})
 	return err
@@ -174,8 +174,8 @@ func write(w interface{ Write(...dataEntry) error }, records Records, e entry, b
 	return nil
 }
 
-// finish indexes what was built, and takes out what differs from one time to the next:
-// the time, the order of aliases, of tables, and of their constraints.
+// finish indexes the database, and removes differences between builds: the build time, and the
+// order of aliases, of tables, and of their constraints.
 func finish(dir string, asOf time.Time) error {
 	t, err := openWritable(dir)
 	if err != nil {
@@ -203,15 +203,15 @@ func finish(dir string, asOf time.Time) error {
 	if err := errors.Join(err, t.close()); err != nil {
 		return err
 	}
-	// Opened again, it is analysed in that order.
+	// Open it again, so that it is analysed in the new order.
 	if t, err = openWritable(dir); err == nil {
 		err = t.close()
 	}
 	return errors.Join(err, settle(dir))
 }
 
-// canonical returns the statements that bring the constraints of each table, which the
-// library writes in any order, into the order of their names.
+// canonical returns statements that sort the constraints of each table by name. The library writes
+// them in random order.
 func canonical(t *tables) ([][]any, error) {
 	const separator = ",CONSTRAINT "
 	var all [][]any

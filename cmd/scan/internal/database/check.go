@@ -20,13 +20,13 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// sampleSize is how many records of each provider Check looks for.
+// sampleSize is the number of records of each provider that Check looks for.
 const sampleSize = 25
 
-// Check loads the indexed file in dir as a scan does: SQLite finds it whole, and for
-// each provider that has records of packages the library finds some of them by the
-// names of their packages, and compares packages with them. A library that cannot do
-// that with a database of a newer schema must be upgraded.
+// Check loads the indexed file at path as a scan does. SQLite must find the file intact. For each
+// provider with records about packages, the library must find some of them by package name, and
+// compare packages with them. If the library cannot do that with a database of a newer schema,
+// Revet must be upgraded.
 func Check(ctx context.Context, path string) (err error) {
 	f, err := OpenFile(path)
 	if err != nil {
@@ -35,7 +35,7 @@ func Check(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := load(ctx, f); err != nil {
 		if f.Schema.compare(Library) > 0 {
-			return oci.Errorf(vulndb.ReasonTooNew, "", "its schema is %s, and this version of Revet, of %s, does not find its records: %w; %s",
+			return oci.Errorf(vulndb.ReasonTooNew, "", "its schema is %s, and this version of Revet, for schema %s, does not find its records: %w; %s",
 				f.Schema, Library, err, vulndb.CureTooNew)
 		}
 		var e *oci.Error
@@ -82,7 +82,7 @@ func load(ctx context.Context, f *File) (err error) {
 type sampled struct {
 	vulnerability, name, ecosystem string
 	system, version                string
-	// findable is whether it is of a language, or of a plain release.
+	// findable says whether the package belongs to a language, or to a plain release.
 	findable bool
 }
 
@@ -111,9 +111,9 @@ func sample(ctx context.Context, t *tables, provider string) ([]sampled, error) 
 	return all, err
 }
 
-// findAll looks for all that was sampled: among the statements about its package, and
-// then as the scanner's matchers do. Of the latter one must be found: single records
-// may be such that the library leaves them out.
+// findAll looks for all samples: first among the statements about their packages, and then as the
+// scanner's matchers do. The matchers must find at least one. They may miss single records, because
+// the library leaves some records out.
 func findAll(ctx context.Context, all []sampled, reader v6.Reader, vp vulnerability.Provider) error {
 	expected, found := 0, 0
 	for _, s := range all {
@@ -140,7 +140,7 @@ func findAll(ctx context.Context, all []sampled, reader v6.Reader, vp vulnerabil
 	return nil
 }
 
-// stated reports an error unless the tables lead from the package to its vulnerability.
+// stated returns an error unless the tables lead from the package to its vulnerability.
 func (s sampled) stated(reader v6.Reader) error {
 	found, err := reader.GetAffectedPackages(&v6.PackageSpecifier{Name: s.name, Ecosystem: s.ecosystem},
 		&v6.GetPackageOptions{PreloadVulnerability: true, PreloadBlob: true})
@@ -152,7 +152,7 @@ func (s sampled) stated(reader v6.Reader) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is not found by the name of its package %s", s.vulnerability, s.name)
+	return fmt.Errorf("%s cannot be found by the name of its package %s", s.vulnerability, s.name)
 }
 
 // find looks for the vulnerability as matchers do, and lets them compare a package.
@@ -201,7 +201,7 @@ func Verify(ctx context.Context, reference string, o Options) (err error) {
 	return errors.Join(vulndb.Within(ctx, ref, err), refErr)
 }
 
-// counts holds what the config counts against the file.
+// counts compares the counts in the config with the file.
 func counts(ctx context.Context, db *DB) error {
 	providers, ecosystems, err := Describe(ctx, db.Path())
 	if err != nil {
@@ -210,7 +210,7 @@ func counts(ctx context.Context, db *DB) error {
 	c := db.Config()
 	if !slices.EqualFunc(providers, c.Providers, func(a, b vulndb.Provider) bool { return a.Name == b.Name && a.Records == b.Records }) ||
 		!slices.Equal(ecosystems, c.Ecosystems) {
-		return oci.Errorf(vulndb.ReasonBroken, "", "its file holds other records than its config counts; %s", vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "its file and its config disagree about the number of records; %s", vulndb.CureBroken)
 	}
 	return nil
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Describe counts what is in a file: the providers' records, and the statements about
-// the packages of each distribution and of each type. What was withdrawn finds nothing,
-// and does not count: a database of such records only has none.
+// Describe counts the content of a file: the records of each provider, and the statements about
+// packages of each distribution and each type. Withdrawn records do not count, because no scan
+// finds them. A database with nothing else is empty.
 func Describe(ctx context.Context, path string) (providers []vulndb.Provider, ecosystems []vulndb.Ecosystem, err error) {
 	t, err := openReadable(filepath.Dir(path))
 	if err != nil {

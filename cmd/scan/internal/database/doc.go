@@ -1,10 +1,10 @@
-// Package database is the vulnerability database as the scanner uses it: an SQLite
-// file of Grype's schema 6, indexed, that package vulndb pulls from a registry.
+// Package database holds the vulnerability database in the scanner's form: an indexed SQLite file
+// in Grype's schema 6, which package vulndb pulls from a registry.
 //
-// Open pulls one and opens it. Build makes one of records in OSV's format, Import
-// indexes one that Grype's builders made, and Check loads either as a scan does. What
-// panics in the library on the way is an error like any other.
+// Open pulls a database and opens it. Build makes one from records in OSV's format. Import indexes
+// one that Grype's tools built. Check loads either kind as a scan does. If the library panics,
+// these functions return an error.
 //
-// Contract: a database that a scan could not use is never a database without
-// vulnerabilities: it is a *oci.Error with one of vulndb's reasons.
+// Contract: a database that a scan cannot use is an *oci.Error with one of vulndb's reasons. It
+// never counts as a database without vulnerabilities.
 package database

@@ -11,22 +11,22 @@ import (
 	"github.com/anchore/syft/syft/pkg"
 )
 
-// ecosystem is how the scanner knows an ecosystem of OSV: by the type of its packages,
-// by how their versions compare, and, of a distribution, by its release.
+// ecosystem describes an OSV ecosystem in the scanner's terms: the type of its packages, the
+// comparison of their versions and, for a distribution, the release.
 type ecosystem struct {
 	packages pkg.Type
 	versions version.Format
-	// system is what the distribution calls itself; empty for a language.
+	// system is the distribution's name for itself; empty for a language.
 	system string
-	// release finds the version in what follows the name.
+	// release finds the version in the text after the name.
 	release *regexp.Regexp
 }
 
-// The releases of distributions: major and minor are what the scanner compares.
+// The releases of distributions. The scanner compares major and minor.
 var (
 	majorOnly  = regexp.MustCompile(`^v?(?P<major>\d+)$`)
 	majorMinor = regexp.MustCompile(`^v?(?P<major>\d+)(?:\.(?P<minor>\d+))?`)
-	// "22.04:LTS"; "Pro:22.04:LTS" is what only customers get a fix for.
+	// "22.04:LTS"; "Pro:22.04:LTS" marks fixes that only customers get.
 	ubuntu = regexp.MustCompile(`^(?:Pro:)?(?:FIPS:|FIPS-updates:|FIPS-preview:|Realtime:)?(?P<major>\d+)\.(?P<minor>\d+)`)
 	// "enterprise_linux:9::appstream", "rhel_eus:9.2::baseos".
 	redHat = regexp.MustCompile(`^[a-z_]+:(?P<major>\d+)(?:\.\d+)?(?:$|:)`)
@@ -50,7 +50,7 @@ var ecosystems = map[string]ecosystem{
 	"Alpine":      {pkg.ApkPkg, version.ApkFormat, "alpine", majorMinor},
 	"Debian":      {pkg.DebPkg, version.DebFormat, "debian", majorOnly},
 	"Ubuntu":      {pkg.DebPkg, version.DebFormat, "ubuntu", ubuntu},
-	"AlmaLinux":   {pkg.RpmPkg, version.RpmFormat, "rhel", majorMinor}, // where the scanner looks for clones
+	"AlmaLinux":   {pkg.RpmPkg, version.RpmFormat, "rhel", majorMinor}, // the scanner looks there for clones
 	"Rocky Linux": {pkg.RpmPkg, version.RpmFormat, "rhel", majorMinor},
 	"Red Hat":     {pkg.RpmPkg, version.RpmFormat, "rhel", redHat},
 	"SUSE":        {pkg.RpmPkg, version.RpmFormat, "sles", suse},
@@ -60,12 +60,11 @@ var ecosystems = map[string]ecosystem{
 	"Chainguard":  {pkg.ApkPkg, version.ApkFormat, "chainguard", nil},
 }
 
-// rolling is the version of a distribution that has no releases.
+// rolling is the version of a distribution without releases.
 const rolling = "rolling"
 
-// findEcosystem finds what a record calls an ecosystem; false for what the scanner
-// does not know. A distribution of which no release is named is an error, as nobody
-// could tell whose packages are meant.
+// findEcosystem returns the ecosystem that a record names, or false if the scanner does not know
+// it. A distribution without a release is an error, because it is unclear whose packages are meant.
 func findEcosystem(name string) (ecosystem, *v6.OperatingSystem, bool, error) {
 	base, release, _ := strings.Cut(name, ":")
 	e, ok := ecosystems[base]
@@ -77,17 +76,17 @@ func findEcosystem(name string) (ecosystem, *v6.OperatingSystem, bool, error) {
 	}
 	m := e.release.FindStringSubmatch(release)
 	if m == nil {
-		return e, nil, true, fmt.Errorf("the ecosystem %.80q names no release that is known", name)
+		return e, nil, true, fmt.Errorf("the ecosystem %.80q names no known release", name)
 	}
 	os := &v6.OperatingSystem{Name: nameOf(e.system), ReleaseID: e.system, MajorVersion: m[e.release.SubexpIndex("major")]}
-	// Red Hat's and its clones' records are of all minor releases.
+	// Records of Red Hat and its clones apply to all minor releases.
 	if i := e.release.SubexpIndex("minor"); i >= 0 && e.system != "rhel" {
 		os.MinorVersion = m[i]
 	}
 	return e, os, true, nil
 }
 
-// nameOf is what the scanner calls a distribution.
+// nameOf returns the scanner's name for a distribution.
 func nameOf(id string) string {
 	if t, ok := distro.IDMapping[id]; ok {
 		return t.String()

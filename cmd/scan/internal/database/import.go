@@ -13,9 +13,9 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Index makes the indices of the file in dir, as the library does when it imports one:
-// they are dropped from what is distributed. What is newer than the library is refused
-// first, and a log beside the file, which the library would pass over.
+// Index creates the indices of the file in dir, as the library does when it imports a database.
+// Distributed files have none. Index first refuses a file that is newer than the library, or that
+// has a log beside it, which the library would ignore.
 func Index(dir string) (err error) {
 	defer recovered(&err)
 	path := filepath.Join(dir, v6.VulnerabilityDBFileName)
@@ -26,27 +26,27 @@ func Index(dir string) (err error) {
 		return err
 	}
 	if err := v6.Hydrater()(dir); err != nil {
-		return oci.Errorf(vulndb.ReasonBroken, "", "its indices cannot be made: %w; %s", err, vulndb.CureBroken)
+		return oci.Errorf(vulndb.ReasonBroken, "", "cannot create its indices: %w; %s", err, vulndb.CureBroken)
 	}
 	return settle(dir)
 }
 
-// CheckWhole reports an error unless the file at path is all of a database: what a log
-// beside it holds would be passed over.
+// CheckWhole returns an error unless the file at path is the whole database. Content in a log
+// beside it would be ignored.
 func CheckWhole(path string) error {
 	if err := checkHeader(path); err != nil {
 		return err
 	}
 	for _, beside := range []string{"-wal", "-journal"} {
 		if info, err := os.Stat(path + beside); err == nil && info.Size() > 0 {
-			return oci.Errorf(vulndb.ReasonBroken, "", "%s lies beside its file: it was not closed; let what wrote it finish", filepath.Base(path)+beside)
+			return oci.Errorf(vulndb.ReasonBroken, "", "%s lies beside its file, so it was not closed; let the program that wrote it finish", filepath.Base(path)+beside)
 		}
 	}
 	return nil
 }
 
-// AddMalware adds the records of malicious packages in the file in from, which Build
-// made, to the indexed file in dir.
+// AddMalware adds the records of malicious packages in the file in from, which Build made, to the
+// indexed file in dir.
 func AddMalware(dir, from string) (err error) {
 	if err := add(dir, from); err != nil {
 		return err
@@ -67,14 +67,14 @@ func add(dir, from string) (err error) {
 	ctx := context.Background()
 	n, err := t.number(ctx, "SELECT count(*) FROM more.operating_systems")
 	if err != nil || n != 0 {
-		return errors.Join(err, fmt.Errorf("records of malicious packages name %d distributions, and should name none", n))
+		return errors.Join(err, fmt.Errorf("records of malicious packages name %d distributions, but must name none", n))
 	}
 	if n, err = t.number(ctx, "SELECT count(*) FROM providers WHERE id IN (SELECT id FROM more.providers)"); err != nil || n != 0 {
-		return errors.Join(err, fmt.Errorf("the source has records of the provider %s already; leave --malware out", ProviderMalware))
+		return errors.Join(err, fmt.Errorf("the source already has records of the provider %s; leave out --malware", ProviderMalware))
 	}
 	return t.exec(
 		[]any{"BEGIN"},
-		// The identifiers of what is added begin after those that are there.
+		// The identifiers of the new records follow the existing ones.
 		[]any{`CREATE TEMP TABLE after AS SELECT
 			(SELECT coalesce(max(id), 0) FROM main.blobs) AS blob,
 			(SELECT coalesce(max(id), 0) FROM main.vulnerability_handles) AS vulnerability,

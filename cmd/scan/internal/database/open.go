@@ -16,35 +16,36 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Options say how a database is opened.
+// Options configure Open.
 type Options struct {
-	// Registry says how its registry is spoken to.
+	// Registry configures how to talk to the registry.
 	Registry fetch.Options
-	// MaxAge is how old its data may be at Now; 0 for any age. A Now of zero is now.
+	// MaxAge limits the age of the data at Now; 0 accepts any age. A zero Now means the current
+	// time.
 	MaxAge time.Duration
 	Now    time.Time
-	// Dir is where its file is stored meanwhile, in a directory that Close removes;
-	// empty for the system's.
+	// Dir is the directory for a directory with the file, which Close removes. Empty means the
+	// system's temporary directory.
 	Dir string
 }
 
-// Info says which database it is, of when, and of which schema.
+// Info identifies a database, with its time and schema.
 type Info struct {
 	Digest image.Digest
-	// AsOf is when its records were built.
+	// AsOf is the time at which its records were built.
 	AsOf   time.Time
 	Schema string
 }
 
-// DB is a database that was pulled, verified and opened.
+// DB is a pulled, verified and opened database.
 type DB struct {
 	artifact vulndb.Artifact
 	dir      string
 	file     *File
 }
 
-// Open pulls the database that reference names by tag or by digest, verifies it, and
-// opens it. No reference is DatabaseNotConfigured.
+// Open pulls the database that reference names by tag or by digest, verifies it, and opens it. An
+// empty reference is DatabaseNotConfigured.
 func Open(ctx context.Context, reference string, o Options) (*DB, error) {
 	if reference == "" {
 		return nil, vulndb.NotConfigured()
@@ -55,7 +56,7 @@ func Open(ctx context.Context, reference string, o Options) (*DB, error) {
 	}
 	dir, err := os.MkdirTemp(o.Dir, "revet-database-")
 	if err != nil {
-		return nil, fmt.Errorf("make a place for the database: %w", err)
+		return nil, fmt.Errorf("create a directory for the database: %w", err)
 	}
 	path := filepath.Join(dir, v6.VulnerabilityDBFileName)
 	a, err := vulndb.Pull(ctx, ref, vulndb.Options{Registry: o.Registry, MaxAge: o.MaxAge, Now: o.Now, Accept: Accept}, path)
@@ -69,36 +70,36 @@ func Open(ctx context.Context, reference string, o Options) (*DB, error) {
 		}
 	}
 	if err != nil {
-		_ = os.RemoveAll(dir) // the error is what there is to tell
+		_ = os.RemoveAll(dir) // the first error matters more
 		return nil, vulndb.Within(ctx, ref, err)
 	}
 	return &DB{artifact: a, dir: dir, file: f}, nil
 }
 
-// Accept refuses what this version cannot read before it is pulled.
+// Accept refuses a database that this version cannot read, before Open pulls it.
 func Accept(c vulndb.Config) error {
 	return CheckSchema(c.Schema)
 }
 
-// Info says which database it is.
+// Info identifies the database.
 func (db *DB) Info() Info {
 	return Info{Digest: db.artifact.Digest, AsOf: db.artifact.Config.AsOf, Schema: db.artifact.Config.Schema}
 }
 
-// Config returns what the database says of itself.
+// Config returns the database's description of itself.
 func (db *DB) Config() vulndb.Config { return db.artifact.Config }
 
-// Artifact returns the manifest and the config as they are stored.
+// Artifact returns the stored manifest and config.
 func (db *DB) Artifact() vulndb.Artifact { return db.artifact }
 
-// Path is where its file is, until Close.
+// Path returns the path of the file. It is valid until Close.
 func (db *DB) Path() string { return db.file.path }
 
-// Reader reads its tables.
+// Reader returns a reader of the tables.
 func (db *DB) Reader() v6.Reader { return db.file.reader }
 
-// Provider finds vulnerabilities in it.
+// Provider returns a provider of its vulnerabilities.
 func (db *DB) Provider() vulnerability.Provider { return v6.NewVulnerabilityProvider(db.file.reader) }
 
-// Close removes what was stored.
+// Close closes and removes the file.
 func (db *DB) Close() error { return errors.Join(db.file.Close(), os.RemoveAll(db.dir)) }

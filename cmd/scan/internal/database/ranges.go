@@ -11,14 +11,14 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/osv"
 )
 
-// The scanner drops a record of which it cannot read a version, without a word. What
-// it could not read is left out of a range here, so that the range is about more
-// versions, and the vulnerability is found.
+// The scanner silently drops a record if it cannot parse one of its versions. So the functions
+// below leave unparsable parts out of a range. The range then covers more versions, and scans find
+// the vulnerability.
 
-// comparable is what the scanner's expressions take for a version without quotes.
+// comparable matches what the scanner's expressions accept as a version without quotes.
 var comparable = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~:^_-]*$`)
 
-// everything is the range of all versions.
+// everything returns the range of all versions.
 func everything(format version.Format) []v6.Range {
 	return []v6.Range{{Version: v6.Version{Type: typeOf(format)}, Fix: &v6.Fix{State: v6.NotFixedStatus}}}
 }
@@ -30,8 +30,8 @@ func valid(v string, format version.Format) bool {
 	return comparable.MatchString(v) && version.New(v, format).Validate() == nil
 }
 
-// rangesOf returns the ranges of versions that a record is about. An empty list of
-// ranges would be all versions, too; this says so in words.
+// rangesOf returns the ranges of versions in a record. An empty list would mean all versions too;
+// rangesOf returns that range explicitly.
 func rangesOf(a osv.Affected, format version.Format) []v6.Range {
 	var all []v6.Range
 	for _, r := range a.Ranges {
@@ -62,7 +62,7 @@ func rangesOf(a osv.Affected, format version.Format) []v6.Range {
 	return all
 }
 
-// kinds of events, in the order in which they count at one version.
+// The kinds of events, in the order in which they apply at the same version.
 const (
 	fixed = iota
 	introduced
@@ -74,7 +74,7 @@ type event struct {
 	version string
 }
 
-// windows returns the ranges that events describe; nil for all versions, or if one
+// windows returns the ranges that events describe. It returns nil for all versions, or if a version
 // cannot be compared.
 func windows(raw []osv.Event, format version.Format) []v6.Range {
 	events, ok := sorted(raw, format)
@@ -116,8 +116,8 @@ func windows(raw []osv.Event, format version.Format) []v6.Range {
 	return out
 }
 
-// sorted returns the events by their versions; "0" is before all, and limits are of
-// no use here. It is false if one cannot be compared.
+// sorted returns the events in the order of their versions. "0" comes first, and limits are
+// dropped. It returns false if a version cannot be compared.
 func sorted(raw []osv.Event, format version.Format) ([]event, bool) {
 	var events []event
 	for _, e := range raw {
@@ -160,7 +160,7 @@ func sorted(raw []osv.Event, format version.Format) ([]event, bool) {
 	return events, ok
 }
 
-// widen makes ranges that the scanner could not read about all versions.
+// widen replaces ranges that the scanner cannot parse with the range of all versions.
 func widen(ranges []v6.Range) []v6.Range {
 	for _, r := range ranges {
 		format := version.ParseFormat(r.Version.Type)

@@ -14,15 +14,15 @@ import (
 
 type dataEntry = data.Entry
 
-// tables are a database's file, for what the library has no words for.
+// tables gives access to a database's file for what the library does not support.
 type tables struct {
 	db *sql.DB
-	// conn is the one connection, so that temporary tables last.
+	// conn is the only connection, so that temporary tables persist.
 	conn *sql.Conn
 }
 
-// openWritable opens the file in dir for writing, by which the library adds the tables
-// and the indices that it knows.
+// openWritable opens the file in dir for writing. The library then adds the tables and the indices
+// that it knows.
 func openWritable(dir string) (*tables, error) { return openTables(dir, true) }
 
 func openReadable(dir string) (*tables, error) { return openTables(dir, false) }
@@ -61,7 +61,7 @@ func (t *tables) exec(statements ...[]any) error {
 	return nil
 }
 
-// query calls each with every row of what a statement finds.
+// query calls each for every row of the result.
 func (t *tables) query(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
 	rows, err := t.conn.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -79,23 +79,23 @@ func (t *tables) query(ctx context.Context, each func(*sql.Rows) error, text str
 	return nil
 }
 
-// number returns the one number that a statement finds.
+// number returns the single number that a statement selects.
 func (t *tables) number(ctx context.Context, text string) (n int64, err error) {
 	err = t.query(ctx, func(r *sql.Rows) error { return r.Scan(&n) }, text)
 	return n, err
 }
 
-// The counters in the header of an SQLite file: of how often it was changed, and at
-// which of these its size was written.
+// Two counters in the header of an SQLite file: the number of changes, and the number at which the
+// file's size was written.
 const (
 	changesAt = 24
 	sizedAt   = 92
 )
 
-// settle sets the counters in the header of the closed file in dir, as the library does
-// not change a file as often each time that it makes the same one.
+// settle sets the counters in the header of the closed file in dir, because the library needs a
+// varying number of changes to build the same file.
 func settle(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, v6.VulnerabilityDBFileName), os.O_RDWR, 0) //nolint:gosec // in a directory of our own
+	f, err := os.OpenFile(filepath.Join(dir, v6.VulnerabilityDBFileName), os.O_RDWR, 0) //nolint:gosec // in our own directory
 	if err != nil {
 		return fmt.Errorf("settle the database: %w", err)
 	}

@@ -20,17 +20,17 @@ import (
 
 // The providers of records that Build knows.
 const (
-	// ProviderMalware is of malicious packages: records that begin with MAL-.
+	// ProviderMalware has the records about malicious packages, which begin with MAL-.
 	ProviderMalware = "osv-malware"
-	// ProviderGo is of the Go vulnerability database: records that begin with GO-.
+	// ProviderGo has the records of the Go vulnerability database, which begin with GO-.
 	ProviderGo = "govulndb"
-	// ProviderOSV is of all others.
+	// ProviderOSV has all other records.
 	ProviderOSV = "osv"
 )
 
 const goPrefix = "GO-"
 
-// providerOf says where a record is from.
+// providerOf returns the provider of a record.
 func providerOf(r osv.Record) string {
 	switch {
 	case r.IsMalware():
@@ -42,8 +42,8 @@ func providerOf(r osv.Record) string {
 	}
 }
 
-// entriesOf returns what a record becomes; none if it is of nothing that the scanner
-// knows, whose ecosystems are then returned.
+// entriesOf converts a record. If the scanner knows none of its ecosystems, entriesOf returns no
+// entries, and the names of the ecosystems.
 func entriesOf(r osv.Record, raw []byte, state provider.State) (entries []data.Entry, unknown []string, err error) {
 	if state.Provider == ProviderGo {
 		entries, err = goEntries(raw, state)
@@ -56,8 +56,8 @@ func entriesOf(r osv.Record, raw []byte, state provider.State) (entries []data.E
 	return transformers.NewEntries(append([]any{handleOf(r, state)}, handles...)...), unknown, nil
 }
 
-// goEntries are made by the scanner's own transformer, which also keeps the functions
-// that a vulnerability is in.
+// goEntries uses the scanner's own transformer, which also keeps the functions that contain a
+// vulnerability.
 func goEntries(raw []byte, state provider.State) ([]data.Entry, error) {
 	entries, err := processors.NewV2OSVProcessor(grypeosv.Transform).Process(io.Reader(bytes.NewReader(raw)), state)
 	if err != nil {
@@ -66,7 +66,7 @@ func goEntries(raw []byte, state provider.State) ([]data.Entry, error) {
 	for _, e := range entries {
 		related, ok := e.Data.(transformers.RelatedEntries)
 		if !ok {
-			return nil, fmt.Errorf("the library made %T of it", e.Data)
+			return nil, fmt.Errorf("the library turned it into a %T", e.Data)
 		}
 		for _, one := range related.Related {
 			switch h := one.(type) {
@@ -80,7 +80,7 @@ func goEntries(raw []byte, state provider.State) ([]data.Entry, error) {
 	return entries, nil
 }
 
-// handlesOf returns a handle for each package that a record names.
+// handlesOf returns a handle for each package in a record.
 func handlesOf(r osv.Record) (handles []any, unknown []string, err error) {
 	for _, a := range r.Affected {
 		e, os, known, err := findEcosystem(a.Package.Ecosystem)
@@ -106,7 +106,7 @@ func handlesOf(r osv.Record) (handles []any, unknown []string, err error) {
 	return handles, unknown, nil
 }
 
-// handleOf is the vulnerability itself.
+// handleOf returns the handle of the vulnerability itself.
 func handleOf(r osv.Record, state provider.State) v6.VulnerabilityHandle {
 	h := v6.VulnerabilityHandle{
 		Name: r.ID, Status: v6.VulnerabilityActive, ProviderID: state.Provider, Provider: provider.Model(state),
@@ -126,8 +126,8 @@ func handleOf(r osv.Record, state provider.State) v6.VulnerabilityHandle {
 	return h
 }
 
-// aliases are other names of the vulnerability: those that mean the same, and those
-// that a distributor's record is about.
+// aliases returns other names of the vulnerability: its synonyms, and the names that a
+// distributor's record is about.
 func aliases(r osv.Record) []string {
 	var all []string
 	seen := map[string]bool{r.ID: true}
@@ -171,7 +171,7 @@ func references(r osv.Record) []v6.Reference {
 	return all
 }
 
-// severities are the distributor's word first, and then the vectors.
+// severities returns the distributor's word first, and then the vectors.
 func severities(r osv.Record) []v6.Severity {
 	var words, vectors []v6.Severity
 	word := func(text string) {
@@ -195,14 +195,14 @@ func severities(r osv.Record) []v6.Severity {
 		}
 		vectors = append(vectors, v6.Severity{Scheme: v6.SeveritySchemeCVSS, Value: v, Rank: 2})
 	}
-	// The worst first, as the scanner takes the first.
+	// Put the worst first, because the scanner uses the first.
 	slices.SortStableFunc(words, func(a, b v6.Severity) int {
 		return slices.Index(levels, fmt.Sprint(a.Value)) - slices.Index(levels, fmt.Sprint(b.Value))
 	})
 	return append(slices.Compact(words), vectors...)
 }
 
-// vector reads a vector of CVSS, of which the second version has no prefix.
+// vector parses a CVSS vector. Vectors of version 2 have no prefix.
 func vector(score string) (v6.CVSSSeverity, bool) {
 	if rest, ok := strings.CutPrefix(score, "CVSS:"); ok {
 		number, _, _ := strings.Cut(rest, "/")
@@ -217,7 +217,7 @@ func vector(score string) (v6.CVSSSeverity, bool) {
 // levels are the words that the scanner knows.
 var levels = []string{"critical", "high", "medium", "low", "negligible"}
 
-// normalized returns which of the levels a word means; empty for none.
+// normalized returns the level that a word means, or an empty string.
 func normalized(word string) string {
 	word = strings.ToLower(strings.TrimSpace(word))
 	switch {

@@ -15,30 +15,29 @@ import (
 )
 
 const (
-	// maxNested is how many bytes of nested archives are unpacked of an image.
+	// maxNested bounds the bytes of nested archives that are unpacked for an image.
 	maxNested = 1 << 30
-	// maxOne is how large one nested archive may be, which is read into memory.
+	// maxOne bounds the size of one nested archive, because it is read into memory.
 	maxOne   = 128 << 20
 	maxDepth = 4
 	maxFiles = 200_000
-	// maxAbout is how many bytes an archive may have that say what it is: Syft reads
-	// all of them into memory.
+	// maxAbout bounds the files in an archive that describe it, because Syft reads all of them into
+	// memory.
 	maxAbout = 32 << 20
 )
 
-// Archives are those of Java's that are not to be read in full, and why, by path.
+// Archives lists by path the Java archives that must not be read in full, and why.
 type Archives map[string]looked
 
 type looked struct {
 	at, why string
-	// costly is an archive that unpacks to more than anybody should unpack.
+	// costly is true if the archive is too expensive to unpack.
 	costly bool
 }
 
-// Look looks into the archives of Java's, and into those of zip that may hold some,
-// before Syft does: it unpacks nested ones to disk, without a bound on how many, how
-// deep they lie or what they come to, and reads what says what they are into memory.
-// What is too much for it is hidden from it.
+// Look checks Java archives, and zip archives that may contain some, before Syft reads them. Syft
+// unpacks nested archives to disk without limits on their number, depth or size, and reads the
+// files that describe them into memory. Whatever Look finds too expensive is hidden from Syft.
 func Look(ctx context.Context, t *tree.Tree) (Archives, error) {
 	all, l := Archives{}, looker{budget: maxNested}
 	err := t.Walk(func(e *layers.Entry) error {
@@ -50,7 +49,7 @@ func Look(ctx context.Context, t *tree.Tree) (Archives, error) {
 			return err
 		}
 		found := l.inside(f, f.Size(), 0)
-		// Of a zip without archives of Java's in it, nothing is read.
+		// Nothing is read from a zip archive that contains no Java archives.
 		if !java(e.Path) && (!found.costly || found.at == "") {
 			return nil
 		}
@@ -69,7 +68,7 @@ func zipped(name string) bool { return strings.EqualFold(path.Ext(name), ".zip")
 
 // looker looks into archives.
 type looker struct {
-	budget int64 // bytes of nested archives that are still read
+	budget int64 // bytes of nested archives that may still be read
 }
 
 func costly(at, format string, args ...any) looked {
@@ -80,12 +79,12 @@ func costly(at, format string, args ...any) looked {
 func (l *looker) inside(f io.ReaderAt, size int64, depth int) looked {
 	z, err := zip.NewReader(f, size)
 	if err != nil {
-		return looked{why: "it is no archive, or broken"}
+		return looked{why: "it is not an archive, or broken"}
 	}
 	if len(z.File) > maxFiles {
 		return costly("", "more than %d files", maxFiles)
 	}
-	// What is broken ends the search only if nothing costs too much.
+	// A broken file ends the search only if nothing in the archive is too expensive.
 	var broken looked
 	about, seen := int64(maxAbout), map[string]bool{}
 	for _, file := range z.File {
@@ -108,13 +107,13 @@ func (l *looker) file(file *zip.File, about *int64, depth int) looked {
 	switch {
 	case saysWhat(file.Name):
 		if *about -= int64(min(file.UncompressedSize64, maxAbout+1)); *about < 0 {
-			return costly(file.Name, "what says which package it is is too large")
+			return costly(file.Name, "the files that describe a package are too large")
 		}
 		return looked{}
 	case file.UncompressedSize64 == 0 && file.CompressedSize64 == 0:
 		return looked{}
 	case !java(file.Name):
-		// What lies in a folder of libraries is run whatever its name.
+		// Programs run whatever lies in a library folder, under any name.
 		if slices.Contains(libraries, path.Dir(file.Name)) && begins(file, zipMagic) {
 			return looked{at: file.Name, why: notRead}
 		}
@@ -131,14 +130,14 @@ func (l *looker) file(file *zip.File, about *int64, depth int) looked {
 	found = l.inside(bytes.NewReader(raw), int64(len(raw)), depth+1)
 	switch {
 	case found.why != "":
-		found.at = path.Join(file.Name, found.at) //nolint:gosec // a name to tell, not to open
+		found.at = path.Join(file.Name, found.at) //nolint:gosec // a name for messages, not to open
 	case !describes(raw):
 		found = looked{at: file.Name, why: "an archive in it does not say which package it is"}
 	}
 	return found
 }
 
-// saysWhat reports whether a file is one of those in an archive that say what it is.
+// saysWhat reports whether a file in an archive is one that describes the archive.
 func saysWhat(name string) bool {
 	name = strings.ToLower(name)
 	base := path.Base(name)
@@ -146,8 +145,8 @@ func saysWhat(name string) bool {
 		strings.Contains(base, "licen") || strings.Contains(base, "notice") || strings.Contains(base, "copying")
 }
 
-// nested unpacks a file. Go's readers, Syft's among them, unpack no more of one than it
-// says that it has.
+// nested unpacks a file. Go's readers, which Syft uses too, unpack no more bytes of a file than its
+// header claims.
 func (l *looker) nested(file *zip.File) ([]byte, looked) {
 	if file.UncompressedSize64 > maxOne || int64(file.UncompressedSize64) > l.budget {
 		return nil, costly(file.Name, "archives in it are too large")

@@ -14,13 +14,13 @@ import (
 	"github.com/revet-dev/revet/cmd/scan/internal/inventoried"
 )
 
-// Records are those of a database.
+// Records are the records of a database.
 type Records interface {
 	Reader() v6.Reader
 	Provider() vulnerability.Provider
 }
 
-// Coverage asks a database what it has records of, each thing once.
+// Coverage asks a database what it has records for. It asks each question once.
 type Coverage struct {
 	reader   v6.Reader
 	provider vulnerability.Provider
@@ -29,13 +29,14 @@ type Coverage struct {
 	nvd      *bool
 }
 
-// NewCoverage returns one of a database.
+// NewCoverage returns the Coverage of a database.
 func NewCoverage(r Records) *Coverage {
 	return &Coverage{reader: r.Reader(), provider: r.Provider(), types: map[key]bool{}, names: map[key]bool{}}
 }
 
-// release returns how the database names the exact release of a distribution; nil if it
-// does not know it. Grype itself takes another release of the same distribution then.
+// release returns the name that the database has for the exact release of a distribution, or nil if
+// it does not know the release. In that case Grype itself would use another release of the same
+// distribution.
 func (c *Coverage) release(d *distro.Distro) (*v6.OSSpecifier, error) {
 	spec := v6.OSSpecifier{
 		Name: d.Name(), MajorVersion: d.MajorVersion(), MinorVersion: d.MinorVersion(), RemainingVersion: d.RemainingVersion(),
@@ -46,7 +47,7 @@ func (c *Coverage) release(d *distro.Distro) (*v6.OSSpecifier, error) {
 		return nil, err
 	}
 	if spec.MajorVersion == "" && spec.LabelVersion == "" {
-		// No release is told, and none is right unless there is only one.
+		// The image names no release. The database's release can be used only if there is just one.
 		for _, os := range found {
 			if os.MajorVersion != "" {
 				return nil, nil
@@ -59,7 +60,7 @@ func (c *Coverage) release(d *distro.Distro) (*v6.OSSpecifier, error) {
 	if spec.MinorVersion == "" {
 		return nil, nil
 	}
-	// Records that are of all minor releases of a major one: those of RHEL 9 for 9.4.
+	// Use records for all minor releases of a major one, such as those of RHEL 9 for 9.4.
 	spec.MinorVersion, spec.RemainingVersion = "", ""
 	if found, err = c.systems(spec); err != nil || len(found) == 0 {
 		return nil, err
@@ -75,8 +76,8 @@ func (c *Coverage) systems(spec v6.OSSpecifier) ([]v6.OperatingSystem, error) {
 	return found, nil
 }
 
-// exact returns how the database names the exact release of d, and d as Grype has to be
-// given it: some databases have numbers of releases only, and no codenames.
+// exact returns the database's name for the exact release of d, and d in the form that Grype needs:
+// some databases know releases only by number, not by codename.
 func (c *Coverage) exact(d *distro.Distro) (*v6.OSSpecifier, *distro.Distro, error) {
 	spec, err := c.release(d)
 	if spec != nil || err != nil || d.Codename == "" || d.MajorVersion() == "" {
@@ -88,8 +89,8 @@ func (c *Coverage) exact(d *distro.Distro) (*v6.OSSpecifier, *distro.Distro, err
 	return spec, &numbered, err
 }
 
-// typed reports whether the database has records of a type of package, of a release or,
-// for nil, of none.
+// typed reports whether the database has records for a type of package in a release. A nil release
+// stands for packages outside of distributions.
 func (c *Coverage) typed(t syftpkg.Type, release *v6.OSSpecifier) (bool, error) {
 	k := key{string(t), release.String()}
 	if known, ok := c.types[k]; ok {
@@ -107,14 +108,13 @@ func (c *Coverage) typed(t syftpkg.Type, release *v6.OSSpecifier) (bool, error) 
 	return known, nil
 }
 
-// named reports whether the database has records of a package of an ecosystem, of any
-// version.
+// named reports whether the database has records for any version of an ecosystem's package.
 func (c *Coverage) named(p *pkg.Package) (bool, error) {
 	return c.namedIn(p.Type, v6.NoOSSpecified, c.provider.PackageSearchNames(*p))
 }
 
-// Speaks reports whether the database has records, of a release, of a package of the
-// distribution or of one that it was built from.
+// Speaks reports whether the database has records, for a release, about a package of the
+// distribution or about a package it was built from.
 func (c *Coverage) Speaks(p *pkg.Package, release *v6.OSSpecifier) (bool, error) {
 	names := []string{p.Name}
 	for _, u := range p.Upstreams {
@@ -123,7 +123,7 @@ func (c *Coverage) Speaks(p *pkg.Package, release *v6.OSSpecifier) (bool, error)
 	return c.namedIn(p.Type, release, names)
 }
 
-// namedIn reports whether the database has records of one of the names.
+// namedIn reports whether the database has records about one of the names.
 func (c *Coverage) namedIn(t syftpkg.Type, release *v6.OSSpecifier, names []string) (bool, error) {
 	for _, name := range names {
 		k := key{string(t) + " " + release.String(), strings.ToLower(name)}
@@ -155,7 +155,7 @@ func (c *Coverage) any(spec *v6.PackageSpecifier, os *v6.OSSpecifier) (bool, err
 	return len(found) > 0, nil
 }
 
-// hasNVD reports whether the database has records by the names of the NVD.
+// hasNVD reports whether the database has records under NVD names.
 func (c *Coverage) hasNVD() (bool, error) {
 	if c.nvd != nil {
 		return *c.nvd, nil
@@ -169,13 +169,13 @@ func (c *Coverage) hasNVD() (bool, error) {
 	return known, nil
 }
 
-// wellNamed are the types whose names the NVD knows, as somebody wrote them down. Of
-// others Syft guesses.
+// wellNamed are the types for which somebody wrote down the NVD names. For other types Syft guesses
+// the names.
 var wellNamed = map[syftpkg.Type]bool{
 	syftpkg.BinaryPkg: true, syftpkg.LinuxKernelPkg: true, syftpkg.LinuxKernelModulePkg: true, syftpkg.WordpressPluginPkg: true,
 }
 
-// covered reports whether packages of a type are compared with anything.
+// covered reports whether the database has anything to compare packages of a type with.
 func (c *Coverage) covered(p *pkg.Package) (bool, error) {
 	known, err := c.typed(p.Type, nil)
 	if known || err != nil || !wellNamed[p.Type] || !inventoried.ComparedByCPE(p.Type) || len(p.CPEs) == 0 {

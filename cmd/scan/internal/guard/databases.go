@@ -14,21 +14,21 @@ import (
 	"strings"
 
 	"github.com/anchore/syft/syft/pkg"
-	_ "github.com/glebarez/sqlite" // RPM's database
+	_ "github.com/glebarez/sqlite" // for RPM's database
 
 	"github.com/revet-dev/revet/cmd/scan/internal/packages"
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
-// places are where package managers of distributions have their databases. A link there
-// that leads nowhere hides one.
+// places are the directories in which distributions keep their package databases. A broken link in
+// such a place hides a database.
 var places = []string{
 	"var/lib/dpkg", "var/lib/dpkg/status", "var/lib/dpkg/status.d", "var/lib/dpkg/updates", "lib/apk/db", "lib/apk/db/installed", "usr/lib/apk/db", "usr/lib/apk/db/installed",
 	"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpmmanifest", "var/lib/pacman", "var/lib/pacman/local", "var/db/pkg",
 	"etc/os-release", "usr/lib/os-release",
 }
 
-// databases tells of links to package databases that lead nowhere.
+// databases reports broken links in the places of package databases.
 func (r *reading) databases() {
 	for _, name := range places {
 		at := ""
@@ -42,15 +42,15 @@ func (r *reading) databases() {
 				continue
 			}
 			if _, ok := r.tree.Resolve(at); !ok {
-				r.unread("distribution", at, fmt.Sprintf("it is a link to %q, where nothing is, so that what it hides could not be read; "+
-					"build the image with the database itself", clip(e.Link)))
+				r.unread("distribution", at, fmt.Sprintf("it is a link to %q, which does not exist, so the database behind it could not be read; "+
+					"put the database itself into the image", clip(e.Link)))
 			}
 			break
 		}
 	}
 }
 
-// links finds out what lies elsewhere, and is a package database by a link.
+// links finds files that are package databases through a link from elsewhere.
 func (r *reading) links() {
 	know := func(name string) {
 		if e, ok := r.tree.Resolve(name); ok && e.Path != name {
@@ -67,7 +67,7 @@ func (r *reading) links() {
 	}
 }
 
-// nameOf is the name by which a package manager finds a file.
+// nameOf returns the name under which a package manager finds a file.
 func (r *reading) nameOf(at string) string {
 	for dir, rest := at, ""; dir != "." && dir != "/"; dir, rest = path.Dir(dir), path.Join(path.Base(dir), rest) {
 		if name, ok := r.known[dir]; ok {
@@ -77,7 +77,7 @@ func (r *reading) nameOf(at string) string {
 	return at
 }
 
-// database holds a package database of a distribution against what was found in it.
+// database compares a distribution's package database with the packages that were found in it.
 func (r *reading) database(ctx context.Context, e *layers.Entry) error {
 	name := r.nameOf(e.Path)
 	base, read := path.Base(name), r.found.Databases[e.Path]
@@ -86,7 +86,7 @@ func (r *reading) database(ctx context.Context, e *layers.Entry) error {
 	case base == "status" && inDirectory(name, "dpkg"), below(name, "dpkg/status.d"), read == pkg.DebPkg:
 		return r.stanzas(e, "dpkg")
 	case inDirectory(name, "dpkg/updates") && e.Size > 0:
-		r.unread("dpkg", e.Path, "changes of dpkg's database were not written into it, so that it may name what is not installed any more; run dpkg --configure -a in the build")
+		r.unread("dpkg", e.Path, "dpkg has not written pending changes into its database, so it may list packages that are no longer installed; run dpkg --configure -a in the build")
 	case base == "installed" && inDirectory(name, "lib/apk/db"), read == pkg.ApkPkg:
 		return r.stanzas(e, "apk")
 	case strings.HasPrefix(base, "rpmdb.sqlite"):
@@ -97,19 +97,19 @@ func (r *reading) database(ctx context.Context, e *layers.Entry) error {
 		}
 	case base == "desc" && path.Base(path.Dir(path.Dir(name))) == "local" && below(name, "pacman/local"):
 		if read == "" {
-			r.unread("pacman", e.Path, "packages of pacman's database could not be read; reinstall them in the build")
+			r.unread("pacman", e.Path, "packages in pacman's database could not be read; reinstall them in the build")
 		}
 	}
 	return nil
 }
 
-// sqlite tells of an RPM database that is cut short, or part of which lies beside it.
+// sqlite reports an RPM database that is truncated, or has a part in another file.
 func (r *reading) sqlite(ctx context.Context, e *layers.Entry, base string) error {
 	const cure = "; run rpm --rebuilddb at the end of the build"
 	switch base {
 	case "rpmdb.sqlite-wal", "rpmdb.sqlite-journal":
 		if e.Size > 0 {
-			r.unread("rpm", e.Path, "what was written to RPM's database last is beside it, where it could not be read"+cure)
+			r.unread("rpm", e.Path, "the latest changes to RPM's database are in a separate file, which could not be read"+cure)
 		}
 		return nil
 	case "rpmdb.sqlite":
@@ -122,23 +122,23 @@ func (r *reading) sqlite(ctx context.Context, e *layers.Entry, base string) erro
 		return err
 	}
 	if len(raw) < header || !bytes.HasPrefix(raw, []byte("SQLite format 3\x00")) {
-		r.unread("rpm", e.Path, "RPM's database is no SQLite file"+cure)
+		r.unread("rpm", e.Path, "RPM's database is not an SQLite file"+cure)
 		return nil
 	}
 	size := int64(binary.BigEndian.Uint16(raw[16:]))
 	if size == 1 {
 		size = 65536
 	}
-	// The number of pages is right only if it was written with the last change.
+	// The page count is valid only if it was written with the last change.
 	if pages := int64(binary.BigEndian.Uint32(raw[28:])); bytes.Equal(raw[24:28], raw[92:96]) && pages*size > e.Size {
-		r.unread("rpm", e.Path, fmt.Sprintf("RPM's database was cut short: it has %d bytes of %d%s", e.Size, pages*size, cure))
+		r.unread("rpm", e.Path, fmt.Sprintf("RPM's database was truncated: it has %d bytes of %d%s", e.Size, pages*size, cure))
 		return nil
 	}
 	if !r.found.Evidence[e.Path] {
 		r.unread("rpm", e.Path, "no package could be read from RPM's database"+cure)
 		return nil
 	}
-	// What is broken further on ends the list of packages, and Syft does not ask why.
+	// If the file is broken further on, the list of packages ends there, and Syft does not ask why.
 	why, err := r.quickCheck(ctx, e)
 	if why != "" {
 		r.unread("rpm", e.Path, "RPM's database is broken ("+clip(strings.Join(strings.Fields(why), " "))+")"+cure)
@@ -149,7 +149,7 @@ func (r *reading) sqlite(ctx context.Context, e *layers.Entry, base string) erro
 // quickCheck asks SQLite what is wrong with a file.
 func (r *reading) quickCheck(ctx context.Context, e *layers.Entry) (string, error) {
 	if e.Size > maxDatabase {
-		return "too large to be checked", nil
+		return "too large to check", nil
 	}
 	from, err := r.tree.Open(e)
 	if err != nil {
@@ -181,10 +181,10 @@ func (r *reading) quickCheck(ctx context.Context, e *layers.Entry) (string, erro
 	return "", nil
 }
 
-// maxDatabase is how much of a database of text is counted.
+// maxDatabase bounds how much of a text database is counted.
 const maxDatabase = 256 << 20
 
-// stanzas tells of a database of text in which more packages are named than were found.
+// stanzas reports a text database that names more packages than were found.
 func (r *reading) stanzas(e *layers.Entry, manager string) error {
 	f, err := r.tree.Open(e)
 	if err != nil {
@@ -204,9 +204,9 @@ func (r *reading) stanzas(e *layers.Entry, manager string) error {
 			missed++
 		}
 	}
-	// A file of one package alone need not end in a line.
+	// A file with a single package need not end with a newline.
 	if missed > 0 || !c.whole && len(c.named) > 0 && !below(e.Path, "dpkg/status.d") {
-		r.unread(manager, e.Path, fmt.Sprintf("of %d packages in the database of %s %d could not be read: it is broken, or cut short; "+
+		r.unread(manager, e.Path, fmt.Sprintf("of %d packages in the database of %s, %d could not be read: it is broken or truncated; "+
 			"reinstall the packages in the build", len(c.installed)+c.odd, manager, missed))
 	}
 	if name := r.nameOf(e.Path); !below(name, "dpkg/status.d") && manager == "dpkg" {
@@ -215,7 +215,7 @@ func (r *reading) stanzas(e *layers.Entry, manager string) error {
 	return nil
 }
 
-// dropped tells of packages whose files dpkg lists, and that its database does not name.
+// dropped reports packages whose files dpkg lists, but which its database does not name.
 func (r *reading) dropped(admin string, c counted) {
 	dir, ok := r.tree.Resolve(path.Join(admin, "info"))
 	if !ok {
@@ -225,26 +225,26 @@ func (r *reading) dropped(admin string, c counted) {
 		name, ok := strings.CutSuffix(path.Base(e.Path), ".list")
 		name, _, _ = strings.Cut(name, ":")
 		if ok && !c.named[name] {
-			r.unread("dpkg", e.Path, "dpkg lists the files of packages that its database does not name, so that they could not be compared; "+
+			r.unread("dpkg", e.Path, "dpkg lists files of packages that its database does not name, so these packages could not be compared; "+
 				"reinstall them in the build, or remove them with dpkg --purge")
 		}
 	}
 }
 
-// counted is what a database of text names.
+// counted is what a text database names.
 type counted struct {
 	named map[string]bool
-	// installed are those on disk, each of its version and architecture once.
+	// installed are the packages on disk. Each version and architecture counts once.
 	installed map[stanza]bool
-	// odd counts what is of no package, or of two.
+	// odd counts stanzas that name no package, or two.
 	odd int
-	// whole says that the last line ends.
+	// whole reports whether the last line is complete.
 	whole bool
 }
 
 type stanza struct{ name, version, architecture string }
 
-// countDpkg counts the packages that a status file says are on disk.
+// countDpkg counts the packages that a status file lists as being on disk.
 func countDpkg(r io.Reader) (c counted, err error) {
 	c = counted{named: map[string]bool{}, installed: map[stanza]bool{}}
 	var s stanza
@@ -275,8 +275,8 @@ func countDpkg(r io.Reader) (c counted, err error) {
 		case strings.EqualFold(field, "Architecture"):
 			s.architecture = value
 		case strings.EqualFold(field, "Status"):
-			// What is configured only, or not installed, has no files. The first word is
-			// what somebody wants, and may never have happened.
+			// Packages that are not installed, or only configured, have no files. The first word is
+			// only what somebody asked for, and may never have happened.
 			words := strings.Fields(value)
 			gone = len(words) == 3 && (words[2] == "config-files" || words[2] == "not-installed")
 		}
@@ -285,7 +285,7 @@ func countDpkg(r io.Reader) (c counted, err error) {
 	return c, err
 }
 
-// countApk counts the packages that a database of apk's names.
+// countApk counts the packages in an apk database.
 func countApk(r io.Reader) (c counted, err error) {
 	c = counted{named: map[string]bool{}, installed: map[stanza]bool{}}
 	var s stanza
@@ -316,8 +316,8 @@ func countApk(r io.Reader) (c counted, err error) {
 	return c, err
 }
 
-// lines calls f for each line, of which only the beginning matters, and reports whether
-// the last one ends.
+// lines calls f for each line, possibly truncated, because only the beginning matters. It reports
+// whether the last line is complete.
 func lines(r io.Reader, f func(string)) (whole bool, err error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	whole = true

@@ -1,9 +1,8 @@
-// Package guard tells what of an image Syft and Grype could not look at, or pass over
-// in silence.
+// Package guard reports what Syft and Grype could not check in an image, or skip silently.
 //
-// Contract: a gap is told for each package of which this database has no records of its
-// exact release or of its type, or whose version does not compare; and for each file
-// that names packages and was not read, whether it is broken, of a form that nothing
-// here reads, or at a place where nothing looks. Every gap says how to mend it. Gaps are
-// counted, and some examples named: an image cannot make them many.
+// Contract: there is a gap for each package that cannot be compared: the database has no records
+// for its exact release or for its type, or its version cannot be parsed. There is a gap for each
+// unread file that names packages: the file is broken, has a form that Revet does not read, or lies
+// where nothing looks. Every gap says how to fix it. Guard counts gaps and names a few examples, so
+// an image cannot produce huge numbers of them.
 package guard

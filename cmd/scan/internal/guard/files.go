@@ -13,7 +13,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
-// file tells of a file that names packages and was not read.
+// file reports a file that names packages and was not read.
 func (r *reading) file(ctx context.Context, e *layers.Entry) error {
 	r.foreignForm(e)
 	r.incomplete(e)
@@ -42,11 +42,11 @@ func (r *reading) file(ctx context.Context, e *layers.Entry) error {
 	return r.program(e)
 }
 
-// kinds are files of which each names a package.
+// kinds are kinds of files of which each names a package.
 var kinds = []struct {
 	subject string
 	is      func(name string) bool
-	// empty reports whether a file of that kind may name none.
+	// empty reports whether a file of that kind may name no package.
 	empty func(raw []byte) bool
 }{
 	{"python", func(n string) bool {
@@ -70,8 +70,8 @@ var kinds = []struct {
 	}, nil},
 }
 
-// installedModule reports whether name is the package.json of a package that is
-// installed: node_modules/NAME/package.json, or node_modules/@SCOPE/NAME/package.json.
+// installedModule reports whether name is the package.json of an installed package:
+// node_modules/NAME/package.json, or node_modules/@SCOPE/NAME/package.json.
 func installedModule(name string) bool {
 	dir, ok := strings.CutSuffix(name, "/package.json")
 	if !ok {
@@ -95,7 +95,7 @@ func installedModule(name string) bool {
 // inLibrary reports whether name is LIBRARY/PACKAGE/FILE.
 func inLibrary(name, library string) bool { return inDirectory(path.Dir(name), library) }
 
-// maxManifest is how much of a file is looked at that may name no package.
+// maxManifest bounds how much is read of a file that may name no package.
 const maxManifest = 16 << 20
 
 func (r *reading) kind(subject string, empty func([]byte) bool, e *layers.Entry) error {
@@ -114,7 +114,7 @@ func (r *reading) kind(subject string, empty func([]byte) bool, e *layers.Entry)
 }
 
 func (r *reading) broken(subject string, e *layers.Entry) {
-	r.unread(subject, e.Path, "files that name packages of the kind "+subject+" are broken or incomplete, so that the packages could not be compared; "+
+	r.unread(subject, e.Path, "files that name packages of the kind "+subject+" are broken or incomplete, so the packages could not be compared; "+
 		"reinstall the packages in the build, or remove what is left of them")
 }
 
@@ -146,7 +146,7 @@ func noLibraries(raw []byte) bool {
 	return true
 }
 
-// incomplete tells of a package whose list of contents is there, and its name is not.
+// incomplete reports a package whose list of files exists, but whose name does not.
 func (r *reading) incomplete(e *layers.Entry) {
 	base := strings.ToLower(path.Base(e.Path))
 	switch {
@@ -154,7 +154,7 @@ func (r *reading) incomplete(e *layers.Entry) {
 		for _, name := range []string{"METADATA", "PKG-INFO"} {
 			at := path.Join(e.Path, name)
 			if found, ok := r.tree.Resolve(at); ok && (found.Path == at || r.found.Evidence[found.Path]) {
-				return // which is told by itself
+				return // reported on its own
 			}
 		}
 		r.broken("python", e)
@@ -165,7 +165,7 @@ func (r *reading) incomplete(e *layers.Entry) {
 	}
 }
 
-// program tells of a program, of Go's or Java's, whose list of modules cannot be read.
+// program reports a Go or Java program whose list of modules cannot be read.
 func (r *reading) program(e *layers.Entry) error {
 	const header = 64
 	if e.Size < header || r.found.Owned[e.Path] {
@@ -177,25 +177,25 @@ func (r *reading) program(e *layers.Entry) error {
 	}
 	var magic [4]byte
 	if _, err := f.ReadAt(magic[:], 0); err != nil {
-		return nil //nolint:nilerr // what has no first bytes is no program
+		return nil //nolint:nilerr // a file without first bytes is not a program
 	}
 	switch {
 	case string(magic[:]) == zipMagic || string(magic[:2]) == "#!" && e.Size >= shortest:
 		r.renamed(e, f)
 	case string(magic[:]) != elf.ELFMAG:
 	case packed(f):
-		r.unread("packed program", e.Path, "programs are packed (UPX), so that what was compiled into them could not be read; put them into the image as they were linked")
+		r.unread("packed program", e.Path, "programs are packed (UPX), so their compiled-in packages could not be read; put them into the image unpacked, as they were linked")
 	case has(f, ".svm_heap"):
-		r.unread("native image", e.Path, "programs were compiled from Java (GraalVM) and do not say of which packages, so that these could not be compared; "+
-			"build them with --enable-sbom=embed, or make an exception of the rule for the image")
+		r.unread("native image", e.Path, "programs were compiled from Java (GraalVM) and do not list their packages, so these could not be compared; "+
+			"build them with --enable-sbom=embed, or add an exception from the rule for the image")
 	case has(f, ".gopclntab", ".note.go.buildid", ".go.buildinfo", ".data.rel.ro.gopclntab"):
-		r.unread("go program", e.Path, "programs were compiled by Go and do not say of which modules (their build information was removed), so that these could not be compared; "+
+		r.unread("go program", e.Path, "programs were compiled by Go and do not list their modules (their build information was removed), so these could not be compared; "+
 			"put them into the image as Go linked them")
 	}
 	return nil
 }
 
-// packed reports whether UPX packed a program: its marks are near the beginning.
+// packed reports whether UPX packed a program. Its marks are near the beginning.
 func packed(f *io.SectionReader) bool {
 	raw := make([]byte, min(f.Size(), 4096))
 	if _, err := f.ReadAt(raw, 0); err != nil {
@@ -204,11 +204,11 @@ func packed(f *io.SectionReader) bool {
 	return bytes.Contains(raw, []byte("UPX!"))
 }
 
-// shortest is how large a script is that may be the beginning of an archive.
+// shortest bounds a shell script that may precede an archive.
 const shortest = 64 << 10
 
-// has reports whether a program has a section of one of the names, such as that which a
-// compiler links into every one.
+// has reports whether a program has a section with one of the names, such as a section that a
+// compiler links into every program.
 func has(f *io.SectionReader, names ...string) bool {
 	p, err := elf.NewFile(f)
 	return err == nil && slices.ContainsFunc(p.Sections, func(s *elf.Section) bool { return slices.Contains(names, s.Name) })

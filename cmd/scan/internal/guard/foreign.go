@@ -7,7 +7,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
-// foreign are forms of package databases that nothing here reads.
+// foreign are forms of package databases that Revet does not read.
 var foreign = []struct {
 	subject string
 	is      func(name string) bool
@@ -42,12 +42,12 @@ var foreign = []struct {
 	{"python egg", func(n string) bool { return strings.HasSuffix(n, ".egg") }},
 }
 
-// foreignForm tells of a package database that nothing here reads.
+// foreignForm reports a package database that Revet does not read.
 func (r *reading) foreignForm(e *layers.Entry) {
 	for _, f := range foreign {
 		if f.is(e.Path) && !r.found.Evidence[e.Path] {
-			r.unread(f.subject, e.Path, "packages of "+f.subject+" are not read by this version of Revet, so that they could not be compared; "+
-				"install them by another package manager, or make an exception of the rule for the image")
+			r.unread(f.subject, e.Path, "packages of "+f.subject+" are not read by this version of Revet, so they could not be compared; "+
+				"install them with another package manager, or add an exception from the rule for the image")
 			return
 		}
 	}

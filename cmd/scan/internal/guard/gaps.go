@@ -14,14 +14,14 @@ const (
 	maxSubjects = 100
 )
 
-// Gaps collects gaps: one for each rule and subject.
+// Gaps collects gaps, one for each rule and subject.
 type Gaps struct {
 	byKey map[key]*result.Gap
 }
 
 type key struct{ rule, subject string }
 
-// Add counts one thing that was not looked at, unless it was counted as an example.
+// Add counts one thing that was not checked, unless its example was already counted.
 func (g *Gaps) Add(rule, subject, message, example string) {
 	if g.byKey == nil {
 		g.byKey = map[key]*result.Gap{}
@@ -29,7 +29,7 @@ func (g *Gaps) Add(rule, subject, message, example string) {
 	k := key{rule, clip(subject)}
 	gap := g.byKey[k]
 	if gap == nil && len(g.byKey) >= maxSubjects {
-		// What is too many to be told one by one is told together.
+		// Merge subjects if there are too many.
 		k.subject = ""
 		gap = g.byKey[k]
 	}
@@ -43,7 +43,7 @@ func (g *Gaps) Add(rule, subject, message, example string) {
 	}
 }
 
-// All returns them sorted.
+// All returns the gaps, sorted.
 func (g *Gaps) All() []result.Gap {
 	var all []result.Gap
 	for _, gap := range g.byKey {

@@ -12,21 +12,21 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
-// javaEndings are how archives of Java's end that Syft reads, in these letters only.
+// javaEndings are the endings of the Java archives that Syft reads. Syft compares them
+// case-sensitively.
 var javaEndings = []string{".jar", ".war", ".ear", ".par", ".sar", ".nar", ".jpi", ".hpi", ".kar", ".far", ".lpkg", ".rar", ".zap"}
 
-// libraries are the folders in an archive of which programs run what lies there,
-// whatever its name.
+// libraries are folders in an archive from which programs run any file, whatever its name.
 var libraries = []string{"BOOT-INF/lib", "WEB-INF/lib", "APP-INF/lib", "lib"}
 
-// notRead is why an archive is passed over.
-const notRead = "an archive in it has a name by which it is not read: rename it to .jar"
+// notRead says why an archive is skipped.
+const notRead = "Revet does not read an archive in it because of its name: rename it to .jar"
 
 func java(name string) bool {
 	return slices.Contains(javaEndings, strings.ToLower(path.Ext(name)))
 }
 
-// archive tells of an archive of Java's that could not be read, or not in full.
+// archive reports a Java archive that could not be read, or not in full.
 func (r *reading) archive(e *layers.Entry) error {
 	if e.Size == 0 {
 		return nil
@@ -38,29 +38,28 @@ func (r *reading) archive(e *layers.Entry) error {
 	looked := r.archives[e.Path]
 	switch {
 	case looked.why != "":
-		r.unread("java", path.Join(e.Path, looked.at), "archives of Java's could not be read in full ("+looked.why+"), so that what is in them could not be compared; build them again")
+		r.unread("java", path.Join(e.Path, looked.at), "Java archives could not be read in full ("+looked.why+"), so their content could not be compared; build them again")
 	case r.found.Evidence[e.Path]:
 	case !runs(f, f.Size()).any():
 		r.empty[e.Path] = true
 	default:
-		r.unread("java", e.Path, "archives of Java's do not say which packages they are (no manifest, no pom.properties), or have a name by which they are not read, "+
-			"so that these could not be compared; build them with a manifest, and name them .jar")
+		r.unread("java", e.Path, "Java archives do not say which packages they are (no manifest, no pom.properties), or have a name under which Revet does not read them, "+
+			"so these could not be compared; build them with a manifest, and name them .jar")
 	}
 	return nil
 }
 
-// renamed tells of an archive of Java's under a name that is none of one: java -jar runs
-// it all the same.
+// renamed reports a Java archive whose name does not look like one. java -jar runs it all the same.
 func (r *reading) renamed(e *layers.Entry, f *io.SectionReader) {
 	if in := runs(f, f.Size()); in.classes || in.named || in.libraries {
-		r.unread("java", e.Path, "archives of Java's have a name by which they are not read, so that what is in them could not be compared; name them .jar, .war or .ear")
+		r.unread("java", e.Path, "Java archives have a name under which Revet does not read them, so their content could not be compared; name them .jar, .war or .ear")
 	}
 }
 
-// zipMagic is how an archive begins.
+// zipMagic is the beginning of an archive.
 const zipMagic = "PK\x03\x04"
 
-// begins reports whether a file in an archive begins with text.
+// begins reports whether a file in an archive starts with text.
 func begins(file *zip.File, text string) bool {
 	in, err := file.Open()
 	if err != nil {
@@ -78,10 +77,10 @@ func describes(raw []byte) bool {
 	return in.manifest || in.named || !in.classes
 }
 
-// contents are what of an archive's says that it is one of Java's.
+// contents are the parts of an archive that show that it is a Java archive.
 type contents struct {
 	classes, manifest bool
-	// named says that there is a pom.properties, libraries that there are archives.
+	// named means that it has a pom.properties, libraries that it has archives inside.
 	named, libraries bool
 }
 

@@ -15,18 +15,19 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// Judged is what can be said of an image's packages before they are compared.
+// Judged is what is known about an image's packages before the comparison.
 type Judged struct {
 	Gaps []result.Gap
-	// Distro is the image's, and Release how the database names it; nil if it does not.
+	// Distro is the image's distribution. Release is the database's name for its release, or nil if
+	// the database does not know it.
 	Distro  *distro.Distro
 	Release *v6.OSSpecifier
-	// Compared says of each package whether there is something to compare it with.
+	// Compared says for each package whether the database has something to compare it with.
 	Compared []bool
 }
 
-// Judge says which packages of an image can be compared with the database, and tells
-// the gaps of the others.
+// Judge decides which packages of an image can be compared with the database, and reports the gaps
+// for the others.
 func (c *Coverage) Judge(img result.InventoryImage, packages []pkg.Package, now time.Time) (Judged, error) {
 	j := judging{Coverage: c, img: img, packages: packages, now: now, compared: make([]bool, len(packages))}
 	if err := j.distribution(); err != nil {
@@ -38,14 +39,14 @@ func (c *Coverage) Judge(img result.InventoryImage, packages []pkg.Package, now 
 		}
 	}
 	if len(packages) == 0 {
-		j.gaps.Add(result.RuleNoPackages, "", "no package was found in the image, so that nothing could be compared; "+
-			"build it with a package database or with programs that tell what is in them, or, if it has none, "+
-			"make an exception of the rule for its repository in the policy", "")
+		j.gaps.Add(result.RuleNoPackages, "", "found no package in the image, so nothing could be compared; "+
+			"build it with a package database, or with programs that list their packages, or, if it has none, "+
+			"add an exception from the rule for its repository to the policy", "")
 	}
 	return Judged{Gaps: j.gaps.All(), Distro: j.distro, Release: j.release, Compared: j.compared}, nil
 }
 
-// judging is one image being judged.
+// judging is the state of judging one image.
 type judging struct {
 	*Coverage
 
@@ -54,17 +55,18 @@ type judging struct {
 	now      time.Time
 	gaps     Gaps
 	compared []bool
-	// release is how the database names the image's release; nil if it does not.
+	// release is the database's name for the image's release, or nil if the database does not know
+	// it.
 	release *v6.OSSpecifier
 	distro  *distro.Distro
-	// name is the distribution's for people; uncovered says what is wrong with it.
+	// name is the distribution's name for humans. uncovered says what is wrong with it.
 	name, uncovered string
 }
 
 func (j *judging) distribution() error {
 	r := j.img.Release
 	if r == nil {
-		j.uncovered = "the image does not say of which distribution it is (no /etc/os-release), so that its packages could not be compared; " +
+		j.uncovered = "the image does not name its distribution (no /etc/os-release), so its packages could not be compared; " +
 			"build it from an image of a distribution that does"
 		return nil
 	}
@@ -79,7 +81,7 @@ func (j *judging) distribution() error {
 		return err
 	}
 	if j.release == nil {
-		j.uncovered = fmt.Sprintf("the database has no records of the release %s, and those of another are not its own; "+
+		j.uncovered = fmt.Sprintf("the database has no records for the release %s, and records of other releases do not apply; "+
 			"mirror a database that covers it, or build the image from a release that the database knows", j.name)
 	}
 	message, err := j.unsupported(d, r, j.name, j.now)
@@ -89,8 +91,8 @@ func (j *judging) distribution() error {
 	return err
 }
 
-// derived reports whether only ID_LIKE, or the name for people, says of which
-// distribution r is: the versions of a derived one are its own.
+// derived reports whether only ID_LIKE or the display name says which distribution r is. A derived
+// distribution has its own versions.
 func derived(r *result.Release) bool {
 	return inventoried.Distribution(&result.Release{ID: r.ID, VersionID: r.VersionID}) == nil
 }
@@ -109,12 +111,12 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 			return nil
 		}
 		kind := j.img.Packages[i].Kind()
-		j.gaps.Add(result.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s; "+
-			"mirror a database that covers them, or make an exception of the rule in the policy if they are known from elsewhere", kind), example)
+		j.gaps.Add(result.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records for packages of the kind %s; "+
+			"mirror a database that covers them, or, if they are checked elsewhere, add an exception from the rule to the policy", kind), example)
 		return nil
 	}
 	if toolchain := unknownToolchain(p); toolchain != "" {
-		j.gaps.Add(result.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is no release, so that its standard library "+
+		j.gaps.Add(result.RuleUncomparedPackages, "stdlib", "programs were compiled with a Go toolchain that is not a release, so their standard library "+
 			"could not be compared; compile them with a release of Go", "stdlib@"+toolchain)
 	}
 	j.compared[i] = comparable(p) && written(p.Name)
@@ -124,20 +126,20 @@ func (j *judging) judge(i int, p *pkg.Package) error {
 	if j.delivered(i) {
 		return nil
 	}
-	// What nobody knows anything of needs no version: the program itself, mostly.
+	// A package without any records needs no version. Mostly it is the image's own program.
 	if !inventoried.ComparedByCPE(p.Type) && written(p.Name) {
 		if known, err = j.named(p); err != nil || !known {
 			return err
 		}
 	}
 	kind := j.img.Packages[i].Kind()
-	j.gaps.Add(result.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, of which there are records, have no version or one that cannot "+
-		"be compared, or a name with what cannot be seen; install them in a way that keeps the version", kind), example)
+	j.gaps.Add(result.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s, for which there are records, have no version or one that cannot "+
+		"be compared, or a name with invisible characters; install them in a way that keeps the version", kind), example)
 	return nil
 }
 
-// delivered reports whether the file that names a package came with one of the image's
-// distribution, which is compared: what is known of the one is told of the other.
+// delivered reports whether the file that names a package came with a package of the image's
+// distribution that is compared. The distribution's records then cover both.
 func (j *judging) delivered(i int) bool {
 	return slices.ContainsFunc(j.img.Packages[i].Owners, func(o int) bool {
 		return inventoried.OfDistribution(j.packages[o].Type) && j.uncovered == "" && comparable(&j.packages[o])
@@ -156,7 +158,7 @@ func (j *judging) ofDistribution(i int, p *pkg.Package, example string) error {
 	kind := j.img.Packages[i].Kind()
 	switch {
 	case !known:
-		j.gaps.Add(result.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records of packages of the kind %s in %s; "+
+		j.gaps.Add(result.RuleUncoveredPackages, kind, fmt.Sprintf("the database has no records for packages of the kind %s in %s; "+
 			"mirror a database that covers them, or build the image without them", kind, j.name), example)
 	case !comparable(p) || !written(p.Name) || strings.ContainsFunc(p.Name, unicode.IsSpace):
 		j.gaps.Add(result.RuleUncomparedPackages, kind, fmt.Sprintf("packages of the kind %s have no version or one that cannot be compared, or no name; "+

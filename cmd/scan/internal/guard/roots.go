@@ -9,10 +9,10 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
-// releases are the files that say of which distribution a tree is, as they count.
+// releases are the files that name the distribution of a tree, in order of precedence.
 var releases = []string{"etc/os-release", "usr/lib/os-release"}
 
-// releaseOf returns what the tree below a directory says it is; empty if it does not.
+// releaseOf returns the distribution that the tree below a directory names, or an empty value.
 func (r *reading) releaseOf(root string) (packages.ReleaseName, error) {
 	for _, name := range releases {
 		e, ok := r.tree.Resolve(path.Join(root, name))
@@ -27,7 +27,7 @@ func (r *reading) releaseOf(root string) (packages.ReleaseName, error) {
 	return packages.ReleaseName{}, nil
 }
 
-// contradiction tells of two files that say of two distributions which one it is.
+// contradiction reports os-release files that name two different distributions.
 func (r *reading) contradiction() error {
 	var said []packages.ReleaseName
 	for _, name := range releases {
@@ -44,14 +44,14 @@ func (r *reading) contradiction() error {
 		}
 	}
 	if len(said) > 1 {
-		r.unread("distribution", releases[1], "/etc/os-release and /usr/lib/os-release say different things, so that nobody knows with whose records to compare; "+
-			"make the one a link to the other, as the distribution does")
+		r.unread("distribution", releases[1], "/etc/os-release and /usr/lib/os-release contradict each other, so it is unclear which records apply; "+
+			"make one a link to the other, as the distribution does")
 	}
 	return nil
 }
 
-// otherRoot tells of the package database of another system that lies in the image: its
-// packages are compared as if they were of the image's own distribution.
+// otherRoot reports the package database of another system in the image. Its packages would be
+// compared as if they belonged to the image's own distribution.
 func (r *reading) otherRoot(e *layers.Entry) error {
 	for _, name := range places {
 		full := "/" + e.Path + "/"
@@ -59,11 +59,11 @@ func (r *reading) otherRoot(e *layers.Entry) error {
 		if at < 0 {
 			continue
 		}
-		// The shorter name of a place is the end of a longer one.
+		// A shorter place name can be the end of a longer one.
 		root := strings.TrimPrefix(strings.TrimSuffix(full[:at], "/usr"), "/")
 		own, ok := r.tree.Resolve(name)
 		if root == "" || ok && strings.HasPrefix(full, "/"+own.Path+"/") {
-			return nil // its own, perhaps by a link
+			return nil // its own, perhaps through a link
 		}
 		there, err := r.releaseOf(root)
 		if err != nil {
@@ -71,7 +71,7 @@ func (r *reading) otherRoot(e *layers.Entry) error {
 		}
 		here, err := r.releaseOf("")
 		if err == nil && (there != here || there == packages.ReleaseName{}) {
-			r.unread("distribution", e.Path, "the image holds the package database of another system than its own, whose packages are compared as if they were its own distribution's; "+
+			r.unread("distribution", e.Path, "the image contains the package database of another system, whose packages are compared as if they belonged to the image's own distribution; "+
 				"check that system as an image of its own, or remove it")
 		}
 		return err

@@ -10,9 +10,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// supportEnds are the days on which distributions ended, or end, what they do for
-// everybody about a release; used where the database does not say one. The word of an
-// image about itself counts only where nobody else's is known.
+// supportEnds are the days on which distributions end general support for a release. They apply if
+// the database gives no day. The image's own claim counts only if nobody else gives a day.
 var supportEnds = map[string]string{
 	"alpine:3.10": "2021-05-01", "alpine:3.11": "2021-11-01", "alpine:3.12": "2022-05-01", "alpine:3.13": "2022-11-01",
 	"alpine:3.14": "2023-05-01", "alpine:3.15": "2023-11-01", "alpine:3.16": "2024-05-23", "alpine:3.17": "2024-11-22",
@@ -27,8 +26,7 @@ var supportEnds = map[string]string{
 	"ubuntu:23.10": "2024-07-11", "ubuntu:24.10": "2025-07-10", "ubuntu:25.04": "2026-01-15", "ubuntu:25.10": "2026-07-01",
 }
 
-// supportEnd returns when what a distribution does for everybody about a release ends;
-// zero if nobody says.
+// supportEnd returns the end of general support for a release, or zero if it is unknown.
 func (c *Coverage) supportEnd(d *distro.Distro, r *result.Release) (time.Time, error) {
 	if asked, ok := c.provider.(vulnerability.EOLChecker); ok {
 		end, _, err := asked.GetOperatingSystemEOL(d)
@@ -50,7 +48,7 @@ func (c *Coverage) supportEnd(d *distro.Distro, r *result.Release) (time.Time, e
 	return time.Time{}, nil
 }
 
-// unsupported says what the end of support means, if it is over.
+// unsupported returns the message about the end of support if it is over.
 func (c *Coverage) unsupported(d *distro.Distro, r *result.Release, name string, now time.Time) (string, error) {
 	end, err := c.supportEnd(d, r)
 	if err != nil || end.IsZero() || now.Before(end) {
@@ -58,11 +56,11 @@ func (c *Coverage) unsupported(d *distro.Distro, r *result.Release, name string,
 	}
 	if d.Type == distro.Ubuntu {
 		if r.Extended {
-			return "", nil // the image is set up for what subscribers get
+			return "", nil // the image is configured for subscribers' fixes
 		}
-		return fmt.Sprintf("fixes of %s since %s are for subscribers of Ubuntu Pro only, and what is known of it may be without a fix for ever; "+
-			"build the image on a release that is supported", name, end.Format(time.DateOnly)), nil
+		return fmt.Sprintf("fixes for %s have been for subscribers of Ubuntu Pro only since %s, so known vulnerabilities may stay without a fix for ever; "+
+			"build the image on a supported release", name, end.Format(time.DateOnly)), nil
 	}
-	return fmt.Sprintf("the distribution ended its support for %s on %s, so that what is known of it no longer grows; "+
-		"build the image on a release that is supported", name, end.Format(time.DateOnly)), nil
+	return fmt.Sprintf("the distribution ended its support for %s on %s, so no new vulnerabilities are recorded for it; "+
+		"build the image on a supported release", name, end.Format(time.DateOnly)), nil
 }

@@ -17,21 +17,21 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// reading is one image whose files are held against what was found in it.
+// reading compares an image's files with the packages that were found in it.
 type reading struct {
 	tree  *tree.Tree
 	found *packages.Found
 	gaps  Gaps
-	// told are the files that a gap is about.
+	// told are the files that have a gap.
 	told map[string]bool
-	// known are the names by which links lead to what lies elsewhere.
+	// known maps files to the names under which links lead to them.
 	known map[string]string
-	// empty are files that name no package, and may.
+	// empty are files that validly name no package.
 	empty    map[string]bool
 	archives Archives
 }
 
-// Read tells which files of an image name packages and were not read.
+// Read reports which files of an image name packages and were not read.
 func Read(ctx context.Context, t *tree.Tree, found *packages.Found, archives Archives) ([]result.Gap, error) {
 	r := &reading{tree: t, found: found, told: map[string]bool{}, empty: map[string]bool{}, known: map[string]string{}, archives: archives}
 	r.databases()
@@ -53,7 +53,7 @@ func Read(ctx context.Context, t *tree.Tree, found *packages.Found, archives Arc
 	return r.gaps.All(), nil
 }
 
-// unread tells of a file that could not be read.
+// unread reports a file that could not be read.
 func (r *reading) unread(subject, name, message string) {
 	if !r.told[name] {
 		r.told[name] = true
@@ -61,7 +61,7 @@ func (r *reading) unread(subject, name, message string) {
 	}
 }
 
-// unknowns tells of what Syft itself could not read.
+// unknowns reports what Syft itself could not read.
 func (r *reading) unknowns() {
 	for _, name := range slices.Sorted(maps.Keys(r.found.Unread)) {
 		for _, why := range r.found.Unread[name] {
@@ -75,14 +75,14 @@ func (r *reading) unknowns() {
 	}
 }
 
-// otherPrograms are the readers of programs that may take one of another language for
-// theirs, by a mark that it has by chance. What it is was found, then.
+// otherPrograms are readers of programs that may mistake a program in another language for theirs,
+// because of a chance mark. In that case the right reader found it.
 var otherPrograms = []string{"dotnet-deps-binary-cataloger:", "cargo-auditable-binary-cataloger:", "graalvm-native-image-cataloger:"}
 
-// harmless reports whether Syft's word tells of nothing that was missed.
+// harmless reports whether Syft's complaint means that nothing was missed.
 func (r *reading) harmless(name, why string) bool {
 	if r.archives[name].costly {
-		return true // it was hidden, and is told of
+		return true // it was hidden from Syft, and is reported
 	}
 	if r.empty[name] && (strings.Contains(why, "unable to determine packages") || strings.Contains(why, "no package identified")) {
 		return true
@@ -90,11 +90,11 @@ func (r *reading) harmless(name, why string) bool {
 	if r.found.Evidence[name] && slices.ContainsFunc(otherPrograms, func(c string) bool { return strings.HasPrefix(why, c) }) {
 		return true
 	}
-	// The guard itself says more of a package.json: most are none of a package.
+	// Guard itself checks package.json files, and most do not belong to an installed package.
 	return strings.HasPrefix(why, "javascript-package-cataloger") && !installedModule(name)
 }
 
-// withoutDatabase tells of a distribution none of whose packages was found.
+// withoutDatabase reports a distribution without any packages.
 func (r *reading) withoutDatabase() {
 	rel := r.found.Release
 	if rel == nil || r.told[""] {
@@ -112,8 +112,8 @@ func (r *reading) withoutDatabase() {
 	if _, ok := r.tree.Resolve(name); !ok {
 		name = "usr/lib/os-release"
 	}
-	r.unread("distribution", name, fmt.Sprintf("it says that the image is of the distribution %s, and no package of one was found: perhaps its package database "+
-		"was removed; keep the database in the image, or build it without /etc/os-release if it has none of the distribution's packages", clip(rel.ID)))
+	r.unread("distribution", name, fmt.Sprintf("it names the distribution %s, but no package of one was found: perhaps its package database "+
+		"was removed; keep the database in the image, or, if it has none of the distribution's packages, build it without /etc/os-release", clip(rel.ID)))
 }
 
 // below reports whether name is in a directory of that path, at the root or anywhere.

@@ -1,5 +1,4 @@
-// Package inventoried writes packages of Grype's down in the inventory, and reads them
-// from it.
+// Package inventoried converts Grype's packages to packages of the inventory and back.
 //
-// Contract: what a matcher reads of a package is the same before and after.
+// Contract: a matcher reads the same from a package before and after the conversion.
 package inventoried

@@ -18,7 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// Package writes down what a matcher reads of p, but for who owns it and where it lies.
+// Package converts everything that a matcher reads from p, except its owners and its locations.
 func Package(p *pkg.Package) result.Package {
 	out := result.Package{
 		Name: p.Name, Version: p.Version, Type: string(p.Type), Language: string(p.Language), PURL: p.PURL, Metadata: metadata(p.Metadata),
@@ -56,11 +56,11 @@ func metadata(of any) *result.Metadata {
 	case pkg.RpmMetadata:
 		kind = "rpm"
 	case pkg.ApkMetadata:
-		// What it owns is told with the packages that it owns.
+		// The owned packages record their owners, so leave out the owned files.
 		kind, of = "apk", pkg.ApkMetadata{Arch: m.Arch}
 	case pkg.JavaMetadata:
 		kind = "java"
-		m.ArchiveDigests = nil // for asking the Internet
+		m.ArchiveDigests = nil // only for requests to the Internet
 		of = m
 	case pkg.JavaVMInstallationMetadata:
 		kind = "jvm"
@@ -71,12 +71,12 @@ func metadata(of any) *result.Metadata {
 	case pkg.GolangSourceMetadata:
 		kind = "golang-source"
 	default:
-		// A version of the library has kinds that this one does not know. Its tests say so.
+		// A new version of the library has an unknown kind. The tests detect that.
 		panic(fmt.Sprintf("metadata of the unknown type %T", of))
 	}
 	raw, err := json.Marshal(of)
 	if err != nil {
-		panic(err) // plain structs
+		panic(err) // plain structs always encode
 	}
 	return &result.Metadata{Kind: kind, Value: raw}
 }
@@ -87,7 +87,7 @@ func readMetadata(m *result.Metadata) (any, error) {
 	}
 	make, ok := kinds[m.Kind]
 	if !ok {
-		return nil, fmt.Errorf("metadata of the kind %.40q is not known; known are %q", m.Kind, slices.Sorted(maps.Keys(kinds)))
+		return nil, fmt.Errorf("unknown kind of metadata %.40q; known are %q", m.Kind, slices.Sorted(maps.Keys(kinds)))
 	}
 	to := make()
 	if err := json.Unmarshal(m.Value, to); err != nil {
@@ -111,7 +111,7 @@ func readMetadata(m *result.Metadata) (any, error) {
 	}
 }
 
-// Distribution reads which distribution an image is of; nil if it does not say.
+// Distribution returns the distribution of an image, or nil if the image does not name it.
 func Distribution(r *result.Release) *distro.Distro {
 	if r == nil {
 		return nil
@@ -126,7 +126,7 @@ func Distribution(r *result.Release) *distro.Distro {
 	return d
 }
 
-// Packages reads the packages of an image. Their identifiers are their indexes.
+// Packages returns the packages of an image. Their identifiers are their indexes.
 func Packages(img result.InventoryImage) ([]pkg.Package, error) {
 	d := Distribution(img.Release)
 	out := make([]pkg.Package, len(img.Packages))

@@ -1,9 +1,8 @@
-// Package match looks for the vulnerabilities of an image's packages, as the inventory
-// has them, with Grype.
+// Package match uses Grype to find the vulnerabilities of the packages in an inventory.
 //
-// Contract: the same inventory and the same database give the same findings, whenever.
-// One vulnerability of a package is one finding, whatever names it has, at the level
-// that the package's distributor gives it, else at the worst that anybody knows. What
-// there is nothing to compare with is not compared, and told as a gap. A database that
-// cannot be read is an error, never "nothing found".
+// Contract: the same inventory and the same database always give the same findings. Each
+// vulnerability of a package is one finding, however many names it has. Its level is the one that
+// the package's distributor gives, or else the worst that any source gives. A package without
+// anything to compare it with is not compared, and is reported as a gap. A database that cannot be
+// read is an error, never "nothing found".
 package match

@@ -15,14 +15,14 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// one is a vulnerability of a package, as all records tell of it.
+// one is a vulnerability of a package, with all records about it.
 type one struct {
 	index   int
 	matches []gmatch.Match
 	names   map[string]bool
 }
 
-// join makes one finding of each vulnerability of each package.
+// join makes one finding from each vulnerability of each package.
 func (m *Matcher) join(img result.InventoryImage, all []pkg.Package, matches []gmatch.Match) ([]result.Vulnerability, error) {
 	byPackage := map[int][]*one{}
 	for _, found := range matches {
@@ -45,8 +45,8 @@ func (m *Matcher) join(img result.InventoryImage, all []pkg.Package, matches []g
 	return dedupe(out), nil
 }
 
-// unite adds a match to the vulnerabilities of a package: to those that share a name
-// with it, which are then one.
+// unite adds a match to the vulnerabilities of a package. It merges all vulnerabilities that share
+// a name with the match.
 func unite(known []*one, found gmatch.Match, i int) []*one {
 	next := &one{index: i, matches: []gmatch.Match{found}, names: map[string]bool{}}
 	for _, name := range identity(found.Vulnerability) {
@@ -75,8 +75,8 @@ func shares(a, b map[string]bool) bool {
 	return false
 }
 
-// identity are the names of one vulnerability. A record of several is of none of them
-// alone.
+// identity returns the names of a vulnerability. A record about several vulnerabilities has only
+// its own name.
 func identity(v vulnerability.Vulnerability) []string {
 	names := names(v)
 	cves := 0
@@ -91,8 +91,8 @@ func identity(v vulnerability.Vulnerability) []string {
 	return names
 }
 
-// names are all names that a record has for a vulnerability. Grype tells of those with
-// CVE and GHSA; others stand in the record.
+// names returns all names that a record has for a vulnerability. Grype gives the CVE and GHSA
+// names; the record has the others.
 func names(v vulnerability.Vulnerability) []string {
 	all := []string{v.ID}
 	add := func(name string) {
@@ -113,7 +113,7 @@ func names(v vulnerability.Vulnerability) []string {
 
 const malwarePrefix = "MAL-"
 
-// malware reports whether a record is of a malicious package.
+// malware reports whether a record is about a malicious package.
 func malware(v vulnerability.Vulnerability) bool {
 	return slices.ContainsFunc(names(v), func(n string) bool { return strings.HasPrefix(n, malwarePrefix) })
 }
@@ -157,7 +157,7 @@ func (o *one) sort() {
 	})
 }
 
-// foreign is 1 for the NVD's records, whose fixes are of upstream.
+// foreign returns 1 for the NVD's records, because their fixes are upstream versions.
 func foreign(m gmatch.Match) int {
 	if strings.HasPrefix(m.Vulnerability.Namespace, "nvd") {
 		return 1
@@ -165,7 +165,7 @@ func foreign(m gmatch.Match) int {
 	return 0
 }
 
-// best is the name that most know.
+// best returns the best-known name.
 func best(names []string) string {
 	for _, prefix := range []string{malwarePrefix, "CVE-", "GHSA-"} {
 		var of []string
@@ -174,7 +174,7 @@ func best(names []string) string {
 				of = append(of, n)
 			}
 		}
-		// Of several no one is the vulnerability: then the record's own name is.
+		// If a record names several CVEs, none of them is the vulnerability. Its own name is.
 		if len(of) == 1 {
 			return of[0]
 		}
@@ -182,7 +182,7 @@ func best(names []string) string {
 	return names[0]
 }
 
-// ecosystem is for people: "debian:12", "go".
+// ecosystem returns a name for humans: "debian:12", "go".
 func ecosystem(img result.InventoryImage, p *pkg.Package, kind string) string {
 	switch {
 	case inventoried.OfDistribution(p.Type) && img.Distribution() != "":
@@ -194,7 +194,7 @@ func ecosystem(img result.InventoryImage, p *pkg.Package, kind string) string {
 	}
 }
 
-// dedupe makes one of findings that differ in the places of the package only.
+// dedupe merges findings that differ only in the locations of the package.
 func dedupe(all []result.Vulnerability) []result.Vulnerability {
 	type key struct{ id, name, version, purl string }
 	at := map[key]int{}
@@ -218,7 +218,7 @@ func dedupe(all []result.Vulnerability) []result.Vulnerability {
 
 const maxLocations = 5
 
-// order sorts findings: malware and the worst first, then by package and identifier.
+// order sorts findings: malware first, then the worst, then by package and identifier.
 func order(all []result.Vulnerability) {
 	levels := result.Levels()
 	slices.SortStableFunc(all, func(a, b result.Vulnerability) int {
@@ -229,8 +229,8 @@ func order(all []result.Vulnerability) {
 	})
 }
 
-// sameVersion reports whether a version of a distribution's package is that of what is in
-// it: "1.26.12-1+deb12u1" or "1:1.26.12-r0" of "1.26.12".
+// sameVersion reports whether a distribution's package has the version of the software inside:
+// "1.26.12-1+deb12u1" and "1:1.26.12-r0" have "1.26.12".
 func sameVersion(inside, packaged string) bool {
 	if _, rest, ok := strings.Cut(packaged, ":"); ok {
 		packaged = rest
@@ -242,7 +242,8 @@ func sameVersion(inside, packaged string) bool {
 	return begins(packaged, inside)
 }
 
-// begins reports whether version begins with all of start: 1.2 does not begin with 1.20.
+// begins reports whether version begins with the complete version start: 1.20 does not begin with
+// 1.2.
 func begins(version, start string) bool {
 	rest, ok := strings.CutPrefix(version, start)
 	return ok && (rest == "" || rest[0] < '0' || rest[0] > '9')

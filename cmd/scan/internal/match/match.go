@@ -26,14 +26,14 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Matcher compares with one database.
+// Matcher compares packages with one database.
 type Matcher struct {
 	records  guard.Records
 	coverage *guard.Coverage
 	now      time.Time
 }
 
-// New returns one that compares with records as of now.
+// New returns a Matcher for records, at the time now.
 func New(records guard.Records, now time.Time) *Matcher {
 	return &Matcher{records: records, coverage: guard.NewCoverage(records), now: now}
 }
@@ -73,9 +73,9 @@ func (m *Matcher) Image(ctx context.Context, img result.InventoryImage) (result.
 	return out, found, nil
 }
 
-// matches are what matches, but for what comes with a package of the distribution: that
-// is compared as the distribution's, which knows what was patched. Malware counts all
-// the same.
+// matches returns the matches of all packages, except of those that came with a distribution's
+// package. These are compared as the distribution's package, because the distribution knows its
+// patches. Malware always counts.
 func (m *Matcher) matches(ctx context.Context, img result.InventoryImage, all []pkg.Package, judged guard.Judged) ([]gmatch.Match, error) {
 	var own, inherited, unclear []pkg.Package
 	for i := range all {
@@ -113,7 +113,7 @@ func (m *Matcher) matches(ctx context.Context, img result.InventoryImage, all []
 	return append(found, also...), nil
 }
 
-// malicious finds which of packages without a version are malicious in every version.
+// malicious returns the packages without a version that are malicious in every version.
 func (m *Matcher) malicious(packages []pkg.Package) ([]gmatch.Match, error) {
 	provider := m.records.Provider()
 	var out []gmatch.Match
@@ -136,7 +136,7 @@ func (m *Matcher) malicious(packages []pkg.Package) ([]gmatch.Match, error) {
 	return out, nil
 }
 
-// config is that of Grype's own command line.
+// config returns the configuration of Grype's own command line.
 func config() matcher.Config {
 	return matcher.Config{
 		Stock: stock.MatcherConfig{UseCPEs: true},
@@ -145,7 +145,7 @@ func config() matcher.Config {
 	}
 }
 
-// headers are the kernel's headers, which are none: as Grype's own command line has it.
+// headers are kernel headers, which are not the kernel. Grype's own command line ignores them too.
 var headers = []gmatch.IgnoreRule{
 	{Package: gmatch.IgnoreRulePackage{Name: "kernel-headers", UpstreamName: "kernel", Type: string(syftpkg.RpmPkg)}, MatchType: gmatch.ExactIndirectMatch},
 	{Package: gmatch.IgnoreRulePackage{Name: "linux(-.*)?-headers-.*", UpstreamName: "linux.*", Type: string(syftpkg.DebPkg)}, MatchType: gmatch.ExactIndirectMatch},
@@ -157,7 +157,7 @@ func (m *Matcher) find(ctx context.Context, packages []pkg.Package) ([]gmatch.Ma
 	if len(packages) == 0 {
 		return nil, nil
 	}
-	// Grype logs what its matchers could not ask, and goes on.
+	// If a query fails, Grype's matchers only log it. Keep the error.
 	asked := &listening{Provider: m.records.Provider()}
 	v := grype.VulnerabilityMatcher{VulnerabilityProvider: asked, Matchers: matcher.NewDefaultMatchers(config()), IgnoreRules: headers}
 	found, _, err := v.FindMatchesContext(ctx, packages, pkg.Context{Distro: packages[0].Distro})
@@ -171,12 +171,12 @@ func (m *Matcher) find(ctx context.Context, packages []pkg.Package) ([]gmatch.Ma
 }
 
 func broken(err error) error {
-	return oci.Errorf(vulndb.ReasonBroken, "", "the vulnerability database cannot be read: %w; mirror it again", err)
+	return oci.Errorf(vulndb.ReasonBroken, "", "cannot read the vulnerability database: %w; mirror it again", err)
 }
 
-// ofDistribution reports whether a package came with one of the image's distribution, of
-// the same version, and of which the distribution's records speak: a package that
-// somebody else built is none of those, whatever the package manager lists.
+// ofDistribution reports whether a package came with a package of the image's distribution, has the
+// same version, and is covered by the distribution's records. A package from somebody else fails
+// this test, whatever the package manager lists.
 func (m *Matcher) ofDistribution(img result.InventoryImage, all []pkg.Package, i int, release *v6.OSSpecifier) (bool, error) {
 	if inventoried.OfDistribution(all[i].Type) || release == nil {
 		return false, nil
@@ -192,7 +192,7 @@ func (m *Matcher) ofDistribution(img result.InventoryImage, all []pkg.Package, i
 	return false, nil
 }
 
-// Name is what findings call the scanner.
+// Name is the scanner's name in findings.
 const Name = "grype"
 
 // File compares all images of an inventory.

@@ -8,7 +8,7 @@ import (
 	"github.com/anchore/grype/grype/vulnerability"
 )
 
-// listening is a provider that remembers what it could not find out.
+// listening is a provider that remembers failed queries.
 type listening struct {
 	vulnerability.Provider
 
@@ -29,7 +29,7 @@ func (l *listening) hear(err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err == nil { // the first tells enough
+	if l.err == nil { // the first error is enough
 		l.err = err
 	}
 }
@@ -40,7 +40,7 @@ func (l *listening) failed() error {
 	return errors.Join(l.err)
 }
 
-// libraryVersion is that of Grype, which is linked.
+// libraryVersion returns the version of the linked Grype.
 func libraryVersion() string {
 	if build, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range build.Deps {

@@ -10,8 +10,8 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// rate says how bad a vulnerability is: as the worst of its records says, which for a
-// distribution's package are the distribution's own; else as the NVD says of its names.
+// rate sets the level of a vulnerability: the worst of its records, which for a distribution's
+// package are the distribution's own, or else the NVD's level for its names.
 func (m *Matcher) rate(v *result.Vulnerability, o *one) error {
 	for _, found := range o.matches {
 		if about := found.Vulnerability.Metadata; about != nil {
@@ -28,7 +28,7 @@ func (m *Matcher) rate(v *result.Vulnerability, o *one) error {
 	return nil
 }
 
-// take keeps the worse of two levels, and the score that belongs to it.
+// take keeps the worse of two levels, with its score.
 func take(v *result.Vulnerability, l result.Level, score float64) {
 	if worse(l, v.Level) {
 		v.Level, v.Score = l, score
@@ -37,8 +37,8 @@ func take(v *result.Vulnerability, l result.Level, score float64) {
 	}
 }
 
-// related asks what is known of the names of a vulnerability beside the records that
-// matched: how bad it is, where these do not say, and whether it is exploited.
+// related asks for further records about the names of a vulnerability. They give the level if the
+// matching records give none, and whether it is exploited.
 func (m *Matcher) related(v *result.Vulnerability, o *one) error {
 	provider := m.records.Provider()
 	asked := map[string]bool{}
@@ -64,7 +64,7 @@ func (m *Matcher) related(v *result.Vulnerability, o *one) error {
 	return nil
 }
 
-// metadata asks for what a record says of itself; nil if there is none.
+// metadata returns a record's metadata, or nil if there is none.
 func metadata(p vulnerability.Provider, r vulnerability.Reference) (*vulnerability.Metadata, error) {
 	//nolint:staticcheck // there is no other way to ask by name, and Grype itself asks so
 	about, err := p.VulnerabilityMetadata(vulnerability.Reference{ID: r.ID, Namespace: "nvd:cpe"})
@@ -74,7 +74,7 @@ func metadata(p vulnerability.Provider, r vulnerability.Reference) (*vulnerabili
 	return about, nil
 }
 
-// describe fills in what is not told yet.
+// describe fills in missing fields.
 func (m *Matcher) describe(v *result.Vulnerability, about *vulnerability.Metadata) {
 	v.KnownExploited = v.KnownExploited || len(about.KnownExploited) > 0
 	if v.URL == "" {
@@ -96,7 +96,7 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:maxSummary], "") + "..."
 }
 
-// level says in CVSS' words how bad Grype calls it; where it does not, its score does.
+// level returns Grype's severity in the words of CVSS, or else the level for its score.
 func level(about *vulnerability.Metadata) result.Level {
 	l := result.Level(strings.ToLower(about.Severity))
 	switch {

@@ -45,12 +45,12 @@ func fromDirectory(ctx context.Context, r run) (next, error) {
 	return fromRecords(ctx, r, dir, made)
 }
 
-// fromListed takes the archive that latest.json names beside it.
+// fromListed uses the archive that latest.json names beside it.
 func fromListed(ctx context.Context, r run, dir string, made next) (next, error) {
 	path := filepath.Join(dir, distribution.LatestFileName)
 	info, err := os.Stat(path)
 	if err != nil || info.Size() > maxListing {
-		return next{}, fmt.Errorf("read source: %w", errors.Join(err, fmt.Errorf("%s has more than %d bytes", path, maxListing)))
+		return next{}, fmt.Errorf("read source: %w", errors.Join(err, fmt.Errorf("%s is larger than %d bytes", path, maxListing)))
 	}
 	raw, err := os.ReadFile(path) //nolint:gosec // the user names the directory
 	if err != nil {
@@ -65,7 +65,7 @@ func fromListed(ctx context.Context, r run, dir string, made next) (next, error)
 	return r.fromArchive(ctx, made, l, origin, filepath.Join(dir, l.Path), func() error { return nil })
 }
 
-// fromFile takes a database's file.
+// fromFile uses a database's file.
 func fromFile(ctx context.Context, r run, dir string, made next) (next, error) {
 	path := filepath.Join(dir, v6.VulnerabilityDBFileName)
 	subject := "source " + path
@@ -94,7 +94,7 @@ func fromFile(ctx context.Context, r run, dir string, made next) (next, error) {
 	return made, err
 }
 
-// fromRecords builds a database of records in OSV's format.
+// fromRecords builds a database from records in OSV's format.
 func fromRecords(ctx context.Context, r run, dir string, made next) (next, error) {
 	asOf, err := readAsOf(dir)
 	if err != nil {
@@ -111,7 +111,7 @@ func fromRecords(ctx context.Context, r run, dir string, made next) (next, error
 	}
 	made.notes = notesOf(b)
 	if b.Records == 0 {
-		return next{}, oci.Errorf(vulndb.ReasonEmpty, made.config.Source, "it has no records of packages that can be compared%s; nothing is written",
+		return next{}, oci.Errorf(vulndb.ReasonEmpty, made.config.Source, "it has no records of packages that can be compared%s; nothing was written",
 			strings.Join(append([]string{""}, made.notes...), "; "))
 	}
 	malware, err := r.malware(ctx)
@@ -125,7 +125,7 @@ func fromRecords(ctx context.Context, r run, dir string, made next) (next, error
 	return made, err
 }
 
-// notesOf tells what was left out.
+// notesOf returns notes about the records left out.
 func notesOf(b database.Built) []string {
 	var notes []string
 	if b.Unreadable > 0 {

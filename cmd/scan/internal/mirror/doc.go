@@ -2,27 +2,25 @@
 //
 // A source is
 //
-//	https://host/path       a base under which latest.json names an archive, as Anchore
-//	                        publishes the database of Grype
-//	/path, ./path           a directory of the same two files, of a file
-//	                        vulnerability.db, or of records in OSV's format:
-//	                        ECOSYSTEM/all.zip, ECOSYSTEM/*.json or *.json; a file
-//	                        "as-of" beside records holds the RFC 3339 time at which they
-//	                        were current, if they do not tell
-//	host/path:tag, @sha256: another mirror, of which everything is verified and then
-//	                        copied as it is, so that the digest stays
+//	https://host/path       a base URL with a latest.json that names an archive, as
+//	                        Anchore publishes Grype's database
+//	/path, ./path           a directory with the same two files, with a file
+//	                        vulnerability.db, or with records in OSV's format:
+//	                        ECOSYSTEM/all.zip, ECOSYSTEM/*.json or *.json; if the records
+//	                        do not give their age, a file "as-of" beside them holds the
+//	                        RFC 3339 time at which they were current
+//	host/path:tag, @sha256: another mirror; all of it is verified and then copied
+//	                        unchanged, with the same digest
 //
-// To a database of the first two kinds, records of malicious packages can be added,
-// which Anchore's does not have: from a directory of records, or from a base under which
-// ECOSYSTEM/all.zip lies, as OSV publishes it.
+// Records of malicious packages, which Anchore's database does not have, can be added to a database
+// of the first two kinds. They come from a directory of records, or from a base URL with
+// ECOSYSTEM/all.zip below it, as OSV publishes them.
 //
-// Contract: Run writes the database under a tag only after all of it is there, was
-// indexed, and was loaded by the library that scans use, so that whoever pulls that tag
-// gets the old database or a new one that works. It leaves the tag alone if the records,
-// their source and their dates are what the tag holds already. It refuses to put an
-// empty database there, or one that the library cannot load, ever; one that lacks a
-// provider or an ecosystem, a quarter of the records of one, or is older, unless that is
-// allowed; and anything at all over what is no database. Everything that it reads is
-// bounded. What did not change since the last time, by its checksum, ETag or date, is not
-// downloaded again.
+// Contract: Run writes the database under a tag only after it is complete, indexed, and loaded by
+// the library that scans use. So anyone who pulls that tag gets the old database or a new one that
+// works. If the tag already holds the same records, sources and dates, Run leaves it alone. Run
+// never writes an empty database, or one that the library cannot load. It never overwrites anything
+// that is not a database. Unless allowed, it refuses a database that lacks a provider or an
+// ecosystem, has lost a quarter of the records of one, or is older. All reads are bounded. Run does
+// not download again what has not changed since the last time, by checksum, ETag or date.
 package mirror

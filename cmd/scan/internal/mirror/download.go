@@ -15,7 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// site is a base of URLs.
+// site is a base URL.
 type site struct {
 	base   *url.URL
 	client *http.Client
@@ -26,14 +26,14 @@ func newSite(base string, o Options) (site, error) {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return site{}, fmt.Errorf("the source %.300q is not an https URL", base)
 	}
-	// A password would be in the database's config, for all to read.
+	// The database's config would show a password to everyone.
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return site{}, fmt.Errorf("the source %s must have no user, query or fragment", u.Redacted())
 	}
 	return site{u, fetch.Client(u.Host, o.Registry)}, nil
 }
 
-// get asks for what lies under the base, unless it is what it was.
+// get requests something below the base URL, unless it has not changed.
 func (s site) get(ctx context.Context, before vulndb.Origin, elements ...string) (*http.Response, error) {
 	at := s.base.JoinPath(elements...)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
@@ -56,18 +56,18 @@ func (s site) get(ctx context.Context, before vulndb.Origin, elements ...string)
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotModified && asked {
 		return resp, nil
 	}
-	_ = resp.Body.Close() // the status is what went wrong
+	_ = resp.Body.Close() // the status is the error
 	return nil, oci.Errorf(statusReason(resp.StatusCode), "source "+at.String(), "it answered %s", resp.Status)
 }
 
 // store writes what a source sends to a file.
 func store(path string, resp *http.Response, most int64) error {
 	subject := "source " + resp.Request.URL.Redacted()
-	tooLarge := oci.Errorf(oci.ReasonTooLarge, subject, "it has more than %d bytes; if that is meant, raise --max-download", most)
+	tooLarge := oci.Errorf(oci.ReasonTooLarge, subject, "it is larger than %d bytes; if that is expected, raise --max-download", most)
 	if resp.ContentLength > most {
 		return tooLarge
 	}
-	f, err := os.Create(path) //nolint:gosec // the name is made here
+	f, err := os.Create(path) //nolint:gosec // the name is built here
 	if err != nil {
 		return fmt.Errorf("store a download: %w", err)
 	}
@@ -84,8 +84,8 @@ func store(path string, resp *http.Response, most int64) error {
 	return nil
 }
 
-// originOf is what the source says of its file. A weak ETag will do: it is of the
-// same records.
+// originOf returns the source's description of its file. A weak ETag is enough, because it
+// identifies the same records.
 func originOf(source string, resp *http.Response) vulndb.Origin {
 	const longest = 200
 	o := vulndb.Origin{Source: source}

@@ -30,7 +30,7 @@ const (
 	archiveFile = "archive"
 )
 
-// listing is what latest.json says.
+// listing is the content of latest.json.
 type listing struct {
 	distribution.LatestDocument
 	notes []string
@@ -38,41 +38,40 @@ type listing struct {
 
 var checksumPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// parseListing reads latest.json, and refuses what is of no use before anything else
-// is read.
+// parseListing parses latest.json. It rejects a useless listing before anything else is downloaded.
 func parseListing(raw []byte, subject string) (listing, error) {
-	// A schema that the library cannot read is in other words here.
+	// A listing for a schema that the library cannot read may have other fields.
 	var any struct {
 		Status        string          `json:"status"`
 		SchemaVersion json.RawMessage `json:"schemaVersion"`
 	}
 	if err := json.Unmarshal(raw, &any); err != nil {
-		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "cannot read it: %w; is it the base of a listing?", err)
 	}
 	if err := database.CheckSchema(strings.Trim(string(any.SchemaVersion), `"`)); err != nil {
 		return listing{}, of(err, subject)
 	}
 	var l listing
 	if err := json.Unmarshal(raw, &l.LatestDocument); err != nil {
-		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it cannot be read: %w; is it the base of a listing?", err)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "cannot read it: %w; is it the base of a listing?", err)
 	}
 	switch {
 	case l.Status == distribution.StatusEndOfLife:
-		return listing{}, oci.Errorf(vulndb.ReasonTooNew, subject, "its publisher has given up databases of schema %d (status %q), "+
+		return listing{}, oci.Errorf(vulndb.ReasonTooNew, subject, "its publisher no longer maintains databases of schema %d (status %q), "+
 			"and adds no records to it; upgrade Revet", database.Library.Model, l.Status)
 	case !checksumPattern.MatchString(l.Checksum):
-		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "its checksum is %.100q, and not sha256:...", l.Checksum)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "its checksum is %.100q; expected sha256:...", l.Checksum)
 	case l.Path == "" || path.Base(l.Path) != l.Path || strings.HasPrefix(l.Path, "."):
-		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "its archive is %.200q, and must be a file beside it", l.Path)
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "its archive is %.200q, but must be a file beside it", l.Path)
 	case l.Built.IsZero():
-		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it does not say when the database was built")
+		return listing{}, oci.Errorf(vulndb.ReasonBroken, subject, "it does not give the build time of the database")
 	case l.Status == distribution.StatusDeprecated:
-		l.notes = append(l.notes, "its publisher will soon give up databases of this schema (status deprecated): upgrade Revet")
+		l.notes = append(l.notes, "its publisher will soon stop maintaining databases of this schema (status deprecated): upgrade Revet")
 	}
 	return l, nil
 }
 
-// fromListing takes the archive that a site's latest.json names.
+// fromListing uses the archive that a site's latest.json names.
 func fromListing(ctx context.Context, r run) (next, error) {
 	s, err := newSite(r.From, r.Options)
 	if err != nil {
@@ -107,8 +106,7 @@ func fromListing(ctx context.Context, r run) (next, error) {
 	return r.fromArchive(ctx, made, l, origin, archive, download)
 }
 
-// fromArchive checks an archive, which download puts in its place, unpacks and indexes
-// it.
+// fromArchive checks, unpacks and indexes an archive that download stores.
 func (r run) fromArchive(ctx context.Context, made next, l listing, origin vulndb.Origin, archive string, download func() error) (next, error) {
 	malware, err := r.malware(ctx)
 	if err != nil {
@@ -132,7 +130,7 @@ func (r run) fromArchive(ctx context.Context, made next, l listing, origin vulnd
 		return next{}, of(err, subject)
 	}
 	if archive == filepath.Join(r.Dir, archiveFile) {
-		if err := os.Remove(archive); err != nil { // the room is needed
+		if err := os.Remove(archive); err != nil { // to free the space
 			return next{}, fmt.Errorf("remove the archive: %w", err)
 		}
 	}
@@ -147,7 +145,7 @@ func (r run) fromArchive(ctx context.Context, made next, l listing, origin vulnd
 	return made, err
 }
 
-// had reports whether the tag holds what was made of the same downloads, by the same
+// had reports whether the tag already holds a database made from the same downloads by the same
 // library.
 func (r run) had(c vulndb.Config) bool {
 	return r.before != nil && r.before.Config.Indexed == database.Library.String() && r.before.Config.Source == c.Source &&
@@ -155,7 +153,7 @@ func (r run) had(c vulndb.Config) bool {
 }
 
 func checkSum(path, want string) error {
-	f, err := os.Open(path) //nolint:gosec // the name is made here, or the user's
+	f, err := os.Open(path) //nolint:gosec // the name is built here, or given by the user
 	if err != nil {
 		return fmt.Errorf("read the archive: %w", err)
 	}
@@ -165,21 +163,21 @@ func checkSum(path, want string) error {
 		return fmt.Errorf("read the archive: %w", err)
 	}
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != want {
-		return oci.Errorf(vulndb.ReasonTampered, "", "its archive has the checksum %s, and latest.json names %s; try again, and find out who changed it", got, want)
+		return oci.Errorf(vulndb.ReasonTampered, "", "its archive has the checksum %s, but latest.json names %s; try again, and find out who changed it", got, want)
 	}
 	return nil
 }
 
-// unpack takes the database's file out of an archive.
+// unpack extracts the database's file from an archive.
 func unpack(ctx context.Context, archive, to string) error {
-	f, err := os.Open(archive) //nolint:gosec // the name is made here, or the user's
+	f, err := os.Open(archive) //nolint:gosec // the name is built here, or given by the user
 	if err != nil {
 		return fmt.Errorf("read the archive: %w", err)
 	}
 	defer f.Close()
 	z, err := fetch.Decompress(f)
 	if err != nil {
-		return oci.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
+		return oci.Errorf(vulndb.ReasonBroken, "", "cannot unpack its archive: %w", err)
 	}
 	defer z.Close()
 	const most = 1000
@@ -190,7 +188,7 @@ func unpack(ctx context.Context, archive, to string) error {
 		case errors.Is(err, io.EOF):
 			return oci.Errorf(vulndb.ReasonBroken, "", "its archive holds no file %s", v6.VulnerabilityDBFileName)
 		case err != nil:
-			return oci.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
+			return oci.Errorf(vulndb.ReasonBroken, "", "cannot unpack its archive: %w", err)
 		case h.Typeflag == tar.TypeReg && path.Base(h.Name) == v6.VulnerabilityDBFileName:
 			return put(ctx, t, to)
 		}
@@ -200,7 +198,7 @@ func unpack(ctx context.Context, archive, to string) error {
 
 // put stores the database's file.
 func put(ctx context.Context, r io.Reader, to string) error {
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the name is made here
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the name is built here
 	if err != nil {
 		return fmt.Errorf("store the database: %w", err)
 	}
@@ -210,9 +208,9 @@ func put(ctx context.Context, r io.Reader, to string) error {
 	case errors.As(err, &pathError), ctx.Err() != nil:
 		return fmt.Errorf("store the database: %w", err)
 	case err != nil:
-		return oci.Errorf(vulndb.ReasonBroken, "", "its archive cannot be unpacked: %w", err)
+		return oci.Errorf(vulndb.ReasonBroken, "", "cannot unpack its archive: %w", err)
 	case n > vulndb.MaxFile:
-		return oci.Errorf(oci.ReasonTooLarge, "", "its file has more than %d bytes", int64(vulndb.MaxFile))
+		return oci.Errorf(oci.ReasonTooLarge, "", "its file is larger than %d bytes", int64(vulndb.MaxFile))
 	}
 	return nil
 }

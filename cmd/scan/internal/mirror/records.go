@@ -26,7 +26,7 @@ const (
 	maxDepth   = 12
 )
 
-// records are records in files, and in zip files.
+// records are records in files and in zip files.
 type records struct {
 	all    []record
 	opened []io.Closer
@@ -48,8 +48,8 @@ func (r *records) Name(i int) string {
 	return r.all[i].path
 }
 
-// Read implements database.Records. One byte more than a record may have is refused
-// by its parser.
+// Read implements database.Records. It reads up to one byte more than a record may have, and the
+// parser refuses that size.
 func (r *records) Read(i int) ([]byte, error) {
 	var f io.ReadCloser
 	var err error
@@ -67,7 +67,7 @@ func (r *records) Read(i int) ([]byte, error) {
 
 func (r *records) close() {
 	for _, c := range r.opened {
-		_ = c.Close() // it was only read
+		_ = c.Close() // only opened for reading
 	}
 }
 
@@ -80,7 +80,7 @@ func (r *records) add(one record) error {
 	return nil
 }
 
-// addZip adds the records in a zip file, which messages name as named.
+// addZip adds the records in a zip file. Messages call the file named.
 func (r *records) addZip(path, named string) error {
 	z, err := zip.OpenReader(path)
 	if err != nil {
@@ -98,11 +98,11 @@ func (r *records) addZip(path, named string) error {
 	return nil
 }
 
-// addFolder adds what lies in a folder and below. What a volume shows are links;
-// names that begin with a dot are its own.
+// addFolder adds the records in a folder and its subfolders. Volumes show their files as links, and
+// use names starting with a dot for themselves.
 func (r *records) addFolder(path string, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("the folder %s lies more than %d folders deep", path, maxDepth)
+		return fmt.Errorf("the folder %s is nested more than %d folders deep", path, maxDepth)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -131,7 +131,7 @@ func (r *records) addFolder(path string, depth int) error {
 	return nil
 }
 
-// checksum is of all records, in the order of their names.
+// checksum returns a hash of all records, in the order of their names.
 func (r *records) checksum() (string, error) {
 	h := sha256.New()
 	for i := range r.all {
@@ -145,11 +145,12 @@ func (r *records) checksum() (string, error) {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// moduleTime is the time in the version of a Go module, which the folder that it is
-// unpacked to is named after: that of its last change.
+// moduleTime is the time of the last change in a Go module's pseudo-version. The module's folder is
+// named after the version.
 var moduleTime = regexp.MustCompile(`@v[^/@]*?(\d{14})-[0-9a-f]{12}(?:/|$)`)
 
-// readAsOf reads when a directory was current; zero if it does not say.
+// readAsOf returns the time at which a directory was current, or zero if the directory does not
+// say.
 func readAsOf(dir string) (time.Time, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, asOfName)) //nolint:gosec // the user names the directory
 	if errors.Is(err, fs.ErrNotExist) {
@@ -163,7 +164,7 @@ func readAsOf(dir string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(raw)))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("the file %q of the source is %.80q, and must be a time like 2026-01-31T12:00:00Z", asOfName, raw)
+		return time.Time{}, fmt.Errorf("the file %q of the source is %.80q, but must be a time like 2026-01-31T12:00:00Z", asOfName, raw)
 	}
 	return t.UTC().Truncate(time.Second), nil
 }

@@ -18,47 +18,46 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/vulndb"
 )
 
-// Options say what is mirrored, and where to.
+// Options say what to mirror, and where to.
 type Options struct {
-	// From names the source; see the package's documentation.
+	// From names the source; see the package documentation.
 	From string
-	// Malware names the source of records of malicious packages; empty for none.
+	// Malware names the source of records of malicious packages, or is empty for none.
 	Malware string
-	// Ecosystems are those whose malicious packages are taken from a URL, as OSV names
-	// them.
+	// Ecosystems are the ecosystems, in OSV's names, whose malicious packages Run takes from a URL.
 	Ecosystems []string
-	// To is the database's tag.
+	// To is the tag of the database.
 	To       vulndb.Reference
 	Registry fetch.Options
 	Now      time.Time
-	// Dir is where everything is stored meanwhile; empty for the system's.
+	// Dir is the working directory; empty means the system's temporary directory.
 	Dir string
 	// MaxDownload bounds a file of a source.
 	MaxDownload int64
-	// MaxUnreadable is how many records may be none.
+	// MaxUnreadable is the number of invalid records that Run may leave out.
 	MaxUnreadable int
-	// AllowSmaller lets a database take the place of a larger or newer one.
+	// AllowSmaller allows a database to replace a larger or newer one.
 	AllowSmaller bool
 }
 
-// Result is what Run did.
+// Result is the result of Run.
 type Result struct {
 	Digest image.Digest
 	Config vulndb.Config
-	// Changed is whether anything was written.
+	// Changed says whether Run wrote anything.
 	Changed bool
-	// Notes are for the log: what was ignored, and what was in the place.
+	// Notes are for the log: what Run ignored, and what it replaced.
 	Notes []string
 }
 
-// next is a database before it is written.
+// next is a database that is not written yet.
 type next struct {
-	// config lacks what the file tells.
+	// config lacks what only the file tells.
 	config vulndb.Config
-	// artifact and parts are of a copy, whose digest must be its source's.
+	// artifact and parts belong to a copy, which must keep its source's digest.
 	artifact *vulndb.Artifact
 	parts    string
-	// unchanged is of a source that has nothing new.
+	// unchanged means that the source has nothing new.
 	unchanged bool
 	notes     []string
 }
@@ -66,7 +65,7 @@ type next struct {
 // run is one run of a mirror.
 type run struct {
 	Options
-	// before is what the tag names; nil for nothing that is worth keeping.
+	// before is what the tag names; nil if that is not worth keeping.
 	before *vulndb.Artifact
 }
 
@@ -78,7 +77,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	dir, err := os.MkdirTemp(o.Dir, "revet-mirror-")
 	if err != nil {
-		return Result{}, fmt.Errorf("make a place for the database: %w", err)
+		return Result{}, fmt.Errorf("create a directory for the database: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	o.Dir = dir
@@ -103,7 +102,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	out.Digest, out.Config = a.Digest, a.Config
 	if r.before != nil {
 		if err := vulndb.Guard(r.before.Config, a.Config); err != nil && !o.AllowSmaller {
-			return Result{}, fmt.Errorf("%w; look why, and if that is meant, give --allow-smaller", r.left(err))
+			return Result{}, fmt.Errorf("%w; find out why and, if this is expected, pass --allow-smaller", r.left(err))
 		}
 		if r.before.Digest == a.Digest || made.artifact == nil && vulndb.Same(r.before.Config, a.Config) {
 			out.Digest, out.Config = r.before.Digest, r.before.Config
@@ -117,7 +116,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	return out, nil
 }
 
-// left says that what is there stays.
+// left adds to err that the existing database stays.
 func (r run) left(err error) error {
 	if r.before == nil {
 		return err
@@ -130,7 +129,7 @@ func (r run) left(err error) error {
 	return fmt.Errorf("the database %s, of %s, is left as it is: %w", r.To, r.before.Config.AsOf.Format(time.RFC3339), err)
 }
 
-// file is where the source puts the database's file.
+// file returns the path at which the source stores the database's file.
 func (r run) file() string { return filepath.Join(r.Dir, v6.VulnerabilityDBFileName) }
 
 // ready loads the database as a scan would, and packs it.
@@ -168,7 +167,7 @@ func (r run) ready(ctx context.Context, made next) (vulndb.Artifact, string, err
 	return a, stored.Dir, nil
 }
 
-// previous looks at what the tag names now.
+// previous reads what the tag names now.
 func (r *run) previous(ctx context.Context) ([]string, error) {
 	a, err := vulndb.Inspect(ctx, r.To, r.Registry)
 	var e *oci.Error
@@ -183,37 +182,37 @@ func (r *run) previous(ctx context.Context) ([]string, error) {
 	case vulndb.ReasonMissing:
 		return nil, nil
 	case vulndb.ReasonBroken, vulndb.ReasonTampered, vulndb.ReasonEmpty:
-		return []string{"replaced is what was no good database: " + e.Error()}, nil
+		return []string{"replaced something that was not a good database: " + e.Error()}, nil
 	case vulndb.ReasonFormat:
-		return nil, fmt.Errorf("%s is left as it is, as it may be needed; choose another tag, or delete it: %w", r.To, err)
+		return nil, fmt.Errorf("%s is left as it is, because it may be needed; choose another tag, or delete it: %w", r.To, err)
 	default:
 		return nil, err
 	}
 }
 
-// collector puts a database's file in its place.
+// collector stores a database's file.
 type collector func(context.Context, run) (next, error)
 
-// parseSource finds out what o.From is, and whether the rest fits.
+// parseSource finds out what o.From is, and checks the other options.
 func parseSource(o Options) (collector, error) {
 	switch {
 	case o.To.Tag() == "":
-		return nil, errors.New("the database is written under a tag, and --to names none")
+		return nil, errors.New("the database needs a tag to be written to, and --to has none")
 	case o.MaxDownload <= 0 || o.MaxUnreadable < 0:
-		return nil, errors.New("--max-download must be positive, and --max-unreadable not negative")
+		return nil, errors.New("--max-download must be positive, and --max-unreadable must not be negative")
 	case o.Malware != "" && !isPath(o.Malware) && !isURL(o.Malware):
-		return nil, fmt.Errorf("the source of malicious packages %.300q is no directory (/path or ./path) and no URL", o.Malware)
+		return nil, fmt.Errorf("the source of malicious packages %.300q is neither a directory (/path or ./path) nor a URL", o.Malware)
 	case isURL(o.Malware) && len(o.Ecosystems) == 0:
-		return nil, errors.New("a URL does not tell which ecosystems have malicious packages; name some by --malware-ecosystems")
+		return nil, errors.New("a URL does not show which ecosystems have malicious packages; name some with --malware-ecosystems")
 	case isPath(o.From):
 		return fromDirectory, nil
 	case isURL(o.From):
 		return fromListing, nil
 	case o.Malware != "":
-		return nil, errors.New("another mirror is copied as it is, so that its digest stays; leave --malware out")
+		return nil, errors.New("a mirror of another mirror keeps its digest, so nothing can be added; leave out --malware")
 	}
 	if _, err := vulndb.ParseReference(o.From); err != nil {
-		return nil, fmt.Errorf("the source is no directory (/path or ./path), no URL, and no mirror: %w", err)
+		return nil, fmt.Errorf("the source is not a directory (/path or ./path), a URL or a mirror: %w", err)
 	}
 	return fromMirror, nil
 }
@@ -224,7 +223,7 @@ func isPath(s string) bool {
 
 func isURL(s string) bool { return strings.Contains(s, "://") }
 
-// fromMirror takes another mirror's database as it is.
+// fromMirror uses another mirror's database unchanged.
 func fromMirror(ctx context.Context, r run) (next, error) {
 	ref, err := vulndb.ParseReference(r.From)
 	if err != nil {
@@ -246,7 +245,7 @@ func fromMirror(ctx context.Context, r run) (next, error) {
 	return next{artifact: &a, parts: r.Dir}, database.Agrees(r.file(), a.Config)
 }
 
-// of says what an error is about, if it does not say.
+// of adds a subject to an error that has none.
 func of(err error, subject string) error {
 	var e *oci.Error
 	if errors.As(err, &e) && e.Subject == "" {

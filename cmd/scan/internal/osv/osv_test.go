@@ -33,9 +33,9 @@ func TestParse(t *testing.T) {
 		{"not JSON", `{"id":`, "not an OSV record"},
 		{"no identifier", `{"modified":"2026-01-02T03:04:05Z"}`, `its id is ""`},
 		{"an identifier that leads elsewhere", `{"id":"../x"}`, "its id is"},
-		{"an event that says nothing", `{"id":"A-1","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{}]}]}]}`, "says 0 things"},
-		{"an event that says two things", `{"id":"A-1","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0","fixed":"1"}]}]}]}`, "says 2 things"},
-		{"too large", `{"id":"A-1","details":"` + strings.Repeat("x", osv.MaxRecord) + `"}`, "more than"},
+		{"an event that says nothing", `{"id":"A-1","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{}]}]}]}`, "0 fields instead of one"},
+		{"an event that says two things", `{"id":"A-1","affected":[{"package":{"name":"p"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0","fixed":"1"}]}]}]}`, "2 fields instead of one"},
+		{"too large", `{"id":"A-1","details":"` + strings.Repeat("x", osv.MaxRecord) + `"}`, "the limit is"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if _, err := osv.Parse([]byte(test.raw)); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// MaxRecord bounds a record; the largest known ones have about 2 MiB.
+// MaxRecord bounds a record. The largest known records have about 2 MiB.
 const MaxRecord = 16 << 20
 
 // Record is a vulnerability.
@@ -28,19 +28,19 @@ type Record struct {
 	Specific   Specific    `json:"database_specific"`
 }
 
-// Severity is a vector of CVSS, or a word.
+// Severity is a CVSS vector or a word.
 type Severity struct {
 	Type  string `json:"type"`
 	Score string `json:"score"`
 }
 
-// Affected is a package that has the vulnerability, and in which versions.
+// Affected is an affected package with its affected versions.
 type Affected struct {
 	Package  Package    `json:"package"`
 	Severity []Severity `json:"severity"`
 	Ranges   []Range    `json:"ranges"`
 	Versions []string   `json:"versions"`
-	// Specific is of the ecosystem, and Database of the database.
+	// Specific comes from the ecosystem, and Database from the database.
 	Specific Specific `json:"ecosystem_specific"`
 	Database Specific `json:"database_specific"`
 }
@@ -57,7 +57,7 @@ type Range struct {
 	Events []Event `json:"events"`
 }
 
-// Event is where a range begins or ends. One of the fields is set.
+// Event is the beginning or the end of a range. One of the fields is set.
 type Event struct {
 	Introduced   string `json:"introduced"`
 	Fixed        string `json:"fixed"`
@@ -65,7 +65,7 @@ type Event struct {
 	Limit        string `json:"limit"`
 }
 
-// fields counts what e says.
+// fields counts the fields of e that are set.
 func (e Event) fields() int {
 	n := 0
 	for _, s := range []string{e.Introduced, e.Fixed, e.LastAffected, e.Limit} {
@@ -76,24 +76,24 @@ func (e Event) fields() int {
 	return n
 }
 
-// Git is the type of ranges of commits, which images do not tell.
+// Git is the type of ranges of commits. Images do not show commits.
 const Git = "GIT"
 
-// Reference leads to more.
+// Reference is a link to more information.
 type Reference struct {
 	Type string `json:"type"`
 	URL  string `json:"url"`
 }
 
-// Specific is what databases add in words of their own. Whatever it is that
-// another one has there in another form, it is no reason to refuse the record.
+// Specific holds fields that databases add in their own words. A field of another form is no reason
+// to refuse the record.
 type Specific struct {
-	// Severity is a word: GitHub's and others'.
+	// Severity is a word, used by GitHub and others.
 	Severity string
-	// Urgency is Debian's.
+	// Urgency is Debian's word.
 	Urgency string
 	URL     string
-	// Modularity is the stream of modules that a package of an RPM distribution is of.
+	// Modularity is the module stream of a package in an RPM distribution.
 	Modularity string
 }
 
@@ -101,7 +101,7 @@ type Specific struct {
 func (s *Specific) UnmarshalJSON(raw []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil //nolint:nilerr // the format says object, and promises nothing of what is in it
+		return nil //nolint:nilerr // the format promises an object, but nothing about its content
 	}
 	word := func(name string) string {
 		var s string
@@ -120,7 +120,7 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]{0,126}$`)
 // Parse reads a record.
 func Parse(raw []byte) (Record, error) {
 	if len(raw) > MaxRecord {
-		return Record{}, fmt.Errorf("it has %d bytes, more than %d", len(raw), MaxRecord)
+		return Record{}, fmt.Errorf("it has %d bytes; the limit is %d", len(raw), MaxRecord)
 	}
 	var r Record
 	if err := json.Unmarshal(raw, &r); err != nil {
@@ -133,7 +133,7 @@ func Parse(raw []byte) (Record, error) {
 		for _, g := range a.Ranges {
 			for _, e := range g.Events {
 				if n := e.fields(); n != 1 {
-					return Record{}, fmt.Errorf("record %s: a range of %.80q has an event that says %d things, not one", r.ID, a.Package.Name, n)
+					return Record{}, fmt.Errorf("record %s: a range of %.80q has an event with %d fields instead of one", r.ID, a.Package.Name, n)
 				}
 			}
 		}
@@ -141,7 +141,7 @@ func Parse(raw []byte) (Record, error) {
 	return r, nil
 }
 
-// Title is its summary, else the first line of its details.
+// Title returns its summary, or else the first line of its details.
 func (r Record) Title() string {
 	if r.Summary != "" {
 		return r.Summary
@@ -150,8 +150,8 @@ func (r Record) Title() string {
 	return line
 }
 
-// Malware is how the identifiers of malicious packages begin.
+// Malware is the prefix of identifiers of malicious packages.
 const Malware = "MAL-"
 
-// IsMalware reports whether the record is of a malicious package.
+// IsMalware reports whether the record is about a malicious package.
 func (r Record) IsMalware() bool { return strings.HasPrefix(r.ID, Malware) }

@@ -1,7 +1,6 @@
-// Package packages takes stock of the packages in an image, with Syft.
+// Package packages lists the packages in an image, with Syft.
 //
-// Contract: what Syft is given is the image's tree, as runtimes show it; it asks
-// nothing of the Internet and unpacks no layer. What it could not read is kept, and so
-// is a package without a version. What it passes over in silence is what package guard
-// looks for.
+// Contract: Syft gets the image's tree as runtimes show it, makes no requests to the Internet, and
+// unpacks no layer. Package packages keeps a list of what Syft could not read, and keeps packages
+// without a version. Package guard looks for what Syft skips silently.
 package packages

@@ -30,25 +30,25 @@ import (
 
 const (
 	tool = "syft"
-	// maxLocations is how many places of a package are named.
+	// maxLocations is the number of locations listed for a package.
 	maxLocations = 5
 	maxRelease   = 64 << 10
 )
 
-// Found is what is in an image.
+// Found is the content of an image.
 type Found struct {
 	Release  *result.Release
 	Packages []result.Package
-	// Evidence are the paths that packages were read from, all of them, without the
-	// leading slash.
+	// Evidence has all paths that packages were read from, without the leading slash.
 	Evidence map[string]bool
-	// At are the packages that were read from a path, each as Key names it.
+	// At maps a path to the packages read from it, in the form of Key.
 	At map[string]map[string]bool
-	// Databases are the files that packages of distributions were read from, by their type.
+	// Databases maps the files that distributions' packages were read from to the type of these
+	// packages.
 	Databases map[string]pkg.Type
-	// Owned are the paths that packages of distributions own.
+	// Owned are the paths that distributions' packages own.
 	Owned map[string]bool
-	// Unread are the files that could not be read, and why.
+	// Unread maps files that could not be read to the reasons.
 	Unread map[string][]string
 	// Types counts packages by Syft's types.
 	Types map[pkg.Type]int
@@ -56,7 +56,7 @@ type Found struct {
 	bom *sbom.SBOM
 }
 
-// Tool is Syft, in the version that is linked.
+// Tool describes the linked version of Syft.
 func Tool() result.Tool {
 	t := result.Tool{Name: tool, Version: "unknown"}
 	if build, ok := debug.ReadBuildInfo(); ok {
@@ -69,15 +69,14 @@ func Tool() result.Tool {
 	return t
 }
 
-// Find takes stock of a tree. about describes the image.
+// Find lists the packages in a tree. about describes the image.
 func Find(ctx context.Context, t *tree.Tree, about source.Description) (*Found, error) {
 	type result struct {
 		bom *sbom.SBOM
 		err error
 	}
 	done := make(chan result, 1)
-	// Not all of Syft looks at the context: what goes on after it ended goes on until
-	// the program does, which is soon.
+	// Some parts of Syft ignore the context. They may go on until the program ends, which is soon.
 	go func() {
 		bom, err := create(ctx, t, about)
 		done <- result{bom, err}
@@ -103,7 +102,7 @@ func create(ctx context.Context, t *tree.Tree, about source.Description) (bom *s
 	}()
 	values, err := licences()
 	if err != nil {
-		return nil, fmt.Errorf("reading what licences look like: %w", err)
+		return nil, fmt.Errorf("loading the licence texts: %w", err)
 	}
 	bom, err = syft.CreateSBOM(withValues{ctx, values}, &imageSource{tree: t, about: about}, config())
 	if err != nil {
@@ -112,17 +111,17 @@ func create(ctx context.Context, t *tree.Tree, about source.Description) (bom *s
 	return bom, nil
 }
 
-// licences is a context with what tells licences by their text. Making it takes longer
-// than looking into most images.
+// licences returns a context with a scanner for licence texts. Creating it takes longer than
+// searching most images.
 var licences = sync.OnceValues(func() (context.Context, error) {
 	return syft.SetContextLicenseScanner(context.Background(), cataloging.DefaultLicenseConfig())
 })
 
-// withValues is a context with the values of another one, too.
+// withValues is a context that also has the values of another context.
 type withValues struct {
-	context.Context //nolint:containedctx // it is one
+	context.Context //nolint:containedctx // it is a context itself
 
-	more context.Context //nolint:containedctx // only its values
+	more context.Context //nolint:containedctx // only for its values
 }
 
 // Value implements context.Context.
@@ -133,8 +132,8 @@ func (w withValues) Value(key any) any {
 	return w.more.Value(key)
 }
 
-// config is Syft's for images, but for what costs much and tells nothing here, and for
-// what would ask the Internet.
+// config returns Syft's configuration for images, without parts that cost much and find nothing
+// here, and without parts that would use the Internet.
 func config() *syft.CreateSBOMConfig {
 	packages := pkgcataloging.DefaultConfig()
 	packages.JavaArchive.UseNetwork = false
@@ -148,9 +147,9 @@ func config() *syft.CreateSBOMConfig {
 	return syft.DefaultCreateSBOMConfig().
 		WithTool(tool, Tool().Version).
 		WithPackagesConfig(packages).
-		// Files themselves are not listed.
+		// Do not list files themselves.
 		WithoutFiles().
-		// A name of the NVD's is made below, for those that are compared by it.
+		// nameByCPE adds NVD names later, for the packages that are compared by them.
 		WithDataGenerationConfig(cataloging.DataGenerationConfig{GenerateCPEs: false}).
 		WithUnknownsConfig(cataloging.UnknownsConfig{}).
 		WithCatalogerSelection(cataloging.NewSelectionRequest().
@@ -159,7 +158,7 @@ func config() *syft.CreateSBOMConfig {
 		WithParallelism(2)
 }
 
-// imageSource is a tree as Syft's source.
+// imageSource is a tree in the form of a Syft source.
 type imageSource struct {
 	tree  *tree.Tree
 	about source.Description
@@ -204,7 +203,7 @@ func newFound(bom *sbom.SBOM) *Found {
 			for _, name := range owner.OwnedFiles() {
 				name = relative(name)
 				f.Owned[name] = true
-				// Where /bin is a link to /usr/bin, packages have the one and files the other name.
+				// If /bin is a link to /usr/bin, packages use one name and files the other.
 				f.Owned["usr/"+name] = true
 			}
 		}
@@ -223,7 +222,7 @@ func newFound(bom *sbom.SBOM) *Found {
 	return f
 }
 
-// read notes that a package was read from a path.
+// read records that a package was read from a path.
 func (f *Found) read(at string, p *pkg.Package) {
 	if f.At[at] == nil {
 		f.At[at] = map[string]bool{}
@@ -234,12 +233,13 @@ func (f *Found) read(at string, p *pkg.Package) {
 	}
 }
 
-// Key names a package of a database. Syft has a word for a version that is missing.
+// Key returns a key for a package in a database. Syft writes a word of its own for a missing
+// version.
 func Key(name, version string) string {
 	return name + "\x00" + cmp.Or(version, cataloging.UnknownStubValue)
 }
 
-// nameByCPE does what Syft does where it is told to name all packages.
+// nameByCPE adds the names that Syft adds if it is configured to name all packages.
 func nameByCPE(p *pkg.Package) {
 	for _, c := range p.CPEs {
 		if c.Source != "syft-generated" {
@@ -253,7 +253,7 @@ func nameByCPE(p *pkg.Package) {
 	p.CPEs = append(p.CPEs, found...)
 }
 
-// convert writes packages down, in an order that is always the same.
+// convert converts packages, in an order that is always the same.
 func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []result.Package {
 	slices.SortStableFunc(all, func(a, b *grypepkg.Package) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version),
@@ -268,7 +268,7 @@ func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []result.Pac
 		next := inventoried.Package(p)
 		next.Locations = places(p)
 		next.Locations = next.Locations[:min(len(next.Locations), maxLocations)]
-		// What is installed came from a registry, whatever it says.
+		// An installed package came from a registry, whatever it says.
 		next.Private = private[p.ID] && !slices.ContainsFunc(next.Locations, func(at string) bool {
 			return strings.Contains("/"+at, "/node_modules/")
 		})
@@ -283,7 +283,7 @@ func convert(all []*grypepkg.Package, private map[grypepkg.ID]bool) []result.Pac
 	return out
 }
 
-// places are where a package was read from; if nothing says so, where it was found.
+// places returns where a package was read from, or else where it was found.
 func places(p *grypepkg.Package) []string {
 	var read, all []string
 	for _, l := range p.Locations.ToSlice() {
@@ -309,14 +309,14 @@ func release(r *linux.Release, t *tree.Tree) *result.Release {
 		ID: r.ID, IDLike: r.IDLike, Name: r.Name, Version: r.Version, VersionID: r.VersionID,
 		Codename: r.VersionCodename, SupportEnd: r.SupportEnd, Extended: r.ExtendedSupport,
 	}
-	// For Debian, Syft has the point release in its place, of another file.
+	// For Debian, Syft replaces the version with the point release from another file.
 	if own := versionID(t); own != "" {
 		out.VersionID = own
 	}
 	return out
 }
 
-// versionID is what os-release itself says.
+// versionID returns the version in os-release itself.
 func versionID(t *tree.Tree) string {
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
 		e, ok := t.Resolve(name)
@@ -332,11 +332,10 @@ func versionID(t *tree.Tree) string {
 	return ""
 }
 
-// ReleaseName is which release of a distribution an os-release says that it is.
+// ReleaseName is the release of a distribution that an os-release names.
 type ReleaseName struct{ ID, VersionID string }
 
-// ReadRelease reads an os-release. What is there twice counts as it is there last, as in
-// a shell.
+// ReadRelease reads an os-release. Of duplicate fields the last one counts, as in a shell.
 func ReadRelease(t *tree.Tree, e *layers.Entry) (said ReleaseName, err error) {
 	raw, _, err := t.Read(e, maxRelease)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// Describe says of which image an SBOM is.
+// Describe describes the image of an SBOM.
 func Describe(img oci.Image) source.Description {
 	digest := img.Manifest.Digest.String()
 	about := source.ImageMetadata{
@@ -27,8 +27,8 @@ func Describe(img oci.Image) source.Description {
 	return source.Description{ID: digest, Name: digest, Version: digest, Metadata: about}
 }
 
-// SBOM returns Syft's CycloneDX document of what was found. The same image gives the
-// same bytes: what tells of the time is left out, and its number is made of the rest.
+// SBOM returns Syft's CycloneDX document of the packages. The same image gives the same bytes: SBOM
+// leaves out times, and derives the serial number from the rest.
 func (f *Found) SBOM(platform string, gaps []result.Gap) ([]byte, error) {
 	bom := cyclonedxhelpers.ToFormatModel(*f.bom)
 	bom.SerialNumber, bom.Metadata.Timestamp = "", ""
@@ -57,7 +57,7 @@ func encode(bom *cyclonedx.BOM) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// serial makes a UUID of a hash, of the version that is for such.
+// serial makes a UUID from a hash, in the version for hashes.
 func serial(h [sha256.Size]byte) string {
 	h[6] = h[6]&0x0f | 0x80
 	h[8] = h[8]&0x3f | 0x80

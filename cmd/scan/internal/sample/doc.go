@@ -1,3 +1,3 @@
-// Package sample makes what the scanner's tests look into: images by their files, and
-// databases by their records.
+// Package sample makes inputs for the scanner's tests: images from files, and databases from
+// records.
 package sample

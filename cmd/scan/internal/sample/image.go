@@ -17,13 +17,13 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 )
 
-// Files are those of a layer, by path.
+// Files are the files of a layer, by path.
 type Files map[string]string
 
-// Link is what a link in Files begins with; its target follows.
+// Link is the prefix of a link in Files. Its target follows.
 const Link = "\x00link:"
 
-// And returns f with others.
+// And returns f with others added.
 func (f Files) And(others ...Files) Files {
 	all := maps.Clone(f)
 	for _, o := range others {
@@ -32,7 +32,7 @@ func (f Files) And(others ...Files) Files {
 	return all
 }
 
-// Without returns f without some.
+// Without returns f without names.
 func (f Files) Without(names ...string) Files {
 	all := maps.Clone(f)
 	for _, n := range names {
@@ -41,7 +41,7 @@ func (f Files) Without(names ...string) Files {
 	return all
 }
 
-// Blobs are the content of an image.
+// Blobs are the blobs of an image.
 type Blobs map[image.Digest][]byte
 
 // Blob implements layers.Blobs.
@@ -49,7 +49,7 @@ func (b Blobs) Blob(d image.Digest) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b[d])), nil
 }
 
-// Image makes an image of layers.
+// Image makes an image from layers.
 func Image(t testing.TB, all ...Files) (Blobs, oci.Tree) {
 	t.Helper()
 	blobs := Blobs{}
@@ -76,7 +76,7 @@ func digest(t testing.TB, raw []byte) image.Digest {
 	return d
 }
 
-// Tar packs files. Directories have no entries of their own.
+// Tar packs files. Directories get no entries of their own.
 func Tar(t testing.TB, files Files) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -100,7 +100,7 @@ func Tar(t testing.TB, files Files) []byte {
 	return b.Bytes()
 }
 
-// Zip packs files as an archive of Java's.
+// Zip packs files as a Java archive.
 func Zip(t testing.TB, files Files) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -120,7 +120,7 @@ func Zip(t testing.TB, files Files) string {
 	return b.String()
 }
 
-// Read returns the content of a file of the test's own machine.
+// Read returns the content of a file on the test machine.
 func Read(t testing.TB, path ...string) string {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(path...))

@@ -9,43 +9,44 @@ import (
 	v6 "github.com/anchore/grype/grype/db/v6"
 	"github.com/anchore/grype/grype/vulnerability"
 	"github.com/anchore/syft/syft/cpe"
-	_ "github.com/glebarez/sqlite" // what databases are stored in
+	_ "github.com/glebarez/sqlite" // the driver of the databases
 )
 
-// Record is a record of a database.
+// Record is a record in a database.
 type Record struct {
 	ID      string
 	Aliases []string
-	// Provider is who says it; that of the distribution or ecosystem if empty.
+	// Provider is the source of the record; if empty, the distribution or the ecosystem.
 	Provider string
-	// Severity is a word, Score one of CVSS 3.
+	// Severity is a word, Score a CVSS 3 score.
 	Severity string
 	Vector   string
-	// OS is NAME:MAJOR[.MINOR][/CODENAME], or NAME:LABEL for one without a number.
+	// OS is NAME:MAJOR[.MINOR][/CODENAME], or NAME:LABEL for a release without a number.
 	OS string
-	// Type and Name are the package's; CPE stands in their place.
+	// Type and Name identify the package; CPE replaces them.
 	Type, Name, CPE string
-	// Below is the version that fixes it; empty: none does. Format is how versions are compared.
+	// Below is the version with the fix; empty if there is none. Format says how to compare
+	// versions.
 	Below, Format string
-	// Module is the stream of a module of RPM's.
+	// Module is the stream of an RPM module.
 	Module string
-	// End is when the support of the release ends.
+	// End is the end of the release's support.
 	End time.Time
-	// Exploited says that it is in CISA's catalogue.
+	// Exploited says that CISA's catalogue lists it.
 	Exploited bool
 	Summary   string
 }
 
-// Database is one that is open.
+// Database is an open database.
 type Database struct{ reader v6.Reader }
 
-// Reader reads its tables.
+// Reader returns a reader of its tables.
 func (d Database) Reader() v6.Reader { return d.reader }
 
-// Provider finds vulnerabilities in it.
+// Provider returns a provider of its vulnerabilities.
 func (d Database) Provider() vulnerability.Provider { return v6.NewVulnerabilityProvider(d.reader) }
 
-// NewDatabase makes a database of records.
+// NewDatabase makes a database from records.
 func NewDatabase(t testing.TB, records ...Record) Database {
 	t.Helper()
 	config := v6.Config{DBDirPath: t.TempDir(), CacheSizeKiB: 1024}
@@ -145,7 +146,7 @@ func (r Record) os() *v6.OperatingSystem {
 	version, codename, _ := strings.Cut(version, "/")
 	os := &v6.OperatingSystem{Name: name, ReleaseID: name, Codename: codename}
 	if name == "rhel" {
-		os.Name = "redhat" // as Grype calls it
+		os.Name = "redhat" // Grype's name for it
 	}
 	if version != "" && version[0] >= '0' && version[0] <= '9' {
 		os.MajorVersion, os.MinorVersion, _ = strings.Cut(version, ".")

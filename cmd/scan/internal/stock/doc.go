@@ -1,6 +1,5 @@
-// Package stock takes stock of all images of a layout: what packages they have, and
-// what of them could not be read.
+// Package stock lists the packages in all images of a layout, and what it could not read.
 //
-// Contract: every image is looked into, or there is an error. What could not be read is
-// a gap of the image, in the inventory and in the SBOM.
+// Contract: Take examines every image, or returns an error. What it could not read becomes a gap of
+// the image, in the inventory and in the SBOM.
 package stock

@@ -15,28 +15,28 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-// Options bound what an image may cost.
+// Options limit what an image may cost.
 type Options struct {
 	Limits layers.Limits
-	// Temp is the directory for what is unpacked; "" for the system's.
+	// Temp is the directory for unpacked files; "" means the system's temporary directory.
 	Temp string
 }
 
-// Found is what is in the images: the inventory, and an SBOM of each.
+// Found is the content of the images: the inventory, and an SBOM for each.
 type Found struct {
 	Inventory result.Inventory
 	SBOMs     map[image.Digest][]byte
 }
 
-// Take takes stock of all images of a tree. Nothing else may run in the program
-// meanwhile that makes temporary files.
+// Take lists the packages in all images of a tree. While it runs, nothing else in the program may
+// create temporary files.
 func Take(ctx context.Context, blobs layers.Blobs, of oci.Tree, o Options) (found Found, err error) {
 	temp, err := os.MkdirTemp(o.Temp, "revet-packages-")
 	if err != nil {
-		return Found{}, fmt.Errorf("make a place for what is unpacked: %w", err)
+		return Found{}, fmt.Errorf("create a directory for unpacked files: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	// Syft unpacks archives of Java's below it.
+	// Syft unpacks Java archives there.
 	restore, err := setTemp(temp)
 	if err != nil {
 		return Found{}, err
@@ -58,7 +58,7 @@ func setTemp(dir string) (restore func(), err error) {
 	const name = "TMPDIR"
 	before, was := os.LookupEnv(name)
 	if err := os.Setenv(name, dir); err != nil {
-		return nil, fmt.Errorf("make a place for what is unpacked: %w", err)
+		return nil, fmt.Errorf("create a directory for unpacked files: %w", err)
 	}
 	return func() {
 		if was {

@@ -49,7 +49,7 @@ func (t *Tree) FilesByGlob(patterns ...string) ([]file.Location, error) {
 	return found.all, nil
 }
 
-// FilesByMIMEType implements file.Resolver. It knows those of programs only.
+// FilesByMIMEType implements file.Resolver. It knows only the types of programs.
 func (t *Tree) FilesByMIMEType(types ...string) ([]file.Location, error) {
 	all, err := t.search.SearchByMIMEType(types...)
 	if err != nil {
@@ -62,13 +62,13 @@ func (t *Tree) FilesByMIMEType(types ...string) ([]file.Location, error) {
 	return found.all, nil
 }
 
-// locations are files, each once.
+// locations is a list of files without duplicates.
 type locations struct {
 	all  []file.Location
 	seen map[stereofile.ID]bool
 }
 
-// take adds what a name leads to, if that is a file.
+// take adds the file that a name leads to, if any.
 func (t *Tree) take(to *locations, r stereofile.Resolution, name string) {
 	if !r.HasReference() || to.seen[r.ID()] {
 		return
@@ -100,11 +100,11 @@ func (t *Tree) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%q: %w", l.RealPath, err)
 	}
 	if entry.Type != stereofile.TypeRegular {
-		return nil, fmt.Errorf("%q is no regular file", l.RealPath)
+		return nil, fmt.Errorf("%q is not a regular file", l.RealPath)
 	}
 	name := strings.TrimPrefix(string(entry.RealPath), "/")
 	if why := t.hidden[name]; why != "" {
-		return nil, fmt.Errorf("%q is not read: %s", l.RealPath, why)
+		return nil, fmt.Errorf("%q is hidden: %s", l.RealPath, why)
 	}
 	found, ok := t.layers.Lookup(name)
 	if !ok {
@@ -142,7 +142,7 @@ func (t *Tree) AllLocations(ctx context.Context) <-chan file.Location {
 	return results
 }
 
-// content is a file's. Readers of programs want to seek in it.
+// content is the content of a file. Readers of programs need to seek in it.
 type content struct{ *io.SectionReader }
 
 // Close implements io.Closer.

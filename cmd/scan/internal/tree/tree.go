@@ -14,16 +14,16 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/layers"
 )
 
-// Tree is a flattened image, searchable as Syft does it.
+// Tree is a flattened image that can be searched like Syft's own trees.
 type Tree struct {
 	layers *layers.Tree
 	tree   filetree.ReadWriter
 	index  filetree.Index
 	search filetree.Searcher
-	hidden map[string]string // why, by path
+	hidden map[string]string // the reason, by path
 }
 
-// New reads the names of all files, and of those that may be programs the first bytes.
+// New reads the names of all files, and the first bytes of those that may be programs.
 func New(flat *layers.Tree) (*Tree, error) {
 	t := &Tree{layers: flat, tree: filetree.New(), index: filetree.NewIndex()}
 	build := filetree.NewBuilder(t.tree, t.index)
@@ -36,7 +36,7 @@ func New(flat *layers.Tree) (*Tree, error) {
 			return err
 		}
 		if _, err := build.Add(m); err != nil {
-			return fmt.Errorf("take %q into the tree: %w", e.Path, err)
+			return fmt.Errorf("add %q to the tree: %w", e.Path, err)
 		}
 		return nil
 	})
@@ -60,8 +60,8 @@ func (t *Tree) metadata(e *layers.Entry) (file.Metadata, error) {
 	return m, err
 }
 
-// programs are what programs begin with. Only these have their media type told: nothing
-// that is on looks for another one, and telling that of every file takes long.
+// programs are the first bytes of programs. Only programs get a media type: no enabled part of Syft
+// asks for another one, and detecting it for every file takes long.
 var programs = [][]byte{
 	[]byte("\x7fELF"), []byte("MZ"), []byte("\xfe\xed\xfa\xce"), []byte("\xfe\xed\xfa\xcf"),
 	[]byte("\xce\xfa\xed\xfe"), []byte("\xcf\xfa\xed\xfe"), []byte("\xca\xfe\xba\xbe"),
@@ -84,8 +84,8 @@ func (t *Tree) mediaType(e *layers.Entry) (string, error) {
 	return "", nil
 }
 
-// Hide keeps the content of a file from Syft, and says why. Hard links are hidden one
-// by one.
+// Hide hides the content of a file from Syft, for the reason why. Each hard link must be hidden
+// separately.
 func (t *Tree) Hide(name, why string) {
 	if t.hidden == nil {
 		t.hidden = map[string]string{}
@@ -93,19 +93,19 @@ func (t *Tree) Hide(name, why string) {
 	t.hidden[name] = why
 }
 
-// Walk calls f for every entry, directories before what is in them.
+// Walk calls f for every entry, and for directories before their content.
 func (t *Tree) Walk(f func(*layers.Entry) error) error { return t.layers.Walk(f) }
 
-// Lookup finds an entry. No link is followed.
+// Lookup returns the entry with that name. It does not follow links.
 func (t *Tree) Lookup(name string) (*layers.Entry, bool) { return t.layers.Lookup(name) }
 
 // Children returns the entries in a directory.
 func (t *Tree) Children(name string) []*layers.Entry { return t.layers.Children(name) }
 
-// Resolve finds what a name leads to, links followed. It is false for what is not
-// there, and for a loop.
+// Resolve returns what a name leads to, following links. It returns false if nothing is there, and
+// for a loop.
 func (t *Tree) Resolve(name string) (*layers.Entry, bool) {
-	const most = 40 // as Linux has it
+	const most = 40 // as in Linux
 	todo := strings.Split(name, "/")
 	at, links := "", 0
 	for len(todo) > 0 {
@@ -141,7 +141,7 @@ func (t *Tree) Resolve(name string) (*layers.Entry, bool) {
 // Open opens a regular file.
 func (t *Tree) Open(e *layers.Entry) (*io.SectionReader, error) { return t.layers.Open(e) }
 
-// Read returns at most limit bytes of a file's beginning, and whether that is all.
+// Read returns up to limit bytes from the beginning of a file, and whether that is the whole file.
 func (t *Tree) Read(e *layers.Entry, limit int64) (raw []byte, whole bool, err error) {
 	f, err := t.layers.Open(e)
 	if err != nil {
