@@ -52,7 +52,7 @@ func FuzzRegistries(f *testing.F) {
 }
 
 // wordsOfErrors are what the errors about tokens say themselves.
-const wordsOfErrors = "for example from: openssl rand -hex 24 a token has at least characters is not the name of a registry in config-registries"
+const wordsOfErrors = "for example from: openssl rand -hex 24 a token needs at least characters is not the name of a registry in config-registries"
 
 // A token is valid for its own registry and for no other, whole and never in
 // part, and stands in no error.
