@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // A sweep that is under way serves later requests for the same spec. A request for another
@@ -79,6 +81,48 @@ func TestAPushThatNobodyCanBeAskedAboutIsNotKnown(t *testing.T) {
 	r := w.sweep(trigger())
 	if r.Pushes != 1 || r.Gap != 1 || r.Unread != 1 || r.Coverage() != v1alpha1.CoverageNotKnown {
 		t.Errorf("%s: %+v", r.Coverage(), r)
+	}
+}
+
+// A push that only a registry can tell about is recorded where registries are not swept, and a
+// registry that asks for no more requests is asked about no other push.
+func TestDoubtfulPushesAreRecordedWithoutTheirRegistry(t *testing.T) {
+	doubtful := map[string][]item{"v1": {{1, 10}}, "v2": {{2, 10}}, "v3": {{3, 10}}}
+	for _, test := range []struct {
+		name   string
+		change func(*env)
+		asked  int
+	}{
+		{"sweeps of registries are off", func(w *env) { w.sweeper.Registry = nil }, 0},
+		{"it asks for no more requests", func(w *env) {
+			w.registry.refuse["content"] = &source.RetryAfterError{Until: at(7200), Err: errors.New("429")}
+		}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newEnv(t, stream("team-a", "app", doubtful))
+			w.sweeper.options.Concurrency = 1
+			for n := range 3 {
+				w.forged[digest(n+1)] = true
+			}
+			test.change(w)
+			if r := w.sweep(trigger()); r.Recovered != 3 || r.Gap != 0 || w.registry.contents != test.asked {
+				t.Errorf("asked %d times, want %d: %+v", w.registry.contents, test.asked, r)
+			}
+		})
+	}
+}
+
+// A list that begins again shows a push twice, which is asked about once.
+func TestADoubtfulPushIsAskedAboutOnce(t *testing.T) {
+	var d doubtful
+	p := push.Push{Repository: push.Repository{Name: "team-a/app"}, Tag: "v1", Digest: digest(1), PushedAt: noon}
+	other := p
+	other.PushedAt = at(1)
+	for _, p := range []push.Push{p, other, p} {
+		d.add(p)
+	}
+	if len(d.pushes) != 2 {
+		t.Errorf("%d pushes, want 2: %v", len(d.pushes), d.pushes)
 	}
 }
 
