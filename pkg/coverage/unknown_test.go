@@ -95,3 +95,25 @@ func TestATriggerThatSelectsNothingIsCovered(t *testing.T) {
 		t.Errorf("report %+v", r)
 	}
 }
+
+// Property: a report with a gap, a doubled run or something unknown is never covered.
+func TestTheStateOfAReport(t *testing.T) {
+	unknown := []v1alpha1.Unknown{{Reason: NotReadable}}
+	for _, test := range []struct {
+		name    string
+		report  Report
+		missing int
+		want    v1alpha1.CoverageState
+	}{
+		{"nothing is missing", Report{}, 0, v1alpha1.CoverageCovered},
+		{"a push is missing", Report{Gap: 1}, 1, v1alpha1.CoverageGap},
+		{"a push is missing, and more is not known", Report{Gap: 1, Unknown: unknown}, 1, v1alpha1.CoverageGap},
+		{"a run is doubled", Report{Doubled: 1}, 0, v1alpha1.CoverageGap},
+		{"something is not known", Report{Unknown: unknown}, 0, v1alpha1.CoverageNotKnown},
+		{"a push may be missing", Report{Gap: 1}, 0, v1alpha1.CoverageNotKnown},
+	} {
+		if test.report.conclude(test.missing); test.report.State != test.want {
+			t.Errorf("%s: %s, want %s", test.name, test.report.State, test.want)
+		}
+	}
+}

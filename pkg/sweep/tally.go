@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// maxUnknown bounds how many reasons a result lists.
-	maxUnknown = 16
 	// maxMessage bounds the message of each.
 	maxMessage = 1024
 	// maxNamed is how many namespaces a message names.
@@ -195,7 +193,7 @@ func (t *tally) result() Result {
 	r.Reason, r.Message = t.sumUp(troubles)
 	for _, met := range troubles {
 		r.Retry = r.Retry || met.retry
-		if !met.found && len(r.Unknown) < maxUnknown {
+		if !met.found {
 			r.Unknown = append(r.Unknown, v1alpha1.Unknown{
 				Reason: met.kind, Count: count(met.count),
 				Message: image.Cut(met.err.Error(), maxMessage), Cure: t.cure(met),

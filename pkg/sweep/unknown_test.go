@@ -390,7 +390,16 @@ func TestMetricsShowNoGapThatIsNotKnown(t *testing.T) {
 	w.denied["team-a/"], w.denied["team-a/app"] = true, true
 	w.sweep(trigger())
 	check("the account sees nothing", "revet_coverage_not_known{reason=StreamsNotVisible} 1")
-	bad := trigger(func(t *v1alpha1.ImageTrigger) { t.Spec.Images, t.Generation = nil, 2 })
+	again := make(chan struct{})
+	w.funcs.List = func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+		<-again
+		return c.List(ctx, l, opts...)
+	}
+	w.sweeper.Request(trigger(func(t *v1alpha1.ImageTrigger) { t.Generation = 2 }))
+	check("the spec is another one", "revet_coverage_not_known{reason=NotSwept} 1")
+	close(again)
+	<-w.done
+	bad := trigger(func(t *v1alpha1.ImageTrigger) { t.Spec.Images, t.Generation = nil, 3 })
 	w.sweeper.Request(bad)
 	check("the selectors do not compile", "revet_coverage_not_known{reason=SelectorInvalid} 1")
 }

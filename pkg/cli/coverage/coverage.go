@@ -225,8 +225,8 @@ func unproven(reports []coverage.Report) error {
 	if doubled > 0 {
 		parts = append(parts, fmt.Sprintf("%d runs are doubled", doubled))
 	}
-	if unknown > 0 || len(parts) == 0 {
-		parts = append(parts, fmt.Sprintf("the coverage of %d of %d triggers is not known", max(unknown, 1), len(reports)))
+	if unknown > 0 {
+		parts = append(parts, fmt.Sprintf("the coverage of %d of %d triggers is not known", unknown, len(reports)))
 	}
 	return &command.StatusError{Status: command.ExitError, Err: errors.New(strings.Join(parts, "; "))}
 }

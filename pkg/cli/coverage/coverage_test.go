@@ -4,16 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	fakeregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	ggcrtypes "github.com/google/go-containerregistry/pkg/v1/types"
 	imagev1 "github.com/openshift/api/image/v1"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,6 +35,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/cli/commandtest"
+	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
@@ -40,6 +51,10 @@ type fixture struct {
 	rights, localRights bool
 	// hidden: the trigger's account may get no ImageStream.
 	hidden bool
+	// unlisted: the user may read none of the operator's lists; untrusted: no certificates.
+	unlisted, untrusted bool
+	// noRuns: the cluster has no PipelineRuns.
+	noRuns bool
 	fail   error
 }
 
@@ -52,7 +67,7 @@ func newFixture(t *testing.T) *fixture {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "prod", UID: "t1", CreationTimestamp: made},
 		Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{}}}},
 	}
-	trigger.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: *commandtest.Second(time.Minute), FinishedAt: *commandtest.Second(time.Minute), Repositories: 1, Recovered: 1, Pushes: 3, Gap: 1, Coverage: v1alpha1.CoverageGap}
+	trigger.Status.LastSweep = &v1alpha1.SweepStatus{StartedAt: *commandtest.Second(time.Minute), FinishedAt: *commandtest.Second(time.Minute), Repositories: 1, Recovered: 1, Pushes: 3, Gap: 1, Artefacts: 2, Coverage: v1alpha1.CoverageGap}
 	trigger.MarkSwept("compared", commandtest.Now)
 	stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "app", UID: "u1"}}
 	for tag, shown := range map[string][]imagev1.TagEvent{
@@ -135,11 +150,17 @@ func (s *fixture) connect(f *command.ClusterFlags) (command.Cluster, error) {
 			if _, ok := o.(*imagev1.Image); ok && !s.rights {
 				return apierrors.NewForbidden(schema.GroupResource{Resource: "images"}, key.Name, errors.New("no"))
 			}
+			if _, ok := o.(*corev1.ConfigMap); ok && (s.unlisted || s.untrusted && key.Name == config.CertificatesConfigMap) {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, key.Name, errors.New("no"))
+			}
 			return c.Get(ctx, key, o, opts...)
 		},
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 			if s.fail != nil {
 				return s.fail
+			}
+			if _, ok := l.(*pipelinev1.PipelineRunList); ok && s.noRuns {
+				return &meta.NoKindMatchError{}
 			}
 			return c.List(ctx, l, opts...)
 		},
@@ -175,7 +196,7 @@ func TestCoverage(t *testing.T) {
 		{"swept while the account saw nothing", "hidden.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			s.trigger().Status.LastSweep.Coverage = v1alpha1.CoverageNotKnown
-			s.trigger().Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: "StreamsNotVisible", Count: 1, Message: "may not get", Cure: "kubectl create role"}}
+			s.trigger().Status.LastSweep.Unknown = []v1alpha1.Unknown{{Reason: "StreamsNotVisible", Count: 1, Message: "may not\x1b[2J get", Cure: "kubectl create\n\x1b[2Jrole"}}
 		}, nil, 1, notKnown},
 		{"an account that sees nothing", "verify-hidden.txt", func(t *testing.T, s *fixture) {
 			s.hidden, s.objects = true, s.objects[:2]
@@ -187,6 +208,19 @@ func TestCoverage(t *testing.T) {
 		{"everything covered, asked about rights by an administrator of the namespace", "verify-none-local.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
 			s.rights, s.localRights = false, true
+		}, []string{"--verify"}, 0, ""},
+		{"everything covered by ImageStreams, and the operator's lists may not be read", "verify-unlisted.txt", func(t *testing.T, s *fixture) {
+			s.complete(t)
+			s.unlisted = true
+		}, []string{"--verify"}, 0, ""},
+		{"nothing has run, in a cluster without PipelineRuns", "verify-no-runs.txt", func(t *testing.T, s *fixture) {
+			s.complete(t)
+			s.noRuns = true
+			for _, o := range s.objects {
+				if e, ok := o.(*v1alpha1.ImageVerification); ok {
+					e.Status.Phase, e.Status.RunCount, e.Status.Runs = "", 0, nil
+				}
+			}
 		}, []string{"--verify"}, 0, ""},
 		{"everything covered, and nobody may ask about rights", "verify-unasked.txt", func(t *testing.T, s *fixture) {
 			s.complete(t)
@@ -217,6 +251,50 @@ func TestCoverage(t *testing.T) {
 			}
 			commandtest.Golden(t, test.golden, r.Out)
 		})
+	}
+}
+
+// What is exempt is counted by --verify, and listed by --artefacts, which verifies too.
+func TestArtefactsAreListedWhereTheyAreAskedFor(t *testing.T) {
+	server := httptest.NewServer(fakeregistry.New(fakeregistry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	ref, err := name.ParseReference(host+"/team/a:sig", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := mutate.MediaType(empty.Image, ggcrtypes.OCIManifestSchema1)
+	if err := remote.Write(ref, mutate.ConfigMediaType(signature, "application/vnd.in-toto+json")); err != nil {
+		t.Fatal(err)
+	}
+	s := newFixture(t)
+	s.complete(t)
+	s.untrusted = true // the system's authorities count
+	s.trigger().Spec.Images = append(s.trigger().Spec.Images, v1alpha1.ImageSelector{Repository: host + "/team/a"})
+	listed := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "revet-system", Name: config.RegistriesConfigMap}}
+	listed.Data = map[string]string{config.RegistriesKey: "- {name: a, host: \"" + host + "\", insecure: true, namespaces: [\"*\"]}"}
+	s.objects = append(s.objects, listed)
+	for _, test := range []struct {
+		args             []string
+		verified, listed bool
+	}{
+		{[]string{"coverage"}, false, false},
+		{[]string{"coverage", "--verify"}, true, false},
+		{[]string{"coverage", "--artefacts"}, true, true},
+	} {
+		r := commandtest.Run(New, "", s.connect, append(test.args, "-o", "yaml")...)
+		if r.Status != 0 || r.ErrOut != "" {
+			t.Errorf("%q: status %d, %s", test.args, r.Status, r.ErrOut)
+		}
+		if got := strings.Contains(r.Out, "verified: true\n"); got != test.verified {
+			t.Errorf("%q: verified %t:\n%s", test.args, got, r.Out)
+		}
+		if got := strings.Contains(r.Out, "tag: sig\n"); got != test.listed {
+			t.Errorf("%q: listed %t:\n%s", test.args, got, r.Out)
+		}
+		if test.verified && !strings.Contains(r.Out, "artefacts: 1\n") {
+			t.Errorf("%q counts no artefact:\n%s", test.args, r.Out)
+		}
 	}
 }
 

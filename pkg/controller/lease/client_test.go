@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"knative.dev/pkg/hash"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/kube"
@@ -26,7 +28,15 @@ func TestStatusesAreWrittenUnderTheLease(t *testing.T) {
 	at := metav1.ObjectMeta{Namespace: "demo", Name: "x"}
 	trigger := &v1alpha1.ImageTrigger{ObjectMeta: at}
 	entry := &v1alpha1.ImageVerification{ObjectMeta: at}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(trigger, entry).WithStatusSubresource(trigger, entry).Build()
+	fakes := fake.NewClientBuilder().WithScheme(scheme).WithObjects(trigger, entry).WithStatusSubresource(trigger, entry).Build()
+	c := interceptor.NewClient(fakes, interceptor.Funcs{
+		SubResourceUpdate: func(ctx context.Context, c client.Client, of string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			if _, bounded := ctx.Deadline(); !bounded {
+				t.Errorf("the write of %T may last longer than the lease", o)
+			}
+			return c.SubResource(of).Update(ctx, o, opts...)
+		},
+	})
 	l := New("me", use)
 	g := &Guard{leases: l, buckets: hash.NewBucketSet(sets.New("bucket"))}
 	writes := map[string]func() error{

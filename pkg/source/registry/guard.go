@@ -63,8 +63,19 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if unreadableRedirect(resp) {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("host %q redirects to what is no address", r.URL.Host)
+	}
 	resp.Body = &boundedBody{ReadCloser: resp.Body, left: bound(first.URL.Path)}
 	return resp, nil
+}
+
+// unreadableRedirect reports whether a redirect leads to what is no address. The HTTP client
+// would show all of it in its error, and with it a signature.
+func unreadableRedirect(resp *http.Response) bool {
+	_, err := resp.Location()
+	return resp.StatusCode/100 == 3 && err != nil && !errors.Is(err, http.ErrNoLocation)
 }
 
 // elsewhere lets a blob come from a host that is not listed, as registries keep blobs in

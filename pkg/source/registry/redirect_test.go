@@ -1,11 +1,13 @@
 package registry
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ type internet map[string]http.HandlerFunc
 func (i internet) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, ok := i[r.URL.Scheme+"://"+r.URL.Host]
 	if !ok {
-		return nil, errors.New("no such host: " + r.URL.String())
+		return nil, errors.New("no such host: " + r.URL.Host)
 	}
 	w := httptest.NewRecorder()
 	answer(w, r)
@@ -164,6 +166,110 @@ func TestRedirectsConnectToPublicAddressesOnly(t *testing.T) {
 	}
 }
 
+// sent is a transport that notes the request.
+type sent struct{ request *http.Request }
+
+func (s *sent) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.request = r
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+}
+
+// Storage gets no credentials, whoever put them into the request, and its name must not
+// resolve to a private address.
+func TestStorageIsPublicAndGetsNoCredentials(t *testing.T) {
+	ask := func(address string, before *http.Request) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Basic secret")
+		if before != nil {
+			r.Response = &http.Response{Request: before}
+		}
+		return r
+	}
+	to := &sent{}
+	g := &guard{next: to, policy: func(host, _ string) (bool, bool) { return false, host == "registry.example.com" }}
+	first := ask("https://registry.example.com/v2/shop/web/blobs/"+image.DigestOf(nil).String(), nil)
+	for _, r := range []*http.Request{first, ask("https://storage.example.com/x", first)} {
+		resp, err := g.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		listed := r == first
+		if got := to.request.Header.Get("Authorization") != ""; got != listed || onlyPublic(to.request) == listed {
+			t.Errorf("%s: credentials %t, public addresses only %t", r.URL, got, onlyPublic(to.request))
+		}
+		if r.Header.Get("Authorization") == "" {
+			t.Errorf("%s: the caller's request was changed", r.URL)
+		}
+	}
+}
+
+// The query of a storage's address is a credential: it is in no error, whatever fails.
+func TestErrorsShowNoSignature(t *testing.T) {
+	const target = "https://storage.example.com/x?X-Amz-Signature=secret"
+	redirect := func(w http.ResponseWriter, r *http.Request) {
+		if _, _, ok := r.BasicAuth(); !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path != "/v2/" {
+			http.Redirect(w, r, target, http.StatusTemporaryRedirect)
+		}
+	}
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, storage := range map[string]internet{
+		"it cannot be reached":     {},
+		"it denies":                {"https://storage.example.com": status(403)},
+		"it has nothing":           {"https://storage.example.com": status(404)},
+		"it fails":                 {"https://storage.example.com": status(500)},
+		"it asks for no more":      {"https://storage.example.com": status(429)},
+		"it leads to plain HTTP":   {"https://storage.example.com": redirectTo("http://b.example.com/?sig=secret")},
+		"it leads to what is away": {"https://storage.example.com": redirectTo("https://b.example.com/?sig=secret")},
+		"it leads into circles":    {"https://storage.example.com": redirectTo(target)},
+		"it leads nowhere":         {"https://storage.example.com": redirectTo("https://%zz/?sig=secret")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storage["https://registry.example.com"] = redirect
+			_, err := readBlob(t, storage, image.DigestOf(nil))
+			if err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("error %v; want one without the signature", err)
+			}
+		})
+	}
+}
+
+func redirectTo(target string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", target)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}
+}
+
+// A host is asked by the scheme that the operator lists, though its address looks local.
+func TestAHostThatLooksLocalIsAskedByHTTPS(t *testing.T) {
+	for _, host := range []string{"10.0.0.1", "127.0.0.1:5000", "registry.localhost"} {
+		c := New(func(string, string) (bool, bool) { return false, true })
+		c.transport = internet{"https://" + host: func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/" {
+				w.WriteHeader(http.StatusNotFound) // and no word of the registry's
+			}
+		}}
+		repo, err := image.ParseRepository(host + "/shop/web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Head(t.Context(), repo, "v1", Credentials{}); source.ReasonOf(err) != source.NotFound {
+			t.Errorf("%s: %v, want NotFound", host, err)
+		}
+	}
+}
+
 // A blob whose digest differs is an error, and so is one that is cut.
 func TestBlobsAreRecomputed(t *testing.T) {
 	whole := []byte(`{"architecture":"amd64"}`)
@@ -179,38 +285,61 @@ func TestBlobsAreRecomputed(t *testing.T) {
 			t.Errorf("%s: read %q without an error", name, raw)
 		}
 	}
+	large := []byte(strings.Repeat(" ", 1<<10+1))
+	i := internet{"https://registry.example.com": func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" {
+			_, _ = w.Write(large)
+		}
+	}}
+	if raw, err := readBlob(t, i, image.DigestOf(large)); reason(err) != source.Unreadable {
+		t.Errorf("a blob above the limit: %d bytes, %v; want Unreadable", len(raw), err)
+	}
 }
 
-// A list above a bound is an error, and never a shorter list.
+// A list above a bound is an error that says which one, and never a shorter list.
 func TestListsAreBounded(t *testing.T) {
-	page := func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v2/" {
-			return
+	// pages serves one name a page, each linked from the one before.
+	pages := func(name, link func(p string) string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v2/" {
+				return
+			}
+			next := r.URL.Query().Get("p") + "x"
+			w.Header().Set("Link", "<?p="+link(next)+`>; rel="next"`)
+			_, _ = io.WriteString(w, `{"name":"shop/web","tags":["v`+name(next)+`"]}`)
 		}
-		next := r.URL.Query().Get("p") + "x"
-		w.Header().Set("Link", "<?p="+next+`>; rel="next"`)
-		_, _ = io.WriteString(w, `{"name":"shop/web","tags":["v`+next+`"]}`)
 	}
-	for name, bounds := range map[string]listBounds{
-		"pages": {pages: 10, names: 1 << 20, bytes: 1 << 20, time: time.Minute},
-		"names": {pages: 1 << 20, names: 10, bytes: 1 << 20, time: time.Minute},
-		"bytes": {pages: 1 << 20, names: 1 << 20, bytes: 400, time: time.Minute},
-		"time":  {pages: 1 << 20, names: 1 << 20, bytes: 1 << 20, time: 50 * time.Millisecond},
+	same, one := func(p string) string { return p }, func(string) string { return "1" }
+	wide := listBounds{pages: 1 << 20, names: 1 << 20, bytes: 1 << 20, time: 2 * time.Second}
+	for name, test := range map[string]struct {
+		narrow func(*listBounds)
+		pages  http.HandlerFunc
+		tags   int
+		want   string
+		reason source.Reason
+	}{
+		"pages":       {func(b *listBounds) { b.pages = 10 }, pages(same, same), 10, "more than 10 pages", source.Unreadable},
+		"names":       {func(b *listBounds) { b.names = 10 }, pages(same, same), 10, "more than 10 names", source.Unreadable},
+		"bytes":       {func(b *listBounds) { b.bytes = 80 }, pages(one, same), 1, "larger than 80 bytes", source.Unreadable},
+		"time":        {func(b *listBounds) { b.time = 0 }, pages(same, same), 0, "longer than 0s", ""},
+		"nothing new": {func(*listBounds) {}, pages(one, same), 1, "10 pages in a row bring nothing new", source.Unreadable},
+		"in circles":  {func(*listBounds) {}, pages(same, one), 2, "comes up again", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := New(func(string, string) (bool, bool) { return false, true })
-			c.transport, c.lists = internet{"https://registry.example.com": page}, bounds
+			c.transport, c.lists = internet{"https://registry.example.com": test.pages}, wide
+			test.narrow(&c.lists)
 			repo, err := image.ParseRepository("registry.example.com/shop/web")
 			if err != nil {
 				t.Fatal(err)
 			}
 			n := 0
 			err = c.Tags(t.Context(), repo, Credentials{}, func(string) { n++ })
-			if !errors.Is(err, source.ErrIncomplete) || n == 0 {
-				t.Errorf("%d tags, %v; want an incomplete list", n, err)
+			if !errors.Is(err, source.ErrIncomplete) || n != test.tags || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%d tags, %v; want %d, an incomplete list and %q", n, err, test.tags, test.want)
 			}
-			if want := source.Unreadable; name != "time" && source.ReasonOf(err) != want {
-				t.Errorf("reason %q, want %q", source.ReasonOf(err), want)
+			if source.ReasonOf(err) != test.reason {
+				t.Errorf("reason %q, want %q", source.ReasonOf(err), test.reason)
 			}
 		})
 	}
@@ -231,6 +360,32 @@ func TestHostsAreForgotten(t *testing.T) {
 	}
 	if len(r.until) > maxHosts || len(p.next) > maxHosts {
 		t.Errorf("%d and %d hosts are kept, want at most %d", len(r.until), len(p.next), maxHosts)
+	}
+	for n := range 2 * maxHosts { // none of which may be asked yet
+		r.begin(strconv.Itoa(n), time.Hour)
+	}
+	if len(r.until) > maxHosts {
+		t.Errorf("%d hosts that asked for an hour are kept, want at most %d", len(r.until), maxHosts)
+	}
+}
+
+// Neither do sessions, nor connections for authorities that the operator replaced.
+func TestSessionsAndConnectionsAreForgotten(t *testing.T) {
+	s, c := &sessions{}, newTransports(nil)
+	for n := range 2*maxSessions + 1 {
+		s.put(sessionKey{target: strconv.Itoa(n)}, &session{path: "/v2/x"})
+		if len(s.kept) > maxSessions {
+			t.Fatalf("%d sessions are kept, want at most %d", len(s.kept), maxSessions)
+		}
+	}
+	if latest := s.get(sessionKey{target: strconv.Itoa(2 * maxSessions)}); latest == nil || latest.path != "/v2/x" {
+		t.Errorf("the latest session is %+v", latest)
+	}
+	for range 2 * maxTransports {
+		c.to(pool{roots: x509.NewCertPool()})
+	}
+	if len(c.kept) > maxTransports {
+		t.Errorf("%d pools of connections are kept, want at most %d", len(c.kept), maxTransports)
 	}
 }
 

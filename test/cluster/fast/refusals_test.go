@@ -181,6 +181,13 @@ func TestMappingsAreBelieved(t *testing.T) {
 	if diff := cmp.Diff(want, head(t, namespace, "v1")); diff != "" {
 		t.Errorf("history after a mapping with the same reference (-want +got):\n%s", diff)
 	}
+	if err := mapTo(t, namespace, "v2", forged, reference, map[string]any{"forged": "no"}); err != nil {
+		t.Fatalf("a second mapping of a digest: %v", err)
+	}
+	image, err = objects(t).Resource(imageResource).Get(t.Context(), forged, metav1.GetOptions{})
+	if items := head(t, namespace, "v2"); err != nil || image.GetLabels()["forged"] != "yes" || len(items) != 1 {
+		t.Errorf("after a second mapping the Image is %v, %v and the history %v", image, err, items)
+	}
 }
 
 // putTag does what "oc tag" does.
@@ -229,6 +236,17 @@ func TestSourcesOfTagsAreLookedUp(t *testing.T) {
 				t.Errorf("the history is %v, %v, want %q", got, err, row.image)
 			}
 		})
+	}
+	push(t, namespace+"/gone:v1")
+	if err := putTag(t, objects(t), namespace, "copy:v1", map[string]any{"kind": "ImageStreamTag", "name": "gone:v1"}); err != nil {
+		t.Fatal(err)
+	}
+	streams := objects(t).Resource(streamResource).Namespace(namespace)
+	if err := streams.Delete(t.Context(), "gone", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := putTag(t, objects(t), namespace, "copy:v2", map[string]any{"kind": "ImageStreamTag", "name": "app:v1"}); err != nil {
+		t.Errorf("a stream whose older tag lost its source gets no other tag: %v", err)
 	}
 	if err := putTag(t, objects(t), namespace, "app:v1", map[string]any{"kind": "ImageStreamTag", "name": "app:v1"}); err != nil {
 		t.Errorf("a tag that only a push made cannot be created: %v", err)
