@@ -29,7 +29,7 @@ func newRemoveImages() *cobra.Command {
 			defer conn.Close()
 			runtime := cri.NewImageServiceClient(conn)
 			for _, name := range images {
-				// One that is not there is no error to the runtime.
+				// The runtime reports no error for an image that it does not have.
 				if _, err := runtime.RemoveImage(ctx, &cri.RemoveImageRequest{Image: &cri.ImageSpec{Image: name}}); err != nil {
 					return fmt.Errorf("removing image %s at %s: %w", name, endpoint, err)
 				}

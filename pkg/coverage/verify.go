@@ -162,9 +162,9 @@ func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *
 	return r
 }
 
-// needsRuns reports whether the runs, which could not be read, would tell anything of a
-// trigger. Where there is no such kind, there is nothing to check of entries that claim
-// no run.
+// needsRuns reports whether a trigger cannot be verified without the runs, which could
+// not be read. If the cluster has no PipelineRuns at all, entries that claim no run need
+// none.
 func (v *verifier) needsRuns(t *v1alpha1.ImageTrigger, err error) bool {
 	if !errors.Is(err, ErrNoRuns) {
 		return true

@@ -120,7 +120,8 @@ func (x *Index) freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVeri
 	return own.DeepCopy()
 }
 
-// forgetWrite drops what this process wrote of an entry: somebody wrote it since.
+// forgetWrite drops what this process wrote of an entry, because somebody else has
+// written it since.
 func (x *Index) forgetWrite(entry *v1alpha1.ImageVerification) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

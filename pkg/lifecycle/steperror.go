@@ -2,7 +2,7 @@ package lifecycle
 
 import "strings"
 
-// repeatable says whether the same run may end otherwise if it is repeated.
+// repeatable reports whether the same run may end differently if Revet repeats it.
 type repeatable bool
 
 const (

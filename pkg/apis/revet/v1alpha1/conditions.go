@@ -284,7 +284,7 @@ func (s *ImageVerificationStatus) MarkNotVerified(reason, message string, now ti
 	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionFalse, reason, message, 0, now)
 }
 
-// MarkUndecided records why the verdict is still to come, after a run without one.
+// MarkUndecided records why the entry has no verdict yet, after a run that ended without one.
 func (s *ImageVerificationStatus) MarkUndecided(reason, message string, now time.Time) {
 	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, reason, message, 0, now)
 }

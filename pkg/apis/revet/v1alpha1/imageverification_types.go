@@ -162,7 +162,7 @@ const (
 	PhasePassed Phase = "Passed"
 	// PhaseFailed: the latest run's verdict is fail.
 	PhaseFailed Phase = "Failed"
-	// PhaseError: no verdict could be had; the reason says why.
+	// PhaseError: verification ended without a verdict; the reason says why.
 	PhaseError Phase = "Error"
 	// PhaseSkipped: nothing to verify; the reason says why.
 	PhaseSkipped Phase = "Skipped"
@@ -273,7 +273,7 @@ type SandboxRoute string
 const (
 	// RouteExcluded: an exclusion of the trigger names the image.
 	RouteExcluded SandboxRoute = "Excluded"
-	// RouteOutsideWeight: the digest is not among the percentage that gets it.
+	// RouteOutsideWeight: the digest is outside the percentage that gets the class.
 	RouteOutsideWeight SandboxRoute = "OutsideWeight"
 	// RouteFellBack: the class could not be had, and the trigger allows that.
 	RouteFellBack SandboxRoute = "FellBack"

@@ -21,7 +21,7 @@ func (m v2) read(path string, u *Usage) {
 			u.CPU = scaled(value, time.Microsecond)
 		}
 	}
-	// Linux has memory.peak since 5.19; without it the samples have to do.
+	// Linux has memory.peak since 5.19. Without it, the largest sample is the best estimate.
 	if u.PeakMemory = number(filepath.Join(dir, "memory.peak")); u.PeakMemory == nil {
 		u.PeakMemory = number(filepath.Join(dir, "memory.current"))
 	}

@@ -44,7 +44,7 @@ type groups interface {
 	read(path string, u *Usage)
 }
 
-// errNoPods says that what was given is no node's.
+// errNoPods: the directory is not the control group hierarchy of a node.
 var errNoPods = errors.New("it has no group of the kubelet's (kubepods); mount the node's /sys/fs/cgroup there")
 
 // New returns a Reader of the control groups that are mounted at cgroup, and of the
