@@ -349,6 +349,9 @@ func TestPages(t *testing.T) {
 		{"a full page without a link, and last= is not understood", pages{first: {body: names(0, 1000)}, "last=t00999&n=1000": {body: names(0, 1000)}}, 1000, passing},
 		{"a smaller page without a link, and last= is not understood", pages{first: {body: names(0, 999)}, "last=t00998&n=1000": {body: names(0, 999)}}, 999, ""},
 		{"a smaller page without a link, and last= is refused", pages{first: {body: names(0, 60)}, "last=t00059&n=1000": {status: 400}}, 60, ""},
+		{"a last page that shows what is known", pages{
+			first: {body: names(0, 60), link: `<?p=2>`}, "p=2": {body: names(0, 60)},
+		}, 60, ""},
 		{"what comes after it is not known", pages{first: {body: names(0, 60)}, "last=t00059&n=1000": {status: 500}}, 60, passing},
 		{"a page above the limit", pages{first: {body: strings.Repeat(" ", 8<<20) + names(0, 5)}}, 0, string(source.Unreadable)},
 	} {
