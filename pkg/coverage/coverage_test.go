@@ -58,6 +58,8 @@ type fixture struct {
 	runsErr error
 	listErr error
 	hidden  bool
+	// deleted: no entry can be read again, as somebody has deleted it.
+	deleted bool
 	// gone: there is no stream; rightsErr and entryErr are why nobody can tell.
 	gone                bool
 	rightsErr, entryErr error
@@ -117,6 +119,9 @@ func (s *fixture) Entries(context.Context, string) ([]v1alpha1.ImageVerification
 func (s *fixture) Entry(_ context.Context, _, name string) (*v1alpha1.ImageVerification, error) {
 	if s.entryErr != nil {
 		return nil, s.entryErr
+	}
+	if s.deleted {
+		return nil, nil
 	}
 	for _, all := range [][]v1alpha1.ImageVerification{s.late, s.entries} {
 		for i := range all {
@@ -277,6 +282,16 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 				t.Errorf("reason %q, want %q; report %+v", got, test.want, r)
 			}
 		})
+	}
+}
+
+// An entry that seems wrong, and is gone when it is read again, covers nothing.
+func TestAnEntryThatWasDeletedCoversNothing(t *testing.T) {
+	e, _ := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+	s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{e}, deleted: true}
+	r := s.verify(t, trigger())[0]
+	if r.State != v1alpha1.CoverageGap || len(r.Uncovered) != 1 || r.Uncovered[0].Reason != NotRecorded || r.Uncovered[0].Entry != "" {
+		t.Errorf("report %+v", r)
 	}
 }
 

@@ -24,6 +24,34 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry/registrytest"
 )
 
+// newOdd returns a registry that can be made odd, and its host.
+func newOdd(t *testing.T) (*registrytest.Odd, string) {
+	t.Helper()
+	quiet := log.New(io.Discard, "", 0)
+	odd := registrytest.New(fakeregistry.New(fakeregistry.Logger(quiet)), registrytest.Oddities{})
+	server := httptest.NewUnstartedServer(odd)
+	server.Config.ErrorLog = quiet
+	server.Start()
+	t.Cleanup(server.Close)
+	return odd, strings.TrimPrefix(server.URL, "http://")
+}
+
+// verifyOdd verifies a trigger with the entries of a registry that speaks plain HTTP.
+func verifyOdd(t *testing.T, of *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerification) Report {
+	t.Helper()
+	s := &fixture{gone: true, entries: entries}
+	c := registry.New(func(string, string) (insecure, ok bool) { return true, true })
+	reader := registry.NewReader(c, fake.NewClientBuilder().Build(), time.Now)
+	reports, err := Verify(t.Context(), Sources{
+		Cluster: s, Images: s, Registry: reader, Ledger: s, Runs: s,
+		Now: func() time.Time { return at(3600) },
+	}, []*v1alpha1.ImageTrigger{of})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reports[0]
+}
+
 // pushTo pushes an image of its own to a tag and returns the entry that records it.
 func pushTo(t *testing.T, host, path, tag string) v1alpha1.ImageVerification {
 	t.Helper()
@@ -69,13 +97,7 @@ func pushTo(t *testing.T, host, path, tag string) v1alpha1.ImageVerification {
 // recorded, or says that it does not know. It never takes the trigger for covered.
 func TestVerifyOfOddRegistriesFindsTheGapOrSaysNotKnown(t *testing.T) {
 	const tags = 20
-	quiet := log.New(io.Discard, "", 0)
-	odd := registrytest.New(fakeregistry.New(fakeregistry.Logger(quiet)), registrytest.Oddities{})
-	server := httptest.NewUnstartedServer(odd)
-	server.Config.ErrorLog = quiet
-	server.Start()
-	t.Cleanup(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
+	odd, host := newOdd(t)
 	var entries []v1alpha1.ImageVerification
 	for n := range tags {
 		entries = append(entries, pushTo(t, host, "team/a", fmt.Sprintf("v%02d", n)))
@@ -102,27 +124,14 @@ func TestVerifyOfOddRegistriesFindsTheGapOrSaysNotKnown(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			odd.Set(test.oddities)
-			report := func(entries []v1alpha1.ImageVerification) Report {
-				s := &fixture{gone: true, entries: entries}
-				c := registry.New(func(string, string) (insecure, ok bool) { return true, true })
-				reader := registry.NewReader(c, fake.NewClientBuilder().Build(), time.Now)
-				reports, err := Verify(t.Context(), Sources{
-					Cluster: s, Images: s, Registry: reader, Ledger: s, Runs: s,
-					Now: func() time.Time { return at(3600) },
-				}, []*v1alpha1.ImageTrigger{of})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return reports[0]
-			}
 			covered, missing := v1alpha1.CoverageCovered, v1alpha1.CoverageGap
 			if !test.known {
 				covered, missing = v1alpha1.CoverageNotKnown, v1alpha1.CoverageNotKnown
 			}
-			if r := report(entries); r.State != covered || r.Gap != 0 || test.known && r.Covered != tags {
+			if r := verifyOdd(t, of, entries); r.State != covered || r.Gap != 0 || test.known && r.Covered != tags {
 				t.Errorf("all is recorded: %+v", r)
 			}
-			r := report(entries[1:])
+			r := verifyOdd(t, of, entries[1:])
 			if r.State != missing && (test.known || r.State != v1alpha1.CoverageGap) {
 				t.Errorf("one push is not recorded: %+v", r)
 			}
@@ -130,5 +139,23 @@ func TestVerifyOfOddRegistriesFindsTheGapOrSaysNotKnown(t *testing.T) {
 				t.Errorf("one push is not recorded: %+v", r)
 			}
 		})
+	}
+}
+
+// What a registry shows before its first complete sweep may be older than the trigger, so it is
+// not known, and no gap; afterwards it is one.
+func TestWhatARegistryShowsBeforeItsFirstSweepIsNotKnown(t *testing.T) {
+	_, host := newOdd(t)
+	pushTo(t, host, "team/a", "v1")
+	of := trigger()
+	of.Spec.Images = []v1alpha1.ImageSelector{{Repository: host + "/team/a"}}
+	r := verifyOdd(t, of, nil)
+	if r.State != v1alpha1.CoverageNotKnown || r.Gap != 0 || r.Pushes != 0 || len(r.Unknown) != 1 ||
+		r.Unknown[0].Reason != FirstSweepIncomplete {
+		t.Errorf("before: %+v", r)
+	}
+	of.Status.Baselines = []string{host + "/team/a"}
+	if r := verifyOdd(t, of, nil); r.State != v1alpha1.CoverageGap || r.Gap != 1 || len(r.Unknown) > 0 {
+		t.Errorf("afterwards: %+v", r)
 	}
 }

@@ -247,18 +247,18 @@ func decidePull(next *v1alpha1.ImageTrigger, p pulling, now time.Time) {
 }
 
 // refusal names the namespaces and the command, and says if more is not known.
-func (f *pulling) refusal() string {
-	message := fmt.Sprintf("the runs' service account %s may not pull from %s, so runs of images there fail; ", accountNames(f.accounts), some(f.refused))
+func (p *pulling) refusal() string {
+	message := fmt.Sprintf("the runs' service account %s may not pull from %s, so runs of images there fail; ", accountNames(p.accounts), some(p.refused))
 	var commands []string
-	for _, a := range f.accounts {
-		commands = append(commands, grantPull(a, f.refused[0]))
+	for _, a := range p.accounts {
+		commands = append(commands, grantPull(a, p.refused[0]))
 	}
 	message += strings.Join(commands, " && ")
-	if len(f.refused) > 1 {
+	if len(p.refused) > 1 {
 		message += ", and the same for the other namespaces"
 	}
-	if f.unknown > 0 {
-		message += fmt.Sprintf("; for %d more Revet does not know: %s", f.unknown, f.why)
+	if p.unknown > 0 {
+		message += fmt.Sprintf("; for %d more Revet does not know: %s", p.unknown, p.why)
 	}
 	return message
 }

@@ -357,6 +357,9 @@ func TestPages(t *testing.T) {
 		{"what comes after it needs a login", pages{first: {body: names(0, 60)}, "last=t00059&n=1000": {status: 401}}, 60, string(source.Denied)},
 		{"what comes after it takes too long", pages{first: {body: names(0, 60)}, "last=t00059&n=1000": {status: 408}}, 60, passing},
 		{"what comes after a page of two", pages{first: {body: names(0, 2)}, "last=t00001&n=1000": {body: names(2, 3)}}, 3, ""},
+		{"a last page that shows what is known", pages{
+			first: {body: names(0, 60), link: `<?p=2>`}, "p=2": {body: names(0, 60)},
+		}, 60, ""},
 		{"what comes after it is not known", pages{first: {body: names(0, 60)}, "last=t00059&n=1000": {status: 500}}, 60, passing},
 		{"a page above the limit", pages{first: {body: strings.Repeat(" ", 8<<20) + names(0, 5)}}, 0, string(source.Unreadable)},
 	} {
