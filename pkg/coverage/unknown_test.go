@@ -117,3 +117,31 @@ func TestTheStateOfAReport(t *testing.T) {
 		}
 	}
 }
+
+// Equal states make equal reports: the order in which reasons are met does not show.
+func TestReasonsAddUpInAnyOrder(t *testing.T) {
+	a := v1alpha1.Unknown{Reason: NotReadable, Count: 1, Message: "a", Cure: "of a"}
+	b := v1alpha1.Unknown{Reason: NotReadable, Count: 2, Message: "b", Cure: "of b"}
+	want := []v1alpha1.Unknown{{Reason: NotReadable, Count: 3, Message: "a", Cure: "of a"}}
+	for _, order := range [][]v1alpha1.Unknown{{a, b}, {b, a}} {
+		var r Report
+		for _, u := range order {
+			r.unknown(u)
+		}
+		if diff := cmp.Diff(want, r.Unknown); diff != "" {
+			t.Errorf("unknown (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// A question about all namespaces that gets no answer is followed by one about each.
+func TestRightsInAllNamespacesAreNotPresumed(t *testing.T) {
+	p := &presume{Cluster: &fixture{rightsErr: errors.New("timeout")}}
+	account := source.Account{Namespace: "team-a", Name: "default"}
+	for _, namespace := range []string{"", "team-a"} {
+		allowed, err := p.MayGet(t.Context(), account, namespace, "")
+		if asked := namespace != ""; err != nil || allowed != asked || (p.presumed(account) != nil) != asked {
+			t.Errorf("namespace %q: %t, %v; presumed %v", namespace, allowed, err, p.presumed(account))
+		}
+	}
+}

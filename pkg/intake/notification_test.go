@@ -362,6 +362,20 @@ func TestNotificationsOfOnePushLookOnce(t *testing.T) {
 	}
 }
 
+// What a digest is, is read once for all triggers of one account.
+func TestTriggersOfOneAccountReadTheContentOnce(t *testing.T) {
+	a := digestOf(t, "aa")
+	second := registryTrigger("shop", "team/**")
+	second.Name, second.UID = "second", "second"
+	f := newFixture(t, registryTrigger("shop", "team/**"), second)
+	f.head = showing(0*ms, a)
+	reads := 0
+	f.content = func(time.Duration, image.Reference) (image.Content, error) { reads++; return runs, nil }
+	if r := f.notify("team/app", "v1", a); r.Recorded != 2 || reads != 1 {
+		t.Errorf("%d reads, result %+v; want one read, and two records", reads, r)
+	}
+}
+
 // No lock is held while a notification waits: another one of the same tag is handled.
 func TestWaitingHoldsNoLock(t *testing.T) {
 	a := digestOf(t, "aa")
