@@ -81,12 +81,12 @@ rootfs: ## hold what the scanner says of real file systems and layers against ex
 	cd test && go vet -tags rootfs ./rootfs && go test -tags rootfs -count=1 -timeout 60m -v ./rootfs
 
 .PHONY: bench
-bench: ## measure push-to-run beside the plain way, and the receiver's cost of ignored events
+bench: ## measure push-to-run beside a direct EventListener, and the receiver's cost of ignored events
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
 
 .PHONY: chaos
-chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; tell what was lost or doubled, beside the plain way
+chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener
 	cd test && go run ./cmd/chaos -pushes $(PUSHES) -rate $(RATE) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY)
 
 .PHONY: fuzz
