@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
+	imagev1 "github.com/openshift/api/image/v1"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -88,12 +92,24 @@ func (w *env) pushSalted(t *testing.T, repository string, sample images.Sample, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	stream, _, _ := strings.Cut(repository, ":")
+	w.stream(t, stream)
 	tag := fmt.Sprintf("%s/%s/%s", cluster.Info.RegistryHost, w.namespace, repository)
 	out, err := exec.CommandContext(t.Context(), crane, "push", dir, tag).CombinedOutput()
 	if err != nil {
 		t.Fatalf("crane push %s: %v\n%s", tag, err, out)
 	}
 	return digest.String()
+}
+
+// stream creates an ImageStream, unless a push already did. OpenShift's registry answers 500
+// to a client that asks for the child of an index in a stream that does not exist.
+func (w *env) stream(t *testing.T, name string) {
+	t.Helper()
+	stream := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
+	if err := w.client.Create(t.Context(), stream); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
 }
 
 // verdict waits for the end of the digest's entry.
