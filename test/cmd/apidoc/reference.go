@@ -125,7 +125,7 @@ func write(out *strings.Builder, types map[string]*declaration, name, level stri
 	if !ok {
 		return // its values are told where it is used
 	}
-	fmt.Fprintf(out, "\n%s %s\n\n%s\n\n| field | type | description |\n|---|---|---|\n", level, name, prose(d.doc))
+	fmt.Fprintf(out, "\n%s %s\n\n%s\n\n| field | type | description |\n|---|---|---|\n", level, name, wrapped(prose(d.doc)))
 	var below []string
 	for _, f := range fields.Fields.List {
 		field, ok := jsonName(f)
@@ -218,6 +218,26 @@ func prose(doc *ast.CommentGroup) string {
 		}
 	}
 	return strings.Join(lines, " ")
+}
+
+// wrapped breaks a text into lines of at most 100 columns, as the other documents are.
+func wrapped(text string) string {
+	var out strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case column == 0:
+		case column+1+len(word) > 100:
+			out.WriteByte('\n')
+			column = 0
+		default:
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += len(word)
+	}
+	return out.String()
 }
 
 // markers returns the markers of a comment, without the sign before them.
