@@ -1,9 +1,11 @@
 package imagegate
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -12,21 +14,50 @@ import (
 )
 
 // entries finds what the ledger says of a digest. It indexes only entries of triggers that
-// some gate trusts, and holds pointers into the cache instead of copies.
+// some gate trusts, and of these only what a gate judges by, which it shares with the cache.
 type entries struct {
 	mu sync.RWMutex
 	// trusted are the triggers that some gate trusts.
 	trusted map[v1alpha1.TrustedTrigger]bool
 	// triggers are those that exist, with their UIDs.
 	triggers map[v1alpha1.TrustedTrigger]types.UID
-	byKey    map[types.NamespacedName]*v1alpha1.ImageVerification
+	byKey    map[types.NamespacedName]*entryRecord
 	// byDigest has the digests as 64 hexadecimal digits.
 	byDigest map[string][]reference
 }
 
+// entryRecord is what gates judge an entry by.
+type entryRecord struct {
+	key        types.NamespacedName
+	trigger    v1alpha1.TrustedTrigger
+	triggerUID types.UID
+	digest     string
+	phase      v1alpha1.Phase
+	verdict    *v1alpha1.Verdict
+	index      bool
+	children   []v1alpha1.ChildImage
+}
+
+func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
+	r := &entryRecord{
+		key: client.ObjectKeyFromObject(e), trigger: triggerOf(e), triggerUID: types.UID(e.Spec.Trigger.UID),
+		digest: e.Spec.Digest, phase: e.Phase(), verdict: e.Status.Verdict, index: maybeIndex(e),
+	}
+	if e.Status.Image != nil {
+		r.children = e.Status.Image.Children
+	}
+	return r
+}
+
+// same reports whether two states of an entry say the same to every gate.
+func (r *entryRecord) same(o *entryRecord) bool {
+	return r.trigger == o.trigger && r.triggerUID == o.triggerUID && r.digest == o.digest && r.phase == o.phase &&
+		r.index == o.index && slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.verdict, o.verdict)
+}
+
 // reference is a place in which an entry speaks of a digest.
 type reference struct {
-	entry *v1alpha1.ImageVerification
+	*entryRecord
 	// child is nil for the entry's own digest.
 	child *v1alpha1.ChildImage
 }
@@ -35,7 +66,7 @@ func newEntries() *entries {
 	return &entries{
 		trusted:  map[v1alpha1.TrustedTrigger]bool{},
 		triggers: map[v1alpha1.TrustedTrigger]types.UID{},
-		byKey:    map[types.NamespacedName]*v1alpha1.ImageVerification{},
+		byKey:    map[types.NamespacedName]*entryRecord{},
 		byDigest: map[string][]reference{},
 	}
 }
@@ -74,7 +105,7 @@ func (x *entries) trust(trusted map[v1alpha1.TrustedTrigger]bool, list func() ([
 	clear(x.byDigest)
 	for i := range all {
 		if trusted[triggerOf(&all[i])] {
-			x.add(&all[i])
+			x.add(newRecord(&all[i]))
 		}
 	}
 	return nil
@@ -85,7 +116,7 @@ func (x *entries) forgetAll() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.trusted = map[v1alpha1.TrustedTrigger]bool{}
-	x.byKey = map[types.NamespacedName]*v1alpha1.ImageVerification{}
+	x.byKey = map[types.NamespacedName]*entryRecord{}
 	x.byDigest = map[string][]reference{}
 }
 
@@ -97,52 +128,39 @@ func (x *entries) set(e *v1alpha1.ImageVerification, gone bool) []string {
 	if !x.trusted[triggerOf(e)] {
 		return nil
 	}
-	before := x.byKey[client.ObjectKeyFromObject(e)]
-	if before != nil && !gone && sameEvidence(before, e) {
-		x.replace(before, e)
-		return nil
-	}
+	r := newRecord(e)
+	before := x.byKey[r.key]
 	var touched []string
 	if before != nil {
-		touched = append(touched, x.remove(before)...)
+		touched = x.remove(before)
 	}
 	if !gone {
-		touched = append(touched, x.add(e)...)
+		touched = append(touched, x.add(r)...)
+	}
+	if before != nil && !gone && before.same(r) {
+		return nil
 	}
 	return touched
 }
 
-// sameEvidence reports whether two versions of an entry say the same to every gate.
-func sameEvidence(a, b *v1alpha1.ImageVerification) bool {
-	return a.UID == b.UID && a.Status.Phase == b.Status.Phase && sameVerdict(a.Status.Verdict, b.Status.Verdict) &&
-		sameImage(a.Status.Image, b.Status.Image)
-}
-
-func (x *entries) replace(before, e *v1alpha1.ImageVerification) {
-	x.remove(before)
-	x.add(e)
-}
-
-func (x *entries) add(e *v1alpha1.ImageVerification) []string {
-	x.byKey[client.ObjectKeyFromObject(e)] = e
+func (x *entries) add(r *entryRecord) []string {
+	x.byKey[r.key] = r
 	var touched []string
 	put := func(digest string, child *v1alpha1.ChildImage) {
 		if hex := hexOf(digest); hex != "" {
-			x.byDigest[hex] = append(x.byDigest[hex], reference{e, child})
+			x.byDigest[hex] = append(x.byDigest[hex], reference{r, child})
 			touched = append(touched, hex)
 		}
 	}
-	put(e.Spec.Digest, nil)
-	if facts := e.Status.Image; facts != nil {
-		for i := range facts.Children {
-			put(facts.Children[i].Digest, &facts.Children[i])
-		}
+	put(r.digest, nil)
+	for i := range r.children {
+		put(r.children[i].Digest, &r.children[i])
 	}
 	return touched
 }
 
-func (x *entries) remove(e *v1alpha1.ImageVerification) []string {
-	delete(x.byKey, client.ObjectKeyFromObject(e))
+func (x *entries) remove(r *entryRecord) []string {
+	delete(x.byKey, r.key)
 	var touched []string
 	drop := func(digest string) {
 		hex := hexOf(digest)
@@ -150,23 +168,16 @@ func (x *entries) remove(e *v1alpha1.ImageVerification) []string {
 			return
 		}
 		touched = append(touched, hex)
-		kept := x.byDigest[hex][:0:0]
-		for _, r := range x.byDigest[hex] {
-			if r.entry != e {
-				kept = append(kept, r)
-			}
-		}
+		kept := slices.DeleteFunc(slices.Clone(x.byDigest[hex]), func(o reference) bool { return o.entryRecord == r })
 		if len(kept) == 0 {
 			delete(x.byDigest, hex)
 		} else {
 			x.byDigest[hex] = kept
 		}
 	}
-	drop(e.Spec.Digest)
-	if facts := e.Status.Image; facts != nil {
-		for i := range facts.Children {
-			drop(facts.Children[i].Digest)
-		}
+	drop(r.digest)
+	for i := range r.children {
+		drop(r.children[i].Digest)
 	}
 	return touched
 }
@@ -178,11 +189,10 @@ func (x *entries) evidence(hex string) []gate.Evidence {
 	references := x.byDigest[hex]
 	all := make([]gate.Evidence, 0, len(references))
 	for _, r := range references {
-		e := r.entry
 		all = append(all, gate.Evidence{
-			Namespace: e.Namespace, Trigger: e.Spec.Trigger.Name, Entry: e.Name,
-			Earlier: string(x.triggers[triggerOf(e)]) != e.Spec.Trigger.UID,
-			Phase:   e.Phase(), Verdict: e.Status.Verdict, Index: maybeIndex(e), Child: r.child,
+			Namespace: r.key.Namespace, Trigger: r.trigger.Trigger, Entry: r.key.Name,
+			Earlier: x.triggers[r.trigger] != r.triggerUID,
+			Phase:   r.phase, Verdict: r.verdict, Index: r.index, Child: r.child,
 		})
 	}
 	return all
