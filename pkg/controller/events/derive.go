@@ -23,6 +23,8 @@ const (
 	AttributeCause      = "verifycause"
 	AttributeOutcome    = "outcome"
 	AttributeNotChecked = "notchecked"
+	AttributeGate       = "gate"
+	AttributeStanding   = "standing"
 )
 
 // maxPublished is how many pushes of one entry get an event: the newest. With three events
