@@ -131,6 +131,9 @@ func (p *pass) compile(ctx context.Context) (map[gate.Shards][]client.Object, er
 	if err != nil {
 		return nil, err
 	}
+	if p.invalid == nil {
+		p.state.setScope(Scope{UID: p.gate.UID, Generation: p.gate.Generation, Excluded: around.Excluded, Prefixes: around.ExcludedPrefixes})
+	}
 	input, err := json.Marshal([]any{p.gate.Name, p.gate.UID, p.gate.Spec, around})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the gate: %w", err)
