@@ -85,6 +85,7 @@ func (s *gateSetup) gate(change ...func(*v1alpha1.ImageGateSpec)) *v1alpha1.Imag
 		Spec: v1alpha1.ImageGateSpec{
 			NamespaceSelector: metav1.LabelSelector{MatchLabels: map[string]string{"gated": s.name}},
 			Trust:             []v1alpha1.TrustedTrigger{{Namespace: s.ledger, Trigger: "vet"}},
+			MaxAge:            metav1.Duration{Duration: 168 * time.Hour},
 			Mode:              v1alpha1.GateDeny, Force: true,
 		},
 	}
