@@ -29,9 +29,12 @@ type Limits struct {
 	Total int
 }
 
-// DefaultLimits returns the limits for objects of up to 1.1 MB.
-func DefaultLimits() Limits {
-	return Limits{Split: 12_000, Join: 9_000, Object: 13_500, Total: 190_000}
+// DefaultSplit is how many digests one object holds before there are sixteen: 1.1 MB.
+const DefaultSplit = 12_000
+
+// LimitsOf returns the limits for a number of digests above which there are sixteen objects.
+func LimitsOf(split int) Limits {
+	return Limits{Split: split, Join: split * 3 / 4, Object: split + split/8, Total: split*16 - split/6}
 }
 
 // Shards returns the division for a number of digests, given the present one: 0 for a gate

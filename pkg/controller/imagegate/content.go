@@ -113,7 +113,7 @@ func (p *pass) refresh(ctx context.Context, d *division, pg *page, plan *plan) e
 	case err != nil:
 		return fmt.Errorf("reading VerifiedImages %q: %w", pg.name, err)
 	default:
-		if owner := o.Labels[v1alpha1.GateLabel]; owner != p.gate.Name && o.UID != "" && owner != "" {
+		if foreign(&o.ObjectMeta, p.gate.Name) {
 			pg.meta, pg.Page = nil, gate.NewPage(nil, nil)
 			pg.stale, d.looked = false, false
 			return nil // creating it tells whose it is
@@ -240,40 +240,47 @@ func (p *pass) write(ctx context.Context, j job) error {
 		o.UntrustedOwners = p.owners
 	}
 	p.own(&o.ObjectMeta)
-	err := p.held(ctx, p.gate.Name, func(ctx context.Context) error {
-		if pg.meta == nil {
-			return p.Live.Create(ctx, o, fieldOwner)
-		}
-		o.ResourceVersion, o.UID = pg.meta.ResourceVersion, pg.meta.UID
-		return p.Live.Update(ctx, o, fieldOwner)
-	})
+	err := p.put(ctx, o, pg.meta)
 	switch {
 	case apierrors.IsConflict(err), pg.meta != nil && apierrors.IsNotFound(err):
 		pg.stale = true
 		p.soon(0)
 		return nil
 	case pg.meta == nil && apierrors.IsAlreadyExists(err):
-		return p.adopt(ctx, pg)
+		pg.stale = true
+		return p.whose(ctx, pg.name)
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", pg.name, err)
 	}
-	o.ManagedFields = nil
 	pg.meta, pg.lost, pg.complete, pg.owners = &o.ObjectMeta, false, true, o.UntrustedOwners
 	pg.Wrote(digests, ran, omitted)
 	return nil
 }
 
-// adopt looks at an object that stands where one of the gate's should.
-func (p *pass) adopt(ctx context.Context, pg *page) error {
+// put creates an object, or updates it if it was read or written before.
+func (p *pass) put(ctx context.Context, o *v1alpha1.VerifiedImages, before *metav1.ObjectMeta) error {
+	err := p.held(ctx, p.gate.Name, func(ctx context.Context) error {
+		if before == nil {
+			return p.Live.Create(ctx, o, fieldOwner)
+		}
+		o.ResourceVersion, o.UID = before.ResourceVersion, before.UID
+		return p.Live.Update(ctx, o, fieldOwner)
+	})
+	o.ManagedFields = nil
+	return err
+}
+
+// whose looks at an object that stands where one of the gate's should, which is an error if
+// it is another gate's.
+func (p *pass) whose(ctx context.Context, name string) error {
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("VerifiedImages"))
-	if err := p.Live.Get(ctx, client.ObjectKey{Namespace: p.SystemNamespace, Name: pg.name}, o); err != nil {
-		return fmt.Errorf("reading VerifiedImages %q: %w", pg.name, err)
+	if err := p.Live.Get(ctx, client.ObjectKey{Namespace: p.SystemNamespace, Name: name}, o); err != nil {
+		return fmt.Errorf("reading VerifiedImages %q: %w", name, err)
 	}
-	if owner := o.Labels[v1alpha1.GateLabel]; owner != "" && owner != p.gate.Name {
-		return &nameTakenError{kind: "VerifiedImages", name: pg.name, owner: owner}
+	if foreign(&o.ObjectMeta, p.gate.Name) {
+		return &nameTakenError{kind: "VerifiedImages", name: name, owner: o.Labels[v1alpha1.GateLabel]}
 	}
-	pg.stale = true
 	p.soon(0)
 	return nil
 }

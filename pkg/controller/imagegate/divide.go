@@ -66,6 +66,9 @@ func (p *pass) divide(ctx context.Context, plan *plan) error {
 
 // ready reports whether everything is written that the wanted division looks up.
 func (p *pass) ready(dividing bool, other gate.Shards) bool {
+	if p.state.tags.meta == nil {
+		return false
+	}
 	wanted, present := p.state.divisions[p.shards], p.state.divisions[other]
 	for i, pg := range wanted.pages {
 		if pg.meta == nil || !pg.complete {

@@ -22,18 +22,7 @@ type Lease interface {
 
 // Compiler makes the admission policies and bindings of a gate. Policies come before what
 // binds them.
-type Compiler func(*v1alpha1.ImageGate, Surroundings) ([]client.Object, error)
-
-// Surroundings are what a gate's policies depend on besides its spec.
-type Surroundings struct {
-	// Excluded and ExcludedPrefixes say which namespaces are never gated.
-	Excluded, ExcludedPrefixes []string
-	Shards                     gate.Shards
-	SystemNamespace            string
-	// Mode is the one in force, which spec.mode may be ahead of.
-	Mode           v1alpha1.GateMode
-	MutatingServed bool
-}
+type Compiler func(*v1alpha1.ImageGate, gate.Surroundings) (gate.Objects, error)
 
 // Running tells what runs behind gates.
 type Running interface {
@@ -80,8 +69,8 @@ type Options struct {
 	Compile Compiler
 	// Exclude are the operator's patterns.
 	Exclude Exclusion
-	// Mutating reports whether the cluster serves MutatingAdmissionPolicies.
-	Mutating func() bool
+	// Mutating is the version in which the cluster serves MutatingAdmissionPolicies, or "".
+	Mutating func() string
 
 	Enqueue      func(gate string)
 	EnqueueAfter func(gate string, after time.Duration)

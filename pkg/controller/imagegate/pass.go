@@ -103,6 +103,9 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.writePages(ctx, plan); err != nil {
 		return err
 	}
+	if err := p.writeTags(ctx, plan); err != nil {
+		return err
+	}
 	if p.invalid != nil {
 		return nil
 	}

@@ -8,9 +8,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	admissionv1beta1 "k8s.io/api/admissionregistration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,16 +21,16 @@ import (
 	"github.com/revet-dev/revet/pkg/gate"
 )
 
-// Owned are the kinds that gates own. Metadata informers of them feed OwnedHandler.
-func Owned(mutating bool) []schema.GroupVersionKind {
+// Owned are the kinds that gates own, given the version in which MutatingAdmissionPolicies
+// are served, if they are. Metadata informers of them feed OwnedHandler.
+func Owned(mutating string) []schema.GroupVersionKind {
 	kinds := []schema.GroupVersionKind{
 		admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
 		admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"),
 	}
-	if mutating {
-		kinds = append(kinds,
-			admissionv1beta1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicyBinding"),
-			admissionv1beta1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"))
+	if mutating != "" {
+		served := schema.GroupVersion{Group: admissionv1.GroupName, Version: mutating}
+		kinds = append(kinds, served.WithKind("MutatingAdmissionPolicyBinding"), served.WithKind("MutatingAdmissionPolicy"))
 	}
 	return append(kinds, v1alpha1.GroupVersion.WithKind("VerifiedImages"))
 }
@@ -144,21 +144,39 @@ func (p *pass) compile(ctx context.Context) (map[gate.Shards][]client.Object, er
 	}
 	compiled := map[gate.Shards][]client.Object{}
 	for _, shards := range []gate.Shards{gate.OneShard, gate.SixteenShards} {
-		around.Shards = shards
+		around.Shards = int(shards)
 		objects, err := p.Compile(p.gate, around)
 		if err != nil {
 			p.invalid = err
 			return s.compiled, nil
 		}
-		compiled[shards] = objects
+		compiled[shards] = flatten(objects)
 	}
 	s.compiled, s.compiledFor = compiled, string(input)
 	return compiled, nil
 }
 
+// flatten lists the objects of a gate.
+func flatten(o gate.Objects) []client.Object {
+	var all []client.Object
+	for i := range o.Policies {
+		all = append(all, o.Policies[i])
+	}
+	for i := range o.Bindings {
+		all = append(all, o.Bindings[i])
+	}
+	for i := range o.Pins {
+		all = append(all, o.Pins[i])
+	}
+	return all
+}
+
 // surroundings finds out what the policies depend on besides the spec.
-func (p *pass) surroundings(ctx context.Context) (Surroundings, error) {
-	around := Surroundings{SystemNamespace: p.SystemNamespace, Mode: p.mode, MutatingServed: p.Mutating()}
+func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
+	around := gate.Surroundings{
+		SystemNamespace: p.SystemNamespace, Mode: p.mode, MutatingServed: p.Mutating() != "", MutatingVersion: p.Mutating(),
+		Now: p.now.UTC().Truncate(24 * time.Hour), // exemptions end with a day
+	}
 	excluded := map[string]bool{p.SystemNamespace: true, p.ProbeNamespace: true, "kube-system": true, "kube-public": true, "kube-node-lease": true}
 	for _, pattern := range p.Exclude() {
 		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
@@ -170,7 +188,7 @@ func (p *pass) surroundings(ctx context.Context) (Surroundings, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		return Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
+		return gate.Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
 	}
 	for i := range list.Items {
 		name := list.Items[i].Name
@@ -182,7 +200,7 @@ func (p *pass) surroundings(ctx context.Context) (Surroundings, error) {
 		excluded[t.Namespace] = true // runs are in the trigger's namespace, whatever its sink is
 		var trigger v1alpha1.ImageTrigger
 		if err := p.Entries.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Trigger}, &trigger); client.IgnoreNotFound(err) != nil {
-			return Surroundings{}, fmt.Errorf("reading trigger %s/%s: %w", t.Namespace, t.Trigger, err)
+			return gate.Surroundings{}, fmt.Errorf("reading trigger %s/%s: %w", t.Namespace, t.Trigger, err)
 		}
 		for _, address := range []string{trigger.Spec.Sink.URI, trigger.Status.SinkURI} {
 			if namespace := namespaceOf(address); namespace != "" {

@@ -34,6 +34,7 @@ type state struct {
 	desired *gate.Desired
 	// divisions that are kept: the wanted one, and one that has not gone yet.
 	divisions map[gate.Shards]*division
+	tags      tagsObject
 	// expiryLooked is when the gate was last searched for expired digests.
 	expiryLooked time.Time
 	// looked is when everything was last compared with what is written.
