@@ -55,6 +55,9 @@ type guardState struct {
 	relist time.Time
 	// failed is true if the last attempt failed.
 	failed bool
+	// unlisted is true if this process saw the gate in another mode than Deny: what the gate's
+	// objects say then may be older.
+	unlisted bool
 }
 
 // Guard returns the workloads whose break-glass label does not count, by UID, given what the
@@ -72,11 +75,11 @@ func (o *Observer) Guard(g *v1alpha1.ImageGate, written map[string]string) map[s
 	_, none := written[gate.EveryOwner]
 	switch guarding := g.Spec.Mode == v1alpha1.GateDeny && g.Status.Mode == v1alpha1.GateDeny; {
 	case !guarding:
-		*d = guardState{}
+		*d = guardState{unlisted: true}
 		return notListed()
 	case d.owners != nil:
 		return d.owners
-	case written != nil && !none:
+	case written != nil && !none && !d.unlisted:
 		d.owners, d.since, d.relist = written, time.Time{}, o.Now()
 		wake(o.wakeTemplates)
 		return d.owners
@@ -206,8 +209,12 @@ func templateKinds() []templateKind {
 		{batch.WithKind("CronJob"), append([]string{"spec", "jobTemplate"}, pod...)},
 		{batch.WithKind("Job"), pod},
 		{corev1.SchemeGroupVersion.WithKind("ReplicationController"), pod},
+		// StatefulSets and DaemonSets make Pods of older revisions, too.
+		{apps.WithKind(controllerRevision), append([]string{"data"}, pod...)},
 	}
 }
+
+const controllerRevision = "ControllerRevision"
 
 type templateKind struct {
 	schema.GroupVersionKind
@@ -259,7 +266,14 @@ func (o *Observer) listTemplates(ctx context.Context, due []*guarded) error {
 // add notes a labelled workload that is not to be trusted: in the first list each, and later
 // those that were not, and what controllers made of them.
 func (d *guarded) add(kind string, w *unstructured.Unstructured) {
-	uid := string(w.GetUID())
+	uid, name := string(w.GetUID()), w.GetName()
+	if kind == controllerRevision {
+		owner := metav1.GetControllerOf(w)
+		if owner == nil {
+			return // no Pod is made of it
+		}
+		kind, uid, name = owner.Kind, string(owner.UID), owner.Name
+	}
 	if d.before != nil {
 		_, was := d.before[uid]
 		if owner := metav1.GetControllerOf(w); owner != nil && !was {
@@ -269,11 +283,11 @@ func (d *guarded) add(kind string, w *unstructured.Unstructured) {
 			return
 		}
 	}
-	if len(d.found) >= maxUntrusted {
+	if d.found[uid] == "" && len(d.found) >= maxUntrusted {
 		d.many = true
 		return
 	}
-	d.found[uid] = kind + "/" + w.GetNamespace() + "/" + w.GetName()
+	d.found[uid] = kind + "/" + w.GetNamespace() + "/" + name
 }
 
 // shownTemplates are the first workloads whose label does not count, as the status has them.
