@@ -148,9 +148,6 @@ func TestItIsToldWhenTheVerdictOfSomethingThatRunsTurns(t *testing.T) {
 		return nil
 	})
 
-	s.conclude(entry, v1alpha1.OutcomePass, metav1.NewTime(time.Now().Add(time.Second).Truncate(time.Second)))
-	s.remove(pod)
-	s.pod(at(digest))
 	want := []string{"dev.cdevents.incident.detected.0.3.0 Failed"}
 	eventually(t, "the sink has the turn", func() error {
 		if got := sink.of(s.name, digest); !slices.Equal(got, want) {
