@@ -26,8 +26,6 @@ import (
 const (
 	// gateConcurrency is how many gates are looked at at once.
 	gateConcurrency = 2
-	// probeNamespace is where the controller tries gates by Pods that are never made.
-	probeNamespace = "revet-gate-probe"
 )
 
 // gates makes the reconciler of ImageGates. It has a cache of its own, so that a cluster
@@ -64,7 +62,7 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 		Now:          c.options.Now,
 
 		SystemNamespace: c.options.SystemNamespace,
-		ProbeNamespace:  probeNamespace,
+		ProbeNamespace:  gate.ProbeNamespace,
 		Rate:            c.options.GateWriteRate,
 		Window:          gate.DefaultBudgetWindow,
 		Limits:          gate.LimitsOf(c.options.GateSplit),

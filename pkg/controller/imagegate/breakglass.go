@@ -205,7 +205,7 @@ func (o *Observer) countGlassOf(ctx context.Context, g *v1alpha1.ImageGate, scop
 // selects reports whether a gate gates a namespace. A namespace that is gone counts as gated,
 // if it is not excluded: a Pod that used break-glass may have gone with it.
 func (o *Observer) selects(ctx context.Context, g *v1alpha1.ImageGate, scope Scope, namespace string) (bool, error) {
-	if scope.excludes(namespace) {
+	if scope.Has(namespace) {
 		return false, nil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(&g.Spec.NamespaceSelector)

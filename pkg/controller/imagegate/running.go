@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,13 +31,7 @@ const (
 type Scope struct {
 	UID        types.UID
 	Generation int64
-	// Excluded are names of namespaces, and Prefixes how names of others begin.
-	Excluded, Prefixes []string
-}
-
-func (s Scope) excludes(namespace string) bool {
-	return slices.Contains(s.Excluded, namespace) ||
-		slices.ContainsFunc(s.Prefixes, func(p string) bool { return strings.HasPrefix(namespace, p) })
+	gate.Exclusion
 }
 
 // Turns tells others that the verdict of something that runs turned.

@@ -122,7 +122,7 @@ func (o *Observer) view(s *sight, namespaces map[string]labels.Set) (running.Gat
 		// A namespace that the cache does not show yet may be gated: its labels are not known.
 		Selects: func(namespace string) bool {
 			set, known := namespaces[namespace]
-			return (!known || selector.Matches(set)) && !s.scope.excludes(namespace)
+			return (!known || selector.Matches(set)) && !s.scope.Has(namespace)
 		},
 		IsExempt: func(reference string) bool { return exempt.Match(reference, now) },
 		Judge: func(d image.Digest) gate.Finding {

@@ -83,7 +83,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 			},
 		},
 	}
-	b.scopes = map[string]Scope{"production": {UID: "g1", Generation: 3, Excluded: []string{"kube-system"}, Prefixes: []string{"knative-"}}}
+	b.scopes = map[string]Scope{"production": {UID: "g1", Generation: 3, Exclusion: gate.Exclusion{Names: []string{"kube-system"}, Prefixes: []string{"knative-"}}}}
 	all := []client.Object{b.gate}
 	for _, name := range []string{"prod", "kube-system", "knative-serving"} {
 		all = append(all, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"env": "prod"}}})

@@ -250,7 +250,7 @@ func (o *Observer) listTemplates(ctx context.Context, due []*guarded) error {
 				}
 				for j, d := range due {
 					set, known := namespaces[w.GetNamespace()]
-					if (!known || selectors[j].Matches(set)) && !d.scope.excludes(w.GetNamespace()) {
+					if (!known || selectors[j].Matches(set)) && !d.scope.Has(w.GetNamespace()) {
 						d.add(kind.Kind, w)
 					}
 				}
