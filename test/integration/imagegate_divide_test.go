@@ -93,7 +93,9 @@ func (s *gateSetup) fill(prefix string, number int) []string {
 // divided waits until a number of objects hold the gate's digests, and nothing else is left.
 func (s *gateSetup) divided(shards int32, digests int64) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("the gate has %d shards", shards), func() error {
+	// Two divisions stay in force together for ten seconds, and what the old one looks up
+	// stays for ten more.
+	within(s.t, 2*time.Minute, fmt.Sprintf("the gate has %d shards", shards), func() error {
 		g, err := s.read()
 		if err != nil {
 			return err

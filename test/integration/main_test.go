@@ -140,7 +140,13 @@ func newNamespace(t testing.TB) string {
 // eventually polls until the condition gives no error.
 func eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	within(t, 30*time.Second, what, condition)
+}
+
+// within polls for a time until the condition gives no error.
+func within(t testing.TB, limit time.Duration, what string, condition func() error) {
+	t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -150,7 +156,7 @@ func eventually(t testing.TB, what string, condition func() error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("%s: not within 30 s: %v", what, err)
+			t.Fatalf("%s: not within %s: %v", what, limit, err)
 		case <-tick.C:
 		}
 	}
