@@ -183,7 +183,7 @@ func (n *notifying) deliver(w http.ResponseWriter, r *http.Request) {
 // watch notes when entries are made.
 func (n *notifying) watch(tb testing.TB) {
 	tb.Helper()
-	c, err := rig.NewClient(shared.RESTConfig())
+	c, err := rig.NewClient(clusterOf(tb).RESTConfig())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -274,6 +274,7 @@ var pushCount = flag.Int("pushes", 60, "how many pushes TestEveryNotificationIsR
 // Notifications alone, without any sweep, bring every push to the ledger: of a registry that
 // notifies before it shows the tag, as Distribution does, and of one that shows it later.
 func TestEveryNotificationIsRecorded(t *testing.T) {
+	ownCluster(t)
 	for _, test := range []struct {
 		name     string
 		oddities registrytest.Oddities
