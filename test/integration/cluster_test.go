@@ -21,7 +21,7 @@ import (
 
 // clusters is how many tests run at once, each with a cluster to itself. Tests mostly
 // wait: for leases, for retries, for an API server that starts again.
-const clusters = 4
+const clusters = 3
 
 // shared is the cluster of the tests that do not call ownCluster. They run one after
 // another, before all that do.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -39,12 +40,16 @@ const (
 // repository is the checkout's folder.
 const repository = "../.."
 
+// collectAt is how much the heap of a cluster grows before it is collected, in percent.
+const collectAt = 400
+
 // kindDirs returns the folders that hold the kinds of Revet and Tekton.
 var kindDirs = sync.OnceValues(func() ([]string, error) { return rig.CRDDirs(context.Background(), repository) })
 
 // serveCluster runs a cluster until the input ends, and so no longer than the process
 // that started it.
 func serveCluster(ctx context.Context, in io.Reader, out io.Writer) (err error) {
+	debug.SetGCPercent(collectAt) // by default a sixth of the time goes into collecting a small heap
 	dirs := filepath.SplitList(os.Getenv(clusterVariable))
 	c, err := fast.Start(ctx, fast.Options{CRDDirs: dirs, Registry: &fast.RegistryOptions{}})
 	if err != nil {
