@@ -126,5 +126,7 @@ generate: ## generate deep copies, CustomResourceDefinitions and docs/api.md fro
 	bin/controller-gen object crd:maxDescLen=300 paths=./pkg/apis/... output:crd:dir=bin/crds
 	mv bin/crds/revet.dev_imagetriggers.yaml config/300-imagetrigger.yaml
 	mv bin/crds/revet.dev_imageverifications.yaml config/300-imageverification.yaml
+	mv bin/crds/revet.dev_imagegates.yaml config/300-imagegate.yaml
+	mv bin/crds/revet.dev_verifiedimages.yaml config/300-verifiedimages.yaml
 	cd test && go run ./cmd/apidoc ../pkg/apis/revet/v1alpha1 > ../bin/api.md
 	mv bin/api.md docs/api.md

@@ -54,6 +54,8 @@ var layers = []layer{
 	{prefix: "pkg/filter", revet: values},
 	{prefix: "pkg/sandbox", revet: join(values, []string{"pkg/selector"})},
 	{prefix: "pkg/lifecycle", revet: join(values, []string{"pkg/sandbox"})},
+	{prefix: "pkg/gate", revet: join(values, []string{"pkg/selector"})},
+	{prefix: "pkg/running", revet: join(values, []string{"pkg/gate"})},
 	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
@@ -71,6 +73,7 @@ var layers = []layer{
 	// their values, and not their constructors.
 	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
 	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
+	{prefix: "pkg/controller/imagegate", revet: join(values, decisions, []string{"pkg/gate", "pkg/ledger", "pkg/tekton"})},
 	// A command imports what the commands share, and no other command. Its diagnoses are
 	// those of the production code, over a client of its own.
 	{prefix: "pkg/cli/command", revet: join(values, decisions)},

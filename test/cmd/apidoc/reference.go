@@ -15,7 +15,7 @@ import (
 )
 
 // roots are the kinds of the API, in the order of the reference.
-var roots = []string{"ImageTrigger", "ImageVerification"}
+var roots = []string{"ImageTrigger", "ImageVerification", "ImageGate", "VerifiedImages"}
 
 const heading = `# API reference
 
@@ -33,8 +33,8 @@ type declaration struct {
 	values []string
 }
 
-// reference returns the reference of the types in dir as Markdown.
-func reference(dir string) (string, error) {
+// reference returns the reference of the kinds roots, whose types are in dir, as Markdown.
+func reference(dir string, roots ...string) (string, error) {
 	types, err := declarations(dir)
 	if err != nil {
 		return "", err

@@ -10,7 +10,7 @@ import (
 
 // The reference in the repository is that of the types.
 func TestReferenceIsUpToDate(t *testing.T) {
-	want, err := reference("../../../pkg/apis/revet/v1alpha1")
+	want, err := reference("../../../pkg/apis/revet/v1alpha1", roots...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ type ImageVerification struct {
 	if err := os.WriteFile(filepath.Join(dir, "types.go"), []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := reference(dir)
+	got, err := reference(dir, "ImageTrigger", "ImageVerification")
 	if err != nil {
 		t.Fatal(err)
 	}

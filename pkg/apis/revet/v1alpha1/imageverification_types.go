@@ -102,7 +102,7 @@ type RepositoryReference struct {
 
 // PushSource says how a push was seen.
 //
-// +kubebuilder:validation:Enum=event;webhook;sweep;replay;existing
+// +kubebuilder:validation:Enum=event;webhook;sweep;replay;existing;manual
 type PushSource string
 
 // The ways a push is seen.
@@ -114,6 +114,8 @@ const (
 	// in a repository that shows no times. It ends as Skipped. It has to stand
 	// in spec.firstPush, as the creation of any other entry is the intent of a run.
 	SourceExisting PushSource = "existing"
+	// SourceManual is a digest that nobody pushed here, and that a person asked to verify.
+	SourceManual PushSource = "manual"
 )
 
 // PushRecord is one push of the entry's digest to one tag.
@@ -340,6 +342,25 @@ type ImageFacts struct {
 	// Source is where the facts were read: Image or Registry.
 	// +optional
 	Source string `json:"source,omitempty"`
+	// Children are the images of an index, as far as they were read from bytes that have
+	// the index's digest: none otherwise.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Children []ChildImage `json:"children,omitempty"`
+	// ChildrenOmitted counts those for which there was no room.
+	// +optional
+	ChildrenOmitted int32 `json:"childrenOmitted,omitempty"`
+}
+
+// ChildImage is one image of an index.
+type ChildImage struct {
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	Digest string `json:"digest"`
+	// Platform is os/architecture[/variant], as the index says it; empty if it does not.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Platform string `json:"platform,omitempty"`
 }
 
 // ImageVerificationStatus is the entry's state.
@@ -358,6 +379,11 @@ type ImageVerificationStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	NotChecked string `json:"notChecked,omitempty"`
+	// Verdict is the newest verdict, and what everybody who relies on one reads. An entry
+	// without one was never judged, or was judged before this field existed: what its phase
+	// says then counts as not known.
+	// +optional
+	Verdict *Verdict `json:"verdict,omitempty"`
 	// ValidUntil is how long the verdict covers further pushes of the digest.
 	// +optional
 	ValidUntil *metav1.Time `json:"validUntil,omitempty"`

@@ -16,6 +16,11 @@ const (
 	DigestAnnotation = "revet.dev/digest"
 	// TriggerUIDLabel carries the UID of the trigger on its ImageVerifications.
 	TriggerUIDLabel = "revet.dev/trigger-uid"
+	// GateLabel carries the name of the gate on everything that an ImageGate owns.
+	GateLabel = "revet.dev/gate"
+	// BreakGlassLabel, with the value "true", asks for a Pod to start without a verdict. The
+	// name is that of Kubernetes' own ImagePolicyWebhook.
+	BreakGlassLabel = "image-policy.k8s.io/break-glass"
 )
 
 // GroupVersion is the API group and version of this package.
@@ -26,6 +31,8 @@ func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&ImageTrigger{}, &ImageTriggerList{},
 		&ImageVerification{}, &ImageVerificationList{},
+		&ImageGate{}, &ImageGateList{},
+		&VerifiedImages{}, &VerifiedImagesList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
