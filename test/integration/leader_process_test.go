@@ -75,7 +75,7 @@ func holdersOf(t *testing.T) (map[string]string, error) {
 	return holders, nil
 }
 
-// leading waits until a process leads all entries and all triggers.
+// leading waits until a process leads all entries, triggers and gates.
 func leading(t *testing.T, identity string) {
 	t.Helper()
 	eventually(t, identity+" leads", func() error {
@@ -88,7 +88,7 @@ func leading(t *testing.T, identity string) {
 				return fmt.Errorf("%s is held by %q", lease, holder)
 			}
 		}
-		if len(holders) != 2*buckets {
+		if len(holders) != 3*buckets {
 			return fmt.Errorf("there are leases %v", holders)
 		}
 		return nil
