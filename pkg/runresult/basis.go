@@ -29,8 +29,8 @@ var (
 	namePattern      = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	partPattern      = regexp.MustCompile(`^[0-9a-f]{12}$`)
 	digestPattern    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	platformPattern  = regexp.MustCompile(`^[A-Za-z0-9._?-]+/[A-Za-z0-9._?-]+(/[A-Za-z0-9._?-]+)?$`)
-	referencePattern = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+/[a-z0-9._/-]+@sha256:[0-9a-f]{64}$`)
+	platformPattern  = regexp.MustCompile(`^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$`)
+	referencePattern = regexp.MustCompile(`^[A-Za-z0-9.:-]+/[a-z0-9._/-]+@sha256:[0-9a-f]{64}$`)
 )
 
 // Basis is what a verdict rests on. The zero value is not a basis.
@@ -172,6 +172,9 @@ func entries(what string, all []string, most, size int, pattern *regexp.Regexp) 
 	}
 	return nil
 }
+
+// IsPlatform reports whether a Basis can list the platform p.
+func IsPlatform(p string) bool { return len(p) <= maxPlatform && platformPattern.MatchString(p) }
 
 // Count returns n as a count of a Basis.
 func Count(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded

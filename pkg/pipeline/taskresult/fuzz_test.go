@@ -73,7 +73,7 @@ func FuzzFits(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Published("registry.example.com/" + longest)
+		o.Published("registry.example.com/"+longest, digest(5))
 		text, err := o.Encode()
 		if err != nil {
 			t.Fatal(err)

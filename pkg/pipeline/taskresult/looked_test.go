@@ -135,7 +135,7 @@ func TestLongestFits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Published("registry.example.com/" + longest)
+		o.Published("registry.example.com/"+longest, digest(5))
 		encoded, err := o.Encode()
 		if err != nil {
 			t.Fatal(err)
