@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/runresult"
 )
@@ -155,4 +156,32 @@ func TestEncodeRefusesWhatCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %s", name, text)
 		}
 	}
+}
+
+// What is read is written, and read again as the same.
+func FuzzParseBasis(f *testing.F) {
+	text, err := full().Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(`{"checks":["scan"],"database":{"digest":"` + digest("b") + `","asOf":"2026-11-20T12:00:00.5+02:00"}}`)
+	f.Add(`{"Checks":["scan"],"platforms":null}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := runresult.ParseBasis(text)
+		if err != nil {
+			return
+		}
+		written, err := got.Encode()
+		if err != nil {
+			return // longer than it was read
+		}
+		again, err := runresult.ParseBasis(written)
+		if err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		if diff := cmp.Diff(got, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("basis (-as read +as written and read again):\n%s", diff)
+		}
+	})
 }

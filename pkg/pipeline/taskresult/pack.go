@@ -23,7 +23,7 @@ func pack(text string) (string, error) {
 		return "", fmt.Errorf("compress outcome: it has more than %d bytes", maxUnpacked)
 	}
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestCompression)
+	w, err := flate.NewWriter(&b, flate.DefaultCompression)
 	if err == nil {
 		_, err = io.WriteString(w, text)
 	}
