@@ -57,7 +57,6 @@ func FailedEntry() v1alpha1.ImageVerification {
 	swept := Record("v1", 4*time.Minute, 90*time.Second, v1alpha1.SourceSweep)
 	e.Status = v1alpha1.ImageVerificationStatus{
 		Phase: v1alpha1.PhaseFailed, Reason: "Failed", Message: "2 of 5 rules did not hold", NotChecked: "signature",
-		ValidUntil: Second(-24 * time.Hour),
 		Tags:       []v1alpha1.TagStatus{{PushRecord: push, Run: 1}, {PushRecord: swept, Run: 1}},
 		TagNames:   "latest,v1", LastPushedAt: Second(4 * time.Minute), RunCount: 1,
 		Image: &v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"},
@@ -94,7 +93,7 @@ func PassedEntry() v1alpha1.ImageVerification {
 	e.Spec.Trigger.Name = "nightly"
 	e.Spec.Repository = v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: "registry.example.com/team/good", Pull: "registry.example.com/team/good"}
 	e.Status = v1alpha1.ImageVerificationStatus{
-		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", ValidUntil: Second(time.Hour), RunCount: 12,
+		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", RunCount: 12,
 		Tags: []v1alpha1.TagStatus{{PushRecord: push, Run: 12}},
 		Runs: []v1alpha1.RunStatus{
 			{Number: 11, Name: "good-11", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush}, RequestedAt: *Micro(3 * time.Hour), Attempts: 1,

@@ -26,7 +26,6 @@ type Report struct {
 	Reason     string         `json:"reason,omitempty"`
 	Message    string         `json:"message,omitempty"`
 	Cure       string         `json:"cure,omitempty"`
-	ValidUntil *metav1.Time   `json:"validUntil,omitempty"`
 	// Pushes are the newest push of each tag to this digest, newest first.
 	Pushes []Push               `json:"pushes"`
 	Image  *v1alpha1.ImageFacts `json:"image,omitempty"`
@@ -98,7 +97,6 @@ func newReport(e *v1alpha1.ImageVerification, handlers map[string]string) Report
 		Digest: e.Spec.Digest, Reference: e.Spec.Repository.Pull + "@" + e.Spec.Digest,
 		Phase: e.Phase(), Reason: e.Status.Reason, Message: e.Status.Message,
 		Cure:       command.CureOf(e.Status.Reason, e.Status.Message),
-		ValidUntil: e.Status.ValidUntil,
 		Image:      e.ImageFacts(),
 		Pushes:     []Push{},
 		Runs:       []Run{},

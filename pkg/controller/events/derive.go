@@ -98,13 +98,13 @@ func published(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) Event {
 
 func queued(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event {
 	e := newRunEvent(entry, run, "queued", TypeQueued, run.RequestedAt.Time)
-	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause.Type).EventTrigger}
+	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause).EventTrigger}
 	return e
 }
 
 func started(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event {
 	e := newRunEvent(entry, run, "started", TypeStarted, run.StartedAt.Time)
-	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause.Type).EventTrigger}
+	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause).EventTrigger}
 	return e
 }
 
