@@ -80,8 +80,9 @@ func Causes() []CauseRule {
 
 // RenewalPrefix begins the id of a request that asks for a verdict where none was kept. It
 // is a manual request to every version, but its run goes after all others, and it needs
-// none once the entry has a verdict.
-const RenewalPrefix = "renewal-"
+// none once the entry has a verdict. No id that the command line makes for a person begins
+// so, whatever the person is called.
+const RenewalPrefix = "renewal/"
 
 // unknownCause is the rule of a type that is not in the table, which is a bug: it
 // goes last, and nothing ends it without a run.
@@ -179,6 +180,12 @@ func request(e *v1alpha1.ImageVerification, renewal bool) (v1alpha1.Cause, bool)
 		}
 	}
 	return v1alpha1.Cause{}, false
+}
+
+// RenewalAsked reports whether an entry has such a request that is not answered.
+func RenewalAsked(e *v1alpha1.ImageVerification) bool {
+	_, open := request(e, true)
+	return open
 }
 
 // Renewal reports whether a cause is a request for the verdict that an entry lacks.

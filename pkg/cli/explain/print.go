@@ -52,6 +52,7 @@ func (p *page) report(s Report, now time.Time) {
 	p.line(0, "Phase", "%s", phaseLine(s))
 	p.line(0, "Why", "%s", command.OneLine(s.Message))
 	p.line(0, "Cure", "%s", s.Cure)
+	p.verdict(s, now)
 	p.heading("Pushes")
 	for _, push := range s.Pushes {
 		p.push(push)

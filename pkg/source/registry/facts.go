@@ -111,6 +111,7 @@ func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, lab
 		return err
 	}
 	source.AddChild(&f.Image, d.Platform, own)
+	source.ListChild(&f.Image, d.Digest, d.Platform)
 	return nil
 }
 
