@@ -138,7 +138,17 @@ func needsImage(e *v1alpha1.ImageVerification, rule CauseRule, t Trigger) bool {
 	if e.Spec.Image != nil && !t.HasFilter {
 		return false
 	}
-	return rule.ReadsImage || e.Status.Image == nil
+	return rule.ReadsImage || e.Status.Image == nil || childrenNotRead(e.Status.Image)
+}
+
+// fromRegistry is the source of facts that were read from recomputed bytes.
+const fromRegistry = "Registry"
+
+// childrenNotRead reports whether facts are of an index and list no child, as those that an
+// earlier version read: a verdict would speak of children that nobody can name.
+func childrenNotRead(f *v1alpha1.ImageFacts) bool {
+	isIndex := f.MediaType == image.OCIIndex || f.MediaType == image.DockerList
+	return isIndex && f.Source == fromRegistry && len(f.Children) == 0 && f.ChildrenOmitted == 0
 }
 
 // route decides while it is not known where the run executes.
