@@ -332,6 +332,9 @@ func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, lab
 		return err
 	}
 	source.AddChild(&f.Image, d.Platform, own)
+	if d.Platform.IsPlaced() || len(own.Platforms) > 0 {
+		source.ListChild(&f.Image, d.Digest, d.Platform)
+	} // else no host can have it: nobody says for which platform it is
 	return nil
 }
 
