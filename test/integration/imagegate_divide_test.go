@@ -116,6 +116,7 @@ func dividing(o *app.ControllerOptions) { o.GateSplit = fewDigests }
 // Property: while a gate goes from one object to sixteen and back, no Pod is refused that
 // should start, and none starts that should not.
 func TestAGateIsDividedWithoutAGap(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	startController(t, "gates", dividing)
 	few := s.fill("few", 8)
@@ -149,6 +150,7 @@ func TestAGateIsDividedWithoutAGap(t *testing.T) {
 // Property: kill -9 between any two steps of dividing a gate leaves no Pod refused that
 // should start and none started that should not, and the next process ends the work.
 func TestKillWhileAGateIsDivided(t *testing.T) {
+	ownCluster(t)
 	dir := buildPrograms(t, "controller")
 	controller := newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
 	for _, failpoint := range []string{
