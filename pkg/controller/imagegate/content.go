@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/gate"
 )
 
@@ -251,6 +252,9 @@ func (p *pass) write(ctx context.Context, j job) error {
 		return p.whose(ctx, pg.name)
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", pg.name, err)
+	}
+	if pg.meta == nil {
+		failpoint.Hit("gate.made.VerifiedImages")
 	}
 	pg.meta, pg.lost, pg.complete, pg.owners = &o.ObjectMeta, false, true, o.UntrustedOwners
 	pg.Wrote(digests, ran, omitted)

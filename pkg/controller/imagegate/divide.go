@@ -52,7 +52,7 @@ func (p *pass) divide(ctx context.Context, plan *plan) error {
 		return err
 	}
 	p.inForce = true
-	failpoint.Hit("gate/policies-ensured")
+	failpoint.Hit("gate.policies-written")
 	if dividing {
 		gone, err := p.replaces(ctx, plan, other)
 		if err != nil || !gone {
@@ -105,7 +105,7 @@ func (p *pass) replaces(ctx context.Context, plan *plan, other gate.Shards) (boo
 		}
 		since = p.Now()
 		s.proven[p.shards] = since
-		failpoint.Hit("gate/division-proven")
+		failpoint.Hit("gate.proven")
 	}
 	if left := since.Add(settle).Sub(p.Now()); left > 0 {
 		p.dividing = fmt.Sprintf("both divisions are in force for %s more", left.Round(time.Second))
@@ -125,7 +125,6 @@ func (p *pass) ensure(ctx context.Context, plan *plan, shards gate.Shards) error
 		if err := p.ensureOne(ctx, key, wanted, plan.exists[key]); err != nil {
 			return err
 		}
-		failpoint.Hit("gate/policy-written")
 	}
 	return nil
 }
@@ -169,6 +168,9 @@ func (p *pass) ensureOne(ctx context.Context, key objectKey, wanted client.Objec
 	if edited && (live == nil || wanted.GetGeneration() != live.Generation) {
 		p.tell(corev1.EventTypeWarning, "PutBack", "somebody else changed or deleted %s; it is put back", key)
 	}
+	if live == nil {
+		failpoint.Hit("gate.made." + key.kind)
+	}
 	p.state.accepted[key.String()] = accepted{hash, wanted.GetUID(), wanted.GetGeneration(), p.now.Add(watchLag)}
 	return nil
 }
@@ -184,18 +186,37 @@ func (p *pass) removeOthers(ctx context.Context, plan *plan) error {
 		keep[objectKey{"VerifiedImages", pg.name}] = true
 	}
 	keep[objectKey{"VerifiedImages", gate.TagsName(p.gate.Name)}] = true
-	err := p.remove(ctx, p.gate.Name, plan.exists, func(key objectKey) bool { return keep[key] }, func(uid types.UID) {
-		p.state.removed[uid] = true
-	})
+	s := p.state
+	for key := range s.leaving {
+		if keep[key] || plan.exists[key] == nil {
+			delete(s.leaving, key)
+		}
+	}
+	err := p.remove(ctx, p.gate.Name, plan.exists, func(key objectKey) bool {
+		if keep[key] || key.kind != "VerifiedImages" {
+			return keep[key]
+		}
+		// Its policies went before, and API servers need a moment to learn of that.
+		since, known := s.leaving[key]
+		if !known {
+			since = p.now
+			s.leaving[key] = since
+		}
+		left := since.Add(settle).Sub(p.now)
+		if left > 0 {
+			p.soon(left)
+		}
+		return left > 0
+	}, p.removed)
 	if err != nil {
 		return err
 	}
-	for shards, d := range p.state.divisions {
+	for shards, d := range s.divisions {
 		if shards == p.shards {
 			continue
 		}
 		for _, pg := range d.pages {
-			if pg.meta != nil {
+			if pg.meta != nil && s.removed[pg.meta.UID] {
 				pg.meta, pg.Page, pg.complete = nil, gate.NewPage(nil, nil), false
 			}
 		}
@@ -203,6 +224,9 @@ func (p *pass) removeOthers(ctx context.Context, plan *plan) error {
 	}
 	return nil
 }
+
+// removed notes that an object is gone, which the watch may still show.
+func (p *pass) removed(uid types.UID) { p.state.removed[uid] = true }
 
 // remove deletes what exists with the gate's label, but for what is kept.
 func (r *Reconciler) remove(ctx context.Context, name string, exists map[objectKey]*metav1.PartialObjectMetadata,
@@ -239,27 +263,65 @@ func (r *Reconciler) remove(ctx context.Context, name string, exists map[objectK
 			return fmt.Errorf("deleting %s: %w", key, err)
 		}
 		removed(o.UID)
-		failpoint.Hit("gate/object-removed")
+		failpoint.Hit("gate.removed." + key.kind)
 	}
 	return nil
 }
 
-// removeAll removes what a gate left that is gone. The API server's garbage collector does
-// so too, but in no order: a policy without what it looks up refuses everything.
-func (r *Reconciler) removeAll(ctx context.Context, name string) error {
+// removeAll removes what a gate left that is gone, and reports what stays for a moment. The
+// API server's garbage collector does so too, but in no order: a policy without what it
+// looks up refuses everything.
+func (r *Reconciler) removeAll(ctx context.Context, name string) (wait time.Duration, err error) {
 	exists := map[objectKey]*metav1.PartialObjectMetadata{}
 	for _, kind := range r.owned() {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind)
 		if err := r.Cached.List(ctx, list, client.UnsafeDisableDeepCopy, client.MatchingLabels{v1alpha1.GateLabel: name}); err != nil {
-			return fmt.Errorf("listing %s: %w", kind.Kind, err)
+			return 0, fmt.Errorf("listing %s: %w", kind.Kind, err)
 		}
 		for i := range list.Items {
 			list.Items[i].SetGroupVersionKind(kind)
 			exists[objectKey{kind.Kind, list.Items[i].Name}] = &list.Items[i]
 		}
 	}
-	return r.remove(ctx, name, exists, func(objectKey) bool { return false }, func(types.UID) {})
+	var left bool
+	gone := len(exists) > 0 && r.gone(name)
+	err = r.remove(ctx, name, exists, func(key objectKey) bool {
+		stays := key.kind == "VerifiedImages" && !gone
+		left = left || stays
+		return stays
+	}, func(types.UID) {})
+	if err != nil {
+		r.stays(name) // what bound it may still be there
+		return 0, err
+	}
+	if !left {
+		return 0, nil
+	}
+	return settle, nil
+}
+
+// stays notes that a gate's policies are there.
+func (r *Reconciler) stays(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.leaving, name)
+}
+
+// gone reports whether the policies of a gate that is gone were removed long enough ago.
+func (r *Reconciler) gone(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since, known := r.leaving[name]
+	if !known {
+		r.leaving[name] = r.Now()
+		return false
+	}
+	if r.Now().Sub(since) < settle {
+		return false
+	}
+	delete(r.leaving, name)
+	return true
 }
 
 func asTaken(err error, to **nameTakenError) bool { return errors.As(err, to) }

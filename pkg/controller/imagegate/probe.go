@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/failpoint"
 )
 
 // A division is tried by canaries: copies of its policies and bindings that select the probe
@@ -44,6 +47,11 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 	if len(canaries) == 0 {
 		return "the division has no policy of its own that refuses", nil
 	}
+	// Those of a process that was killed do not prove what is in force now.
+	err = p.remove(ctx, p.gate.Name, plan.exists, func(key objectKey) bool { return !strings.HasPrefix(key.name, p.canaryPrefix()) }, p.removed)
+	if err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	defer func() {
@@ -60,6 +68,7 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 			return "", err
 		}
 	}
+	failpoint.Hit("gate.canaries-made")
 	refused := map[string]bool{}
 	for {
 		missing, err = p.try(ctx, canaries, refused)
@@ -76,10 +85,10 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 
 func (p *pass) create(ctx context.Context, o client.Object) error {
 	err := p.held(ctx, p.gate.Name, func(ctx context.Context) error { return p.Live.Create(ctx, o, fieldOwner) })
-	if apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("%s is left of an earlier try: %w", o.GetName(), err)
+	if err != nil {
+		return fmt.Errorf("trying the policies by %s: %w", o.GetName(), err)
 	}
-	return err
+	return nil
 }
 
 func (p *pass) dropCanaries(ctx context.Context, canaries []canary) error {
@@ -114,7 +123,7 @@ func (p *pass) canaries(plan *plan) []canary {
 
 func (p *pass) canary(policy *admissionv1.ValidatingAdmissionPolicy, binding *admissionv1.ValidatingAdmissionPolicyBinding, n int) canary {
 	here := &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: p.ProbeNamespace}}
-	name := fmt.Sprintf("%s%d", p.canaryPrefix(), n)
+	name := fmt.Sprintf("%s%s-%d", p.canaryPrefix(), strconv.FormatInt(p.now.UnixMilli(), 36), n)
 	c := canary{policy.DeepCopy(), binding.DeepCopy()}
 	c.policy.Name, c.binding.Name = name, name
 	c.policy.Spec.MatchConstraints.NamespaceSelector = here

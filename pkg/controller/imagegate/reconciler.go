@@ -56,7 +56,9 @@ type Reconciler struct {
 
 	mu     sync.Mutex
 	states map[string]*state
-	budget *gate.Budget
+	// leaving says when the policies of gates that are gone were removed.
+	leaving map[string]time.Time
+	budget  *gate.Budget
 }
 
 var _ controller.Reconciler = (*Reconciler)(nil)
@@ -67,7 +69,7 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		Options: o, entries: newEntries(), states: map[string]*state{},
+		Options: o, entries: newEntries(), states: map[string]*state{}, leaving: map[string]time.Time{},
 		budget: gate.NewBudget(o.Rate, o.Window, o.Now()),
 	}
 	r.PromoteFunc = r.promoted
@@ -131,6 +133,7 @@ func (r *Reconciler) state(g *v1alpha1.ImageGate) *state {
 		s = newState(g)
 		r.states[g.Name] = s
 	}
+	delete(r.leaving, g.Name)
 	return s
 }
 
@@ -147,7 +150,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 	switch {
 	case apierrors.IsNotFound(err) || (err == nil && g.DeletionTimestamp != nil):
 		r.forget(key)
-		err = r.removeAll(ctx, key)
+		var wait time.Duration
+		if wait, err = r.removeAll(ctx, key); wait > 0 {
+			r.EnqueueAfter(key, wait)
+		}
 	case err != nil:
 		return fmt.Errorf("reading the gate %q: %w", key, err)
 	default:

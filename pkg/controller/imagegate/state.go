@@ -43,6 +43,8 @@ type state struct {
 	accepted map[string]accepted
 	// removed are the UIDs of objects that were deleted, which the watch may still show.
 	removed map[types.UID]bool
+	// leaving says since when objects are not looked up any more.
+	leaving map[objectKey]time.Time
 	// proven is when the policies of a division were first seen to refuse, by its number.
 	proven map[gate.Shards]time.Time
 	// compiled are the policies of the last spec and surroundings.
@@ -63,7 +65,7 @@ func newState(g *v1alpha1.ImageGate) *state {
 	return &state{
 		uid: g.UID, all: true, touched: map[string]struct{}{}, versions: map[string]string{},
 		divisions: map[gate.Shards]*division{}, accepted: map[string]accepted{}, proven: map[gate.Shards]time.Time{},
-		removed: map[types.UID]bool{},
+		removed: map[types.UID]bool{}, leaving: map[objectKey]time.Time{},
 	}
 }
 

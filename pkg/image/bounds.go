@@ -1,6 +1,9 @@
 package image
 
-import "unicode/utf8"
+import (
+	"math"
+	"unicode/utf8"
+)
 
 // maxLabel bounds a label's value in bytes.
 const maxLabel = 1024
@@ -42,4 +45,14 @@ func Cut(s string, n int) string {
 		}
 	}
 	return string(valid)
+}
+
+// AddSize adds a claimed size to sum. On overflow it returns the largest number; a sum that wrapped
+// around would make a huge image look small to filters and rules. A negative size counts as zero.
+func AddSize(sum, claimed int64) int64 {
+	claimed = max(claimed, 0)
+	if claimed > math.MaxInt64-sum {
+		return math.MaxInt64
+	}
+	return sum + claimed
 }

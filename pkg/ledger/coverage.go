@@ -3,7 +3,107 @@ package ledger
 import (
 	"slices"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/push"
 )
+
+// Coverage is what the ledger covers of one repository, for one trigger.
+type Coverage interface {
+	push.Known
+	// Seen reports whether the ledger has any push of a tag. If it has, another digest of
+	// the tag is a change, and was not there before the first look.
+	Seen(tag string) bool
+	// Empty reports whether the ledger has no push of the repository.
+	Empty() bool
+}
+
+// known answers what the entries of one trigger and repository cover.
+type known struct {
+	index *Index
+	key   indexKey
+}
+
+// Covers reports whether the ledger has the push that an observation shows, or a later one
+// of the same tag to the same digest.
+func (k known) Covers(o push.Observation) bool {
+	switch k.key.repository.Kind {
+	case push.ImageStream:
+		covered := false
+		k.index.ask(k.key, func(r *repository) {
+			have := r.find(o.Digest.Hex())
+			covered = have != nil && have.covers(tagRecord{tag: o.Tag, pushedAt: o.Created.Unix()})
+		})
+		return covered
+	case push.Registry:
+		_, head := k.head(o.Tag)
+		return head == o.Digest.Hex()
+	default:
+		return false // no kind of repository: nothing is covered
+	}
+}
+
+// has reports whether there is an entry of a digest.
+func (k known) has(d image.Digest) bool {
+	has := false
+	k.index.ask(k.key, func(r *repository) { has = r.find(d.Hex()) != nil })
+	return has
+}
+
+// Seen implements Coverage.
+func (k known) Seen(tag string) bool { return k.tag(tag).digest != "" }
+
+// Empty implements Coverage.
+func (k known) Empty() bool {
+	empty := true
+	k.index.ask(k.key, func(*repository) { empty = false })
+	return empty
+}
+
+// head returns the highest sequence of a tag and the digest that has it, in hexadecimal.
+// A registry shows no times: a push is a change of the tag. If two receivers saw two
+// pushes at once, two digests have the same sequence. The tag's state is not known then,
+// no digest is returned, and the next look records the tag again.
+func (k known) head(tag string) (sequence int64, digest string) {
+	h := k.tag(tag)
+	if len(h.ties) > 0 || h.sequence == 0 {
+		return h.sequence, ""
+	}
+	return h.sequence, h.digest
+}
+
+func (k known) tag(tag string) tagHead {
+	var h tagHead
+	k.index.ask(k.key, func(r *repository) { h = r.head(tag) })
+	return h
+}
+
+// WithinScope narrows what is known to what a trigger is responsible for: the trigger needs
+// no entry for items that admit refuses, nor for history before status.historyHorizon. A
+// head is never before the horizon.
+func WithinScope(known push.Known, t *v1alpha1.ImageTrigger, admit func(pushedAt time.Time, head bool) bool) push.Known {
+	return scope{known, t.Status.HistoryHorizon, admit}
+}
+
+type scope struct {
+	known   push.Known
+	horizon *metav1.Time
+	admit   func(time.Time, bool) bool
+}
+
+func (s scope) Covers(o push.Observation) bool {
+	if !s.admit(o.Created, o.Head) {
+		return true
+	}
+	if !o.Head && s.horizon != nil && o.Created.Before(s.horizon.Time) {
+		return true
+	}
+	return s.known.Covers(o)
+}
 
 // fewRecords is how many records of a repository are searched one by one: most
 // repositories have few, and maps would cost more memory than the records.
@@ -175,4 +275,19 @@ func (h tagHead) raised(t tagRecord, digest string) tagHead {
 
 func (h tagHead) has(digest string) bool {
 	return h.digest == digest || slices.Contains(h.ties, digest)
+}
+
+// Head returns the newest push of a tag, of the entry's repository and by its trigger. It
+// costs no request. Pushes of one second have no order: the entry's own counts if it is
+// among them.
+func (l *Ledger) Head(entry *v1alpha1.ImageVerification, tag string) lifecycle.Head {
+	h := l.index.known(entry.Spec.Trigger.UID, RepositoryOf(entry)).tag(tag)
+	if h.digest == "" {
+		return lifecycle.Head{}
+	}
+	digest := slices.Min(append(slices.Clone(h.ties), h.digest))
+	if own := hexOf(entry.Spec.Digest); h.has(own) {
+		digest = own
+	}
+	return lifecycle.Head{Digest: digestPrefix + digest, PushedAt: time.Unix(h.pushedAt, 0).UTC(), Sequence: h.sequence}
 }
