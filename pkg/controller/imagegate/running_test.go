@@ -379,6 +379,7 @@ func TestALostVerdictHasPodsListedAtOnce(t *testing.T) {
 	}{
 		{"it stays verified", "a", gate.Verified, false},
 		{"something that does not run failed", "b", gate.Failed, false},
+		{"nobody knows for a while", "a", gate.Unknown, false},
 		{"it failed", "a", gate.Failed, true},
 		{"it expired", "a", gate.Expired, true},
 	} {
