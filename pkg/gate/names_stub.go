@@ -22,3 +22,11 @@ func Normalize(s string) (string, bool) {
 	}
 	return name, true
 }
+
+// celNormalize returns CEL for the normalised name of a reference without a digest.
+func celNormalize(of string) string {
+	tagged := `(` + of + `.matches(':[^/]*$') ? ` + of + ` : ` + of + ` + ':latest')`
+	return `(!` + of + `.contains('/') ? 'docker.io/library/' + ` + tagged +
+		` : ` + of + `.startsWith('index.docker.io/') ? 'docker.io/' + ` + tagged + `.substring(16)` +
+		` : ` + of + `.split('/')[0].matches('[.:]|^localhost$') ? ` + tagged + ` : 'docker.io/' + ` + tagged + `)`
+}
