@@ -27,6 +27,7 @@ func Normalize(s string) (string, bool) {
 func celNormalize(of string) string {
 	tagged := `(` + of + `.matches(':[^/]*$') ? ` + of + ` : ` + of + ` + ':latest')`
 	return `(!` + of + `.contains('/') ? 'docker.io/library/' + ` + tagged +
+		` : ` + of + `.matches('^(index\\.)?docker\\.io/[^/]*$') ? 'docker.io/library/' + ` + tagged + `.split('/')[1]` +
 		` : ` + of + `.startsWith('index.docker.io/') ? 'docker.io/' + ` + tagged + `.substring(16)` +
 		` : ` + of + `.split('/')[0].matches('[.:]|^localhost$') ? ` + tagged + ` : 'docker.io/' + ` + tagged + `)`
 }

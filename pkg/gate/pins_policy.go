@@ -88,14 +88,15 @@ func apply(changed func(place) string) string {
 // tagged is CEL for those of the pairs whose image is a reference without a digest.
 const tagged = ".filter(c, c.image != '' && !c.image.contains('@'))"
 
-// pinMutation turns tags that are known into digests. A reference keeps its form, and says
-// its tag, by which a later request for the same tag is known.
+// pinMutation turns tags that are known into digests, at places that are new. A reference
+// keeps its form, and says its tag, by which a later request for the same tag is known.
 func pinMutation() string {
 	return apply(func(p place) string {
 		return p.pairs("object") + tagged +
+			".filter(c, request.operation == 'CREATE' || !" + p.pairs("oldObject") + ".exists(o, o.name == c.name))" +
 			".map(c, {'name': c.name, 'image': c.image, 'known': " + celNormalize("c.image") + "})" +
 			".filter(c, c.known in params.tags && params.tags[c.known]." + isHex + ")" +
-			".map(c, " + p.with("c.name", "c.image + (c.image."+hasTag+" ? '' : ':latest') + '@sha256:' + params.tags[c.known]") + ")"
+			".map(c, " + p.with("c.name", withTag("c.image")+" + '@sha256:' + params.tags[c.known]") + ")"
 	})
 }
 
