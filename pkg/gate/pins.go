@@ -81,22 +81,20 @@ type PinnedTags struct {
 // A tag is pinned to a digest that is verified. If spec.onExpired is Warn, also to one whose
 // verdict expired: the policy of digests then says whether it ran here.
 //
-// Tags that exempt reports true for stay as they are; exempt gets the normalised name. The
-// content takes at most budget bytes: pins come first, and of these the newest pushes.
-func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(digest string) Finding, exempt func(name string) bool, budget int) PinnedTags {
+// Tags that exempt reports true for stay as they are. The content takes at most budget bytes: pins come first, and of these the newest pushes.
+func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(digest string) Finding, exempt func(Name) bool, budget int) PinnedTags {
 	if policy == v1alpha1.PinOff {
 		return PinnedTags{}
 	}
-	p := pinning{find: find, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
+	p := pinning{find: find, exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
 	p.gather(pushes)
-	pins := p.conclude()
-	pins = slices.DeleteFunc(pins, func(pin pin) bool { return exempt != nil && exempt(pin.name) })
-	return within(pins, budget)
+	return within(p.conclude(), budget)
 }
 
 // pinning is what Pins works on.
 type pinning struct {
 	find         func(string) Finding
+	exempt       func(Name) bool
 	keepsExpired bool
 	lastPassed   bool
 
@@ -151,9 +149,6 @@ func (p *pinning) gather(pushes []TagPush) {
 // learnHosts takes the hosts from the names of a stream. They are the cluster's: a stream
 // whose entries name none, or not the route that was added later, is served there too.
 func (p *pinning) learnHosts(of *TagPush) {
-	if of.Repository.Kind != push.ImageStream {
-		return
-	}
 	for _, name := range of.Names {
 		if host, path, ok := strings.Cut(name, "/"); ok && path == of.Repository.Name && !slices.Contains(p.hosts, host) {
 			p.hosts = append(p.hosts, host)
@@ -162,11 +157,11 @@ func (p *pinning) learnHosts(of *TagPush) {
 }
 
 // names are the normalised names of a tag.
-func (p *pinning) names(repository push.Repository, tag string) []string {
-	var all []string
+func (p *pinning) names(repository push.Repository, tag string) []Name {
+	var all []Name
 	add := func(name string) {
-		if normal, ok := Normalize(name + ":" + tag); ok && !slices.Contains(all, normal) {
-			all = append(all, normal)
+		if n, err := Normalize(name + ":" + tag); err == nil && !slices.Contains(all, n) {
+			all = append(all, n)
 		}
 	}
 	switch repository.Kind {
@@ -183,7 +178,7 @@ func (p *pinning) names(repository push.Repository, tag string) []string {
 
 // conclude says for each name what it stands for.
 func (p *pinning) conclude() []pin {
-	named := map[string][]*line{}
+	named := map[Name][]*line{}
 	for key, l := range p.lines {
 		for _, name := range p.names(key.repository, key.tag) {
 			named[name] = append(named[name], l)
@@ -191,7 +186,9 @@ func (p *pinning) conclude() []pin {
 	}
 	pins := make([]pin, 0, len(named))
 	for name, lines := range named {
-		pins = append(pins, p.judge(name, lines))
+		if p.exempt == nil || !p.exempt(name) {
+			pins = append(pins, p.judge(name.String(), lines))
+		}
 	}
 	return pins
 }
@@ -224,7 +221,7 @@ func newest(lines []*line, head func(*line) push.Head) (int64, []string) {
 	for _, l := range lines {
 		h := head(l)
 		switch {
-		case h.Digest == "" || len(digests) > 0 && h.PushedAt < at:
+		case len(digests) > 0 && h.PushedAt < at:
 		case len(digests) == 0 || h.PushedAt > at:
 			at, digests = h.PushedAt, h.All()
 		default:
@@ -263,19 +260,18 @@ func (p *pinning) reason(digest string) Reason {
 	}
 }
 
-// graver orders reasons by what a person has to know first.
+// graver orders reasons: a failure first, and the others by name.
 func graver(a, b Reason) int {
-	rank := func(r Reason) int {
-		switch r {
-		case ReasonFailed:
-			return 0
-		case ReasonBeingVerified:
-			return 1
-		default:
-			return 2
-		}
+	switch {
+	case a == b:
+		return 0
+	case a == ReasonFailed:
+		return -1
+	case b == ReasonFailed:
+		return 1
+	default:
+		return cmp.Compare(a, b)
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 }
 
 // perTag is what JSON adds to a name and its value: quotes, a colon and a comma.

@@ -43,9 +43,6 @@ func MutatingVersion(served []*metav1.APIResourceList) string {
 // isHex is CEL that is true if a string is a digest, and no reason.
 const isHex = `matches('^[0-9a-f]{64}$')`
 
-// hasTag is CEL that is true if a reference without a digest names a tag.
-const hasTag = `matches(':[^/:]*$')`
-
 // place is a list of a Pod's spec whose items name an image.
 type place struct {
 	list string
@@ -96,14 +93,14 @@ func pinMutation() string {
 			".filter(c, request.operation == 'CREATE' || !" + p.pairs("oldObject") + ".exists(o, o.name == c.name))" +
 			".map(c, {'name': c.name, 'image': c.image, 'known': " + celNormalize("c.image") + "})" +
 			".filter(c, c.known in params.tags && params.tags[c.known]." + isHex + ")" +
-			".map(c, " + p.with("c.name", withTag("c.image")+" + '@sha256:' + params.tags[c.known]") + ")"
+			".map(c, " + p.with("c.name", celWithTag("c.image")+" + '@sha256:' + params.tags[c.known]") + ")"
 	})
 }
 
 // keepMutation keeps what a tag was pinned to if the same tag is applied again at the same
 // place of a Pod.
 func keepMutation() string {
-	same := "o.name == c.name && o.image.matches(':[^/:@]+@sha256:[0-9a-f]{64}$') && " +
+	same := "o.name == c.name && o.image.matches(':[^/@]+@sha256:[0-9a-f]{64}$') && " +
 		celNormalize("o.image.split('@')[0]") + " == " + celNormalize("c.image")
 	return apply(func(p place) string {
 		return p.pairs("object") + tagged +

@@ -85,6 +85,7 @@ func TestPins(t *testing.T) {
 		{"a second trigger has not seen the newest push yet", []TagPush{pushed("a", 1, 1), pushed("b", 2, 5), pushed("a", 9, 1).with(byTrigger("t2"))}, hexOf("b"), hexOf("b")},
 		{"an earlier trigger knows less, with higher sequences", []TagPush{pushed("c", 8, 1).with(byTrigger("t0")), pushed("a", 1, 3)}, hexOf("a"), hexOf("a")},
 		{"two triggers saw different pushes in one second", []TagPush{pushed("a", 1, 3), pushed("c", 1, 3).with(byTrigger("t2"))}, "Failed", hexOf("a")},
+		{"two triggers saw different pushes in one second, and both passed", []TagPush{pushed("b", 1, 3), pushed("a", 1, 3).with(byTrigger("t2"))}, hexOf("a"), hexOf("a")},
 		{"the digest is under way in another repository", []TagPush{pushed("0", 1, 1), pushed("0", 1, 1).with(underway).with(inRepository("r.example.com/x"))}, "BeingVerified", "BeingVerified"},
 		{"a failure that is too old to count is no pass", []TagPush{pushed("a", 1, 1), pushed("e", 2, 2)}, "Expired", hexOf("a")},
 		{"a stream of the same name in the registry that serves it", []TagPush{pushed("a", 1, 1),
@@ -180,7 +181,7 @@ func TestAnExpiredDigestIsPinnedWhereExpiryOnlyWarns(t *testing.T) {
 }
 
 func TestExemptTagsAreNotPinned(t *testing.T) {
-	exempt := func(name string) bool { return name == web+":1" }
+	exempt := func(n Name) bool { return n.String() == web+":1" }
 	other := pushed("a", 1, 1).with(func(p *TagPush) { p.Tag = "2" })
 	got := Rules{}.Pins(v1alpha1.PinNewest, []TagPush{pushed("a", 1, 1), other}, find, exempt, MaxTagBytes)
 	if diff := cmp.Diff(map[string]string{web + ":2": hexOf("a")}, got.Tags); diff != "" {
@@ -195,6 +196,7 @@ func TestPinsTakeTheirBytesAndNoMore(t *testing.T) {
 		pushes = append(pushes, pushed("a", 1, int64(i)).with(func(p *TagPush) { p.Tag = fmt.Sprint("p", i) }))
 		pushes = append(pushes, pushed("c", 1, int64(10+i)).with(func(p *TagPush) { p.Tag = fmt.Sprint("f", i) }))
 	}
+	pushes = append(pushes, pushed("a", 1, 0).with(func(p *TagPush) { p.Tag = "p00" }))
 	size := func(tags map[string]string) int {
 		n := 0
 		for name, value := range tags {
@@ -203,10 +205,10 @@ func TestPinsTakeTheirBytesAndNoMore(t *testing.T) {
 		return n
 	}
 	all := Rules{}.Pins(v1alpha1.PinNewest, pushes, find, nil, MaxTagBytes)
-	if all.Omitted != 0 || all.FirstOmitted != "" || len(all.Tags) != 8 {
+	if all.Omitted != 0 || all.FirstOmitted != "" || len(all.Tags) != 9 {
 		t.Fatalf("with room for all: %+v", all)
 	}
-	order := []string{"p3", "p2", "p1", "p0", "f3", "f2", "f1", "f0"}
+	order := []string{"p3", "p2", "p1", "p0", "p00", "f3", "f2", "f1", "f0"}
 	for n := range order {
 		want := PinnedTags{Tags: map[string]string{}, Omitted: len(order) - n, FirstOmitted: web + ":" + order[n]}
 		for _, tag := range order[:n] {
