@@ -2,18 +2,18 @@ package gate
 
 import (
 	"fmt"
-	"reflect"
-	"slices"
 	"strings"
 
-	admissionregistrationv1beta1 "k8s.io/api/admissionregistration/v1beta1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
+
+// mutatingKinds are a policy and what puts it into force.
+var mutatingKinds = []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
 
 // mutatingVersions are the versions of MutatingAdmissionPolicy that Revet writes, best first.
 // They differ in their name only.
@@ -26,14 +26,14 @@ func MutatingVersion(served []*metav1.APIResourceList) string {
 	for _, version := range mutatingVersions {
 		kinds := map[string]bool{}
 		for _, list := range served {
-			if list.GroupVersion != admissionregistrationv1beta1.GroupName+"/"+version {
+			if list.GroupVersion != admissionregistrationv1.GroupName+"/"+version {
 				continue
 			}
 			for i := range list.APIResources {
 				kinds[list.APIResources[i].Kind] = true
 			}
 		}
-		if kinds["MutatingAdmissionPolicy"] && kinds["MutatingAdmissionPolicyBinding"] {
+		if kinds[mutatingKinds[0]] && kinds[mutatingKinds[1]] {
 			return version
 		}
 	}
@@ -110,58 +110,58 @@ func keepMutation() string {
 	})
 }
 
-// PinScope says where tags are pinned, and who owns the policies that do.
-type PinScope struct {
-	// Gate is the gate's name, and Meta what its objects carry besides a name.
-	Gate string
-	Meta metav1.ObjectMeta
-	// Namespace is Revet's own, which holds VerifiedImages.
-	Namespace string
-	// Match selects the gated namespaces, and Conditions leave out what the gate does not judge.
-	Policy, Binding admissionregistrationv1beta1.MatchResources
-	Conditions      []admissionregistrationv1beta1.MatchCondition
+// pinObjects returns the policies that pin tags, with their bindings. None of them refuses
+// anything: an object that cannot be pinned keeps its tags, which the policy of tags refuses.
+// So a missing parameter locks nothing. In Audit and Warn there are none.
+//
+// One pins Pods that are made and ephemeral containers that are added. The other needs no
+// parameter: it keeps the pins of a Pod to which the same tags are applied again.
+func pinObjects(c *compiler) ([]*unstructured.Unstructured, error) {
+	if c.in.Mode != v1alpha1.GateDeny {
+		return nil, nil
+	}
+	pin := c.mutating("pin", true, pinMutation(), podRules()...)
+	missing := admissionregistrationv1.AllowAction
+	pin.policy.ParamKind = &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages"}
+	pin.binding.ParamRef = &admissionregistrationv1.ParamRef{
+		Name: TagsName(c.gate.Name), Namespace: c.in.SystemNamespace, ParameterNotFoundAction: &missing}
+
+	keep := c.mutating("keep", false, keepMutation(), on("", updated, "pods", "pods/ephemeralcontainers"))
+	keep.policy.MatchConditions = append(keep.policy.MatchConditions, admissionregistrationv1.MatchCondition{
+		Name: "image-changes", Expression: imageChanges})
+	var all []*unstructured.Unstructured
+	for _, m := range []mutating{pin, keep} {
+		for kind, spec := range []any{&m.policy, &m.binding} {
+			object, err := c.object(mutatingKinds[kind], m.name, spec)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, object)
+		}
+	}
+	return all, nil
+}
+
+// object makes an object of the gate.
+func (c *compiler) object(kind, name string, spec any) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metav1.ObjectMeta `json:"metadata"`
+		Spec            any               `json:"spec"`
+	}{
+		metav1.TypeMeta{APIVersion: admissionregistrationv1.GroupName + "/" + c.in.MutatingVersion, Kind: kind}, c.meta(name), spec})
+	if err != nil {
+		return nil, fmt.Errorf("making the %s of a gate: %w", kind, err)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
 }
 
 // TagsName is the name of the VerifiedImages that hold a gate's tags.
 func TagsName(gate string) string { return gate + "-tags" }
 
-// PinPolicies returns the policies that pin tags, with their bindings, in a version of
-// [MutatingVersion]. None of them refuses anything: an object that cannot be pinned keeps its
-// tags, which the gate's other policies refuse. So a missing parameter locks nothing.
-//
-// One pins Pods that are made and ephemeral containers that are added. The other needs no
-// parameter: it keeps the pins of a Pod to which the same tags are applied again.
-func PinPolicies(scope PinScope, version string) ([]*unstructured.Unstructured, error) {
-	pods := rule("pods", admissionregistrationv1beta1.Create)
-	changed := rule("pods", admissionregistrationv1beta1.Update)
-	debug := rule("pods/ephemeralcontainers", admissionregistrationv1beta1.Update)
-
-	pin := scope.policy("pin", pinMutation(), pods, debug)
-	pin.Spec.ParamKind = &admissionregistrationv1beta1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages"}
-	pinHere := scope.binding(pin)
-	pinHere.Spec.ParamRef = &admissionregistrationv1beta1.ParamRef{
-		Name: TagsName(scope.Gate), Namespace: scope.Namespace, ParameterNotFoundAction: ptrTo(admissionregistrationv1beta1.AllowAction)}
-
-	keep := scope.policy("keep", keepMutation(), changed, debug)
-	keep.Spec.MatchConditions = append(keep.Spec.MatchConditions, admissionregistrationv1beta1.MatchCondition{
-		Name: "an-image-changes", Expression: imagesChange})
-	var all []*unstructured.Unstructured
-	for _, object := range []runtime.Object{pin, pinHere, keep, scope.binding(keep)} {
-		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-		if err != nil {
-			return nil, fmt.Errorf("converting a policy that pins tags: %w", err)
-		}
-		u := &unstructured.Unstructured{Object: content}
-		u.SetGroupVersionKind(schema.GroupVersionKind{Group: admissionregistrationv1beta1.GroupName, Version: version,
-			Kind: reflect.TypeOf(object).Elem().Name()})
-		all = append(all, u)
-	}
-	return all, nil
-}
-
-// imagesChange is CEL that is true if an update changes an image. Updates that do not need
-// nothing of the policy, nor of the schemas that the API server mutates by.
-var imagesChange = func() string {
+// imageChanges is CEL that is true if an update changes an image. Other updates need nothing
+// of the policy, nor of the schemas by which the API server mutates.
+var imageChanges = func() string {
 	lists := func(object string) string {
 		var all []string
 		for _, p := range places {
@@ -172,39 +172,57 @@ var imagesChange = func() string {
 	return lists("object") + " != " + lists("oldObject")
 }()
 
-func (s PinScope) policy(suffix, mutation string, rules ...admissionregistrationv1beta1.NamedRuleWithOperations) *admissionregistrationv1beta1.MutatingAdmissionPolicy {
-	p := &admissionregistrationv1beta1.MutatingAdmissionPolicy{ObjectMeta: *s.Meta.DeepCopy()}
-	p.Name = "revet-gate-" + s.Gate + "-" + suffix
-	match := s.Policy.DeepCopy()
-	match.ResourceRules = rules
-	p.Spec = admissionregistrationv1beta1.MutatingAdmissionPolicySpec{
-		MatchConstraints: match,
-		MatchConditions:  slices.Clone(s.Conditions),
-		FailurePolicy:    ptrTo(admissionregistrationv1beta1.Ignore),
-		// A webhook may add containers after the policy's turn.
-		ReinvocationPolicy: admissionregistrationv1beta1.IfNeededReinvocationPolicy,
-		Mutations: []admissionregistrationv1beta1.Mutation{{
-			PatchType:          admissionregistrationv1beta1.PatchTypeApplyConfiguration,
-			ApplyConfiguration: &admissionregistrationv1beta1.ApplyConfiguration{Expression: mutation},
-		}},
-	}
-	return p
+// mutating is a policy that may only change what it judges, and its binding.
+type mutating struct {
+	name    string
+	policy  mutatingPolicySpec
+	binding mutatingBindingSpec
 }
 
-func (s PinScope) binding(p *admissionregistrationv1beta1.MutatingAdmissionPolicy) *admissionregistrationv1beta1.MutatingAdmissionPolicyBinding {
-	return &admissionregistrationv1beta1.MutatingAdmissionPolicyBinding{
-		ObjectMeta: *p.ObjectMeta.DeepCopy(),
-		Spec: admissionregistrationv1beta1.MutatingAdmissionPolicyBindingSpec{
-			PolicyName: p.Name, MatchResources: s.Binding.DeepCopy(),
+// mutatingPolicySpec is what Revet writes of a MutatingAdmissionPolicySpec. All its versions
+// have these fields, and the Go types of some are older than the version.
+type mutatingPolicySpec struct {
+	ParamKind          *admissionregistrationv1.ParamKind             `json:"paramKind,omitempty"`
+	MatchConstraints   *admissionregistrationv1.MatchResources        `json:"matchConstraints,omitempty"`
+	Mutations          []mutation                                     `json:"mutations"`
+	FailurePolicy      admissionregistrationv1.FailurePolicyType      `json:"failurePolicy"`
+	MatchConditions    []admissionregistrationv1.MatchCondition       `json:"matchConditions,omitempty"`
+	ReinvocationPolicy admissionregistrationv1.ReinvocationPolicyType `json:"reinvocationPolicy"`
+}
+
+type mutation struct {
+	PatchType          string             `json:"patchType"`
+	ApplyConfiguration applyConfiguration `json:"applyConfiguration"`
+}
+
+type applyConfiguration struct {
+	Expression string `json:"expression"`
+}
+
+// mutatingBindingSpec is a MutatingAdmissionPolicyBindingSpec.
+type mutatingBindingSpec struct {
+	PolicyName     string                                  `json:"policyName"`
+	ParamRef       *admissionregistrationv1.ParamRef       `json:"paramRef,omitempty"`
+	MatchResources *admissionregistrationv1.MatchResources `json:"matchResources,omitempty"`
+}
+
+// mutating makes a policy of an ApplyConfiguration. Images of Pods for which break-glass counts
+// stay as they are: what was verified may be what does not work.
+func (c *compiler) mutating(name string, owners bool, expression string, rules ...admissionregistrationv1.NamedRuleWithOperations) mutating {
+	return mutating{
+		name: name,
+		policy: mutatingPolicySpec{
+			MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: rules, NamespaceSelector: c.notExcluded()},
+			MatchConditions: append(c.prefixes(false), admissionregistrationv1.MatchCondition{
+				Name: "no-break-glass", Expression: "!(" + c.brokenGlass(owners, c.bypass()) + ")"}),
+			FailurePolicy: admissionregistrationv1.Ignore,
+			// A webhook may add containers after the policy's turn.
+			ReinvocationPolicy: admissionregistrationv1.IfNeededReinvocationPolicy,
+			Mutations:          []mutation{{"ApplyConfiguration", applyConfiguration{expression}}},
+		},
+		binding: mutatingBindingSpec{
+			PolicyName:     c.meta(name).Name,
+			MatchResources: &admissionregistrationv1.MatchResources{NamespaceSelector: c.selector.DeepCopy()},
 		},
 	}
 }
-
-func rule(resource string, operation admissionregistrationv1beta1.OperationType) admissionregistrationv1beta1.NamedRuleWithOperations {
-	return admissionregistrationv1beta1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1beta1.RuleWithOperations{
-		Operations: []admissionregistrationv1beta1.OperationType{operation},
-		Rule:       admissionregistrationv1beta1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{resource}},
-	}}
-}
-
-func ptrTo[T any](v T) *T { return &v }
