@@ -55,6 +55,7 @@ var layers = []layer{
 	{prefix: "pkg/sandbox", revet: join(values, []string{"pkg/selector"})},
 	{prefix: "pkg/lifecycle", revet: join(values, []string{"pkg/sandbox"})},
 	{prefix: "pkg/gate", revet: join(values, []string{"pkg/selector"})},
+	{prefix: "pkg/running", revet: join(values, []string{"pkg/gate"})},
 	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},

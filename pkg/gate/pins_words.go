@@ -8,28 +8,28 @@ func celPinned(name string) string {
 	return fmt.Sprintf("(has(params.tags) && %[1]s in params.tags && params.tags[%[1]s].%[2]s)", name, isHex)
 }
 
-// tagWords say why the newest push of a tag is not pinned, and what to do.
+// tagWords say why the newest push of a tag is not pinned.
 var tagWords = []struct {
 	reason Reason
 	words  string
 }{
-	{ReasonBeingVerified, "its newest push is being verified; try again once it passed"},
-	{ReasonFailed, "its newest push failed; kubectl revet explain says why"},
-	{ReasonNotVerified, "the verification of its newest push ended without a verdict; kubectl revet explain says why"},
-	{ReasonExpired, "the verdict of its newest push is too old; ask for another run with kubectl revet replay"},
+	{ReasonBeingVerified, "its newest push is being verified; try again once it has passed"},
+	{ReasonFailed, "its newest push failed"},
+	{ReasonNotVerified, "the verification of its newest push ended without a verdict"},
+	{ReasonExpired, "the verdict of its newest push is too old"},
 }
 
-// celTagWords is CEL for what a person reads whose reference without a digest is refused: why,
-// and what to do. The arguments are CEL for the reference as it stands and its normalised name.
+// celTagWords is CEL for why a reference without a digest is refused, and what to write
+// instead. The arguments are CEL for the reference as it stands and its normalised name.
 func celTagWords(image, name string) string {
 	value := "params.tags[" + name + "]"
 	why := quote("its newest push does not meet the gate's requirements: ") + " + " + value
 	for _, w := range tagWords {
 		why = fmt.Sprintf("%s == %s ? %s : %s", value, quote(string(w.reason)), quote(w.words), why)
 	}
-	return fmt.Sprintf("(%s ? %s + %s + '@sha256:' + %s : has(params.tags) && %s in params.tags ? (%s) : %s)",
-		celPinned(name), quote("it names no digest; write "), celWithTag(image), value, name, why,
-		quote("no trusted trigger has recorded a push of this tag; write a digest that was verified, as in NAME:TAG@sha256:..."))
+	return fmt.Sprintf("(%s ? %s + %s + '@sha256:' + %s : has(params.tags) && %s in params.tags ? (%s) : %s + %s)",
+		celPinned(name), quote("it was not pinned; write "), celWithTag(image), value, name, why,
+		quote("no trusted trigger has recorded a push of this tag; write "), name+" + '@sha256:DIGEST'")
 }
 
 // celWithTag is CEL for a reference without a digest, with its tag.

@@ -1,0 +1,172 @@
+package running
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+const (
+	// pageSize is how many Pods are read at once.
+	pageSize = 500
+	// maxWorst bounds v1alpha1.RunningStatus.Worst.
+	maxWorst = 20
+	// maxDigests bounds what a census keeps of one gate. A digest is some 200 bytes.
+	maxDigests   = 200_000
+	maxReference = 512
+)
+
+// Census is what runs behind one gate.
+type Census struct {
+	// At is when the last page was read.
+	At     time.Time
+	Counts map[Standing]int64
+	Worst  []v1alpha1.RunningImage
+	// Digests are the digests that run, each with one Pod that runs it.
+	Digests map[image.Digest]types.NamespacedName
+	// Uncounted is how many further digests there was no room for.
+	Uncounted int64
+	// BreakGlass are the Pods that asked to start without a verdict, by their UIDs.
+	BreakGlass map[types.UID]types.NamespacedName
+
+	worst []ranked
+}
+
+type ranked struct {
+	standing Standing
+	image    v1alpha1.RunningImage
+}
+
+// Count reads all Pods once, and returns a census for each gate, in the gates' order. It
+// fails as a whole: half a census would call what it did not see verified.
+func Count(ctx context.Context, pods client.Reader, gates []Gate, now func() time.Time) ([]Census, error) {
+	all := make([]Census, len(gates))
+	for i := range all {
+		all[i] = Census{
+			Counts: map[Standing]int64{}, Digests: map[image.Digest]types.NamespacedName{},
+			BreakGlass: map[types.UID]types.NamespacedName{},
+		}
+	}
+	next := ""
+	for {
+		var page corev1.PodList
+		if err := pods.List(ctx, &page, client.Limit(pageSize), client.Continue(next)); err != nil {
+			return nil, fmt.Errorf("listing Pods: %w", err)
+		}
+		for i := range page.Items {
+			for g := range gates {
+				if gates[g].Selects(page.Items[i].Namespace) {
+					all[g].add(gates[g], &page.Items[i])
+				}
+			}
+		}
+		if next = page.Continue; next == "" {
+			break
+		}
+	}
+	for i := range all {
+		all[i].finish(now())
+	}
+	return all, nil
+}
+
+func (c *Census) add(g Gate, pod *corev1.Pod) {
+	if ended(pod) {
+		return
+	}
+	standing, images := g.Look(pod)
+	c.Counts[standing]++
+	name := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
+	if hasBreakGlass(pod) {
+		c.BreakGlass[pod.UID] = name
+	}
+	for _, i := range images {
+		if i.Digest.IsZero() {
+			continue
+		}
+		if _, known := c.Digests[i.Digest]; known {
+			continue
+		}
+		if len(c.Digests) >= maxDigests {
+			c.Uncounted++
+			continue
+		}
+		c.Digests[i.Digest] = name
+	}
+	if standing.isUnverified() {
+		c.keep(standing, name, images)
+	}
+}
+
+// keep remembers a Pod that is not verified, by its worst image. It keeps the worst few.
+func (c *Census) keep(standing Standing, pod types.NamespacedName, images []Image) {
+	for _, i := range images {
+		if i.Standing != standing {
+			continue
+		}
+		r := v1alpha1.RunningImage{
+			Namespace: pod.Namespace, Pod: pod.Name, Container: i.Container, Image: image.Cut(i.Image, maxReference),
+			Standing: standing.String(), Message: image.Cut(i.Message, maxReference),
+		}
+		if !i.Digest.IsZero() {
+			r.Digest = i.Digest.String()
+		}
+		c.worst = append(c.worst, ranked{standing, r})
+		break
+	}
+	if len(c.worst) >= 2*maxWorst {
+		c.cut()
+	}
+}
+
+func (c *Census) cut() {
+	slices.SortFunc(c.worst, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.standing.badness(), a.standing.badness()),
+			cmp.Compare(a.image.Namespace, b.image.Namespace), cmp.Compare(a.image.Pod, b.image.Pod))
+	})
+	c.worst = c.worst[:min(len(c.worst), maxWorst)]
+}
+
+func (c *Census) finish(at time.Time) {
+	c.At = at
+	c.cut()
+	for _, r := range c.worst {
+		c.Worst = append(c.Worst, r.image)
+	}
+}
+
+// Unverified is the number of Pods for which nothing vouches now.
+func (c *Census) Unverified() int64 {
+	var n int64
+	for standing, count := range c.Counts {
+		if standing.isUnverified() {
+			n += count
+		}
+	}
+	return n
+}
+
+// Status returns the census as a gate's status shows it.
+func (c *Census) Status() v1alpha1.RunningStatus {
+	at := metav1.NewTime(c.At)
+	s := v1alpha1.RunningStatus{
+		ObservedAt: &at,
+		Verified:   c.Counts[Verified], Expired: c.Counts[Expired], Failed: c.Counts[Failed],
+		Unknown: c.Counts[Unknown], Exempt: c.Counts[Exempt], BreakGlass: c.Counts[BreakGlass],
+		Unverified: c.Unverified(), Worst: c.Worst,
+	}
+	for _, n := range c.Counts {
+		s.Pods += n
+	}
+	return s
+}
