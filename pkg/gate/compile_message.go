@@ -52,7 +52,7 @@ func (c *compiler) tagMessage(rest string) string {
 		return c.message(c.refusal(), rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
 	}
 	return c.message(c.refusal(), rest, invalid+celTagWords("r.image", "r.name"),
-		" + ("+celPinned("r.name")+" ? '' : "+advice+")")
+		"("+celPinned("r.name")+" ? '' : "+advice+")")
 }
 
 func (c *compiler) changeMessage(rest string) string {

@@ -60,7 +60,7 @@ func (p place) pairs(object string) string {
 	if p.within != "" {
 		image = "i.?" + p.within + ".?reference"
 	}
-	return fmt.Sprintf("%s.spec.?%s.orValue([]).map(i, {'name': i.name, 'image': %s.orValue('')})", object, p.list, image)
+	return fmt.Sprintf("%s.spec.?%s.orValue([]).map(i, {'name': string(i.name), 'image': string(%s.orValue(''))})", object, p.list, image)
 }
 
 // with is CEL for an item that has another image, for an ApplyConfiguration.

@@ -220,6 +220,9 @@ func newGated(t *testing.T, mode v1alpha1.GateMode, change func(*v1alpha1.ImageG
 	for _, b := range g.objects.Bindings {
 		g.make(t, b.DeepCopy())
 	}
+	for _, p := range g.objects.Pins {
+		g.make(t, p.DeepCopy())
+	}
 	g.awaitForce(t)
 	return g
 }
