@@ -68,6 +68,7 @@ The exit status is 0 for a pass, 1 for a fail, and 2 if there is no verdict.`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{stepcmd.ErrorStatus: "2"},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Self = stepcmd.Self(cmd)
 			log := io.Discard
 			if o.verbose {
 				log = cmd.ErrOrStderr()
@@ -99,6 +100,7 @@ type checked struct {
 	Message string          `json:"message,omitempty"` // if Verdict is error
 	Digest  string          `json:"digest,omitempty"`
 	Summary json.RawMessage `json:"summary,omitempty"`
+	Basis   json.RawMessage `json:"basis,omitempty"`
 }
 
 // The verdicts besides those of package verdict, and the reasons for them.
@@ -168,6 +170,7 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 	reference, layout := what.reference.String(), filepath.Join(temp, "image")
 	registry := stepcmd.Registry{Connection: o.Connection, Reference: reference}
 	o.Layout, o.scan.Layout = layout, layout
+	o.scan.Self = o.Self
 	o.scan.Reference, o.scan.Connection, o.scan.Policy = reference, o.Connection, o.Policy
 	results := func(task string) string { return filepath.Join(temp, task) }
 	for _, task := range []string{"image", "signature", "verdict"} {
@@ -180,13 +183,13 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 		func() error { return o.stock(layout).run(ctx, log) },
 		func() error { return o.scan.Run(ctx, log, o.scan.look) },
 		func() error {
-			return stepcmd.Validate{Layout: layout, Rules: o.rules, Timeout: o.Timeout}.Run(ctx, log)
+			return stepcmd.Validate{Layout: layout, Rules: o.rules, Timeout: o.Timeout, Self: o.Self}.Run(ctx, log)
 		},
 		func() error {
-			return stepcmd.Publish{Registry: registry, Layout: layout, Expect: imageChecks, Scan: o.scan.Scan, Mode: "none"}.Run(ctx, log, results("image"))
+			return stepcmd.Publish{Registry: registry, Layout: layout, Expect: imageChecks, Scan: o.scan.Scan, Mode: "none", Self: o.Self}.Run(ctx, log, results("image"))
 		},
 		func() error {
-			return stepcmd.Signature{Registry: registry, Policy: o.signature, Keys: o.keys}.Run(ctx, log, results("signature"))
+			return stepcmd.Signature{Registry: registry, Policy: o.signature, Keys: o.keys, Self: o.Self}.Run(ctx, log, results("signature"))
 		},
 		func() error {
 			var outcomes []string
@@ -197,7 +200,7 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 				}
 				outcomes = append(outcomes, string(text))
 			}
-			return stepcmd.Verdict{Expect: allChecks, Outcomes: outcomes}.Run(ctx, log, results("verdict"))
+			return stepcmd.Verdict{Expect: allChecks, Outcomes: outcomes, Self: o.Self}.Run(ctx, log, results("verdict"))
 		},
 	}
 	for _, step := range steps {
@@ -211,7 +214,7 @@ func (o *checkOptions) check(ctx context.Context, log io.Writer, name, temp stri
 // read reads the results of the last step, which are the results of a run.
 func (o *checkOptions) read(done checked, dir string) (checked, error) {
 	read := map[string]string{}
-	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary} {
+	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.BasisResult} {
 		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // dir is our own directory
 		if err != nil {
 			return done, fmt.Errorf("reading the verdict: %w", err)
@@ -219,6 +222,7 @@ func (o *checkOptions) read(done checked, dir string) (checked, error) {
 		read[name] = string(text)
 	}
 	done.Verdict, done.Digest, done.Summary = read[runresult.Verdict], read[runresult.Digest], json.RawMessage(read[runresult.Summary])
+	done.Basis = json.RawMessage(read[runresult.BasisResult])
 	done.Reason = reasonFailed
 	if done.Verdict == string(verdict.Pass) {
 		done.Reason = reasonPassed
@@ -282,7 +286,7 @@ func resolve(ctx context.Context, src *fetch.Registry, tag string) (image.Digest
 
 // stock returns the step sbom, with the limits of the step fetch.
 func (o *checkOptions) stock(layout string) sbomOptions {
-	s := sbomOptions{layout: layout, timeout: o.Timeout}
+	s := sbomOptions{layout: layout, timeout: o.Timeout, self: o.Self}
 	s.Temp, s.Limits = o.scan.Temp, layers.DefaultLimits()
 	s.Limits.Entries, s.Limits.Unpacked = o.Limits.Entries, o.Limits.Unpacked
 	return s

@@ -177,11 +177,16 @@ func TestSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal := cmp.Comparer(func(a, b image.Digest) bool { return a == b })
+	_, inventory, err := result.ReadInventory(f.layout)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := result.Findings{
 		Digest: f.digest, Scanner: result.Tool{Name: "grype", Version: found.Scanner.Version},
 		Database: result.ScanDatabase{
 			Reference: f.database, Digest: found.Database.Digest, AsOf: asOf, Schema: found.Database.Schema, Ecosystems: found.Database.Ecosystems,
 		},
+		Inventory: inventory,
 		Images: []result.ScannedImage{{
 			Platform: "linux/amd64", Digest: f.digest, Distribution: "debian:12", Packages: 2, Kinds: map[string]int{"deb": 2},
 			Gaps: []result.Gap{{

@@ -22,6 +22,7 @@ import (
 type sbomOptions struct {
 	stock.Options
 	layout  string
+	self    string
 	timeout time.Duration
 }
 
@@ -38,7 +39,10 @@ Both list files that name packages but could not be read. By default such a file
 the image. An image that exceeds a limit is an error, so nothing passes unseen.`,
 		Example: `  scan sbom --layout /tmp/image`,
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.self = stepcmd.Self(cmd)
+			return o.run(cmd.Context(), cmd.OutOrStdout())
+		},
 	}
 	limits := layers.DefaultLimits()
 	f := cmd.Flags()
@@ -78,6 +82,9 @@ func (o sbomOptions) run(ctx context.Context, out io.Writer) error {
 		for _, g := range img.Gaps {
 			fmt.Fprintf(out, "%s: %s: %s: %d, %q\n", img.Platform, g.Rule, g.Message, g.Count, g.Examples)
 		}
+	}
+	if err := result.WriteParts(dir.Path(), stepcmd.StepSBOM, stepcmd.Decided(stepcmd.StepSBOM, o.self, nil)); err != nil {
+		return err
 	}
 	// Write the inventory last, so that it exists only if everything else does.
 	if err := result.WriteInventory(dir.Path(), found.Inventory); err != nil {

@@ -30,7 +30,10 @@ error. Packages that the database does not cover, packages that could not be com
 and files that sbom could not read fail the image, unless the policy says otherwise.`,
 		Example: `  scan vulnerabilities --layout /tmp/image --database registry.example.com/revet/database:current --policy policy.yaml`,
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout(), o.look) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Self = stepcmd.Self(cmd)
+			return o.Run(cmd.Context(), cmd.OutOrStdout(), o.look)
+		},
 	}
 	o.Flags(cmd.Flags())
 	return stepcmd.Require(cmd, "layout")
@@ -38,7 +41,7 @@ and files that sbom could not read fail the image, unless the policy says otherw
 
 // look compares the packages that sbom found with the database.
 func (o *vulnerabilitiesOptions) look(ctx context.Context, dir oci.Layout, tree oci.Tree, now time.Time) (found result.Findings, err error) {
-	stock, err := result.ReadInventory(dir.Path())
+	stock, inventory, err := result.ReadInventory(dir.Path())
 	if err != nil {
 		return result.Findings{}, err
 	}
@@ -58,6 +61,7 @@ func (o *vulnerabilitiesOptions) look(ctx context.Context, dir oci.Layout, tree 
 	if err != nil {
 		return result.Findings{}, oci.Within(err, "database "+o.Database)
 	}
+	found.Inventory = inventory
 	info := db.Info()
 	found.Database = result.ScanDatabase{Digest: info.Digest, AsOf: info.AsOf, Schema: info.Schema, Ecosystems: []string{}}
 	for _, e := range db.Config().Ecosystems {

@@ -42,11 +42,13 @@ type Controller struct {
 	server     *server
 	metrics    *metrics.MeterProvider
 
-	synced  atomic.Bool
-	missing atomic.Pointer[string] // a kind that the cluster does not serve
-	failed  chan error
-	cancel  context.CancelFunc
-	stopped chan struct{}
+	// onExclusion is called when the list of namespaces that no gate gates may have changed.
+	onExclusion atomic.Pointer[func()]
+	synced      atomic.Bool
+	missing     atomic.Pointer[string] // a kind that the cluster does not serve
+	failed      chan error
+	cancel      context.CancelFunc
+	stopped     chan struct{}
 }
 
 // NewController makes a controller. It starts nothing and makes no request. Only metrics
@@ -69,12 +71,18 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	c := &Controller{
 		options: o, log: log, access: access,
 		leases:  lease.New(o.Identity, sinkTimeout),
-		config:  config.NewStore(o.SystemNamespace, logConfig(log)),
 		index:   ledger.NewIndex(o.Now),
 		events:  record.NewBroadcaster(),
 		failed:  make(chan error, 2),
 		stopped: make(chan struct{}),
 	}
+	logged := logConfig(log)
+	c.config = config.NewStore(o.SystemNamespace, func(object string, err error) {
+		logged(object, err)
+		if f := c.onExclusion.Load(); f != nil && object == config.GateConfigMap {
+			(*f)()
+		}
+	})
 	c.registries = registry.NewReader(registry.New(c.config.Policy).Trusting(c.config.Authorities), c.access.live, c.options.Now)
 	c.ledger = ledger.New(access.live, c.index)
 	c.recorder = c.events.NewRecorder(access.scheme, eventSource())

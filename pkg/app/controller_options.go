@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
+	"github.com/revet-dev/revet/pkg/gate"
 )
 
 // ControllerOptions configure the controller.
@@ -25,6 +26,11 @@ type ControllerOptions struct {
 	MaxConcurrent int
 	// SweepInterval is between two sweeps of a trigger; up to a tenth is added.
 	SweepInterval time.Duration
+	// GateWriteRate is how many bytes a second are written of what gates admit, on average
+	// over five minutes.
+	GateWriteRate int64
+	// GateSplit is how many digests one object of a gate holds before there are sixteen.
+	GateSplit int
 }
 
 // DefaultControllerOptions returns the defaults.
@@ -32,6 +38,7 @@ func DefaultControllerOptions() ControllerOptions {
 	return ControllerOptions{
 		Common: DefaultCommon(), Address: ":8080", Concurrency: 16, MaxConcurrent: 200,
 		SweepInterval: imagetrigger.DefaultIntervals().Sweep,
+		GateWriteRate: gate.DefaultBudgetRate, GateSplit: gate.DefaultSplit,
 	}
 }
 
@@ -58,6 +65,8 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are processed at once")
 	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers may run at once; each trigger's spec.maxConcurrent applies too")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
+	flags.Int64Var(&o.GateWriteRate, "gate-write-rate", o.GateWriteRate, "bytes a second that are written of what ImageGates admit, on average over five minutes; at least 65536")
+	flags.IntVar(&o.GateSplit, "gate-split", o.GateSplit, "how many digests one object of an ImageGate holds before they are divided among sixteen; 12000 are 1.1 MB")
 }
 
 func (o ControllerOptions) validate() error {
@@ -76,8 +85,17 @@ func (o ControllerOptions) validate() error {
 	if o.MaxConcurrent < 1 || o.MaxConcurrent > 100_000 {
 		return fmt.Errorf("max-concurrent %d is not between 1 and 100000", o.MaxConcurrent)
 	}
+	if o.GateWriteRate < leastGateWriteRate {
+		return fmt.Errorf("gate-write-rate %d is less than %d, with which one large object takes longer than a digest may stay that failed", o.GateWriteRate, leastGateWriteRate)
+	}
+	if o.GateSplit < 16 || o.GateSplit > gate.DefaultSplit {
+		return fmt.Errorf("gate-split %d is not between 16 and %d", o.GateSplit, gate.DefaultSplit)
+	}
 	return o.Common.validate()
 }
+
+// leastGateWriteRate lets an object of 1.1 MB be written every 17 seconds.
+const leastGateWriteRate = 64 << 10
 
 // shortestSweepInterval keeps a cluster from being listed without a break.
 const shortestSweepInterval = time.Second

@@ -38,7 +38,11 @@ func (c *Controller) parts(ctx context.Context, cached cache.Cache) (all []*part
 	if err != nil {
 		return nil, nil, err
 	}
-	return []*part{own, entries, triggers}, sweepAll, nil
+	gates, err := c.gates(ctx, cached, election)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []*part{own, entries, triggers, gates}, sweepAll, nil
 }
 
 // newQueue makes the queue of a reconciler. The function that it returns processes the

@@ -8,6 +8,8 @@
 //     ends in .crt and applies to every registry.
 //   - ConfigMap config-sinks, key sinks.yaml: the hosts that a trigger's sink.uri may
 //     name: [{host, namespaces: ["*"]}]
+//   - ConfigMap config-gate, key exclude.yaml: the namespaces that no ImageGate gates, by
+//     name or by their beginning: ["kube-*", revet-system]. Without it a default applies.
 //   - Secret registry-webhooks: for each registry the tokens that prove its
 //     notifications, one per line. Several can be valid at once, so that they can be rotated.
 //

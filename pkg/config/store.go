@@ -19,6 +19,8 @@ const (
 	SinksConfigMap        = "config-sinks"
 	SinksKey              = "sinks.yaml"
 	CertificatesConfigMap = "registry-certificates"
+	GateConfigMap         = "config-gate"
+	ExcludeKey            = "exclude.yaml"
 	TokensSecret          = "registry-webhooks"
 )
 
@@ -32,6 +34,7 @@ type Store struct {
 	sinks        Sinks
 	tokens       Tokens
 	certificates Certificates
+	exclusion    Exclusion
 	problems     map[string]error
 }
 
@@ -41,7 +44,7 @@ func NewStore(namespace string, changed func(object string, err error)) *Store {
 	if changed == nil {
 		changed = func(string, error) {}
 	}
-	return &Store{namespace: namespace, changed: changed, problems: map[string]error{}}
+	return &Store{namespace: namespace, changed: changed, exclusion: DefaultExclusion(), problems: map[string]error{}}
 }
 
 // Registries returns the latest good list.
@@ -61,6 +64,13 @@ func (s *Store) Sinks() Sinks {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.sinks
+}
+
+// Exclusion returns the latest good list of namespaces that no gate gates.
+func (s *Store) Exclusion() Exclusion {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.exclusion
 }
 
 // Tokens returns the latest good tokens.
@@ -141,6 +151,13 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 			sinks, err = ParseSinks(document)
 		}
 		s.accept(name, SinksKey, err, func() { s.sinks = sinks })
+	case GateConfigMap:
+		document, err := document(data, ExcludeKey)
+		exclusion := DefaultExclusion()
+		if _, set := data[ExcludeKey]; err == nil && set {
+			exclusion, err = ParseExclusion(document)
+		}
+		s.accept(name, ExcludeKey, err, func() { s.exclusion = exclusion })
 	}
 }
 

@@ -183,6 +183,9 @@ func ran(e v1alpha1.ImageVerification, outcome v1alpha1.Outcome, finished int) (
 			v1alpha1.OutcomePass: v1alpha1.PhasePassed, v1alpha1.OutcomeFail: v1alpha1.PhaseFailed, v1alpha1.OutcomeError: v1alpha1.PhaseError}[outcome]
 	}
 	e.Status.Runs = []v1alpha1.RunStatus{run}
+	if outcome == v1alpha1.OutcomePass || outcome == v1alpha1.OutcomeFail {
+		e.Status.Verdict = &v1alpha1.Verdict{Outcome: outcome, Run: run.Name, Number: 1, At: *run.FinishedAt}
+	}
 	for i := range e.Status.Tags {
 		e.Status.Tags[i].Run = 1
 	}
@@ -242,10 +245,39 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 		{"the run was deleted before it could be pruned", nil, true, RunMissing},
 		{"the run was pruned", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
 			e.Status.Runs[0].FinishedAt = &metav1.Time{Time: at(3000)}
+			e.Status.Verdict.At = *e.Status.Runs[0].FinishedAt
 		}, true, ""},
 		{"it claims to run and there is no run", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
 			e.Status.Phase, e.Status.Runs[0].Outcome = v1alpha1.PhaseRunning, ""
 		}, true, RunMissing},
+		{"a verdict that its run did not give", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Verdict.Outcome = v1alpha1.OutcomeFail
+		}, false, RecordIncomplete},
+		{"a verdict of another run's name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Verdict.Run = "mine"
+		}, false, RecordIncomplete},
+		{"a verdict of no run", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict.Number = 0 }, false, RecordIncomplete},
+		{"a verdict of a run to come", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict.Number = 2 }, false, RecordIncomplete},
+		{"a verdict that was kept past a newer one", func(e *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
+			e.Status.RunCount, e.Status.Runs[0].Number = 2, 2
+			e.Status.Runs[0].Name = ledger.RunName(e, 2)
+			pr.Name, pr.RunLabel = e.Status.Runs[0].Name, e.Status.Runs[0].Name
+			e.Status.Verdict.Outcome, e.Status.Verdict.Run = v1alpha1.OutcomeFail, ledger.RunName(e, 1)
+		}, false, RecordIncomplete},
+		{"a verdict beside an error, and its run says otherwise", func(e *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
+			e.Status.Phase, e.Status.Runs = v1alpha1.PhaseError, nil
+			pr.Results[runresult.Verdict] = "fail"
+		}, false, RunDiffers},
+		{"a verdict beside an error, whose run is no longer kept", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Phase, e.Status.Runs = v1alpha1.PhaseError, nil
+		}, false, ""},
+		{"a verdict beside an error, of a run of another name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Phase, e.Status.Runs, e.Status.Verdict.Run = v1alpha1.PhaseError, nil, "mine"
+		}, false, RecordIncomplete},
+		{"a verdict beside an error, whose run was deleted", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Phase, e.Status.Runs = v1alpha1.PhaseError, nil
+		}, true, RunMissing},
+		{"an entry of before verdicts were kept", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict = nil }, false, ""},
 		{"the run says fail", func(_ *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
 			pr.Results[runresult.Verdict] = "fail"
 		}, false, RunDiffers},
@@ -308,6 +340,7 @@ func TestVerifyCountsDoubledRuns(t *testing.T) {
 	again.Status.RunCount = 2
 	again.Status.Runs = append(again.Status.Runs, again.Status.Runs[0])
 	again.Status.Runs[1].Number, again.Status.Runs[1].Name = 2, ledger.RunName(&e, 2)
+	again.Status.Verdict.Number, again.Status.Verdict.Run = 2, ledger.RunName(&e, 2)
 	retried := again.DeepCopy()
 	retried.Status.Runs[1].Cause = v1alpha1.Cause{Type: v1alpha1.CauseRetry, Key: pr.Name}
 	asRun := func(n int32) lifecycle.PipelineRun {

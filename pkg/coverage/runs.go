@@ -70,6 +70,14 @@ func (r *runs) audit(e *v1alpha1.ImageVerification, now time.Time) finding {
 	if want := ledger.EntryName(e.Spec.Trigger.UID, ledger.RepositoryOf(e), d); e.Name != want {
 		return finding{EntryForged, fmt.Sprintf("the entry of this push is named %q, not %q", want, e.Name)}
 	}
+	if wrong := r.auditPhase(e, now); wrong.reason != "" {
+		return wrong
+	}
+	return r.auditVerdict(e, now)
+}
+
+// auditPhase checks the run that the phase tells of, which is the latest one.
+func (r *runs) auditPhase(e *v1alpha1.ImageVerification, now time.Time) finding {
 	var outcome v1alpha1.Outcome
 	switch e.Status.Phase {
 	case v1alpha1.PhasePassed:
@@ -78,42 +86,81 @@ func (r *runs) audit(e *v1alpha1.ImageVerification, now time.Time) finding {
 		outcome = v1alpha1.OutcomeFail
 	case v1alpha1.PhaseRunning:
 	default:
-		return finding{} // it claims neither a run nor a verdict
+		return finding{} // it claims neither a run nor an outcome
 	}
 	if len(e.Status.Runs) == 0 {
 		return finding{RecordIncomplete, fmt.Sprintf("the entry is %s and has no run", e.Status.Phase)}
 	}
 	run := &e.Status.Runs[len(e.Status.Runs)-1]
-	switch {
-	case run.Outcome != outcome:
+	if run.Outcome != outcome {
 		return finding{RecordIncomplete, fmt.Sprintf("the entry is %s, and the outcome of its run %q is %q", e.Status.Phase, run.Name, run.Outcome)}
+	}
+	return r.auditRun(e, run, fmt.Sprintf("the entry is %s", e.Status.Phase), now)
+}
+
+// auditVerdict checks the verdict: that it is of the newest run that gave one, and says what
+// that run says. An entry without a verdict claims none.
+func (r *runs) auditVerdict(e *v1alpha1.ImageVerification, now time.Time) finding {
+	v := e.Status.Verdict
+	if v == nil {
+		return finding{}
+	}
+	claim := fmt.Sprintf("the verdict is %q of run %d", v.Outcome, v.Number)
+	if v.Number < 1 || v.Number > e.Status.RunCount {
+		return finding{RecordIncomplete, fmt.Sprintf("%s, and the entry has %d runs", claim, e.Status.RunCount)}
+	}
+	// Of a run that the entry no longer keeps, the verdict is the record.
+	at := v.At
+	run := &v1alpha1.RunStatus{Number: v.Number, Name: v.Run, Outcome: v.Outcome, Digest: e.Spec.Digest, FinishedAt: &at}
+	for i := range e.Status.Runs {
+		kept := &e.Status.Runs[i]
+		switch {
+		case kept.Number == v.Number && (kept.Name != v.Run || kept.Outcome != v.Outcome):
+			return finding{RecordIncomplete, fmt.Sprintf("%s, %q, and the outcome of run %q is %q", claim, v.Run, kept.Name, kept.Outcome)}
+		case kept.Number == v.Number:
+			run = kept
+		case kept.Number > v.Number && gaveVerdict(kept):
+			return finding{RecordIncomplete, fmt.Sprintf("%s, and the outcome of the newer run %q is %q", claim, kept.Name, kept.Outcome)}
+		}
+	}
+	return r.auditRun(e, run, claim, now)
+}
+
+// gaveVerdict reports whether a run ended with a verdict.
+func gaveVerdict(run *v1alpha1.RunStatus) bool {
+	return run.Outcome == v1alpha1.OutcomePass || run.Outcome == v1alpha1.OutcomeFail
+}
+
+// auditRun checks a run that the entry makes a claim of, and its PipelineRun.
+func (r *runs) auditRun(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, claim string, now time.Time) finding {
+	switch {
 	case run.Name != ledger.RunName(e, run.Number):
 		return finding{RecordIncomplete, fmt.Sprintf("run %d of the entry cannot be named %q", run.Number, run.Name)}
-	case outcome != "" && run.Digest != e.Spec.Digest:
+	case run.Outcome != "" && run.Digest != e.Spec.Digest:
 		return finding{DigestDiffers, fmt.Sprintf("the verdict of run %q is about %q", run.Name, run.Digest)}
 	case r == nil:
 		return finding{}
 	}
-	return r.compare(e, run, now)
+	return r.compare(e, run, claim, now)
 }
 
 // compare checks a run's record against its PipelineRun.
-func (r *runs) compare(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now time.Time) finding {
+func (r *runs) compare(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, claim string, now time.Time) finding {
 	pr, exists := r.byName[run.Name]
 	switch {
 	case !exists && run.Outcome != "" && run.FinishedAt != nil && now.Sub(run.FinishedAt.Time) >= kept:
 		return finding{} // pruned, which nobody can tell from deleted
 	case !exists:
-		return finding{RunMissing, fmt.Sprintf("the entry is %s, and there is no PipelineRun %q", e.Status.Phase, run.Name)}
+		return finding{RunMissing, fmt.Sprintf("%s, and there is no PipelineRun %q", claim, run.Name)}
 	case pr.RunLabel != run.Name || pr.EntryUID != string(e.UID) || (pr.Digest != "" && pr.Digest != e.Spec.Digest):
 		return finding{RunForeign, fmt.Sprintf("the PipelineRun %q is of entry %q and digest %q", pr.Name, pr.EntryUID, pr.Digest)}
 	case run.Outcome == "":
 		return finding{}
 	case !pr.Done:
-		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q has not ended", e.Status.Phase, pr.Name)}
+		return finding{RunDiffers, fmt.Sprintf("%s, and the PipelineRun %q has not ended", claim, pr.Name)}
 	case pr.Results[runresult.Verdict] != string(run.Outcome) || pr.Results[runresult.Digest] != e.Spec.Digest:
-		return finding{RunDiffers, fmt.Sprintf("the entry is %s, and the PipelineRun %q says %q of %q",
-			e.Status.Phase, pr.Name, pr.Results[runresult.Verdict], pr.Results[runresult.Digest])}
+		return finding{RunDiffers, fmt.Sprintf("%s, and the PipelineRun %q says %q of %q",
+			claim, pr.Name, pr.Results[runresult.Verdict], pr.Results[runresult.Digest])}
 	default:
 		return finding{}
 	}

@@ -1,8 +1,6 @@
 package coverage
 
 import (
-	"slices"
-
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
@@ -16,35 +14,33 @@ const (
 	skipped              // there was nothing to verify
 )
 
-// stateOf says what became of the push that a tag of an entry records.
+// stateOf says what became of the push that a tag of an entry records. The run that covers
+// the push decides it, or else a later run: as far as runs are kept they tell, and then the
+// verdict does.
 func stateOf(e *v1alpha1.ImageVerification, tag *v1alpha1.TagStatus) state {
 	switch {
 	case tag.Run == v1alpha1.RunSkipped:
 		return skipped
 	case tag.Run > 0:
-		i := slices.IndexFunc(e.Status.Runs, func(r v1alpha1.RunStatus) bool { return r.Number == tag.Run })
-		if i >= 0 {
-			switch e.Status.Runs[i].Outcome {
-			case v1alpha1.OutcomePass, v1alpha1.OutcomeFail:
-				return decided
-			case v1alpha1.OutcomeError: // a later run may have tried it again
-			default:
+		for i := range e.Status.Runs {
+			run := &e.Status.Runs[i]
+			switch {
+			case run.Number == tag.Run && run.Outcome == "":
 				return pending
+			case run.Number >= tag.Run && gaveVerdict(run):
+				return decided
 			}
 		}
-		// Of a run that is no longer kept, a later one speaks.
+		if v := e.Status.Verdict; v != nil && v.Number >= tag.Run {
+			return decided
+		}
 	}
 	switch e.Status.Phase {
-	case v1alpha1.PhasePassed, v1alpha1.PhaseFailed:
-		if tag.Run == 0 {
-			return pending // pushed again since, and not decided upon
-		}
-		return decided
 	case v1alpha1.PhaseError:
 		return failed
 	case v1alpha1.PhaseSkipped:
 		return skipped
 	default:
-		return pending
+		return pending // without a verdict, or pushed again since it was given
 	}
 }

@@ -91,6 +91,9 @@ func TestStatesOfAPush(t *testing.T) {
 		runs  []v1alpha1.RunStatus
 		want  state
 	}{
+		{"in error after a verdict on an earlier push", 2, v1alpha1.PhaseError, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass), run(2, v1alpha1.OutcomeError)}, failed},
+		{"passed, and tried again without a verdict", 1, v1alpha1.PhaseError, []v1alpha1.RunStatus{run(1, v1alpha1.OutcomePass), run(2, v1alpha1.OutcomeError)}, decided},
+		{"an outcome that is not known", 1, v1alpha1.PhasePassed, []v1alpha1.RunStatus{run(1, "odd")}, pending},
 		{"no status yet", 0, "", nil, pending},
 		{"skipped by decision", v1alpha1.RunSkipped, v1alpha1.PhasePassed, nil, skipped},
 		{"an entry that was skipped", 0, v1alpha1.PhaseSkipped, nil, skipped},
@@ -111,5 +114,18 @@ func TestStatesOfAPush(t *testing.T) {
 				t.Errorf("state %d, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+// Property: of runs that an entry no longer keeps the verdict speaks, for the pushes up to it.
+func TestTheVerdictSpeaksForRunsThatAreNoLongerKept(t *testing.T) {
+	e := &v1alpha1.ImageVerification{Status: v1alpha1.ImageVerificationStatus{
+		Phase: v1alpha1.PhaseError, Runs: []v1alpha1.RunStatus{{Number: 12, Outcome: v1alpha1.OutcomeError}},
+		Verdict: &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Number: 2},
+	}}
+	for run, want := range map[int32]state{1: decided, 2: decided, 3: failed, 12: failed} {
+		if got := stateOf(e, &v1alpha1.TagStatus{Run: run}); got != want {
+			t.Errorf("a push of run %d has state %d, want %d", run, got, want)
+		}
 	}
 }

@@ -16,30 +16,9 @@ import (
 // mutatingKinds are a policy and what puts it into force.
 var mutatingKinds = []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
 
-// mutatingVersions are the versions of MutatingAdmissionPolicy that Revet writes, best first.
-// They differ in their name only.
-var mutatingVersions = []string{"v1", "v1beta1"}
-
-// MutatingVersion returns the best version in which the API server serves MutatingAdmissionPolicy
-// and its binding, or "" if it serves none. The argument is what discovery says of the versions
-// of admissionregistration.k8s.io.
-func MutatingVersion(served []*metav1.APIResourceList) string {
-	for _, version := range mutatingVersions {
-		kinds := map[string]bool{}
-		for _, list := range served {
-			if list.GroupVersion != admissionregistrationv1.GroupName+"/"+version {
-				continue
-			}
-			for i := range list.APIResources {
-				kinds[list.APIResources[i].Kind] = true
-			}
-		}
-		if kinds[mutatingKinds[0]] && kinds[mutatingKinds[1]] {
-			return version
-		}
-	}
-	return ""
-}
+// MutatingVersions are the versions of MutatingAdmissionPolicy that a gate is written in, best
+// first. They differ in their name only.
+func MutatingVersions() []string { return []string{"v1", "v1beta1"} }
 
 // place is a list of a Pod's spec whose items name an image.
 type place struct {
@@ -80,7 +59,8 @@ func apply(changed func(place) string) string {
 	return "Object{spec: Object.spec{" + strings.Join(fields, ", ") + "}}"
 }
 
-// tagged is CEL for those of the pairs whose image is a reference without a digest.
+// tagged is CEL for those of the pairs whose image is a reference without a digest. Names with
+// a digest are in no map either; that the rest does not look at them keeps its cost low.
 const tagged = ".filter(c, c.image != '' && !c.image.contains('@'))"
 
 // pinMutation turns tags that are known into digests, at places that are new. A reference
@@ -118,7 +98,7 @@ func pinObjects(c *compiler) ([]*unstructured.Unstructured, error) {
 	if c.in.Mode != v1alpha1.GateDeny {
 		return nil, nil
 	}
-	if !slices.Contains(mutatingVersions, c.in.MutatingVersion) {
+	if !slices.Contains(MutatingVersions(), c.in.MutatingVersion) {
 		return nil, fmt.Errorf("MutatingAdmissionPolicies are not written in version %q", c.in.MutatingVersion)
 	}
 	pin := c.mutating("pin", true, pinMutation(), podRules()...)
@@ -157,9 +137,6 @@ func (c *compiler) object(kind, name string, spec any) (*unstructured.Unstructur
 	}
 	return &unstructured.Unstructured{Object: content}, nil
 }
-
-// TagsName is the name of the VerifiedImages that hold a gate's tags.
-func TagsName(gate string) string { return gate + "-tags" }
 
 // imageChanges is CEL that is true if an update changes an image. Other updates need nothing
 // of the policy, nor of the schemas by which the API server mutates.

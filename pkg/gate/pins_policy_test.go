@@ -10,34 +10,6 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-func TestMutatingVersion(t *testing.T) {
-	list := func(groupVersion string, kinds ...string) *metav1.APIResourceList {
-		l := &metav1.APIResourceList{GroupVersion: groupVersion}
-		for _, k := range kinds {
-			l.APIResources = append(l.APIResources, metav1.APIResource{Kind: k})
-		}
-		return l
-	}
-	const group, policy, binding = "admissionregistration.k8s.io/", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"
-	for _, test := range []struct {
-		name   string
-		served []*metav1.APIResourceList
-		want   string
-	}{
-		{"nothing", nil, ""},
-		{"Kubernetes 1.35", []*metav1.APIResourceList{list(group+"v1", "ValidatingAdmissionPolicy")}, ""},
-		{"its beta", []*metav1.APIResourceList{list(group+"v1", "ValidatingAdmissionPolicy"), list(group+"v1beta1", policy, binding)}, "v1beta1"},
-		{"both", []*metav1.APIResourceList{list(group+"v1beta1", policy, binding), list(group+"v1", policy, binding)}, "v1"},
-		{"an alpha that is not written", []*metav1.APIResourceList{list(group+"v1alpha1", policy, binding)}, ""},
-		{"no binding", []*metav1.APIResourceList{list(group+"v1", policy), list(group+"v1beta1", binding)}, ""},
-		{"another group", []*metav1.APIResourceList{list("example.com/v1", policy, binding)}, ""},
-	} {
-		if got := MutatingVersion(test.served); got != test.want {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
-	}
-}
-
 // What pins can refuse nothing and lock nothing, and goes with its gate.
 func TestPinsRefuseNothing(t *testing.T) {
 	g := &v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: "prod", UID: "u"}}

@@ -1,19 +1,19 @@
 // Package intake handles what says that somebody may have pushed an image: it finds out what
 // was pushed, and records it. Package receiver serves it over HTTP.
 //
-// Contract, one file a stage:
+// Contract, in the order of one event:
 //
-//  1. decode.go: other types, deletes, Image events, and what Revet, Tekton or a loop through
+//  1. intake.go: other types, deletes, Image events, and what Revet, Tekton or a loop through
 //     a Broker sent are passed over. An event of a known type that cannot be decoded is
 //     refused for good.
-//  2. select.go: compare what an event claims with the ledger, from caches only. An event
-//     without news costs no request.
-//  3. stream.go, tag.go: read again. Anybody can forge an event, so only what the API server
-//     or the registry shows is ever recorded. Then authorize: the trigger's account must be
-//     allowed to get the stream. A yes is believed for ten seconds, a no never. For a
-//     registry, the account's pull credentials must open it.
-//  4. record.go: record through package recorder, which exempts what cannot run.
-//  5. report.go: log and count what was passed over, once.
+//  2. stream.go for events, tag.go for notifications: compare what is claimed with the
+//     ledger, from caches only. An event without news costs no request. Then read again:
+//     anybody can forge an event, so only what the API server or the registry shows is ever
+//     recorded. Then authorize: the trigger's account must be allowed to get the stream. A
+//     yes is believed for ten seconds, a no never. For a registry, the account's pull
+//     credentials must open it.
+//  3. record.go: record through package recorder, which exempts what cannot run.
+//  4. report.go: log and count what was passed over, once.
 //
 // A registry may notify before it shows the tag, and notifications may come in any order. If a
 // tag does not show what a notification claims, notification.go looks again within a second,

@@ -3,12 +3,16 @@ package intake
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
+	"sync"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
 	"github.com/revet-dev/revet/pkg/recorder"
+	"github.com/revet-dev/revet/pkg/selector"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
@@ -130,4 +134,152 @@ func (i *Intake) streamCandidate(t *Trigger, p push.Push, asked *prefetch) recor
 			return content, err
 		},
 	}
+}
+
+// finding is what one repository shows that is new to one trigger.
+type finding struct {
+	trigger *Trigger
+	push.Result
+}
+
+// find returns a finding for each trigger that selects the stream.
+func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) ([]finding, error) {
+	list := i.Triggers.snapshot()
+	if !list.streams {
+		return nil, nil
+	}
+	var labels map[string]string
+	if list.otherNamespaces {
+		var err error
+		if labels, err = i.Namespaces.Labels(ctx, object.Namespace); err != nil {
+			return nil, err
+		}
+	}
+	var findings []finding
+	for _, t := range list.triggers {
+		tags := t.selector.Stream(object.Namespace, labels, object.Name, state.Labels)
+		if !tags.Empty() {
+			findings = append(findings, i.compare(t, state.Stream, tags))
+		}
+	}
+	return findings, nil
+}
+
+// compare detects the pushes that a repository shows and that the ledger does not cover
+// for one trigger. It uses caches only.
+func (i *Intake) compare(t *Trigger, s push.Stream, tags selector.Tags) finding {
+	known := ledger.WithinScope(i.Ledger.Known(t.ImageTrigger, s.Repository), t.ImageTrigger, t.selector.AdmitTime)
+	return finding{trigger: t, Result: push.Detect(s.Only(tags.Admit), known, i.recorder)}
+}
+
+// maxPrefetch bounds how many Images, and how many rights, one event makes the receiver ask
+// about before the re-read. Anybody may send an event that claims many new digests.
+const maxPrefetch = 4
+
+// prefetch asks the API server about digests and accounts, for one event and each question
+// once. It asks what the event's claims make likely while the stream is read again. The
+// answers count only for what that re-read shows.
+type prefetch struct {
+	cluster Cluster
+	object  openshift.Object
+
+	mu     sync.Mutex
+	images map[image.Digest]*answer[openshift.ImageState]
+	rights map[source.Account]*answer[bool]
+	// away are the registries that did not answer. They are not asked again.
+	away map[string]error
+}
+
+func newPrefetch(c Cluster, object openshift.Object) *prefetch {
+	return &prefetch{
+		cluster: c, object: object,
+		images: map[image.Digest]*answer[openshift.ImageState]{},
+		rights: map[source.Account]*answer[bool]{},
+		away:   map[string]error{},
+	}
+}
+
+// answer is set when done is closed.
+type answer[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+}
+
+// ask asks a question in another goroutine.
+func ask[T any](question func() (T, error)) *answer[T] {
+	a := &answer[T]{done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		defer caught(func(err error) { a.err = err })
+		a.value, a.err = question()
+	}()
+	return a
+}
+
+// caught turns a panic into an error. Goroutines defer it that run beside a request's own:
+// net/http does not recover their panics, which would end the process.
+func caught(fail func(error)) {
+	if p := recover(); p != nil {
+		fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	}
+}
+
+func (a *answer[T]) get() (T, error) {
+	<-a.done // the question's context ends it
+	return a.value, a.err
+}
+
+// start asks what act will need if the re-read shows what the event claims.
+func (p *prefetch) start(ctx context.Context, claimed []finding) {
+	for _, f := range claimed {
+		if len(f.Pushes) == 0 || len(p.rights) == maxPrefetch {
+			continue
+		}
+		p.right(ctx, f.trigger.account())
+		for _, pushed := range f.Pushes {
+			if len(p.images) == maxPrefetch {
+				break
+			}
+			p.image(ctx, pushed.Digest)
+		}
+	}
+}
+
+func (p *prefetch) image(ctx context.Context, d image.Digest) *answer[openshift.ImageState] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.images[d]
+	if a == nil {
+		a = ask(func() (openshift.ImageState, error) { return p.cluster.Image(ctx, d) })
+		p.images[d] = a
+	}
+	return a
+}
+
+func (p *prefetch) right(ctx context.Context, account source.Account) *answer[bool] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.rights[account]
+	if a == nil {
+		a = ask(func() (bool, error) { return p.cluster.MayGet(ctx, account, p.object.Namespace, p.object.Name) })
+		p.rights[account] = a
+	}
+	return a
+}
+
+// isAway returns why a registry did not answer before, for this event.
+func (p *prefetch) isAway(host string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.away[host]; err != nil {
+		return fmt.Errorf("registry %q did not answer for another push of the same event: %w", host, err)
+	}
+	return nil
+}
+
+func (p *prefetch) setAway(host string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away[host] = err
 }

@@ -48,6 +48,27 @@ func (i *Intake) lookNow(ctx context.Context, from Endpoint, h *hinted) Result {
 	return l.result()
 }
 
+// interested returns the triggers that select the tag and for which the ledger does not
+// cover the claimed digest. It uses caches only.
+func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claimed image.Digest) (interested []*Trigger, selected bool) {
+	for _, t := range i.Triggers.snapshot().triggers {
+		tags := t.selector.Repository(at.repository)
+		if !tags.Admit(at.tag) {
+			continue
+		}
+		if !from.Allows(t.Namespace) {
+			i.reportTrigger(ctx, t, i.shows(at, "").Repository, string(source.NotAllowed), "trigger selects a registry that is not listed for its namespace",
+				fmt.Errorf("add namespace %q to the entry of host %q in the ConfigMap config-registries", t.Namespace, from.Host))
+			continue
+		}
+		selected = true
+		if claimed.IsZero() || len(i.compare(t, i.shows(at, claimed.String()), tags).Pushes) > 0 {
+			interested = append(interested, t)
+		}
+	}
+	return interested, selected
+}
+
 func passedOver(selected bool) Reason {
 	if selected {
 		return NothingNew

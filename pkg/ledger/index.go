@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -101,23 +103,6 @@ func (x *Index) ownStatus(entry *v1alpha1.ImageVerification) {
 	if have := x.written[name]; have == nil || supersedes(entry, have) {
 		x.written[name] = entry
 	}
-}
-
-// freshest returns the later of an entry that a cache has and what this process wrote. It
-// is nil if the cache's is.
-func (x *Index) freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	name := client.ObjectKeyFromObject(cached)
-	own := x.written[name]
-	if own == nil {
-		return nil
-	}
-	if !supersedes(own, cached) {
-		delete(x.written, name)
-		return nil
-	}
-	return own.DeepCopy()
 }
 
 // forgetWrite drops what this process wrote of an entry, because somebody else has
@@ -284,4 +269,83 @@ func trim(obj any) (any, error) {
 	entry.ManagedFields, entry.Labels, entry.Annotations = nil, nil, nil
 	entry.Status = v1alpha1.ImageVerificationStatus{Tags: entry.Status.Tags}
 	return entry, nil
+}
+
+// digestPrefix is not kept.
+const digestPrefix = "sha256:"
+
+// record is what the index keeps of an entry. Every receiver has one for each entry of the
+// cluster, so that its size matters.
+type record struct {
+	digest  string // hexadecimal
+	uid     string
+	version string
+	// written is when this process wrote the entry, in Unix nanoseconds; 0 once the watch
+	// has shown it.
+	written int64
+	tags    []tagRecord
+}
+
+// tagRecord is the newest push of one tag.
+type tagRecord struct {
+	tag string
+	push.Moment
+}
+
+func newRecord(entry *v1alpha1.ImageVerification) record {
+	s := join(hexOf(entry.Spec.Digest), string(entry.UID), entry.ResourceVersion)
+	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
+	r.add(entry.Spec.FirstPush)
+	for i := range entry.Status.Tags {
+		r.add(entry.Status.Tags[i].PushRecord)
+	}
+	return r
+}
+
+// add keeps the newest push of a tag.
+func (r *record) add(p v1alpha1.PushRecord) {
+	t := newTagRecord(p)
+	for i := range r.tags {
+		if r.tags[i].tag == p.Tag {
+			if !r.tags[i].Covers(t.Moment) {
+				r.tags[i].Moment = t.Moment
+			}
+			return
+		}
+	}
+	t.tag = unique.Make(p.Tag).Value() // the same few names in all entries
+	r.tags = append(r.tags, t)
+}
+
+func (r *record) covers(p tagRecord) bool {
+	for i := range r.tags {
+		if r.tags[i].tag == p.tag {
+			return r.tags[i].Covers(p.Moment)
+		}
+	}
+	return false
+}
+
+func newTagRecord(p v1alpha1.PushRecord) tagRecord {
+	return tagRecord{p.Tag, push.Moment{PushedAt: p.PushedAt.Unix(), Sequence: p.Sequence}}
+}
+
+// hexOf returns the hexadecimal part of a digest.
+func hexOf(digest string) string { return strings.TrimPrefix(digest, digestPrefix) }
+
+// interned gives a key strings of its own, instead of parts of an object's.
+func (k indexKey) interned() indexKey {
+	k.triggerUID = unique.Make(k.triggerUID).Value()
+	s := join(k.repository.Name, k.repository.UID)
+	k.repository.Name, k.repository.UID = s[0], s[1]
+	return k
+}
+
+// join copies strings into one allocation.
+func join(parts ...string) []string {
+	all := strings.Join(parts, "")
+	for i, p := range parts {
+		parts[i], all = all[:len(p)], all[len(p):]
+	}
+	return parts
 }

@@ -2,8 +2,12 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -153,10 +157,19 @@ func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerifica
 // Freshest returns the later of an entry that a cache has and what this process wrote of
 // it. With an older state, its caller would decide again what was decided already.
 func (l *Ledger) Freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
-	if own := l.index.freshest(cached); own != nil {
-		return own
+	x := l.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	name := client.ObjectKeyFromObject(cached)
+	own := x.written[name]
+	if own == nil {
+		return cached
 	}
-	return cached
+	if !supersedes(own, cached) {
+		delete(x.written, name)
+		return cached
+	}
+	return own.DeepCopy()
 }
 
 func newEntry(trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) *v1alpha1.ImageVerification {
@@ -210,4 +223,92 @@ func ReferenceOf(entry *v1alpha1.ImageVerification) (image.Reference, error) {
 		return image.Reference{}, fmt.Errorf("the entry %q: %w", entry.Name, err)
 	}
 	return ref, nil
+}
+
+// maxTagNames bounds the column of the table; the tags themselves are in status.tags.
+const maxTagNames = 200
+
+// complete updates what is derived from the tags.
+func complete(entry *v1alpha1.ImageVerification) {
+	s := &entry.Status
+	s.Tags, s.Phase = entry.Tags(), entry.Phase()
+	names := make([]string, 0, len(s.Tags))
+	s.LastPushedAt = nil
+	for i := range s.Tags {
+		names = append(names, s.Tags[i].Tag)
+		if at := s.Tags[i].PushedAt; s.LastPushedAt == nil || s.LastPushedAt.Before(&at) {
+			s.LastPushedAt = &at
+		}
+	}
+	s.TagNames = strings.Join(names, ",")
+	if len(s.TagNames) > maxTagNames {
+		s.TagNames = s.TagNames[:maxTagNames] + "..."
+	}
+}
+
+// addPush makes p the newest push of its tag, unless the entry has it or a later one. A
+// newer push is undecided: its run is 0.
+func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
+	entry.Status.Tags = entry.Tags()
+	for i := range entry.Status.Tags {
+		t := &entry.Status.Tags[i]
+		if t.Tag != p.Tag {
+			continue
+		}
+		if newTagRecord(t.PushRecord).Covers(newTagRecord(p).Moment) {
+			return false
+		}
+		*t = v1alpha1.TagStatus{PushRecord: p}
+		return true
+	}
+	entry.Status.Tags = append(entry.Status.Tags, v1alpha1.TagStatus{PushRecord: p})
+	return true
+}
+
+const (
+	// hashBytes is how much of a SHA-256 goes into a name: 128 bits.
+	hashBytes = 16
+	// maxPrefix keeps a name, with its hyphen and hash, within the 63 characters
+	// of a label value.
+	maxPrefix = 63 - 1 - 2*hashBytes
+)
+
+// EntryName is the name of the entry of one trigger, repository incarnation and
+// digest: a readable prefix and 128 bits that identify all of them.
+func EntryName(triggerUID string, r push.Repository, d image.Digest) string {
+	return prefix(r.Name) + "-" + hash(triggerUID, string(r.Kind), r.Name, r.UID, d.String())
+}
+
+// RunName is the name of an entry's run: a readable prefix and 128 bits of the
+// entry's UID and the run's number.
+func RunName(entry *v1alpha1.ImageVerification, number int32) string {
+	return prefix(entry.Spec.Repository.Name) + "-" + hash(string(entry.UID), strconv.Itoa(int(number)))
+}
+
+// hash separates its parts by a byte that no part can contain.
+func hash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:hashBytes])
+}
+
+// prefix makes the last segment of a repository's name a valid part of an object's name.
+func prefix(repository string) string {
+	last := repository[strings.LastIndexByte(repository, '/')+1:]
+	clean := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			return c
+		case c >= 'A' && c <= 'Z':
+			return c - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, last)
+	if len(clean) > maxPrefix {
+		clean = clean[:maxPrefix]
+	}
+	if clean = strings.Trim(clean, "-"); clean == "" {
+		return "image"
+	}
+	return clean
 }

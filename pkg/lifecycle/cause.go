@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -12,6 +14,8 @@ import (
 // generate. A new class stands in queue.go, and in the order that doc.go tells.
 type CauseRule struct {
 	Type v1alpha1.CauseType
+	// KeyPrefix narrows the row to causes whose key begins with it.
+	KeyPrefix string
 	// Class orders the queue of a trigger: entries of a lower class run first.
 	Class int
 	// Filtered: the trigger's filter, and the check that the digest is an image,
@@ -66,8 +70,19 @@ func Causes() []CauseRule {
 			Type: v1alpha1.CauseRetry, Class: classRetry, EventTrigger: "event",
 			owed: owedRetry, rank: rankRetry,
 		},
+		{
+			Type: v1alpha1.CauseManual, KeyPrefix: RenewalPrefix, Class: classRenewal, EventTrigger: "manual",
+			ReadsImage: true,
+			owed:       owedRenewal, rank: rankFirstPush,
+		},
 	}
 }
+
+// RenewalPrefix begins the id of a request that asks for a verdict where none was kept. It
+// is a manual request to every version, but its run goes after all others, and it needs
+// none once the entry has a verdict. No id that the command line makes for a person begins
+// so, whatever the person is called.
+const RenewalPrefix = "renewal/"
 
 // unknownCause is the rule of a type that is not in the table, which is a bug: it
 // goes last, and nothing ends it without a run.
@@ -76,14 +91,18 @@ var unknownCause = CauseRule{
 	rank: func(*v1alpha1.ImageVerification, []Head) Rank { return Rank{} },
 }
 
-// RuleOf returns the rule of a cause.
-func RuleOf(t v1alpha1.CauseType) CauseRule {
+// RuleOf returns the rule of a cause: of its type, the row with the longest prefix.
+func RuleOf(cause v1alpha1.Cause) CauseRule {
+	best, found := unknownCause, false
 	for _, c := range Causes() {
-		if c.Type == t {
-			return c
+		if c.Type != cause.Type || !strings.HasPrefix(cause.Key, c.KeyPrefix) {
+			continue
+		}
+		if !found || len(c.KeyPrefix) > len(best.KeyPrefix) {
+			best, found = c, true
 		}
 	}
-	return unknownCause
+	return best
 }
 
 // firstOwed decides for an entry without a current run: for the first row by which it is owed
@@ -131,17 +150,46 @@ func owedPush(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, 
 
 // owedManual: somebody asked for a run.
 func owedManual(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
-	handled := map[string]bool{}
-	for _, id := range e.Status.HandledRequests {
-		handled[id] = true
+	cause, open := request(e, false)
+	if !open {
+		return Decision{}, false
 	}
+	return start(e, cause, f, now), true
+}
+
+// owedRenewal: somebody asked for the verdict that an entry lacks.
+func owedRenewal(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
+	cause, open := request(e, true)
+	switch v := e.Status.Verdict; {
+	case !open:
+		return Decision{}, false
+	case v != nil:
+		return Decision{Action: Covered, Reason: VerdictReason(v), Cause: cause, Run: v.Number}, true
+	default:
+		return start(e, cause, f, now), true
+	}
+}
+
+// request returns the cause of the first request without a run, of those that are renewals
+// or of the others.
+func request(e *v1alpha1.ImageVerification, renewal bool) (v1alpha1.Cause, bool) {
 	for _, id := range e.Spec.Requests {
-		if id != "" && !handled[id] {
-			return start(e, v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}, f, now), true
+		cause := v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}
+		if id != "" && !slices.Contains(e.Status.HandledRequests, id) && Renewal(cause) == renewal {
+			return cause, true
 		}
 	}
-	return Decision{}, false
+	return v1alpha1.Cause{}, false
 }
+
+// RenewalAsked reports whether an entry has such a request that is not answered.
+func RenewalAsked(e *v1alpha1.ImageVerification) bool {
+	_, open := request(e, true)
+	return open
+}
+
+// Renewal reports whether a cause is a request for the verdict that an entry lacks.
+func Renewal(cause v1alpha1.Cause) bool { return RuleOf(cause).Class == classRenewal }
 
 // owedRetry: the infrastructure of the latest run failed, or its RuntimeClass exists by now.
 func owedRetry(e *v1alpha1.ImageVerification, f Facts, now time.Time) (Decision, bool) {
@@ -170,21 +218,8 @@ func decidePush(e *v1alpha1.ImageVerification, push *v1alpha1.TagStatus, cause v
 		return Decision{Action: Skip, Reason: Existing,
 			Message: "pushed before the trigger was created; set existing: Verify to verify such images"}
 	}
-	if !f.Trigger.Gone && fresh(&e.Status, f.Trigger, now) {
-		return Decision{Action: Covered, Reason: Reason(e.Status.Reason), Run: e.Status.LatestRun().Number}
+	if run, reason := covering(&e.Status, f.Trigger, now); run > 0 {
+		return Decision{Action: Covered, Reason: reason, Run: run}
 	}
 	return start(e, cause, f, now)
-}
-
-// fresh reports whether the latest verdict, or the finding that the digest is no image,
-// covers a further push of the digest.
-func fresh(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) bool {
-	last := s.LatestRun()
-	if last == nil || t.Freshness <= 0 || last.TriggerGeneration != t.Generation {
-		return false
-	}
-	if last.Outcome != v1alpha1.OutcomePass && last.Outcome != v1alpha1.OutcomeFail && !ended(last, NotAnImage) {
-		return false
-	}
-	return s.ValidUntil != nil && now.Before(s.ValidUntil.Time)
 }

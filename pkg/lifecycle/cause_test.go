@@ -29,9 +29,11 @@ func TestTableOfCausesAgreesWithTheAPI(t *testing.T) {
 	slices.Sort(want)
 	var got []string
 	for _, c := range lifecycle.Causes() {
-		got = append(got, string(c.Type))
+		got = append(got, string(c.Type)+c.KeyPrefix)
 	}
 	slices.Sort(got)
+	want = append(want, string(v1alpha1.CauseManual)+lifecycle.RenewalPrefix) // a row of a type that has one
+	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("causes (-API +table):\n%s", diff)
 	}
@@ -44,9 +46,10 @@ func TestRuleOf(t *testing.T) {
 		{Type: v1alpha1.CauseVanished, Class: 0, EventTrigger: "event"},
 		{Type: v1alpha1.CauseManual, Class: 1, ReadsImage: true, EventTrigger: "manual"},
 		{Type: v1alpha1.CauseRetry, Class: 2, EventTrigger: "event"},
+		{Type: v1alpha1.CauseManual, KeyPrefix: lifecycle.RenewalPrefix, Class: 3, ReadsImage: true, EventTrigger: "manual"},
 	} {
-		t.Run(string(want.Type), func(t *testing.T) {
-			if diff := cmp.Diff(want, lifecycle.RuleOf(want.Type), cmpopts.IgnoreUnexported(lifecycle.CauseRule{})); diff != "" {
+		t.Run(string(want.Type)+want.KeyPrefix, func(t *testing.T) {
+			if diff := cmp.Diff(want, lifecycle.RuleOf(v1alpha1.Cause{Type: want.Type, Key: want.KeyPrefix + "x"}), cmpopts.IgnoreUnexported(lifecycle.CauseRule{})); diff != "" {
 				t.Errorf("rule (-want +got):\n%s", diff)
 			}
 		})
@@ -56,7 +59,7 @@ func TestRuleOf(t *testing.T) {
 		last = max(last, c.Class)
 	}
 	unknown := lifecycle.CauseRule{Class: last + 1, ReadsImage: true, EventTrigger: "other"}
-	if diff := cmp.Diff(unknown, lifecycle.RuleOf("Whatever"), cmpopts.IgnoreUnexported(lifecycle.CauseRule{})); diff != "" {
+	if diff := cmp.Diff(unknown, lifecycle.RuleOf(v1alpha1.Cause{Type: "Whatever"}), cmpopts.IgnoreUnexported(lifecycle.CauseRule{})); diff != "" {
 		t.Errorf("the rule of a cause that is not in the table (-want +got):\n%s", diff)
 	}
 }

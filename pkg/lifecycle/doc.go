@@ -20,6 +20,7 @@
 //	startfailure.go  runs whose Pods do not start
 //	retry.go         what is repeated, and when
 //	judge.go         what the end of a run means
+//	verdict.go       what a verdict rests on, and the pushes that it covers
 //	steperror.go     the errors of steps that no repetition cures
 //	queue.go         the order of the queue, and pushes that newer ones replace
 //	timing.go        all other times
@@ -34,8 +35,8 @@
 //
 // # Order
 //
-// New pushes go first, then manual requests, then retries; a run that vanished counts as a
-// push. Among pushes the oldest goes first. If all tags of a push were pushed again, it goes
+// New pushes go first, then manual requests, then retries, then renewals; a run that vanished
+// counts as a push. A renewal is a manual request whose id begins with RenewalPrefix. Among pushes the oldest goes first. If all tags of a push were pushed again, it goes
 // right after the first of those pushes: what a tag shows now never waits for an older push
 // of the same tag, no other push waits for it, and none is lost. With superseded: Skip the
 // trigger gives such a push up, as Skipped/Superseded, if no tag shows its digest any more

@@ -49,9 +49,9 @@ func FuzzJudge(f *testing.F) {
 				t.Errorf("the %s has %d bytes, valid: %t", name, len(field.text), utf8.ValidString(field.text))
 			}
 		}
-		for _, name := range got.Off {
-			if got.Outcome == v1alpha1.OutcomeError || len(got.Off) > 8 || name == "" || len(name) > 32 || strings.ContainsAny(name, ", \n\x00") {
-				t.Errorf("switched off in a %s is %q", got.Outcome, got.Off)
+		for _, name := range got.Basis.Off {
+			if got.Outcome == v1alpha1.OutcomeError || len(got.Basis.Off) > 8 || name == "" || len(name) > 32 || strings.ContainsAny(name, ", \n\x00") {
+				t.Errorf("switched off in a %s is %q", got.Outcome, got.Basis.Off)
 			}
 		}
 		if len(got.Sandbox.Pods) > 8 || len(got.Sandbox.Observed) > 8 {

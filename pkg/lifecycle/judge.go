@@ -26,8 +26,9 @@ type Outcome struct {
 	Digest  string
 	Summary string
 	Report  string
-	// Off are the checks that were switched off, of a verdict that stands.
-	Off     []string
+	// Basis is what the verdict rests on; zero without one. What identifies the run and
+	// the outcome is not filled in.
+	Basis   v1alpha1.Verdict
 	Sandbox v1alpha1.SandboxStatus
 }
 
@@ -42,7 +43,9 @@ func OutcomeOf(digest image.Digest, requestedClass string, pr PipelineRun, pods 
 	}
 	o.Outcome, o.Reason, o.Message = judge(digest, requestedClass, pr, pods)
 	if o.Outcome != v1alpha1.OutcomeError {
-		o.Off = off(pr.Results[runresult.Summary])
+		var invalid string
+		o.Basis, invalid = basisOf(pr.Results)
+		o.Message = note(o.Message, invalid)
 	}
 	if n := len(pr.Results[runresult.Summary]); n > maxSummary {
 		o.Message = note(o.Message, fmt.Sprintf("the summary had %d bytes and was cut to %d", n, maxSummary))

@@ -133,7 +133,7 @@ func TestTransitions(t *testing.T) {
 		lifecycle.RecordBegin(s, v1alpha1.RunStatus{Name: name, Cause: v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: string(rune('a' + i))}}, at)
 		lifecycle.RecordAttempt(s, ready(), at)
 		lifecycle.RecordRunSeen(s, lifecycle.PipelineRun{Name: name, UID: "u", Started: at}, at)
-		lifecycle.RecordOutcome(s, lifecycle.PipelineRun{Name: name, Finished: at}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass, Reason: lifecycle.Passed}, 0, at)
+		lifecycle.RecordOutcome(s, lifecycle.PipelineRun{Name: name, Finished: at}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass, Reason: lifecycle.Passed}, at)
 	}
 	if s.RunCount != 12 || len(s.Runs) != 10 || s.Runs[9].Number != 12 || len(s.HandledRequests) != 10 {
 		t.Errorf("%d counted, %d kept, the last is %d, %d requests; want 12, 10, 12, 10", s.RunCount, len(s.Runs), s.Runs[9].Number, len(s.HandledRequests))
@@ -141,16 +141,13 @@ func TestTransitions(t *testing.T) {
 	if s.Tags[0].Run != 1 {
 		t.Errorf("the push is covered by run %d, want 1", s.Tags[0].Run)
 	}
-	if s.ValidUntil != nil {
-		t.Error("a verdict with a freshness of 0 is valid until some time")
-	}
 }
 
 func TestAnOutcomeThatIsNotSetIsAnError(t *testing.T) {
 	e := entry(with(confirmed(0, true)))
-	lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{}, lifecycle.Outcome{}, 1, now)
-	if got := e.Status.Runs[0].Outcome; got != v1alpha1.OutcomeError || e.Status.Phase != v1alpha1.PhaseError || e.Status.ValidUntil != nil {
-		t.Errorf("outcome %s, phase %s, valid until %v; want an error", got, e.Status.Phase, e.Status.ValidUntil)
+	lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{}, lifecycle.Outcome{}, now)
+	if got := e.Status.Runs[0].Outcome; got != v1alpha1.OutcomeError || e.Status.Phase != v1alpha1.PhaseError || e.Status.Verdict != nil {
+		t.Errorf("outcome %s, phase %s, verdict %v; want an error", got, e.Status.Phase, e.Status.Verdict)
 	}
 }
 
@@ -163,7 +160,7 @@ func TestTransitionsOfNoRunChangeNothing(t *testing.T) {
 		},
 		"Confirm": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordRunSeen(s, lifecycle.PipelineRun{}, now) },
 		"Finish": func(s *v1alpha1.ImageVerificationStatus) {
-			lifecycle.RecordOutcome(s, lifecycle.PipelineRun{}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass}, 1, now)
+			lifecycle.RecordOutcome(s, lifecycle.PipelineRun{}, lifecycle.Outcome{Outcome: v1alpha1.OutcomePass}, now)
 		},
 		"Abort": func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordEnd(s, lifecycle.Vanished, "m", now) },
 	} {

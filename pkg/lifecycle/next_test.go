@@ -90,8 +90,16 @@ func ended(outcome v1alpha1.Outcome, reason lifecycle.Reason) v1alpha1.RunStatus
 	return r
 }
 
+// validFor gives the latest run an end that is fresh for d, and a verdict if it gave one.
 func validFor(d time.Duration) func(*v1alpha1.ImageVerification) {
-	return func(e *v1alpha1.ImageVerification) { e.Status.ValidUntil = &metav1.Time{Time: now.Add(d)} }
+	return func(e *v1alpha1.ImageVerification) {
+		at := metav1.NewTime(now.Add(d - ready().Freshness))
+		run := e.Status.LatestRun()
+		run.FinishedAt = &at
+		if run.Outcome == v1alpha1.OutcomePass || run.Outcome == v1alpha1.OutcomeFail {
+			e.Status.Verdict = &v1alpha1.Verdict{Outcome: run.Outcome, Run: run.Name, Number: run.Number, At: at, TriggerGeneration: run.TriggerGeneration}
+		}
+	}
 }
 
 func requests(ids ...string) func(*v1alpha1.ImageVerification) {
@@ -223,6 +231,10 @@ func TestNext(t *testing.T) {
 			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Passed, Run: 1}},
 		{"a fresh fail covers a push", entry(with(ended(v1alpha1.OutcomeFail, lifecycle.Failed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Failed, Run: 1}},
+		{"a fresh verdict covers a push though a later run ended as an error", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), with(ended(v1alpha1.OutcomeError, lifecycle.RunFailed)), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.Covered, Reason: lifecycle.Passed, Run: 1}},
+		{"the finding that it is no image does not go with an older verdict", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), with(ended(v1alpha1.OutcomeError, lifecycle.NotAnImage)), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"an error covers nothing", entry(with(ended(v1alpha1.OutcomeError, lifecycle.RunFailed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"a verdict ends at its time", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(0), tags(tag("v1", time.Minute, 0))), ready(), nobody,
@@ -231,7 +243,7 @@ func TestNext(t *testing.T) {
 			trigger(func(t *lifecycle.Trigger) { t.Generation = 2 }), nobody, lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 		{"with a freshness of 0 a verdict covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), validFor(time.Second), tags(tag("v1", time.Minute, 0))),
 			trigger(func(t *lifecycle.Trigger) { t.Freshness = 0 }), nobody, lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
-		{"a verdict without an end covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), tags(tag("v1", time.Minute, 0))), ready(), nobody,
+		{"an outcome of before verdicts were kept covers nothing", entry(with(ended(v1alpha1.OutcomePass, lifecycle.Passed)), tags(tag("v1", time.Minute, 0))), ready(), nobody,
 			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
 
 		// A push while a run is under way.

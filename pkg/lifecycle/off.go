@@ -29,13 +29,18 @@ func off(summary string) []string {
 	if said := fields[offField]; len(said) > 0 && json.Unmarshal(said, &names) != nil {
 		return []string{unnamed}
 	}
-	if len(names) == 0 {
-		return nil
-	}
 	for i, name := range names {
 		if !checkPattern.MatchString(name) {
 			names[i] = unnamed
 		}
+	}
+	return boundOff(names)
+}
+
+// boundOff sorts names and keeps each once, in as many as there is room for.
+func boundOff(names []string) []string {
+	if len(names) == 0 {
+		return nil
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)

@@ -69,6 +69,7 @@ const (
 	classPush = iota
 	classManual
 	classRetry
+	classRenewal
 	classUnknown
 )
 
@@ -81,6 +82,9 @@ type Rank struct {
 	// Overtaken is true if a newer push of its tag goes before it.
 	Overtaken bool
 }
+
+// Low reports whether the rank is of runs that must never hold up others.
+func (r Rank) Low() bool { return r.Class == classRenewal }
 
 // Compare returns a negative number if r goes before other.
 func (r Rank) Compare(other Rank) int {
@@ -100,7 +104,7 @@ func (r Rank) Compare(other Rank) int {
 
 // RankOf ranks an entry that waits for a run of a cause.
 func RankOf(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, heads []Head) Rank {
-	rule := RuleOf(cause.Type)
+	rule := RuleOf(cause)
 	rank := rule.rank(e, heads)
 	rank.Class = rule.Class
 	return rank

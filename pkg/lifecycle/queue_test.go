@@ -78,7 +78,7 @@ func TestSupersede(t *testing.T) {
 	}
 }
 
-// Property: new pushes go first, then what somebody asked for, then retries; the
+// Property: new pushes go first, then what somebody asked for, then retries, then renewals; the
 // oldest first, but for one whose tag was pushed again: it goes right after that.
 func TestOrderOfTheQueue(t *testing.T) {
 	manual, vanished := v1alpha1.Cause{Type: v1alpha1.CauseManual}, v1alpha1.Cause{Type: v1alpha1.CauseVanished}
@@ -89,6 +89,7 @@ func TestOrderOfTheQueue(t *testing.T) {
 	}
 	waiters := []waiter{
 		{"unknown cause", lifecycle.RankOf(pushedAgo(time.Hour), v1alpha1.Cause{}, nil)},
+		{"renewal", lifecycle.RankOf(pushedAgo(time.Hour), v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: lifecycle.RenewalPrefix + "a"}, nil)},
 		{"retry, younger", lifecycle.RankOf(entry(with(failedRun(time.Second))), retry, nil)},
 		{"retry, older", lifecycle.RankOf(entry(with(failedRun(time.Minute))), retry, nil)},
 		{"manual", lifecycle.RankOf(pushedAgo(time.Hour), manual, nil)},
@@ -103,7 +104,7 @@ func TestOrderOfTheQueue(t *testing.T) {
 	for _, w := range waiters {
 		got = append(got, w.name)
 	}
-	want := []string{"push, oldest", "vanished", "push, overtaking", "push, overtaken", "push, newest", "manual", "retry, older", "retry, younger", "unknown cause"}
+	want := []string{"push, oldest", "vanished", "push, overtaking", "push, overtaken", "push, newest", "manual", "retry, older", "retry, younger", "renewal", "unknown cause"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}

@@ -24,7 +24,7 @@ func endOf(t lifecycle.Trigger, reason lifecycle.Reason, causes ...v1alpha1.Caus
 		if i == len(causes)-1 {
 			outcome.Reason = reason
 		}
-		lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, outcome, 0, now)
+		lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, outcome, now)
 		lifecycle.RecordRetry(&e.Status, t, now)
 	}
 	return e

@@ -14,7 +14,7 @@ const maxNamesTaken = 5
 // start decides for an entry that needs a run, stage by stage: the trigger, newer pushes,
 // the queue, the image, the sandbox, the request.
 func start(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now time.Time) Decision {
-	rule := RuleOf(cause.Type)
+	rule := RuleOf(cause)
 	if f.Run.Lookup == Found {
 		// An earlier process fired the run and did not record it. Nothing else matters.
 		if d, wait := route(cause, f); wait {
@@ -96,7 +96,7 @@ func queue(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now tim
 // examine decides by the image: whether it is one, and whether the filter admits it.
 // Only content that was recomputed ends a push without a run.
 func examine(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now time.Time) (Decision, bool) {
-	rule, img := RuleOf(cause.Type), f.Image
+	rule, img := RuleOf(cause), f.Image
 	if !needsImage(e, rule, f.Trigger) {
 		return Decision{}, false
 	}
@@ -138,7 +138,17 @@ func needsImage(e *v1alpha1.ImageVerification, rule CauseRule, t Trigger) bool {
 	if e.Spec.Image != nil && !t.HasFilter {
 		return false
 	}
-	return rule.ReadsImage || e.Status.Image == nil
+	return rule.ReadsImage || e.Status.Image == nil || childrenNotRead(e.Status.Image)
+}
+
+// fromRegistry is the source of facts that were read from recomputed bytes.
+const fromRegistry = "Registry"
+
+// childrenNotRead reports whether facts are of an index and list no child, as those that an
+// earlier version read: a verdict would speak of children that nobody can name.
+func childrenNotRead(f *v1alpha1.ImageFacts) bool {
+	isIndex := f.MediaType == image.OCIIndex || f.MediaType == image.DockerList
+	return isIndex && f.Source == fromRegistry && len(f.Children) == 0 && f.ChildrenOmitted == 0
 }
 
 // route decides while it is not known where the run executes.

@@ -279,3 +279,30 @@ func TestActionsHaveNames(t *testing.T) {
 		t.Errorf("an unknown action is called %q; %d names", got, len(names))
 	}
 }
+
+// Property: a repetition reads an image's facts only if they lack something: an index that an
+// earlier version read lists no children, and what that says nobody recomputed stays as it is.
+func TestARepetitionReadsWhatTheFactsLack(t *testing.T) {
+	one := []v1alpha1.ChildImage{{Digest: "sha256:" + hex}}
+	for _, tt := range []struct {
+		name  string
+		facts *v1alpha1.ImageFacts
+		want  lifecycle.Action
+	}{
+		{"no facts", nil, lifecycle.Enrich},
+		{"an image", &v1alpha1.ImageFacts{MediaType: image.OCIManifest, Source: "Registry"}, lifecycle.RecordAndFire},
+		{"an index of before", &v1alpha1.ImageFacts{MediaType: image.OCIIndex, Source: "Registry"}, lifecycle.Enrich},
+		{"a list of before", &v1alpha1.ImageFacts{MediaType: image.DockerList, Source: "Registry"}, lifecycle.Enrich},
+		{"an index with its children", &v1alpha1.ImageFacts{MediaType: image.OCIIndex, Source: "Registry", Children: one}, lifecycle.RecordAndFire},
+		{"an index of children too many", &v1alpha1.ImageFacts{MediaType: image.OCIIndex, Source: "Registry", ChildrenOmitted: 1}, lifecycle.RecordAndFire},
+		{"an index of an Image object", &v1alpha1.ImageFacts{MediaType: image.OCIIndex, Source: "Image"}, lifecycle.RecordAndFire},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := entry(with(failedRun(time.Minute)), scheduled)
+			e.Status.Image = tt.facts
+			if d := lifecycle.Next(e, facts(img(lifecycle.Image{})), now); d.Action != tt.want || d.Cause != retry {
+				t.Errorf("decision %+v, want %s for a repetition", d, tt.want)
+			}
+		})
+	}
+}

@@ -68,7 +68,7 @@ func finishedAs(o lifecycle.Outcome) *v1alpha1.ImageVerification {
 	e := entry(tags(tag("v1", time.Minute, 0)))
 	lifecycle.RecordBegin(&e.Status, v1alpha1.RunStatus{Name: "run-a", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush}, TriggerGeneration: ready().Generation}, now)
 	lifecycle.RecordRunSeen(&e.Status, lifecycle.PipelineRun{Name: "x"}, now)
-	lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, o, ready().Freshness, now)
+	lifecycle.RecordOutcome(&e.Status, lifecycle.PipelineRun{Name: "x", Finished: now}, o, now)
 	lifecycle.RecordRetry(&e.Status, ready(), now)
 	return e
 }

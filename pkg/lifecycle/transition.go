@@ -55,8 +55,10 @@ func RecordBegin(s *v1alpha1.ImageVerificationStatus, run v1alpha1.RunStatus, no
 	decideTags(s, run.Number)
 	handle(s, run.Cause)
 	s.MarkRecorded(now)
-	s.Phase, s.Reason, s.Message, s.ValidUntil = v1alpha1.PhaseRequested, string(Requested), "", nil
-	s.NotChecked = "" // it belongs to the verdict before
+	s.Phase, s.Reason, s.Message = v1alpha1.PhaseRequested, string(Requested), ""
+	if s.Verdict == nil {
+		s.NotChecked = "" // it was of an outcome that is no verdict
+	}
 }
 
 // RecordAttempt records that a request is about to be sent, or was just sent. From the
@@ -129,8 +131,9 @@ func RecordStartFailure(s *v1alpha1.ImageVerificationStatus, message string, now
 	s.MarkUndecided(run.Reason, run.Message, now)
 }
 
-// RecordOutcome records how the current run ended.
-func RecordOutcome(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, freshness time.Duration, now time.Time) {
+// RecordOutcome records how the current run ended. Nothing else writes the verdict: a pass
+// or a fail replaces it, and any other end leaves it.
+func RecordOutcome(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcome, now time.Time) {
 	run := s.CurrentRun()
 	if run == nil {
 		return
@@ -149,27 +152,24 @@ func RecordOutcome(s *v1alpha1.ImageVerificationStatus, pr PipelineRun, o Outcom
 	at := metav1.NewTime(finished)
 	run.FinishedAt = &at
 	run.Outcome, run.Reason, run.Message = o.Outcome, string(o.Reason), o.Message
-	run.Digest, run.Summary, run.Report, run.Off, run.Sandbox = o.Digest, o.Summary, o.Report, o.Off, o.Sandbox
-	s.Reason, s.Message, s.ValidUntil, s.NotChecked = run.Reason, run.Message, nil, notChecked(run.Off)
+	run.Digest, run.Summary, run.Report, run.Off, run.Sandbox = o.Digest, o.Summary, o.Report, o.Basis.Off, o.Sandbox
+	s.Reason, s.Message = run.Reason, run.Message
 	switch o.Outcome {
 	case v1alpha1.OutcomePass:
 		s.Phase = v1alpha1.PhasePassed
 		s.MarkVerified(run.Message, now)
+		recordVerdict(s, run, o.Basis)
 	case v1alpha1.OutcomeFail:
 		s.Phase = v1alpha1.PhaseFailed
 		s.MarkNotVerified(run.Reason, run.Message, now)
+		recordVerdict(s, run, o.Basis)
 	default:
 		run.Outcome = v1alpha1.OutcomeError
 		s.Phase = v1alpha1.PhaseError
 		s.MarkNotVerified(run.Reason, run.Message, now)
-		if o.Reason != NotAnImage {
-			return
+		if o.Reason == NotAnImage {
+			s.Phase = v1alpha1.PhaseSkipped // the run found that there is nothing to verify
 		}
-		s.Phase = v1alpha1.PhaseSkipped // the run found that there is nothing to verify
-	}
-	if freshness > 0 {
-		until := metav1.NewTime(finished.Add(freshness))
-		s.ValidUntil = &until
 	}
 }
 
@@ -187,7 +187,7 @@ func RecordEnd(s *v1alpha1.ImageVerificationStatus, reason Reason, message strin
 		Reason:  reason,
 		Message: image.Cut(message, maxMessage),
 		Sandbox: run.Sandbox,
-	}, 0, now)
+	}, now)
 }
 
 // EndWithoutRun ends the undecided pushes, and a current run that never appeared, without
@@ -201,14 +201,18 @@ func EndWithoutRun(s *v1alpha1.ImageVerificationStatus, cause v1alpha1.Cause, re
 	RecordEnd(s, reason, message, now)
 	decideTags(s, v1alpha1.RunSkipped)
 	handle(s, cause)
-	s.Phase, s.Reason, s.Message, s.ValidUntil = phase, string(reason), message, nil
+	s.Phase, s.Reason, s.Message = phase, string(reason), message
 	s.MarkRecorded(now)
 	s.MarkWaiting(string(reason), message, now)
 	s.MarkNotVerified(string(reason), message, now)
 }
 
-// RecordCovered records that run covers the undecided pushes.
-func RecordCovered(s *v1alpha1.ImageVerificationStatus, run int32) { decideTags(s, run) }
+// RecordCovered records that run covers the undecided pushes, and answers the cause if that
+// is a request.
+func RecordCovered(s *v1alpha1.ImageVerificationStatus, run int32, cause v1alpha1.Cause) {
+	decideTags(s, run)
+	handle(s, cause)
+}
 
 // RecordWait records what an entry waits for. It reports whether the status changed.
 func RecordWait(s *v1alpha1.ImageVerificationStatus, reason Reason, message string, now time.Time) bool {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,19 +84,14 @@ type Dependencies struct {
 // Recorder records pushes. It is safe for concurrent use.
 type Recorder struct {
 	Dependencies
-	exempt *push.Exemptions
+	// Exemptions hold what Record proved so far.
+	*push.Exemptions
 }
 
 // New returns a Recorder that knows of no exemption.
 func New(d Dependencies) *Recorder {
-	return &Recorder{Dependencies: d, exempt: push.NewExemptions()}
+	return &Recorder{Dependencies: d, Exemptions: push.NewExemptions()}
 }
-
-// Runnable implements push.Runnable from what the Recorder proved so far. It asks nobody.
-func (r *Recorder) Runnable(d image.Digest) bool { return r.exempt.Runnable(d) }
-
-// Why returns why a digest is exempt; empty if it is not known to be.
-func (r *Recorder) Why(d image.Digest) image.Runnability { return r.exempt.Why(d) }
 
 // Record records a push unless it is proven that it cannot run.
 func (r *Recorder) Record(ctx context.Context, c Candidate) Result {
@@ -142,7 +139,7 @@ func (r *Recorder) weigh(ctx context.Context, c Candidate) weight {
 	}
 	content, err := c.Content(ctx)
 	switch reason := source.ReasonOf(err); {
-	case err == nil && r.exempt.Exempt(c.Push.Digest, content):
+	case err == nil && r.Exempt(c.Push.Digest, content):
 		return weight{outcome: Exempt}
 	case err == nil:
 		return weight{}
@@ -195,4 +192,27 @@ func notRecordable(err error) string {
 	default:
 		return ""
 	}
+}
+
+// Metrics counts what is recorded, in the receiver and in the controller alike.
+type Metrics struct {
+	recorded metric.Int64Counter
+	latency  metric.Float64Histogram
+}
+
+// NewMetrics makes the instruments.
+func NewMetrics(meter metric.Meter) (*Metrics, error) {
+	var m Metrics
+	var errs [2]error
+	m.recorded, errs[0] = meter.Int64Counter("revet_pushes_recorded", metric.WithDescription("Pushes recorded in the ledger."))
+	m.latency, errs[1] = meter.Float64Histogram("revet_push_to_record", metric.WithUnit("s"),
+		metric.WithDescription("Time from the push, which is known to the second, to its record."),
+		metric.WithExplicitBucketBoundaries(0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200))
+	return &m, errors.Join(errs[:]...)
+}
+
+func (m *Metrics) record(ctx context.Context, source v1alpha1.PushSource, took time.Duration) {
+	of := metric.WithAttributes(attribute.String("source", string(source)))
+	m.recorded.Add(ctx, 1, of)
+	m.latency.Record(ctx, max(took, 0).Seconds(), of)
 }

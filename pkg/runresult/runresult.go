@@ -10,6 +10,9 @@ const (
 	Digest = "digest"
 	// Summary describes the checks as JSON, in at most MaxSummary bytes.
 	Summary = "summary"
+	// BasisResult says as JSON what the verdict rests on, in at most MaxBasis bytes: see [Basis].
+	// A pipeline of your own may leave it out.
+	BasisResult = "basis"
 	// Report is the OCI reference of the full report, or empty.
 	Report = "report"
 	// Error says in one line why a step failed. It never comes with a verdict.
@@ -24,5 +27,8 @@ const (
 	Fail = "fail"
 )
 
-// MaxSummary bounds the result Summary, in bytes.
-const MaxSummary = 2048
+// The bounds of the JSON results, in bytes.
+const (
+	MaxSummary = 2048
+	MaxBasis   = 1024
+)

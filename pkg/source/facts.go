@@ -12,6 +12,8 @@ const (
 	maxPlatforms = 32
 	maxBase      = 512
 	maxPlatform  = 128
+	maxChildren  = 64
+	maxChildName = 64 // of a child's platform
 	maxCount     = 1 << 20
 )
 
@@ -44,6 +46,23 @@ func AddChild(index *v1alpha1.ImageFacts, platform *image.Platform, child v1alph
 	if child.Created != nil && (index.Created == nil || index.Created.Before(child.Created)) {
 		index.Created = child.Created
 	}
+}
+
+// ListChild lists a child that can run among an index's children. Only who recomputed the
+// index's bytes may list what they name. Platform is what the index says of the child; it
+// may be nil.
+func ListChild(index *v1alpha1.ImageFacts, child image.Digest, platform *image.Platform) {
+	if len(index.Children) == maxChildren {
+		index.ChildrenOmitted++
+		return
+	}
+	listed := v1alpha1.ChildImage{Digest: child.String()}
+	if platform != nil {
+		if p := Platforms(*platform); len(p) > 0 && len(p[0]) <= maxChildName {
+			listed.Platform = p[0] // a part of the name would be another platform
+		}
+	}
+	index.Children = append(index.Children, listed)
 }
 
 // Platforms returns a platform as ImageFacts hold it; nil for one that is not complete, or

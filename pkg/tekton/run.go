@@ -138,7 +138,7 @@ func TrimRun(obj any) (any, error) {
 	trimmed.Status.ChildReferences = pr.Status.ChildReferences
 	for _, r := range pr.Status.Results {
 		switch r.Name {
-		case runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report:
+		case runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report, runresult.BasisResult:
 			trimmed.Status.Results = append(trimmed.Status.Results, r)
 		}
 	}

@@ -72,7 +72,8 @@ func (s *Sender) Post(ctx context.Context, sink string, r Request) error {
 	if err != nil {
 		return &SendError{Reason: lifecycle.SinkInvalid, Err: err}
 	}
-	timely := newTimely(ctx)
+	timely := &timely{}
+	timely.deadline, _ = ctx.Deadline()
 	if err := timely.guard(req); err != nil {
 		return &SendError{Reason: lifecycle.SinkUnreachable, Err: err}
 	}
@@ -178,4 +179,137 @@ func percentEncode(s string) string {
 		fmt.Fprintf(&b, "%%%02X", c)
 	}
 	return b.String()
+}
+
+// SendError says why a sink did not accept a request, and what may follow from it.
+//
+//	Reason            the request          sending it again
+//	SinkUnreachable   did not arrive       may succeed
+//	SinkRefused       started nothing      may succeed, unless the error is Permanent
+//	SinkSilent        may have arrived     may start a second run, unless the run can be confirmed
+//	SinkInvalid       cannot be sent       cannot succeed: the error is Permanent
+type SendError struct {
+	Reason lifecycle.Reason
+	// Status is the HTTP status of the answer, or 0 without an answer.
+	Status int
+	// RetryAfter is how long the sink asked for no requests, bounded; 0 if it did not.
+	RetryAfter time.Duration
+	// Err is the cause without an answer.
+	Err error
+}
+
+// Permanent reports whether the same request will fail again until somebody changes
+// the sink or the trigger: the request cannot be sent, or the sink refuses it as such
+// (400, 403, a redirect). A 404 is not permanent, because routers and listeners
+// answer it while they start.
+func (e *SendError) Permanent() bool {
+	return e.Reason == lifecycle.SinkInvalid || e.Status != 0 && !retryable(e.Status)
+}
+
+func (e *SendError) Error() string {
+	switch {
+	case e.Status >= 300 && e.Status < 400:
+		return fmt.Sprintf("the sink answered %d %s; redirects are not followed: let the sink name its final address",
+			e.Status, http.StatusText(e.Status))
+	case e.Status != 0:
+		return fmt.Sprintf("the sink answered %d %s", e.Status, http.StatusText(e.Status))
+	default:
+		return fmt.Sprintf("sending the request: %v", e.Err)
+	}
+}
+
+// Unwrap returns the cause.
+func (e *SendError) Unwrap() error { return e.Err }
+
+// answered is the error of an answer that accepts nothing.
+func answered(status int, retryAfter time.Duration) *SendError {
+	e := &SendError{Reason: lifecycle.SinkRefused, Status: status, RetryAfter: retryAfter}
+	if status >= 500 {
+		e.Reason = lifecycle.SinkSilent // a proxy may answer so after it passed the request on
+	}
+	return e
+}
+
+// retryable lists the answers that the same request may not get again.
+func retryable(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict,
+		http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	default:
+		return status >= 500
+	}
+}
+
+// errTooLate means that a request was not written because its deadline had passed. It
+// certainly did not arrive.
+var errTooLate = errors.New("the deadline for sending it has passed")
+
+// timely checks the clock again just before a request's last bytes go to its connection.
+// A context is not enough: when a stopped process continues, its timer fires some time
+// later, and the process may write a pending request first.
+type timely struct {
+	deadline time.Time
+	late     atomic.Bool
+}
+
+func (t *timely) check() error {
+	if t.deadline.IsZero() || time.Now().Before(t.deadline) {
+		return nil
+	}
+	t.late.Store(true)
+	return errTooLate
+}
+
+// guard makes a late request fail.
+func (t *timely) guard(req *http.Request) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	if req.Body == nil || req.GetBody == nil {
+		return fmt.Errorf("a request to %q has no body that can be read again", req.URL.Host)
+	}
+	again := req.GetBody
+	req.Body = &timelyBody{req.Body, t}
+	req.GetBody = func() (io.ReadCloser, error) {
+		body, err := again()
+		if err != nil {
+			return nil, err
+		}
+		return &timelyBody{body, t}, nil
+	}
+	return nil
+}
+
+// timelyBody is a body that cannot be read late. A server ignores a request whose body is
+// incomplete.
+type timelyBody struct {
+	io.ReadCloser
+	timely *timely
+}
+
+func (b *timelyBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n == 0 {
+		return n, err // the end: everything may have been sent already
+	}
+	if late := b.timely.check(); late != nil {
+		return 0, late
+	}
+	return n, err
+}
+
+// dialUnlingering makes connections that drop unsent data when they are closed. Otherwise
+// the kernel would keep trying to send an abandoned request for many minutes.
+func dialUnlingering(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, address)
+		if tcp, ok := c.(*net.TCPConn); ok && err == nil {
+			err = tcp.SetLinger(0)
+			if err != nil {
+				return nil, errors.Join(err, c.Close())
+			}
+		}
+		return c, err
+	}
 }

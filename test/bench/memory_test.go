@@ -178,9 +178,8 @@ func passedEntry(trigger *v1alpha1.ImageTrigger, n int) (*v1alpha1.ImageVerifica
 			Digest:     digest.String(), FirstPush: record,
 		},
 	}
-	valid := metav1.NewTime(at.AddDate(1, 0, 0))
 	entry.Status = v1alpha1.ImageVerificationStatus{
-		Phase: v1alpha1.PhasePassed, Reason: "Passed", Message: "all checks passed", ValidUntil: &valid, LastPushedAt: &at, TagNames: record.Tag, RunCount: 1,
+		Phase: v1alpha1.PhasePassed, Reason: "Passed", Message: "all checks passed", LastPushedAt: &at, TagNames: record.Tag, RunCount: 1,
 		Tags:  []v1alpha1.TagStatus{{PushRecord: record, Run: 1}},
 		Image: &v1alpha1.ImageFacts{MediaType: dockerImage, Platforms: []string{"linux/amd64"}, Layers: 5, Size: 5 << 20, Created: &at, Source: "Image"},
 		Runs: []v1alpha1.RunStatus{{
@@ -189,6 +188,10 @@ func passedEntry(trigger *v1alpha1.ImageTrigger, n int) (*v1alpha1.ImageVerifica
 			Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata"}}, Summary: `{"checks":5,"failed":0,"findings":[]}`,
 		}},
 	}
+	run := entry.Status.Runs[0]
+	entry.Status.Verdict = &v1alpha1.Verdict{Outcome: run.Outcome, Run: run.Name, Number: 1, At: at, PolicyDigest: digest.String(),
+		Database: &v1alpha1.VerdictDatabase{Digest: digest.String(), AsOf: &at}, Checks: []string{"layers", "scan", "validate"},
+		Platforms: []string{"linux/amd64"}, Sandbox: v1alpha1.VerdictSandbox{Requested: "kata", Observed: []string{"kata"}}}
 	return entry, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/revet-dev/revet/test/chaos"
 )
@@ -23,6 +24,8 @@ func TestNoPushIsLostOrDoubledUnderFaults(t *testing.T) {
 	o.Root, o.Dir = "../..", t.TempDir()
 	o.Shape = chaos.Shape{Pushes: 120, Streams: 8, Tags: 4, Rate: 6}
 	o.Seeds = []uint64{1}
+	// Quiet covers a sweep, and the 10 s after which a request is sent again.
+	o.SweepInterval, o.Quiet = 5*time.Second, 12*time.Second
 	var out bytes.Buffer
 	o.Out = &out
 	results, err := chaos.Run(t.Context(), o)

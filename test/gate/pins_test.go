@@ -9,8 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/discovery"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -41,15 +42,17 @@ var known = map[string]string{
 // mutatingVersion asks the API server as the controller does.
 func mutatingVersion(t *testing.T) string {
 	t.Helper()
-	c, err := discovery.NewDiscoveryClientForConfig(shared.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
+	for _, version := range gate.MutatingVersions() {
+		kind := schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: "MutatingAdmissionPolicy"}
+		_, err := asAdmin(t).RESTMapper().RESTMapping(kind, version)
+		if err == nil {
+			return version
+		}
+		if !meta.IsNoMatchError(err) {
+			t.Fatal(err)
+		}
 	}
-	_, served, err := c.ServerGroupsAndResources()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return gate.MutatingVersion(served)
+	return ""
 }
 
 // pinned is a gate that knows tags, and the namespace behind it.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,25 +23,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
-	"github.com/revet-dev/revet/test/cluster/fast/crd"
 )
-
-// pipelinesKinds installs the kinds of Tekton Pipelines, once, as their module has them.
-var pipelinesKinds = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "mod", "download", "-json", "github.com/tektoncd/pipeline").Output()
-	if err != nil {
-		return fmt.Errorf("asking for the sources of Tekton Pipelines: %w", err)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return err
-	}
-	crds, err := crd.Load(filepath.Join(module.Dir, "config", "300-crds"))
-	if err != nil {
-		return err
-	}
-	return crd.Install(context.Background(), shared.RESTConfig(), crds...)
-})
 
 // standInListener stands for Tekton's EventListener: it answers 202 and then
 // creates the PipelineRun that the template of newListener makes of a request.
@@ -117,11 +97,6 @@ func (l *standInListener) create(ctx context.Context, run, entryUID, digest stri
 // its own, with a stand-in for its listener. Its trigger is named vet.
 func verifiedNamespace(t *testing.T) (string, *standInListener) {
 	t.Helper()
-	for _, install := range []func() error{triggersKinds, pipelinesKinds} {
-		if err := install(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	namespace := newNamespace(t)
 	stand := newStandInListener(t, namespace)
 	listener := newListener(t, namespace, "name: $(tt.params.run)")
@@ -280,6 +255,7 @@ func oneRunEach(t *testing.T, namespace string) {
 
 // A push is taken to its verdict by a controller with no more than its roles.
 func TestControllerTakesPushesToTheirVerdicts(t *testing.T) {
+	ownCluster(t)
 	namespace, _ := verifiedNamespace(t)
 	startController(t, "one")
 	r := receiver(t)
@@ -334,6 +310,7 @@ func TestControllerTakesPushesToTheirVerdicts(t *testing.T) {
 // Pushes that come while no controller runs, while one stops and while another
 // takes over get one run each.
 func TestControllersTakeOverFromEachOther(t *testing.T) {
+	ownCluster(t)
 	namespace, _ := verifiedNamespace(t)
 	const each = 8
 	number := 0
@@ -367,6 +344,7 @@ func TestControllersTakeOverFromEachOther(t *testing.T) {
 // An API server that goes away while runs are fired and followed costs no push
 // and no second run.
 func TestControllerOutlivesTheAPIServer(t *testing.T) {
+	ownCluster(t)
 	namespace, stand := verifiedNamespace(t)
 	startController(t, "one")
 	r := receiver(t)
@@ -378,7 +356,7 @@ func TestControllerOutlivesTheAPIServer(t *testing.T) {
 			t.Fatalf("the receiver answered %d %s", code, body)
 		}
 	}
-	if err := shared.Restart(t.Context()); err != nil {
+	if err := clusterOf(t).Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	inPhase(t, namespace, number, v1alpha1.PhaseRunning)

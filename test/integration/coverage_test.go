@@ -30,7 +30,7 @@ import (
 func covered(t *testing.T, namespace string, args ...string) (coverage.Report, int, error) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	args = append([]string{"coverage", "vet", "-n", namespace, "-o", "json"}, args...)
+	args = append([]string{"coverage", "vet", "-n", namespace, "-o", "json", "--kubeconfig", clusterOf(t).Kubeconfig()}, args...)
 	status := cli.Run(t.Context(), args, genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
 	var reports []coverage.Report
 	if err := json.Unmarshal(out.Bytes(), &reports); err != nil || len(reports) != 1 {
@@ -61,7 +61,7 @@ func wantCoverage(t *testing.T, want coverage.Report, status int, args ...string
 // are recorded by the sweep of a controller that starts, the history of the tags
 // included; and what is then missing from the ledger is seen.
 func TestCoverageOfPushesThatOnlySweepsSaw(t *testing.T) {
-	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	ownCluster(t)
 	namespace, _ := verifiedNamespace(t)
 	pushed := map[string][]string{}
 	for tag, times := range map[string]int{"busy": 10, "prod": 20, "next": 20} {
@@ -136,7 +136,7 @@ func pushRunnable(t *testing.T, reference string) (digest string) {
 // Sweeps without a break beside a receiver, while every other event is lost, end with
 // one entry and one run for each push.
 func TestSweepsBesideAReceiver(t *testing.T) {
-	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	ownCluster(t)
 	namespace, _ := verifiedNamespace(t)
 	startController(t, "one", func(o *app.ControllerOptions) { o.SweepInterval = time.Second })
 	r := receiver(t)
@@ -170,7 +170,7 @@ func TestSweepsBesideAReceiver(t *testing.T) {
 // knows, by the latest sweep as well as by a look at everything. The command that the cure
 // names makes it known.
 func TestCoverageOfAnAccountThatSeesNothing(t *testing.T) {
-	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	ownCluster(t)
 	namespace := newNamespace(t)
 	trigger(t, namespace)
 	stop := startController(t, "one")

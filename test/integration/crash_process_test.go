@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/revet-dev/revet/test/rig"
 )
 
 // program is one of Revet's programs, built with failpoints, as it is started:
@@ -29,20 +30,32 @@ type program struct {
 	args         []string
 }
 
-// buildPrograms builds with failpoints. One command links them at once.
+// programsDir is where programs are built, for as long as this process runs.
+var programsDir string
+
+// programsBuilt builds the programs with failpoints, once for all tests that use them.
+var programsBuilt = sync.OnceValue(func() error {
+	build := exec.Command("go", "build", "-tags", "failpoint", "-ldflags=-s -w", //nolint:noctx // other tests use it too
+		"-o", programsDir+string(filepath.Separator), "./cmd/receiver", "./cmd/controller")
+	build.Dir = filepath.FromSlash(repository)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building with failpoints: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// buildPrograms returns the folder that holds receiver and controller with failpoints.
 func buildPrograms(t *testing.T, names ...string) string {
 	t.Helper()
-	dir := t.TempDir() + string(filepath.Separator)
-	args := []string{"build", "-tags", "failpoint", "-o", dir}
+	if err := programsBuilt(); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range names {
-		args = append(args, "./cmd/"+name)
+		if _, err := os.Stat(filepath.Join(programsDir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	build := exec.CommandContext(t.Context(), "go", args...)
-	build.Dir = filepath.FromSlash("../..")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building %v with failpoints: %v\n%s", names, err, out)
-	}
-	return dir
+	return programsDir
 }
 
 // newProgram makes a program that runs under its own account and roles.
@@ -183,12 +196,11 @@ func (p *process) answering(address string) {
 // freeAddress chooses the address of a program that is started several times.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := rig.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return address
 }
 
 // adapter stands for Knative's ApiServerSource: it sends what a watch shows.

@@ -18,6 +18,7 @@ import (
 // Both are processes under their own accounts. The EventListener, what ends a
 // PipelineRun, the ApiServerSource and the Broker are stand-ins.
 func TestKillBetweenAnyTwoStepsGivesOneRun(t *testing.T) {
+	ownCluster(t)
 	dir := buildPrograms(t, "receiver", "controller")
 	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
 	t.Cleanup(broker.Close)

@@ -18,11 +18,6 @@ import (
 // what it starts, so that a request must not be sent twice.
 func blindNamespace(t *testing.T) (string, *standInListener) {
 	t.Helper()
-	for _, install := range []func() error{triggersKinds, pipelinesKinds} {
-		if err := install(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	namespace := newNamespace(t)
 	stand := newStandInListener(t, namespace)
 	setConfig(t, "config-sinks", map[string]string{

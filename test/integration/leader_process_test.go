@@ -75,7 +75,7 @@ func holdersOf(t *testing.T) (map[string]string, error) {
 	return holders, nil
 }
 
-// leading waits until a process leads all entries and all triggers.
+// leading waits until a process leads all entries, triggers and gates.
 func leading(t *testing.T, identity string) {
 	t.Helper()
 	eventually(t, identity+" leads", func() error {
@@ -88,7 +88,7 @@ func leading(t *testing.T, identity string) {
 				return fmt.Errorf("%s is held by %q", lease, holder)
 			}
 		}
-		if len(holders) != 2*buckets {
+		if len(holders) != 3*buckets {
 			return fmt.Errorf("there are leases %v", holders)
 		}
 		return nil
@@ -144,6 +144,7 @@ func startLeader(t *testing.T, p program, failpoint string) *process {
 // while pushes go on, and goes on after another took over, makes no run twice and
 // loses none.
 func TestALeaderThatStandsStillMakesNoRunTwice(t *testing.T) {
+	ownCluster(t)
 	shortElection(t)
 	dir := buildPrograms(t, "receiver", "controller")
 	f := newFleet(t, dir, 3)
@@ -185,6 +186,7 @@ func reserve(t *testing.T, bucket int, identity string) {
 // Property: where several controllers lead a part each, every entry is worked on,
 // and on one by one only.
 func TestControllersThatShareTheBucketsLeaveNothingOut(t *testing.T) {
+	ownCluster(t)
 	shortElection(t)
 	dir := buildPrograms(t, "receiver", "controller")
 	f := newFleet(t, dir, 1)
@@ -214,6 +216,7 @@ func TestControllersThatShareTheBucketsLeaveNothingOut(t *testing.T) {
 // Property: a leader that stands still between its look at the lease and its
 // request, and goes on after another took over, does not send that request.
 func TestALeaderThatStandsStillBeforeItsRequestDoesNotSendIt(t *testing.T) {
+	ownCluster(t)
 	shortElection(t)
 	dir := buildPrograms(t, "receiver", "controller")
 	for _, test := range []struct {
@@ -252,10 +255,11 @@ func TestALeaderThatStandsStillBeforeItsRequestDoesNotSendIt(t *testing.T) {
 // again after another took over, makes no run twice, loses none, and leaves the
 // other the lead.
 func TestALeaderThatIsCutOffMakesNoRunTwice(t *testing.T) {
+	ownCluster(t)
 	shortElection(t)
 	dir := buildPrograms(t, "receiver", "controller")
 	f := newFleet(t, dir, 2)
-	network := newGate(t, strings.TrimPrefix(shared.RESTConfig().Host, "https://"))
+	network := newGate(t, strings.TrimPrefix(clusterOf(t).RESTConfig().Host, "https://"))
 	newProgramAt(t, dir, "controller", "https://"+network.address(), "--address", "127.0.0.1:0", "--identity", "first").start(t, "")
 	leading(t, "first")
 	newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "second").start(t, "")

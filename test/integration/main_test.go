@@ -1,103 +1,73 @@
 package integration
 
 import (
-	"bytes"
 	"context"
-	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/kube"
-	"github.com/revet-dev/revet/test/cluster/fast"
 )
 
 // systemNamespace is the one that config/ installs to.
 const systemNamespace = "revet-system"
 
-var shared *fast.Cluster
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(clusterVariable) == "" {
+		os.Exit(run(m))
+	}
+	if err := serveCluster(context.Background(), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 func run(m *testing.M) (code int) {
-	config := filepath.FromSlash("../../config")
 	var err error
-	shared, err = fast.Start(context.Background(), fast.Options{CRDDirs: []string{config}, Registry: &fast.RegistryOptions{}})
+	if programsDir, err = os.MkdirTemp("", "revet-integration-"); err == nil {
+		defer func() { _ = os.RemoveAll(programsDir) }()
+		flag.Parse()
+		err = flag.Set("test.parallel", strconv.Itoa(clusters))
+	}
 	if err == nil {
-		defer func() {
-			if err := shared.Stop(); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				code = 1
-			}
-		}()
-		err = install(context.Background(), config, "000-*.yaml", "100-*.yaml", "200-*.yaml", "400-*.yaml", "500-*.yaml")
+		shared, err = startCluster()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
-}
-
-// install creates the objects of Revet's own manifests, Pods and what is about
-// them excepted.
-func install(ctx context.Context, dir string, patterns ...string) error {
-	c, err := client.New(shared.RESTConfig(), client.Options{})
-	if err != nil {
-		return err
+	freeClusters <- shared
+	for range clusters - 1 {
+		freeClusters <- nil
 	}
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil || len(files) == 0 {
-			return fmt.Errorf("nothing matches %s in %s: %w", pattern, dir, errors.Join(err, os.ErrNotExist))
-		}
-		for _, file := range files {
-			if err := installFile(ctx, c, file); err != nil {
-				return fmt.Errorf("installing %s: %w", file, err)
-			}
-		}
-	}
-	return nil
-}
-
-func installFile(ctx context.Context, c client.Client, file string) error {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-	for {
-		var object unstructured.Unstructured
-		if err := documents.Decode(&object); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if len(object.Object) == 0 {
+	code = m.Run()
+	for range clusters {
+		c := <-freeClusters
+		if c == nil {
 			continue
 		}
-		if err := c.Create(ctx, &object); err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
+		if err := c.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
 		}
 	}
+	return code
 }
 
 // account is how a service account reaches the API server.
 func account(t testing.TB, namespace, name string) *rest.Config {
 	t.Helper()
-	config, err := shared.UserConfig("system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	config, err := clusterOf(t).UserConfig("system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,33 +77,46 @@ func account(t testing.TB, namespace, name string) *rest.Config {
 // admin reads and writes as the cluster's administrator.
 func admin(t testing.TB) client.Client {
 	t.Helper()
-	return clientOf(t, shared.RESTConfig())
+	return clusterOf(t).admin
 }
 
 // clientOf reads and writes as somebody: Revet's kinds, and rights.
 func clientOf(t testing.TB, config *rest.Config) client.Client {
 	t.Helper()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rbacv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err := newClient(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// newNamespace makes a namespace for one test.
+func newClient(config *rest.Config) (client.Client, error) {
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	if err := rbacv1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	return client.New(config, client.Options{Scheme: scheme})
+}
+
+// newNamespace makes a namespace for one test. Its triggers and entries go when the test
+// ends, or the controllers of later tests would work on them.
 func newNamespace(t testing.TB) string {
 	t.Helper()
+	c := admin(t)
 	namespace := corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
-	if err := admin(t).Create(t.Context(), &namespace); err != nil {
+	if err := c.Create(t.Context(), &namespace); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		for _, kind := range []client.Object{&v1alpha1.ImageTrigger{}, &v1alpha1.ImageVerification{}} {
+			if err := c.DeleteAllOf(context.WithoutCancel(t.Context()), kind, client.InNamespace(namespace.Name)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	return namespace.Name
 }
 

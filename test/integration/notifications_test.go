@@ -48,13 +48,20 @@ type notifying struct {
 	first, recorded map[string]time.Time
 	// answers counts the receiver's answers by status.
 	answers map[int]int
+	over    bool // the test has ended
 }
 
 func newNotifying(tb testing.TB, oddities registrytest.Oddities) *notifying {
 	tb.Helper()
 	n := &notifying{namespace: newNamespace(tb), first: map[string]time.Time{}, recorded: map[string]time.Time{}, answers: map[int]int{}}
 	toReceiver := httptest.NewServer(http.HandlerFunc(n.deliver))
-	tb.Cleanup(toReceiver.Close)
+	// It is not closed: the registry goes on sending what it has queued, and the next
+	// server of a test could get the port.
+	tb.Cleanup(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.over = true
+	})
 	r, err := registry.Start(tb.Context(), registry.Options{Dir: tb.TempDir(), Endpoints: []registry.Endpoint{{
 		Name: "revet", URL: toReceiver.URL + "/registries/notifying", Headers: http.Header{"Authorization": {"Bearer " + webhookToken}},
 	}}})
@@ -159,8 +166,11 @@ func (n *notifying) deliver(w http.ResponseWriter, r *http.Request) {
 			n.first[e.Target.Digest] = now
 		}
 	}
-	to := n.receiver
+	to, over := n.receiver, n.over
 	n.mu.Unlock()
+	if over {
+		return // with 200, or the registry would send it again
+	}
 	forward, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+to.Addr()+r.URL.Path, bytes.NewReader(body))
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
@@ -183,7 +193,7 @@ func (n *notifying) deliver(w http.ResponseWriter, r *http.Request) {
 // watch notes when entries are made.
 func (n *notifying) watch(tb testing.TB) {
 	tb.Helper()
-	c, err := rig.NewClient(shared.RESTConfig())
+	c, err := rig.NewClient(clusterOf(tb).RESTConfig())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -274,6 +284,7 @@ var pushCount = flag.Int("pushes", 60, "how many pushes TestEveryNotificationIsR
 // Notifications alone, without any sweep, bring every push to the ledger: of a registry that
 // notifies before it shows the tag, as Distribution does, and of one that shows it later.
 func TestEveryNotificationIsRecorded(t *testing.T) {
+	ownCluster(t)
 	for _, test := range []struct {
 		name     string
 		oddities registrytest.Oddities

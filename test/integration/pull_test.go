@@ -66,9 +66,7 @@ func grantTo(t *testing.T, namespace, name, resource string, subject rbacv1.Subj
 // Property: against a real authorizer, a trigger says which right its runs lack in
 // another namespace, and stops saying so once the command that it names was followed.
 func TestATriggerNamesTheRightToPullThatItsRunsLack(t *testing.T) {
-	if err := triggersKinds(); err != nil {
-		t.Fatal(err)
-	}
+	ownCluster(t)
 	own, other := newNamespace(t), newNamespace(t)
 	labelNamespace(t, own, own)
 	labelNamespace(t, other, own)

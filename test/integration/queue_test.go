@@ -17,6 +17,7 @@ import (
 // Property: the queue is the ledger. Whatever becomes of the controllers, no push
 // that waits is lost or run twice, and the bound of all triggers holds.
 func TestControllersAreOutlivedByTheQueue(t *testing.T) {
+	ownCluster(t)
 	const number, most = 9, 2
 	namespace, _ := verifiedNamespace(t)
 	bound := most + underWay(t) // what other tests left counts too

@@ -126,7 +126,7 @@ func push(t *testing.T, reference string) string {
 
 func pushImage(t *testing.T, reference string, img v1.Image) string {
 	t.Helper()
-	ref, err := name.ParseReference(shared.Registry().Addr()+"/"+reference, name.Insecure)
+	ref, err := name.ParseReference(clusterOf(t).Registry().Addr()+"/"+reference, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +184,7 @@ func pushes(t *testing.T, namespace string) []string {
 // The same event delivered 100 times, at once and one after another, to two
 // receivers, gives one entry.
 func TestHundredDeliveriesToTwoReceiversGiveOneEntry(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	mayGet(t, namespace)
 	trigger(t, namespace)
@@ -212,6 +213,7 @@ func TestHundredDeliveriesToTwoReceiversGiveOneEntry(t *testing.T) {
 // Every push of a burst, to one digest or several, by whichever receiver its
 // event reaches, is in the ledger.
 func TestTwoReceiversRecordABurst(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	mayGet(t, namespace)
 	trigger(t, namespace)
@@ -256,6 +258,7 @@ func TestTwoReceiversRecordABurst(t *testing.T) {
 // What the API server does not show, or the trigger's account may not get, is
 // not recorded.
 func TestReceiverRecordsOnlyWhatIsShownAndAllowed(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	trigger(t, namespace)
 	r := receiver(t)
@@ -286,6 +289,7 @@ func TestReceiverRecordsOnlyWhatIsShownAndAllowed(t *testing.T) {
 
 // A receiver learns from its watches what others wrote, and that an entry is gone.
 func TestReceiverFollowsTheLedger(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	mayGet(t, namespace)
 	trigger(t, namespace)
@@ -312,13 +316,14 @@ func TestReceiverFollowsTheLedger(t *testing.T) {
 // While the API server is away the sender is asked to come again; nothing is
 // lost, nothing crashes.
 func TestReceiverOutlivesTheAPIServer(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	mayGet(t, namespace)
 	trigger(t, namespace)
 	r := receiver(t)
 	digest := push(t, namespace+"/web:prod")
 	is := streamNamed(t, namespace, "web")
-	if err := shared.StopAPIServer(); err != nil {
+	if err := clusterOf(t).StopAPIServer(); err != nil {
 		t.Fatal(err)
 	}
 	if code, _ := send(t, r, is); code != http.StatusServiceUnavailable {
@@ -333,7 +338,7 @@ func TestReceiverOutlivesTheAPIServer(t *testing.T) {
 	if code, _ := call(t, http.MethodGet, r, "/healthz", nil, nil); code != http.StatusOK {
 		t.Errorf("/healthz answered %d while the API server is away, want 200: a restart would not help", code)
 	}
-	if err := shared.StartAPIServer(t.Context()); err != nil {
+	if err := clusterOf(t).StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the push is recorded", func() error {
@@ -352,9 +357,10 @@ const webhookToken = "integration-token-0123456789"
 // The operator's configuration is followed while the receiver runs, and a
 // notification of the real registry's form leads to what the registry shows.
 func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	r := receiver(t)
-	host := shared.Registry().Addr()
+	host := clusterOf(t).Registry().Addr()
 	itr := &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "vet"},
 		Spec: v1alpha1.ImageTriggerSpec{
@@ -380,18 +386,12 @@ func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
 	if code, body := notify(); code != http.StatusNotFound {
 		t.Errorf("a registry that is not listed was answered %d %s, want 404", code, body)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "registry-webhooks"}, StringData: map[string]string{"local": webhookToken}}
-	if err := admin(t).Create(t.Context(), secret); err != nil {
-		t.Fatal(err)
-	}
-	var list corev1.ConfigMap
-	if err := admin(t).Get(t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: "config-registries"}, &list); err != nil {
-		t.Fatal(err)
-	}
-	list.Data = map[string]string{"registries.yaml": fmt.Sprintf("- {name: local, host: %q, insecure: true, namespaces: [%s]}", host, namespace)}
-	if err := admin(t).Update(t.Context(), &list); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "registry-webhooks"}, Data: map[string][]byte{"local": []byte(webhookToken)},
+	})
+	setConfig(t, "config-registries", map[string]string{
+		"registries.yaml": fmt.Sprintf("- {name: local, host: %q, insecure: true, namespaces: [%s]}", host, namespace),
+	})
 	eventually(t, "the push is recorded", func() error {
 		code, body := notify()
 		if got := pushes(t, namespace); code != http.StatusAccepted || len(got) == 0 {
@@ -402,10 +402,7 @@ func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
 	if diff := cmp.Diff([]string{host + "/" + namespace + "/web:prod@" + digest}, pushes(t, namespace)); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
-	list.Data = map[string]string{"registries.yaml": "{"}
-	if err := admin(t).Update(t.Context(), &list); err != nil {
-		t.Fatal(err)
-	}
+	setConfig(t, "config-registries", map[string]string{"registries.yaml": "{"})
 	eventually(t, "readiness tells of a broken configuration", func() error {
 		code, body := call(t, http.MethodGet, r, "/readyz", nil, nil)
 		if code != http.StatusOK || !strings.Contains(body, "config-registries, key registries.yaml") {
@@ -420,6 +417,7 @@ func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
 
 // A receiver that is told to stop answers what is under way.
 func TestReceiverDrains(t *testing.T) {
+	ownCluster(t)
 	o := app.DefaultReceiverOptions()
 	o.Address, o.MetricsAddress, o.DrainDelay = "127.0.0.1:0", "", 300*time.Millisecond
 	o.Config, o.Log = account(t, systemNamespace, "receiver"), zap.NewNop()

@@ -71,6 +71,7 @@ func manualRun(t *testing.T, namespace string) v1alpha1.RunStatus {
 // nothing else of the ledger. The same cluster is then found to be in order, but
 // for what it does not have.
 func TestReplayAndDoctor(t *testing.T) {
+	ownCluster(t)
 	namespace, stand := verifiedNamespace(t)
 	startController(t, "one")
 	push(t, namespace+"/app:v1")
@@ -81,7 +82,7 @@ func TestReplayAndDoctor(t *testing.T) {
 	standInRuns(t, namespace, "pass", "class-"+namespace)
 	inPhase(t, namespace, 1, v1alpha1.PhasePassed)
 
-	config, err := shared.UserConfig("jane")
+	config, err := clusterOf(t).UserConfig("jane")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestReplayAndDoctor(t *testing.T) {
 // refusesTheRest checks that the role for replays changes nothing but requests.
 func refusesTheRest(t *testing.T, namespace string) {
 	t.Helper()
-	config, err := shared.UserConfig("jane")
+	config, err := clusterOf(t).UserConfig("jane")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +144,7 @@ func diagnosed(t *testing.T, namespace string) {
 		}
 		return nil
 	})
-	r := revet(t, "doctor", "vet", "-n", namespace, "-o", "json", "--kubeconfig", shared.Kubeconfig())
+	r := revet(t, "doctor", "vet", "-n", namespace, "-o", "json", "--kubeconfig", clusterOf(t).Kubeconfig())
 	var exam doctor.Report
 	if err := json.Unmarshal([]byte(r.out), &exam); err != nil || len(exam.Triggers) != 1 {
 		t.Fatalf("%v: %s%s", err, r.out, r.errOut)

@@ -93,6 +93,7 @@ func triggerNamed(t *testing.T, namespace, name string) *v1alpha1.ImageTrigger {
 // Pushes of which no event was ever delivered are in the ledger after one sweep,
 // which does it with the controller's own rights; a second one finds nothing.
 func TestSweepRecoversWhatNoEventBrought(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	trigger(t, namespace)
 	var want []string
@@ -131,6 +132,7 @@ func TestSweepRecoversWhatNoEventBrought(t *testing.T) {
 
 // A sweep reads a long list page by page and sees all of it.
 func TestSweepReadsAllPages(t *testing.T) {
+	ownCluster(t)
 	const streams = 620 // more than one page
 	namespace := newNamespace(t)
 	c := admin(t)
@@ -156,17 +158,18 @@ func TestSweepReadsAllPages(t *testing.T) {
 
 // Sweeps go on when the API server comes back.
 func TestSweepOutlivesTheAPIServer(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	mayGet(t, namespace)
 	trigger(t, namespace)
 	digest := push(t, namespace+"/web:prod")
 	_, run := sweeper(t)
 	asked := triggerNamed(t, namespace, "vet")
-	if err := shared.StopAPIServer(); err != nil {
+	if err := clusterOf(t).StopAPIServer(); err != nil {
 		t.Fatal(err)
 	}
 	r := run(asked)
-	if err := shared.StartAPIServer(t.Context()); err != nil {
+	if err := clusterOf(t).StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if r.Reason != sweep.ReadFailed || !r.Retry {
@@ -186,6 +189,7 @@ func TestSweepOutlivesTheAPIServer(t *testing.T) {
 // A controller whose own watches had to begin again sweeps at once, long before the
 // next sweep is due: an API server that was started again made sources lose events.
 func TestControllerSweepsAfterAGap(t *testing.T) {
+	ownCluster(t)
 	namespace, _ := verifiedNamespace(t)
 	push(t, namespace+"/web:v1")
 	startController(t, "one")
@@ -196,7 +200,7 @@ func TestControllerSweepsAfterAGap(t *testing.T) {
 		return nil
 	})
 	push(t, namespace+"/web:v1") // nobody tells
-	if err := shared.Restart(t.Context()); err != nil {
+	if err := clusterOf(t).Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	inPhase(t, namespace, 2, v1alpha1.PhaseRunning)

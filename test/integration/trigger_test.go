@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,25 +26,7 @@ import (
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 	"github.com/revet-dev/revet/pkg/tekton"
-	"github.com/revet-dev/revet/test/cluster/fast/crd"
 )
-
-// triggersKinds installs the kinds of Tekton Triggers, once, as their module has them.
-var triggersKinds = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "mod", "download", "-json", "github.com/tektoncd/triggers").Output()
-	if err != nil {
-		return fmt.Errorf("asking for the sources of Tekton Triggers: %w", err)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return err
-	}
-	crds, err := crd.Load(filepath.Join(module.Dir, "config"))
-	if err != nil {
-		return err
-	}
-	return crd.Install(context.Background(), shared.RESTConfig(), crds...)
-})
 
 // triggerReconciler checks triggers under the controller's account. What is
 // returned makes one pass and reads the trigger.
@@ -97,9 +76,7 @@ func expect(t *testing.T, pass func() *v1alpha1.ImageTrigger, status metav1.Cond
 // A user who follows the conditions of a trigger, one after another, ends with a
 // trigger that is ready: each names what is wrong next, and its cure.
 func TestTriggerConditionsLeadToReady(t *testing.T) {
-	if err := triggersKinds(); err != nil {
-		t.Fatal(err)
-	}
+	ownCluster(t)
 	namespace := newNamespace(t)
 	c := admin(t)
 	create := func(objects ...client.Object) {

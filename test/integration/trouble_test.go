@@ -30,11 +30,7 @@ type troubled struct {
 // without a restart. The listener is a stand-in with the rights of the listener's
 // own account, which answers 202 whatever becomes of a request.
 func TestWhatBreaksIsToldAndEveryPushRunsOnceItIsMended(t *testing.T) {
-	for _, install := range []func() error{triggersKinds, pipelinesKinds} {
-		if err := install(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ownCluster(t)
 	startController(t, "one")
 	r := receiver(t)
 	for _, test := range []struct {

@@ -30,6 +30,7 @@ func triggerOf(t *testing.T, namespace, name, spec string) *unstructured.Unstruc
 // A trigger that cannot mean anything is refused when it is applied, with the
 // field that is wrong.
 func TestNonsenseTriggersAreRefused(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	// As kubectl asks for unless it is told otherwise.
 	strict := client.WithFieldValidation(admin(t), metav1.FieldValidationStrict)
@@ -95,9 +96,7 @@ func TestNonsenseTriggersAreRefused(t *testing.T) {
 
 // What only compiling a filter tells is told by the trigger's conditions.
 func TestTriggersFilterIsTold(t *testing.T) {
-	if err := triggersKinds(); err != nil {
-		t.Fatal(err)
-	}
+	ownCluster(t)
 	namespace := newNamespace(t)
 	spec := "{images: [{imageStreams: {}}], sink: {ref: {name: scan}}, filter: \"image.lables['tier'] == 'prod'\"}"
 	if err := admin(t).Create(t.Context(), triggerOf(t, namespace, "vet", spec)); err != nil {
@@ -136,7 +135,7 @@ func ledgerEditor(t *testing.T, namespace string) client.Client {
 			t.Fatal(err)
 		}
 	}
-	config, err := shared.UserConfig("jane", "system:authenticated")
+	config, err := clusterOf(t).UserConfig("jane", "system:authenticated")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +159,7 @@ func entryOf(namespace, name string) *v1alpha1.ImageVerification {
 // Nobody but Revet writes the ledger, whatever RBAC lets them do; anybody who may
 // update an entry may ask for another run.
 func TestOnlyRevetWritesTheLedger(t *testing.T) {
+	ownCluster(t)
 	const policy = "the ledger is written by Revet's own service accounts only"
 	namespace := newNamespace(t)
 	key := client.ObjectKey{Namespace: namespace, Name: "web-1"}

@@ -159,7 +159,7 @@ func TestOutcomesAreJoined(t *testing.T) {
 func TestResults(t *testing.T) {
 	m := load(t)
 	pipe := only(t, m.pipelines)
-	read := []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report}
+	read := []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.BasisResult, runresult.Report}
 	for name, want := range map[string][]string{
 		"scan-image":       {runresult.Outcome, runresult.Error},
 		"verify-signature": {runresult.Outcome, runresult.Error},
@@ -192,14 +192,14 @@ func TestResults(t *testing.T) {
 // that do not fit fail the TaskRun. Tekton adds one container to a Pod of steps
 // without scripts and working directories.
 func TestResultsFitTheirPartOfThePod(t *testing.T) {
-	const ofPod, ofContainer, besideOutcome, besideSummary, aFurtherStep = 12288, 4096, 130, 700, 1
+	const ofPod, ofContainer, besideOutcome, besideBoth, aFurtherStep = 12288, 4096, 130, 680, 1
 	m := load(t)
 	for _, task := range m.tasks {
 		containers := len(task.Spec.Steps) + 1
 		part := min(ofPod/(containers+aFurtherStep), ofContainer)
 		most := taskresult.MaxQuoted + besideOutcome
 		if task.Name == "join-verdict" {
-			part, most = min(ofPod/containers, ofContainer), 2900+besideSummary
+			part, most = min(ofPod/containers, ofContainer), verdict.MaxTogether+besideBoth
 		}
 		if most > part {
 			t.Errorf("%s: results of %d bytes in messages of %d", task.Name, most, part)
@@ -235,6 +235,9 @@ func testSteps(t *testing.T, task *pipelinev1.Task) {
 		program, ok := strings.CutPrefix(s.Image, "ko://github.com/revet-dev/revet/cmd/")
 		if !ok || !slices.Contains([]string{"step", "scan"}, program) || !slices.Equal(s.Command, []string{"/ko-app/" + path.Base(s.Image)}) {
 			t.Errorf("step %s runs %v of %q", s.Name, s.Command, s.Image)
+		}
+		if self := slices.Index(s.Args, "--self"); self < 0 || s.Args[self+1] != s.Image {
+			t.Errorf("step %s does not say that it runs in %s: %q", s.Name, s.Image, s.Args)
 		}
 		if s.Timeout == nil {
 			t.Errorf("step %s has no time limit", s.Name)

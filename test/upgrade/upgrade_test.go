@@ -30,6 +30,7 @@ var (
 // mayBeDropped are fields that c8ff37c does not know, and why it may drop them with its next write.
 var mayBeDropped = map[string]string{
 	"status.lastSweep.coverage": "each sweep writes it anew, and without it coverage is not known",
+	"status.verdict":            "without it the verdict is not known, and the next run gives one",
 }
 
 // settled is what of an entry no upgrade may change once its verdict is recorded.
@@ -172,6 +173,21 @@ func finished(t *testing.T, env *upgrade.Env, before map[string]v1alpha1.ImageVe
 	return nil
 }
 
+// checkVerdict checks that no verdict comes from what c8ff37c recorded, and that the next run
+// gives one.
+func checkVerdict(t *testing.T, e *v1alpha1.ImageVerification, unchanged bool) {
+	t.Helper()
+	v, last := e.Status.Verdict, e.Status.LatestRun()
+	switch {
+	case unchanged && v != nil:
+		t.Errorf("entry %s of %s has the verdict %q of run %d, and had no run since", e.Name, stream(e), v.Outcome, v.Number)
+	case !unchanged && v == nil:
+		t.Errorf("entry %s of %s had a run, and has no verdict", e.Name, stream(e))
+	case !unchanged && (v.Run != last.Name || v.Number != last.Number || v.Outcome != last.Outcome || v.At != *last.FinishedAt):
+		t.Errorf("entry %s of %s has the verdict %+v of the run %+v", e.Name, stream(e), v, last)
+	}
+}
+
 // check compares entries and PipelineRuns with what was recorded.
 func check(t *testing.T, env *upgrade.Env, before map[string]v1alpha1.ImageVerification) {
 	t.Helper()
@@ -193,7 +209,9 @@ func check(t *testing.T, env *upgrade.Env, before map[string]v1alpha1.ImageVerif
 		if diff := cmp.Diff(old.Spec, e.Spec); diff != "" {
 			t.Errorf("the spec of entry %s (-recorded +now):\n%s", e.Name, diff)
 		}
-		if unchanged, _, _ := expected(&old); unchanged {
+		unchanged, _, _ := expected(&old)
+		checkVerdict(t, e, unchanged)
+		if unchanged {
 			if diff := cmp.Diff(settledOf(&old), settledOf(e)); diff != "" {
 				t.Errorf("entry %s of %s was settled (-recorded +now):\n%s", e.Name, stream(e), diff)
 			}

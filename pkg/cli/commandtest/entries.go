@@ -57,12 +57,20 @@ func FailedEntry() v1alpha1.ImageVerification {
 	swept := Record("v1", 4*time.Minute, 90*time.Second, v1alpha1.SourceSweep)
 	e.Status = v1alpha1.ImageVerificationStatus{
 		Phase: v1alpha1.PhaseFailed, Reason: "Failed", Message: "2 of 5 rules did not hold", NotChecked: "signature",
-		ValidUntil: Second(-24 * time.Hour),
-		Tags:       []v1alpha1.TagStatus{{PushRecord: push, Run: 1}, {PushRecord: swept, Run: 1}},
-		TagNames:   "latest,v1", LastPushedAt: Second(4 * time.Minute), RunCount: 1,
+		Tags:     []v1alpha1.TagStatus{{PushRecord: push, Run: 1}, {PushRecord: swept, Run: 1}},
+		TagNames: "latest,v1", LastPushedAt: Second(4 * time.Minute), RunCount: 1,
 		Image: &v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"},
 			Labels: map[string]string{"tier": "prod", "evil": "\x1b[2Jx"}, Layers: 3, Size: 12_900_000,
 			Created: Second(240 * time.Hour), Base: "registry.example.com/base:1", Source: "Image"},
+		Verdict: &v1alpha1.Verdict{
+			Outcome: v1alpha1.OutcomeFail, Run: "app-5f0c8e0f8a4d4c55b2b2a1a0c1d2e3f4", Number: 1, At: *Second(560 * time.Second), TriggerGeneration: 3,
+			PolicyDigest: DigestA, Parts: map[string]string{"rules": "0123456789ab", "scan": "ba9876543210"},
+			Database: &v1alpha1.VerdictDatabase{Digest: DigestA, AsOf: Second(24 * time.Hour)},
+			Checks:   []string{"scan", "validate"}, Off: []string{"signature"},
+			Platforms: []string{"linux/amd64"}, PlatformsOmitted: 1, Unselected: 2,
+			Inventory: &v1alpha1.VerdictInventory{Digest: DigestB, Reference: "registry.example.com/lists@" + DigestA},
+			Sandbox:   v1alpha1.VerdictSandbox{Requested: "kata", Observed: []string{"kata"}},
+		},
 		Runs: []v1alpha1.RunStatus{{
 			Number: 1, Name: "app-5f0c8e0f8a4d4c55b2b2a1a0c1d2e3f4", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "latest@2026-11-21T11:50:00Z"},
 			RequestedAt: *Micro(599800 * time.Millisecond), FiredAt: Micro(599795 * time.Millisecond), Attempts: 2,
@@ -94,8 +102,9 @@ func PassedEntry() v1alpha1.ImageVerification {
 	e.Spec.Trigger.Name = "nightly"
 	e.Spec.Repository = v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: "registry.example.com/team/good", Pull: "registry.example.com/team/good"}
 	e.Status = v1alpha1.ImageVerificationStatus{
-		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", ValidUntil: Second(time.Hour), RunCount: 12,
-		Tags: []v1alpha1.TagStatus{{PushRecord: push, Run: 12}},
+		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", RunCount: 12,
+		Verdict: &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Run: "good-12", Number: 12, At: *Second(2*time.Hour - 80*time.Second), Off: []string{"scan", "signature"}},
+		Tags:    []v1alpha1.TagStatus{{PushRecord: push, Run: 12}},
 		Runs: []v1alpha1.RunStatus{
 			{Number: 11, Name: "good-11", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush}, RequestedAt: *Micro(3 * time.Hour), Attempts: 1,
 				Outcome: v1alpha1.OutcomeError, Reason: "Unconfirmed", Message: "no PipelineRun of this name appeared"},

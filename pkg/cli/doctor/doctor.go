@@ -38,6 +38,7 @@ ImageTrigger:
   - event sources send the pushes, and sweeps succeed
   - no push waits too long, and runs do not end in Error for the same reason
     again and again
+  - every entry that was judged has a verdict
 
 The command judges ImageTriggers with the controller's own code and with your rights.
 A check that needs what you may not read is "unknown".
@@ -122,6 +123,7 @@ func (d *doctor) triggers(ctx context.Context, namespace, name string, report *R
 		} else {
 			findings = append(findings, d.waiting(own)...)
 			findings = append(findings, d.errors(t, own)...)
+			findings = append(findings, d.verdicts(t, own)...)
 		}
 		report.Triggers = append(report.Triggers, TriggerReport{Namespace: t.Namespace, Name: t.Name, Findings: findings})
 	}

@@ -52,9 +52,7 @@ func (p *page) report(s Report, now time.Time) {
 	p.line(0, "Phase", "%s", phaseLine(s))
 	p.line(0, "Why", "%s", command.OneLine(s.Message))
 	p.line(0, "Cure", "%s", s.Cure)
-	if s.ValidUntil != nil {
-		p.line(0, "Valid until", "%s", validLine(s.ValidUntil.Time, now))
-	}
+	p.verdict(s, now)
 	p.heading("Pushes")
 	for _, push := range s.Pushes {
 		p.push(push)
@@ -78,14 +76,6 @@ func phaseLine(s Report) string {
 		return string(s.Phase)
 	}
 	return fmt.Sprintf("%s (%s)", s.Phase, s.Reason)
-}
-
-func validLine(until, now time.Time) string {
-	text := until.UTC().Format(command.SecondLayout) + ", for more pushes of this digest"
-	if !until.After(now) {
-		text += "; expired: Revet verifies the next push again"
-	}
-	return text
 }
 
 func (p *page) push(push Push) {

@@ -21,12 +21,15 @@ type Report struct {
 	Kind       string `json:"kind"`
 	Digest     string `json:"digest"`
 	// Reference is what runtimes pull.
-	Reference  string         `json:"reference"`
-	Phase      v1alpha1.Phase `json:"phase"`
-	Reason     string         `json:"reason,omitempty"`
-	Message    string         `json:"message,omitempty"`
-	Cure       string         `json:"cure,omitempty"`
-	ValidUntil *metav1.Time   `json:"validUntil,omitempty"`
+	Reference string         `json:"reference"`
+	Phase     v1alpha1.Phase `json:"phase"`
+	Reason    string         `json:"reason,omitempty"`
+	Message   string         `json:"message,omitempty"`
+	Cure      string         `json:"cure,omitempty"`
+	// Verdict is the newest verdict; nil if there is none, whatever the phase says.
+	Verdict *v1alpha1.Verdict `json:"verdict,omitempty"`
+	// JudgedWithoutVerdict is true if the entry was judged before verdicts were kept.
+	JudgedWithoutVerdict bool `json:"judgedWithoutVerdict,omitempty"`
 	// Pushes are the newest push of each tag to this digest, newest first.
 	Pushes []Push               `json:"pushes"`
 	Image  *v1alpha1.ImageFacts `json:"image,omitempty"`
@@ -97,12 +100,12 @@ func newReport(e *v1alpha1.ImageVerification, handlers map[string]string) Report
 		Repository: e.Spec.Repository.Name, Kind: string(e.Spec.Repository.Kind),
 		Digest: e.Spec.Digest, Reference: e.Spec.Repository.Pull + "@" + e.Spec.Digest,
 		Phase: e.Phase(), Reason: e.Status.Reason, Message: e.Status.Message,
-		Cure:       command.CureOf(e.Status.Reason, e.Status.Message),
-		ValidUntil: e.Status.ValidUntil,
-		Image:      e.ImageFacts(),
-		Pushes:     []Push{},
-		Runs:       []Run{},
-		Look:       fmt.Sprintf("kubectl get imageverification %s --namespace %s -o yaml", e.Name, e.Namespace),
+		Cure:    command.CureOf(e.Status.Reason, e.Status.Message),
+		Verdict: e.Status.Verdict, JudgedWithoutVerdict: e.JudgedWithoutVerdict(),
+		Image:  e.ImageFacts(),
+		Pushes: []Push{},
+		Runs:   []Run{},
+		Look:   fmt.Sprintf("kubectl get imageverification %s --namespace %s -o yaml", e.Name, e.Namespace),
 	}
 	for _, p := range command.PushesOf(e) {
 		s.Pushes = append(s.Pushes, newPush(p, e.Spec.Repository.Kind))

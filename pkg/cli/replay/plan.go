@@ -27,7 +27,7 @@ type replayLine struct {
 
 // plan says what a request for a run of the entry leads to. It decides as the controller
 // does. The trigger is nil if it is gone.
-func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now time.Time) replayLine {
+func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, id string, now time.Time) replayLine {
 	line := replayLine{
 		name:  e.Name,
 		image: fmt.Sprintf("%s:%s@%s", e.Spec.Repository.Name, strings.Join(command.TagsNewestFirst(e), ","), shortDigest(e.Spec.Digest)),
@@ -38,7 +38,7 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now tim
 		return line
 	}
 	asked := e.DeepCopy()
-	requests, err := withRequest(asked, "this request")
+	requests, err := withRequest(asked, id)
 	if err != nil {
 		line.what = "not accepted: " + err.Error()
 		return line
@@ -50,11 +50,14 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, now tim
 		line.what = fmt.Sprintf("waits until ImageTrigger %s is ready: %s: %s", trigger.Name, facts.Reason, facts.Message)
 		return line
 	}
+	cause := v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id}
 	d := lifecycle.Next(asked, lifecycle.Facts{Trigger: facts}, now)
 	switch run := asked.Status.CurrentRun(); {
 	case run != nil:
 		line.what = fmt.Sprintf("runs after run %[2]d, which is under way, by ImageTrigger %[1]s", trigger.Name, run.Number)
-	case d.Cause == v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: "this request"}:
+	case d.Cause == cause && lifecycle.Renewal(cause):
+		line.what = fmt.Sprintf("runs when nothing else of ImageTrigger %s waits", trigger.Name)
+	case d.Cause == cause:
 		line.what = fmt.Sprintf("runs as soon as ImageTrigger %s has a free slot", trigger.Name)
 	default:
 		line.what = fmt.Sprintf("runs after the run that the entry already waits for, by ImageTrigger %s", trigger.Name)
@@ -82,6 +85,11 @@ func withRequest(e *v1alpha1.ImageVerification, id string) ([]string, error) {
 // requestID names the user and the time. unique tells two requests of one second apart.
 func requestID(user string, now time.Time, unique string) string {
 	return fmt.Sprintf("%s-%s-%s", user, now.UTC().Format("20060102T150405Z"), unique)
+}
+
+// renewalID is that of a request for a verdict where none was kept.
+func renewalID(now time.Time, unique string) string {
+	return fmt.Sprintf("%s%s-%s", lifecycle.RenewalPrefix, now.UTC().Format("20060102T150405Z"), unique)
 }
 
 // shortDigest returns enough of a digest for people.

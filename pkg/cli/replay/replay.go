@@ -13,7 +13,11 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
+
+// defaultLimit is how many renewals one command asks for: some hours of runs.
+const defaultLimit = 1000
 
 type replayOptions struct {
 	cluster *command.ClusterFlags
@@ -21,20 +25,29 @@ type replayOptions struct {
 	failed  bool
 	errored bool
 	every   bool
-	dryRun  bool
+	// withoutVerdict selects entries that were judged before verdicts were kept, at most
+	// limit of them.
+	withoutVerdict bool
+	limit          int
+	dryRun         bool
 }
 
 // New returns the command replay.
 func New(env command.Environment) *cobra.Command {
 	o := &replayOptions{cluster: command.NewClusterFlags()}
 	c := &cobra.Command{
-		Use:   "replay NAME|IMAGE | --failed | --error",
+		Use:   "replay NAME|IMAGE | --failed | --error | --without-verdict",
 		Short: "Ask for another run of an image",
 		Long: `Ask for another run of an image.
 
 NAME and IMAGE are those of "kubectl revet explain". A tag means its newest push, or
 every push of it with --all. --failed selects every verification in phase Failed or
 Error; --error selects those in Error, where a run gave no verdict.
+
+--without-verdict selects the verifications that were judged before verdicts were kept,
+the newest pushes first. Their runs go after all others: one starts only while no push,
+request or retry waits for its slot, and they never hold more than half of the slots of
+an ImageTrigger or of the controller. To renew more than --limit, repeat the command.
 
 A request is an ID in spec.requests of the ImageVerification. For each request, the
 controller starts one run after the runs that are under way. It ignores spec.freshness
@@ -53,6 +66,9 @@ The role allows nothing but requests.`,
   # After correcting the rules of one ImageTrigger
   kubectl revet replay --failed --trigger prod
 
+  # After an update to a version that keeps verdicts
+  kubectl revet replay --without-verdict --trigger prod
+
   # See the result
   kubectl revet explain demo/app:latest`,
 		Args:              command.AtMostOne("NAME or IMAGE"),
@@ -69,6 +85,8 @@ The role allows nothing but requests.`,
 	c.Flags().StringVar(&o.trigger, "trigger", "", "select only entries of the ImageTrigger with this name")
 	c.Flags().BoolVar(&o.failed, "failed", false, "select every entry in phase Failed or Error")
 	c.Flags().BoolVar(&o.errored, "error", false, "select every entry in phase Error")
+	c.Flags().BoolVar(&o.withoutVerdict, "without-verdict", false, "select every entry that was judged before verdicts were kept")
+	c.Flags().IntVar(&o.limit, "limit", defaultLimit, "the most entries that --without-verdict selects")
 	c.Flags().BoolVar(&o.every, "all", false, "select every entry that matches IMAGE, not only the newest push of its tag")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the requests without making them")
 	command.CompleteTriggers(env, c, o.cluster)
@@ -79,6 +97,12 @@ The role allows nothing but requests.`,
 func (o *replayOptions) query(args []string) (*command.Query, error) {
 	byPhase := o.failed || o.errored
 	switch {
+	case o.withoutVerdict && (byPhase || o.every || len(args) > 0):
+		return nil, command.Usagef("--without-verdict goes with neither NAME nor IMAGE, --failed, --error nor --all")
+	case o.limit < 1:
+		return nil, command.Usagef("--limit must be at least 1")
+	case o.withoutVerdict:
+		return nil, nil
 	case o.failed && o.errored:
 		return nil, command.Usagef("--failed includes what --error selects; give one of them")
 	case byPhase && len(args) > 0:
@@ -88,7 +112,7 @@ func (o *replayOptions) query(args []string) (*command.Query, error) {
 	case byPhase:
 		return nil, nil
 	case len(args) == 0:
-		return nil, command.Usagef("one NAME or IMAGE must be given, or --failed, or --error")
+		return nil, command.Usagef("one NAME or IMAGE must be given, or --failed, --error or --without-verdict")
 	}
 	q, err := command.ParseQuery(args[0])
 	return &q, err
@@ -141,6 +165,9 @@ func (o *replayOptions) choose(notes io.Writer, all []v1alpha1.ImageVerification
 			}
 		}
 	}
+	if o.withoutVerdict {
+		return o.unjudged(notes, ofTrigger, namespace), nil
+	}
 	if q == nil {
 		return o.ofPhase(notes, ofTrigger, namespace), nil
 	}
@@ -179,6 +206,34 @@ func (o *replayOptions) ofPhase(notes io.Writer, all []v1alpha1.ImageVerificatio
 	return found
 }
 
+// unjudged returns the entries that were judged before verdicts were kept, and whose run
+// nobody asked for, newest push first.
+func (o *replayOptions) unjudged(notes io.Writer, all []v1alpha1.ImageVerification, namespace string) []v1alpha1.ImageVerification {
+	var found []v1alpha1.ImageVerification
+	asked := 0
+	for i := range all {
+		switch e := &all[i]; {
+		case !e.JudgedWithoutVerdict():
+		case lifecycle.RenewalAsked(e):
+			asked++
+		default:
+			found = append(found, *e)
+		}
+	}
+	command.NewestFirst(found)
+	if asked > 0 {
+		fmt.Fprintf(notes, "%d verifications wait for the run that was asked for before.\n", asked)
+	}
+	if len(found) == 0 && asked == 0 {
+		fmt.Fprintf(notes, "Of the %d verifications %s none was judged without a verdict.\n", len(all), command.Where(namespace))
+	}
+	if more := len(found) - o.limit; more > 0 {
+		fmt.Fprintf(notes, "%d older verifications are left; repeat the command when these have run.\n", more)
+		found = found[:o.limit]
+	}
+	return found
+}
+
 // ask requests a run of each entry. With an error it returns the lines before it, too.
 func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl command.Cluster, entries []v1alpha1.ImageVerification) ([]replayLine, error) {
 	triggers := map[client.ObjectKey]*v1alpha1.ImageTrigger{}
@@ -194,12 +249,15 @@ func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl com
 			}
 			triggers[key] = trigger
 		}
-		line := plan(e, trigger, env.Now())
+		id := requestID(cl.User, env.Now(), env.Unique())
+		if o.withoutVerdict {
+			id = renewalID(env.Now(), env.Unique())
+		}
+		line := plan(e, trigger, id, env.Now())
 		if !line.accepted {
 			lines = append(lines, line)
 			continue
 		}
-		id := requestID(cl.User, env.Now(), env.Unique())
 		if !o.dryRun {
 			if err := request(ctx, cl, client.ObjectKeyFromObject(e), id); err != nil {
 				return lines, err

@@ -16,6 +16,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/cli/commandtest"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // replayWorld has a trigger in each state: prod is ready, nightly is not, and that
@@ -211,5 +212,80 @@ func TestRequestID(t *testing.T) {
 	}
 	if a, b := command.RandomSuffix(), command.RandomSuffix(); a == b || len(a) != 6 {
 		t.Errorf("suffixes %q and %q", a, b)
+	}
+}
+
+// unjudgedWorld has entries that were judged without a verdict, the oldest last, one that has
+// a verdict, one that was not judged, and one whose run is asked for.
+func unjudgedWorld() []client.Object {
+	objects := []client.Object{commandtest.TriggerOf("demo", "prod", "")}
+	for i, phase := range []v1alpha1.Phase{v1alpha1.PhasePassed, v1alpha1.PhaseError, v1alpha1.PhaseFailed, v1alpha1.PhasePassed, v1alpha1.PhaseError, v1alpha1.PhasePassed} {
+		first := commandtest.Record("v1", time.Duration(i+1)*time.Hour, 0, v1alpha1.SourceEvent)
+		e := commandtest.Entry(fmt.Sprintf("old-%d", i), "demo/app", commandtest.DigestA, first)
+		e.Status.Phase, e.Status.RunCount = phase, 2
+		e.Status.Tags = []v1alpha1.TagStatus{{PushRecord: first, Run: 1}}
+		e.Status.Runs = []v1alpha1.RunStatus{{Number: 1, Outcome: v1alpha1.OutcomePass}, {Number: 2, Outcome: v1alpha1.OutcomeError}}
+		switch i {
+		case 3:
+			e.Status.Verdict = &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Run: "r", Number: 1}
+		case 4:
+			e.Status.Runs = e.Status.Runs[1:]
+		case 5:
+			e.Spec.Requests = []string{"renewal/before"}
+		}
+		objects = append(objects, &e)
+	}
+	return objects
+}
+
+// Those that were judged without a verdict are asked for once, newest first and not all at
+// once, and so that their runs go last.
+func TestReplayWithoutVerdict(t *testing.T) {
+	c, connect := commandtest.Writable(t, interceptor.Funcs{}, unjudgedWorld()...)
+	id := "renewal/20261121T120000Z-x7k2q9"
+	before := map[string][]string{"old-5": {"renewal/before"}}
+	r := commandtest.Run(New, "", connect, "replay", "--without-verdict", "--limit", "2")
+	if want := "1 verifications wait for the run that was asked for before.\n" +
+		"1 older verifications are left; repeat the command when these have run.\n" +
+		"Follow with: kubectl revet explain old-0 -n demo\n"; r.Status != 0 || r.ErrOut != want {
+		t.Errorf("status %d, standard error %q, want %q", r.Status, r.ErrOut, want)
+	}
+	if n := strings.Count(r.Out, "runs when nothing else of ImageTrigger prod waits"); n != 2 {
+		t.Errorf("%d lines say when it runs:\n%s", n, r.Out)
+	}
+	before["old-0"], before["old-1"] = []string{id}, []string{id}
+	if diff := cmp.Diff(before, requestsOf(t, c)); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	before["old-2"] = []string{id}
+	for range 2 {
+		if r := commandtest.Run(New, "", connect, "replay", "--without-verdict", "--trigger", "prod"); r.Status != 0 {
+			t.Errorf("status %d: %s", r.Status, r.ErrOut)
+		}
+		if diff := cmp.Diff(before, requestsOf(t, c)); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	}
+	if r := commandtest.Run(New, "", connect, "replay", "--without-verdict", "--trigger", "nightly"); r.Status != 0 ||
+		r.ErrOut != "Of the 0 verifications in namespace \"demo\" none was judged without a verdict.\n" {
+		t.Errorf("status %d: %s", r.Status, r.ErrOut)
+	}
+	for _, args := range [][]string{{"--failed"}, {"--error"}, {"--all"}, {"app-1"}, {"--limit", "0"}} {
+		if r := commandtest.Run(New, "", connect, append([]string{"replay", "--without-verdict"}, args...)...); r.Status != 2 {
+			t.Errorf("with %v the status is %d", args, r.Status)
+		}
+	}
+}
+
+// No person's request is taken for a renewal, whatever the person is called.
+func TestNoPersonsRequestIsARenewal(t *testing.T) {
+	cause := func(id string) v1alpha1.Cause { return v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: id} }
+	for _, user := range []string{"renewal", "renewal/", "renewal/x", "/renewal/"} {
+		if id := requestID(command.ReadableUser(user), commandtest.Now, "x7k2q9"); lifecycle.Renewal(cause(id)) {
+			t.Errorf("the request %q of user %q is a renewal", id, user)
+		}
+	}
+	if id := renewalID(commandtest.Now, "x7k2q9"); !lifecycle.Renewal(cause(id)) || len(id) > 63 {
+		t.Errorf("%q is no renewal, or too long", id)
 	}
 }

@@ -71,12 +71,14 @@ type trigger struct {
 type customData struct {
 	// Image is what was pushed: host/repository@digest.
 	Image string `json:"image"`
-	// Verdict is pass, fail or error.
+	// Verdict is the run's outcome: pass, fail or error.
 	Verdict string `json:"verdict,omitempty"`
 	Message string `json:"message,omitempty"`
 	// Summary is the pipeline's, as it is if it is JSON.
 	Summary json.RawMessage `json:"summary,omitempty"`
 	Report  string          `json:"report,omitempty"`
+	// PolicyDigest is what the verdict of this run was decided by, where that still counts.
+	PolicyDigest string `json:"policyDigest,omitempty"`
 	// RuntimeClasses are those that the run's Pods had.
 	RuntimeClasses []string `json:"runtimeClasses,omitempty"`
 }

@@ -23,7 +23,11 @@ const (
 	AttributeCause      = "verifycause"
 	AttributeOutcome    = "outcome"
 	AttributeNotChecked = "notchecked"
+	AttributeVerdict    = "verdict"
 )
+
+// noVerdict stands in AttributeVerdict for an entry without one.
+const noVerdict = "none"
 
 // maxPublished is how many pushes of one entry get an event: the newest. With three events
 // of each of the ten runs that an entry shows, these are fewer than status.emitted holds,
@@ -98,13 +102,13 @@ func published(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) Event {
 
 func queued(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event {
 	e := newRunEvent(entry, run, "queued", TypeQueued, run.RequestedAt.Time)
-	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause.Type).EventTrigger}
+	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause).EventTrigger}
 	return e
 }
 
 func started(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event {
 	e := newRunEvent(entry, run, "started", TypeStarted, run.StartedAt.Time)
-	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause.Type).EventTrigger}
+	e.event.Subject.Content.Trigger = &trigger{Type: lifecycle.RuleOf(run.Cause).EventTrigger}
 	return e
 }
 
@@ -116,7 +120,16 @@ func finished(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) Event 
 	if len(run.Off) > 0 {
 		e.attributes[AttributeNotChecked] = strings.Join(run.Off, ",")
 	}
+	// The outcome is the run's; what counts for the image is the verdict, which may be an
+	// earlier run's.
+	e.attributes[AttributeVerdict] = noVerdict
 	data := e.event.CustomData
+	if v := entry.Status.Verdict; v != nil {
+		e.attributes[AttributeVerdict] = string(v.Outcome)
+		if v.Number == run.Number {
+			data.PolicyDigest = v.PolicyDigest
+		}
+	}
 	data.Verdict, data.Message, data.Report = string(run.Outcome), run.Message, run.Report
 	data.RuntimeClasses = run.Sandbox.Observed
 	if summary := json.RawMessage(run.Summary); json.Valid(summary) {

@@ -60,7 +60,42 @@ func testEntry() *v1alpha1.ImageVerification {
 				},
 			},
 			RunCount: 2,
+			Verdict:  &v1alpha1.Verdict{Outcome: v1alpha1.OutcomeFail, Run: "app-run1", Number: 1, PolicyDigest: testDigest},
 		},
+	}
+}
+
+// Property: beside the outcome of its run, an event tells the verdict that counts, which may
+// be another run's; an entry of before verdicts were kept has none, whatever its phase says.
+func TestAnEventTellsTheVerdictThatCounts(t *testing.T) {
+	told := func(change func(*v1alpha1.ImageVerificationStatus)) map[string]string {
+		e := testEntry()
+		e.Status.Runs[1].Outcome, e.Status.Runs[1].Reason = v1alpha1.OutcomeError, "RunFailed"
+		change(&e.Status)
+		got := map[string]string{}
+		for _, event := range Derive(e) {
+			if verdict, ok := event.attributes[AttributeVerdict]; ok {
+				got[event.Key] = event.attributes[AttributeOutcome] + " " + verdict + " " + event.event.CustomData.PolicyDigest
+			}
+		}
+		return got
+	}
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.ImageVerificationStatus)
+		want   map[string]string
+	}{
+		"an error after a verdict": {func(*v1alpha1.ImageVerificationStatus) {},
+			map[string]string{"finished-1": "fail fail " + testDigest, "finished-2": "error fail "}},
+		"no verdict": {func(s *v1alpha1.ImageVerificationStatus) { s.Phase, s.Verdict = v1alpha1.PhaseFailed, nil },
+			map[string]string{"finished-1": "fail none ", "finished-2": "error none "}},
+		"a newer verdict": {func(s *v1alpha1.ImageVerificationStatus) {
+			s.Runs[1].Outcome = v1alpha1.OutcomePass
+			s.Verdict = &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Run: "app-run2", Number: 2, PolicyDigest: "p"}
+		}, map[string]string{"finished-1": "fail pass ", "finished-2": "pass pass p"}},
+	} {
+		if diff := cmp.Diff(test.want, told(test.change)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -117,7 +117,8 @@ func (r *Reconciler) askSlot(p *pass, cause v1alpha1.Cause) {
 		trigger: types.NamespacedName{Namespace: p.key.Namespace, Name: p.entry.Spec.Trigger.Name},
 		most:    p.facts.Trigger.MaxConcurrent,
 	}
-	granted := r.runQueue.tryNow(w) // then its place in the queue does not matter
+	// Where a slot is free its place in the queue does not matter, unless its rank is low.
+	granted := !lifecycle.Renewal(cause) && r.runQueue.tryNow(w)
 	if !granted {
 		w.rank, w.since = lifecycle.RankOf(p.entry, cause, r.heads(p.entry)), r.now()
 		if push := lifecycle.Undecided(p.entry); push != nil {

@@ -48,11 +48,37 @@ func InternStrings(obj any) (any, error) {
 		for i := range f.Platforms {
 			share(&f.Platforms[i])
 		}
+		for i := range f.Children {
+			share(&f.Children[i].Platform)
+		}
 	}
 	for i := range e.Status.Emitted {
 		share(&e.Status.Emitted[i])
 	}
+	internVerdict(e.Status.Verdict)
 	return e, nil
+}
+
+func internVerdict(v *v1alpha1.Verdict) {
+	if v == nil {
+		return
+	}
+	share(&v.Outcome)
+	share(&v.Run, &v.PolicyDigest, &v.Sandbox.Requested)
+	for k, part := range v.Parts {
+		key, value := k, part
+		share(&key, &value)
+		delete(v.Parts, k)
+		v.Parts[key] = value
+	}
+	if v.Database != nil {
+		share(&v.Database.Digest)
+	}
+	for _, all := range [][]string{v.Checks, v.Off, v.Platforms, v.Sandbox.Observed} {
+		for i := range all {
+			share(&all[i])
+		}
+	}
 }
 
 func internCondition(c *metav1.Condition) {

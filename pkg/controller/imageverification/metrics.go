@@ -186,5 +186,5 @@ func sincePushed(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, now tim
 			oldest = t.PushedAt.Time
 		}
 	}
-	return max(now.Sub(oldest).Seconds(), 0), lifecycle.RuleOf(run.Cause.Type).AnswersPush && !oldest.IsZero()
+	return max(now.Sub(oldest).Seconds(), 0), lifecycle.RuleOf(run.Cause).AnswersPush && !oldest.IsZero()
 }

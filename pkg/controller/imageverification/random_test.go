@@ -156,6 +156,7 @@ func (h *history) account() {
 			}
 			causes[run.Cause] = true
 		}
+		h.wantNewestVerdict(e)
 		for _, tag := range e.Status.Tags {
 			if tag.Run == 0 {
 				h.t.Errorf("entry %s: nothing is decided on tag %s", e.Name, tag.Tag)
@@ -167,5 +168,24 @@ func (h *history) account() {
 	}
 	if exist != counted || exist == 0 {
 		h.t.Errorf("%d PipelineRuns for %d runs of the ledger", exist, counted)
+	}
+}
+
+// wantNewestVerdict checks that the verdict is what the newest run that gave one says.
+func (h *history) wantNewestVerdict(e *v1alpha1.ImageVerification) {
+	h.t.Helper()
+	var newest *v1alpha1.RunStatus
+	for i := range e.Status.Runs {
+		if o := e.Status.Runs[i].Outcome; o == v1alpha1.OutcomePass || o == v1alpha1.OutcomeFail {
+			newest = &e.Status.Runs[i]
+		}
+	}
+	v := e.Status.Verdict
+	switch {
+	case newest == nil && v == nil:
+	case newest == nil || v == nil:
+		h.t.Errorf("entry %s has the verdict %+v, and the run %+v gave the newest", e.Name, v, newest)
+	case v.Number != newest.Number || v.Run != newest.Name || v.Outcome != newest.Outcome || !v.At.Equal(newest.FinishedAt):
+		h.t.Errorf("entry %s has the verdict %+v, and the run %+v gave the newest", e.Name, v, newest)
 	}
 }

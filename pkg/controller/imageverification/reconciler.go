@@ -236,7 +236,7 @@ func (r *Reconciler) change(ctx context.Context, p *pass, d lifecycle.Decision) 
 	case lifecycle.RecordRun:
 		return r.recordRun(ctx, p, d)
 	case lifecycle.Covered:
-		return r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordCovered(s, d.Run) })
+		return r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordCovered(s, d.Run, d.Cause) })
 	case lifecycle.Skip:
 		return r.skip(ctx, p, d)
 	case lifecycle.Confirm, lifecycle.Follow:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,8 +67,11 @@ func TestAPushGetsOneRunAndItsVerdict(t *testing.T) {
 	w.work(key, time.Second)
 	w.wantStory(key, story{v1alpha1.PhasePassed, "Passed", map[string]int32{"v1": 1}, []chapter{{v1alpha1.CausePush, 1, v1alpha1.OutcomePass, "Passed"}}})
 	e := w.entry(key)
-	if got, want := e.Status.ValidUntil.Sub(e.Status.Runs[0].FinishedAt.Time), 24*time.Hour; got != want {
-		t.Errorf("the verdict is valid for %v, want %v", got, want)
+	run := e.Status.Runs[0]
+	want := &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Run: run.Name, Number: 1, At: *run.FinishedAt, TriggerGeneration: run.TriggerGeneration,
+		Sandbox: v1alpha1.VerdictSandbox{Requested: "kata", Observed: []string{"kata"}}}
+	if diff := cmp.Diff(want, e.Status.Verdict, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("verdict (-want +got):\n%s", diff)
 	}
 	if got := e.Status.Runs[0].Sandbox; !cmp.Equal(got.Observed, []string{"kata"}) || got.Node != "node-1" {
 		t.Errorf("sandbox = %+v, want kata on node-1", got)

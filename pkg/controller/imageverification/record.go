@@ -87,7 +87,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	}
 	outcome = outcome.FailedToStart(why)
 	err = r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
-		lifecycle.RecordOutcome(s, seen, outcome, trigger.Freshness, now)
+		lifecycle.RecordOutcome(s, seen, outcome, now)
 		lifecycle.RecordRetry(s, trigger, now) // in one write: a retry is neither lost nor made twice
 	})
 	if err == nil {

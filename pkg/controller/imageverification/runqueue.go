@@ -24,12 +24,16 @@ import (
 // lifecycle.Rank decides. Each of several leaders counts its own grants, so that they can
 // exceed a bound by what they grant at the same moment. Runs that appear late can exceed
 // the bound of all triggers too.
+//
+// Runs of a low rank get a slot only if nothing else waits that could have it, and never
+// more than half of a bound, or one, so that what comes next finds a free one.
 type runQueue struct {
 	wake func(types.NamespacedName)
 	most int // of all triggers
 
 	mu      sync.Mutex
 	used    int // of the bound of all triggers
+	usedLow int // of these, by runs of a low rank
 	rounds  int
 	tenants map[string]*tenant // by trigger UID
 	tickets map[types.NamespacedName]*ticket
@@ -41,6 +45,7 @@ type tenant struct {
 	name    types.NamespacedName
 	most    int
 	used    int
+	usedLow int // of these, by runs of a low rank
 	round   int
 	waiting []*ticket // by rank
 }
@@ -54,12 +59,21 @@ type ticket struct {
 	stuck    bool
 	version  string
 	granted  bool
-	waiting  bool
-	rank     lifecycle.Rank
-	since    time.Time
+	// low is true if the run that uses a slot has a low rank.
+	low     bool
+	waiting bool
+	rank    lifecycle.Rank
+	since   time.Time
 }
 
 func (t *ticket) used() bool { return t.underway || t.granted }
+
+func (t *ticket) usedLow() int {
+	if t.used() && t.low {
+		return 1
+	}
+	return 0
+}
 
 // held is what the entry holds of the bound of all triggers. A stuck run releases its
 // global slot but keeps its trigger's, so that one broken listener cannot block other
@@ -138,12 +152,14 @@ func (q *runQueue) note(e *v1alpha1.ImageVerification) {
 			t.underway, t.stuck = busy, busy && stuck(e)
 			if busy {
 				t.granted = false // the ledger has it now
+				t.low = lifecycle.Renewal(e.Status.CurrentRun().Cause)
 			}
 		})
 	})
 }
 
-// tryNow grants a slot if no other entry goes first. Otherwise ask decides, which needs
+// tryNow grants a slot if no other entry goes first. It is not for a run of a low rank.
+// Otherwise ask decides, which needs
 // the entry's rank.
 func (q *runQueue) tryNow(r slotRequest) bool {
 	q.mu.Lock()
@@ -154,6 +170,7 @@ func (q *runQueue) tryNow(r slotRequest) bool {
 		return true
 	}
 	if q.used < q.most && t.tenant.used < r.most && q.next() == nil {
+		t.rank = r.rank // of a ticket that waited for another cause
 		q.grant(t)
 		return true
 	}
@@ -257,18 +274,38 @@ func (q *runQueue) full() bool {
 func (q *runQueue) next() *tenant {
 	var best *tenant
 	for _, t := range q.tenants {
-		if len(t.waiting) == 0 || t.used >= t.most {
+		if len(t.waiting) == 0 || t.used >= t.most || (t.nextIsLow() && !q.roomForLow(t)) {
 			continue
 		}
-		if best == nil || t.used < best.used || (t.used == best.used && t.round < best.round) {
+		if best == nil || t.before(best) {
 			best = t
 		}
 	}
 	return best
 }
 
+// before reports whether a tenant's round comes before that of another.
+func (t *tenant) before(other *tenant) bool {
+	switch {
+	case t.nextIsLow() != other.nextIsLow():
+		return other.nextIsLow()
+	case t.used != other.used:
+		return t.used < other.used
+	default:
+		return t.round < other.round
+	}
+}
+
+// nextIsLow reports whether all that waits has a low rank: the highest rank waits first.
+func (t *tenant) nextIsLow() bool { return t.waiting[0].rank.Low() }
+
+// roomForLow reports whether a tenant may have one more run of a low rank.
+func (q *runQueue) roomForLow(t *tenant) bool {
+	return t.usedLow < max(t.most/2, 1) && q.usedLow < max(q.most/2, 1)
+}
+
 func (q *runQueue) grant(t *ticket) {
-	q.change(t, func() { t.granted = true })
+	q.change(t, func() { t.granted, t.low = true, t.rank.Low() })
 	q.nextRound(t.tenant)
 }
 
@@ -320,9 +357,11 @@ func (q *runQueue) ticket(key types.NamespacedName, uid string, trigger types.Na
 
 // change changes what an entry uses, and counts it.
 func (q *runQueue) change(t *ticket, do func()) {
-	before, held := t.used(), t.held()
+	before, held, low := t.used(), t.held(), t.usedLow()
 	do()
 	q.used += t.held() - held
+	q.usedLow += t.usedLow() - low
+	t.tenant.usedLow += t.usedLow() - low
 	switch after := t.used(); {
 	case after && !before:
 		t.tenant.used++

@@ -287,3 +287,96 @@ func BenchmarkBurst(b *testing.B) {
 		})
 	}
 }
+
+// renewalOf is a request for a run of the lowest rank.
+func renewalOf(trigger string, n, most int) slotRequest {
+	r := requestOf(trigger, n, most)
+	r.rank = lifecycle.RankOf(&v1alpha1.ImageVerification{}, renewal, nil)
+	r.rank.At = noon.Add(time.Duration(n) * time.Second)
+	return r
+}
+
+var renewal = v1alpha1.Cause{Type: v1alpha1.CauseManual, Key: lifecycle.RenewalPrefix + "a"}
+
+// Property: renewals hold at most half of the slots of a trigger and of all triggers, so that
+// a push finds a free one, and get none while anything else waits that could have it.
+func TestRenewalsLeaveRoom(t *testing.T) {
+	h := newQueueEnv(100)
+	for n := range 4 {
+		if got, want := h.ask(renewalOf("a", n, 4)), n < 2; got != want {
+			t.Errorf("renewal %d has a slot: %v, want %v", n, got, want)
+		}
+	}
+	for n := range 2 {
+		if !h.take(requestOf("a", 10+n, 4)) {
+			t.Errorf("push %d has no slot beside the renewals", n)
+		}
+	}
+	if h.take(requestOf("a", 20, 4)) {
+		t.Error("a push has a slot beyond the bound")
+	}
+	h.woken = nil
+	h.free(renewalOf("a", 0, 4).key)
+	h.wantWoken(t, "a/20") // not the renewal that waited longer
+	h.free(requestOf("a", 10, 4).key)
+	h.wantWoken(t, "a/2")
+	h.free(requestOf("a", 11, 4).key)
+	h.wantWoken(t) // two renewals have slots
+}
+
+func TestRenewalsLeaveRoomForOtherTriggers(t *testing.T) {
+	h := newQueueEnv(4)
+	for n := range 3 {
+		if got, want := h.ask(renewalOf("a", n, 10)), n < 2; got != want {
+			t.Errorf("renewal %d has a slot: %v, want %v", n, got, want)
+		}
+	}
+	if h.ask(renewalOf("b", 0, 10)) || !h.take(requestOf("c", 1, 10)) || !h.take(requestOf("c", 2, 10)) || h.take(requestOf("c", 3, 10)) {
+		t.Error("another trigger's renewal has a slot, or a push has none")
+	}
+	h.woken = nil
+	h.free(renewalOf("a", 0, 10).key)
+	h.wantWoken(t, "c/3") // though b has no run, and c two
+	// After a restart the ledger says what is under way, and by which cause.
+	h = newQueueEnv(4)
+	for n := range 2 {
+		e := entryOf(renewalOf("a", n, 10), true, n+1)
+		e.Status.Runs[0].Cause = renewal
+		h.note(e)
+	}
+	if h.ask(renewalOf("b", 0, 10)) {
+		t.Error("a third renewal has a slot")
+	}
+	done := entryOf(renewalOf("a", 0, 10), false, 9)
+	h.note(done)
+	h.wantWoken(t, "b/0")
+	if h.usedLow != 2 || h.tenants["a"].usedLow != 1 {
+		t.Errorf("%d renewals are counted, %d of trigger a; want 2 and 1", h.usedLow, h.tenants["a"].usedLow)
+	}
+}
+
+// With one slot only, a renewal gets it when nobody else wants it.
+func TestOneSlotIsEnoughForARenewal(t *testing.T) {
+	h := newQueueEnv(1)
+	if !h.ask(renewalOf("a", 0, 1)) || h.take(requestOf("a", 1, 1)) {
+		t.Error("the renewal has no slot, or a push has a second one")
+	}
+	h.woken = nil
+	h.free(renewalOf("a", 0, 1).key)
+	h.wantWoken(t, "a/1")
+}
+
+// An entry that had a slot for a renewal and then gets one for a push counts as a push.
+func TestAPushOfARenewalsEntryIsNoRenewal(t *testing.T) {
+	h := newQueueEnv(100)
+	if !h.ask(renewalOf("a", 0, 2)) || h.ask(renewalOf("a", 1, 2)) {
+		t.Fatal("the renewals have other slots than one")
+	}
+	h.free(renewalOf("a", 0, 2).key)
+	if !h.take(requestOf("a", 0, 2)) {
+		t.Fatal("the push has no slot")
+	}
+	if h.usedLow != 1 { // entry 1, which was woken
+		t.Errorf("%d renewals are counted, want 1", h.usedLow)
+	}
+}

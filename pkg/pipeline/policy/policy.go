@@ -41,6 +41,7 @@ type Policy struct {
 	ignores    []ignore
 	// statements maps names of vulnerabilities to statements about them.
 	statements map[string][]*statement
+	part       string
 }
 
 // file is a policy as written.
@@ -82,7 +83,7 @@ func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 		return Policy{}, fmt.Errorf("unmatched (line %d) was removed; write one entry per rule under rules, like %q",
 			f.Unmatched.Line, "rules: {uncovered-packages: warn}")
 	}
-	p := Policy{}
+	p := Policy{part: part(raw, documents)}
 	if err := p.levels(f); err != nil {
 		return Policy{}, err
 	}
@@ -97,6 +98,18 @@ func Parse(raw []byte, documents map[string][]byte) (Policy, error) {
 	}
 	p.statements, err = parseDocuments(documents)
 	return p, err
+}
+
+// Part returns the digest of the policy and the documents as they were written.
+func (p Policy) Part() string { return p.part }
+
+func part(raw []byte, documents map[string][]byte) string {
+	// A name with a slash is no document's.
+	values := map[string]string{"/policy": string(raw)}
+	for name, document := range documents {
+		values[name] = string(document)
+	}
+	return result.PartOf(values)
 }
 
 // decode reads the file, and the line on which each entry begins.

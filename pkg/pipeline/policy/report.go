@@ -27,7 +27,8 @@ func (p Policy) Report(f *result.Findings, reference string, now time.Time) (res
 	f.Vulnerabilities = j.Vulnerabilities
 	r := result.Report{
 		Check: CheckName, Digest: f.Digest, Rules: j.Rules + len(Rules()) - 1 /* the layers are another check */, Findings: j.Findings, Levels: j.Levels,
-		Database: &result.Database{Digest: f.Database.Digest, AsOf: f.Database.AsOf, Schema: f.Database.Schema},
+		Database:  &result.Database{Digest: f.Database.Digest, AsOf: f.Database.AsOf, Schema: f.Database.Schema},
+		Inventory: f.Inventory,
 	}
 	for _, i := range f.Images {
 		img := result.CheckedImage{Platform: i.Platform, Digest: i.Digest, Distribution: i.Distribution, Packages: kinds(i)}

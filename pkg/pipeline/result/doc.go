@@ -4,6 +4,7 @@
 //	scan/inventory.json  an Inventory: the packages of each image
 //	scan/findings.json   Findings: what the scanner found, ignored or not
 //	reports/CHECK.json   a Report: what one check found
+//	decided/STEP.json    Parts: what one step decided by
 //	sbom/HEX.cdx.json    the SBOM of the image with that digest, as CycloneDX
 //
 // Scanners may link different libraries, but all read and write these files, so one scanner can

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/revet-dev/revet/pkg/image"
 )
 
 // document is a kind of JSON file.
@@ -42,22 +44,37 @@ func (k document) writeRaw(path string, b []byte) error {
 
 // read decodes the file at path into v. The error is fs.ErrNotExist if no file exists.
 func (k document) read(path string, v any) error {
-	f, err := os.Open(path) //nolint:gosec // the caller names the layout
+	_, err := k.readDigest(path, v)
+	return err
+}
+
+// readDigest does what read does, and returns the digest of the bytes that it decoded.
+func (k document) readDigest(path string, v any) (image.Digest, error) {
+	b, err := k.readRaw(path)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", k.Name, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, k.Limit+1))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", k.Name, err)
-	}
-	if int64(len(b)) > k.Limit {
-		return fmt.Errorf("read %s: more than %d bytes", k.Name, k.Limit)
+		return image.Digest{}, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return fmt.Errorf("decode %s: %w", k.Name, err)
+		return image.Digest{}, fmt.Errorf("decode %s: %w", k.Name, err)
 	}
-	return nil
+	return image.DigestOf(b), nil
+}
+
+// readRaw returns the bytes of the file at path.
+func (k document) readRaw(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the caller names the layout
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.Name, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, k.Limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.Name, err)
+	}
+	if int64(len(b)) > k.Limit {
+		return nil, fmt.Errorf("read %s: more than %d bytes", k.Name, k.Limit)
+	}
+	return b, nil
 }

@@ -39,6 +39,9 @@ type Findings struct {
 	Digest   image.Digest `json:"digest"`
 	Scanner  Tool         `json:"scanner"`
 	Database ScanDatabase `json:"database"`
+	// Inventory is the digest of the inventory's bytes that the scanner judged. It is zero for a
+	// scanner that reads none.
+	Inventory image.Digest `json:"inventory,omitzero"`
 	// Images are all scanned images.
 	Images []ScannedImage `json:"images"`
 	// Vulnerabilities are sorted: worst first, then by package and identifier.

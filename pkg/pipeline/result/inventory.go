@@ -15,7 +15,8 @@ import (
 
 const (
 	inventoryName = "inventory.json"
-	maxInventory  = 256 << 20
+	// MaxInventory bounds an inventory, in bytes.
+	MaxInventory = 256 << 20
 	// MaxLocations is the number of locations listed for a package.
 	MaxLocations = 5
 )
@@ -140,22 +141,22 @@ var ErrNoInventory = errors.New("no inventory: the sbom step did not run, or did
 // InventoryPath returns the path of the inventory in the layout in dir.
 func InventoryPath(dir string) string { return filepath.Join(dir, scanFolder, inventoryName) }
 
-var inventoryFile = document{Name: "inventory", Limit: maxInventory}
+var inventoryFile = document{Name: "inventory", Limit: MaxInventory}
 
 // WriteInventory stores f in the layout in dir.
 func WriteInventory(dir string, f Inventory) error { return inventoryFile.write(InventoryPath(dir), f) }
 
-// ReadInventory returns the inventory in the layout in dir.
-func ReadInventory(dir string) (Inventory, error) {
+// ReadInventory returns the inventory in the layout in dir, and the digest of its bytes.
+func ReadInventory(dir string) (Inventory, image.Digest, error) {
 	var f Inventory
-	err := inventoryFile.read(InventoryPath(dir), &f)
+	digest, err := inventoryFile.readDigest(InventoryPath(dir), &f)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Inventory{}, ErrNoInventory
+		return Inventory{}, image.Digest{}, ErrNoInventory
 	}
 	if err != nil {
-		return Inventory{}, err
+		return Inventory{}, image.Digest{}, err
 	}
-	return f, f.check()
+	return f, digest, f.check()
 }
 
 func (f Inventory) check() error {

@@ -50,13 +50,13 @@ func inventoryFixture(t *testing.T) result.Inventory {
 
 func TestInventoryWriteThenRead(t *testing.T) {
 	dir, want := t.TempDir(), inventoryFixture(t)
-	if _, err := result.ReadInventory(dir); !errors.Is(err, result.ErrNoInventory) {
+	if _, _, err := result.ReadInventory(dir); !errors.Is(err, result.ErrNoInventory) {
 		t.Errorf("reading nothing fails with %v", err)
 	}
 	if err := result.WriteInventory(dir, want); err != nil {
 		t.Fatal(err)
 	}
-	got, err := result.ReadInventory(dir)
+	got, digest, err := result.ReadInventory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +66,9 @@ func TestInventoryWriteThenRead(t *testing.T) {
 	written, err := os.ReadFile(result.InventoryPath(dir))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if digest != image.DigestOf(written) {
+		t.Errorf("the digest of the bytes is %s, want %s", digest, image.DigestOf(written))
 	}
 	of := inventoryDigest(t, "a").String()
 	for _, broken := range []string{
@@ -80,7 +83,7 @@ func TestInventoryWriteThenRead(t *testing.T) {
 		if err := os.WriteFile(result.InventoryPath(dir), []byte(broken), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := result.ReadInventory(dir); err == nil {
+		if _, _, err := result.ReadInventory(dir); err == nil {
 			t.Errorf("%s is read", broken)
 		}
 	}

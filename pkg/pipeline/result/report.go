@@ -51,6 +51,9 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	// Database is the database that a scanner used. It is nil for checks that need none.
 	Database *Database `json:"database,omitempty"`
+	// Inventory is the digest of the inventory that a scanner judged. It is zero for checks that
+	// read none.
+	Inventory image.Digest `json:"inventory,omitzero"`
 	// Levels counts the vulnerabilities of all images by level ("critical", "high", "medium",
 	// "low", "unknown"), including those that fail nothing.
 	Levels map[string]int `json:"levels,omitempty"`

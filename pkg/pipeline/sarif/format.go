@@ -14,6 +14,8 @@ type log struct {
 	Schema  string `json:"$schema"`
 	Version string `json:"version"`
 	Runs    []run  `json:"runs"`
+
+	Properties map[string]any `json:"properties,omitempty"`
 }
 
 type run struct {

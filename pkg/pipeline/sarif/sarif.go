@@ -25,12 +25,17 @@ type Input struct {
 	// the report of ScanCheck.
 	Scan      *result.Findings
 	ScanCheck string
-	Now       time.Time
+	// Parts are what the steps decided by, if all of them say so.
+	Parts result.Parts
+	Now   time.Time
 }
 
 // Make returns the encoded file.
 func Make(in Input) ([]byte, error) {
 	l := log{Schema: schema, Version: version, Runs: []run{}}
+	if len(in.Parts) > 0 {
+		l.Properties = map[string]any{"parts": in.Parts}
+	}
 	for _, r := range in.Reports {
 		if in.Scan != nil && r.Check == in.ScanCheck {
 			l.Runs = append(l.Runs, scanned(in, r))

@@ -40,7 +40,7 @@ func input(t *testing.T) sarif.Input {
 	scanned := []result.CheckedImage{{Platform: "linux/amd64", Digest: ref.Digest(), Distribution: "debian:12", Packages: map[string]int{"deb": 88, "npm": 1}}}
 	waiver := &result.Waiver{Reason: "it moves in autumn", Owner: "team-b", By: "policy", Expires: now.AddDate(0, 2, 0)}
 	return sarif.Input{
-		Reference: ref, Now: now, ScanCheck: "scan",
+		Reference: ref, Now: now, ScanCheck: "scan", Parts: result.Parts{"policy": strings.Repeat("1", 32), "rules": strings.Repeat("2", 32)},
 		Reports: []result.Report{
 			{Check: "validate", Digest: ref.Digest(), Images: images, Rules: 12, Unapplied: []string{"forbidden-packages"}, Findings: []result.Finding{
 				{Rule: "non-root", Severity: result.SeverityError, Platform: "linux/amd64", Digest: ref.Digest(), Message: "it runs as root"},
@@ -70,7 +70,7 @@ func TestMake(t *testing.T) {
 	for name, edit := range map[string]func(*sarif.Input){
 		"full": func(*sarif.Input) {},
 		"clean": func(in *sarif.Input) {
-			in.Scan = nil
+			in.Scan, in.Parts = nil, nil
 			in.Reports = in.Reports[:1]
 			in.Reports[0].Findings, in.Reports[0].Unapplied = nil, nil
 		},

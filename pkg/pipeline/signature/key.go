@@ -15,6 +15,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 const (
@@ -79,6 +81,19 @@ func ParseKeys(name string, raw []byte) ([]Key, error) {
 		return nil, errors.New("it must hold nothing but public keys in PEM, like cosign.pub")
 	}
 	return keys, nil
+}
+
+// Part returns the digest of keys, whose order does not count.
+func Part(keys []Key) (string, error) {
+	values := map[string]string{}
+	for _, k := range keys {
+		der, err := x509.MarshalPKIXPublicKey(k.public)
+		if err != nil {
+			return "", fmt.Errorf("key %q: %w", k.Name, err)
+		}
+		values[string(der)] = "" // a name decides nothing
+	}
+	return result.PartOf(values), nil
 }
 
 func parsePublic(block *pem.Block) (crypto.PublicKey, error) {

@@ -91,3 +91,35 @@ func TestZeroKey(t *testing.T) {
 		t.Error("it verifies")
 	}
 }
+
+// The digest of the keys changes with the keys, and neither with their order nor with their names.
+func TestPart(t *testing.T) {
+	keys := func(names ...string) string {
+		t.Helper()
+		var all []Key
+		for i, name := range names {
+			parsed, err := ParseKeys(strings.Repeat("k", i+1), recorded(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, parsed...)
+		}
+		part, err := Part(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return part
+	}
+	both := keys("ecdsa.pub", "rsa.pub")
+	if got := keys("rsa.pub", "ecdsa.pub"); got != both {
+		t.Errorf("in another order the digest is %s, and not %s", got, both)
+	}
+	for _, names := range [][]string{nil, {"ecdsa.pub"}, {"rsa.pub"}, {"ecdsa.pub", "ed25519.pub"}} {
+		if keys(names...) == both {
+			t.Errorf("%q have the digest of others", names)
+		}
+	}
+	if _, err := Part([]Key{{Name: "none"}}); err == nil {
+		t.Error("the zero value has a digest")
+	}
+}

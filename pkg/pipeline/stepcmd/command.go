@@ -37,6 +37,7 @@ func Results(root *cobra.Command) *string {
 
 // Execute runs one command line and returns its exit status.
 func Execute(ctx context.Context, root *cobra.Command, results *string, args []string, out, errOut io.Writer) int {
+	root.PersistentFlags().String(selfFlag, "", "image of this step, as the Task names it; it is a part of the policy digest")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(args)
 	root.SetOut(out)

@@ -26,6 +26,8 @@ type Fetch struct {
 	// Policy is the policy file. It decides what happens if runtimes read an image's layers
 	// differently. If Policy is empty or the file does not exist, fetch fails on such an image.
 	Policy string
+	// Self is the image and the version of the program.
+	Self string
 }
 
 // NewFetch returns the command line of the step.
@@ -50,7 +52,10 @@ Fetch reads credentials from the Docker configuration ($DOCKER_CONFIG, or else
 		Example: `  step fetch --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image
   step fetch --reference localhost:5001/demo/app@sha256:4f1c... --layout /tmp/image --insecure-registry localhost:5001`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Self = Self(cmd)
+			return o.Run(cmd.Context(), cmd.OutOrStdout())
+		},
 	}
 	f := cmd.Flags()
 	o.flags(f, 15*time.Minute)
@@ -108,6 +113,11 @@ func (o Fetch) From(ctx context.Context, out io.Writer, source fetch.Source, ref
 		return err
 	}
 	found := layersReport(tree, rules, ref, start.UTC())
+	parts := Decided(LayersCheck, o.Self, map[string]string{"platforms": o.Platforms})
+	parts[result.PartPolicy] = rules.Part()
+	if err := result.WriteParts(dir.Path(), LayersCheck, parts); err != nil {
+		return err
+	}
 	if err := result.WriteReport(dir.Path(), found); err != nil {
 		return err
 	}

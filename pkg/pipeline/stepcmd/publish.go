@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,8 @@ type Publish struct {
 	// Scan says whether the check scan had to report.
 	Scan Scan
 	Mode string
+	// Self is the image and the version of the program.
+	Self string
 }
 
 // NewPublish returns the command line of the step.
@@ -56,6 +60,7 @@ publish pushes nothing. The credentials must allow pushing to the image's reposi
 		Example: `  step publish --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image --publish none`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Self = Self(cmd)
 			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
@@ -92,19 +97,23 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	if o.Scan.Off {
 		off = append(off, scanCheck)
 	}
-	joined, err := taskresult.Of(tree, o.Expect, off, reports)
+	parts, err := o.decided(out, reports)
 	if err != nil {
 		return err
 	}
-	full, err := o.writeSARIF(ref, tree, reports)
+	joined, err := taskresult.Make(taskresult.Input{Tree: tree, Expected: o.Expect, Off: off, Reports: reports, Parts: parts})
+	if err != nil {
+		return err
+	}
+	full, err := o.writeSARIF(ref, tree, reports, parts)
 	if err != nil {
 		return err
 	}
 	if o.Mode != publishNone {
-		digest, err := o.push(ctx, out, ref, options, tree, full)
+		report, inventory, err := o.push(ctx, out, ref, options, tree, joined.Inventory, full)
 		switch {
 		case err == nil:
-			joined.Published(ref.Repository().At(digest).String())
+			joined.Published(ref.Repository().At(report).String(), inventory)
 		case o.Mode == publishRequired:
 			return err
 		default:
@@ -119,9 +128,24 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	return nil
 }
 
+// decided joins what the steps before decided by with what this one decides by. It returns nil if
+// one of them does not say so.
+func (o Publish) decided(out io.Writer, reports []result.Report) (result.Parts, error) {
+	parts, err := decidedBy(out, o.Layout, reports)
+	if parts == nil || err != nil {
+		return nil, err
+	}
+	return result.JoinParts(parts, Decided("publish", o.Self, map[string]string{
+		"scan": o.Scan.String(), "publish": o.Mode, "expect": sorted(o.Expect),
+	})), nil
+}
+
+// sorted returns names in one text, in an order that does not depend on theirs.
+func sorted(names []string) string { return strings.Join(slices.Sorted(slices.Values(names)), ",") }
+
 // writeSARIF builds the full report and stores it in the layout.
-func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result.Report) ([]byte, error) {
-	in := sarif.Input{Reference: ref, Reports: reports, ScanCheck: scanCheck, Now: time.Now()}
+func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result.Report, parts result.Parts) ([]byte, error) {
+	in := sarif.Input{Reference: ref, Reports: reports, Parts: parts, ScanCheck: scanCheck, Now: time.Now()}
 	found, err := result.ReadFindings(o.Layout)
 	switch {
 	case errors.Is(err, result.ErrNoFindings):
@@ -142,26 +166,43 @@ func (o Publish) writeSARIF(ref image.Reference, tree oci.Tree, reports []result
 	return full, nil
 }
 
-// push pushes each SBOM beside its own image, and then the report. The result names the report.
-func (o Publish) push(ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree oci.Tree, full []byte) (image.Digest, error) {
+// push pushes each SBOM beside its own image, then the inventory if one was judged, and then the
+// report. It returns the digests of the report and of the inventory's artefact.
+func (o Publish) push(
+	ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree oci.Tree, judged *taskresult.Inventory, full []byte,
+) (report, inventory image.Digest, err error) {
 	registry, err := publish.NewRegistry(ref.Repository(), options)
 	if err != nil {
-		return image.Digest{}, err
+		return image.Digest{}, image.Digest{}, err
 	}
-	artifacts, err := publish.SBOMs(o.Layout, tree)
+	push := func(a publish.Artifact) (image.Digest, error) {
+		digest, err := registry.Push(ctx, a)
+		if err == nil {
+			fmt.Fprintf(out, "published %s (%s, %d bytes) beside %s\n", digest, a.Type, len(a.Content), a.Subject.Digest)
+		}
+		return digest, err
+	}
+	sboms, err := publish.SBOMs(o.Layout, tree)
 	if err != nil {
-		return image.Digest{}, err
+		return image.Digest{}, image.Digest{}, err
 	}
-	artifacts = append(artifacts, publish.Artifact{
+	for _, a := range sboms {
+		if _, err := push(a); err != nil {
+			return image.Digest{}, image.Digest{}, err
+		}
+	}
+	if judged != nil {
+		a, err := publish.Inventory(o.Layout, tree, judged.Digest)
+		if err != nil {
+			return image.Digest{}, image.Digest{}, err
+		}
+		if inventory, err = push(a); err != nil {
+			return image.Digest{}, image.Digest{}, err
+		}
+	}
+	report, err = push(publish.Artifact{
 		Subject: tree.Root, Type: sarif.MediaType, Content: full, Title: sarifFile,
 		Annotations: map[string]string{"org.opencontainers.image.created": time.Now().UTC().Format(time.RFC3339)},
 	})
-	var digest image.Digest
-	for _, a := range artifacts {
-		if digest, err = registry.Push(ctx, a); err != nil {
-			return image.Digest{}, err
-		}
-		fmt.Fprintf(out, "published %s (%s, %d bytes) beside %s\n", digest, a.Type, len(a.Content), a.Subject.Digest)
-	}
-	return digest, nil
+	return report, inventory, err
 }

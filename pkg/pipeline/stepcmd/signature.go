@@ -21,6 +21,8 @@ type Signature struct {
 	Registry
 	Policy string
 	Keys   string
+	// Self is the image and the version of the program.
+	Self string
 }
 
 // NewSignature returns the command line of the step.
@@ -39,6 +41,7 @@ If the registry cannot be read, the step fails; the image does not count as unsi
 		Example: `  step signature --reference registry.example.com/team/app@sha256:4f1c... --keys . --policy Required`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Self = Self(cmd)
 			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
@@ -89,6 +92,9 @@ func (o Signature) Run(ctx context.Context, out io.Writer, results string) error
 		}
 		fmt.Fprintf(out, "signed by: %s\n", strings.Join(found.By, ", "))
 		judged = signature.Judge(policy, ref.Digest(), found)
+	}
+	if judged.Parts, err = decidedKeys(o.Self, policy, keys); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "signature of %s: %s (policy %s, keys %d)\n", ref, judged.Signature, policy, len(keys))
 	return writeOutcome(results, judged)

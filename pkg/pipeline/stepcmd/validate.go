@@ -19,6 +19,8 @@ type Validate struct {
 	Layout  string
 	Rules   string
 	Timeout time.Duration
+	// Self is the image and the version of the program.
+	Self string
 }
 
 // NewValidate returns the command line of the step.
@@ -44,7 +46,10 @@ be read or evaluated is an error.`,
     expression: image.created >= now - duration(string(parameters.maxAgeDays * 24) + 'h')
     message: it is too old; build it again`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Self = Self(cmd)
+			return o.Run(cmd.Context(), cmd.OutOrStdout())
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Layout, "layout", "", "layout directory that fetch wrote")
@@ -80,6 +85,9 @@ func (o Validate) Run(ctx context.Context, out io.Writer) error {
 	}
 	found, err := rules.CheckWith(ctx, tree, known, start.UTC())
 	if err != nil {
+		return err
+	}
+	if err := result.WriteParts(dir.Path(), validate.CheckName, decidedRules(o.Self, raw)); err != nil {
 		return err
 	}
 	if err := result.WriteReport(dir.Path(), found); err != nil {

@@ -24,6 +24,8 @@ type Verdict struct {
 	Expect []string
 	// Outcomes are the "outcome" results of Tasks.
 	Outcomes []string
+	// Self is the image and the version of the program.
+	Self string
 }
 
 // NewVerdict returns the command line of the step.
@@ -33,8 +35,8 @@ func NewVerdict(results *string) *cobra.Command {
 		Use:   "verdict [--layout DIR] [--expect CHECKS] [OUTCOME...]",
 		Short: "Join the results of all checks into the results of the run",
 		Long: `Joins the reports in the layout DIR and the outcome results of other Tasks. Writes
-the results verdict (pass or fail), digest (of the checked image), summary (JSON)
-and report, or prints them without --results.
+the results verdict (pass or fail), digest (of the checked image), summary (JSON),
+basis (JSON: what the verdict rests on) and report, or prints them without --results.
 
 If a check failed, the verdict is fail and the step succeeds. A check that did not
 report, or checked another image, is an error.`,
@@ -42,7 +44,7 @@ report, or checked another image, is an error.`,
   step verdict --layout /tmp/image --results /tmp/results --expect layers,validate,scan
   step verdict --results /tmp/results --expect layers,validate,scan,signature -- "$SCAN" "$SIGNATURE"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Outcomes = args
+			o.Outcomes, o.Self = args, Self(cmd)
 			return o.Run(cmd.Context(), cmd.OutOrStdout(), *results)
 		},
 	}
@@ -57,6 +59,7 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 	fmt.Fprintf(out, "kernel: %s\n", kernel())
 	var outcomes []taskresult.Result
 	elsewhere := map[string]bool{}
+	parts := Decided("verdict", o.Self, map[string]string{"expect": sorted(expect)})
 	for i, text := range texts {
 		o, err := taskresult.Decode(text)
 		if err != nil {
@@ -81,13 +84,17 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 				here = append(here, check)
 			}
 		}
-		o, err := taskresult.Of(tree, here, nil, reports)
+		decided, err := decidedBy(out, dir, reports)
+		if err != nil {
+			return err
+		}
+		o, err := taskresult.Make(taskresult.Input{Tree: tree, Expected: here, Reports: reports, Parts: decided})
 		if err != nil {
 			return err
 		}
 		outcomes = append(outcomes, o)
 	}
-	v, err := verdict.Combine(expect, outcomes, time.Now())
+	v, err := verdict.Combine(expect, outcomes, parts, time.Now())
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,12 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "verdict %s on %s: errors %d, warnings %d\n%s\n", v.Value, v.Digest, v.Summary.Counts.Errors, v.Summary.Counts.Warnings, summary)
+	basis, err := v.Basis.Encode()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "verdict %s on %s: errors %d, warnings %d\n%s\n%s\n",
+		v.Value, v.Digest, v.Summary.Counts.Errors, v.Summary.Counts.Warnings, summary, basis)
 	if results == "" {
 		return nil
 	}

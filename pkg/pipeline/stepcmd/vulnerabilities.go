@@ -41,6 +41,8 @@ type Vulnerabilities struct {
 	Temp string
 	// Policy is the policy file, which decides what fails an image. It may be missing.
 	Policy string
+	// Self is the image and the version of the program.
+	Self string
 }
 
 // Flags declares the flags of v.
@@ -95,6 +97,11 @@ func (v *Vulnerabilities) Run(ctx context.Context, out io.Writer, scan func(cont
 	found.Database.Reference = v.Database
 	judged, notes := rules.Report(&found, v.Reference, start)
 	if err := result.WriteFindings(dir.Path(), found); err != nil {
+		return err
+	}
+	parts := Decided(judged.Check, v.Self, map[string]string{"database-max-age": v.MaxAge.String()})
+	parts[result.PartPolicy] = rules.Part()
+	if err := result.WriteParts(dir.Path(), judged.Check, parts); err != nil {
 		return err
 	}
 	if err := result.WriteReport(dir.Path(), judged); err != nil {

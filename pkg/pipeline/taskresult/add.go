@@ -93,6 +93,12 @@ func (o *Result) looked(r result.Report, kinds map[string]int) error {
 			o.Distributions = append(o.Distributions, d)
 		}
 	}
+	if !r.Inventory.IsZero() {
+		if o.Inventory != nil {
+			return fmt.Errorf("check %q: another check judged an inventory too", r.Check)
+		}
+		o.Inventory = &Inventory{Digest: r.Inventory}
+	}
 	if r.Database == nil {
 		return nil
 	}
@@ -132,22 +138,26 @@ func (o *Result) list(all []Finding) {
 		return next.size()
 	}
 	first := all[:min(len(all), 1)]
-	for (o.size() > maxFixed || with(first)+reportRoom > MaxQuoted) && o.shorten() {
+	room := reportRoom
+	if o.Inventory != nil {
+		room += artifactRoom
+	}
+	for (o.fixed() > maxFixed || with(first)+room > MaxQuoted) && o.shorten() {
 	}
 	o.Findings = Fill(all, func(listed []Finding) bool { return with(listed) <= MaxQuoted })
 	o.Omitted = total - Stand(o.Findings)
 }
 
-// shorten drops a platform, or else a kind of package, or else a distribution. It reports whether
-// it dropped one.
+// shorten drops a kind of package, or else a distribution, or else a platform, which a verdict
+// rests on. It reports whether it dropped one.
 func (o *Result) shorten() bool {
 	switch {
-	case len(o.Platforms) > 0:
-		o.Platforms = shorter(o.Platforms)
 	case len(o.Packages) > 1:
 		o.Packages = Largest(o.Packages, max(len(o.Packages)-2, 0))
 	case len(o.Distributions) > 0:
 		o.Distributions = shorter(o.Distributions)
+	case len(o.Platforms) > 0:
+		o.Platforms = shorter(o.Platforms)
 	default:
 		return false
 	}

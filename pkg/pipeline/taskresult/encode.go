@@ -16,18 +16,19 @@ import (
 )
 
 const (
-	// MaxQuoted bounds a Result as a string within JSON. The kubelet gives each container of a Pod
+	// MaxQuoted bounds an encoded Result, as a string within JSON. The kubelet gives each container of a Pod
 	// an equal share of 12 KiB for its message. A Result of this size fits into a share of 1755
 	// bytes. That allows five steps, Tekton's own container, and one that a user may add.
 	MaxQuoted = 1600
-	// maxFixed bounds everything but the findings and the report.
+	// maxFixed bounds everything but the findings and the report, compressed.
 	maxFixed  = 900
 	maxReport = 280
 	// reportRoom is the space that the report needs, with its field name, once its reference is
-	// known.
-	reportRoom = maxReport + 20
-	maxReason  = 160
-	hashSize   = 16
+	// known, and artifactRoom that of the inventory's artefact.
+	reportRoom   = maxReport + 20
+	artifactRoom = 90
+	maxReason    = 160
+	hashSize     = 16
 )
 
 var (
@@ -35,13 +36,17 @@ var (
 	referencePattern = regexp.MustCompile(`^[A-Za-z0-9._:/@-]+$`)
 )
 
-// Published adds the reference of the full report. If the reference is too long for the message,
-// Published leaves it out and says so.
-func (o *Result) Published(reference string) {
+// Published adds the reference of the full report, and the artefact in the same repository that
+// stores the inventory. If the reference is too long for the message, Published leaves both out and
+// says so.
+func (o *Result) Published(reference string, inventory image.Digest) {
 	if len(reference) > maxReport {
 		o.Unpublished = "it was published, but its reference is too long to report"
 	} else {
 		o.Report = reference
+		if o.Inventory != nil {
+			o.Inventory.Artifact = inventory
+		}
 	}
 	o.trim()
 }
@@ -60,13 +65,13 @@ func (o *Result) trim() {
 	}
 }
 
-// Encode returns o as JSON in one line.
+// Encode returns o in one line: as JSON, or if that does not fit, as compressed JSON.
 func (o Result) Encode() (string, error) {
 	text, err := o.encode()
 	if err != nil {
 		return "", err
 	}
-	if n := o.size(); n > MaxQuoted {
+	if n := quoted(text); n > MaxQuoted {
 		return "", fmt.Errorf("the outcome has %d bytes; a Task's result holds at most %d", n, MaxQuoted)
 	}
 	return text, nil
@@ -77,7 +82,10 @@ func (o Result) encode() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode outcome: %w", err)
 	}
-	return text, nil
+	if quoted(text) <= MaxQuoted {
+		return text, nil
+	}
+	return pack(text)
 }
 
 func encoded(v any) (string, error) {
@@ -97,6 +105,22 @@ func (o Result) size() int {
 	if err != nil {
 		return 1 << 30
 	}
+	return quoted(text)
+}
+
+// fixed returns the length of o, compressed.
+func (o Result) fixed() int {
+	text, err := encoded(o)
+	if err != nil {
+		return 1 << 30
+	}
+	if text, err = pack(text); err != nil {
+		return 1 << 30
+	}
+	return len(text)
+}
+
+func quoted(text string) int {
 	quoted, err := json.Marshal(text)
 	if err != nil {
 		return 1 << 30
@@ -112,6 +136,12 @@ func Decode(text string) (Result, error) {
 	}
 	if strings.TrimSpace(text) == "" {
 		return Result{}, errors.New("the outcome is empty: its Task did not finish")
+	}
+	if packed, ok := strings.CutPrefix(text, packedPrefix); ok {
+		var err error
+		if text, err = unpack(packed); err != nil {
+			return Result{}, fmt.Errorf("decompress outcome: %w", err)
+		}
 	}
 	var o Result
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
@@ -153,10 +183,36 @@ func (o Result) check() error {
 	if o.Report != "" && (len(o.Report) > maxReport || !referencePattern.MatchString(o.Report)) {
 		return fmt.Errorf("%q is not the reference of a report", result.Clip(o.Report, maxPlatform))
 	}
+	if err := o.checkBasis(); err != nil {
+		return err
+	}
 	if err := o.checkLooked(); err != nil {
 		return err
 	}
 	return o.checkNumbers()
+}
+
+// checkBasis checks what the verdict's basis is made of.
+func (o Result) checkBasis() error {
+	if err := o.Parts.Check(); err != nil {
+		return err
+	}
+	if i := o.Inventory; i != nil && (i.Digest.IsZero() || !i.Artifact.IsZero() && o.Report == "") {
+		return errors.New("its inventory has no digest, or is stored beside no report")
+	}
+	images := 0
+	if o.Images != nil {
+		images = o.Images.N
+	}
+	if len(o.Platforms) > min(images, maxPlatforms) {
+		return fmt.Errorf("it names %d platforms of %d images", len(o.Platforms), images)
+	}
+	for _, p := range o.Platforms {
+		if p == "" || p != platform(p) {
+			return fmt.Errorf("%q is not a platform", result.Clip(p, maxPlatform))
+		}
+	}
+	return nil
 }
 
 // checkLooked checks what a scanner reported about its work.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/pipeline/result"
+	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 	maxWaiverName      = 40 // bytes of the owner, and of the waiver's source
 	maxRule            = 63
 	maxPlatform        = 40
-	maxPlatforms       = 6
+	maxPlatforms       = runresult.MaxPlatforms
 	maxVulnerabilities = 3 // listed; the others are counted
 )
 

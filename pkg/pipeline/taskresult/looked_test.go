@@ -131,11 +131,14 @@ func TestLongestFits(t *testing.T) {
 				r.Images[i].Packages[fmt.Sprintf("kind-%d-%s", k, strings.Repeat("x", 11))] = 1000000
 			}
 		}
-		o, err := taskresult.Of(tree, []string{"scan", "signature"}, []string{"signature"}, []result.Report{r})
+		r.Inventory = random(1)
+		o, err := taskresult.Make(taskresult.Input{
+			Tree: tree, Expected: []string{"scan", "signature"}, Off: []string{"signature"}, Reports: []result.Report{r}, Parts: partsOf(8),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Published("registry.example.com/" + longest)
+		o.Published("registry.example.com/"+longest, digest(5))
 		encoded, err := o.Encode()
 		if err != nil {
 			t.Fatal(err)

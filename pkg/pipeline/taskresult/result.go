@@ -21,7 +21,7 @@ type Result struct {
 	// Images are the checked images. It is missing if the check looks at the digest only, as the
 	// signature check does.
 	Images *Images `json:"images,omitempty"`
-	// Platforms are the first few platforms of the images.
+	// Platforms are the platforms of the first few images, one for each image.
 	Platforms []string `json:"platforms,omitempty"`
 	Checks    []Check  `json:"checks"`
 	// Errors and Warnings count all findings, Levels the vulnerabilities.
@@ -41,10 +41,22 @@ type Result struct {
 	Omitted   int              `json:"omitted,omitempty"`
 	Database  *result.Database `json:"database,omitempty"`
 	Signature Signature        `json:"signature,omitempty"`
+	// Parts are what the Task decided by. It is empty if one of its steps does not say so.
+	Parts     result.Parts `json:"parts,omitempty"`
+	Inventory *Inventory   `json:"inventory,omitempty"`
 	// Report is the OCI reference of the full report.
 	Report string `json:"report,omitempty"`
 	// Unpublished says why there is no report, if there should be one.
 	Unpublished string `json:"unpublished,omitempty"`
+}
+
+// Inventory identifies the list of packages that a scanner judged.
+type Inventory struct {
+	// Digest is that of its bytes.
+	Digest image.Digest `json:"digest"`
+	// Artifact is the digest of the artefact that stores it, in the repository of the report. It
+	// is zero if none does.
+	Artifact image.Digest `json:"artifact,omitzero"`
 }
 
 // Images identifies a set of images. It shows whether two Tasks checked the same images.
@@ -106,13 +118,28 @@ const (
 	SignatureOff Signature = "off"
 )
 
-// Of joins the reports of the checks on tree. Every expected check must have reported, unless it is
-// in off.
+// Input is what the result of a Task is made of.
+type Input struct {
+	Tree oci.Tree
+	// Expected are the checks that must have reported, unless they are in Off.
+	Expected, Off []string
+	Reports       []result.Report
+	// Parts are what the steps decided by, or nil if one of them does not say so.
+	Parts result.Parts
+}
+
+// Of joins the reports of the checks on tree, without what the steps decided by: see [Make].
 func Of(tree oci.Tree, expected, off []string, reports []result.Report) (Result, error) {
+	return Make(Input{Tree: tree, Expected: expected, Off: off, Reports: reports})
+}
+
+// Make joins the reports of checks.
+func Make(in Input) (Result, error) {
+	tree, expected, off, reports := in.Tree, in.Expected, in.Off, in.Reports
 	if len(expected) == 0 {
 		return Result{}, errors.New("no check is expected; an image that nothing checked does not pass")
 	}
-	o := Result{Digest: tree.Root.Digest, Images: imagesOf(tree), Platforms: platforms(tree)}
+	o := Result{Digest: tree.Root.Digest, Images: imagesOf(tree), Platforms: platforms(tree), Parts: in.Parts}
 	seen := map[string]bool{}
 	for _, r := range reports {
 		switch {

@@ -94,7 +94,7 @@ func TestOf(t *testing.T) {
 	if diff := cmp.Diff(want, got, sameDigests); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
-	got.Published("registry.example.com/team/app@" + digest(9).String())
+	got.Published("registry.example.com/team/app@"+digest(9).String(), digest(5))
 	text, err := got.Encode()
 	if err != nil {
 		t.Fatal(err)

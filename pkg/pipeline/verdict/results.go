@@ -30,9 +30,14 @@ func Write(dir string, v Verdict) error {
 	if err != nil {
 		return err
 	}
+	basis, err := v.Basis.Encode()
+	if err != nil {
+		return err
+	}
 	for _, r := range []struct{ name, value string }{
 		{runresult.Digest, v.Digest.String()},
 		{runresult.Summary, summary},
+		{runresult.BasisResult, basis},
 		{runresult.Report, v.Report},
 		{runresult.Verdict, string(v.Value)},
 	} {

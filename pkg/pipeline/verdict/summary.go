@@ -14,10 +14,13 @@ import (
 )
 
 const (
-	// maxQuoted bounds the summary as a JSON string. Tekton passes the results of a step in a
-	// message of 4096 bytes, with every quote escaped, and fails the run if they do not fit. The
-	// step may share its Pod with at most one other container: see package taskresult.
+	// maxQuoted bounds the summary as a JSON string, maxBasisQuoted the basis, and MaxTogether both.
+	// Tekton passes the results of a step in a message of 4096 bytes, with every quote escaped, and
+	// fails the run if they do not fit. The other results take at most 680 bytes. The step may
+	// share its Pod with at most two other containers: see package taskresult.
 	maxQuoted        = 2900
+	maxBasisQuoted   = 1250
+	MaxTogether      = 3400
 	maxPlatforms     = 8
 	maxCounted       = 8
 	maxDistributions = 3
@@ -76,8 +79,8 @@ type Database struct {
 	Age string `json:"age,omitempty"`
 }
 
-// summarize counts everything, and lists as many findings as fit.
-func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []taskresult.Result, now time.Time) (Summary, error) {
+// summarize counts everything, and lists as many findings as fit into room bytes, quoted.
+func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []taskresult.Result, room int, now time.Time) (Summary, error) {
 	s := Summary{Counts: Counts{Images: images.N, Unselected: images.Unselected}, Platforms: []string{}}
 	for _, c := range checks {
 		if c.Off {
@@ -99,11 +102,11 @@ func summarize(checks []taskresult.Check, images taskresult.Images, outcomes []t
 	s.Findings = taskresult.Fill(taskresult.Worst(all), func(listed []taskresult.Finding) bool {
 		next := s
 		next.Findings, next.Omitted = listed, total // reserve space for the longest possible number
-		return next.fits()
+		return next.fits(room)
 	})
 	s.Omitted = total - taskresult.Stand(s.Findings)
-	if !s.fits() {
-		return Summary{}, fmt.Errorf("the summary of %d checks does not fit into %d bytes", len(checks), runresult.MaxSummary)
+	if !s.fits(room) {
+		return Summary{}, fmt.Errorf("the summary of %d checks does not fit into %d bytes", len(checks), min(room, runresult.MaxSummary))
 	}
 	return s, nil
 }
@@ -159,13 +162,9 @@ func sum(to, more map[string]int) map[string]int {
 	return to
 }
 
-func (s Summary) fits() bool {
+func (s Summary) fits(room int) bool {
 	text, err := s.Encode()
-	if err != nil || len(text) > runresult.MaxSummary {
-		return false
-	}
-	quoted, err := json.Marshal(text)
-	return err == nil && len(quoted) <= maxQuoted
+	return err == nil && len(text) <= runresult.MaxSummary && quotedSize(text) <= room
 }
 
 // Encode returns s as JSON in one line.

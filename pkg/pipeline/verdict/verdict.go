@@ -27,6 +27,8 @@ type Verdict struct {
 	Value   Value
 	Digest  image.Digest
 	Summary Summary
+	// Basis is what the verdict rests on.
+	Basis runresult.Basis
 	// Report is the OCI reference of the full report.
 	Report string
 }
@@ -38,12 +40,13 @@ func Join(tree oci.Tree, expected []string, reports []result.Report) (Verdict, e
 	if err != nil {
 		return Verdict{}, err
 	}
-	return Combine(expected, []taskresult.Result{o}, time.Time{})
+	return Combine(expected, []taskresult.Result{o}, nil, time.Time{})
 }
 
-// Combine joins outcomes into one verdict. expected names the checks that must have reported. If
-// now is not zero, the verdict gives the age of the database at that time.
-func Combine(expected []string, outcomes []taskresult.Result, now time.Time) (Verdict, error) {
+// Combine joins outcomes into one verdict. expected names the checks that must have reported. parts
+// are what the joining step decided by; without them the verdict has no policy digest. If now is not
+// zero, the verdict gives the age of the database at that time.
+func Combine(expected []string, outcomes []taskresult.Result, parts result.Parts, now time.Time) (Verdict, error) {
 	checks, err := checked(expected, outcomes)
 	if err != nil {
 		return Verdict{}, err
@@ -68,7 +71,14 @@ func Combine(expected []string, outcomes []taskresult.Result, now time.Time) (Ve
 		}
 		v.Report = o.Report
 	}
-	v.Summary, err = summarize(checks, images, outcomes, now)
+	if v.Basis, err = basisOf(checks, images, outcomes, parts); err != nil {
+		return Verdict{}, err
+	}
+	basis, err := v.Basis.Encode()
+	if err != nil {
+		return Verdict{}, err
+	}
+	v.Summary, err = summarize(checks, images, outcomes, min(maxQuoted, MaxTogether-quotedSize(basis)), now)
 	if err != nil {
 		return Verdict{}, err
 	}

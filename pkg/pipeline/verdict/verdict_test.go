@@ -178,7 +178,7 @@ func messageSize(t *testing.T, dir string) int {
 		Type  int    `json:"type"`
 	}
 	all := []result{{"StartedAt", "2026-03-01T12:00:00.000Z", 3}}
-	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report} {
+	for _, name := range []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.BasisResult, runresult.Report} {
 		b, err := fs.ReadFile(os.DirFS(dir), name)
 		if err != nil {
 			t.Fatal(err)
@@ -289,7 +289,7 @@ func TestCombine(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := verdict.Combine(tt.expect, tt.outcomes, time.Time{})
+			got, err := verdict.Combine(tt.expect, tt.outcomes, nil, time.Time{})
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) || got.Value != "" {
 					t.Errorf("verdict %q, error %v; want none and %q", got.Value, err, tt.err)
@@ -318,7 +318,7 @@ func TestSummaryOfSeveralTasks(t *testing.T) {
 	}
 	image.Withheld(errors.New("AccessDenied: no"))
 	off := taskresult.Result{Digest: digest(1), Checks: []taskresult.Check{{Name: "signature", Off: true}}, Signature: taskresult.SignatureOff}
-	v, err := verdict.Combine([]string{"validate", "scan", "signature"}, []taskresult.Result{image, off}, now)
+	v, err := verdict.Combine([]string{"validate", "scan", "signature"}, []taskresult.Result{image, off}, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +398,7 @@ func TestLongestOutcomesFit(t *testing.T) {
 	}
 	o.Withheld(errors.New(long))
 	off := taskresult.Result{Digest: digest(1), Checks: []taskresult.Check{{Name: "signature", Off: true}}, Signature: taskresult.SignatureOff}
-	v, err := verdict.Combine([]string{"scan", "signature"}, []taskresult.Result{o, off}, time.Now())
+	v, err := verdict.Combine([]string{"scan", "signature"}, []taskresult.Result{o, off}, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,11 +129,11 @@ func DecodeObject(verb Verb, data []byte) (Observation, error) {
 }
 
 func decodeReference(verb Verb, claimed attributes, data []byte) (Observation, error) {
-	var r reference
-	if err := r.decode(data); err != nil {
+	var body attributes
+	if err := body.decode(data); err != nil {
 		return Observation{}, &DecodeError{Malformed, err}
 	}
-	return newObservation(verb, Reference, claimed, attributes(r))
+	return newObservation(verb, Reference, claimed, body)
 }
 
 func decodeResource(verb Verb, claimed attributes, data []byte) (Observation, error) {
@@ -141,7 +141,7 @@ func decodeResource(verb Verb, claimed attributes, data []byte) (Observation, er
 	if err := o.decode(data); err != nil {
 		return Observation{}, &DecodeError{Malformed, err}
 	}
-	obs, err := newObservation(verb, Resource, claimed, attributes{o.apiVersion, o.kind, o.namespace, o.name})
+	obs, err := newObservation(verb, Resource, claimed, o.attributes)
 	if err != nil || obs.Ignored != "" || obs.Object.Kind != ImageStream {
 		return obs, err
 	}

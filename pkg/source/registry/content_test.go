@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,6 +295,16 @@ func TestFactsOfIndexes(t *testing.T) {
 			facts, err := registry.New(plain(host)).Facts(t.Context(), repository(t, host+"/shop/web").At(d), shop, []string{"tier"})
 			if err != nil {
 				t.Fatal(err)
+			}
+			var listed []string
+			for _, c := range facts.Image.Children {
+				listed = append(listed, c.Platform)
+				if c.Digest == root["digest"] || !slices.Contains(texts(facts.Children), c.Digest) {
+					t.Errorf("the index does not name the child %s", c.Digest)
+				}
+			}
+			if diff := cmp.Diff(tt.want.Platforms, listed); diff != "" {
+				t.Errorf("platforms of the listed children (-want +got):\n%s", diff)
 			}
 			got := outcome{facts.Image.Platforms, facts.Image.Labels, len(facts.Children), len(facts.Missing), facts.Content.Runnable()}
 			if diff := cmp.Diff(tt.want, got); diff != "" {

@@ -48,7 +48,7 @@ func FuzzInventory(f *testing.F) {
 		if result.WriteInventory(dir, stock) != nil {
 			return
 		}
-		read, err := result.ReadInventory(dir)
+		read, _, err := result.ReadInventory(dir)
 		if err != nil {
 			return
 		}

@@ -86,7 +86,7 @@ func TestMatchingAgain(t *testing.T) {
 	if err := result.WriteInventory(dir, stock); err != nil {
 		t.Fatal(err)
 	}
-	read, err := result.ReadInventory(dir)
+	read, _, err := result.ReadInventory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

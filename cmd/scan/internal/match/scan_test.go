@@ -37,7 +37,7 @@ func scan(t *testing.T, files sample.Files, records ...sample.Record) result.Fin
 	if err := result.WriteInventory(dir, take(t, files)); err != nil {
 		t.Fatal(err)
 	}
-	read, err := result.ReadInventory(dir)
+	read, _, err := result.ReadInventory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,3 +84,17 @@ func (s *ImageVerificationStatus) CurrentRun() *RunStatus {
 	}
 	return nil
 }
+
+// JudgedWithoutVerdict reports whether a run gave a verdict before verdicts were kept: what
+// it said counts as not known.
+func (e *ImageVerification) JudgedWithoutVerdict() bool {
+	if e.Status.Verdict != nil {
+		return false
+	}
+	for i := range e.Status.Runs {
+		if o := e.Status.Runs[i].Outcome; o == OutcomePass || o == OutcomeFail {
+			return true
+		}
+	}
+	return e.Status.Phase == PhasePassed || e.Status.Phase == PhaseFailed
+}

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Tags",type=string,JSONPath=`.status.tagNames`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.verdict.outcome`
 // +kubebuilder:printcolumn:name="Not-Checked",type=string,JSONPath=`.status.notChecked`
 // +kubebuilder:printcolumn:name="Runs",type=integer,JSONPath=`.status.runCount`
 // +kubebuilder:printcolumn:name="Pushed",type=date,JSONPath=`.status.lastPushedAt`
@@ -381,8 +382,7 @@ type ImageVerificationStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Message string `json:"message,omitempty"`
-	// NotChecked names the checks that were switched off in the run whose verdict the
-	// phase tells, for the table.
+	// NotChecked names the checks that were switched off for the verdict, for the table.
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	NotChecked string `json:"notChecked,omitempty"`
@@ -391,9 +391,6 @@ type ImageVerificationStatus struct {
 	// says then counts as not known.
 	// +optional
 	Verdict *Verdict `json:"verdict,omitempty"`
-	// ValidUntil is how long the verdict covers further pushes of the digest.
-	// +optional
-	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
 	// Tags are the newest pushes of each tag to this digest.
 	// +listType=map
 	// +listMapKey=tag

@@ -14,6 +14,9 @@ type Verdict struct {
 	// Run is the name of the PipelineRun that gave it.
 	// +kubebuilder:validation:MinLength=1
 	Run string `json:"run"`
+	// Number is the number of that run in the entry.
+	// +optional
+	Number int32 `json:"number,omitempty"`
 	// At is when that run finished.
 	At metav1.Time `json:"at"`
 	// TriggerGeneration is the generation of the trigger that the run was decided under.
@@ -25,6 +28,11 @@ type Verdict struct {
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	PolicyDigest string `json:"policyDigest,omitempty"`
+	// Parts are the first 12 hexadecimal digits of the digest of each part of the policy,
+	// by the part's name. A pipeline need not tell them.
+	// +kubebuilder:validation:MaxProperties=16
+	// +optional
+	Parts map[string]string `json:"parts,omitempty"`
 	// Database is the vulnerability database that was used.
 	// +optional
 	Database *VerdictDatabase `json:"database,omitempty"`

@@ -538,10 +538,6 @@ func (in *ImageVerificationStatus) DeepCopyInto(out *ImageVerificationStatus) {
 		*out = new(Verdict)
 		(*in).DeepCopyInto(*out)
 	}
-	if in.ValidUntil != nil {
-		in, out := &in.ValidUntil, &out.ValidUntil
-		*out = (*in).DeepCopy()
-	}
 	if in.Tags != nil {
 		in, out := &in.Tags, &out.Tags
 		*out = make([]TagStatus, len(*in))
@@ -965,6 +961,13 @@ func (in *Unknown) DeepCopy() *Unknown {
 func (in *Verdict) DeepCopyInto(out *Verdict) {
 	*out = *in
 	in.At.DeepCopyInto(&out.At)
+	if in.Parts != nil {
+		in, out := &in.Parts, &out.Parts
+		*out = make(map[string]string, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
+	}
 	if in.Database != nil {
 		in, out := &in.Database, &out.Database
 		*out = new(VerdictDatabase)

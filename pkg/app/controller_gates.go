@@ -1,0 +1,165 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	knative "knative.dev/pkg/controller"
+	kle "knative.dev/pkg/leaderelection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/controller/imagegate"
+	"github.com/revet-dev/revet/pkg/controller/lease"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+const (
+	// gateConcurrency is how many gates are looked at at once.
+	gateConcurrency = 2
+	// probeNamespace is where the controller tries gates by Pods that are never made.
+	probeNamespace = "revet-gate-probe"
+)
+
+// gates makes the reconciler of ImageGates. It has a cache of its own, so that a cluster
+// whose kinds are missing, or are taken away, costs nothing but the gates.
+func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *kle.Config) (*part, error) {
+	const name = "imagegate"
+	guard, component := c.leases.Guard(election, name)
+	own, err := newGateCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace)
+	if err != nil {
+		return nil, err
+	}
+	var impl *knative.Impl // set before the informers run
+	var mutating string    // set before the queue runs
+	key := func(gate string) types.NamespacedName { return types.NamespacedName{Name: gate} }
+	r, err := imagegate.New(imagegate.Options{
+		Entries:  entries,
+		Cached:   own,
+		Live:     lease.Client{Client: c.access.live, Guard: guard},
+		Lease:    guard,
+		Compile:  gate.Compile,
+		Exclude:  func() []string { return c.config.Exclusion() },
+		Mutating: func() string { return mutating },
+
+		Enqueue:      func(gate string) { impl.EnqueueKey(key(gate)) },
+		EnqueueAfter: func(gate string, after time.Duration) { impl.EnqueueKeyAfter(key(gate), after) },
+		Recorder:     c.recorder,
+		Log:          c.log,
+		Now:          c.options.Now,
+
+		SystemNamespace: c.options.SystemNamespace,
+		ProbeNamespace:  probeNamespace,
+		Rate:            c.options.GateWriteRate,
+		Window:          gate.DefaultBudgetWindow,
+		Limits:          gate.LimitsOf(c.options.GateSplit),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.onExclusion.Store(new(r.EnqueueAll))
+	impl, run := c.newQueue(ctx, r, name, component, gateConcurrency)
+	return &part{
+		run: []func(context.Context) error{func(ctx context.Context) error {
+			if err := c.startGates(ctx, own, r, &mutating); err != nil {
+				return err
+			}
+			return run(ctx)
+		}},
+		handlers: []handler{
+			{&v1alpha1.ImageVerification{}, r.EntryHandler()},
+			{&v1alpha1.ImageTrigger{}, r.TriggerHandler()},
+		},
+	}, nil
+}
+
+// startGates waits until the cluster serves the kinds of gates, and fills their cache.
+func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagegate.Reconciler, mutating *string) error {
+	for _, kind := range []string{"ImageGate", "VerifiedImages"} {
+		if err := c.awaitGateKind(ctx, v1alpha1.GroupVersion.WithKind(kind)); err != nil {
+			return err
+		}
+	}
+	*mutating = c.mutatingVersion()
+	watched := []handler{{&v1alpha1.ImageGate{}, r.GateHandler()}, {metadataOf(corev1.SchemeGroupVersion.WithKind("Namespace")), r.NamespaceHandler()}}
+	for _, kind := range imagegate.Owned(*mutating) {
+		watched = append(watched, handler{metadataOf(kind), r.OwnedHandler()})
+	}
+	if err := observe(ctx, own, []*part{{handlers: watched}}); err != nil {
+		return err
+	}
+	go func() {
+		if err := own.Start(ctx); err != nil {
+			c.failed <- fmt.Errorf("watching gates: %w", err)
+		}
+	}()
+	if !own.WaitForCacheSync(ctx) {
+		return errNotSynced
+	}
+	return feed(ctx, own, watched)
+}
+
+func (c *Controller) awaitGateKind(ctx context.Context, kind schema.GroupVersionKind) error {
+	for logged := false; ; logged = true {
+		_, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if err == nil {
+			return nil
+		}
+		if !logged {
+			c.log.Warn("no gate works: waiting for a kind that the cluster does not serve; apply config/ again", zap.Stringer("kind", kind), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(kindRetry):
+		}
+	}
+}
+
+// mutatingVersion returns the version in which the cluster serves MutatingAdmissionPolicies,
+// or "" if it does not.
+func (c *Controller) mutatingVersion() string {
+	for _, version := range gate.MutatingVersions() {
+		kind := schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: "MutatingAdmissionPolicy"}
+		_, err := c.access.mapper.RESTMapping(kind, version)
+		if err == nil {
+			return version
+		}
+		if !meta.IsNoMatchError(err) {
+			c.log.Warn("looking up a kind failed; gates do not pin tags until the controller restarts", zap.Stringer("kind", kind), zap.Error(err))
+		}
+	}
+	return ""
+}
+
+func metadataOf(kind schema.GroupVersionKind) client.Object {
+	object := &metav1.PartialObjectMetadata{}
+	object.SetGroupVersionKind(kind)
+	return object
+}
+
+// newGateCache caches gates, and metadata of what they own and of namespaces.
+func newGateCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string) (cache.Cache, error) {
+	c, err := cache.New(api.config, cache.Options{
+		HTTPClient:                  api.http,
+		Scheme:                      api.scheme,
+		Mapper:                      mapper,
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ReaderFailOnMissingInformer: true,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.VerifiedImages{}: {Namespaces: map[string]cache.Config{systemNamespace: {}}},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache of gates: %w", err)
+	}
+	return c, nil
+}

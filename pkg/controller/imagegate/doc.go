@@ -1,0 +1,19 @@
+// Package imagegate keeps what ImageGates own: the admission policies that the API server
+// judges Pods by, and the VerifiedImages that those look up.
+//
+// Example: an entry of a trusted trigger passes. The reconciler notes the digest for every
+// gate that trusts the trigger, and writes all that came within a second at once. From
+// then on the API server admits Pods with that digest, also while no process of Revet runs.
+//
+// What the cluster holds is the only state: a process that is killed between any two writes
+// is followed by one that reads what there is and goes on. Therefore
+//
+//   - what policies look up is written before the policies, and removed after them;
+//   - the policies of one division, by digest, are removed only once those of another were
+//     seen to refuse in a dry-run. Until then a Pod has to pass both, and both are kept;
+//   - only the process that holds the gate's lease writes, and every update and deletion
+//     names the version that it was decided on.
+//
+// Writes share a budget of bytes. A digest that a trusted trigger failed goes first, then
+// what expired, then other removals, and additions last: their lag stands in the status.
+package imagegate

@@ -1,0 +1,260 @@
+package imagegate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+// pass is one look at one gate. Its fields below now are what it found out.
+type pass struct {
+	*Reconciler
+	gate  *v1alpha1.ImageGate
+	state *state
+	now   time.Time
+
+	// invalid is why the spec cannot be followed.
+	invalid error
+	// missing are trusted triggers that do not exist.
+	missing []v1alpha1.TrustedTrigger
+	// mode is the one in force after the pass, and waiting says why it is not spec.mode.
+	mode    v1alpha1.GateMode
+	waiting string
+	ran     RunningReport
+	// ran is what runs, and observed is true if that is of the present spec.
+	observed bool
+	// inForce is true if the policies of the present spec are written.
+	inForce bool
+	// preparing and dividing say what the pass waits for.
+	preparing, dividing string
+	// shards is the division that is wanted.
+	shards gate.Shards
+	// wake is when to look again at the latest.
+	wake time.Duration
+	// failed is the error with which the pass ended.
+	failed error
+}
+
+// soon asks for another pass after the given time, at the latest.
+func (p *pass) soon(after time.Duration) {
+	if p.wake == 0 || after < p.wake {
+		p.wake = max(after, 10*time.Millisecond)
+	}
+}
+
+func (p *pass) again() time.Duration {
+	if next, ok := p.nextExpiry(); ok {
+		p.soon(next)
+	}
+	p.soon(recheck)
+	return p.wake
+}
+
+func (p *pass) nextExpiry() (time.Duration, bool) {
+	if p.state.desired == nil {
+		return 0, false
+	}
+	next, ok := p.state.desired.NextExpiry()
+	if !ok {
+		return 0, false
+	}
+	earliest := p.state.expiryLooked.Add(expiryStep)
+	if next.Before(earliest) {
+		next = earliest
+	}
+	return next.Sub(p.now), true
+}
+
+// run does what the pass is for.
+func (p *pass) run(ctx context.Context) error {
+	p.mode = p.gate.Status.Mode
+	rules, err := gate.RulesOf(p.gate)
+	if err != nil {
+		p.invalid = err
+		old, ok := p.state.judges()
+		if !ok {
+			return nil
+		}
+		rules = old // what is in force is kept up to date by the rules it was made for
+	} else if err := p.follow(rules); err != nil {
+		return err
+	}
+	p.decideMode()
+	plan, err := p.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.load(ctx, plan); err != nil {
+		return err
+	}
+	p.judge(rules)
+	p.choose(plan)
+	if err := p.writePages(ctx, plan); err != nil {
+		return err
+	}
+	if err := p.writeTags(ctx, plan); err != nil {
+		return err
+	}
+	if p.invalid != nil {
+		return nil
+	}
+	return p.divide(ctx, plan)
+}
+
+// follow makes the rules of the spec those that digests are judged by.
+func (p *pass) follow(rules gate.Rules) error {
+	s := p.state
+	key, err := json.Marshal([]any{p.gate.Spec.Trust, p.gate.Spec.Require, p.gate.Spec.MaxAge, p.gate.Spec.OnExpired})
+	if err != nil {
+		return fmt.Errorf("encoding the gate's rules: %w", err)
+	}
+	trusted := map[v1alpha1.TrustedTrigger]bool{}
+	for _, t := range p.gate.Spec.Trust {
+		trusted[t] = true
+		if !p.entries.exists(t) {
+			p.missing = append(p.missing, t)
+		}
+	}
+	s.setRules(rules, trusted)
+	if err := p.trustAll(); err != nil {
+		return err
+	}
+	if s.key == string(key) && s.desired != nil {
+		return nil
+	}
+	s.key = string(key)
+	if s.desired == nil {
+		s.desired = gate.NewDesired(rules)
+	}
+	s.mu.Lock()
+	s.all = true
+	s.mu.Unlock()
+	return nil
+}
+
+// trustAll has the index hold what any gate that this process leads trusts.
+func (p *pass) trustAll() error {
+	union := map[v1alpha1.TrustedTrigger]bool{}
+	for _, s := range p.all() {
+		s.mu.Lock()
+		for t := range s.trusted {
+			union[t] = true
+		}
+		s.mu.Unlock()
+	}
+	return p.entries.trust(union, func() ([]v1alpha1.ImageVerification, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+		defer cancel()
+		var all v1alpha1.ImageVerificationList
+		if err := p.Entries.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("listing the ledger: %w", err)
+		}
+		return all.Items, nil
+	})
+}
+
+// decideMode says which mode is in force after the pass.
+func (p *pass) decideMode() {
+	spec, present := p.gate.Spec.Mode, p.gate.Status.Mode
+	if spec == "" {
+		spec = v1alpha1.GateAudit
+	}
+	if p.Running != nil {
+		if report, ok := p.Running.Report(p.gate.Name); ok {
+			p.ran, p.observed = report, report.Generation == p.gate.Generation
+		}
+	}
+	p.mode = spec
+	if spec != v1alpha1.GateDeny || present == v1alpha1.GateDeny || p.gate.Spec.Force {
+		return
+	}
+	if p.observed && p.ran.Running.ObservedAt != nil && p.ran.Running.Unverified == 0 {
+		return
+	}
+	p.mode = present
+	if p.mode == "" {
+		p.mode = v1alpha1.GateAudit
+	}
+	p.waiting = p.whyNotDeny()
+}
+
+func (p *pass) whyNotDeny() string {
+	const cure = "or set spec.force to true: what runs goes on, and cannot be started again"
+	if !p.observed || p.ran.Running.ObservedAt == nil {
+		return fmt.Sprintf("mode Deny waits until the Pods in the gated namespaces were listed for this spec; %s is in force. "+
+			"Wait, %s", p.mode, cure)
+	}
+	return fmt.Sprintf("mode Deny would refuse %d of the %d Pods that run; %s is in force. List them with "+
+		"\"kubectl revet coverage --running\", have their images verified, %s",
+		p.ran.Running.Unverified, p.ran.Running.Pods, p.mode, cure)
+}
+
+// judge brings what is desired up to date.
+func (p *pass) judge(rules gate.Rules) {
+	s := p.state
+	touched, all := s.take()
+	conclude := func(hex string) {
+		s.desired.Conclude(hex, rules.Judge(p.entries.evidence(hex), p.now))
+		s.look(hex, p.now)
+	}
+	if all {
+		s.desired.Reset(rules)
+		for _, hex := range p.entries.digests() {
+			s.desired.Conclude(hex, rules.Judge(p.entries.evidence(hex), p.now))
+		}
+		for _, d := range s.divisions {
+			d.unlook()
+		}
+		s.expiryLooked = p.now
+	}
+	for hex := range touched {
+		if !all {
+			conclude(hex)
+		}
+	}
+	if p.now.Sub(s.looked) >= lookEvery {
+		for _, d := range s.divisions {
+			d.unlook() // what ran long ago is no change that anything tells
+		}
+		s.looked = p.now
+	}
+	if p.now.Sub(s.expiryLooked) >= expiryStep {
+		if expired := s.desired.Expired(p.now); len(expired) > 0 {
+			for _, hex := range expired {
+				conclude(hex)
+			}
+		}
+		s.expiryLooked = p.now
+	}
+	for hex, at := range p.ran.Seen {
+		if s.desired.Saw(hex, at) {
+			s.look(hex, p.now)
+		}
+	}
+	for _, d := range s.divisions {
+		d.lookAll(s.desired, p.now)
+	}
+}
+
+// find classifies what leaves.
+func (p *pass) find(hex string) gate.Finding {
+	rules, _ := p.state.judges()
+	return rules.Judge(p.entries.evidence(hex), p.now)
+}
+
+// choose says which division is wanted.
+func (p *pass) choose(plan *plan) {
+	present := gate.Shards(0)
+	if plan.bound(gate.SixteenShards) {
+		present = gate.SixteenShards
+	} else if plan.bound(gate.OneShard) {
+		present = gate.OneShard
+	}
+	p.shards = p.Limits.Shards(p.state.desired.Size(p.now), present)
+}

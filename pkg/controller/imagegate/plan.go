@@ -1,0 +1,227 @@
+package imagegate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+// Owned are the kinds that gates own, given the version in which MutatingAdmissionPolicies
+// are served, if they are. Metadata informers of them feed OwnedHandler.
+func Owned(mutating string) []schema.GroupVersionKind {
+	kinds := []schema.GroupVersionKind{
+		admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
+		admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"),
+	}
+	if mutating != "" {
+		served := schema.GroupVersion{Group: admissionv1.GroupName, Version: mutating}
+		kinds = append(kinds, served.WithKind("MutatingAdmissionPolicyBinding"), served.WithKind("MutatingAdmissionPolicy"))
+	}
+	return append(kinds, v1alpha1.GroupVersion.WithKind("VerifiedImages"))
+}
+
+func (r *Reconciler) owned() []schema.GroupVersionKind { return Owned(r.Mutating()) }
+
+// objectKey identifies what a gate owns.
+type objectKey struct{ kind, name string }
+
+func (k objectKey) String() string { return k.kind + " " + k.name }
+
+func (k objectKey) binding() bool { return strings.HasSuffix(k.kind, "Binding") }
+
+// plan is what the spec asks for, beside what exists.
+type plan struct {
+	// wanted are the policies and bindings of each division. It is empty if the spec is not
+	// valid.
+	wanted map[gate.Shards]map[objectKey]client.Object
+	order  map[gate.Shards][]objectKey
+	// exists is what carries the gate's label or a wanted name.
+	exists map[objectKey]*metav1.PartialObjectMetadata
+}
+
+// plan compiles the spec, and looks up in the cache what exists.
+func (p *pass) plan(ctx context.Context) (*plan, error) {
+	compiled, err := p.compile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pl := &plan{
+		wanted: map[gate.Shards]map[objectKey]client.Object{}, order: map[gate.Shards][]objectKey{},
+		exists: map[objectKey]*metav1.PartialObjectMetadata{},
+	}
+	names := map[objectKey]bool{}
+	for shards, objects := range compiled {
+		pl.wanted[shards] = map[objectKey]client.Object{}
+		for _, o := range objects {
+			kind, err := apiutil.GVKForObject(o, p.Live.Scheme())
+			if err != nil {
+				return nil, fmt.Errorf("an object of the gate: %w", err)
+			}
+			key := objectKey{kind.Kind, o.GetName()}
+			names[key] = true
+			pl.wanted[shards][key] = o
+			pl.order[shards] = append(pl.order[shards], key)
+		}
+		slices.SortStableFunc(pl.order[shards], func(a, b objectKey) int { return cmp.Compare(rank(a), rank(b)) })
+	}
+	for _, kind := range p.owned() {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind)
+		if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("listing %s: %w", kind.Kind, err)
+		}
+		for i := range list.Items {
+			o := &list.Items[i]
+			key := objectKey{kind.Kind, o.Name}
+			if !p.state.removed[o.UID] && (o.Labels[v1alpha1.GateLabel] == p.gate.Name || names[key]) {
+				o.SetGroupVersionKind(kind)
+				pl.exists[key] = o
+			}
+		}
+	}
+	return pl, nil
+}
+
+// rank orders writes: what is bound comes before its binding.
+func rank(k objectKey) int {
+	if k.binding() {
+		return 1
+	}
+	return 0
+}
+
+// only reports whether an object belongs to one division alone.
+func (pl *plan) only(shards gate.Shards, key objectKey) bool {
+	for other, wanted := range pl.wanted {
+		if _, ok := wanted[key]; ok != (other == shards) {
+			return false
+		}
+	}
+	return true
+}
+
+// bound reports whether policies of a division may be in force.
+func (pl *plan) bound(shards gate.Shards) bool {
+	for key := range pl.exists {
+		if key.binding() && pl.only(shards, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// compile makes the policies and bindings of both divisions, unless nothing changed since.
+func (p *pass) compile(ctx context.Context) (map[gate.Shards][]client.Object, error) {
+	around, err := p.surroundings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	input, err := json.Marshal([]any{p.gate.Name, p.gate.UID, p.gate.Spec, around})
+	if err != nil {
+		return nil, fmt.Errorf("encoding the gate: %w", err)
+	}
+	s := p.state
+	if s.compiledFor == string(input) {
+		return s.compiled, nil
+	}
+	compiled := map[gate.Shards][]client.Object{}
+	for _, shards := range []gate.Shards{gate.OneShard, gate.SixteenShards} {
+		around.Shards = int(shards)
+		objects, err := p.Compile(p.gate, around)
+		if err != nil {
+			p.invalid = err
+			return s.compiled, nil
+		}
+		compiled[shards] = flatten(objects)
+	}
+	s.compiled, s.compiledFor = compiled, string(input)
+	return compiled, nil
+}
+
+// flatten lists the objects of a gate.
+func flatten(o gate.Objects) []client.Object {
+	var all []client.Object
+	for i := range o.Policies {
+		all = append(all, o.Policies[i])
+	}
+	for i := range o.Bindings {
+		all = append(all, o.Bindings[i])
+	}
+	for i := range o.Pins {
+		all = append(all, o.Pins[i])
+	}
+	return all
+}
+
+// surroundings finds out what the policies depend on besides the spec.
+func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
+	around := gate.Surroundings{
+		SystemNamespace: p.SystemNamespace, Mode: p.mode, MutatingServed: p.Mutating() != "", MutatingVersion: p.Mutating(),
+		Now: p.now.UTC().Truncate(24 * time.Hour), // exemptions end with a day
+	}
+	excluded := map[string]bool{p.SystemNamespace: true, p.ProbeNamespace: true, "kube-system": true, "kube-public": true, "kube-node-lease": true}
+	for _, pattern := range p.Exclude() {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+			around.ExcludedPrefixes = append(around.ExcludedPrefixes, prefix)
+		} else {
+			excluded[pattern] = true
+		}
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return gate.Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
+	}
+	for i := range list.Items {
+		name := list.Items[i].Name
+		if slices.ContainsFunc(around.ExcludedPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+			excluded[name] = true
+		}
+	}
+	for _, t := range p.gate.Spec.Trust {
+		excluded[t.Namespace] = true // runs are in the trigger's namespace, whatever its sink is
+		var trigger v1alpha1.ImageTrigger
+		if err := p.Entries.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Trigger}, &trigger); client.IgnoreNotFound(err) != nil {
+			return gate.Surroundings{}, fmt.Errorf("reading trigger %s/%s: %w", t.Namespace, t.Trigger, err)
+		}
+		for _, address := range []string{trigger.Spec.Sink.URI, trigger.Status.SinkURI} {
+			if namespace := namespaceOf(address); namespace != "" {
+				excluded[namespace] = true
+			}
+		}
+	}
+	for name := range excluded {
+		around.Excluded = append(around.Excluded, name)
+	}
+	slices.Sort(around.Excluded)
+	slices.Sort(around.ExcludedPrefixes)
+	return around, nil
+}
+
+// namespaceOf returns the namespace of a Service's address, or "" for another address.
+func namespaceOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	labels := strings.Split(u.Hostname(), ".")
+	if len(labels) < 3 || labels[2] != "svc" {
+		return ""
+	}
+	return labels[1]
+}

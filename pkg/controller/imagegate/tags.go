@@ -1,0 +1,118 @@
+package imagegate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+// tagsObject is the object that holds a gate's tags. The policy of references without a
+// digest looks it up, so that it exists even if it is empty.
+type tagsObject struct {
+	meta         *metav1.ObjectMeta
+	tags, owners map[string]string
+	known        bool
+	lost         bool
+	since        time.Time
+}
+
+// writeTags writes the object of tags if it is not what it should be.
+func (p *pass) writeTags(ctx context.Context, plan *plan) error {
+	t, name := &p.state.tags, gate.TagsName(p.gate.Name)
+	seen, ok := p.state.version(name)
+	if t.known && t.meta != nil && ok && (seen == "" || newer(seen, t.meta.ResourceVersion)) {
+		p.tell(corev1.EventTypeWarning, "PutBack", "somebody else changed or deleted VerifiedImages %s; it is put back", name)
+		t.known = false
+	}
+	if !t.known {
+		if err := p.readTags(ctx, name, plan); err != nil {
+			return err
+		}
+	}
+	tags, owners := p.tags(), t.owners
+	if p.observed {
+		owners = p.ran.UntrustedOwners
+	}
+	if p.owns(t.meta) && maps.Equal(t.tags, tags) && maps.Equal(t.owners, owners) {
+		t.since = time.Time{}
+		return nil
+	}
+	urgency := gate.Removal // a pin that moves away from what failed cannot wait for long
+	if t.lost {
+		urgency = gate.Revocation
+	}
+	if t.since.IsZero() {
+		t.since = p.now
+	}
+	if left := t.since.Add(coalesce).Sub(p.now); left > 0 && t.meta != nil {
+		p.soon(left)
+		return nil
+	}
+	if wait, ok := p.spend(urgency, bytesOf(tags)); !ok {
+		p.soon(wait)
+		return nil
+	}
+	o := &v1alpha1.VerifiedImages{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.SystemNamespace, Name: name},
+		Tags:       tags, UntrustedOwners: owners,
+	}
+	p.own(&o.ObjectMeta)
+	err := p.put(ctx, o, t.meta)
+	switch {
+	case apierrors.IsConflict(err), t.meta != nil && apierrors.IsNotFound(err):
+		t.known = false
+		p.soon(0)
+		return nil
+	case t.meta == nil && apierrors.IsAlreadyExists(err):
+		t.known = false
+		return p.whose(ctx, name)
+	case err != nil:
+		return fmt.Errorf("writing VerifiedImages %q: %w", name, err)
+	}
+	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true}
+	return nil
+}
+
+func (p *pass) readTags(ctx context.Context, name string, plan *plan) error {
+	t := &p.state.tags
+	var o v1alpha1.VerifiedImages
+	err := p.Live.Get(ctx, client.ObjectKey{Namespace: p.SystemNamespace, Name: name}, &o)
+	switch {
+	case apierrors.IsNotFound(err):
+		*t = tagsObject{known: true, lost: plan.bound(gate.OneShard) || plan.bound(gate.SixteenShards)}
+	case err != nil:
+		return fmt.Errorf("reading VerifiedImages %q: %w", name, err)
+	case foreign(&o.ObjectMeta, p.gate.Name):
+		*t = tagsObject{known: true} // creating it tells whose it is
+	default:
+		o.ManagedFields = nil
+		*t = tagsObject{meta: &o.ObjectMeta, tags: o.Tags, owners: o.UntrustedOwners, known: true}
+	}
+	return nil
+}
+
+// tags are what tags stand for.
+func (p *pass) tags() map[string]string { return nil }
+
+func bytesOf(tags map[string]string) int {
+	size := 1 << 10
+	for name, to := range tags {
+		size += len(name) + len(to) + 6
+	}
+	return size
+}
+
+// foreign reports whether an object belongs to another gate.
+func foreign(o *metav1.ObjectMeta, name string) bool {
+	owner := o.Labels[v1alpha1.GateLabel]
+	return owner != "" && owner != name
+}

@@ -1,0 +1,120 @@
+package result_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
+)
+
+// part is a digest of a part: 128 bits of one digit.
+func part(digit string) string { return strings.Repeat(digit, 32) }
+
+// No two sets of values have the same digest, however they are cut into names and values.
+func TestPartOfTellsValuesApart(t *testing.T) {
+	seen := map[string]int{}
+	for i, values := range []map[string]string{
+		nil, {"": ""}, {"a": ""}, {"": "a"}, {"a": "b"}, {"b": "a"}, {"ab": ""}, {"a": "b\n1:c=1:d"}, {"a": "b", "c": "d"}, {"a": "d", "c": "b"},
+		{"a": "bc", "": "d"}, {"a": "b\n", "c": "d"}, {"a=1:b": ""},
+	} {
+		got := result.PartOf(values)
+		if before, ok := seen[got]; ok {
+			t.Errorf("values %d and %d have the digest %s", before, i, got)
+		}
+		seen[got] = i
+		if err := (result.Parts{"x": got}).Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	// The documented form: sha256("1:a=1:b\n1:c=1:d\n"), the first 128 bits.
+	if got, want := result.PartOf(map[string]string{"c": "d", "a": "b"}), image.DigestOf([]byte("1:a=1:b\n1:c=1:d\n")).Hex()[:32]; got != want {
+		t.Errorf("the digest is %s, want %s", got, want)
+	}
+}
+
+// The digest over all parts changes with each name and each digest, and not with the order in which
+// steps and Tasks are joined.
+func TestPartsDigest(t *testing.T) {
+	scan := result.Parts{"policy": part("1"), "steps": part("2")}
+	validate := result.Parts{"rules": part("3"), "steps": part("4")}
+	again := result.Parts{"policy": part("1"), "steps": part("2")}
+	want := result.Parts{"policy": part("1"), "rules": part("3"), "steps": result.PartOf(map[string]string{part("2"): "", part("4"): ""})}
+	for _, all := range [][]result.Parts{{scan, validate, again}, {validate, again, scan}, {again, scan, validate}} {
+		if diff := cmp.Diff(want, result.JoinParts(all...)); diff != "" {
+			t.Errorf("joined (-want +got):\n%s", diff)
+		}
+	}
+	text := fmt.Sprintf("policy %s\nrules %s\nsteps %s\n", want["policy"], want["rules"], want["steps"])
+	if got := want.Digest(); got != image.DigestOf([]byte(text)) {
+		t.Errorf("the digest is %s, and not over\n%s", got, text)
+	}
+	for name := range want {
+		other := maps.Clone(want)
+		other[name] = part("9")
+		less := maps.Clone(want)
+		delete(less, name)
+		renamed := maps.Clone(less)
+		renamed[name+"x"] = want[name]
+		for what, p := range map[string]result.Parts{"another digest": other, "no digest": less, "another name": renamed} {
+			if p.Digest() == want.Digest() {
+				t.Errorf("%s of %s changes nothing", what, name)
+			}
+		}
+	}
+}
+
+// What a step does not say, or does not say as it has to, is no part.
+func TestPartsFile(t *testing.T) {
+	dir, want := t.TempDir(), result.Parts{"rules": part("3")}
+	if err := result.WriteParts(dir, "validate", want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := result.ReadParts(dir, "validate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
+	}
+	if _, err := result.ReadParts(dir, "scan"); !errors.Is(err, result.ErrUndecided) {
+		t.Errorf("a step that says nothing: %v", err)
+	}
+	many := result.Parts{}
+	for i := range 9 {
+		many[fmt.Sprintf("p%d", i)] = part("1")
+	}
+	for name, p := range map[string]result.Parts{
+		"too many": many, "a name that is none": {"Rules": part("1")}, "a long name": {strings.Repeat("a", 21): part("1")},
+		"a short digest": {"rules": part("1")[1:]}, "a digest in capitals": {"rules": part("A")},
+	} {
+		if err := result.WriteParts(dir, "scan", p); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	for text, want := range map[string]string{
+		"{}": result.ErrUndecided.Error(), "null": result.ErrUndecided.Error(), `{"rules":"x"}`: "with the digest", `{"rules":1}`: "decode", "": "decode",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "decided", "validate.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := result.ReadParts(dir, "validate"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: parts %v, error %v; want %q", text, p, err, want)
+		}
+	}
+	for _, step := range []string{"", "../x", "A"} {
+		if err := result.WriteParts(dir, step, want); err == nil {
+			t.Errorf("the step %q was written", step)
+		}
+		if _, err := result.ReadParts(dir, step); err == nil || errors.Is(err, result.ErrUndecided) {
+			t.Errorf("the step %q: %v", step, err)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package integration
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/app"
+)
+
+// fewDigests is above how many digests gates divide them here.
+const fewDigests = 16
+
+// guard tries Pods until the test ends: one that must always start, and one that must not.
+type guard struct {
+	mu    sync.Mutex
+	tries int
+	wrong []string
+}
+
+// watchOver begins to try Pods of a gate that is in force.
+func (s *gateSetup) watchOver(verified, unknown string) *guard {
+	s.t.Helper()
+	g := &guard{}
+	stop, done := make(chan struct{}), make(chan struct{})
+	note := func(wrong string) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.tries++
+		if wrong != "" && len(g.wrong) < 10 {
+			g.wrong = append(g.wrong, time.Now().Format(time.TimeOnly)+" "+wrong)
+		}
+	}
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			if err := s.start(at(verified)); errors.IsForbidden(err) || errors.IsInvalid(err) {
+				note("a verified digest was refused: " + err.Error())
+			} else {
+				note("")
+			}
+			for _, image := range []string{at(unknown), "r.example.com/app:unknown"} {
+				if err := s.start(image); err == nil {
+					note(image + " was admitted")
+				}
+			}
+		}
+	}()
+	s.t.Cleanup(func() {
+		close(stop)
+		<-done
+	})
+	return g
+}
+
+// never fails the test if the guard saw anything wrong.
+func (g *guard) never(t *testing.T) {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.tries == 0 {
+		t.Error("no Pod was tried")
+	}
+	for _, wrong := range g.wrong {
+		t.Error(wrong)
+	}
+}
+
+// fill records a number of verified digests, and returns them.
+func (s *gateSetup) fill(prefix string, number int) []string {
+	s.t.Helper()
+	digests := make([]string, 0, number)
+	for i := range number {
+		digest := digestOf(s.name, prefix, i)
+		s.record(prefix+strconv.Itoa(i), digest, v1alpha1.OutcomePass, 0)
+		digests = append(digests, digest)
+	}
+	return digests
+}
+
+// divided waits until a number of objects hold the gate's digests, and nothing else is left.
+func (s *gateSetup) divided(shards int32, digests int64) {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprintf("the gate has %d shards", shards), func() error {
+		g, err := s.read()
+		if err != nil {
+			return err
+		}
+		maps, err := s.maps()
+		if err != nil {
+			return err
+		}
+		if g.Status.Shards != shards || g.Status.Digests != digests || len(maps) != int(shards)+1 {
+			return fmt.Errorf("there are %d objects: %+v", len(maps), g.Status)
+		}
+		return nil
+	})
+}
+
+func dividing(o *app.ControllerOptions) { o.GateSplit = fewDigests }
+
+// Property: while a gate goes from one object to sixteen and back, no Pod is refused that
+// should start, and none starts that should not.
+func TestAGateIsDividedWithoutAGap(t *testing.T) {
+	s := newGateSetup(t)
+	startController(t, "gates", dividing)
+	few := s.fill("few", 8)
+	s.gate()
+	s.enforced()
+	s.divided(1, 8)
+	s.admits(few[0])
+	s.refuses(digestOf(s.name, "unknown"))
+	g := s.watchOver(few[0], digestOf(s.name, "unknown"))
+
+	many := s.fill("many", 40)
+	s.divided(16, 48)
+	s.enforced()
+	for _, digest := range append(few, many...) {
+		if err := s.start(at(digest)); err != nil {
+			t.Errorf("%s: %v", digest, err)
+		}
+	}
+	for i := range many {
+		e := &v1alpha1.ImageVerification{}
+		e.Namespace, e.Name = s.ledger, "many"+strconv.Itoa(i)
+		if err := s.admin.Delete(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.divided(1, 8)
+	s.refuses(many[0])
+	g.never(t)
+}
+
+// Property: kill -9 between any two steps of dividing a gate leaves no Pod refused that
+// should start and none started that should not, and the next process ends the work.
+func TestKillWhileAGateIsDivided(t *testing.T) {
+	dir := buildPrograms(t, "controller")
+	controller := newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
+	for _, failpoint := range []string{
+		"gate.made.VerifiedImages", "gate.made.ValidatingAdmissionPolicy", "gate.made.ValidatingAdmissionPolicyBinding",
+		"gate.policies-written", "gate.canaries-made", "gate.proven",
+		"gate.removed.ValidatingAdmissionPolicyBinding", "gate.removed.ValidatingAdmissionPolicy", "gate.removed.VerifiedImages",
+	} {
+		t.Run(failpoint, func(t *testing.T) {
+			s := newGateSetup(t)
+			few := s.fill("few", 8)
+			first := controller.start(t, "")
+			s.gate()
+			s.enforced()
+			s.divided(1, 8)
+			s.admits(few[0])
+			s.refuses(digestOf(s.name, "unknown"))
+			first.stop()
+			g := s.watchOver(few[0], digestOf(s.name, "unknown"))
+			s.fill("many", 30)
+			controller.start(t, failpoint).killed(func() {})
+			controller.start(t, "")
+			s.divided(16, 38)
+			g.never(t)
+		})
+	}
+}
