@@ -1,7 +1,6 @@
 package imagegate
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -168,9 +167,6 @@ func (o *Observer) countGlassOf(ctx context.Context, g *v1alpha1.ImageGate, scop
 	if len(pods) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(pods[:early], func(a, b glassPod) int {
-		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.String(), b.String()))
-	})
 	gated := make([]bool, len(pods))
 	for i, p := range pods {
 		selected, err := o.selects(ctx, g, scope, p.Namespace)

@@ -281,7 +281,8 @@ func TestOnlyWhatPassedCountsAsHavingRun(t *testing.T) {
 	b.judge("c", gate.Failed)
 	b.judge("d", gate.Expired)
 	b.findings[hexOfDigit("d")].Verdict.Outcome = v1alpha1.OutcomeFail
-	for _, digit := range []string{"a", "b", "c", "d", "e"} {
+	b.judge("e", gate.Unknown) // it passed, and not all that the gate requires looked at it
+	for _, digit := range []string{"a", "b", "c", "d", "e", "f"} {
 		b.pod("prod", digit, referenceOf(digit))
 	}
 	want := map[string]time.Time{hexOfDigit("a"): noon, hexOfDigit("b"): noon}
