@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +42,6 @@ type bench struct {
 	observer *Observer
 	recorder *record.FakeRecorder
 
-	mu       sync.Mutex
 	now      time.Time
 	scopes   map[string]Scope
 	findings map[string]gate.Finding
