@@ -185,7 +185,7 @@ func TestWhatAVerdictRestsOnFits(t *testing.T) {
 	tree.Root.Digest = random(100)
 	var found []result.Finding
 	for i := range 100 {
-		long := random(200+i).Hex() + random(400+i).Hex()
+		long := noise(i)
 		found = append(found, gap(fmt.Sprintf("r%.80s", long), "linux/"+architectures[0]+random(700+i).Hex(), &result.Waiver{Reason: long, Owner: long, Expires: time0, By: long}))
 	}
 	r := reportOf("scan", tree, found...)
