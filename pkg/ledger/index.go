@@ -137,8 +137,12 @@ func keyOf(entry *v1alpha1.ImageVerification) indexKey {
 	return indexKey{triggerUID: entry.Spec.Trigger.UID, repository: RepositoryOf(entry)}
 }
 
-// put replaces an older state of the same entry.
+// put replaces an older state of the same entry. One without any push covers nothing, and
+// whoever may create such entries must not change what the index says.
 func (x *Index) put(key indexKey, r record) {
+	if len(r.tags) == 0 {
+		return
+	}
 	repo := x.repos[key]
 	if repo == nil {
 		repo = &repository{}

@@ -32,7 +32,9 @@ type tagRecord struct {
 func newRecord(entry *v1alpha1.ImageVerification) record {
 	s := join(hexOf(entry.Spec.Digest), string(entry.UID), entry.ResourceVersion)
 	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
-	r.add(entry.Spec.FirstPush)
+	if !entry.IsManual() {
+		r.add(entry.Spec.FirstPush)
+	}
 	for i := range entry.Status.Tags {
 		r.add(entry.Status.Tags[i].PushRecord)
 	}
