@@ -18,6 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
+	"github.com/revet-dev/revet/pkg/cli/verify"
 	"github.com/revet-dev/revet/pkg/version"
 )
 
@@ -26,6 +27,7 @@ var commands = []func(command.Environment) *cobra.Command{
 	get.New,
 	explain.New,
 	replay.New,
+	verify.New,
 	coverage.New,
 	doctor.New,
 	comparesandbox.New,
