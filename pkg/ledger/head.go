@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"slices"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -13,12 +12,12 @@ import (
 // among them.
 func (l *Ledger) Head(entry *v1alpha1.ImageVerification, tag string) lifecycle.Head {
 	h := l.index.known(entry.Spec.Trigger.UID, RepositoryOf(entry)).tag(tag)
-	if h.digest == "" {
+	if h.Digest == "" {
 		return lifecycle.Head{}
 	}
-	digest := slices.Min(append(slices.Clone(h.ties), h.digest))
-	if own := hexOf(entry.Spec.Digest); h.has(own) {
+	digest := h.All()[0]
+	if own := hexOf(entry.Spec.Digest); h.Has(own) {
 		digest = own
 	}
-	return lifecycle.Head{Digest: digestPrefix + digest, PushedAt: time.Unix(h.pushedAt, 0).UTC(), Sequence: h.sequence}
+	return lifecycle.Head{Digest: digestPrefix + digest, PushedAt: time.Unix(h.PushedAt, 0).UTC(), Sequence: h.Sequence}
 }

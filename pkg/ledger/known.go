@@ -34,7 +34,7 @@ func (k known) Covers(o push.Observation) bool {
 		covered := false
 		k.index.ask(k.key, func(r *repository) {
 			have := r.find(o.Digest.Hex())
-			covered = have != nil && have.covers(tagRecord{tag: o.Tag, pushedAt: o.Created.Unix()})
+			covered = have != nil && have.covers(tagRecord{o.Tag, push.Moment{PushedAt: o.Created.Unix()}})
 		})
 		return covered
 	case push.Registry:
@@ -53,7 +53,7 @@ func (k known) has(d image.Digest) bool {
 }
 
 // Seen implements Coverage.
-func (k known) Seen(tag string) bool { return k.tag(tag).digest != "" }
+func (k known) Seen(tag string) bool { return k.tag(tag).Digest != "" }
 
 // Empty implements Coverage.
 func (k known) Empty() bool {
@@ -68,14 +68,14 @@ func (k known) Empty() bool {
 // no digest is returned, and the next look records the tag again.
 func (k known) head(tag string) (sequence int64, digest string) {
 	h := k.tag(tag)
-	if len(h.ties) > 0 || h.sequence == 0 {
-		return h.sequence, ""
+	if len(h.Ties) > 0 || h.Sequence == 0 {
+		return h.Sequence, ""
 	}
-	return h.sequence, h.digest
+	return h.Sequence, h.Digest
 }
 
-func (k known) tag(tag string) tagHead {
-	var h tagHead
+func (k known) tag(tag string) push.Head {
+	var h push.Head
 	k.index.ask(k.key, func(r *repository) { h = r.head(tag) })
 	return h
 }

@@ -1,8 +1,9 @@
 package ledger
 
 import (
-	"slices"
 	"time"
+
+	"github.com/revet-dev/revet/pkg/push"
 )
 
 // fewRecords is how many records of a repository are searched one by one: most
@@ -17,7 +18,7 @@ type repository struct {
 	// are nil for few records; heads also after a head was taken back, until they are
 	// asked for.
 	at    map[string]int
-	heads map[string]tagHead
+	heads map[string]push.Head
 	// own are the writes of this process, oldest first, until the watch has shown them.
 	own []ownWrite
 }
@@ -25,15 +26,6 @@ type repository struct {
 type ownWrite struct {
 	digest  string
 	written int64
-}
-
-// tagHead is the newest push of a tag.
-type tagHead struct {
-	tagRecord
-	// digest has it, and so have ties: two pushes of one second, or of one sequence,
-	// have no order.
-	digest string
-	ties   []string
 }
 
 // find returns the record of a digest, or nil. It is valid until the next change.
@@ -108,7 +100,7 @@ func (r *repository) takesBack(have, next record) bool {
 		return false
 	}
 	for _, t := range have.tags {
-		if !next.covers(t) && r.heads[t.tag].has(have.digest) {
+		if !next.covers(t) && r.heads[t.tag].Has(have.digest) {
 			return true
 		}
 	}
@@ -118,25 +110,25 @@ func (r *repository) takesBack(have, next record) bool {
 // raise makes the pushes of a record heads, where they are.
 func (r *repository) raise(of record) {
 	for _, t := range of.tags {
-		r.heads[t.tag] = r.heads[t.tag].raised(t, of.digest)
+		r.heads[t.tag] = r.heads[t.tag].Raised(t.Moment, of.digest)
 	}
 }
 
 // head returns the head of a tag.
-func (r *repository) head(tag string) tagHead {
+func (r *repository) head(tag string) push.Head {
 	if len(r.records) <= fewRecords {
-		var head tagHead
+		var head push.Head
 		for i := range r.records {
 			for _, t := range r.records[i].tags {
 				if t.tag == tag {
-					head = head.raised(t, r.records[i].digest)
+					head = head.Raised(t.Moment, r.records[i].digest)
 				}
 			}
 		}
 		return head
 	}
 	if r.heads == nil {
-		r.heads = map[string]tagHead{}
+		r.heads = map[string]push.Head{}
 		for i := range r.records {
 			r.raise(r.records[i])
 		}
@@ -158,21 +150,4 @@ func (r *repository) expire(now time.Time) {
 		r.own = r.own[1:] // confirmed, written again, or just removed
 	}
 	r.own = nil
-}
-
-// raised returns the head after a push of its tag to a digest.
-func (h tagHead) raised(t tagRecord, digest string) tagHead {
-	switch {
-	case h.digest == "" || !h.covers(t):
-		return tagHead{tagRecord: t, digest: digest}
-	case !t.covers(h.tagRecord) || h.has(digest):
-		return h
-	default:
-		h.ties = append(slices.Clip(h.ties), digest)
-		return h
-	}
-}
-
-func (h tagHead) has(digest string) bool {
-	return h.digest == digest || slices.Contains(h.ties, digest)
 }

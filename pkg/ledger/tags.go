@@ -36,7 +36,7 @@ func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
 		if t.Tag != p.Tag {
 			continue
 		}
-		if newTagRecord(t.PushRecord).covers(newTagRecord(p)) {
+		if newTagRecord(t.PushRecord).Covers(newTagRecord(p).Moment) {
 			return false
 		}
 		*t = v1alpha1.TagStatus{PushRecord: p}

@@ -44,7 +44,9 @@ type Push struct {
 	// PushedAt is the item's creation time, to the second, in UTC.
 	PushedAt time.Time
 	// Pull is the repository to pull the digest from.
-	Pull   image.Repository
+	Pull image.Repository
+	// Names are the stream's.
+	Names  []image.Repository
 	Reason Reason
 }
 

@@ -16,6 +16,7 @@ type object struct {
 	uid        string
 	labels     map[string]string
 	repository string // status.dockerImageRepository
+	public     string // status.publicDockerImageRepository
 	policies   []tagPolicy
 	tags       []statusTag
 }
@@ -133,6 +134,8 @@ func (o *object) decodeStatus(l *jlexer.Lexer, name string) {
 	switch name {
 	case "dockerImageRepository":
 		o.repository = text(l)
+	case "publicDockerImageRepository":
+		o.public = text(l)
 	case "tags":
 		eachElement(l, func() {
 			var t statusTag

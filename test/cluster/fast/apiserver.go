@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -168,5 +169,14 @@ func serverFlags(p *pki, etcd string, o Options) []string {
 	if !o.ServiceAccountAdmission {
 		flags = append(flags, "--disable-admission-plugins=ServiceAccount")
 	}
-	return append(flags, o.Flags...)
+	return append(append(flags, mutatingPolicies(o.MutatingPolicies)...), o.Flags...)
+}
+
+// mutatingPolicies says so either way: what an earlier API server of the process switched on would stay on.
+func mutatingPolicies(on bool) []string {
+	flags := []string{"--feature-gates=MutatingAdmissionPolicy=" + strconv.FormatBool(on)}
+	if on {
+		flags = append(flags, "--runtime-config=admissionregistration.k8s.io/v1beta1=true")
+	}
+	return flags
 }

@@ -27,6 +27,8 @@ type Options struct {
 	Registry *RegistryOptions
 	// ServiceAccountAdmission turns the admission plug-in of that name on; Pods then need an existing ServiceAccount.
 	ServiceAccountAdmission bool
+	// MutatingPolicies makes the API server serve and obey MutatingAdmissionPolicies, which are off before Kubernetes 1.36.
+	MutatingPolicies bool
 	// Flags are further flags of kube-apiserver, for example "--feature-gates=...". They come last and so win.
 	Flags []string
 	// Log receives the bridge's log. Default: discarded.

@@ -1,0 +1,262 @@
+package gate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+const (
+	// GateLabel is on everything that a gate owns.
+	GateLabel = "revet.dev/gate"
+	// BreakGlassLabel lets a Pod start without a verdict, for those who may.
+	BreakGlassLabel = "image-policy.k8s.io/break-glass"
+	// BypassVerb is the right on an ImageGate to use break-glass, and to take a namespace out.
+	BypassVerb = "bypass"
+)
+
+// Surroundings are what a gate's policies depend on besides its spec.
+type Surroundings struct {
+	// Excluded and ExcludedPrefixes say which namespaces are never gated, besides
+	// SystemNamespace, those of Kubernetes itself and those of trusted triggers.
+	Excluded, ExcludedPrefixes []string
+	// Shards is into how many policies digests are divided by their first digit: 1 or 16.
+	Shards int
+	// SystemNamespace holds VerifiedImages.
+	SystemNamespace string
+	// Mode is the mode in force, which spec.mode may be ahead of.
+	Mode v1alpha1.GateMode
+	// MutatingServed is true if the API server serves MutatingAdmissionPolicies.
+	MutatingServed bool
+	// MutatingVersion is the version in which it does, as MutatingServed says that it does.
+	MutatingVersion string
+	// Controllers are the users as which Kubernetes' workload controllers make Pods and
+	// templates. Default: WorkloadControllers.
+	Controllers []string
+	// Now drops exemptions that have ended. The policies end them themselves where Pods are
+	// made; an update of an older Pod does not tell them the time. Zero drops none.
+	Now time.Time
+}
+
+// WorkloadControllers returns the users as which the workload controllers of real clusters
+// make Pods and templates. A controller manager that runs them without service accounts of
+// their own is system:kube-controller-manager.
+func WorkloadControllers() []string {
+	var all []string
+	for _, name := range []string{"cronjob", "daemon-set", "deployment", "job", "replicaset", "replication", "statefulset"} {
+		all = append(all, "system:serviceaccount:kube-system:"+name+"-controller")
+	}
+	return all
+}
+
+// Objects are the admission policies of a gate. A binding has its policy's name.
+type Objects struct {
+	Policies []*admissionregistrationv1.ValidatingAdmissionPolicy
+	Bindings []*admissionregistrationv1.ValidatingAdmissionPolicyBinding
+	// Pins are the MutatingAdmissionPolicies and bindings that pin tags.
+	Pins []*unstructured.Unstructured
+}
+
+// Compile returns the admission policies that put a gate into force. The same arguments give
+// the same objects, in the same order. The errors name the field that is wrong.
+func Compile(gate *v1alpha1.ImageGate, in Surroundings) (Objects, error) {
+	c, err := newCompiler(gate, in)
+	if err != nil {
+		return Objects{}, err
+	}
+	for _, shard := range c.shards() {
+		c.digests(shard)
+		c.templates(shard)
+		if c.rules.onExpired == v1alpha1.ExpiredWarn {
+			c.ran(shard)
+		}
+	}
+	c.tags()
+	c.tagTemplates()
+	c.changes()
+	if c.pins() {
+		if c.out.Pins, err = pinObjects(c); err != nil {
+			return Objects{}, err
+		}
+	}
+	return c.out, nil
+}
+
+// compiler makes the policies of one gate.
+type compiler struct {
+	gate        *v1alpha1.ImageGate
+	in          Surroundings
+	rules       Rules
+	exempt      []exemption
+	selector    *metav1.LabelSelector
+	excluded    []string
+	controllers []string
+	out         Objects
+}
+
+func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
+	if gate.Name == "" || in.SystemNamespace == "" {
+		return nil, fmt.Errorf("a gate's policies need its name and Revet's namespace")
+	}
+	if in.Shards != 1 && in.Shards != 16 {
+		return nil, fmt.Errorf("a gate has 1 or 16 policies by digest, not %d", in.Shards)
+	}
+	switch in.Mode {
+	case v1alpha1.GateAudit, v1alpha1.GateWarn, v1alpha1.GateDeny:
+	default:
+		return nil, fmt.Errorf("spec.mode is %q, which is none of Audit, Warn and Deny", in.Mode)
+	}
+	if _, err := metav1.LabelSelectorAsSelector(&gate.Spec.NamespaceSelector); err != nil {
+		return nil, fmt.Errorf("spec.namespaceSelector: %w", err)
+	}
+	c := &compiler{gate: gate, in: in, selector: gate.Spec.NamespaceSelector.DeepCopy(), controllers: in.Controllers}
+	var err error
+	if c.rules, err = RulesOf(gate); err != nil {
+		return nil, err
+	}
+	if c.exempt, err = exemptions(gate.Spec.Exempt, in.Now); err != nil {
+		return nil, err
+	}
+	if c.controllers == nil {
+		c.controllers = WorkloadControllers()
+	}
+	c.excluded = append([]string{in.SystemNamespace, metav1.NamespaceSystem, metav1.NamespacePublic, "kube-node-lease"}, in.Excluded...)
+	for _, t := range gate.Spec.Trust {
+		c.excluded = append(c.excluded, t.Namespace)
+	}
+	slices.Sort(c.excluded)
+	c.excluded = slices.Compact(c.excluded)
+	return c, nil
+}
+
+// pins reports whether tags are pinned once the gate is in Deny.
+func (c *compiler) pins() bool { return c.in.MutatingServed && c.gate.Spec.PinTags != v1alpha1.PinOff }
+
+// meta is the metadata of an object of the gate. No object has a finalizer: a gate that is
+// deleted must not outlive itself.
+func (c *compiler) meta(part string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: "revet-gate-" + c.gate.Name + "-" + part,
+		Labels: map[string]string{
+			GateLabel:                   c.gate.Name,
+			"app.kubernetes.io/part-of": "revet",
+		},
+		OwnerReferences: []metav1.OwnerReference{
+			*metav1.NewControllerRef(c.gate, v1alpha1.GroupVersion.WithKind("ImageGate")),
+		},
+	}
+}
+
+// effect says what a policy may do.
+type effect int
+
+const (
+	// refuses: it may refuse a request, if the gate's mode does.
+	refuses effect = iota
+	// warns: it only ever warns.
+	warns
+)
+
+// part is one policy of a gate and its binding.
+type part struct {
+	name   string
+	effect effect
+	rules  []admissionregistrationv1.NamedRuleWithOperations
+	// everywhere is true for a policy of cluster-scoped objects.
+	everywhere bool
+	// parameter is the VerifiedImages that it looks up; empty for none.
+	parameter  string
+	conditions []admissionregistrationv1.MatchCondition
+	variables  []admissionregistrationv1.Variable
+	// allowed is CEL, and message CEL for what to say if it is false.
+	allowed, message string
+}
+
+// add adds a policy and its binding. It alone decides what may refuse: in Audit and Warn
+// nothing does, whatever is missing.
+func (c *compiler) add(p part) {
+	deny := p.effect == refuses && c.in.Mode == v1alpha1.GateDeny
+	failure, missing := admissionregistrationv1.Ignore, admissionregistrationv1.AllowAction
+	actions := []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn, admissionregistrationv1.Audit}
+	switch {
+	case deny:
+		failure, missing = admissionregistrationv1.Fail, admissionregistrationv1.DenyAction
+		actions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}
+	case c.in.Mode == v1alpha1.GateAudit:
+		actions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Audit}
+	}
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: c.meta(p.name)}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: c.meta(p.name)}
+	forbidden := metav1.StatusReasonForbidden
+	policy.Spec = admissionregistrationv1.ValidatingAdmissionPolicySpec{
+		FailurePolicy:    &failure,
+		MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: p.rules},
+		MatchConditions:  append(c.prefixes(p.everywhere), p.conditions...),
+		Variables:        p.variables,
+		Validations: []admissionregistrationv1.Validation{{
+			Expression: p.allowed, MessageExpression: p.message,
+			Message: fmt.Sprintf("ImageGate %s does not allow it", c.gate.Name), Reason: &forbidden,
+		}},
+	}
+	binding.Spec = admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: policy.Name, ValidationActions: actions,
+	}
+	if !p.everywhere {
+		policy.Spec.MatchConstraints.NamespaceSelector = c.notExcluded()
+		binding.Spec.MatchResources = &admissionregistrationv1.MatchResources{NamespaceSelector: c.selector.DeepCopy()}
+	}
+	if p.parameter != "" {
+		policy.Spec.ParamKind = &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages"}
+		binding.Spec.ParamRef = &admissionregistrationv1.ParamRef{
+			Name: p.parameter, Namespace: c.in.SystemNamespace, ParameterNotFoundAction: &missing,
+		}
+	}
+	c.out.Policies = append(c.out.Policies, policy)
+	c.out.Bindings = append(c.out.Bindings, binding)
+}
+
+// notExcluded selects the namespaces that are not excluded, by a name that nobody can change.
+func (c *compiler) notExcluded() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Clone(c.excluded),
+	}}}
+}
+
+// prefixes excludes namespaces by the beginning of their names.
+func (c *compiler) prefixes(everywhere bool) []admissionregistrationv1.MatchCondition {
+	if len(c.in.ExcludedPrefixes) == 0 {
+		return nil
+	}
+	name := "request.namespace"
+	if everywhere {
+		name = "object.metadata.name"
+	}
+	return []admissionregistrationv1.MatchCondition{{
+		Name:       "excluded-prefixes",
+		Expression: "!" + quoteAll(c.in.ExcludedPrefixes) + ".exists(p, " + name + ".startsWith(p))",
+	}}
+}
+
+func on(group string, operations []admissionregistrationv1.OperationType, resources ...string) admissionregistrationv1.NamedRuleWithOperations {
+	return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+		Operations: operations,
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: resources},
+	}}
+}
+
+// The operations of policies.
+var (
+	created          = []admissionregistrationv1.OperationType{admissionregistrationv1.Create}
+	updated          = []admissionregistrationv1.OperationType{admissionregistrationv1.Update}
+	createdOrUpdated = []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update}
+)
+
+func variable(name, expression string) admissionregistrationv1.Variable {
+	return admissionregistrationv1.Variable{Name: name, Expression: expression}
+}

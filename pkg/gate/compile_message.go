@@ -1,0 +1,61 @@
+package gate
+
+import (
+	"fmt"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+)
+
+// refusal begins a message: who refuses what.
+func (c *compiler) refusal() string {
+	if c.in.Mode == v1alpha1.GateDeny {
+		return fmt.Sprintf("ImageGate %s refuses ", c.gate.Name)
+	}
+	return fmt.Sprintf("ImageGate %s would refuse ", c.gate.Name)
+}
+
+// message is CEL for a message about the first of the references in a variable. The API server
+// cuts off what is longer than 5 KiB, and whoever mends one asks about the others, too.
+func (c *compiler) message(begin, variable, reason, advice string) string {
+	first := "variables." + variable + "[0]"
+	return "[" + first + "].map(r, " + quote(begin) + " + " + celClip("r.image") +
+		" + (variables." + variable + ".size() > 1 ? ' and ' + string(variables." + variable + ".size() - 1) + ' more' : '')" +
+		" + ': ' + (" + reason + ") + " + advice + ")[0]"
+}
+
+// invalid is CEL for the reason where Normalize refuses the reference.
+const invalid = "r.name == '' ? 'it is no valid reference; write host/path@sha256:DIGEST in lower case' : "
+
+// ask is CEL for the command that tells more about a reference.
+func (c *compiler) ask() string {
+	return "'. See: kubectl revet gate test --gate " + c.gate.Name + " --image ' + " + celClip("r.image")
+}
+
+// verify is CEL for the command that has a reference verified.
+const verify = " + '. To have it verified: kubectl revet verify ' + "
+
+func (c *compiler) digestMessage(rest string) string {
+	reason := invalid +
+		"r.hex in variables.digests ? 'its verdict of ' + variables.digests[r.hex] + ' is older than " + c.rules.maxAge.String() + "' : " +
+		"'no verdict that counts here admits this digest'"
+	return c.message(c.refusal(), rest, reason, c.ask()+verify+celClip("r.image"))
+}
+
+func (c *compiler) ranMessage(rest string) string {
+	return c.message(fmt.Sprintf("ImageGate %s admits ", c.gate.Name), rest,
+		"'its verdict has expired, and it starts because it ran here within 30 days'", c.ask()+verify+celClip("r.image"))
+}
+
+func (c *compiler) tagMessage(rest string) string {
+	advice := c.ask() + verify + celClip("r.name") + " + '@sha256:DIGEST'"
+	if c.gate.Spec.PinTags == v1alpha1.PinOff {
+		return c.message(c.refusal(), rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
+	}
+	return c.message(c.refusal(), rest, invalid+celTagWords("r.image", "r.name"),
+		" + ("+celPinned("r.name")+" ? '' : "+advice+")")
+}
+
+func (c *compiler) changeMessage(rest string) string {
+	reason := invalid + "'the image of a Pod that exists stays as it is; delete the Pod and make it with the other image'"
+	return c.message(c.refusal(), rest, reason, c.ask())
+}

@@ -1,0 +1,4 @@
+package gate
+
+func (c *compiler) templates(shard) {}
+func (c *compiler) tagTemplates()   {}

@@ -1,0 +1,76 @@
+package gate
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/revet-dev/revet/pkg/selector"
+)
+
+// Pattern is a pattern for whole normalised names, such as registry.k8s.io/**. The zero value
+// matches nothing.
+type Pattern struct {
+	// prefix is what every name that matches begins with.
+	prefix string
+	// expr is anchored, and matches [Name.String].
+	expr    string
+	matcher *regexp.Regexp
+}
+
+// patternExpr are the characters of names, and those that patterns give a meaning.
+var patternExpr = regexp.MustCompile(`^[A-Za-z0-9._/:*?-]+$`)
+
+// ParsePattern parses host/path or host/path:tag. The rule for path and tag is that of
+// spec.images of triggers. The host takes no wildcards, because nobody means to match a
+// stranger's host. A pattern without a tag matches every tag and every digest of the
+// repository. One with a tag matches no reference with a digest: runtimes would ignore the
+// tag.
+func ParsePattern(pattern string) (Pattern, error) {
+	if !patternExpr.MatchString(pattern) {
+		return Pattern{}, fmt.Errorf("pattern %q has characters that no name has; only *, ? and, as a whole path segment, ** are special", clip(pattern))
+	}
+	host, path, ok := strings.Cut(pattern, "/")
+	switch {
+	case !ok || host == "" || strings.ContainsAny(host, "*?"):
+		return Pattern{}, fmt.Errorf("pattern %q does not begin with a registry host, which takes no wildcards; write host/path, for example registry.k8s.io/**", clip(pattern))
+	case host == "index.docker.io":
+		return Pattern{}, fmt.Errorf("pattern %q can never match: names of index.docker.io are normalised to docker.io", clip(pattern))
+	case withHost(host+"/x/x") != host+"/x/x":
+		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host, and such names are normalised to docker.io/%s", clip(pattern), host, clip(pattern))
+	case !validName.MatchString(host + "/x:x"):
+		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host in lower case", clip(pattern), host)
+	}
+	names, err := selector.ParseNames(path)
+	if err != nil {
+		return Pattern{}, err
+	}
+	repository, tag := names.Expressions()
+	p := Pattern{prefix: literal(pattern)}
+	if tag == "" {
+		p.expr = `^` + regexp.QuoteMeta(host) + `/` + repository + `(?::[^/@]+)?(?:` + digestExpr + `)?$`
+	} else {
+		p.expr = `^` + regexp.QuoteMeta(host) + `/` + repository + `:` + tag + `$`
+	}
+	if p.matcher, err = regexp.Compile(p.expr); err != nil {
+		return Pattern{}, fmt.Errorf("pattern %q: %w", clip(pattern), err)
+	}
+	return p, nil
+}
+
+// literal is the part of a pattern that stands in every name that matches it.
+func literal(pattern string) string {
+	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
+		pattern = pattern[:i]
+	}
+	// A ** may stand for nothing, and then takes its slash along.
+	return strings.TrimSuffix(pattern, "/")
+}
+
+// Match reports whether the whole of a name matches.
+func (p Pattern) Match(n Name) bool { return p.matcher != nil && p.matcher.MatchString(n.String()) }
+
+// cel is CEL for whether a normalised name matches. The prefix keeps the cost low.
+func (p Pattern) cel(name string) string {
+	return name + ".startsWith(" + quote(p.prefix) + ") && " + name + ".matches(" + quote(p.expr) + ")"
+}

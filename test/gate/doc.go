@@ -1,0 +1,2 @@
+// Package gate holds the tests of gates against a real API server.
+package gate
