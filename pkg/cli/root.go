@@ -15,6 +15,7 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/doctor"
 	"github.com/revet-dev/revet/pkg/cli/explain"
 	"github.com/revet-dev/revet/pkg/cli/filldatabase"
+	"github.com/revet-dev/revet/pkg/cli/gate"
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
@@ -28,6 +29,7 @@ var commands = []func(command.Environment) *cobra.Command{
 	explain.New,
 	replay.New,
 	verify.New,
+	gate.New,
 	coverage.New,
 	doctor.New,
 	comparesandbox.New,

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,12 @@ func TestPeopleMayRecordADigestAndNothingElse(t *testing.T) {
 	}
 	replayer := userWith(t, namespace, "replayer", "revet-replay")
 	editor := userWith(t, namespace, "editor", "edit", "revet-edit")
-	eventually(t, "the roles are in force", func() error {
+	eventually(t, "the roles and the policy are in force", func() error {
+		forged := good()
+		forged.Spec.FirstPush.Source = v1alpha1.SourceEvent
+		if err := replayer.Create(t.Context(), forged, client.DryRunAll); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "revet-ledger") {
+			return fmt.Errorf("a push: %w", err)
+		}
 		if err := replayer.Create(t.Context(), good(), client.DryRunAll); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/config"
+	"github.com/revet-dev/revet/pkg/gate"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/selector"
 )
@@ -20,31 +21,29 @@ import (
 // target is the image that somebody names.
 type target struct {
 	repository image.Repository
-	// tag is the one that stands there, or empty.
+	// tag is empty only beside a digest.
 	tag string
 	// ref is zero if there is no digest.
 	ref image.Reference
 }
 
-// parse reads IMAGE[:TAG][@DIGEST], with a name that is short for one of docker.io as
-// kubelets take it.
+// dockerHub is the registry that names without a host are short for.
+const dockerHub = "docker.io"
+
+// parse reads IMAGE[:TAG][@DIGEST] as kubelets do.
 func parse(s string) (target, error) {
-	name, digest, pinned := strings.Cut(s, "@")
-	var t target
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		name, t.tag = name[:i], name[i+1:]
-		if !image.ValidTag(t.tag) {
-			return target{}, command.Usagef("tag %q is not valid", t.tag)
-		}
-	}
-	var err error
-	if t.repository, err = image.ParseRepository(normalise(name)); err != nil {
+	name, err := gate.Normalize(s)
+	if err != nil {
 		return target{}, command.Usagef("%w", err)
 	}
-	if !pinned {
+	t := target{tag: name.Tag}
+	if t.repository, err = image.ParseRepository(name.Repository); err != nil {
+		return target{}, command.Usagef("%w", err)
+	}
+	if name.Digest == "" {
 		return t, nil
 	}
-	d, err := image.ParseDigest(digest)
+	d, err := image.ParseDigest("sha256:" + name.Digest)
 	if err != nil {
 		return target{}, command.Usagef("%w", err)
 	}

@@ -218,9 +218,6 @@ func (o *options) chooseTrigger(ctx context.Context, cl command.Cluster) (*v1alp
 // refuseTag says how to get the digest of an image that is named by a tag.
 func refuseTag(ctx context.Context, cl command.Cluster, named target) error {
 	tag := named.tag
-	if tag == "" {
-		tag = "latest"
-	}
 	err := fmt.Errorf("%s names no digest, and a tag may stand for another one tomorrow; get its digest with: crane digest %s:%s (or skopeo inspect), "+
 		"and write %s@sha256:...", named.repository, named.repository, tag, named.repository)
 	all, readErr := cl.Verifications(ctx, cl.Namespace)
