@@ -142,6 +142,10 @@ func refusesVerdictsOf(t *testing.T, replayer client.Client, e *v1alpha1.ImageVe
 			e.Finalizers = []string{"example.com/stay"}
 			return replayer.Update(t.Context(), e)
 		},
+		"a verdict, by who may write any status": func(e *v1alpha1.ImageVerification) error {
+			passed(e)
+			return admin(t).Status().Update(t.Context(), e)
+		},
 		"its end": func(e *v1alpha1.ImageVerification) error { return replayer.Delete(t.Context(), e) },
 	} {
 		if err := attempt(e.DeepCopy()); !apierrors.IsForbidden(err) {
