@@ -44,7 +44,7 @@ func manualEntry(t *testing.T, trigger *v1alpha1.ImageTrigger, name string) *v1a
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ledger.NewManual(trigger, ref, "1.27", "jane-1", time.Now())
+	return ledger.NewManual(trigger, ref, "", "jane-1", time.Now())
 }
 
 // Who may create entries may have a digest verified that nobody pushed, and nothing else:

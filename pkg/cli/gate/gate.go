@@ -68,8 +68,13 @@ func New(env command.Environment) *cobra.Command {
 		Use:   "gate",
 		Short: "Ask gates about images",
 		Long:  "Ask gates about images, without applying anything.",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return command.Usagef("there is no command %q; there is test", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newTest(env))
 	return c
@@ -105,6 +110,7 @@ func newTest(env command.Environment) *cobra.Command {
 	c.Flags().BoolVar(&o.dryRun, "dry-run", true, "ask the API server too, by dry runs that make Pods")
 	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "Revet's own namespace, where it keeps what gates look up")
 	command.CompleteFlag(c, "output", outputs)
+	command.CompleteGates(env, c, o.cluster)
 	return c
 }
 

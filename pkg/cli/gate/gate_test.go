@@ -367,3 +367,11 @@ func TestGateTestOfBreakGlass(t *testing.T) {
 		})
 	}
 }
+
+func TestGatesAreCompleted(t *testing.T) {
+	_, connect := commandtest.Writable(t, interceptor.Funcs{}, site(production())...)
+	r := commandtest.Run(New, "", connect, "__complete", "gate", "test", "--gate", "")
+	if !strings.HasPrefix(r.Out, "production\n") {
+		t.Errorf("completed %q", r.Out)
+	}
+}
