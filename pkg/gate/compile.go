@@ -80,6 +80,9 @@ func Compile(gate *v1alpha1.ImageGate, in Surroundings) (Objects, error) {
 	c.tags()
 	c.tagTemplates()
 	c.changes()
+	c.glassTemplates()
+	c.glassOwners()
+	c.namespaces()
 	if c.pins() {
 		if c.out.Pins, err = pinObjects(c); err != nil {
 			return Objects{}, err

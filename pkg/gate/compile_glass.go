@@ -45,3 +45,41 @@ func (c *compiler) brokenGlass(owners bool, bypass string) string {
 	}
 	return labelled("object.metadata.?labels") + " && " + may
 }
+
+// glassRules are the requests that make or change a template that Pods get their label from.
+func glassRules() []admissionregistrationv1.NamedRuleWithOperations {
+	return append(templateRules(), on("apps", createdOrUpdated, "controllerrevisions"))
+}
+
+// glassTemplates adds the policy of who may have the label on a template. It looks up nothing:
+// whatever is missing, everything else of a workload can always be changed.
+func (c *compiler) glassTemplates() {
+	c.add(part{
+		name: "breakglass", rules: glassRules(),
+		variables: append(templateVariables(),
+			variable("same", "request.operation == 'UPDATE' && variables.template == variables.old")),
+		allowed: "!variables.labelled || variables.same || " + c.byController() + " || " + c.bypass(),
+		message: c.glassMessage("a template with"),
+	})
+}
+
+// glassOwners adds the policy that keeps Kubernetes' controllers from copying a label that does
+// not count: the copy has another UID. Only the kinds that they make are looked at, and only
+// where they make one, so that a missing parameter keeps nothing from being changed.
+func (c *compiler) glassOwners() {
+	c.add(part{
+		name: "owners", parameter: c.tagsObject(),
+		rules: []admissionregistrationv1.NamedRuleWithOperations{
+			on("apps", created, "replicasets"), on("batch", created, "jobs"),
+		},
+		variables: templateVariables(),
+		allowed:   "!variables.labelled || !(" + c.byController() + ") || (" + trustedOwner + ")",
+		message:   c.glassMessage("a copy of a template whose owner set"),
+	})
+}
+
+// glassMessage is CEL for a message about the label on a template.
+func (c *compiler) glassMessage(what string) string {
+	return quote(fmt.Sprintf("%s%s the label %s=true: that needs the verb %s on imagegates.revet.dev %s",
+		c.refusal(), what, BreakGlassLabel, BypassVerb, c.gate.Name))
+}

@@ -34,11 +34,11 @@ func (c *compiler) ask() string {
 // verify is CEL for the command that has a reference verified.
 const verify = " + '. To have it verified: kubectl revet verify ' + "
 
-func (c *compiler) digestMessage(rest string) string {
+func (c *compiler) digestMessage(begin, rest string) string {
 	reason := invalid +
 		"r.hex in variables.digests ? 'its verdict of ' + variables.digests[r.hex] + ' is older than " + c.rules.maxAge.String() + "' : " +
 		"'no verdict that counts here admits this digest'"
-	return c.message(c.refusal(), rest, reason, c.ask()+verify+celClip("r.image"))
+	return c.message(begin, rest, reason, c.ask()+verify+celClip("r.image"))
 }
 
 func (c *compiler) ranMessage(rest string) string {
@@ -46,13 +46,12 @@ func (c *compiler) ranMessage(rest string) string {
 		"'its verdict has expired, and it starts because it ran here within 30 days'", c.ask()+verify+celClip("r.image"))
 }
 
-func (c *compiler) tagMessage(rest string) string {
+func (c *compiler) tagMessage(begin, rest string) string {
 	advice := c.ask() + verify + celClip("r.name") + " + '@sha256:DIGEST'"
 	if c.gate.Spec.PinTags == v1alpha1.PinOff {
-		return c.message(c.refusal(), rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
+		return c.message(begin, rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
 	}
-	return c.message(c.refusal(), rest, invalid+celTagWords("r.image", "r.name"),
-		" + ("+celPinned("r.name")+" ? '' : "+advice+")")
+	return c.message(begin, rest, invalid+celTagWords("r.image", "r.name"), "("+celPinned("r.name")+" ? '' : "+advice+")")
 }
 
 func (c *compiler) changeMessage(rest string) string {

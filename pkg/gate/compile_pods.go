@@ -59,7 +59,10 @@ func (c *compiler) shards() []shard {
 	return all
 }
 
-// created is CEL for when the object was made. For an object that is being made the API
+// tagsObject is the VerifiedImages that hold tags.
+func (c *compiler) tagsObject() string { return TagsName(c.gate.Name) }
+
+// createdAt is CEL for when the object was made. For an object that is being made the API
 // server sets it before the policies look.
 const createdAt = "timestamp(object.metadata.creationTimestamp)"
 
@@ -103,7 +106,7 @@ func (c *compiler) digests(s shard) {
 		name: "digests" + s.suffix, rules: podRules(), parameter: s.object,
 		variables: variables,
 		allowed:   "variables." + rest + ".size() == 0 || variables.breakGlass",
-		message:   c.digestMessage(rest),
+		message:   c.digestMessage(c.refusal(), rest),
 	})
 }
 
@@ -128,10 +131,10 @@ func (c *compiler) tags() {
 	rest, variables := c.unless("unpinned", variables)
 	variables = append(variables, c.glass(true)...)
 	c.add(part{
-		name: "tags", rules: podRules(), parameter: c.gate.Name + "-tags",
+		name: "tags", rules: podRules(), parameter: c.tagsObject(),
 		variables: variables,
 		allowed:   "variables." + rest + ".size() == 0 || variables.breakGlass",
-		message:   c.tagMessage(rest),
+		message:   c.tagMessage(c.refusal(), rest),
 	})
 }
 
@@ -149,7 +152,7 @@ func (c *compiler) pinned(would bool) string {
 	if !would || !c.pins() {
 		return "false"
 	}
-	return "r.name in variables.tags && variables.tags[r.name].matches(" + celHex + ")"
+	return celPinned("r.name")
 }
 
 // changes adds the policy that keeps the images of Pods that exist as they are. It looks up

@@ -41,6 +41,9 @@ func ParsePattern(pattern string) (Pattern, error) {
 	case !validName.MatchString(host + "/x:x"):
 		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host in lower case", clip(pattern), host)
 	}
+	if i := strings.IndexByte(path, ':'); i >= 0 && strings.ContainsAny(path[i+1:], ":/") {
+		return Pattern{}, fmt.Errorf("pattern %q can never match: only a tag at its end has a colon", clip(pattern))
+	}
 	names, err := selector.ParseNames(path)
 	if err != nil {
 		return Pattern{}, err

@@ -40,9 +40,6 @@ func MutatingVersion(served []*metav1.APIResourceList) string {
 	return ""
 }
 
-// isHex is CEL that is true if a string is a digest, and no reason.
-const isHex = `matches('^[0-9a-f]{64}$')`
-
 // place is a list of a Pod's spec whose items name an image.
 type place struct {
 	list string
@@ -60,7 +57,7 @@ func (p place) pairs(object string) string {
 	if p.within != "" {
 		image = "i.?" + p.within + ".?reference"
 	}
-	return fmt.Sprintf("%s.spec.?%s.orValue([]).map(i, {'name': i.name, 'image': %s.orValue('')})", object, p.list, image)
+	return fmt.Sprintf("%s.spec.?%s.orValue([]).map(i, {'name': string(i.name), 'image': string(%s.orValue(''))})", object, p.list, image)
 }
 
 // with is CEL for an item that has another image, for an ApplyConfiguration.
@@ -92,8 +89,8 @@ func pinMutation() string {
 		return p.pairs("object") + tagged +
 			".filter(c, request.operation == 'CREATE' || !" + p.pairs("oldObject") + ".exists(o, o.name == c.name))" +
 			".map(c, {'name': c.name, 'image': c.image, 'known': " + celNormalize("c.image") + "})" +
-			".filter(c, c.known in params.tags && params.tags[c.known]." + isHex + ")" +
-			".map(c, " + p.with("c.name", celWithTag("c.image")+" + '@sha256:' + params.tags[c.known]") + ")"
+			".filter(c, " + celPinned("c.known") + ")" +
+			".map(c, " + p.with("c.name", celWithTag("c.image")+" + '@sha256:' + variables.tags[c.known]") + ")"
 	})
 }
 
@@ -122,9 +119,10 @@ func pinObjects(c *compiler) ([]*unstructured.Unstructured, error) {
 	}
 	pin := c.mutating("pin", true, pinMutation(), podRules()...)
 	missing := admissionregistrationv1.AllowAction
+	pin.policy.Variables = []admissionregistrationv1.Variable{variable("tags", "params.?tags.orValue({})")}
 	pin.policy.ParamKind = &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages"}
 	pin.binding.ParamRef = &admissionregistrationv1.ParamRef{
-		Name: TagsName(c.gate.Name), Namespace: c.in.SystemNamespace, ParameterNotFoundAction: &missing}
+		Name: c.tagsObject(), Namespace: c.in.SystemNamespace, ParameterNotFoundAction: &missing}
 
 	keep := c.mutating("keep", false, keepMutation(), on("", updated, "pods", "pods/ephemeralcontainers"))
 	keep.policy.MatchConditions = append(keep.policy.MatchConditions, admissionregistrationv1.MatchCondition{
@@ -184,6 +182,7 @@ type mutating struct {
 type mutatingPolicySpec struct {
 	ParamKind          *admissionregistrationv1.ParamKind             `json:"paramKind,omitempty"`
 	MatchConstraints   *admissionregistrationv1.MatchResources        `json:"matchConstraints,omitempty"`
+	Variables          []admissionregistrationv1.Variable             `json:"variables,omitempty"`
 	Mutations          []mutation                                     `json:"mutations"`
 	FailurePolicy      admissionregistrationv1.FailurePolicyType      `json:"failurePolicy"`
 	MatchConditions    []admissionregistrationv1.MatchCondition       `json:"matchConditions,omitempty"`

@@ -2,10 +2,10 @@ package gate
 
 import "fmt"
 
-// celPinned is CEL that is true if the gate's tags say which digest a name stands for. The
-// parameter of its policy is the VerifiedImages of [TagsName].
+// celPinned is CEL that is true if the gate's tags, in variable tags, say which digest a name
+// stands for.
 func celPinned(name string) string {
-	return fmt.Sprintf("(has(params.tags) && %[1]s in params.tags && params.tags[%[1]s].%[2]s)", name, isHex)
+	return fmt.Sprintf("(%[1]s in variables.tags && variables.tags[%[1]s].matches(%[2]s))", name, celHex)
 }
 
 // tagWords say why the newest push of a tag is not pinned.
@@ -22,12 +22,12 @@ var tagWords = []struct {
 // celTagWords is CEL for why a reference without a digest is refused, and what to write
 // instead. The arguments are CEL for the reference as it stands and its normalised name.
 func celTagWords(image, name string) string {
-	value := "params.tags[" + name + "]"
+	value := "variables.tags[" + name + "]"
 	why := quote("its newest push does not meet the gate's requirements: ") + " + " + value
 	for _, w := range tagWords {
 		why = fmt.Sprintf("%s == %s ? %s : %s", value, quote(string(w.reason)), quote(w.words), why)
 	}
-	return fmt.Sprintf("(%s ? %s + %s + '@sha256:' + %s : has(params.tags) && %s in params.tags ? (%s) : %s + %s)",
+	return fmt.Sprintf("(%s ? %s + %s + '@sha256:' + %s : %s in variables.tags ? (%s) : %s + %s)",
 		celPinned(name), quote("it was not pinned; write "), celWithTag(image), value, name, why,
 		quote("no trusted trigger has recorded a push of this tag; write "), name+" + '@sha256:DIGEST'")
 }

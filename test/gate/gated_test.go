@@ -5,8 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -16,9 +17,12 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -74,6 +78,8 @@ type answer struct {
 	err      error
 	warnings []string
 	id       string
+	// from is how long the audit log was before.
+	from int64
 }
 
 type answerKey struct{}
@@ -102,6 +108,9 @@ func ask(t *testing.T, request func(context.Context) error) *answer {
 	t.Helper()
 	a := &answer{id: fmt.Sprintf("%s-%d", t.Name(), answers.Add(1))}
 	a.id = regexp.MustCompile(`[^A-Za-z0-9-]`).ReplaceAllString(a.id, "-")
+	if info, err := os.Stat(auditLog); err == nil {
+		a.from = info.Size()
+	}
 	a.err = request(context.WithValue(t.Context(), answerKey{}, a))
 	return a
 }
@@ -136,13 +145,14 @@ func (a *answer) warnedBy() []string {
 // audited are the policies that left a note in the audit log, in order.
 func (a *answer) audited(t *testing.T) []string {
 	t.Helper()
-	content, err := os.ReadFile(auditLog)
+	log, err := os.Open(auditLog)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer log.Close()
 	var all []string
 	found := false
-	lines := bufio.NewScanner(bytes.NewReader(content))
+	lines := bufio.NewScanner(io.NewSectionReader(log, a.from, 1<<62))
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		if !bytes.Contains(lines.Bytes(), []byte(`"`+a.id+`"`)) {
@@ -192,21 +202,29 @@ func gateOf(namespace string) *v1alpha1.ImageGate {
 	}
 }
 
-// newGated puts a gate into force and returns once all its policies are.
-func newGated(t *testing.T, mode v1alpha1.GateMode, change func(*v1alpha1.ImageGate, *gate.Surroundings), content ...*v1alpha1.VerifiedImages) *gated {
+// newGated makes a namespace and a gate of it, which is not in force.
+func newGated(t *testing.T, mode v1alpha1.GateMode, change func(*v1alpha1.ImageGate, *gate.Surroundings)) *gated {
 	t.Helper()
 	g := &gated{admin: asAdmin(t), namespace: "gate-" + rand.String(8)}
 	g.makeNamespace(t, revetNamespace, nil)
 	g.makeNamespace(t, g.namespace, map[string]string{"gated": g.namespace})
+	g.makeRole(t)
 	g.gate = gateOf(g.namespace)
 	g.in = gate.Surroundings{Shards: 1, SystemNamespace: revetNamespace, Mode: mode}
 	if change != nil {
 		change(g.gate, &g.in)
 	}
 	g.make(t, g.gate)
+	return g
+}
+
+// enforce makes what the gate knows, puts its policies into force, and returns once they are.
+// GATE in the names of what it knows stands for the gate's name.
+func (g *gated) enforce(t *testing.T, content ...*v1alpha1.VerifiedImages) *gated {
+	t.Helper()
 	for _, o := range content {
 		o = o.DeepCopy()
-		o.Namespace = revetNamespace
+		o.Namespace = g.in.SystemNamespace
 		o.Name = strings.Replace(o.Name, "GATE", g.gate.Name, 1)
 		g.make(t, o)
 	}
@@ -220,9 +238,34 @@ func newGated(t *testing.T, mode v1alpha1.GateMode, change func(*v1alpha1.ImageG
 	for _, b := range g.objects.Bindings {
 		g.make(t, b.DeepCopy())
 	}
+	for _, p := range g.objects.Pins {
+		g.make(t, p.DeepCopy())
+	}
 	g.awaitForce(t)
 	return g
 }
+
+// makeRole lets a group do everything but what concerns gates.
+func (g *gated) makeRole(t *testing.T) {
+	t.Helper()
+	for _, o := range []client.Object{
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: developers}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"", "apps", "batch"}, Resources: []string{"*"}, Verbs: []string{"*"}},
+		}},
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: developers},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: developers},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: developers}}},
+	} {
+		if err := g.admin.Create(t.Context(), o); client.IgnoreAlreadyExists(err) != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// developers are a group that may not bypass a gate.
+const developers = "developers"
+
+func asDeveloper(t *testing.T) user { return asUser(t, "jane", developers) }
 
 // make creates an object, which the test's end deletes.
 func (g *gated) make(t *testing.T, o client.Object) {
@@ -244,25 +287,52 @@ func (g *gated) makeNamespace(t *testing.T, name string, labels map[string]strin
 // policy is the name of one of the gate's policies.
 func (g *gated) policy(part string) string { return "revet-gate-" + g.gate.Name + "-" + part }
 
-// awaitForce waits until the policies of Pods that are made answer.
+// awaitForce waits until each of the gate's policies answers. A policy that may not refuse
+// leaves a note in the audit log.
 func (g *gated) awaitForce(t *testing.T) {
 	t.Helper()
-	want := map[string]string{g.policy("tags"): "r.example/nobody:1"}
+	want := map[string]string{"tags": "r.example/nobody:1", "tagtemplates": "r.example/nobody:1"}
 	if g.in.Shards == 1 {
-		want[g.policy("digests")] = "r.example/nobody@sha256:" + strings.Repeat("0", 64)
+		want["digests"] = "r.example/nobody@sha256:" + strings.Repeat("0", 64)
+		want["templates"] = want["digests"]
 	} else {
 		for _, d := range "0123456789abcdef" {
-			want[g.policy("digests-"+string(d))] = "r.example/nobody@sha256:" + strings.Repeat(string(d), 64)
+			want["digests-"+string(d)] = "r.example/nobody@sha256:" + strings.Repeat(string(d), 64)
+			want["templates-"+string(d)] = want["digests-"+string(d)]
 		}
 	}
-	for policy, image := range want {
-		g.await(t, policy, func() error {
-			if a := g.try(t, g.admin, simplePod(image)); !a.says(t, policy) {
-				return fmt.Errorf("%s is admitted: %v", image, a.err)
+	for part, image := range want {
+		g.awaitSays(t, part, func(ctx context.Context) error {
+			var o client.Object = podOf(image)
+			if strings.Contains(part, "templates") {
+				o = deploymentOf(image)
 			}
-			return nil
+			o.SetNamespace(g.namespace)
+			return g.admin.Create(ctx, o, client.DryRunAll)
 		})
 	}
+	// The others come after them, from one queue and in the order of their creation.
+	g.awaitSays(t, "breakglass", func(ctx context.Context) error {
+		o := deploymentOf("r.example/nobody:1")
+		o.Spec.Template.Labels[gate.BreakGlassLabel] = "true"
+		o.Namespace = g.namespace
+		return asDeveloper(t).Create(ctx, o, client.DryRunAll)
+	})
+	g.awaitSays(t, "namespaces", func(ctx context.Context) error {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: g.namespace}}
+		return asDeveloper(t).Patch(ctx, ns, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"gated":null}}}`)), client.DryRunAll)
+	})
+}
+
+// awaitSays makes a request until one of the gate's policies speaks up.
+func (g *gated) awaitSays(t *testing.T, part string, request func(context.Context) error) {
+	t.Helper()
+	g.await(t, part, func() error {
+		if a := ask(t, request); !a.says(t, g.policy(part)) {
+			return fmt.Errorf("the policy says nothing: %v", a.err)
+		}
+		return nil
+	})
 }
 
 // says reports whether the policy spoke up, whatever it may do.
@@ -298,15 +368,15 @@ func (g *gated) try(t *testing.T, u user, o client.Object) *answer {
 	return ask(t, func(ctx context.Context) error { return u.Create(ctx, o, client.DryRunAll) })
 }
 
-// put makes an object in the gated namespace, before there is a gate or as who may.
+// update changes an object, for show.
 func (g *gated) update(t *testing.T, u user, o client.Object) *answer {
 	t.Helper()
 	o = o.DeepCopyObject().(client.Object)
 	return ask(t, func(ctx context.Context) error { return u.Update(ctx, o, client.DryRunAll) })
 }
 
-// simplePod has a container for each image.
-func simplePod(images ...string) *corev1.Pod {
+// podOf has a container for each image.
+func podOf(images ...string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "p-"}}
 	for i, image := range images {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: fmt.Sprint("c", i), Image: image})
@@ -314,4 +384,11 @@ func simplePod(images ...string) *corev1.Pod {
 	return p
 }
 
-var errAdmitted = errors.New("it is admitted")
+// deploymentOf has a container for each image.
+func deploymentOf(images ...string) *appsv1.Deployment {
+	labels := map[string]string{"app": "a"}
+	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{GenerateName: "d-"}, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(labels)}, Spec: podOf(images...).Spec},
+	}}
+}

@@ -1,51 +1,30 @@
 package gate
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	admissionregistrationv1beta1 "k8s.io/api/admissionregistration/v1beta1"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	kubectl "k8s.io/kubectl/pkg/cmd"
-	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/gate"
+	"github.com/revet-dev/revet/pkg/push"
 )
 
-const systemNamespace = "revet-system"
-
-// hexOf is a digest of one letter.
+// hexOf is a digest of one letter. Those of a to f are verified, and that of 9.
 func hexOf(c string) string { return strings.Repeat(c, 64) }
 
 func at(c string) string { return "@sha256:" + hexOf(c) }
 
-// tagged is a gated namespace, and what its gate knows of tags.
-type tagged struct {
-	client.Client
-	namespace string
-	tags      *v1alpha1.VerifiedImages
-}
-
-// known are tags that every test begins with.
+// known are the tags that a gate begins with.
 var known = map[string]string{
 	"docker.io/library/nginx:latest": hexOf("a"),
 	"docker.io/library/nginx:1":      hexOf("b"),
@@ -55,21 +34,9 @@ var known = map[string]string{
 	"localhost/app:1":                hexOf("f"),
 	"r.example.com/app:pending":      "BeingVerified",
 	"r.example.com/app:bad":          "Failed",
-}
-
-func newClient(t *testing.T) client.Client {
-	t.Helper()
-	s := scheme.Scheme
-	if err := v1alpha1.AddToScheme(s); err != nil {
-		t.Fatal(err)
-	}
-	config := shared.RESTConfig()
-	config.WarningHandler = rest.NoWarnings{}
-	c, err := client.New(config, client.Options{Scheme: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	"r.example.com/app:old":          "Expired",
+	"r.example.com/app:broken":       "NotVerified",
+	"r.example.com/app:half":         "CheckOff",
 }
 
 // mutatingVersion asks the API server as the controller does.
@@ -79,106 +46,99 @@ func mutatingVersion(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var served []*metav1.APIResourceList
-	for _, v := range []string{"v1", "v1beta1"} {
-		if list, err := c.ServerResourcesForGroupVersion(admissionregistrationv1beta1.GroupName + "/" + v); err == nil {
-			served = append(served, list)
-		}
+	_, served, err := c.ServerGroupsAndResources()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return gate.MutatingVersion(served)
 }
 
-func newTagged(t *testing.T) tagged {
+// pinned is a gate that knows tags, and the namespace behind it.
+type pinned struct {
+	*gated
+	tags *v1alpha1.VerifiedImages
+}
+
+// newTagged puts a gate that knows tags into force.
+func newTagged(t *testing.T, mode v1alpha1.GateMode, change func(*v1alpha1.ImageGate, *gate.Surroundings)) pinned {
 	t.Helper()
 	version := mutatingVersion(t)
 	if mutating != (version != "") {
 		t.Fatalf("the API server serves version %q, and mutating is %v", version, mutating)
 	}
-	if !mutating {
-		t.Skip("the API server pins nothing")
+	now := time.Now().UTC().Format(time.RFC3339)
+	digests := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE"}, Digests: map[string]string{}}
+	for _, c := range "abcdef9" {
+		digests.Digests[hexOf(string(c))] = now
 	}
-	c := newClient(t)
-	_ = c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}})
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "pins-"}}
-	if err := c.Create(t.Context(), ns); err != nil {
+	tags := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE-tags"}, Tags: known}
+	g := newGated(t, mode, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
+		in.MutatingServed, in.MutatingVersion = mutating, version
+		g.Spec.Exempt = []v1alpha1.GateExemption{{Images: "free.example/**", Reason: "as it stands"}}
+		if change != nil {
+			change(g, in)
+		}
+	}, digests, tags)
+	p := pinned{gated: g, tags: &v1alpha1.VerifiedImages{}}
+	if err := g.admin.Get(t.Context(), client.ObjectKey{Namespace: revetNamespace, Name: gate.TagsName(g.gate.Name)}, p.tags); err != nil {
 		t.Fatal(err)
 	}
-	tags := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: gate.TagsName(ns.Name), Namespace: systemNamespace}, Tags: known}
-	if err := c.Create(t.Context(), tags); err != nil {
-		t.Fatal(err)
-	}
-	objects, err := gate.PinPolicies(gate.PinScope{Gate: ns.Name, Namespace: systemNamespace,
-		Binding: admissionregistrationv1beta1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
-			MatchLabels: map[string]string{"kubernetes.io/metadata.name": ns.Name}}}}, version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range objects {
-		if err := c.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Delete(context.Background(), o) })
-	}
-	g := tagged{c, ns.Name, tags}
-	g.awaitPin(t, "nginx:1", "nginx:1"+at("b"))
-	return g
-}
-
-// await polls until the condition gives no error.
-func await(t *testing.T, what string, condition func() error) {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within a minute: %v", what, err)
-		case <-tick.C:
-		}
-	}
-}
-
-// pod has a container for each image.
-func pod(images ...string) *corev1.Pod {
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
-	for i, image := range images {
-		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: fmt.Sprint("c", i), Image: image})
+	if len(g.objects.Pins) > 0 {
+		p.awaitPin(t, "nginx:1", "nginx:1"+at("b"))
 	}
 	return p
 }
 
-// pinned makes a Pod with an image, for show, and returns what its image would be.
-func (g tagged) pinned(t *testing.T, image string) string {
+// newPinned is one in Deny, on a cluster that pins.
+func newPinned(t *testing.T) pinned {
 	t.Helper()
-	p := pod(image)
-	p.Name, p.GenerateName, p.Namespace = "", "try-", g.namespace
-	if err := g.Create(t.Context(), p, client.DryRunAll); err != nil {
+	if !mutating {
+		t.Skip("the API server pins nothing")
+	}
+	return newTagged(t, v1alpha1.GateDeny, nil)
+}
+
+// knows replaces what the gate knows of tags.
+func (g pinned) knows(t *testing.T, tags map[string]string) {
+	t.Helper()
+	g.tags.Tags = tags
+	if err := g.admin.Update(t.Context(), g.tags); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// becomes makes a Pod with an image, for show. It returns what its image would be, or why it
+// would not be.
+func (g pinned) becomes(t *testing.T, image string) string {
+	t.Helper()
+	return g.becomesFor(t, g.admin, simplePod(image))
+}
+
+func (g pinned) becomesFor(t *testing.T, u user, p *corev1.Pod) string {
+	t.Helper()
+	p.Namespace = g.namespace
+	if err := u.Create(t.Context(), p, client.DryRunAll); err != nil {
 		return err.Error()
 	}
 	return p.Spec.Containers[0].Image
 }
 
-// awaitPin waits until an image is pinned, or is not any more.
-func (g tagged) awaitPin(t *testing.T, image, want string) {
+// awaitPin waits until an image becomes another.
+func (g pinned) awaitPin(t *testing.T, image, want string) {
 	t.Helper()
-	await(t, image+" becomes "+want, func() error {
-		if got := g.pinned(t, image); got != want {
-			return errors.New("it is " + got)
+	g.await(t, image+" becomes "+want, func() error {
+		if got := g.becomes(t, image); got != want {
+			return errors.New(got)
 		}
 		return nil
 	})
 }
 
-func (g tagged) create(t *testing.T, p *corev1.Pod) *corev1.Pod {
+func (g pinned) create(t *testing.T, p *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	p = p.DeepCopy()
 	p.Namespace = g.namespace
-	if err := g.Create(t.Context(), p); err != nil {
+	if err := g.admin.Create(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -194,7 +154,7 @@ func images(p *corev1.Pod) []string {
 
 // Every form of a name is the same tag, and keeps its form.
 func TestPinsEveryFormOfAName(t *testing.T) {
-	g := newTagged(t)
+	g := newPinned(t)
 	for image, want := range map[string]string{
 		"nginx":                                "nginx:latest" + at("a"),
 		"nginx:latest":                         "nginx:latest" + at("a"),
@@ -208,19 +168,13 @@ func TestPinsEveryFormOfAName(t *testing.T) {
 		"r.example.com/app:1":                  "r.example.com/app:1" + at("d"),
 		"registry.svc:5000/shop/web:1":         "registry.svc:5000/shop/web:1" + at("e"),
 		"localhost/app:1":                      "localhost/app:1" + at("f"),
-		// What is not known, or has a reason, or a digest.
-		"r.example.com/app":                 "r.example.com/app",
-		"r.example.com/app:2":               "r.example.com/app:2",
-		"registry.svc:5000/shop/web":        "registry.svc:5000/shop/web",
-		"r.example.com/app:pending":         "r.example.com/app:pending",
-		"r.example.com/app:bad":             "r.example.com/app:bad",
-		"evil.example/r.example.com/app:1":  "evil.example/r.example.com/app:1",
-		"nginx" + at("0"):                   "nginx" + at("0"),
-		"nginx:1" + at("0"):                 "nginx:1" + at("0"),
-		"evil.example/library/nginx:latest": "evil.example/library/nginx:latest",
-		"r.example.com:443/app:1":           "r.example.com:443/app:1",
+		// What is exempt, or has a digest.
+		"free.example/app:1":      "free.example/app:1",
+		"nginx" + at("9"):         "nginx" + at("9"),
+		"nginx:1" + at("9"):       "nginx:1" + at("9"),
+		"any.example/x" + at("9"): "any.example/x" + at("9"),
 	} {
-		if got := g.pinned(t, image); got != want {
+		if got := g.becomes(t, image); got != want {
 			t.Errorf("%s: %s, want %s", image, got, want)
 		}
 	}
@@ -228,25 +182,25 @@ func TestPinsEveryFormOfAName(t *testing.T) {
 
 // Only images change: neither other fields nor the order of a list, whatever of it is pinned.
 func TestPinsEveryPlaceOfAPod(t *testing.T) {
-	g := newTagged(t)
+	g := newPinned(t)
 	always := corev1.ContainerRestartPolicyAlways
 	whole := func(image func(string) string) *corev1.Pod {
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: map[string]string{"a": "b"}}, Spec: corev1.PodSpec{
 			InitContainers: []corev1.Container{
-				{Name: "z", Image: image("unknown:1"), Args: []string{"1"}},
+				{Name: "z", Image: image("free.example/x:1"), Args: []string{"1"}},
 				{Name: "y", Image: image("nginx:1"), Env: []corev1.EnvVar{{Name: "A", Value: "1"}}, RestartPolicy: &always},
-				{Name: "x", Image: image("other:1")},
+				{Name: "x", Image: image("free.example/y:1")},
 				{Name: "w", Image: image("team/app:1")},
 			},
 			Containers: []corev1.Container{
 				{Name: "b", Image: image("team/app:1"), ImagePullPolicy: corev1.PullNever, Command: []string{"x", "y"}},
-				{Name: "a", Image: image("unknown:1")},
+				{Name: "a", Image: image("free.example/x:1")},
 				{Name: "c", Image: image("nginx"), VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}}},
 			},
 			Volumes: []corev1.Volume{
 				{Name: "e", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 				{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: image("r.example.com/app:1"), PullPolicy: corev1.PullNever}}},
-				{Name: "u", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: image("unknown:1")}}},
+				{Name: "u", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: image("free.example/x:1")}}},
 			},
 		}}
 	}
@@ -263,192 +217,169 @@ func TestPinsEveryPlaceOfAPod(t *testing.T) {
 	}
 	// What the API server says of the same Pod with the digests written by hand.
 	want.Name, want.Namespace = "q", g.namespace
-	if err := g.Create(t.Context(), want, client.DryRunAll); err != nil {
+	if err := g.admin.Create(t.Context(), want, client.DryRunAll); err != nil {
 		t.Fatal(err)
 	}
 	want.Spec.Containers[2].ImagePullPolicy = corev1.PullAlways // of a tag that is latest
-	got.Spec.Volumes, want.Spec.Volumes = nil, nil
 	if diff := cmp.Diff(want.Spec, got.Spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}
 }
 
-// Whatever image change an update asks for, the pin stays if it is the same tag.
-func TestTheSameTagAgainKeepsItsPin(t *testing.T) {
-	g := newTagged(t)
-	live := pod("nginx:1", "unknown:1", "r.example.com/app"+at("d"))
-	live.Spec.InitContainers = []corev1.Container{{Name: "i", Image: "team/app:1"}}
-	live.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "r.example.com/app:1"}}}}
-	live = g.create(t, live)
-	pinned := []string{"team/app:1" + at("c"), "nginx:1" + at("b"), "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1" + at("d")}
-	if diff := cmp.Diff(pinned, images(live)); diff != "" {
-		t.Fatalf("made (-want +got):\n%s", diff)
+// The words say why, and what to write instead.
+func TestATagThatIsNotPinnedIsRefusedWithWhatToDo(t *testing.T) {
+	gates := map[v1alpha1.PinPolicy]pinned{}
+	for _, policy := range []v1alpha1.PinPolicy{v1alpha1.PinNewest, v1alpha1.PinOff} {
+		gates[policy] = newTagged(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, _ *gate.Surroundings) { g.Spec.PinTags = policy })
 	}
-	// The tag moves. What runs, runs on.
-	g.tags.Tags = map[string]string{"docker.io/library/nginx:1": hexOf("0"), "docker.io/team/app:1": hexOf("0"), "r.example.com/app:1": "Failed"}
-	if err := g.Update(t.Context(), g.tags); err != nil {
-		t.Fatal(err)
-	}
-	g.awaitPin(t, "nginx:1", "nginx:1"+at("0"))
 	for _, test := range []struct {
 		name   string
-		images []string // init, three containers, volume
-		want   []string
+		policy v1alpha1.PinPolicy
+		image  string
+		pinned bool // where the API server pins
+		want   string
 	}{
-		{"the same manifest", []string{"team/app:1", "nginx:1", "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1"}, pinned},
-		{"another form of the names", []string{"docker.io/team/app:1", "docker.io/library/nginx:1", "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1"}, pinned},
-		{"another tag", []string{"team/app:2", "nginx:2", "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1"},
-			[]string{"team/app:2", "nginx:2", "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1" + at("d")}},
-		{"another repository", []string{"team/app:1", "evil.example/library/nginx:1", "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1"},
-			[]string{"team/app:1" + at("c"), "evil.example/library/nginx:1", "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1" + at("d")}},
-		{"another digest", []string{"team/app:1", "nginx:1" + at("0"), "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1"},
-			[]string{"team/app:1" + at("c"), "nginx:1" + at("0"), "unknown:1", "r.example.com/app" + at("d"), "r.example.com/app:1" + at("d")}},
-		{"the tag of another container", []string{"team/app:1", "nginx:1", "nginx:1", "r.example.com/app" + at("d"), "r.example.com/app:1"},
-			[]string{"team/app:1" + at("c"), "nginx:1" + at("b"), "nginx:1", "r.example.com/app" + at("d"), "r.example.com/app:1" + at("d")}},
-		{"a tag for a digest that nobody pinned", []string{"team/app:1", "nginx:1", "unknown:1", "r.example.com/app", "r.example.com/app:1"},
-			[]string{"team/app:1" + at("c"), "nginx:1" + at("b"), "unknown:1", "r.example.com/app", "r.example.com/app:1" + at("d")}},
+		{"verified", v1alpha1.PinNewest, "nginx:1", true, "write nginx:1" + at("b")},
+		{"verified, without a tag", v1alpha1.PinNewest, "docker.io/nginx", true, "write docker.io/nginx:latest" + at("a")},
+		{"being verified", v1alpha1.PinNewest, "r.example.com/app:pending", false, "its newest push is being verified"},
+		{"failed", v1alpha1.PinNewest, "r.example.com/app:bad", false, "its newest push failed"},
+		{"expired", v1alpha1.PinNewest, "r.example.com/app:old", false, "the verdict of its newest push is too old"},
+		{"no verdict", v1alpha1.PinNewest, "r.example.com/app:broken", false, "ended without a verdict"},
+		{"half a verdict", v1alpha1.PinNewest, "r.example.com/app:half", false, "does not meet the gate's requirements: CheckOff"},
+		{"unknown", v1alpha1.PinNewest, "nginx:2", false, "no trusted trigger has recorded a push of this tag; write docker.io/library/nginx:2@sha256:DIGEST"},
+		{"no tags are taken", v1alpha1.PinOff, "nginx:1", false, "the gate takes no tags; write docker.io/library/nginx:1@sha256:DIGEST"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			next := live.DeepCopy()
-			next.Spec.InitContainers[0].Image = test.images[0]
-			for i := range 3 {
-				next.Spec.Containers[i].Image = test.images[1+i]
+			g := gates[test.policy]
+			got := g.becomes(t, test.image)
+			if test.pinned && mutating {
+				if strings.Contains(got, "denied") {
+					t.Errorf("it is refused: %s", got)
+				}
+				return
 			}
-			next.Spec.Volumes[0].Image.Reference = test.images[4]
-			if err := g.Update(t.Context(), next, client.DryRunAll); err != nil {
-				t.Fatal(err)
+			if !strings.Contains(got, "ImageGate "+g.gate.Name+" refuses "+test.image+": ") || !strings.Contains(got, test.want) {
+				t.Errorf("message is %q, want %q", got, test.want)
 			}
-			if diff := cmp.Diff(test.want, images(next)); diff != "" {
-				t.Errorf("images (-want +got):\n%s", diff)
+			// Whoever knows what to write needs no other command.
+			if strings.Contains(got, "kubectl revet") == test.pinned {
+				t.Errorf("message is %q", got)
 			}
 		})
 	}
-	t.Run("without the parameter", func(t *testing.T) {
-		if err := g.Delete(t.Context(), g.tags); err != nil {
-			t.Fatal(err)
+}
+
+// In Audit and Warn nothing is changed, and a tag is judged as it would be pinned.
+func TestNothingIsPinnedUnlessInDeny(t *testing.T) {
+	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
+		t.Run(string(mode), func(t *testing.T) {
+			g := newTagged(t, mode, nil)
+			if len(g.objects.Pins) != 0 {
+				t.Errorf("there are %d objects that pin", len(g.objects.Pins))
+			}
+			for image, says := range map[string]bool{"nginx:1": !mutating, "nginx:2": true} {
+				p := simplePod(image)
+				if got := g.becomesFor(t, g.admin, p); got != image {
+					t.Errorf("%s becomes %s", image, got)
+				}
+				if a := g.try(t, g.admin, simplePod(image)); a.says(t, g.policy("tags")) != says {
+					t.Errorf("%s: the policy speaks up: %v, want %v", image, !says, says)
+				}
+			}
+		})
+	}
+}
+
+// What the ledger says becomes what the API server does.
+func TestATagFollowsItsNewestPush(t *testing.T) {
+	g := newPinned(t)
+	standings := map[string]gate.Standing{hexOf("a"): gate.Verified, hexOf("b"): gate.Verified, hexOf("c"): gate.Failed}
+	find := func(hex string) gate.Finding { return gate.Finding{Standing: standings[hex]} }
+	pushes := []gate.TagPush{}
+	pushed := func(c string, sequence int64, underway bool) {
+		pushes = append(pushes, gate.TagPush{Trigger: "t", Repository: push.Repository{Kind: push.Registry, Name: "r.example.com/web"}, Tag: "1",
+			Moment: push.Moment{Sequence: sequence, PushedAt: sequence}, Digest: hexOf(c), Underway: underway})
+	}
+	const image = "r.example.com/web:1"
+	for _, step := range []struct {
+		name               string
+		pushed             string
+		underway           bool
+		newest, lastPassed string
+	}{
+		{"a push that passed", "a", false, "a", "a"},
+		{"a push that is being verified", "d", true, "", "a"},
+		{"a newer push that passed", "b", false, "b", "b"},
+		{"a push that failed", "c", false, "", "b"},
+		{"back to the first", "a", false, "a", "a"},
+	} {
+		pushed(step.pushed, int64(len(pushes)+1), step.underway)
+		for policy, want := range map[v1alpha1.PinPolicy]string{v1alpha1.PinNewest: step.newest, v1alpha1.PinLastPassed: step.lastPassed} {
+			tags := gate.Rules{}.Pins(policy, pushes, find, nil, gate.MaxTagBytes).Tags
+			// A tag that moves with it shows that the API server has seen the change.
+			tags["r.example.com/clock:"+fmt.Sprint(len(pushes), "-", policy)] = hexOf("f")
+			g.knows(t, tags)
+			clock := fmt.Sprint("r.example.com/clock:", len(pushes), "-", policy)
+			g.awaitPin(t, clock, clock+at("f"))
+			got := g.becomes(t, image)
+			if want != "" && got != image+at(want) || want == "" && !strings.Contains(got, "refuses "+image) {
+				t.Errorf("%s, %s: %s, want %q", step.name, policy, got, want)
+			}
 		}
-		g.awaitPin(t, "nginx:1", "nginx:1")
-		next := live.DeepCopy()
-		next.Labels = map[string]string{"a": "b"}
-		next.Spec.Containers[0].Image = "nginx:1"
-		if err := g.Update(t.Context(), next); err != nil {
-			t.Fatal(err)
+	}
+}
+
+// In an emergency what was verified may be what does not work.
+func TestBreakGlassIsNotPinned(t *testing.T) {
+	g := newPinned(t)
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "pods-" + g.gate.Name},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create"}}}}
+	g.make(t, role)
+	g.make(t, &rbacv1.ClusterRoleBinding{ObjectMeta: role.ObjectMeta, Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "jane"}},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name}})
+	jane := asUser(t, "jane")
+	labelled := func() *corev1.Pod {
+		p := simplePod("nginx:1")
+		p.Labels = map[string]string{gate.BreakGlassLabel: "true"}
+		return p
+	}
+	g.await(t, "jane may make Pods", func() error {
+		if got := g.becomesFor(t, jane, labelled()); got != "nginx:1"+at("b") {
+			return errors.New("for somebody whose label does not count, nginx:1 becomes " + got)
 		}
-		if diff := cmp.Diff(pinned, images(next)); diff != "" {
-			t.Errorf("images (-want +got):\n%s", diff)
-		}
-		next.Finalizers = nil
-		if err := g.Client.Delete(t.Context(), next); err != nil {
-			t.Error(err)
-		}
+		return nil
 	})
-}
-
-func TestPinsEphemeralContainers(t *testing.T) {
-	g := newTagged(t)
-	live := g.create(t, pod("nginx:1"))
-	debug := func(name, image string) corev1.EphemeralContainer {
-		return corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: name, Image: image}}
-	}
-	live.Spec.EphemeralContainers = append(live.Spec.EphemeralContainers, debug("one", "team/app:1"))
-	if err := g.SubResource("ephemeralcontainers").Update(t.Context(), live); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"nginx:1" + at("b"), "team/app:1" + at("c")}
-	if diff := cmp.Diff(want, images(live)); diff != "" {
-		t.Fatalf("images (-want +got):\n%s", diff)
-	}
-	// Another one beside it, by the patch that kubectl debug sends.
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"ephemeralContainers": []any{map[string]any{"name": "two", "image": "nginx"}, map[string]any{"name": "one", "image": "team/app:1"}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.tags.Tags = map[string]string{"docker.io/library/nginx:latest": hexOf("0"), "docker.io/team/app:1": hexOf("0")}
-	if err := g.Update(t.Context(), g.tags); err != nil {
-		t.Fatal(err)
-	}
-	g.awaitPin(t, "nginx", "nginx:latest"+at("0"))
-	if err := g.SubResource("ephemeralcontainers").Patch(t.Context(), live, client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for _, c := range live.Spec.EphemeralContainers {
-		got[c.Name] = c.Image
-	}
-	if diff := cmp.Diff(map[string]string{"one": "team/app:1" + at("c"), "two": "nginx:latest" + at("0")}, got); diff != "" {
-		t.Errorf("images (-want +got):\n%s", diff)
+	if got := g.becomesFor(t, g.admin, labelled()); got != "nginx:1" {
+		t.Errorf("for somebody who may, nginx:1 becomes %s", got)
 	}
 }
 
-// GitOps would fight over a template that is not as it was written.
-func TestTemplatesAreNotPinned(t *testing.T) {
-	g := newTagged(t)
-	labels := map[string]string{"app": "web"}
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: g.namespace}, Spec: appsv1.DeploymentSpec{
-		Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod("nginx:1").Spec},
-	}}
-	if err := g.Create(t.Context(), d); err != nil {
-		t.Fatal(err)
+// An excluded namespace is none of the gate's business, nor is one that it does not select.
+func TestOnlyGatedNamespacesArePinned(t *testing.T) {
+	if !mutating {
+		t.Skip("the API server pins nothing")
 	}
-	if got := d.Spec.Template.Spec.Containers[0].Image; got != "nginx:1" {
-		t.Errorf("the template's image is %s", got)
+	g := newTagged(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
+		in.Excluded, in.ExcludedPrefixes = []string{"by-name-" + g.Name}, []string{"by-prefix-"}
+	})
+	selected := map[string]string{"gated": g.namespace}
+	for name, test := range map[string]struct {
+		labels map[string]string
+		want   string
+	}{
+		"by-name-" + g.gate.Name:    {selected, "nginx:1"},
+		"by-prefix-" + g.gate.Name:  {selected, "nginx:1"},
+		"unselected-" + g.gate.Name: {nil, "nginx:1"},
+		"selected-" + g.gate.Name:   {selected, "nginx:1" + at("b")},
+	} {
+		g.makeNamespace(t, name, test.labels)
+		p := simplePod("nginx:1")
+		p.Namespace = name
+		if err := g.admin.Create(t.Context(), p, client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := p.Spec.Containers[0].Image; got != test.want {
+			t.Errorf("%s: nginx:1 becomes %s, want %s", name, got, test.want)
+		}
 	}
-	// Its Pod, as its controller makes it.
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "web-", Namespace: g.namespace, Labels: labels}, Spec: d.Spec.Template.Spec}
-	if err := g.Create(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
-	if got := p.Spec.Containers[0].Image; got != "nginx:1"+at("b") {
-		t.Errorf("the Pod's image is %s", got)
-	}
-}
-
-// What a person does: the same file, applied twice, both ways to apply.
-func TestKubectlApplyTwice(t *testing.T) {
-	g := newTagged(t)
-	for _, way := range []string{"--server-side=false", "--server-side=true"} {
-		t.Run(way, func(t *testing.T) {
-			p := pod("nginx:1", "team/app:1")
-			p.Name = "applied-" + way[len("--server-side="):]
-			p.Namespace, p.TypeMeta = g.namespace, metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
-			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "r.example.com/app:1"}}}}
-			content, err := yaml.Marshal(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(t.TempDir(), "pod.yaml")
-			if err := os.WriteFile(file, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			want := []string{"nginx:1" + at("b"), "team/app:1" + at("c"), "r.example.com/app:1" + at("d")}
-			for i := range 3 {
-				out, err := runKubectl(t, "apply", way, "-f", file)
-				if err != nil {
-					t.Fatalf("time %d: %v\n%s", i, err, out)
-				}
-				var got corev1.Pod
-				if err := g.Get(t.Context(), client.ObjectKeyFromObject(p), &got); err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(want, images(&got)); diff != "" {
-					t.Errorf("time %d: images (-want +got):\n%s", i, diff)
-				}
-			}
-		})
-	}
-}
-
-// runKubectl runs kubectl in this process.
-func runKubectl(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	var out bytes.Buffer
-	var failure error
-	cmdutil.BehaviorOnFatal(func(message string, _ int) { failure = errors.New(message) })
-	defer cmdutil.DefaultBehaviorOnFatal()
-	c := kubectl.NewKubectlCommand(kubectl.KubectlOptions{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}})
-	c.SetArgs(append([]string{"--kubeconfig", shared.Kubeconfig()}, args...))
-	c.SetOut(&out)
-	c.SetErr(&out)
-	return out.String(), errors.Join(c.Execute(), failure)
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,10 +62,10 @@ func exempting(g *v1alpha1.ImageGate, _ *gate.Surroundings) {
 
 // places are where an image stands in a Pod that is made.
 var places = map[string]func(image string) *corev1.Pod{
-	"container":     func(image string) *corev1.Pod { return simplePod(ref(freshHex), image) },
-	"the only one":  func(image string) *corev1.Pod { return simplePod(image) },
-	"initContainer": func(image string) *corev1.Pod { return withInit(simplePod(ref(freshHex)), image) },
-	"image volume":  func(image string) *corev1.Pod { return withVolume(simplePod(ref(freshHex)), image) },
+	"container":     func(image string) *corev1.Pod { return podOf(ref(freshHex), image) },
+	"the only one":  func(image string) *corev1.Pod { return podOf(image) },
+	"initContainer": func(image string) *corev1.Pod { return withInit(podOf(ref(freshHex)), image) },
+	"image volume":  func(image string) *corev1.Pod { return withVolume(podOf(ref(freshHex)), image) },
 }
 
 func withInit(p *corev1.Pod, image string) *corev1.Pod {
@@ -78,59 +79,208 @@ func withVolume(p *corev1.Pod, image string) *corev1.Pod {
 	return p
 }
 
-// references are the images of the table, and the policy that refuses each; "" for none.
-var references = map[string]string{
-	ref(freshHex): "",
-	"r.example/team/app:any@sha256:" + freshHex: "",
-	"app@sha256:" + freshHex:                    "",
-	ref(expiredHex):                             "digests",
-	ref(ranHex):                                 "",
-	ref(longRanHex):                             "digests",
-	ref(unknownHex):                             "digests",
-	"r.example/team/app:1":                      "tags",
-	"r.example/team/app":                        "tags",
-	"nginx":                                     "tags",
-	"UPPER.example/a@sha256:" + freshHex:        "digests",
-	"a@sha256:" + strings.ToUpper(freshHex):     "tags",
-	"a@sha512:" + freshHex + freshHex:           "tags",
-	"a@sha256:" + freshHex[1:]:                  "tags",
-	freshHex:                                    "tags",
-	"sha256:" + freshHex:                        "tags",
+// judged is an image, the policy that refuses it, and the one that would in Audit and Warn
+// where tags are pinned; empty for none.
+type judged struct{ image, deny, pinning string }
 
-	"registry.k8s.io/pause:3.10":                           "",
-	"registry.k8s.io/a/b/c@sha256:" + unknownHex:           "",
-	"evil.example/registry.k8s.io/x:1":                     "tags",
-	"evil.example/registry.k8s.io/x@sha256:" + unknownHex:  "digests",
-	"registryxk8s.io/x:1":                                  "tags",
-	"registry.k8s.io.evil.example/x:1":                     "tags",
-	"registry.k8s.io:443/x:1":                              "tags",
-	"quay.io/team/x:v1":                                    "",
-	"quay.io/team/x:v2":                                    "tags",
-	"quay.io/team/x/y:v1":                                  "tags",
-	"quay.io/team/x:v1@sha256:" + unknownHex:               "digests",
-	"busybox":                                              "",
-	"docker.io/busybox:1":                                  "",
-	"index.docker.io/library/busybox@sha256:" + unknownHex: "",
-	"evil/busybox":                                         "tags",
-	"old.example/a:1":                                      "tags",
-	"new.example/a:1":                                      "",
-}
+// references are the images of the table.
+var references = func() []judged {
+	var all []judged
+	for by, images := range map[string][]string{
+		"": {
+			ref(freshHex), "r.example/team/app:any@sha256:" + freshHex, "app@sha256:" + freshHex, ref(ranHex),
+			"registry.k8s.io/pause:3.10", "registry.k8s.io/a/b/c@sha256:" + unknownHex, "quay.io/team/x:v1",
+			"busybox", "docker.io/busybox:1", "index.docker.io/library/busybox@sha256:" + unknownHex, "new.example/a:1",
+		},
+		"digests": {
+			ref(expiredHex), ref(longRanHex), ref(unknownHex), "UPPER.example/a@sha256:" + freshHex,
+			"evil.example/registry.k8s.io/x@sha256:" + unknownHex, "quay.io/team/x:v1@sha256:" + unknownHex,
+		},
+		"tags": {
+			"r.example/team/app:new", "r.example/team/app:bad", "r.example/team/app", "nginx:1",
+			"a@sha256:" + strings.ToUpper(freshHex), "a@sha512:" + freshHex + freshHex, "a@sha256:" + freshHex[1:],
+			freshHex, "sha256:" + freshHex, "Nginx", "evil.example/registry.k8s.io/x:1", "registryxk8s.io/x:1",
+			"registry.k8s.io.evil.example/x:1", "registry.k8s.io:443/x:1", "quay.io/team/x:v2", "quay.io/team/x/y:v1",
+			"evil/busybox", "old.example/a:1",
+		},
+	} {
+		for _, image := range images {
+			all = append(all, judged{image, by, by})
+		}
+	}
+	for _, known := range []string{"nginx", "docker.io/library/nginx:latest", "index.docker.io/nginx", "r.example/team/app:1"} {
+		all = append(all, judged{known, "tags", ""})
+	}
+	return all
+}()
 
 // Every place of a Pod, times every reference.
 func TestDenyJudgesEveryPlace(t *testing.T) {
-	g := newGated(t, v1alpha1.GateDeny, exempting, content()...)
+	g := newGated(t, v1alpha1.GateDeny, exempting).enforce(t, content()...)
 	for place, shape := range places {
-		for image, by := range references {
-			t.Run(place+"/"+image, func(t *testing.T) {
-				want := ""
-				if by != "" {
-					want = g.policy(by)
-				}
-				a := g.try(t, g.admin, shape(image))
-				if got := a.refusedBy(t); got != want {
-					t.Errorf("refused by %q, want %q: %v", got, want, a.err)
-				}
-			})
+		for _, r := range references {
+			a := g.try(t, g.admin, shape(r.image))
+			if got, want := a.refusedBy(t), g.named(r.deny); got != want {
+				t.Errorf("%s as %s is refused by %q, want %q: %v", r.image, place, got, want, a.err)
+			}
 		}
+	}
+}
+
+// named is a policy's name, or empty.
+func (g *gated) named(part string) string {
+	if part == "" {
+		return ""
+	}
+	return g.policy(part)
+}
+
+// In Audit and Warn everything is admitted, and the same policies say that they would refuse
+// it, but for tags that would be pinned.
+func TestAuditAndWarnRefuseNothing(t *testing.T) {
+	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
+		t.Run(string(mode), func(t *testing.T) {
+			g := newGated(t, mode, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
+				exempting(g, in)
+				in.MutatingServed = mutating
+			}).enforce(t, content()...)
+			for _, r := range references {
+				by := r.deny
+				if mutating {
+					by = r.pinning
+				}
+				g.expectSoft(t, mode, r.image, by, g.try(t, g.admin, podOf(r.image)))
+			}
+		})
+	}
+}
+
+// expectSoft expects that a request is admitted and that a policy spoke up, as the mode does.
+func (g *gated) expectSoft(t *testing.T, mode v1alpha1.GateMode, what, by string, a *answer) {
+	t.Helper()
+	if a.err != nil {
+		t.Errorf("%s is refused: %v", what, a.err)
+		return
+	}
+	warned, audited := slices.Contains(a.warnedBy(), g.policy(by)), slices.Contains(a.audited(t), g.policy(by))
+	if by == "" {
+		warned, audited = len(a.without(t, g.policy("ran"))) > 0, false
+	}
+	if warned != (by != "" && mode == v1alpha1.GateWarn) || audited != (by != "") {
+		t.Errorf("%s: warned %v, audited %v, want %q in mode %s", what, a.warnedBy(), a.audited(t), by, mode)
+	}
+}
+
+// without are the policies that said something, but for one.
+func (a *answer) without(t *testing.T, policy string) []string {
+	return slices.DeleteFunc(append(a.warnedBy(), a.audited(t)...), func(p string) bool { return p == policy })
+}
+
+// What starts only because it ran here is warned of, where a person sees warnings.
+func TestRanHereIsWarnedOf(t *testing.T) {
+	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn, v1alpha1.GateDeny} {
+		g := newGated(t, mode, nil).enforce(t, content()...)
+		for hex, want := range map[string]bool{ranHex: true, freshHex: false} {
+			a := g.try(t, g.admin, podOf(ref(hex)))
+			if a.err != nil {
+				t.Errorf("%s: %v", mode, a.err)
+			}
+			if got := slices.Contains(a.audited(t), g.policy("ran")); got != want {
+				t.Errorf("%s: noted %t, want %t", mode, got, want)
+			}
+			if got := slices.Contains(a.warnedBy(), g.policy("ran")); got != (want && mode != v1alpha1.GateAudit) {
+				t.Errorf("%s: warned %t: %v", mode, got, a.warnings)
+			}
+		}
+	}
+}
+
+func TestOnExpiredDenyKnowsNothingOfWhatRan(t *testing.T) {
+	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, _ *gate.Surroundings) {
+		g.Spec.OnExpired = v1alpha1.ExpiredDeny
+	}).enforce(t, content()...)
+	if got := g.try(t, g.admin, podOf(ref(ranHex))).refusedBy(t); got != g.policy("digests") {
+		t.Errorf("refused by %q", got)
+	}
+}
+
+// Thirty-one containers with long names and as many exemptions as a gate may have cost less
+// than the API server allows; one bad image among them is found.
+func TestLargePods(t *testing.T) {
+	path := strings.Repeat("long-path-of-a-team/", 9)
+	for _, shards := range []int{1, 16} {
+		t.Run(fmt.Sprint(shards), func(t *testing.T) {
+			g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
+				in.Shards = shards
+				for i := range 63 {
+					images := fmt.Sprintf("r.example/%s*-%d-%s", path, i, strings.Repeat("x*", 20))
+					g.Spec.Exempt = append(g.Spec.Exempt, v1alpha1.GateExemption{Images: images, Reason: "a long one"})
+				}
+				g.Spec.Exempt = append(g.Spec.Exempt, v1alpha1.GateExemption{Images: "r.example/" + path + "exempt-*", Reason: "r"})
+			}).enforce(t, sharded(shards, content())...)
+			name := func(i int) string { return fmt.Sprintf("r.example/%sexempt-%d", path, i) }
+			var verified, exempt, mixed []string
+			for i := range 31 {
+				verified = append(verified, fmt.Sprintf("r.example/%sa%d@sha256:%s", path, i, manyHex(i)))
+				exempt = append(exempt, name(i)+":1")
+				mixed = append(mixed, name(i)+"@sha256:"+unknownHex)
+			}
+			for what, images := range map[string][]string{"verified": verified, "exempt": exempt, "exempt digests": mixed} {
+				if a := g.try(t, g.admin, podOf(images...)); a.err != nil {
+					t.Errorf("%s: %v", what, a.err)
+				}
+				for i := range images {
+					bad := slices.Clone(images)
+					bad[i] = ref(unknownHex)
+					want := "digests"
+					if shards == 16 {
+						want += "-" + unknownHex[:1]
+					}
+					if got := g.try(t, g.admin, podOf(bad...)).refusedBy(t); got != g.policy(want) {
+						t.Errorf("%s with a bad one at %d: refused by %q", what, i, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// sharded divides what a gate knows by the first digit.
+func sharded(shards int, all []*v1alpha1.VerifiedImages) []*v1alpha1.VerifiedImages {
+	if shards == 1 {
+		return all
+	}
+	out := []*v1alpha1.VerifiedImages{all[1]}
+	for _, d := range "0123456789abcdef" {
+		o := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE-" + string(d)}, Digests: map[string]string{}, Ran: map[string]string{}}
+		for hex, at := range all[0].Digests {
+			if hex[0] == byte(d) {
+				o.Digests[hex] = at
+			}
+		}
+		for hex, at := range all[0].Ran {
+			if hex[0] == byte(d) {
+				o.Ran[hex] = at
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// Each of the sixteen policies judges its own digests, and no other one does.
+func TestSixteenPolicies(t *testing.T) {
+	g := newGated(t, v1alpha1.GateDeny, func(_ *v1alpha1.ImageGate, in *gate.Surroundings) { in.Shards = 16 }).
+		enforce(t, sharded(16, content())...)
+	for hex, want := range map[string]string{
+		freshHex: "", ranHex: "", expiredHex: "digests-b", longRanHex: "digests-d", unknownHex: "digests-e", manyHex(3): "",
+		strings.Repeat("0", 64): "digests-0", strings.Repeat("f", 64): "digests-f",
+	} {
+		if got := g.try(t, g.admin, podOf(ref(hex))).refusedBy(t); got != g.named(want) {
+			t.Errorf("%s is refused by %q, want %q", hex, got, want)
+		}
+	}
+	if got := g.try(t, g.admin, podOf("r.example/team/app:1")).refusedBy(t); got != g.policy("tags") {
+		t.Errorf("a tag is refused by %q", got)
 	}
 }
