@@ -106,11 +106,8 @@ func TestGateTestAgreesWithTheAPIServer(t *testing.T) {
 		g.Spec.Mode, g.Spec.Force = v1alpha1.GateDeny, true
 		g.Spec.Trust[0].Namespace = "vetting-" + g.Name
 		in.MutatingServed, in.MutatingVersion = mutating, mutatingVersion(t)
-	}, content()...)
+	}).enforce(t, content()...)
 	g.makeNamespace(t, g.gate.Spec.Trust[0].Namespace, nil)
-	for _, o := range g.objects.Pins {
-		g.make(t, o)
-	}
 	looked := g.owned(t)
 	g.vetted(t)
 	g.gate.Status.Mode = v1alpha1.GateDeny
@@ -119,7 +116,7 @@ func TestGateTestAgreesWithTheAPIServer(t *testing.T) {
 	}
 	if mutating {
 		g.await(t, "tags are pinned", func() error {
-			return g.try(t, g.admin, simplePod("r.example/team/app:1")).err
+			return g.try(t, g.admin, podOf("r.example/team/app:1")).err
 		})
 	}
 	pinned := map[bool]string{true: "Verified admitted 0", false: "Verified refused 1"}[mutating]
@@ -149,7 +146,7 @@ func TestGateTestAgreesWithTheAPIServer(t *testing.T) {
 			if got != test.want || !image.Tried || image.Disagreement != "" {
 				t.Errorf("it says %q, want %q: %+v", got, test.want, image)
 			}
-			if a := g.try(t, g.admin, simplePod(test.image)); (a.refusedBy(t) != "") != (image.Happens == cligate.Refused) {
+			if a := g.try(t, g.admin, podOf(test.image)); (a.refusedBy(t) != "") != (image.Happens == cligate.Refused) {
 				t.Errorf("it says %s, and the API server %v", image.Happens, a.err)
 			}
 		})
