@@ -78,6 +78,8 @@ func compareAdmitted(pod *corev1.Pod, rows []*Image) {
 		}
 		row.Tried = true
 		switch {
+		case row.Happens == NotKnown:
+			row.Why += "; the API server would make the Pod now"
 		case row.Happens == Refused:
 			row.Disagreement = "it would make the Pod, with " + made
 		case row.Pinned != "" && !strings.HasSuffix(made, "@"+row.Pinned):
@@ -91,7 +93,7 @@ func compareAdmitted(pod *corev1.Pod, rows []*Image) {
 func compareRefused(err error, rows []*Image) {
 	expected := map[string]bool{}
 	for _, row := range rows {
-		if row.Happens == Refused {
+		if row.Happens == Refused || row.Happens == NotKnown {
 			expected[row.Gate] = true
 		}
 	}
@@ -100,6 +102,10 @@ func compareRefused(err error, rows []*Image) {
 			continue
 		}
 		row.Tried = true
+		if row.Happens == NotKnown {
+			row.Why += "; the API server refuses the Pod: " + err.Error()
+			continue
+		}
 		if strings.Contains(err.Error(), policyOf(row.Gate)) && !expected[row.Gate] {
 			row.Disagreement = fmt.Sprintf("it refuses the Pod: %v", err)
 			row.Happens, row.InDeny = Refused, Refused

@@ -334,6 +334,22 @@ func TestGateTestAsksTheAPIServer(t *testing.T) {
 	}
 }
 
+// Where the ledger may not be read, the API server's answer is told, and is no verdict.
+func TestGateTestAsksTheAPIServerAboutWhatIsNotKnown(t *testing.T) {
+	refusal := &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Message: denied}}
+	for want, answer := range map[string]error{"the API server would make the Pod now": nil, "the API server refuses the Pod: " + denied: refusal} {
+		hooks := denies(func(_ client.Object, l client.ObjectList) bool {
+			_, ok := l.(*v1alpha1.ImageVerificationList)
+			return ok
+		})
+		hooks.Create = func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return answer }
+		r := ask(t, hooks, true, site(production()), "", "--image", good)
+		if r.Status != 2 || !strings.Contains(r.Out, "NOT KNOWN by gate production") || !strings.Contains(r.Out, want) || strings.Contains(r.Out, "disagrees") {
+			t.Errorf("status %d, want 2 and %q:\n%s%s", r.Status, want, r.Out, r.ErrOut)
+		}
+	}
+}
+
 // The break-glass label counts for who may bypass the gate, and for nobody else.
 func TestGateTestOfBreakGlass(t *testing.T) {
 	review := func(allowed bool, err error) interceptor.Funcs {
