@@ -39,8 +39,8 @@ func celWithHost(of string) string {
 }
 
 // celReferences is CEL for a list of references, taken apart: image is the reference as it
-// stands, hex the digits of its digest or empty, and name what Normalize makes of it, or empty
-// where Normalize refuses it.
+// stands, hex the digits of its digest or empty, name what Normalize makes of it, or empty
+// where Normalize refuses it, and repository its host and path.
 func celReferences(images string) string {
 	tagged := "r.full.matches(" + quote(taggedExpr) + ")"
 	return images +
@@ -52,7 +52,8 @@ func celReferences(images string) string {
 		", 'name': (r.digest == '' || r.image.matches(" + quote(digestedExpr) + "))" +
 		" && !r.bare.matches(" + quote(idExpr) + ")" +
 		" && r.full.size() <= " + strconv.Itoa(maxName) +
-		" && r.full.matches(" + quote(nameExpr) + ") ? r.full + r.digest : ''})"
+		" && r.full.matches(" + quote(nameExpr) + ") ? r.full + r.digest : ''" +
+		", 'repository': " + tagged + " ? r.full.substring(0, r.full.lastIndexOf(':')) : r.full})"
 }
 
 // celNormalize is CEL for the normalised host/path:tag of a reference without a digest, or

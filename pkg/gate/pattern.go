@@ -11,10 +11,11 @@ import (
 // Pattern is a pattern for whole normalised names, such as registry.k8s.io/**. The zero value
 // matches nothing.
 type Pattern struct {
-	// prefix is what every name that matches begins with.
-	prefix string
-	// expr is anchored, and matches [Name.String].
-	expr    string
+	// prefix is what every name that matches begins with, and rest is an anchored expression
+	// of what follows; empty if nothing does.
+	prefix, rest string
+	// tagged is true if the pattern is for host/path:tag, and false if it is for host/path.
+	tagged  bool
 	matcher *regexp.Regexp
 }
 
@@ -49,13 +50,19 @@ func ParsePattern(pattern string) (Pattern, error) {
 		return Pattern{}, err
 	}
 	repository, tag := names.Expressions()
-	p := Pattern{prefix: literal(pattern)}
-	if tag == "" {
-		p.expr = `^` + regexp.QuoteMeta(host) + `/` + repository + `(?::[^/@]+)?(?:` + digestExpr + `)?$`
-	} else {
-		p.expr = `^` + regexp.QuoteMeta(host) + `/` + repository + `:` + tag + `$`
+	expr := regexp.QuoteMeta(host) + "/" + repository
+	p := Pattern{prefix: literal(pattern), tagged: tag != ""}
+	if p.tagged {
+		expr += ":" + tag
 	}
-	if p.matcher, err = regexp.Compile(p.expr); err != nil {
+	rest, ok := strings.CutPrefix(expr, regexp.QuoteMeta(p.prefix))
+	if !ok {
+		return Pattern{}, fmt.Errorf("pattern %q does not begin with its own prefix %q: this is a bug", clip(pattern), p.prefix)
+	}
+	if rest != "" {
+		p.rest = "^(?:" + rest + ")$"
+	}
+	if p.matcher, err = regexp.Compile("^(?:" + rest + ")$"); err != nil {
 		return Pattern{}, fmt.Errorf("pattern %q: %w", clip(pattern), err)
 	}
 	return p, nil
@@ -71,9 +78,29 @@ func literal(pattern string) string {
 }
 
 // Match reports whether the whole of a name matches.
-func (p Pattern) Match(n Name) bool { return p.matcher != nil && p.matcher.MatchString(n.String()) }
+func (p Pattern) Match(n Name) bool {
+	if p.matcher == nil || (p.tagged && n.Digest != "") {
+		return false
+	}
+	subject := n.Repository
+	if p.tagged {
+		subject += ":" + n.Tag
+	}
+	rest, ok := strings.CutPrefix(subject, p.prefix)
+	return ok && p.matcher.MatchString(rest)
+}
 
-// cel is CEL for whether a normalised name matches. The prefix keeps the cost low.
-func (p Pattern) cel(name string) string {
-	return name + ".startsWith(" + quote(p.prefix) + ") && " + name + ".matches(" + quote(p.expr) + ")"
+// cel is CEL for whether a reference r of [celReferences] matches. The API server charges for
+// the length of an expression times that of what it is matched with: so it is only matched
+// with what follows the prefix.
+func (p Pattern) cel() string {
+	subject, only := "r.repository", ""
+	if p.tagged {
+		subject, only = "r.name", "r.hex == '' && "
+	}
+	if p.rest == "" {
+		return only + subject + " == " + quote(p.prefix)
+	}
+	return fmt.Sprintf("%s%[2]s.startsWith(%[3]s) && %[2]s.substring(%[4]d).matches(%[5]s)",
+		only, subject, quote(p.prefix), len(p.prefix), quote(p.rest))
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -116,6 +117,9 @@ func keepMutation() string {
 func pinObjects(c *compiler) ([]*unstructured.Unstructured, error) {
 	if c.in.Mode != v1alpha1.GateDeny {
 		return nil, nil
+	}
+	if !slices.Contains(mutatingVersions, c.in.MutatingVersion) {
+		return nil, fmt.Errorf("MutatingAdmissionPolicies are not written in version %q", c.in.MutatingVersion)
 	}
 	pin := c.mutating("pin", true, pinMutation(), podRules()...)
 	missing := admissionregistrationv1.AllowAction

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -228,6 +229,14 @@ func (g *gated) enforce(t *testing.T, content ...*v1alpha1.VerifiedImages) *gate
 		o.Name = strings.Replace(o.Name, "GATE", g.gate.Name, 1)
 		g.make(t, o)
 	}
+	g.apply(t)
+	g.awaitForce(t)
+	return g
+}
+
+// apply makes the gate's policies and bindings.
+func (g *gated) apply(t *testing.T) {
+	t.Helper()
 	var err error
 	if g.objects, err = gate.Compile(g.gate, g.in); err != nil {
 		t.Fatal(err)
@@ -241,9 +250,13 @@ func (g *gated) enforce(t *testing.T, content ...*v1alpha1.VerifiedImages) *gate
 	for _, p := range g.objects.Pins {
 		g.make(t, p.DeepCopy())
 	}
-	g.awaitForce(t)
-	return g
 }
+
+// Why a condition is not met yet.
+var (
+	errAdmitted = errors.New("it is admitted")
+	errThere    = errors.New("it is still there")
+)
 
 // makeRole lets a group do everything but what concerns gates.
 func (g *gated) makeRole(t *testing.T) {
@@ -297,7 +310,7 @@ func (g *gated) awaitForce(t *testing.T) {
 		want["templates"] = want["digests"]
 	} else {
 		for _, d := range "0123456789abcdef" {
-			want["digests-"+string(d)] = "r.example/nobody@sha256:" + strings.Repeat(string(d), 64)
+			want["digests-"+string(d)] = "r.example/nobody@sha256:" + string(d) + strings.Repeat("0", 63)
 			want["templates-"+string(d)] = want["digests-"+string(d)]
 		}
 	}

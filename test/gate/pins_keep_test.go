@@ -24,7 +24,7 @@ import (
 // let through.
 func TestTheSameTagAgainKeepsItsPin(t *testing.T) {
 	g := newPinned(t)
-	live := simplePod("nginx:1", "free.example/x:1", "r.example.com/app"+at("d"))
+	live := podOf("nginx:1", "free.example/x:1", "r.example.com/app"+at("d"))
 	withInit(live, "team/app:1")
 	withVolume(live, "r.example.com/app:1")
 	live = g.create(t, live)
@@ -78,7 +78,7 @@ func TestTheSameTagAgainKeepsItsPin(t *testing.T) {
 	}
 	g.await(t, "no Pod is made without the parameter", func() error {
 		if g.becomes(t, "nginx:1") == "nginx:1"+at("9") {
-			return errAdmitted
+			return errors.New("it is made")
 		}
 		return nil
 	})
@@ -98,7 +98,7 @@ func TestTheSameTagAgainKeepsItsPin(t *testing.T) {
 
 func TestPinsEphemeralContainers(t *testing.T) {
 	g := newPinned(t)
-	live := g.create(t, simplePod("nginx:1"))
+	live := g.create(t, podOf("nginx:1"))
 	live.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "one", Image: "team/app:1"}}}
 	if err := g.admin.SubResource("ephemeralcontainers").Update(t.Context(), live); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestTemplatesAreNotPinned(t *testing.T) {
 	labels := map[string]string{"app": "web"}
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: g.namespace}, Spec: appsv1.DeploymentSpec{
 		Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: simplePod("nginx:1").Spec},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: podOf("nginx:1").Spec},
 	}}
 	if err := g.admin.Create(t.Context(), d); err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestKubectlApplyTwice(t *testing.T) {
 	g := newPinned(t)
 	for _, way := range []string{"client", "server"} {
 		t.Run(way, func(t *testing.T) {
-			p := simplePod("nginx:1", "team/app:1")
+			p := podOf("nginx:1", "team/app:1")
 			withVolume(p, "r.example.com/app:1")
 			p.Name, p.GenerateName, p.Namespace = way, "", g.namespace
 			p.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
