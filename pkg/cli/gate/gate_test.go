@@ -334,6 +334,21 @@ func TestGateTestAsksTheAPIServer(t *testing.T) {
 	}
 }
 
+// No Pod is made with ephemeral containers: the API server would refuse it for that.
+func TestGateTestTriesNoEphemeralContainers(t *testing.T) {
+	hooks := interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+		if pod, ok := o.(*corev1.Pod); !ok || len(pod.Spec.EphemeralContainers) > 0 {
+			return errors.New("ephemeral containers are not allowed")
+		}
+		return nil
+	}}
+	pod := "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: '" + good + "'}], ephemeralContainers: [{name: e, image: '" + bad + "'}]}"
+	r := ask(t, hooks, true, site(production()), pod, "-f", "-", "-o", "json")
+	if r.Status != 1 || strings.Count(r.Out, `"tried": true`) != 1 || strings.Contains(r.Out, "not asked") {
+		t.Errorf("status %d:\n%s", r.Status, r.Out)
+	}
+}
+
 // Where the ledger may not be read, the API server's answer is told, and is no verdict.
 func TestGateTestAsksTheAPIServerAboutWhatIsNotKnown(t *testing.T) {
 	refusal := &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Message: denied}}

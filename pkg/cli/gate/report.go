@@ -24,7 +24,7 @@ const (
 
 // Report is what all gates say of all images.
 type Report struct {
-	Gates  []GateReport `json:"gates"`
+	Gates  []Asked `json:"gates"`
 	Images []Image      `json:"images"`
 	// Notes say what could not be read or asked.
 	Notes []string `json:"notes,omitempty"`
@@ -32,8 +32,8 @@ type Report struct {
 	Other map[string]int `json:"other,omitempty"`
 }
 
-// GateReport is a gate that was asked.
-type GateReport struct {
+// Asked is a gate that was asked.
+type Asked struct {
 	Name string `json:"name"`
 	// Mode is the mode in force; empty if the gate is not in force yet.
 	Mode v1alpha1.GateMode `json:"mode,omitempty"`

@@ -134,10 +134,10 @@ func (w *world) ran(ctx context.Context, name string) (map[string]string, error)
 	return all, nil
 }
 
-func (w *world) gateReports() []GateReport {
-	all := make([]GateReport, 0, len(w.gates))
+func (w *world) gateReports() []Asked {
+	all := make([]Asked, 0, len(w.gates))
 	for _, g := range w.gates {
-		all = append(all, GateReport{Name: g.Name, Mode: g.Status.Mode, Wanted: g.wanted()})
+		all = append(all, Asked{Name: g.Name, Mode: g.Status.Mode, Wanted: g.wanted()})
 	}
 	return all
 }

@@ -219,7 +219,7 @@ func (o *options) chooseTrigger(ctx context.Context, cl command.Cluster) (*v1alp
 func refuseTag(ctx context.Context, cl command.Cluster, named target) error {
 	tag := named.tag
 	err := fmt.Errorf("%s names no digest, and a tag may stand for another one tomorrow; get its digest with: crane digest %s:%s (or skopeo inspect), "+
-		"and write %s@sha256:...", named.repository, named.repository, tag, named.repository)
+		"and write %s@sha256:DIGEST", named.repository, named.repository, tag, named.repository)
 	all, readErr := cl.Verifications(ctx, cl.Namespace)
 	if readErr != nil {
 		return &command.StatusError{Status: exitNoVerdict, Err: err}

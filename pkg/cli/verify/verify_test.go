@@ -156,7 +156,7 @@ func TestVerifyRefuses(t *testing.T) {
 		want    string
 	}{
 		{"a tag", []client.Object{third()}, interceptor.Funcs{}, []string{"nginx:1.27"},
-			nginx + " names no digest, and a tag may stand for another one tomorrow; get its digest with: crane digest " + nginx + ":1.27 (or skopeo inspect), and write " + nginx + "@sha256:..."},
+			nginx + " names no digest, and a tag may stand for another one tomorrow; get its digest with: crane digest " + nginx + ":1.27 (or skopeo inspect), and write " + nginx + "@sha256:DIGEST"},
 		{"no tag", []client.Object{third()}, interceptor.Funcs{}, []string{"nginx"}, "crane digest " + nginx + ":latest"},
 		{"a tag that the ledger knows", []client.Object{third(), &pushed}, interceptor.Funcs{}, []string{"nginx:1.27"},
 			"the newest push of this tag that the ledger has is " + commandtest.DigestB},
