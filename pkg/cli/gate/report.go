@@ -25,7 +25,7 @@ const (
 // Report is what all gates say of all images.
 type Report struct {
 	Gates  []Asked `json:"gates"`
-	Images []Image      `json:"images"`
+	Images []Image `json:"images"`
 	// Notes say what could not be read or asked.
 	Notes []string `json:"notes,omitempty"`
 	// Other counts the objects that hold no Pod, by kind.
