@@ -83,7 +83,7 @@ func Compile(gate *v1alpha1.ImageGate, in Surroundings) (Objects, error) {
 	c.glassTemplates()
 	c.glassOwners()
 	c.namespaces()
-	if c.pins() {
+	if c.pins() && in.Mode == v1alpha1.GateDeny {
 		if c.out.Pins, err = pinObjects(c); err != nil {
 			return Objects{}, err
 		}

@@ -93,7 +93,9 @@ func (s *gateSetup) fill(prefix string, number int) []string {
 // divided waits until a number of objects hold the gate's digests, and nothing else is left.
 func (s *gateSetup) divided(shards int32, digests int64) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("the gate has %d shards", shards), func() error {
+	// Two divisions stay in force together for ten seconds, and what the old one looks up
+	// stays for ten more.
+	within(s.t, 2*time.Minute, fmt.Sprintf("the gate has %d shards", shards), func() error {
 		g, err := s.read()
 		if err != nil {
 			return err
@@ -114,6 +116,7 @@ func dividing(o *app.ControllerOptions) { o.GateSplit = fewDigests }
 // Property: while a gate goes from one object to sixteen and back, no Pod is refused that
 // should start, and none starts that should not.
 func TestAGateIsDividedWithoutAGap(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	startController(t, "gates", dividing)
 	few := s.fill("few", 8)
@@ -147,6 +150,7 @@ func TestAGateIsDividedWithoutAGap(t *testing.T) {
 // Property: kill -9 between any two steps of dividing a gate leaves no Pod refused that
 // should start and none started that should not, and the next process ends the work.
 func TestKillWhileAGateIsDivided(t *testing.T) {
+	ownCluster(t)
 	dir := buildPrograms(t, "controller")
 	controller := newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
 	for _, failpoint := range []string{

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/app"
 )
 
 // gateSetup is a gate with what it trusts and what it gates.
@@ -35,7 +34,6 @@ type gateSetup struct {
 // newGateSetup makes a trigger that nothing fires for, and an empty gated namespace.
 func newGateSetup(t *testing.T) *gateSetup {
 	t.Helper()
-	ownCluster(t)
 	s := &gateSetup{
 		t: t, ledger: newNamespace(t), gated: newNamespace(t), admin: admin(t),
 		writer: clientOf(t, account(t, systemNamespace, "controller")),
@@ -255,6 +253,7 @@ func removeGate(t *testing.T, c client.Client, name string) {
 // its verdict is written; what failed may not, nor what nobody verified. Everything goes
 // with the gate.
 func TestAGateAdmitsWhatPassed(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	startController(t, "gates")
 	passed := digestOf(t.Name(), "passed")
@@ -282,5 +281,3 @@ func TestAGateAdmitsWhatPassed(t *testing.T) {
 		return s.start(at(passed))
 	})
 }
-
-var _ = app.DefaultControllerOptions

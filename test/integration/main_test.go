@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -95,8 +97,10 @@ func newClient(config *rest.Config) (client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := rbacv1.AddToScheme(scheme); err != nil {
-		return nil, err
+	for _, add := range []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
 	}
 	return client.New(config, client.Options{Scheme: scheme})
 }
@@ -123,7 +127,13 @@ func newNamespace(t testing.TB) string {
 // eventually polls until the condition gives no error.
 func eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	within(t, 30*time.Second, what, condition)
+}
+
+// within polls for a time until the condition gives no error.
+func within(t testing.TB, limit time.Duration, what string, condition func() error) {
+	t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -133,7 +143,7 @@ func eventually(t testing.TB, what string, condition func() error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("%s: not within 30 s: %v", what, err)
+			t.Fatalf("%s: not within %s: %v", what, limit, err)
 		case <-tick.C:
 		}
 	}

@@ -23,6 +23,8 @@ const (
 	AttributeCause      = "verifycause"
 	AttributeOutcome    = "outcome"
 	AttributeNotChecked = "notchecked"
+	AttributeGate       = "gate"
+	AttributeStanding   = "standing"
 	AttributeVerdict    = "verdict"
 )
 
