@@ -127,7 +127,7 @@ func (c *Controller) awaitGateKind(ctx context.Context, kind schema.GroupVersion
 // mutatingVersion returns the version in which the cluster serves MutatingAdmissionPolicies,
 // or "" if it does not.
 func (c *Controller) mutatingVersion() string {
-	for _, version := range []string{"v1", "v1beta1"} {
+	for _, version := range gate.MutatingVersions() {
 		kind := schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: "MutatingAdmissionPolicy"}
 		_, err := c.access.mapper.RESTMapping(kind, version)
 		if err == nil {

@@ -31,15 +31,21 @@ const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.
 func (c *compiler) glass(owners bool) []admissionv1.Variable {
-	may := "variables.bypass"
-	if owners {
-		may = "((request.operation == 'CREATE' && " + c.byController() + " && " + trustedOwner + ")" +
-			" || variables.bypass)"
-	}
 	return []admissionv1.Variable{
 		variable("bypass", c.bypass()),
-		variable("breakGlass", labelled("object.metadata.?labels")+" && "+may),
+		variable("breakGlass", c.brokenGlass(owners, "variables.bypass")),
 	}
+}
+
+// brokenGlass is CEL for whether break-glass counts for a Pod. bypass is CEL for whether the
+// requester has the right to it.
+func (c *compiler) brokenGlass(owners bool, bypass string) string {
+	may := bypass
+	if owners {
+		may = "((request.operation == 'CREATE' && " + c.byController() + " && " + trustedOwner + ")" +
+			" || " + bypass + ")"
+	}
+	return labelled("object.metadata.?labels") + " && " + may
 }
 
 // glassRules are the requests that make or change a template that Pods get their label from.

@@ -62,7 +62,7 @@ func (c *compiler) shards() []shard {
 }
 
 // tagsObject is the VerifiedImages that hold tags.
-func (c *compiler) tagsObject() string { return c.gate.Name + "-tags" }
+func (c *compiler) tagsObject() string { return TagsName(c.gate.Name) }
 
 // createdAt is CEL for when the object was made. For an object that is being made the API
 // server sets it before the policies look.
@@ -157,7 +157,7 @@ func (c *compiler) pinned(would bool) string {
 	if !would || !c.pins() {
 		return "false"
 	}
-	return "r.name in variables.tags && variables.tags[r.name].matches(" + celHex + ")"
+	return celPinned("r.name")
 }
 
 // changes adds the policy that keeps the images of Pods that exist as they are. It looks up

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +35,7 @@ func (k known) Covers(o push.Observation) bool {
 		covered := false
 		k.index.ask(k.key, func(r *repository) {
 			have := r.find(o.Digest.Hex())
-			covered = have != nil && have.covers(tagRecord{tag: o.Tag, pushedAt: o.Created.Unix()})
+			covered = have != nil && have.covers(tagRecord{o.Tag, push.Moment{PushedAt: o.Created.Unix()}})
 		})
 		return covered
 	case push.Registry:
@@ -55,7 +54,7 @@ func (k known) has(d image.Digest) bool {
 }
 
 // Seen implements Coverage.
-func (k known) Seen(tag string) bool { return k.tag(tag).digest != "" }
+func (k known) Seen(tag string) bool { return k.tag(tag).Digest != "" }
 
 // Empty implements Coverage.
 func (k known) Empty() bool {
@@ -70,14 +69,14 @@ func (k known) Empty() bool {
 // no digest is returned, and the next look records the tag again.
 func (k known) head(tag string) (sequence int64, digest string) {
 	h := k.tag(tag)
-	if len(h.ties) > 0 || h.sequence == 0 {
-		return h.sequence, ""
+	if len(h.Ties) > 0 || h.Sequence == 0 {
+		return h.Sequence, ""
 	}
-	return h.sequence, h.digest
+	return h.Sequence, h.Digest
 }
 
-func (k known) tag(tag string) tagHead {
-	var h tagHead
+func (k known) tag(tag string) push.Head {
+	var h push.Head
 	k.index.ask(k.key, func(r *repository) { h = r.head(tag) })
 	return h
 }
@@ -117,7 +116,7 @@ type repository struct {
 	// are nil for few records; heads also after a head was taken back, until they are
 	// asked for.
 	at    map[string]int
-	heads map[string]tagHead
+	heads map[string]push.Head
 	// own are the writes of this process, oldest first, until the watch has shown them.
 	own []ownWrite
 }
@@ -125,15 +124,6 @@ type repository struct {
 type ownWrite struct {
 	digest  string
 	written int64
-}
-
-// tagHead is the newest push of a tag.
-type tagHead struct {
-	tagRecord
-	// digest has it, and so have ties: two pushes of one second, or of one sequence,
-	// have no order.
-	digest string
-	ties   []string
 }
 
 // find returns the record of a digest, or nil. It is valid until the next change.
@@ -208,7 +198,7 @@ func (r *repository) takesBack(have, next record) bool {
 		return false
 	}
 	for _, t := range have.tags {
-		if !next.covers(t) && r.heads[t.tag].has(have.digest) {
+		if !next.covers(t) && r.heads[t.tag].Has(have.digest) {
 			return true
 		}
 	}
@@ -218,25 +208,25 @@ func (r *repository) takesBack(have, next record) bool {
 // raise makes the pushes of a record heads, where they are.
 func (r *repository) raise(of record) {
 	for _, t := range of.tags {
-		r.heads[t.tag] = r.heads[t.tag].raised(t, of.digest)
+		r.heads[t.tag] = r.heads[t.tag].Raised(t.Moment, of.digest)
 	}
 }
 
 // head returns the head of a tag.
-func (r *repository) head(tag string) tagHead {
+func (r *repository) head(tag string) push.Head {
 	if len(r.records) <= fewRecords {
-		var head tagHead
+		var head push.Head
 		for i := range r.records {
 			for _, t := range r.records[i].tags {
 				if t.tag == tag {
-					head = head.raised(t, r.records[i].digest)
+					head = head.Raised(t.Moment, r.records[i].digest)
 				}
 			}
 		}
 		return head
 	}
 	if r.heads == nil {
-		r.heads = map[string]tagHead{}
+		r.heads = map[string]push.Head{}
 		for i := range r.records {
 			r.raise(r.records[i])
 		}
@@ -260,34 +250,17 @@ func (r *repository) expire(now time.Time) {
 	r.own = nil
 }
 
-// raised returns the head after a push of its tag to a digest.
-func (h tagHead) raised(t tagRecord, digest string) tagHead {
-	switch {
-	case h.digest == "" || !h.covers(t):
-		return tagHead{tagRecord: t, digest: digest}
-	case !t.covers(h.tagRecord) || h.has(digest):
-		return h
-	default:
-		h.ties = append(slices.Clip(h.ties), digest)
-		return h
-	}
-}
-
-func (h tagHead) has(digest string) bool {
-	return h.digest == digest || slices.Contains(h.ties, digest)
-}
-
 // Head returns the newest push of a tag, of the entry's repository and by its trigger. It
 // costs no request. Pushes of one second have no order: the entry's own counts if it is
 // among them.
 func (l *Ledger) Head(entry *v1alpha1.ImageVerification, tag string) lifecycle.Head {
 	h := l.index.known(entry.Spec.Trigger.UID, RepositoryOf(entry)).tag(tag)
-	if h.digest == "" {
+	if h.Digest == "" {
 		return lifecycle.Head{}
 	}
-	digest := slices.Min(append(slices.Clone(h.ties), h.digest))
-	if own := hexOf(entry.Spec.Digest); h.has(own) {
+	digest := h.All()[0]
+	if own := hexOf(entry.Spec.Digest); h.Has(own) {
 		digest = own
 	}
-	return lifecycle.Head{Digest: digestPrefix + digest, PushedAt: time.Unix(h.pushedAt, 0).UTC(), Sequence: h.sequence}
+	return lifecycle.Head{Digest: digestPrefix + digest, PushedAt: time.Unix(h.PushedAt, 0).UTC(), Sequence: h.Sequence}
 }

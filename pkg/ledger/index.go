@@ -288,9 +288,8 @@ type record struct {
 
 // tagRecord is the newest push of one tag.
 type tagRecord struct {
-	tag      string
-	pushedAt int64 // Unix seconds
-	sequence int64
+	tag string
+	push.Moment
 }
 
 func newRecord(entry *v1alpha1.ImageVerification) record {
@@ -308,8 +307,8 @@ func (r *record) add(p v1alpha1.PushRecord) {
 	t := newTagRecord(p)
 	for i := range r.tags {
 		if r.tags[i].tag == p.Tag {
-			if !r.tags[i].covers(t) {
-				r.tags[i].pushedAt, r.tags[i].sequence = t.pushedAt, t.sequence
+			if !r.tags[i].Covers(t.Moment) {
+				r.tags[i].Moment = t.Moment
 			}
 			return
 		}
@@ -321,23 +320,14 @@ func (r *record) add(p v1alpha1.PushRecord) {
 func (r *record) covers(p tagRecord) bool {
 	for i := range r.tags {
 		if r.tags[i].tag == p.tag {
-			return r.tags[i].covers(p)
+			return r.tags[i].Covers(p.Moment)
 		}
 	}
 	return false
 }
 
 func newTagRecord(p v1alpha1.PushRecord) tagRecord {
-	return tagRecord{tag: p.Tag, pushedAt: p.PushedAt.Unix(), sequence: p.Sequence}
-}
-
-// covers reports whether t is p or a later push. Sequences order pushes of repositories that
-// show no times.
-func (t tagRecord) covers(p tagRecord) bool {
-	if t.sequence != 0 || p.sequence != 0 {
-		return t.sequence >= p.sequence
-	}
-	return t.pushedAt >= p.pushedAt
+	return tagRecord{p.Tag, push.Moment{PushedAt: p.PushedAt.Unix(), Sequence: p.Sequence}}
 }
 
 // hexOf returns the hexadecimal part of a digest.

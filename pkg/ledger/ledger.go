@@ -173,6 +173,10 @@ func (l *Ledger) Freshest(cached *v1alpha1.ImageVerification) *v1alpha1.ImageVer
 }
 
 func newEntry(trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushSource, now time.Time) *v1alpha1.ImageVerification {
+	var names []string
+	for _, name := range p.Names {
+		names = append(names, name.String())
+	}
 	return &v1alpha1.ImageVerification{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: trigger.Namespace,
@@ -182,10 +186,11 @@ func newEntry(trigger *v1alpha1.ImageTrigger, p push.Push, source v1alpha1.PushS
 		Spec: v1alpha1.ImageVerificationSpec{
 			Trigger: v1alpha1.TriggerReference{Name: trigger.Name, UID: string(trigger.UID)},
 			Repository: v1alpha1.RepositoryReference{
-				Kind: v1alpha1.RepositoryKind(p.Repository.Kind),
-				Name: p.Repository.Name,
-				UID:  p.Repository.UID,
-				Pull: p.Pull.String(),
+				Kind:  v1alpha1.RepositoryKind(p.Repository.Kind),
+				Name:  p.Repository.Name,
+				UID:   p.Repository.UID,
+				Pull:  p.Pull.String(),
+				Names: names,
 			},
 			Digest: p.Digest.String(),
 			FirstPush: v1alpha1.PushRecord{
@@ -250,7 +255,7 @@ func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
 		if t.Tag != p.Tag {
 			continue
 		}
-		if newTagRecord(t.PushRecord).covers(newTagRecord(p)) {
+		if newTagRecord(t.PushRecord).Covers(newTagRecord(p).Moment) {
 			return false
 		}
 		*t = v1alpha1.TagStatus{PushRecord: p}

@@ -89,6 +89,7 @@ func TestRecordCreatesAnEntryThatNamesItsFirstPush(t *testing.T) {
 	}})
 	l := ledger.New(c, ledger.NewIndex(clock))
 	p := pushOf(stream, "prod", 1, noon.Add(time.Minute))
+	p.Names = []image.Repository{p.Pull}
 	if got := record(t, l, p).Outcome; got != ledger.Created {
 		t.Fatalf("outcome = %q, want Created", got)
 	}
@@ -101,7 +102,7 @@ func TestRecordCreatesAnEntryThatNamesItsFirstPush(t *testing.T) {
 	}
 	want := v1alpha1.ImageVerificationSpec{
 		Trigger:    v1alpha1.TriggerReference{Name: "vet", UID: "trigger-1"},
-		Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryImageStream, Name: "shop/web", UID: "stream-1", Pull: "registry.example.com/shop/web"},
+		Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryImageStream, Name: "shop/web", UID: "stream-1", Pull: "registry.example.com/shop/web", Names: []string{"registry.example.com/shop/web"}},
 		Digest:     digest(1).String(),
 		FirstPush:  v1alpha1.PushRecord{Tag: "prod", PushedAt: metav1.NewTime(noon.Add(time.Minute)), ObservedAt: metav1.NewMicroTime(noon), Source: v1alpha1.SourceEvent},
 	}

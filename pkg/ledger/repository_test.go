@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,12 +17,12 @@ import (
 )
 
 // headOf finds a tag's head the slow way: the newest push of all entries.
-func headOf(entries map[string]record, tag string) tagHead {
-	var head tagHead
+func headOf(entries map[string]record, tag string) push.Head {
+	var head push.Head
 	for _, r := range entries {
 		for _, t := range r.tags {
 			if t.tag == tag {
-				head = head.raised(t, r.digest)
+				head = head.Raised(t.Moment, r.digest)
 			}
 		}
 	}
@@ -29,19 +30,8 @@ func headOf(entries map[string]record, tag string) tagHead {
 }
 
 // sameHead compares heads without regard to which of several equal pushes comes first.
-func sameHead(a, b tagHead) bool {
-	if a.digest == "" || b.digest == "" {
-		return a.digest == b.digest
-	}
-	if a.sequence != b.sequence || a.pushedAt != b.pushedAt || len(a.ties) != len(b.ties) || !b.has(a.digest) {
-		return false
-	}
-	for _, d := range a.ties {
-		if !b.has(d) {
-			return false
-		}
-	}
-	return true
+func sameHead(a, b push.Head) bool {
+	return a.Moment == b.Moment && slices.Equal(a.All(), b.All())
 }
 
 // Property: however records come, change and go, each question is answered as a look at

@@ -46,7 +46,9 @@ type Push struct {
 	// PushedAt is the item's creation time, to the second, in UTC.
 	PushedAt time.Time
 	// Pull is the repository to pull the digest from.
-	Pull   image.Repository
+	Pull image.Repository
+	// Names are the stream's.
+	Names  []image.Repository
 	Reason Reason
 }
 
@@ -91,7 +93,10 @@ type Stream struct {
 	Repository Repository
 	// Pull is the repository to pull the stream's digests from, unless an item names another.
 	Pull image.Repository
-	Tags []Tag
+	// Names are the repositories under which a registry serves the tags of an ImageStream. There
+	// are none for a repository in a registry, whose name is the one.
+	Names []image.Repository
+	Tags  []Tag
 }
 
 // Tag is one tag with its history.
@@ -110,7 +115,7 @@ type Item struct {
 
 // Only returns the stream with only its admitted tags.
 func (s Stream) Only(admit func(claimedTag string) bool) Stream {
-	admitted := Stream{Repository: s.Repository, Pull: s.Pull, Tags: make([]Tag, 0, len(s.Tags))}
+	admitted := Stream{Repository: s.Repository, Pull: s.Pull, Names: s.Names, Tags: make([]Tag, 0, len(s.Tags))}
 	for _, tag := range s.Tags {
 		if admit(tag.ClaimedName) {
 			admitted.Tags = append(admitted.Tags, tag)
@@ -232,6 +237,7 @@ func newPush(s Stream, item Item, o Observation) Push {
 		Digest:     o.Digest,
 		PushedAt:   o.Created,
 		Pull:       pull,
+		Names:      s.Names,
 		Reason:     reason,
 	}
 }

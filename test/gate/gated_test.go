@@ -247,6 +247,9 @@ func (g *gated) apply(t *testing.T) {
 	for _, b := range g.objects.Bindings {
 		g.make(t, b.DeepCopy())
 	}
+	for _, p := range g.objects.Pins {
+		g.make(t, p.DeepCopy())
+	}
 }
 
 // Why a condition is not met yet.

@@ -12,7 +12,7 @@ import (
 func TestRefusalsSayWhatToDo(t *testing.T) {
 	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
 		exempting(g, in)
-		in.MutatingServed = true // no policy pins, as if it had been too late
+		in.MutatingServed, in.MutatingVersion = true, "v1beta1" // no policy pins, as if it had been too late
 	})
 	old := g.oldPod(t)
 	g.enforce(t, content()...)
@@ -35,9 +35,9 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		long:                               {long[:256] + "...: no verdict that counts here"},
 		"R.example/a@sha256:" + unknownHex: {"is no valid reference", "lower case"},
 		"r.example/team/app:new":           {"is being verified"},
-		"r.example/team/app:bad":           {"its tag is Failed"},
+		"r.example/team/app:bad":           {"its newest push failed"},
 		"r.example/team/app:1":             {"write r.example/team/app:1@sha256:" + freshHex},
-		"redis":                            {"nobody can tell which image", "write docker.io/library/redis:latest@sha256:DIGEST", "kubectl revet verify docker.io/library/redis:latest@sha256:DIGEST"},
+		"redis":                            {"no trusted trigger has recorded a push of this tag", "write docker.io/library/redis:latest@sha256:DIGEST", "kubectl revet verify docker.io/library/redis:latest@sha256:DIGEST"},
 		"sha256:" + freshHex:               {"is no valid reference"},
 	} {
 		expect(image, g.try(t, g.admin, podOf(image)), words...)
@@ -51,7 +51,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 func TestRefusalOfTagsWithoutPins(t *testing.T) {
 	g := newGated(t, v1alpha1.GateDeny, nil).enforce(t, content()...)
 	a := g.try(t, g.admin, podOf("r.example/team/app:1"))
-	if a.err == nil || !strings.Contains(a.err.Error(), "write r.example/team/app:1@sha256:DIGEST") {
+	if a.err == nil || !strings.Contains(a.err.Error(), "write r.example/team/app:1@sha256:"+freshHex) {
 		t.Error(a.err)
 	}
 }

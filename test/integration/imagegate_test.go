@@ -35,11 +35,7 @@ type gateSetup struct {
 // newGateSetup makes a trigger that nothing fires for, and an empty gated namespace.
 func newGateSetup(t *testing.T) *gateSetup {
 	t.Helper()
-	for _, install := range []func() error{triggersKinds, pipelinesKinds} {
-		if err := install(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ownCluster(t)
 	s := &gateSetup{
 		t: t, ledger: newNamespace(t), gated: newNamespace(t), admin: admin(t),
 		writer: clientOf(t, account(t, systemNamespace, "controller")),

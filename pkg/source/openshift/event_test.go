@@ -26,7 +26,7 @@ const (
 	hexA       = "cb61bde6eb638a6d78d99d05c1c7d0a5939d3d297dcd6998a495cf5d191bad24"
 	streamBody = `{"kind":"ImageStream","apiVersion":"image.openshift.io/v1",
 		"metadata":{"name":"app","namespace":"demo","uid":"u1","labels":{"team":"a"},"managedFields":[{"manager":"x"}]},
-		"status":{"dockerImageRepository":"registry:5000/demo/app","tags":[{"tag":"latest","items":[
+		"status":{"dockerImageRepository":"registry:5000/demo/app","publicDockerImageRepository":"apps.example/demo/app","tags":[{"tag":"latest","items":[
 		{"created":"2026-11-21T01:25:59Z","image":"sha256:` + hexA + `","dockerImageReference":"registry:5000/demo/app@sha256:` + hexA + `","generation":1}]}]}}`
 	imageBody     = `{"kind":"Image","apiVersion":"image.openshift.io/v1","metadata":{"name":"sha256:` + hexA + `"}}`
 	referenceBody = `{"kind":"ImageStream","namespace":"demo","name":"app","apiVersion":"image.openshift.io/v1"}`
@@ -63,9 +63,14 @@ func TestDecode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	public, err := image.ParseRepository("apps.example/demo/app")
+	if err != nil {
+		t.Fatal(err)
+	}
 	stream := &push.Stream{
 		Repository: push.Repository{Kind: push.ImageStream, Name: "demo/app", UID: "u1"},
 		Pull:       pull,
+		Names:      []image.Repository{pull, public},
 		Tags: []push.Tag{{ClaimedName: "latest", Items: []push.Item{
 			{ClaimedDigest: digest.String(), Created: time.Date(2026, 11, 21, 1, 25, 59, 0, time.UTC)},
 		}}},

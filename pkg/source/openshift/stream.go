@@ -18,7 +18,7 @@ import (
 func Stream(is *imagev1.ImageStream) push.Stream {
 	var o object
 	o.name, o.namespace, o.uid = is.Name, is.Namespace, string(is.UID)
-	o.repository = is.Status.DockerImageRepository
+	o.repository, o.public = is.Status.DockerImageRepository, is.Status.PublicDockerImageRepository
 	for _, t := range is.Spec.Tags {
 		o.policies = append(o.policies, tagPolicy{t.Name, string(t.ReferencePolicy.Type)})
 	}
@@ -45,6 +45,12 @@ func (o *object) stream() push.Stream {
 	// Revet finds the pushes of a stream that names no repository, or one that cannot be
 	// parsed: the items name their own.
 	s.Pull, _ = image.ParseRepository(o.repository)
+	if !s.Pull.IsZero() {
+		s.Names = append(s.Names, s.Pull)
+	}
+	if public, err := image.ParseRepository(o.public); err == nil {
+		s.Names = append(s.Names, public)
+	}
 	if len(o.tags) == 0 {
 		return s
 	}
@@ -94,6 +100,7 @@ type object struct {
 	uid        string
 	labels     map[string]string
 	repository string // status.dockerImageRepository
+	public     string // status.publicDockerImageRepository
 	policies   []tagPolicy
 	tags       []statusTag
 }
@@ -209,6 +216,8 @@ func (o *object) decodeStatus(l *jlexer.Lexer, name string) {
 	switch name {
 	case "dockerImageRepository":
 		o.repository = text(l)
+	case "publicDockerImageRepository":
+		o.public = text(l)
 	case "tags":
 		eachElement(l, func() {
 			var t statusTag

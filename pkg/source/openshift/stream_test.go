@@ -49,6 +49,38 @@ func TestWhereAnItemIsPulledFrom(t *testing.T) {
 	}
 }
 
+// The tags of a stream are served by its service and by its route, wherever an item is from.
+func TestAStreamIsKnownUnderItsServiceAndItsRoute(t *testing.T) {
+	for _, test := range []struct {
+		name, own, public string
+		want              []string
+	}{
+		{"both", "r:5000/demo/app", "apps.example/demo/app", []string{"r:5000/demo/app", "apps.example/demo/app"}},
+		{"no route", "r:5000/demo/app", "", []string{"r:5000/demo/app"}},
+		{"no registry", "", "", nil},
+		{"a route that is no repository", "r:5000/demo/app", "apps.example", []string{"r:5000/demo/app"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			is := &imagev1.ImageStream{}
+			is.Status.DockerImageRepository, is.Status.PublicDockerImageRepository = test.own, test.public
+			digest := "sha256:" + hexA
+			is.Status.Tags = []imagev1.NamedTagEventList{{Tag: "v1", Items: []imagev1.TagEvent{
+				{Created: metav1.NewTime(time.Unix(1, 0)), Image: digest, DockerImageReference: "quay.example/x/y@" + digest}}}}
+			pushes := push.Detect(openshift.Stream(is).Only(func(string) bool { return true }), &push.Memory{}, everything{}).Pushes
+			if len(pushes) != 1 {
+				t.Fatalf("there are %d pushes, want 1", len(pushes))
+			}
+			var got []string
+			for _, r := range pushes[0].Names {
+				got = append(got, r.String())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("names (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A time that cannot be read is one item's trouble, not the stream's.
 func TestATimeThatCannotBeReadIsSkippedAlone(t *testing.T) {
 	body := fmt.Sprintf(`{"kind":"ImageStream","apiVersion":"image.openshift.io/v1","metadata":{"name":"app","namespace":"demo","uid":"u1"},

@@ -99,6 +99,13 @@ type RepositoryReference struct {
 	// Pull is host/path to pull the digest from.
 	// +kubebuilder:validation:MinLength=1
 	Pull string `json:"pull"`
+	// Names are host/path under which the cluster's registry serves the tags of an
+	// ImageStream: by its service, and by its route. Empty for a repository of a registry,
+	// whose name is the one, and in entries that are older than this field.
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=atomic
+	// +optional
+	Names []string `json:"names,omitempty"`
 }
 
 // PushSource says how a push was seen.

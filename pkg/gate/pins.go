@@ -1,0 +1,300 @@
+package gate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+// The reasons for which a known tag is not pinned, besides those of findings.
+const (
+	// ReasonBeingVerified: the newest push of the tag has no verdict yet.
+	ReasonBeingVerified Reason = "BeingVerified"
+	// ReasonNotVerified: the newest push of the tag ended without a verdict.
+	ReasonNotVerified Reason = "NotVerified"
+)
+
+// MaxTagBytes bounds the content of VerifiedImages.tags. An object of the API server has
+// room for 1.5 MiB.
+const MaxTagBytes = 1 << 20
+
+// TagPush is the newest push of a tag to a digest, as an entry of a trusted trigger records it.
+type TagPush struct {
+	// Trigger is the UID of the entry's trigger. Each trigger orders the pushes that it sees.
+	Trigger    string
+	Repository push.Repository
+	// Names are host/path under which an ImageStream's tags are served.
+	Names []string
+	Tag   string
+	push.Moment
+	// Digest is 64 hexadecimal digits.
+	Digest string
+	// Underway is true while the entry waits for a run, or for its end.
+	Underway bool
+}
+
+// TagPushes returns the pushes that an entry records, or none if the gate does not trust its
+// trigger.
+func (r Rules) TagPushes(entry *v1alpha1.ImageVerification) []TagPush {
+	digest, err := image.ParseDigest(entry.Spec.Digest)
+	if err != nil || !r.Trusts(entry.Namespace, entry.Spec.Trigger.Name) {
+		return nil
+	}
+	repository := entry.Spec.Repository
+	underway := slices.Contains([]v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseRequested, v1alpha1.PhaseRunning}, entry.Phase())
+	var all []TagPush
+	for _, t := range entry.Tags() {
+		if !image.ValidTag(t.Tag) {
+			continue // a digest that somebody asked to verify has no tag
+		}
+		all = append(all, TagPush{
+			Trigger:    entry.Spec.Trigger.UID,
+			Repository: push.Repository{Kind: push.Kind(repository.Kind), Name: repository.Name, UID: repository.UID},
+			Names:      repository.Names,
+			Tag:        t.Tag,
+			Moment:     push.Moment{PushedAt: t.PushedAt.Unix(), Sequence: t.Sequence},
+			Digest:     digest.Hex(),
+			Underway:   underway,
+		})
+	}
+	return all
+}
+
+// PinnedTags is the content of VerifiedImages.tags, and what found no room in it.
+type PinnedTags struct {
+	// Tags maps a normalised host/path:tag to 64 hexadecimal digits, or to a Reason.
+	Tags map[string]string
+	// Omitted counts the tags for which there was no room, and FirstOmitted names the one
+	// that would have come next. Such a tag is refused as one that nobody knows.
+	Omitted      int
+	FirstOmitted string
+}
+
+// Pins says what each known tag stands for. Of every trigger and repository the newest push
+// counts, as the ledger orders them; of several that share a name, the later one. Pushes
+// without an order are all the newest: the tag is pinned only if each of their digests is.
+//
+// A tag is pinned to a digest that is verified. If spec.onExpired is Warn, also to one whose
+// verdict expired: the policy of digests then says whether it ran here.
+//
+// Tags that exempt reports true for stay as they are. The content takes at most budget bytes: pins come first, and of these the newest pushes.
+func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(digest string) Finding, exempt func(Name) bool, budget int) PinnedTags {
+	if policy == v1alpha1.PinOff {
+		return PinnedTags{}
+	}
+	p := pinning{find: find, exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
+	p.gather(pushes)
+	return within(p.conclude(), budget)
+}
+
+// pinning is what Pins works on.
+type pinning struct {
+	find         func(string) Finding
+	exempt       func(Name) bool
+	keepsExpired bool
+	lastPassed   bool
+
+	// hosts serve the cluster's ImageStreams: the registry's service and its route.
+	hosts    []string
+	underway map[string]bool
+	lines    map[lineKey]*line
+}
+
+// lineKey identifies pushes that have an order.
+type lineKey struct {
+	trigger    string
+	repository push.Repository
+	tag        string
+}
+
+// line is where a tag stands for one trigger and repository.
+type line struct {
+	newest push.Head
+	passed push.Head // only of digests that can be pinned
+}
+
+// pin is what a tag stands for: a digest or a reason.
+type pin struct {
+	name, value string
+	pinned      bool
+	pushedAt    int64
+}
+
+// gather orders the pushes.
+func (p *pinning) gather(pushes []TagPush) {
+	p.underway, p.lines = map[string]bool{}, map[lineKey]*line{}
+	for i := range pushes {
+		of := &pushes[i]
+		p.learnHosts(of)
+		if of.Underway {
+			p.underway[of.Digest] = true
+		}
+		key := lineKey{of.Trigger, of.Repository, of.Tag}
+		l := p.lines[key]
+		if l == nil {
+			l = &line{}
+			p.lines[key] = l
+		}
+		l.newest = l.newest.Raised(of.Moment, of.Digest)
+		if p.lastPassed && p.pinnable(of.Digest) {
+			l.passed = l.passed.Raised(of.Moment, of.Digest)
+		}
+	}
+}
+
+// learnHosts takes the hosts from the names of a stream. They are the cluster's: a stream
+// whose entries name none, or not the route that was added later, is served there too.
+func (p *pinning) learnHosts(of *TagPush) {
+	for _, name := range of.Names {
+		if host, path, ok := strings.Cut(name, "/"); ok && path == of.Repository.Name && !slices.Contains(p.hosts, host) {
+			p.hosts = append(p.hosts, host)
+		}
+	}
+}
+
+// names are the normalised names of a tag.
+func (p *pinning) names(repository push.Repository, tag string) []Name {
+	var all []Name
+	add := func(name string) {
+		if n, err := Normalize(name + ":" + tag); err == nil && !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
+	switch repository.Kind {
+	case push.Registry:
+		add(repository.Name)
+	case push.ImageStream:
+		for _, host := range p.hosts {
+			add(host + "/" + repository.Name)
+		}
+	default: // no kind of repository: no reference means it
+	}
+	return all
+}
+
+// conclude says for each name what it stands for.
+func (p *pinning) conclude() []pin {
+	named := map[Name][]*line{}
+	for key, l := range p.lines {
+		for _, name := range p.names(key.repository, key.tag) {
+			named[name] = append(named[name], l)
+		}
+	}
+	pins := make([]pin, 0, len(named))
+	for name, lines := range named {
+		if p.exempt == nil || !p.exempt(name) {
+			pins = append(pins, p.judge(name.String(), lines))
+		}
+	}
+	return pins
+}
+
+// judge says what a name stands for.
+func (p *pinning) judge(name string, lines []*line) pin {
+	at, digests := newest(lines, func(l *line) push.Head { return l.newest })
+	if p.lastPassed {
+		if passedAt, passed := newest(lines, func(l *line) push.Head { return l.passed }); len(passed) > 0 {
+			return pin{name: name, value: passed[0], pinned: true, pushedAt: passedAt}
+		}
+	}
+	var reasons []Reason
+	for _, d := range digests {
+		if !p.pinnable(d) {
+			reasons = append(reasons, p.reason(d))
+		}
+	}
+	if len(reasons) > 0 {
+		return pin{name: name, value: string(slices.MinFunc(reasons, graver)), pushedAt: at}
+	}
+	return pin{name: name, value: digests[0], pinned: true, pushedAt: at}
+}
+
+// newest returns the time of the latest of the lines' heads and the digests that have it, in
+// order. The sequences of two lines have no common count; their times have.
+func newest(lines []*line, head func(*line) push.Head) (int64, []string) {
+	var at int64
+	var digests []string
+	for _, l := range lines {
+		h := head(l)
+		switch {
+		case len(digests) > 0 && h.PushedAt < at:
+		case len(digests) == 0 || h.PushedAt > at:
+			at, digests = h.PushedAt, h.All()
+		default:
+			digests = append(digests, h.All()...)
+		}
+	}
+	slices.Sort(digests)
+	return at, slices.Compact(digests)
+}
+
+// pinnable reports whether a tag may stand for a digest.
+func (p *pinning) pinnable(digest string) bool {
+	f := p.find(digest)
+	switch f.Standing {
+	case Verified:
+		return true
+	case Expired:
+		return p.keepsExpired && f.Verdict != nil && f.Verdict.Outcome == v1alpha1.OutcomePass
+	default:
+		return false
+	}
+}
+
+// reason says why a tag does not stand for a digest.
+func (p *pinning) reason(digest string) Reason {
+	f := p.find(digest)
+	switch {
+	case f.Standing == Failed:
+		return ReasonFailed
+	case p.underway[digest]:
+		return ReasonBeingVerified
+	case f.Reason == ReasonNoResult || f.Reason == ReasonNoEntry || f.Reason == "":
+		return ReasonNotVerified
+	default:
+		return f.Reason
+	}
+}
+
+// graver orders reasons: a failure first, and the others by name.
+func graver(a, b Reason) int {
+	switch {
+	case a == b:
+		return 0
+	case a == ReasonFailed:
+		return -1
+	case b == ReasonFailed:
+		return 1
+	default:
+		return cmp.Compare(a, b)
+	}
+}
+
+// perTag is what JSON adds to a name and its value: quotes, a colon and a comma.
+const perTag = len(`"":"",`)
+
+// within keeps the pins that take at most budget bytes.
+func within(pins []pin, budget int) PinnedTags {
+	slices.SortFunc(pins, func(a, b pin) int {
+		if a.pinned != b.pinned {
+			if a.pinned {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.pushedAt, a.pushedAt), cmp.Compare(a.name, b.name))
+	})
+	all := PinnedTags{Tags: make(map[string]string, len(pins))}
+	for i, pin := range pins {
+		if budget -= len(pin.name) + len(pin.value) + perTag; budget < 0 {
+			all.Omitted, all.FirstOmitted = len(pins)-i, pin.name
+			break
+		}
+		all.Tags[pin.name] = pin.value
+	}
+	return all
+}
