@@ -5,15 +5,11 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/gate"
 )
 
 // A refusal names the image, the gate and the reason, and what to do.
 func TestRefusalsSayWhatToDo(t *testing.T) {
-	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
-		exempting(g, in)
-		in.MutatingServed, in.MutatingVersion = true, "v1beta1" // no policy pins, as if it had been too late
-	})
+	g := newGated(t, v1alpha1.GateDeny, exempting)
 	old := g.oldPod(t)
 	g.enforce(t, content()...)
 	long := "r.example/" + strings.Repeat("a", 300) + "@sha256:" + unknownHex
