@@ -19,7 +19,11 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s is admitted", image)
 			return
 		}
-		for _, w := range append(words, "ImageGate "+g.gate.Name+" refuses", "kubectl revet gate test --gate "+g.gate.Name+" --image ") {
+		words = append(words, "ImageGate "+g.gate.Name+" refuses")
+		if image != "r.example/team/app:1" { // what to write instead is all there is to say
+			words = append(words, "kubectl revet gate test --gate "+g.gate.Name+" --image ")
+		}
+		for _, w := range words {
 			if !strings.Contains(a.err.Error(), w) {
 				t.Errorf("%s: the refusal does not say %q: %v", image, w, a.err)
 			}
