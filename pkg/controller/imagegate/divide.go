@@ -143,9 +143,12 @@ func (p *pass) ensureOne(ctx context.Context, key objectKey, wanted client.Objec
 		}
 		if known && before.hash == hash && before.uid == live.UID && live.Generation <= before.generation &&
 			live.Labels[v1alpha1.GateLabel] == p.gate.Name && metav1.IsControlledBy(live, p.gate) {
+			before.until = time.Time{} // from now on its absence means that somebody deleted it
+			p.state.accepted[key.String()] = before
 			return nil
 		}
 	} else if known && before.hash == hash && p.now.Before(before.until) {
+		p.soon(before.until.Sub(p.now))
 		return nil // the watch has not brought what was just made
 	}
 	edited := known && before.hash == hash
