@@ -258,6 +258,13 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 		}, false, RecordIncomplete},
 		{"a verdict of no run", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict.Number = 0 }, false, RecordIncomplete},
 		{"a verdict of a run to come", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict.Number = 2 }, false, RecordIncomplete},
+		{"a verdict of a run to come, by its name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Verdict.Number, e.Status.Verdict.Run, e.Status.Verdict.At = 2, ledger.RunName(e, 2), metav1.NewTime(at(100))
+		}, false, RecordIncomplete},
+		{"a verdict of no run, by its name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Phase, e.Status.Runs = v1alpha1.PhaseError, nil
+			e.Status.Verdict.Number, e.Status.Verdict.Run, e.Status.Verdict.At = 0, ledger.RunName(e, 0), metav1.NewTime(at(100))
+		}, false, RecordIncomplete},
 		{"a verdict that was kept past a newer one", func(e *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
 			e.Status.RunCount, e.Status.Runs[0].Number = 2, 2
 			e.Status.Runs[0].Name = ledger.RunName(e, 2)
@@ -314,6 +321,45 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 				t.Errorf("reason %q, want %q; report %+v", got, test.want, r)
 			}
 		})
+	}
+}
+
+// A digest that nobody pushed is neither covered nor a gap, whatever became of it.
+func TestADigestThatNobodyPushedIsNoPush(t *testing.T) {
+	pushed, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+	third, thirdRun := ran(byHand(t, 2), v1alpha1.OutcomeFail, 3590)
+	waiting := byHand(t, 3)
+	s := &fixture{
+		tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{pushed, third, waiting},
+		runs: []lifecycle.PipelineRun{pr, thirdRun},
+	}
+	r := s.verify(t, trigger())[0]
+	if r.State != v1alpha1.CoverageCovered || r.Pushes != 1 || r.Covered != 1 || r.Gap+r.Pending+r.Failed+r.Skipped+r.Doubled != 0 {
+		t.Errorf("report %+v", r)
+	}
+}
+
+// byHand is the entry of a digest that nobody pushed.
+func byHand(t *testing.T, d int) v1alpha1.ImageVerification {
+	t.Helper()
+	ref, err := image.ParseReference("registry.example.com/third/party@" + digest(d).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := ledger.NewManual(trigger(), ref, "v1", "jane-1", at(10))
+	e.UID = types.UID(fmt.Sprint("entry-", d))
+	return *e
+}
+
+// An entry that somebody created in the place of a push's hides no push, and is named.
+func TestAnEntryInThePlaceOfAPushsIsNamed(t *testing.T) {
+	squatter := byHand(t, 9)
+	squatter.Name = ledger.EntryName("trigger", app, digest(1))
+	s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{squatter}}
+	r := s.verify(t, trigger())[0]
+	if r.State != v1alpha1.CoverageGap || len(r.Uncovered) != 1 || r.Uncovered[0].Reason != EntryForged || r.Uncovered[0].Entry != squatter.Name ||
+		!strings.Contains(r.Uncovered[0].Message, "kubectl delete imageverification "+squatter.Name) {
+		t.Errorf("report %+v", r)
 	}
 }
 

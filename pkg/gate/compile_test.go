@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -87,29 +87,29 @@ func TestOnlyDenyRefuses(t *testing.T) {
 				t.Errorf("policy %s is not in the table", part)
 			}
 			refuses := may && mode == v1alpha1.GateDeny
-			want := []admissionregistrationv1.ValidationAction{"Warn", "Audit"}
+			want := []admissionv1.ValidationAction{"Warn", "Audit"}
 			if mode == v1alpha1.GateAudit {
 				want = want[1:]
 			} else if refuses {
-				want = []admissionregistrationv1.ValidationAction{"Deny"}
+				want = []admissionv1.ValidationAction{"Deny"}
 			}
 			b := o.Bindings[i]
 			if diff := cmp.Diff(want, b.Spec.ValidationActions); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", mode, part, diff)
 			}
-			if got := *p.Spec.FailurePolicy == admissionregistrationv1.Fail; got != refuses {
+			if got := *p.Spec.FailurePolicy == admissionv1.Fail; got != refuses {
 				t.Errorf("%s, %s: failurePolicy %s", mode, part, *p.Spec.FailurePolicy)
 			}
 			if (p.Spec.ParamKind == nil) != (b.Spec.ParamRef == nil) {
 				t.Errorf("%s has a parameter in one place", part)
 			}
-			if ref := b.Spec.ParamRef; ref != nil && (*ref.ParameterNotFoundAction == admissionregistrationv1.DenyAction) != refuses {
+			if ref := b.Spec.ParamRef; ref != nil && (*ref.ParameterNotFoundAction == admissionv1.DenyAction) != refuses {
 				t.Errorf("%s, %s: missing = %s", mode, part, *ref.ParameterNotFoundAction)
 			}
 			// What judges an update of something that exists must not need a parameter.
 			for _, r := range p.Spec.MatchConstraints.ResourceRules {
 				for _, operation := range r.Operations {
-					if refuses && operation == admissionregistrationv1.Update && p.Spec.ParamKind != nil && r.Resources[0] != "pods/ephemeralcontainers" {
+					if refuses && operation == admissionv1.Update && p.Spec.ParamKind != nil && r.Resources[0] != "pods/ephemeralcontainers" {
 						t.Errorf("%s looks up a parameter when %v is updated", part, r.Resources)
 					}
 				}
