@@ -80,11 +80,11 @@ func runningError(attempt string, err error) error {
 func (f *facts) readExclusion(ctx context.Context, cl command.Cluster) error {
 	var m corev1.ConfigMap
 	err := cl.Get(ctx, client.ObjectKey{Namespace: f.system, Name: config.GateConfigMap}, &m)
-	document, there := m.Data[config.ExcludeKey]
-	switch {
-	case err != nil && !apierrors.IsNotFound(err):
+	if client.IgnoreNotFound(err) != nil {
 		return runningError("reading ConfigMap "+config.GateConfigMap, err)
-	case err != nil || !there:
+	}
+	document, there := m.Data[config.ExcludeKey]
+	if !there {
 		f.patterns = config.DefaultExclusion()
 		return nil
 	}

@@ -16,4 +16,9 @@
 //
 // Writes share a budget of bytes. A digest that a trusted trigger failed goes first, then
 // what expired, then other removals, and additions last: their lag stands in the status.
+//
+// An Observer, which writes nothing, tells the reconciler what runs: it lists all Pods every
+// minute, and at once after a digest that runs lost its verdict; it watches Pods that carry
+// the break-glass label; and it lists the workloads that carried it before the gate guarded
+// it. Whatever it could not read is not known, and never counts as verified or trusted.
 package imagegate

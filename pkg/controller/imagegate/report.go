@@ -53,7 +53,10 @@ func (p *pass) fill(s *v1alpha1.ImageGateStatus) {
 		if p.ran.Running.ObservedAt != nil {
 			s.Running = p.ran.Running
 		}
-		s.BreakGlass, s.UntrustedTemplates = p.ran.BreakGlass, shownTemplates(p.owners)
+		s.BreakGlass = p.ran.BreakGlass
+		if p.owners != nil {
+			s.UntrustedTemplates = shownTemplates(p.owners)
+		}
 	}
 	var examples []string
 	var oldest time.Time
