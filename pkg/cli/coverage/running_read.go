@@ -80,7 +80,9 @@ func runningError(attempt string, err error) error {
 func (f *facts) readExclusion(ctx context.Context, cl command.Cluster) error {
 	var m corev1.ConfigMap
 	err := cl.Get(ctx, client.ObjectKey{Namespace: f.system, Name: config.GateConfigMap}, &m)
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err): // the defaults hold
+	case err != nil:
 		return runningError("reading ConfigMap "+config.GateConfigMap, err)
 	}
 	document, there := m.Data[config.ExcludeKey]
