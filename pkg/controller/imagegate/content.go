@@ -250,6 +250,8 @@ func (p *pass) write(ctx context.Context, j job) error {
 	case pg.meta == nil && apierrors.IsAlreadyExists(err):
 		pg.stale = true
 		return p.whose(ctx, pg.name)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("writing VerifiedImages %q: %w: %w", pg.name, errNowhere, err)
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", pg.name, err)
 	}

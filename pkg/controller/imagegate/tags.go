@@ -75,6 +75,8 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	case t.meta == nil && apierrors.IsAlreadyExists(err):
 		t.known = false
 		return p.whose(ctx, name)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("writing VerifiedImages %q: %w: %w", name, errNowhere, err)
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", name, err)
 	}
