@@ -149,10 +149,10 @@ func TestSixteenShardsCoverEveryDigest(t *testing.T) {
 			names[strings.TrimPrefix(p.Name, "revet-gate-production-")] = ref.Name
 		}
 	}
-	want := map[string]string{"tags": "production-tags", "tagtemplates": "production-tags", "owners": "production-tags"}
+	want := map[string]string{"tags": "production.tags", "tagtemplates": "production.tags", "owners": "production.tags"}
 	for _, d := range "0123456789abcdef" {
 		for _, part := range []string{"digests", "templates", "ran"} {
-			want[part+"-"+string(d)] = "production-" + string(d)
+			want[part+"-"+string(d)] = "production." + string(d)
 		}
 	}
 	if diff := cmp.Diff(want, names); diff != "" {

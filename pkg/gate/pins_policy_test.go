@@ -34,7 +34,7 @@ func TestPinsRefuseNothing(t *testing.T) {
 	const version = "admissionregistration.k8s.io/v1"
 	want := []row{
 		{version, "MutatingAdmissionPolicy", "revet-gate-prod-pin", "", "Ignore", "", ""},
-		{version, "MutatingAdmissionPolicyBinding", "revet-gate-prod-pin", "revet-gate-prod-pin", "", "Allow", "prod-tags"},
+		{version, "MutatingAdmissionPolicyBinding", "revet-gate-prod-pin", "revet-gate-prod-pin", "", "Allow", "prod.tags"},
 		{version, "MutatingAdmissionPolicy", "revet-gate-prod-keep", "", "Ignore", "", ""},
 		{version, "MutatingAdmissionPolicyBinding", "revet-gate-prod-keep", "revet-gate-prod-keep", "", "", ""},
 	}
