@@ -3,6 +3,7 @@ package imagegate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,8 +74,17 @@ func (p *pass) nextExpiry() (time.Duration, bool) {
 	return next.Sub(p.now), true
 }
 
-// run does what the pass is for.
+// run does what the pass is for. Where there is no place for what policies look up, they
+// would refuse everything, and so they are taken out of force.
 func (p *pass) run(ctx context.Context) error {
+	err := p.look(ctx)
+	if errors.Is(err, errNowhere) {
+		return errors.Join(err, p.unbind(ctx))
+	}
+	return err
+}
+
+func (p *pass) look(ctx context.Context) error {
 	p.mode = p.gate.Status.Mode
 	rules, err := gate.RulesOf(p.gate)
 	if err != nil {

@@ -2,6 +2,7 @@ package imagegate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,6 +103,8 @@ func (p *pass) markReady(set setter) {
 		no(v1alpha1.ReasonInvalidSpec, p.invalid.Error()+". What was in force stays; correct the spec")
 	case p.failed != nil && asTaken(p.failed, &taken):
 		no(v1alpha1.ReasonNameTaken, taken.Error())
+	case errors.Is(p.failed, errNowhere):
+		no(v1alpha1.ReasonWriteFailed, cut(p.failed.Error()))
 	case p.failed != nil:
 		no(v1alpha1.ReasonWriteFailed, cut("the API server refused a write, which is tried again: "+p.failed.Error()))
 	case p.waiting != "":
