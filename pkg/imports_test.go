@@ -67,13 +67,13 @@ var layers = []layer{
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},
 	// It reads the table of causes.
-	{prefix: "pkg/controller/events", revet: join(values, []string{"pkg/lifecycle"})},
+	{prefix: "pkg/controller/events", revet: join(values, []string{"pkg/lifecycle", "pkg/running"})},
 	{prefix: "pkg/controller/lease", revet: values},
 	// It judges what the sink's check reports, and tells of what a sweep did: it names
 	// their values, and not their constructors.
 	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
 	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
-	{prefix: "pkg/controller/imagegate", revet: join(values, decisions, []string{"pkg/gate", "pkg/ledger", "pkg/tekton"})},
+	{prefix: "pkg/controller/imagegate", revet: join(values, decisions, []string{"pkg/gate", "pkg/ledger", "pkg/running", "pkg/tekton"})},
 	// A command imports what the commands share, and no other command. Its diagnoses are
 	// those of the production code, over a client of its own.
 	{prefix: "pkg/cli/command", revet: join(values, decisions)},
@@ -83,7 +83,7 @@ var layers = []layer{
 	{prefix: "pkg/cli/comparesandbox", revet: join(values, []string{"pkg/cli/command", "pkg/tekton"})},
 	{prefix: "pkg/cli/completion", revet: []string{"pkg/cli/command"}},
 	// It reads registries as the operator configured them.
-	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/coverage", "pkg/sweep", "pkg/tekton"})},
+	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/coverage", "pkg/gate", "pkg/running", "pkg/sweep", "pkg/tekton"})},
 	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
 	{prefix: "pkg/cli/explain", revet: join(values, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},

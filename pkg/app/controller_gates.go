@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,8 +26,6 @@ import (
 const (
 	// gateConcurrency is how many gates are looked at at once.
 	gateConcurrency = 2
-	// probeNamespace is where the controller tries gates by Pods that are never made.
-	probeNamespace = "revet-gate-probe"
 )
 
 // gates makes the reconciler of ImageGates. It has a cache of its own, so that a cluster
@@ -40,12 +39,18 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 	}
 	var impl *knative.Impl // set before the informers run
 	var mutating string    // set before the queue runs
+	var r *imagegate.Reconciler
+	observer, err := c.observer(own, func() *imagegate.Reconciler { return r })
+	if err != nil {
+		return nil, err
+	}
 	key := func(gate string) types.NamespacedName { return types.NamespacedName{Name: gate} }
-	r, err := imagegate.New(imagegate.Options{
+	r, err = imagegate.New(imagegate.Options{
 		Entries:  entries,
 		Cached:   own,
 		Live:     lease.Client{Client: c.access.live, Guard: guard},
 		Lease:    guard,
+		Running:  observer,
 		Compile:  gate.Compile,
 		Exclude:  func() []string { return c.config.Exclusion() },
 		Mutating: func() string { return mutating },
@@ -57,7 +62,7 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 		Now:          c.options.Now,
 
 		SystemNamespace: c.options.SystemNamespace,
-		ProbeNamespace:  probeNamespace,
+		ProbeNamespace:  gate.ProbeNamespace,
 		Rate:            c.options.GateWriteRate,
 		Window:          gate.DefaultBudgetWindow,
 		Limits:          gate.LimitsOf(c.options.GateSplit),
@@ -69,10 +74,13 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 	impl, run := c.newQueue(ctx, r, name, component, gateConcurrency)
 	return &part{
 		run: []func(context.Context) error{func(ctx context.Context) error {
-			if err := c.startGates(ctx, own, r, &mutating); err != nil {
+			if err := c.startGates(ctx, own, r, observer, &mutating); err != nil {
 				return err
 			}
-			return run(ctx)
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return observer.Run(ctx) })
+			group.Go(func() error { return run(ctx) })
+			return group.Wait()
 		}},
 		handlers: []handler{
 			{&v1alpha1.ImageVerification{}, r.EntryHandler()},
@@ -82,7 +90,7 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 }
 
 // startGates waits until the cluster serves the kinds of gates, and fills their cache.
-func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagegate.Reconciler, mutating *string) error {
+func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagegate.Reconciler, observer *imagegate.Observer, mutating *string) error {
 	for _, kind := range []string{"ImageGate", "VerifiedImages"} {
 		if err := c.awaitGateKind(ctx, v1alpha1.GroupVersion.WithKind(kind)); err != nil {
 			return err
@@ -90,6 +98,7 @@ func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagega
 	}
 	*mutating = c.mutatingVersion()
 	watched := []handler{{&v1alpha1.ImageGate{}, r.GateHandler()}, {metadataOf(corev1.SchemeGroupVersion.WithKind("Namespace")), r.NamespaceHandler()}}
+	watched = append(watched, handler{metadataOf(podKind), observer.PodHandler()})
 	for _, kind := range imagegate.Owned(*mutating) {
 		watched = append(watched, handler{metadataOf(kind), r.OwnedHandler()})
 	}
@@ -146,7 +155,8 @@ func metadataOf(kind schema.GroupVersionKind) client.Object {
 	return object
 }
 
-// newGateCache caches gates, and metadata of what they own and of namespaces.
+// newGateCache caches gates, and metadata of what they own, of namespaces and of Pods that
+// asked to start without a verdict.
 func newGateCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string) (cache.Cache, error) {
 	c, err := cache.New(api.config, cache.Options{
 		HTTPClient:                  api.http,
@@ -156,6 +166,7 @@ func newGateCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.VerifiedImages{}: {Namespaces: map[string]cache.Config{systemNamespace: {}}},
+			metadataOf(podKind):        {Label: breakGlassPods()},
 		},
 	})
 	if err != nil {

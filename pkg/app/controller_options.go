@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/revet-dev/revet/pkg/controller/imagegate"
 	"github.com/revet-dev/revet/pkg/controller/imagetrigger"
 	"github.com/revet-dev/revet/pkg/gate"
 )
@@ -31,6 +32,8 @@ type ControllerOptions struct {
 	GateWriteRate int64
 	// GateSplit is how many digests one object of a gate holds before there are sixteen.
 	GateSplit int
+	// CensusInterval is between two lists of all Pods, which tell what runs behind gates.
+	CensusInterval time.Duration
 }
 
 // DefaultControllerOptions returns the defaults.
@@ -39,6 +42,7 @@ func DefaultControllerOptions() ControllerOptions {
 		Common: DefaultCommon(), Address: ":8080", Concurrency: 16, MaxConcurrent: 200,
 		SweepInterval: imagetrigger.DefaultIntervals().Sweep,
 		GateWriteRate: gate.DefaultBudgetRate, GateSplit: gate.DefaultSplit,
+		CensusInterval: imagegate.DefaultCensusInterval,
 	}
 }
 
@@ -66,6 +70,7 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers may run at once; each trigger's spec.maxConcurrent applies too")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
 	flags.Int64Var(&o.GateWriteRate, "gate-write-rate", o.GateWriteRate, "bytes a second that are written of what ImageGates admit, on average over five minutes; at least 65536")
+	flags.DurationVar(&o.CensusInterval, "gate-census-interval", o.CensusInterval, "time between two lists of all Pods, which tell what runs behind ImageGates; between 1s and 4m")
 	flags.IntVar(&o.GateSplit, "gate-split", o.GateSplit, "how many digests one object of an ImageGate holds before they are divided among sixteen; 12000 are 1.1 MB")
 }
 
@@ -88,11 +93,17 @@ func (o ControllerOptions) validate() error {
 	if o.GateWriteRate < leastGateWriteRate {
 		return fmt.Errorf("gate-write-rate %d is less than %d, with which one large object takes longer than a digest may stay that failed", o.GateWriteRate, leastGateWriteRate)
 	}
+	if o.CensusInterval < time.Second || o.CensusInterval > longestCensusInterval {
+		return fmt.Errorf("gate-census-interval %s is not between 1s and %s; after five minutes nobody knows what runs", o.CensusInterval, longestCensusInterval)
+	}
 	if o.GateSplit < 16 || o.GateSplit > gate.DefaultSplit {
 		return fmt.Errorf("gate-split %d is not between 16 and %d", o.GateSplit, gate.DefaultSplit)
 	}
 	return o.Common.validate()
 }
+
+// longestCensusInterval keeps a list of Pods from being too old before the next is there.
+const longestCensusInterval = 4 * time.Minute
 
 // leastGateWriteRate lets an object of 1.1 MB be written every 17 seconds.
 const leastGateWriteRate = 64 << 10

@@ -21,6 +21,8 @@ func TestControllerOptionsNameTheFieldThatIsWrong(t *testing.T) {
 		{"more runs than any cluster has", []string{"--max-concurrent=100001"}, "max-concurrent 100001"},
 		{"nobody to work", []string{"--concurrency=0"}, "concurrency 0"},
 		{"no identity", []string{"--identity="}, "identity is empty"},
+		{"Pods that are listed without a break", []string{"--gate-census-interval=999ms"}, "gate-census-interval 999ms"},
+		{"Pods that are listed too rarely to know what runs", []string{"--gate-census-interval=241s"}, "gate-census-interval 4m1s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := DefaultControllerOptions()

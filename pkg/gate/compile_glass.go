@@ -25,7 +25,8 @@ func (c *compiler) byController() string {
 // trustedOwner is CEL for whether the object is owned by a workload whose label counts. It
 // says something of requests of controllers only: anybody else writes what they like there.
 const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false))" +
-	" && !object.metadata.?ownerReferences.orValue([]).exists(o, o.uid in params.?untrustedOwners.orValue({}))"
+	" && !object.metadata.?ownerReferences.orValue([]).exists(o, o.uid in params.?untrustedOwners.orValue({}))" +
+	" && !('" + EveryOwner + "' in params.?untrustedOwners.orValue({}))"
 
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.

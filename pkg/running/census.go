@@ -32,14 +32,24 @@ type Census struct {
 	At     time.Time
 	Counts map[Standing]int64
 	Worst  []v1alpha1.RunningImage
-	// Digests are the digests that run, each with one Pod that runs it.
-	Digests map[image.Digest]types.NamespacedName
+	// Digests are the digests that run, each with one place at which it runs.
+	Digests map[image.Digest]Place
 	// Uncounted is how many further digests there was no room for.
 	Uncounted int64
 	// BreakGlass are the Pods that asked to start without a verdict, by their UIDs.
 	BreakGlass map[types.UID]types.NamespacedName
 
 	worst []ranked
+	// workloads are what made the Pods that are not verified, with the worst of their Pods.
+	// A Pod that nothing made counts by itself.
+	workloads map[types.UID]Standing
+}
+
+// Place is where a digest runs.
+type Place struct {
+	Pod types.NamespacedName
+	// Image is the reference that names the digest, or that the node resolved to it.
+	Image string
 }
 
 type ranked struct {
@@ -53,8 +63,8 @@ func Count(ctx context.Context, pods client.Reader, gates []Gate, now func() tim
 	all := make([]Census, len(gates))
 	for i := range all {
 		all[i] = Census{
-			Counts: map[Standing]int64{}, Digests: map[image.Digest]types.NamespacedName{},
-			BreakGlass: map[types.UID]types.NamespacedName{},
+			Counts: map[Standing]int64{}, Digests: map[image.Digest]Place{},
+			BreakGlass: map[types.UID]types.NamespacedName{}, workloads: map[types.UID]Standing{},
 		}
 	}
 	next := ""
@@ -101,11 +111,36 @@ func (c *Census) add(g Gate, pod *corev1.Pod) {
 			c.Uncounted++
 			continue
 		}
-		c.Digests[i.Digest] = name
+		c.Digests[i.Digest] = Place{name, i.Image}
 	}
 	if standing.isUnverified() {
+		c.note(pod, standing)
 		c.keep(standing, name, images)
 	}
+}
+
+// note counts what made a Pod that is not verified.
+func (c *Census) note(pod *corev1.Pod, standing Standing) {
+	maker := pod.UID
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+		maker = owner.UID
+	}
+	before, known := c.workloads[maker]
+	if (known || len(c.workloads) < maxDigests) && (!known || standing.badness() > before.badness()) {
+		c.workloads[maker] = standing
+	}
+}
+
+// Refused is the number of workloads some of whose Pods could not be started again in mode
+// Deny. Expired images may be, if they ran here and the gate's onExpired says so.
+func (c *Census) Refused(expired bool) int {
+	n := 0
+	for _, standing := range c.workloads {
+		if standing != Expired || expired {
+			n++
+		}
+	}
+	return n
 }
 
 // keep remembers a Pod that is not verified, by its worst image. It keeps the worst few.

@@ -125,14 +125,7 @@ func (g Gate) judge(use gate.Use, imageID string) Image {
 	}
 	found := g.Judge(i.Digest)
 	i.Message = found.Message
-	switch found.Standing {
-	case gate.Verified:
-		i.Standing = Verified
-	case gate.Expired:
-		i.Standing = Expired
-	case gate.Failed:
-		i.Standing = Failed
-	}
+	i.Standing = OfFinding(found)
 	return i
 }
 

@@ -71,6 +71,8 @@ type coverageOptions struct {
 	verify  bool
 	// artefacts lists what is exempt, which takes a verification to know.
 	artefacts bool
+	// running lists what runs, instead of pushes.
+	running bool
 	// systemNamespace is where the operator lists the registries.
 	systemNamespace string
 	// maxAge is how long a sweep proves something.
@@ -81,9 +83,9 @@ type coverageOptions struct {
 func New(env command.Environment) *cobra.Command {
 	o := &coverageOptions{cluster: command.NewClusterFlags()}
 	c := &cobra.Command{
-		Use:   "coverage [TRIGGER]",
+		Use:   "coverage [TRIGGER] | --running [GATE]",
 		Short: "Prove that no push slipped through",
-		Long:  long, Example: example,
+		Long:  long + longRunning, Example: example + exampleRunning,
 		Args:              command.AtMostOne("TRIGGER"),
 		ValidArgsFunction: command.CompleteTriggerNames(env, o.cluster),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -97,6 +99,9 @@ func New(env command.Environment) *cobra.Command {
 				return command.Usagef("--max-age is %s; it must be positive", o.maxAge)
 			}
 			o.verify = o.verify || o.artefacts
+			if o.running {
+				return o.runRunning(c.Context(), env)
+			}
 			return o.run(c.Context(), env)
 		},
 	}
@@ -104,6 +109,7 @@ func New(env command.Environment) *cobra.Command {
 	c.Flags().StringVarP(&o.output, "output", "o", "table", "how to print: "+strings.Join(coverageOutputs, ", "))
 	c.Flags().BoolVar(&o.verify, "verify", false, "read every stream, registry and run again, and do not trust the ledger")
 	c.Flags().BoolVar(&o.artefacts, "artefacts", false, "list the pushes that are exempt, as they cannot run; implies --verify")
+	c.Flags().BoolVar(&o.running, "running", false, "say what runs, and whether it is verified, instead of what was pushed")
 	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "Revet's own namespace, where the operator lists the registries")
 	c.Flags().DurationVar(&o.maxAge, "max-age", coverage.DefaultMaxAge, "how long ago the latest sweep may have begun, without --verify")
 	command.CompleteFlag(c, "output", coverageOutputs)

@@ -19,6 +19,8 @@ const (
 	TypeQueued    = "dev.cdevents.testsuiterun.queued.0.3.0"
 	TypeStarted   = "dev.cdevents.testsuiterun.started.0.3.0"
 	TypeFinished  = "dev.cdevents.testsuiterun.finished.0.3.0"
+	TypeDetected  = "dev.cdevents.incident.detected.0.3.0"
+	TypeResolved  = "dev.cdevents.incident.resolved.0.3.0"
 )
 
 // cdEvent is a CDEvent as JSON.
@@ -35,7 +37,8 @@ type cdContext struct {
 	Source      string    `json:"source"`
 	Type        string    `json:"type"`
 	Timestamp   time.Time `json:"timestamp"`
-	// ChainID is the entry's UID: all events of one entry are one chain.
+	// ChainID is the entry's UID: all events of one entry are one chain. What turns behind a
+	// gate has none.
 	ChainID string `json:"chainId,omitempty"`
 }
 
@@ -45,8 +48,10 @@ type cdSubject struct {
 	Content content `json:"content"`
 }
 
-// content holds the fields of all four types; each leaves out the others'.
+// content holds the fields of all types; each leaves out the others'.
 type content struct {
+	Description string     `json:"description,omitempty"`
+	ArtifactID  string     `json:"artifactId,omitempty"`
 	Environment *reference `json:"environment,omitempty"`
 	TestSuite   *testSuite `json:"testSuite,omitempty"`
 	Trigger     *trigger   `json:"trigger,omitempty"`
@@ -81,6 +86,11 @@ type customData struct {
 	PolicyDigest string `json:"policyDigest,omitempty"`
 	// RuntimeClasses are those that the run's Pods had.
 	RuntimeClasses []string `json:"runtimeClasses,omitempty"`
+	// Gate, From, To and Pod are those of a turn; Pod is namespace/name of one that runs it.
+	Gate string `json:"gate,omitempty"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+	Pod  string `json:"pod,omitempty"`
 }
 
 // packageURL names an image as https://github.com/package-url/purl-spec does.

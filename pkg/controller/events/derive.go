@@ -24,6 +24,8 @@ const (
 	AttributeOutcome    = "outcome"
 	AttributeNotChecked = "notchecked"
 	AttributeVerdict    = "verdict"
+	AttributeGate       = "gate"
+	AttributeStanding   = "standing"
 )
 
 // noVerdict stands in AttributeVerdict for an entry without one.

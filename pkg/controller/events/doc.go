@@ -22,6 +22,10 @@
 // keys to add to it. The ledger is written after sending, so each event is sent at least
 // once. Without a sink, Emit sends nothing. The caller backs off after a failure.
 //
+// SendTurn sends what no entry of the ledger holds: that the verdict of something that runs
+// behind a gate turned, as dev.cdevents.incident.detected and incident.resolved. Its id comes
+// from the gate, the digest and the verdict that decided.
+//
 // CloudEvents are sent in structured mode, because the subject of artifact.published is a
 // package URL, and receivers decode its percent signs differently in a header.
 //

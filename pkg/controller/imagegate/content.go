@@ -126,12 +126,33 @@ func (p *pass) refresh(ctx context.Context, d *division, pg *page, plan *plan) e
 				p.state.desired.Saw(hex, t)
 			}
 		}
+		if p.Running != nil {
+			p.Running.Recall(p.gate, &o)
+		}
 	}
 	if before != nil {
 		p.tell(corev1.EventTypeWarning, "PutBack", "somebody else changed or deleted VerifiedImages %s; it is put back", pg.name)
 	}
 	pg.stale, d.looked = false, false
 	return nil
+}
+
+// writtenOwners are the workloads whose break-glass label does not count, as the gate's
+// objects say it; nil if there is no object.
+func (p *pass) writtenOwners() map[string]string {
+	var all map[string]string
+	for _, d := range p.state.divisions {
+		for _, pg := range d.pages {
+			if pg.meta == nil {
+				continue
+			}
+			if all == nil {
+				all = map[string]string{}
+			}
+			maps.Copy(all, pg.owners)
+		}
+	}
+	return all
 }
 
 // newer compares resourceVersions, which are numbers that grow.
@@ -162,7 +183,7 @@ func (p *pass) writePages(ctx context.Context, plan *plan) error {
 					due.Urgency = gate.Revocation
 				}
 			}
-			if !maps.Equal(pg.owners, p.ran.UntrustedOwners) && p.observed {
+			if p.Running != nil && !maps.Equal(pg.owners, p.owners) {
 				due.Urgency = max(due.Urgency, gate.Removal)
 			}
 			if due.Urgency != gate.NoChange || !p.owns(pg.meta) {
@@ -216,8 +237,8 @@ func (p *pass) write(ctx context.Context, j job) error {
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.SystemNamespace, Name: pg.name},
 		Digests:    digests, Ran: ran, UntrustedOwners: pg.owners,
 	}
-	if p.observed {
-		o.UntrustedOwners = p.ran.UntrustedOwners
+	if p.Running != nil {
+		o.UntrustedOwners = p.owners
 	}
 	p.own(&o.ObjectMeta)
 	err := p.put(ctx, o, pg.meta)

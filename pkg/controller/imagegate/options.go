@@ -26,21 +26,30 @@ type Compiler func(*v1alpha1.ImageGate, gate.Surroundings) (gate.Objects, error)
 
 // Running tells what runs behind gates.
 type Running interface {
-	// Report returns what was seen last; false before a complete list of Pods was read.
-	Report(gate string) (RunningReport, bool)
+	// Report returns what was seen last.
+	Report(g *v1alpha1.ImageGate) RunningReport
+	// Concluded tells what the gate concludes about a digest, as 64 hexadecimal digits.
+	Concluded(gate, hex string, f gate.Finding)
+	// Recall tells what an object of the gate says that this process did not write.
+	Recall(g *v1alpha1.ImageGate, written *v1alpha1.VerifiedImages)
+	// Guard returns the workloads whose break-glass label does not count, by UID, given what
+	// the gate's objects say: nil if there are none.
+	Guard(g *v1alpha1.ImageGate, written map[string]string) map[string]string
 }
 
 // RunningReport is what runs behind one gate.
 type RunningReport struct {
 	// Generation of the gate's spec by which it was judged.
-	Generation         int64
-	Running            v1alpha1.RunningStatus
-	BreakGlass         v1alpha1.BreakGlassStatus
-	UntrustedTemplates []v1alpha1.WorkloadReference
+	Generation int64
+	// Running is as of the last complete list of Pods.
+	Running    v1alpha1.RunningStatus
+	BreakGlass v1alpha1.BreakGlassStatus
+	// Refused is the number of workloads that mode Deny would keep from starting Pods again.
+	Refused int
+	// Problem is why Pods could not be listed since; empty if they could.
+	Problem string
 	// Seen maps digests, as 64 hexadecimal digits, to when they were last seen running.
 	Seen map[string]time.Time
-	// UntrustedOwners maps UIDs to kind/namespace/name.
-	UntrustedOwners map[string]string
 }
 
 // Exclusion lists the namespaces that no gate gates, by name or as prefix-*.

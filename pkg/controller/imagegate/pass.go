@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -26,9 +27,10 @@ type pass struct {
 	// mode is the one in force after the pass, and waiting says why it is not spec.mode.
 	mode    v1alpha1.GateMode
 	waiting string
-	ran     RunningReport
-	// ran is what runs, and observed is true if that is of the present spec.
-	observed bool
+	// ran is what runs.
+	ran RunningReport
+	// owners are the workloads whose break-glass label does not count.
+	owners map[string]string
 	// inForce is true if the policies of the present spec are written.
 	inForce bool
 	// preparing and dividing say what the pass waits for.
@@ -92,6 +94,9 @@ func (p *pass) run(ctx context.Context) error {
 	}
 	if err := p.load(ctx, plan); err != nil {
 		return err
+	}
+	if p.Running != nil {
+		p.owners = p.Running.Guard(p.gate, p.writtenOwners())
 	}
 	p.judge(rules)
 	p.choose(plan)
@@ -166,33 +171,29 @@ func (p *pass) decideMode() {
 		spec = v1alpha1.GateAudit
 	}
 	if p.Running != nil {
-		if report, ok := p.Running.Report(p.gate.Name); ok {
-			p.ran, p.observed = report, report.Generation == p.gate.Generation
-		}
+		p.ran = p.Running.Report(p.gate)
 	}
 	p.mode = spec
 	if spec != v1alpha1.GateDeny || present == v1alpha1.GateDeny || p.gate.Spec.Force {
 		return
 	}
-	if p.observed && p.ran.Running.ObservedAt != nil && p.ran.Running.Unverified == 0 {
+	verified, _, message := p.ran.allVerified(p.gate.Generation, p.now)
+	if verified == metav1.ConditionTrue {
 		return
 	}
 	p.mode = present
 	if p.mode == "" {
 		p.mode = v1alpha1.GateAudit
 	}
-	p.waiting = p.whyNotDeny()
+	p.waiting = cut(p.whyNotDeny(verified, message))
 }
 
-func (p *pass) whyNotDeny() string {
+func (p *pass) whyNotDeny(verified metav1.ConditionStatus, message string) string {
 	const cure = "or set spec.force to true: what runs goes on, and cannot be started again"
-	if !p.observed || p.ran.Running.ObservedAt == nil {
-		return fmt.Sprintf("mode Deny waits until the Pods in the gated namespaces were listed for this spec; %s is in force. "+
-			"Wait, %s", p.mode, cure)
+	if verified == metav1.ConditionUnknown {
+		return fmt.Sprintf("mode Deny waits, and %s is in force: %s. Wait, %s", p.mode, message, cure)
 	}
-	return fmt.Sprintf("mode Deny would refuse %d of the %d Pods that run; %s is in force. List them with "+
-		"\"kubectl revet coverage --running\", have their images verified, %s",
-		p.ran.Running.Unverified, p.ran.Running.Pods, p.mode, cure)
+	return fmt.Sprintf("mode Deny waits, and %s is in force: %s. Have their images verified, %s", p.mode, message, cure)
 }
 
 // judge brings what is desired up to date.
@@ -200,8 +201,12 @@ func (p *pass) judge(rules gate.Rules) {
 	s := p.state
 	touched, all := s.take()
 	conclude := func(hex string) {
-		s.desired.Conclude(hex, rules.Judge(p.entries.evidence(hex), p.now))
+		found := rules.Judge(p.entries.evidence(hex), p.now)
+		s.desired.Conclude(hex, found)
 		s.look(hex, p.now)
+		if p.Running != nil {
+			p.Running.Concluded(p.gate.Name, hex, found)
+		}
 	}
 	if all {
 		s.desired.Reset(rules)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +130,12 @@ func (p *pass) compile(ctx context.Context) (map[gate.Shards][]client.Object, er
 	if err != nil {
 		return nil, err
 	}
+	if p.invalid == nil {
+		p.state.setScope(Scope{
+			UID: p.gate.UID, Generation: p.gate.Generation,
+			Exclusion: gate.Exclusion{Names: around.Excluded, Prefixes: around.ExcludedPrefixes},
+		})
+	}
 	input, err := json.Marshal([]any{p.gate.Name, p.gate.UID, p.gate.Spec, around})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the gate: %w", err)
@@ -174,54 +179,27 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 		SystemNamespace: p.SystemNamespace, Mode: p.mode, MutatingServed: p.Mutating() != "", MutatingVersion: p.Mutating(),
 		Now: p.now.UTC().Truncate(24 * time.Hour), // exemptions end with a day
 	}
-	excluded := map[string]bool{p.SystemNamespace: true, p.ProbeNamespace: true, "kube-system": true, "kube-public": true, "kube-node-lease": true}
-	for _, pattern := range p.Exclude() {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-			around.ExcludedPrefixes = append(around.ExcludedPrefixes, prefix)
-		} else {
-			excluded[pattern] = true
+	var sinks []string
+	for _, t := range p.gate.Spec.Trust {
+		var trigger v1alpha1.ImageTrigger
+		if err := p.Entries.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Trigger}, &trigger); client.IgnoreNotFound(err) != nil {
+			return gate.Surroundings{}, fmt.Errorf("reading trigger %s/%s: %w", t.Namespace, t.Trigger, err)
 		}
+		sinks = append(sinks, trigger.Spec.Sink.URI, trigger.Status.SinkURI)
 	}
+	excluded := gate.ExclusionOf(p.Exclude(), p.gate.Spec.Trust, sinks, p.SystemNamespace, p.ProbeNamespace)
+	around.Excluded, around.ExcludedPrefixes = excluded.Names, excluded.Prefixes
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return gate.Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
 	}
 	for i := range list.Items {
-		name := list.Items[i].Name
-		if slices.ContainsFunc(around.ExcludedPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-			excluded[name] = true
+		if name := list.Items[i].Name; excluded.Has(name) {
+			around.Excluded = append(around.Excluded, name)
 		}
-	}
-	for _, t := range p.gate.Spec.Trust {
-		excluded[t.Namespace] = true // runs are in the trigger's namespace, whatever its sink is
-		var trigger v1alpha1.ImageTrigger
-		if err := p.Entries.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Trigger}, &trigger); client.IgnoreNotFound(err) != nil {
-			return gate.Surroundings{}, fmt.Errorf("reading trigger %s/%s: %w", t.Namespace, t.Trigger, err)
-		}
-		for _, address := range []string{trigger.Spec.Sink.URI, trigger.Status.SinkURI} {
-			if namespace := namespaceOf(address); namespace != "" {
-				excluded[namespace] = true
-			}
-		}
-	}
-	for name := range excluded {
-		around.Excluded = append(around.Excluded, name)
 	}
 	slices.Sort(around.Excluded)
-	slices.Sort(around.ExcludedPrefixes)
+	around.Excluded = slices.Compact(around.Excluded)
 	return around, nil
-}
-
-// namespaceOf returns the namespace of a Service's address, or "" for another address.
-func namespaceOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	labels := strings.Split(u.Hostname(), ".")
-	if len(labels) < 3 || labels[2] != "svc" {
-		return ""
-	}
-	return labels[1]
 }

@@ -194,6 +194,19 @@ func (r *Reconciler) held(ctx context.Context, name string, write func(context.C
 	return write(ctx)
 }
 
+// Scopes returns the gates that this process leads and has looked at, by name.
+func (r *Reconciler) Scopes() map[string]Scope {
+	scopes := map[string]Scope{}
+	for name, s := range r.all() {
+		s.mu.Lock()
+		if s.scope != nil {
+			scopes[name] = *s.scope
+		}
+		s.mu.Unlock()
+	}
+	return scopes
+}
+
 // Judge says what a gate concludes about a digest, given as sha256:hex; false if this
 // process does not lead the gate, or has not looked at it yet.
 func (r *Reconciler) Judge(name, digest string) (gate.Finding, bool) {

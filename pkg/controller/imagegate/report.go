@@ -49,8 +49,11 @@ func (p *pass) fill(s *v1alpha1.ImageGateStatus) {
 	if p.inForce && p.invalid == nil && p.failed == nil {
 		s.ObservedGeneration, s.Mode, s.Shards = p.gate.Generation, p.mode, int32(p.shards) //nolint:gosec // 1 or 16
 	}
-	if p.Running != nil && p.ran.Running.ObservedAt != nil {
-		s.Running, s.BreakGlass, s.UntrustedTemplates = p.ran.Running, p.ran.BreakGlass, p.ran.UntrustedTemplates
+	if p.Running != nil {
+		if p.ran.Running.ObservedAt != nil {
+			s.Running = p.ran.Running
+		}
+		s.BreakGlass, s.UntrustedTemplates = p.ran.BreakGlass, shownTemplates(p.owners)
 	}
 	var examples []string
 	var oldest time.Time
@@ -126,17 +129,10 @@ func (p *pass) markTrust(set setter) {
 }
 
 func (p *pass) markRunning(set setter) {
-	r := p.ran.Running
-	switch {
-	case p.Running == nil || !p.observed || r.ObservedAt == nil:
-		set(v1alpha1.ConditionAllRunningVerified, metav1.ConditionUnknown, v1alpha1.ReasonNotObserved,
-			"the Pods in the gated namespaces have not been listed for this spec yet")
-	case r.Unverified > 0:
-		set(v1alpha1.ConditionAllRunningVerified, metav1.ConditionFalse, v1alpha1.ReasonUnverifiedRunning, fmt.Sprintf(
-			"%d of the %d Pods that run would be refused; list them with \"kubectl revet coverage --running\"", r.Unverified, r.Pods))
-	default:
-		set(v1alpha1.ConditionAllRunningVerified, metav1.ConditionTrue, v1alpha1.ReasonAllVerified,
-			"every Pod in the gated namespaces would be admitted")
+	status, reason, message := p.ran.allVerified(p.gate.Generation, p.now)
+	set(v1alpha1.ConditionAllRunningVerified, status, reason, message)
+	if until, ok := p.ran.until(); ok && status != metav1.ConditionUnknown {
+		p.soon(until.Sub(p.now) + time.Second)
 	}
 }
 

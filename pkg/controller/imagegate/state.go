@@ -25,6 +25,8 @@ type state struct {
 	rules   gate.Rules
 	trusted map[v1alpha1.TrustedTrigger]bool
 	judging bool
+	// scope is what the rules go with.
+	scope *Scope
 	// versions are the resourceVersions of VerifiedImages that watches brought; "" is gone.
 	versions map[string]string
 
@@ -112,6 +114,13 @@ func (s *state) judges() (gate.Rules, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rules, s.judging
+}
+
+// setScope notes that the gate judges by a spec now, and which namespaces it leaves alone.
+func (s *state) setScope(scope Scope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scope = &scope
 }
 
 // sawVersion notes the version of a VerifiedImages that a watch brought.

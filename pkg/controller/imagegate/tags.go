@@ -39,8 +39,8 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 		}
 	}
 	tags, owners := p.tags(), t.owners
-	if p.observed {
-		owners = p.ran.UntrustedOwners
+	if p.Running != nil {
+		owners = p.owners
 	}
 	if p.owns(t.meta) && maps.Equal(t.tags, tags) && maps.Equal(t.owners, owners) {
 		t.since = time.Time{}

@@ -1,0 +1,307 @@
+package imagegate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+const (
+	// templatePage is how many workloads are read at once.
+	templatePage = 200
+	// maxUntrusted is how many workloads one gate lists whose label does not count. With
+	// names of full length these are 200 KB, beside 1.2 MB of digests. If there are more,
+	// no workload's label counts.
+	maxUntrusted = 500
+	// maxUntrustedShown bounds status.untrustedTemplates.
+	maxUntrustedShown = 20
+	// templateRecheck is how often labelled templates are listed again while some are
+	// untrusted: some of them may have lost the label, and controllers may have made others
+	// of them.
+	templateRecheck = 10 * time.Minute
+	templateRetry   = 10 * time.Second
+)
+
+// notListed is written while nobody knows which workloads carried the label before the gate
+// guarded it: then no workload's label counts.
+func notListed() map[string]string {
+	return map[string]string{gate.EveryOwner: "the templates of workloads have not been listed yet"}
+}
+
+// guardState is what is known of the templates that carried the label before a gate in mode
+// Deny guarded it.
+type guardState struct {
+	// since is when this process first saw the gate in Deny without a list; zero if it is
+	// not, or if there is a list.
+	since time.Time
+	// owners are the workloads whose label does not count. Nil is not known.
+	owners map[string]string
+	// relist is when to look at them again.
+	relist time.Time
+	// failed is true if the last attempt failed.
+	failed bool
+	// unlisted is true if this process saw the gate in another mode than Deny: what the gate's
+	// objects say then may be older.
+	unlisted bool
+}
+
+// Guard returns the workloads whose break-glass label does not count, by UID, given what the
+// gate's objects say. Only what carried the label before mode Deny was in force counts as
+// such; later, setting the label takes the right to bypass the gate. So the list is made once
+// after each change to Deny, and no label of a workload counts before it is complete.
+func (o *Observer) Guard(g *v1alpha1.ImageGate, written map[string]string) map[string]string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.of(g)
+	if s.report.Generation != g.Generation {
+		wake(o.wakeCensus) // the rules of this generation are known by now
+	}
+	d := &s.guard
+	_, none := written[gate.EveryOwner]
+	switch guarding := g.Spec.Mode == v1alpha1.GateDeny && g.Status.Mode == v1alpha1.GateDeny; {
+	case !guarding:
+		*d = guardState{unlisted: true}
+		return notListed()
+	case d.owners != nil:
+		return d.owners
+	case written != nil && !none && !d.unlisted:
+		d.owners, d.since, d.relist = written, time.Time{}, o.Now()
+		wake(o.wakeTemplates)
+		return d.owners
+	case d.since.IsZero():
+		d.since = o.Now()
+		wake(o.wakeTemplates)
+	}
+	return notListed()
+}
+
+// runTemplates lists templates when it is time to.
+func (o *Observer) runTemplates(ctx context.Context) {
+	for {
+		if !await(ctx, o.wakeTemplates, o.templates(ctx)) {
+			return
+		}
+	}
+}
+
+// guarded is a gate whose templates have to be listed.
+type guarded struct {
+	*v1alpha1.ImageGate
+	scope Scope
+	// before are the workloads that were untrusted. Nil for the first list.
+	before map[string]string
+	since  time.Time
+	found  map[string]string
+	many   bool
+}
+
+// templates lists templates for the gates for which it is time, and says when to come again.
+func (o *Observer) templates(ctx context.Context) time.Duration {
+	due, again := o.dueTemplates(ctx)
+	if len(due) == 0 {
+		return again
+	}
+	err := o.listTemplates(ctx, due)
+	if err != nil && ctx.Err() == nil {
+		o.Log.Warn("listing the templates that carry the break-glass label failed; until then no workload's label counts where it was not listed before", zap.Error(err))
+	}
+	for _, d := range due {
+		o.listed(d, err)
+	}
+	if err != nil {
+		return templateRetry
+	}
+	_, again = o.dueTemplates(ctx)
+	return again
+}
+
+func (o *Observer) dueTemplates(ctx context.Context) (due []*guarded, again time.Duration) {
+	again = templateRecheck
+	for name, scope := range o.led() {
+		o.mu.Lock()
+		s := o.gates[name]
+		var at time.Time
+		if s != nil && !s.guard.since.IsZero() {
+			at = s.guard.since.Add(o.Settle)
+		} else if s != nil && len(s.guard.owners) > 0 {
+			at = s.guard.relist
+		}
+		if at.IsZero() {
+			o.mu.Unlock()
+			continue
+		}
+		d := &guarded{ImageGate: &v1alpha1.ImageGate{}, scope: scope, before: s.guard.owners, since: s.guard.since, found: map[string]string{}}
+		if _, many := d.before[gate.EveryOwner]; many {
+			d.before = nil
+		}
+		o.mu.Unlock()
+		if left := at.Sub(o.Now()); left > 0 {
+			again = min(again, left)
+			continue
+		}
+		err := o.Cached.Get(ctx, client.ObjectKey{Name: name}, d.ImageGate)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil || d.UID != scope.UID || d.Generation != scope.Generation {
+			again = min(again, time.Second)
+			continue
+		}
+		due = append(due, d)
+	}
+	return due, again
+}
+
+// listed takes over a list of templates.
+func (o *Observer) listed(d *guarded, err error) {
+	o.mu.Lock()
+	s := o.gates[d.Name]
+	if s == nil || s.uid != d.UID || s.guard.since != d.since || (s.guard.owners == nil && s.guard.since.IsZero()) {
+		o.mu.Unlock()
+		return // the gate left Deny meanwhile
+	}
+	tell := err != nil && !s.guard.failed
+	s.guard.failed = err != nil
+	if err == nil {
+		owners := d.found
+		if d.many {
+			owners = map[string]string{gate.EveryOwner: fmt.Sprintf("more than %d templates carried the label", maxUntrusted)}
+		}
+		s.guard = guardState{owners: owners, relist: o.Now().Add(templateRecheck)}
+	}
+	o.mu.Unlock()
+	if tell {
+		o.Recorder.Eventf(d.ImageGate, corev1.EventTypeWarning, "TemplatesNotListed", "%s", cut(
+			"the workloads that carried the break-glass label before the gate guarded it cannot be listed, so that the label of none counts: "+err.Error()))
+	}
+	if err == nil && d.before == nil && len(d.found) > 0 {
+		o.Recorder.Eventf(d.ImageGate, corev1.EventTypeWarning, "UntrustedTemplates",
+			"%d workloads carried the break-glass label before the gate guarded it; it does not count for their Pods", len(d.found))
+	}
+	o.Changed(d.Name)
+}
+
+// templateKinds are the kinds of workloads, each before those that it makes, with the path to
+// the labels of their Pods.
+func templateKinds() []templateKind {
+	pod := []string{"spec", "template", "metadata", "labels"}
+	apps, batch := schema.GroupVersion{Group: "apps", Version: "v1"}, schema.GroupVersion{Group: "batch", Version: "v1"}
+	return []templateKind{
+		{apps.WithKind("Deployment"), pod},
+		{apps.WithKind("ReplicaSet"), pod},
+		{apps.WithKind("StatefulSet"), pod},
+		{apps.WithKind("DaemonSet"), pod},
+		{batch.WithKind("CronJob"), append([]string{"spec", "jobTemplate"}, pod...)},
+		{batch.WithKind("Job"), pod},
+		{corev1.SchemeGroupVersion.WithKind("ReplicationController"), pod},
+		// StatefulSets and DaemonSets make Pods of older revisions, too.
+		{apps.WithKind(controllerRevision), append([]string{"data"}, pod...)},
+	}
+}
+
+const controllerRevision = "ControllerRevision"
+
+type templateKind struct {
+	schema.GroupVersionKind
+	labels []string
+}
+
+// listTemplates reads all workloads in pages. It fails as a whole: half a list would trust
+// what it did not see.
+func (o *Observer) listTemplates(ctx context.Context, due []*guarded) error {
+	namespaces, err := o.namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	selectors := make([]labels.Selector, len(due))
+	for i, d := range due {
+		if selectors[i], err = metav1.LabelSelectorAsSelector(&d.Spec.NamespaceSelector); err != nil {
+			return fmt.Errorf("spec.namespaceSelector of gate %q: %w", d.Name, err)
+		}
+	}
+	for _, kind := range templateKinds() {
+		next := ""
+		for {
+			page := &unstructured.UnstructuredList{}
+			page.SetGroupVersionKind(kind.GroupVersionKind)
+			if err := o.Live.List(ctx, page, client.Limit(templatePage), client.Continue(next)); err != nil {
+				return fmt.Errorf("listing %ss: %w", kind.Kind, err)
+			}
+			for i := range page.Items {
+				w := &page.Items[i]
+				carried, _, _ := unstructured.NestedString(w.Object, append(slices.Clone(kind.labels), v1alpha1.BreakGlassLabel)...)
+				if carried != "true" {
+					continue
+				}
+				for j, d := range due {
+					set, known := namespaces[w.GetNamespace()]
+					if (!known || selectors[j].Matches(set)) && !d.scope.Has(w.GetNamespace()) {
+						d.add(kind.Kind, w)
+					}
+				}
+			}
+			if next = page.GetContinue(); next == "" {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// add notes a labelled workload that is not to be trusted: in the first list each, and later
+// those that were not, and what controllers made of them.
+func (d *guarded) add(kind string, w *unstructured.Unstructured) {
+	uid, name := string(w.GetUID()), w.GetName()
+	if kind == controllerRevision {
+		owner := metav1.GetControllerOf(w)
+		if owner == nil {
+			return // no Pod is made of it
+		}
+		kind, uid, name = owner.Kind, string(owner.UID), owner.Name
+	}
+	if d.before != nil {
+		_, was := d.before[uid]
+		if owner := metav1.GetControllerOf(w); owner != nil && !was {
+			_, was = d.found[string(owner.UID)]
+		}
+		if !was {
+			return
+		}
+	}
+	if d.found[uid] == "" && len(d.found) >= maxUntrusted {
+		d.many = true
+		return
+	}
+	d.found[uid] = kind + "/" + w.GetNamespace() + "/" + name
+}
+
+// shownTemplates are the first workloads whose label does not count, as the status has them.
+func shownTemplates(owners map[string]string) []v1alpha1.WorkloadReference {
+	var all []v1alpha1.WorkloadReference
+	for _, uid := range slices.Sorted(maps.Keys(owners)) {
+		parts := strings.SplitN(owners[uid], "/", 3)
+		if uid == gate.EveryOwner || len(parts) != 3 {
+			continue
+		}
+		all = append(all, v1alpha1.WorkloadReference{Kind: parts[0], Namespace: parts[1], Name: parts[2], UID: uid})
+	}
+	slices.SortFunc(all, func(a, b v1alpha1.WorkloadReference) int {
+		return strings.Compare(a.Kind+"/"+a.Namespace+"/"+a.Name, b.Kind+"/"+b.Namespace+"/"+b.Name)
+	})
+	return all[:min(len(all), maxUntrustedShown)]
+}

@@ -1,0 +1,190 @@
+package imagegate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+func labelledTemplate() corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.BreakGlassLabel: "true"}}}
+}
+
+func metaOf(name string, owner ...string) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{Namespace: "prod", Name: name, UID: types.UID("uid-" + name)}
+	for _, o := range owner {
+		kind, uid, _ := strings.Cut(o, "/")
+		yes := true
+		m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: uid, UID: types.UID("uid-" + uid), Controller: &yes}}
+	}
+	return m
+}
+
+func workloads() []client.Object {
+	t := labelledTemplate()
+	other := metaOf("elsewhere")
+	other.Namespace = "test"
+	return []client.Object{
+		&appsv1.Deployment{ObjectMeta: metaOf("deployment"), Spec: appsv1.DeploymentSpec{Template: t}},
+		&appsv1.ReplicaSet{ObjectMeta: metaOf("replicaset"), Spec: appsv1.ReplicaSetSpec{Template: t}},
+		&appsv1.StatefulSet{ObjectMeta: metaOf("statefulset"), Spec: appsv1.StatefulSetSpec{Template: t}},
+		&appsv1.DaemonSet{ObjectMeta: metaOf("daemonset"), Spec: appsv1.DaemonSetSpec{Template: t}},
+		&batchv1.Job{ObjectMeta: metaOf("job"), Spec: batchv1.JobSpec{Template: t}},
+		&batchv1.CronJob{ObjectMeta: metaOf("cronjob"), Spec: batchv1.CronJobSpec{JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: t}}}},
+		&corev1.ReplicationController{ObjectMeta: metaOf("controller"), Spec: corev1.ReplicationControllerSpec{Template: &t}},
+		&appsv1.ControllerRevision{ObjectMeta: metaOf("revision", "StatefulSet/rolled-back"), Data: runtime.RawExtension{
+			Raw: []byte(`{"spec":{"template":{"metadata":{"labels":{"` + v1alpha1.BreakGlassLabel + `":"true"}}}}}`),
+		}},
+		&appsv1.Deployment{ObjectMeta: metaOf("unlabelled")},
+		&appsv1.Deployment{ObjectMeta: other, Spec: appsv1.DeploymentSpec{Template: t}},
+	}
+}
+
+func deny(b *bench) {
+	b.gate.Spec.Mode, b.gate.Status.Mode = v1alpha1.GateDeny, v1alpha1.GateDeny
+}
+
+// guard asks as the reconciler does, and lists what is due.
+func (b *bench) guard(written map[string]string) []string {
+	b.t.Helper()
+	b.observer.Guard(b.gate, written)
+	b.observer.templates(b.t.Context())
+	return slices.Sorted(maps.Keys(b.observer.Guard(b.gate, written)))
+}
+
+// Property: no workload's label counts until all kinds were listed, once mode Deny has been in
+// force for long enough that later ones took a right.
+func TestLabelledTemplatesAreListedOnceTheGateGuardsThem(t *testing.T) {
+	b := newBench(t, workloads()...)
+	every := []string{gate.EveryOwner}
+	if diff := cmp.Diff(every, b.guard(nil)); diff != "" {
+		t.Errorf("in Audit (-want +got):\n%s", diff)
+	}
+	deny(b)
+	if diff := cmp.Diff(every, b.guard(map[string]string{gate.EveryOwner: "x"})); diff != "" {
+		t.Errorf("at once (-want +got):\n%s", diff)
+	}
+	b.now = b.now.Add(11 * time.Second)
+	var want []string
+	for _, name := range []string{"controller", "cronjob", "daemonset", "deployment", "job", "replicaset", "rolled-back", "statefulset"} {
+		want = append(want, "uid-"+name)
+	}
+	if diff := cmp.Diff(want, b.guard(map[string]string{gate.EveryOwner: "x"})); diff != "" {
+		t.Errorf("once it guards (-want +got):\n%s", diff)
+	}
+	shown := shownTemplates(b.observer.Guard(b.gate, nil))
+	if len(shown) != len(want) || shown[0] != (v1alpha1.WorkloadReference{Kind: "CronJob", Namespace: "prod", Name: "cronjob", UID: "uid-cronjob"}) {
+		t.Errorf("shown are %+v", shown)
+	}
+}
+
+// Property: a list that breaks off trusts nobody.
+func TestHalfAListOfTemplatesTrustsNobody(t *testing.T) {
+	for _, kind := range templateKinds() {
+		b := newBench(t, workloads()...)
+		deny(b)
+		b.guard(nil)
+		b.now = b.now.Add(11 * time.Second)
+		b.fails = func(l client.ObjectList, _ client.ListOptions) error {
+			if l.GetObjectKind().GroupVersionKind().Kind == kind.Kind {
+				return errors.New("forbidden")
+			}
+			return nil
+		}
+		if got := b.guard(nil); !slices.Equal(got, []string{gate.EveryOwner}) {
+			t.Errorf("without %s: %v", kind.Kind, got)
+		}
+		if events := b.events(); len(events) != 1 || !strings.Contains(events[0], "TemplatesNotListed") {
+			t.Errorf("without %s: Events %q", kind.Kind, events)
+		}
+	}
+}
+
+// Property: what a process before this one listed is taken over, and later labels are not
+// added to it: they took a right.
+func TestALaterProcessTakesTheListOver(t *testing.T) {
+	b := newBench(t, workloads()...)
+	deny(b)
+	written := map[string]string{"uid-job": "Job/prod/job", "uid-gone": "Job/prod/gone", "uid-rolled-back": "StatefulSet/prod/rolled-back"}
+	if err := b.client.Create(t.Context(), &appsv1.ReplicaSet{ObjectMeta: metaOf("copy", "Job/job"), Spec: appsv1.ReplicaSetSpec{Template: labelledTemplate()}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.client.Create(t.Context(), &batchv1.Job{ObjectMeta: metaOf("of-old", "CronJob/old"), Spec: batchv1.JobSpec{Template: labelledTemplate()}}); err != nil {
+		t.Fatal(err)
+	}
+	got := b.guard(written)
+	if diff := cmp.Diff([]string{"uid-job", "uid-rolled-back"}, got); diff != "" {
+		t.Errorf("taken over (-want +got):\n%s", diff)
+	}
+}
+
+// Property: what controllers made of an untrusted workload is not trusted either.
+func TestCopiesOfUntrustedTemplatesAreNotTrusted(t *testing.T) {
+	b := newBench(t, workloads()...)
+	deny(b)
+	written := map[string]string{"uid-cronjob": "CronJob/prod/cronjob", "uid-deployment": "Deployment/prod/deployment"}
+	for _, o := range []client.Object{
+		&batchv1.Job{ObjectMeta: metaOf("of-cronjob", "CronJob/cronjob"), Spec: batchv1.JobSpec{Template: labelledTemplate()}},
+		&appsv1.ReplicaSet{ObjectMeta: metaOf("of-deployment", "Deployment/deployment"), Spec: appsv1.ReplicaSetSpec{Template: labelledTemplate()}},
+	} {
+		if err := b.client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"uid-cronjob", "uid-deployment", "uid-of-cronjob", "uid-of-deployment"}
+	if diff := cmp.Diff(want, b.guard(written)); diff != "" {
+		t.Errorf("untrusted (-want +got):\n%s", diff)
+	}
+}
+
+// Property: a gate that left Deny lists again when it is back, whatever its objects say: in
+// between anybody could set the label.
+func TestAGateThatLeftDenyListsAgain(t *testing.T) {
+	b := newBench(t)
+	deny(b)
+	if got := b.guard(map[string]string{}); len(got) != 0 {
+		t.Fatalf("at first %v", got)
+	}
+	b.gate.Spec.Mode = v1alpha1.GateAudit
+	b.guard(map[string]string{})
+	deny(b)
+	if got := b.guard(map[string]string{}); !slices.Equal(got, []string{gate.EveryOwner}) {
+		t.Errorf("back in Deny %v", got)
+	}
+}
+
+// Property: the list has a bound. Beyond it no workload's label counts.
+func TestTooManyTemplatesTrustNobody(t *testing.T) {
+	b := newBench(t)
+	for i := range maxUntrusted + 1 {
+		o := &appsv1.Deployment{ObjectMeta: metaOf(fmt.Sprint("d", i)), Spec: appsv1.DeploymentSpec{Template: labelledTemplate()}}
+		if err := b.client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deny(b)
+	b.guard(nil)
+	b.now = b.now.Add(11 * time.Second)
+	if got := b.guard(nil); !slices.Equal(got, []string{gate.EveryOwner}) {
+		t.Errorf("%d owners", len(got))
+	}
+	if o := b.observer.Guard(b.gate, nil); !strings.Contains(o[gate.EveryOwner], "more than") {
+		t.Errorf("it says %q", o[gate.EveryOwner])
+	}
+}

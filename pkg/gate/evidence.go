@@ -1,0 +1,48 @@
+package gate
+
+import (
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/image"
+)
+
+// EvidenceOf returns what an entry says of a digest: as its own, and as that of an image in
+// its index. current is the UID of the trigger that has the name of the entry's trigger now,
+// or "" if there is none.
+func EvidenceOf(e *v1alpha1.ImageVerification, digest image.Digest, current string) []Evidence {
+	of := Evidence{
+		Namespace: e.Namespace, Trigger: e.Spec.Trigger.Name, Entry: e.Name,
+		Earlier: current != e.Spec.Trigger.UID,
+		Phase:   e.Phase(), Verdict: e.Status.Verdict, Index: maybeIndex(e),
+	}
+	var all []Evidence
+	if e.Spec.Digest == digest.String() {
+		all = append(all, of)
+	}
+	// Only what was read from the index's own bytes counts, which spec.image is not.
+	if e.Status.Image == nil {
+		return all
+	}
+	for i := range e.Status.Image.Children {
+		if child := &e.Status.Image.Children[i]; child.Digest == digest.String() {
+			of.Child = child
+			all = append(all, of)
+		}
+	}
+	return all
+}
+
+// singleImages are the media types of manifests that are no index.
+var singleImages = map[string]bool{
+	"application/vnd.oci.image.manifest.v1+json":           true,
+	"application/vnd.docker.distribution.manifest.v2+json": true,
+}
+
+// maybeIndex reports whether the entry's digest is that of an index, or may be.
+func maybeIndex(e *v1alpha1.ImageVerification) bool {
+	for _, facts := range []*v1alpha1.ImageFacts{e.Status.Image, e.Spec.Image} {
+		if facts != nil && facts.MediaType != "" {
+			return !singleImages[facts.MediaType]
+		}
+	}
+	return true
+}
