@@ -44,9 +44,12 @@ func celWithHost(of string) string {
 func celReferences(images string) string {
 	tagged := "r.full.matches(" + quote(taggedExpr) + ")"
 	return images +
-		".map(i, string(i)).map(i, {'image': i, 'bare': i.split('@')[0], 'digest': i.contains('@') ? i.substring(i.indexOf('@')) : ''})" +
-		".map(r, {'image': r.image, 'bare': r.bare, 'digest': r.digest, 'full': " + celWithHost("r.bare") + "})" +
-		".map(r, {'image': r.image, 'bare': r.bare, 'digest': r.digest, 'full': r.digest != '' || " + tagged + " ? r.full : r.full + ':latest'})" +
+		".map(i, string(i)).map(i, {'image': i, 'bare': i.split('@')[0]" +
+		", 'digest': i.contains('@') ? i.substring(i.indexOf('@')) : ''})" +
+		".map(r, {'image': r.image, 'bare': r.bare, 'digest': r.digest" +
+		", 'full': " + celWithHost("r.bare") + "})" +
+		".map(r, {'image': r.image, 'bare': r.bare, 'digest': r.digest" +
+		", 'full': r.digest != '' || " + tagged + " ? r.full : r.full + ':latest'})" +
 		".map(r, {'image': r.image" +
 		", 'hex': r.image.matches(" + quote(digestedExpr) + ") ? r.digest.substring(8) : ''" +
 		", 'name': (r.digest == '' || r.image.matches(" + quote(digestedExpr) + "))" +

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -49,7 +49,9 @@ type Surroundings struct {
 // their own is system:kube-controller-manager.
 func WorkloadControllers() []string {
 	var all []string
-	for _, name := range []string{"cronjob", "daemon-set", "deployment", "job", "replicaset", "replication", "statefulset"} {
+	for _, name := range []string{
+		"cronjob", "daemon-set", "deployment", "job", "replicaset", "replication", "statefulset",
+	} {
 		all = append(all, "system:serviceaccount:kube-system:"+name+"-controller")
 	}
 	return all
@@ -57,8 +59,8 @@ func WorkloadControllers() []string {
 
 // Objects are the admission policies of a gate. A binding has its policy's name.
 type Objects struct {
-	Policies []*admissionregistrationv1.ValidatingAdmissionPolicy
-	Bindings []*admissionregistrationv1.ValidatingAdmissionPolicyBinding
+	Policies []*admissionv1.ValidatingAdmissionPolicy
+	Bindings []*admissionv1.ValidatingAdmissionPolicyBinding
 	// Pins are the MutatingAdmissionPolicies and bindings that pin tags.
 	Pins []*unstructured.Unstructured
 }
@@ -83,7 +85,7 @@ func Compile(gate *v1alpha1.ImageGate, in Surroundings) (Objects, error) {
 	c.glassTemplates()
 	c.glassOwners()
 	c.namespaces()
-	if c.pins() {
+	if c.pins() && in.Mode == v1alpha1.GateDeny {
 		if c.out.Pins, err = pinObjects(c); err != nil {
 			return Objects{}, err
 		}
@@ -118,7 +120,8 @@ func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
 	if _, err := metav1.LabelSelectorAsSelector(&gate.Spec.NamespaceSelector); err != nil {
 		return nil, fmt.Errorf("spec.namespaceSelector: %w", err)
 	}
-	c := &compiler{gate: gate, in: in, selector: gate.Spec.NamespaceSelector.DeepCopy(), controllers: in.Controllers}
+	c := &compiler{gate: gate, in: in, controllers: in.Controllers}
+	c.selector = gate.Spec.NamespaceSelector.DeepCopy()
 	var err error
 	if c.rules, err = RulesOf(gate); err != nil {
 		return nil, err
@@ -129,7 +132,9 @@ func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
 	if c.controllers == nil {
 		c.controllers = WorkloadControllers()
 	}
-	c.excluded = append([]string{in.SystemNamespace, metav1.NamespaceSystem, metav1.NamespacePublic, "kube-node-lease"}, in.Excluded...)
+	c.excluded = append([]string{
+		in.SystemNamespace, metav1.NamespaceSystem, metav1.NamespacePublic, "kube-node-lease",
+	}, in.Excluded...)
 	for _, t := range gate.Spec.Trust {
 		c.excluded = append(c.excluded, t.Namespace)
 	}
@@ -170,13 +175,13 @@ const (
 type part struct {
 	name   string
 	effect effect
-	rules  []admissionregistrationv1.NamedRuleWithOperations
+	rules  []admissionv1.NamedRuleWithOperations
 	// everywhere is true for a policy of cluster-scoped objects.
 	everywhere bool
 	// parameter is the VerifiedImages that it looks up; empty for none.
 	parameter  string
-	conditions []admissionregistrationv1.MatchCondition
-	variables  []admissionregistrationv1.Variable
+	conditions []admissionv1.MatchCondition
+	variables  []admissionv1.Variable
 	// allowed is CEL, and message CEL for what to say if it is false.
 	allowed, message string
 }
@@ -185,38 +190,40 @@ type part struct {
 // nothing does, whatever is missing.
 func (c *compiler) add(p part) {
 	deny := p.effect == refuses && c.in.Mode == v1alpha1.GateDeny
-	failure, missing := admissionregistrationv1.Ignore, admissionregistrationv1.AllowAction
-	actions := []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn, admissionregistrationv1.Audit}
+	failure, missing := admissionv1.Ignore, admissionv1.AllowAction
+	actions := []admissionv1.ValidationAction{admissionv1.Warn, admissionv1.Audit}
 	switch {
 	case deny:
-		failure, missing = admissionregistrationv1.Fail, admissionregistrationv1.DenyAction
-		actions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}
+		failure, missing = admissionv1.Fail, admissionv1.DenyAction
+		actions = []admissionv1.ValidationAction{admissionv1.Deny}
 	case c.in.Mode == v1alpha1.GateAudit:
-		actions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Audit}
+		actions = []admissionv1.ValidationAction{admissionv1.Audit}
 	}
-	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: c.meta(p.name)}
-	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: c.meta(p.name)}
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: c.meta(p.name)}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: c.meta(p.name)}
 	forbidden := metav1.StatusReasonForbidden
-	policy.Spec = admissionregistrationv1.ValidatingAdmissionPolicySpec{
+	policy.Spec = admissionv1.ValidatingAdmissionPolicySpec{
 		FailurePolicy:    &failure,
-		MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: p.rules},
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: p.rules},
 		MatchConditions:  append(c.prefixes(p.everywhere), p.conditions...),
 		Variables:        p.variables,
-		Validations: []admissionregistrationv1.Validation{{
+		Validations: []admissionv1.Validation{{
 			Expression: p.allowed, MessageExpression: p.message,
 			Message: fmt.Sprintf("ImageGate %s does not allow it", c.gate.Name), Reason: &forbidden,
 		}},
 	}
-	binding.Spec = admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+	binding.Spec = admissionv1.ValidatingAdmissionPolicyBindingSpec{
 		PolicyName: policy.Name, ValidationActions: actions,
 	}
 	if !p.everywhere {
 		policy.Spec.MatchConstraints.NamespaceSelector = c.notExcluded()
-		binding.Spec.MatchResources = &admissionregistrationv1.MatchResources{NamespaceSelector: c.selector.DeepCopy()}
+		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: c.selector.DeepCopy()}
 	}
 	if p.parameter != "" {
-		policy.Spec.ParamKind = &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages"}
-		binding.Spec.ParamRef = &admissionregistrationv1.ParamRef{
+		policy.Spec.ParamKind = &admissionv1.ParamKind{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages",
+		}
+		binding.Spec.ParamRef = &admissionv1.ParamRef{
 			Name: p.parameter, Namespace: c.in.SystemNamespace, ParameterNotFoundAction: &missing,
 		}
 	}
@@ -227,12 +234,13 @@ func (c *compiler) add(p part) {
 // notExcluded selects the namespaces that are not excluded, by a name that nobody can change.
 func (c *compiler) notExcluded() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Clone(c.excluded),
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
+		Values: slices.Clone(c.excluded),
 	}}}
 }
 
 // prefixes excludes namespaces by the beginning of their names.
-func (c *compiler) prefixes(everywhere bool) []admissionregistrationv1.MatchCondition {
+func (c *compiler) prefixes(everywhere bool) []admissionv1.MatchCondition {
 	if len(c.in.ExcludedPrefixes) == 0 {
 		return nil
 	}
@@ -240,26 +248,30 @@ func (c *compiler) prefixes(everywhere bool) []admissionregistrationv1.MatchCond
 	if everywhere {
 		name = "object.metadata.name"
 	}
-	return []admissionregistrationv1.MatchCondition{{
+	return []admissionv1.MatchCondition{{
 		Name:       "excluded-prefixes",
 		Expression: "!" + quoteAll(c.in.ExcludedPrefixes) + ".exists(p, " + name + ".startsWith(p))",
 	}}
 }
 
-func on(group string, operations []admissionregistrationv1.OperationType, resources ...string) admissionregistrationv1.NamedRuleWithOperations {
-	return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+func on(
+	group string, operations []admissionv1.OperationType, resources ...string,
+) admissionv1.NamedRuleWithOperations {
+	return admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
 		Operations: operations,
-		Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: resources},
+		Rule: admissionv1.Rule{
+			APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: resources,
+		},
 	}}
 }
 
 // The operations of policies.
 var (
-	created          = []admissionregistrationv1.OperationType{admissionregistrationv1.Create}
-	updated          = []admissionregistrationv1.OperationType{admissionregistrationv1.Update}
-	createdOrUpdated = []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update}
+	created          = []admissionv1.OperationType{admissionv1.Create}
+	updated          = []admissionv1.OperationType{admissionv1.Update}
+	createdOrUpdated = []admissionv1.OperationType{admissionv1.Create, admissionv1.Update}
 )
 
-func variable(name, expression string) admissionregistrationv1.Variable {
-	return admissionregistrationv1.Variable{Name: name, Expression: expression}
+func variable(name, expression string) admissionv1.Variable {
+	return admissionv1.Variable{Name: name, Expression: expression}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -71,28 +71,30 @@ const chunk = 2000
 
 // unless adds variables that leave out what is exempt of the references in variable from. It
 // returns the variable that holds the rest.
-func (c *compiler) unless(from string, variables []admissionregistrationv1.Variable) (string, []admissionregistrationv1.Variable) {
-	var any []string
+func (c *compiler) unless(
+	from string, variables []admissionv1.Variable,
+) (string, []admissionv1.Variable) {
+	var matching []string
 	length := 0
 	flush := func() {
-		if len(any) == 0 {
+		if len(matching) == 0 {
 			return
 		}
 		next := fmt.Sprintf("unexempt%d", len(variables))
 		variables = append(variables, variable(next,
-			fmt.Sprintf("variables.%s.filter(r, r.name == '' || !(%s))", from, strings.Join(any, " || "))))
-		from, any, length = next, nil, 0
+			fmt.Sprintf("variables.%s.filter(r, r.name == '' || !(%s))", from, strings.Join(matching, " || "))))
+		from, matching, length = next, nil, 0
 	}
 	for _, x := range c.exempt {
 		matches := x.pattern.cel()
 		if !x.until.IsZero() {
-			matches += " && timestamp(object.metadata.creationTimestamp) < timestamp(" + quote(x.until.Format(time.RFC3339)) + ")"
+			matches += " && " + createdAt + " < timestamp(" + quote(x.until.Format(time.RFC3339)) + ")"
 		}
 		if length += len(x.pattern.rest); length > chunk {
 			flush()
 			length = len(x.pattern.rest)
 		}
-		any = append(any, "("+matches+")")
+		matching = append(matching, "("+matches+")")
 	}
 	flush()
 	return from, variables

@@ -3,12 +3,13 @@ package gate
 import (
 	"fmt"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
 // bypass is CEL for whether the requester may do without the gate.
 func (c *compiler) bypass() string {
-	return fmt.Sprintf("authorizer.group('revet.dev').resource('imagegates').name(%s).check('%s').allowed()",
+	return fmt.Sprintf(
+		"authorizer.group('revet.dev').resource('imagegates').name(%s).check('%s').allowed()",
 		quote(c.gate.Name), BypassVerb)
 }
 
@@ -30,8 +31,18 @@ const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?
 
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.
+<<<<<<< HEAD
 func (c *compiler) glass(owners bool) []admissionregistrationv1.Variable {
 	return []admissionregistrationv1.Variable{
+=======
+func (c *compiler) glass(owners bool) []admissionv1.Variable {
+	may := "variables.bypass"
+	if owners {
+		may = "((request.operation == 'CREATE' && " + c.byController() + " && " + trustedOwner + ")" +
+			" || variables.bypass)"
+	}
+	return []admissionv1.Variable{
+>>>>>>> wt-policy
 		variable("bypass", c.bypass()),
 		variable("breakGlass", c.brokenGlass(owners, "variables.bypass")),
 	}
@@ -48,7 +59,7 @@ func (c *compiler) brokenGlass(owners bool, bypass string) string {
 }
 
 // glassRules are the requests that make or change a template that Pods get their label from.
-func glassRules() []admissionregistrationv1.NamedRuleWithOperations {
+func glassRules() []admissionv1.NamedRuleWithOperations {
 	return append(templateRules(), on("apps", createdOrUpdated, "controllerrevisions"))
 }
 
@@ -57,8 +68,8 @@ func glassRules() []admissionregistrationv1.NamedRuleWithOperations {
 func (c *compiler) glassTemplates() {
 	c.add(part{
 		name: "breakglass", rules: glassRules(),
-		variables: append(templateVariables(),
-			variable("same", "request.operation == 'UPDATE' && variables.template == variables.old")),
+		variables: append(templateVariables(), variable("same",
+			"request.operation == 'UPDATE' && variables.template == variables.old")),
 		allowed: "!variables.labelled || variables.same || " + c.byController() + " || " + c.bypass(),
 		message: c.glassMessage("a template with"),
 	})
@@ -70,7 +81,7 @@ func (c *compiler) glassTemplates() {
 func (c *compiler) glassOwners() {
 	c.add(part{
 		name: "owners", parameter: c.tagsObject(),
-		rules: []admissionregistrationv1.NamedRuleWithOperations{
+		rules: []admissionv1.NamedRuleWithOperations{
 			on("apps", created, "replicasets"), on("batch", created, "jobs"),
 		},
 		variables: templateVariables(),

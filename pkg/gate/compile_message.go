@@ -19,16 +19,19 @@ func (c *compiler) refusal() string {
 func (c *compiler) message(begin, variable, reason, advice string) string {
 	first := "variables." + variable + "[0]"
 	return "[" + first + "].map(r, " + quote(begin) + " + " + celClip("r.image") +
-		" + (variables." + variable + ".size() > 1 ? ' and ' + string(variables." + variable + ".size() - 1) + ' more' : '')" +
+		" + (variables." + variable + ".size() > 1" +
+		" ? ' and ' + string(variables." + variable + ".size() - 1) + ' more' : '')" +
 		" + ': ' + (" + reason + ") + " + advice + ")[0]"
 }
 
 // invalid is CEL for the reason where Normalize refuses the reference.
-const invalid = "r.name == '' ? 'it is no valid reference; write host/path@sha256:DIGEST in lower case' : "
+const invalid = "r.name == ''" +
+	" ? 'it is no valid reference; write host/path@sha256:DIGEST in lower case' : "
 
 // ask is CEL for the command that tells more about a reference.
 func (c *compiler) ask() string {
-	return "'. See: kubectl revet gate test --gate " + c.gate.Name + " --image ' + " + celClip("r.image")
+	return "'. See: kubectl revet gate test --gate " + c.gate.Name + " --image ' + " +
+		celClip("r.image")
 }
 
 // verify is CEL for the command that has a reference verified.
@@ -36,25 +39,43 @@ const verify = " + '. To have it verified: kubectl revet verify ' + "
 
 func (c *compiler) digestMessage(begin, rest string) string {
 	reason := invalid +
-		"r.hex in variables.digests ? 'its verdict of ' + variables.digests[r.hex] + ' is older than " + c.rules.maxAge.String() + "' : " +
+		"r.hex in variables.digests ? 'its verdict of ' + variables.digests[r.hex]" +
+		" + ' is older than " + c.rules.maxAge.String() + "' : " +
 		"'no verdict that counts here admits this digest'"
 	return c.message(begin, rest, reason, c.ask()+verify+celClip("r.image"))
 }
 
 func (c *compiler) ranMessage(rest string) string {
 	return c.message(fmt.Sprintf("ImageGate %s admits ", c.gate.Name), rest,
-		"'its verdict has expired, and it starts because it ran here within 30 days'", c.ask()+verify+celClip("r.image"))
+		"'its verdict has expired, and it starts because it ran here within 30 days'",
+		c.ask()+verify+celClip("r.image"))
 }
 
 func (c *compiler) tagMessage(begin, rest string) string {
+<<<<<<< HEAD
 	advice := c.ask() + verify + celClip("r.name") + " + '@sha256:DIGEST'"
 	if c.gate.Spec.PinTags == v1alpha1.PinOff {
 		return c.message(begin, rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
 	}
 	return c.message(begin, rest, invalid+celTagWords("r.image", "r.name"), "("+celPinned("r.name")+" ? '' : "+advice+")")
+=======
+	reason := invalid
+	if c.pins() {
+		reason += "r.name in variables.tags ? (variables.tags[r.name].matches(" + celHex + ")" +
+			" ? 'its tag is known and was not pinned; write ' + " + celClip("r.image") +
+			" + '@sha256:' + variables.tags[r.name]" +
+			" : variables.tags[r.name] == 'BeingVerified'" +
+			" ? 'its newest push is being verified; try again'" +
+			" : 'its tag is ' + variables.tags[r.name]) : "
+	}
+	reason += "'nobody can tell which image its tag stands for; write ' + " + celClip("r.name") +
+		" + '@sha256:DIGEST'"
+	return c.message(begin, rest, reason, c.ask()+verify+celClip("r.name")+" + '@sha256:DIGEST'")
+>>>>>>> wt-policy
 }
 
 func (c *compiler) changeMessage(rest string) string {
-	reason := invalid + "'the image of a Pod that exists stays as it is; delete the Pod and make it with the other image'"
+	reason := invalid + "'the image of a Pod that exists stays as it is;" +
+		" delete the Pod and make it with the other image'"
 	return c.message(c.refusal(), rest, reason, c.ask())
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -15,20 +15,22 @@ import (
 func (c *compiler) namespaces() {
 	c.add(part{
 		name: "namespaces", everywhere: true,
-		rules: []admissionregistrationv1.NamedRuleWithOperations{
+		rules: []admissionv1.NamedRuleWithOperations{
 			on("", updated, "namespaces", "namespaces/status", "namespaces/finalize"),
 		},
-		conditions: []admissionregistrationv1.MatchCondition{{
+		conditions: []admissionv1.MatchCondition{{
 			Name: "excluded", Expression: "!(object.metadata.name in " + quoteAll(c.excluded) + ")",
 		}},
-		variables: []admissionregistrationv1.Variable{
+		variables: []admissionv1.Variable{
 			variable("old", "oldObject.metadata.?labels.orValue({})"),
 			variable("new", "object.metadata.?labels.orValue({})"),
-			variable("leaves", selects(c.selector, "variables.old")+" && !("+selects(c.selector, "variables.new")+")"),
+			variable("leaves",
+				selects(c.selector, "variables.old")+" && !("+selects(c.selector, "variables.new")+")"),
 		},
 		allowed: "!variables.leaves || " + c.bypass(),
 		message: quote(c.refusal()+"to let namespace ") + " + object.metadata.name + " +
-			quote(" leave its selection: that needs the verb "+BypassVerb+" on imagegates.revet.dev "+c.gate.Name),
+			quote(" leave its selection: that needs the verb "+BypassVerb+
+				" on imagegates.revet.dev "+c.gate.Name),
 	})
 }
 

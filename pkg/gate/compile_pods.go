@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -18,7 +18,8 @@ func specImages(spec string) string {
 		return fmt.Sprintf("%s.?%s.orValue([]).map(c, c.?image.orValue(''))", spec, name)
 	}
 	return list("initContainers") + " + " + list("containers") + " + " + list("ephemeralContainers") +
-		fmt.Sprintf(" + %s.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue(''))", spec)
+		fmt.Sprintf(" + %s.?volumes.orValue([]).filter(v, has(v.image))"+
+			".map(v, v.image.?reference.orValue(''))", spec)
 }
 
 // podImages is CEL for the images that a request would start: those of a Pod that is made, and
@@ -31,8 +32,8 @@ var podImages = func() string {
 }()
 
 // podRules are the requests that start images.
-func podRules() []admissionregistrationv1.NamedRuleWithOperations {
-	return []admissionregistrationv1.NamedRuleWithOperations{
+func podRules() []admissionv1.NamedRuleWithOperations {
+	return []admissionv1.NamedRuleWithOperations{
 		on("", created, "pods"), on("", updated, "pods/ephemeralcontainers"),
 	}
 }
@@ -54,7 +55,8 @@ func (c *compiler) shards() []shard {
 	var all []shard
 	for i := range 16 {
 		digit := strconv.FormatInt(int64(i), 16)
-		all = append(all, shard{"-" + digit, c.gate.Name + "-" + digit, `^[^@]+@sha256:` + digit + `[0-9a-f]{63}$`})
+		expr := `^[^@]+@sha256:` + digit + `[0-9a-f]{63}$`
+		all = append(all, shard{"-" + digit, c.gate.Name + "-" + digit, expr})
 	}
 	return all
 }
@@ -68,13 +70,15 @@ const createdAt = "timestamp(object.metadata.creationTimestamp)"
 
 // fresh is CEL for whether a digest has a verdict that is young enough.
 func (c *compiler) fresh(hex string) string {
-	return fmt.Sprintf("%[1]s in variables.digests && timestamp(variables.digests[%[1]s]) + duration('%[2]s') > %[3]s",
+	return fmt.Sprintf("%[1]s in variables.digests"+
+		" && timestamp(variables.digests[%[1]s]) + duration('%[2]s') > %[3]s",
 		hex, c.rules.maxAge, createdAt)
 }
 
 // ranHere is CEL for whether a digest that passed ran here within [RanFor].
 func ranHere(hex string) string {
-	return fmt.Sprintf("%[1]s in variables.ran && timestamp(variables.ran[%[1]s]) + duration('%[2]s') > %[3]s",
+	return fmt.Sprintf("%[1]s in variables.ran"+
+		" && timestamp(variables.ran[%[1]s]) + duration('%[2]s') > %[3]s",
 		hex, RanFor, createdAt)
 }
 
@@ -87,8 +91,8 @@ func (c *compiler) verified(hex string) string {
 }
 
 // looked are the variables of a policy that judges references by their digest.
-func (c *compiler) looked(s shard, images string) []admissionregistrationv1.Variable {
-	return []admissionregistrationv1.Variable{
+func (c *compiler) looked(s shard, images string) []admissionv1.Variable {
+	return []admissionv1.Variable{
 		variable("digests", "params.?digests.orValue({})"),
 		variable("ran", "params.?ran.orValue({})"),
 		variable("images", "("+images+").filter(i, i.matches("+quote(s.expr)+"))"),
@@ -113,7 +117,8 @@ func (c *compiler) digests(s shard) {
 // ran adds the policy that warns of images that only start because they ran here.
 func (c *compiler) ran(s shard) {
 	variables := append(c.looked(s, podImages), variable("expired",
-		"variables.references.filter(r, r.name != '' && !("+c.fresh("r.hex")+") && "+ranHere("r.hex")+")"))
+		"variables.references.filter(r, r.name != ''"+
+			" && !("+c.fresh("r.hex")+") && "+ranHere("r.hex")+")"))
 	rest, variables := c.unless("expired", variables)
 	c.add(part{
 		name: "ran" + s.suffix, effect: warns, rules: podRules(), parameter: s.object,
@@ -139,8 +144,8 @@ func (c *compiler) tags() {
 }
 
 // untagged are the variables of a policy that judges references without a digest.
-func (c *compiler) untagged(images string) []admissionregistrationv1.Variable {
-	return []admissionregistrationv1.Variable{
+func (c *compiler) untagged(images string) []admissionv1.Variable {
+	return []admissionv1.Variable{
 		variable("tags", "params.?tags.orValue({})"),
 		variable("images", "("+images+").filter(i, !i.matches("+quote(digestedExpr)+"))"),
 		variable("references", celReferences("variables.images")),
@@ -160,22 +165,25 @@ func (c *compiler) pinned(would bool) string {
 func (c *compiler) changes() {
 	const containers = ".spec.containers + %[1]s.spec.?initContainers.orValue([])"
 	list := func(object string) string { return object + fmt.Sprintf(containers, object) }
-	same := "o.image == c.image || (o.image.matches(" + quote(digestedExpr) + ") && c.image.matches(" + quote(digestedExpr) + ")" +
+	same := "o.image == c.image || (o.image.matches(" + quote(digestedExpr) + ")" +
+		" && c.image.matches(" + quote(digestedExpr) + ")" +
 		" && o.image.substring(o.image.indexOf('@')) == c.image.substring(c.image.indexOf('@')))"
 	if c.in.Mode != v1alpha1.GateDeny && c.pins() {
 		same += " || (o.image.matches(" + quote(digestedExpr) + ") && !c.image.contains('@')" +
 			" && " + celNormalize("o.image.split('@')[0]") + " == " + celNormalize("c.image") + ")"
 	}
-	variables := []admissionregistrationv1.Variable{
-		variable("old", "("+list("oldObject")+").map(o, {'name': string(o.name), 'image': string(o.?image.orValue(''))})"),
-		variable("new", "("+list("object")+").map(o, {'name': string(o.name), 'image': string(o.?image.orValue(''))})"),
-		variable("images", "variables.new.filter(c, !variables.old.exists(o, o.name == c.name && ("+same+"))).map(c, c.image)"),
+	const pairs = ".map(o, {'name': string(o.name), 'image': string(o.?image.orValue(''))})"
+	variables := []admissionv1.Variable{
+		variable("old", "("+list("oldObject")+")"+pairs),
+		variable("new", "("+list("object")+")"+pairs),
+		variable("images", "variables.new.filter(c,"+
+			" !variables.old.exists(o, o.name == c.name && ("+same+"))).map(c, c.image)"),
 		variable("changed", celReferences("variables.images")),
 	}
 	rest, variables := c.unless("changed", variables)
 	variables = append(variables, c.glass(false)...)
 	c.add(part{
-		name: "changes", rules: []admissionregistrationv1.NamedRuleWithOperations{on("", updated, "pods")},
+		name: "changes", rules: []admissionv1.NamedRuleWithOperations{on("", updated, "pods")},
 		variables: variables,
 		allowed:   "variables." + rest + ".size() == 0 || variables.breakGlass",
 		message:   c.changeMessage(rest),

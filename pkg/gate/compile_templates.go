@@ -1,13 +1,13 @@
 package gate
 
 import (
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
 // templateRules are the requests that make or change a template of Pods, of every built-in
 // kind that has one.
-func templateRules() []admissionregistrationv1.NamedRuleWithOperations {
-	return []admissionregistrationv1.NamedRuleWithOperations{
+func templateRules() []admissionv1.NamedRuleWithOperations {
+	return []admissionv1.NamedRuleWithOperations{
 		on("apps", createdOrUpdated, "deployments", "replicasets", "statefulsets", "daemonsets"),
 		on("batch", createdOrUpdated, "jobs", "cronjobs"),
 		on("", createdOrUpdated, "replicationcontrollers", "podtemplates"),
@@ -24,8 +24,8 @@ func templateOf(object string) string {
 }
 
 // templateVariables are those that tell templates. The old one is {} where there is none.
-func templateVariables() []admissionregistrationv1.Variable {
-	return []admissionregistrationv1.Variable{
+func templateVariables() []admissionv1.Variable {
+	return []admissionv1.Variable{
 		variable("template", templateOf("object")),
 		variable("old", "request.operation == 'UPDATE' ? "+templateOf("oldObject")+" : {}"),
 		variable("labelled", labelled("variables.template.?metadata.?labels")),

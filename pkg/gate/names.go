@@ -95,17 +95,20 @@ func withHost(name string) string {
 func Normalize(image string) (Name, error) {
 	bare, digest, _ := strings.Cut(image, "@")
 	if strings.Contains(image, "@") && !digested.MatchString(image) {
-		return Name{}, fmt.Errorf("reference %q has a digest other than @sha256: and 64 hexadecimal digits in lower case", clip(image))
+		return Name{}, fmt.Errorf("reference %q has a digest other than @sha256: "+
+			"and 64 hexadecimal digits in lower case", clip(image))
 	}
 	if imageID.MatchString(bare) {
-		return Name{}, fmt.Errorf("reference %q is the ID of an image on a node; write host/path:tag or host/path@sha256:hex", clip(image))
+		return Name{}, fmt.Errorf("reference %q is the ID of an image on a node; "+
+			"write host/path:tag or host/path@sha256:hex", clip(image))
 	}
 	full := withHost(bare)
 	if digest == "" && !hasTagExpr.MatchString(full) {
 		full += ":latest"
 	}
 	if len(full) > maxName || !validName.MatchString(full) {
-		return Name{}, fmt.Errorf("reference %q is no valid name of an image; write host/path:tag in lower case", clip(image))
+		return Name{}, fmt.Errorf("reference %q is no valid name of an image; "+
+			"write host/path:tag in lower case", clip(image))
 	}
 	n := Name{Repository: full, Digest: strings.TrimPrefix(digest, "sha256:")}
 	if i := strings.LastIndexByte(full, ':'); i > strings.LastIndexByte(full, '/') {

@@ -29,21 +29,27 @@ var patternExpr = regexp.MustCompile(`^[A-Za-z0-9._/:*?-]+$`)
 // tag.
 func ParsePattern(pattern string) (Pattern, error) {
 	if !patternExpr.MatchString(pattern) {
-		return Pattern{}, fmt.Errorf("pattern %q has characters that no name has; only *, ? and, as a whole path segment, ** are special", clip(pattern))
+		return Pattern{}, fmt.Errorf("pattern %q has characters that no name has; "+
+			"only *, ? and, as a whole path segment, ** are special", clip(pattern))
 	}
 	host, path, ok := strings.Cut(pattern, "/")
 	switch {
 	case !ok || host == "" || strings.ContainsAny(host, "*?"):
-		return Pattern{}, fmt.Errorf("pattern %q does not begin with a registry host, which takes no wildcards; write host/path, for example registry.k8s.io/**", clip(pattern))
+		return Pattern{}, fmt.Errorf("pattern %q does not begin with a registry host, which takes no "+
+			"wildcards; write host/path, for example registry.k8s.io/**", clip(pattern))
 	case host == "index.docker.io":
-		return Pattern{}, fmt.Errorf("pattern %q can never match: names of index.docker.io are normalised to docker.io", clip(pattern))
+		return Pattern{}, fmt.Errorf("pattern %q can never match: names of index.docker.io "+
+			"are normalised to docker.io", clip(pattern))
 	case withHost(host+"/x/x") != host+"/x/x":
-		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host, and such names are normalised to docker.io/%s", clip(pattern), host, clip(pattern))
+		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host, and such names "+
+			"are normalised to docker.io/%s", clip(pattern), host, clip(pattern))
 	case !validName.MatchString(host + "/x:x"):
-		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host in lower case", clip(pattern), host)
+		return Pattern{}, fmt.Errorf("pattern %q can never match: %q is no registry host in lower case",
+			clip(pattern), host)
 	}
 	if i := strings.IndexByte(path, ':'); i >= 0 && strings.ContainsAny(path[i+1:], ":/") {
-		return Pattern{}, fmt.Errorf("pattern %q can never match: only a tag at its end has a colon", clip(pattern))
+		return Pattern{}, fmt.Errorf("pattern %q can never match: only a tag at its end has a colon",
+			clip(pattern))
 	}
 	names, err := selector.ParseNames(path)
 	if err != nil {
@@ -57,7 +63,8 @@ func ParsePattern(pattern string) (Pattern, error) {
 	}
 	rest, ok := strings.CutPrefix(expr, regexp.QuoteMeta(p.prefix))
 	if !ok {
-		return Pattern{}, fmt.Errorf("pattern %q does not begin with its own prefix %q: this is a bug", clip(pattern), p.prefix)
+		return Pattern{}, fmt.Errorf("pattern %q does not begin with its own prefix %q: this is a bug",
+			clip(pattern), p.prefix)
 	}
 	if rest != "" {
 		p.rest = "^(?:" + rest + ")$"

@@ -41,7 +41,7 @@ func glass(images ...string) *corev1.Pod {
 func TestBreakGlassOfPods(t *testing.T) {
 	g := newGated(t, v1alpha1.GateDeny, nil)
 	old := g.oldPod(t)
-	labelled := glass(oldTag)
+	labelled := owned(glass(oldTag), trustedUID)
 	labelled.Namespace, labelled.GenerateName, labelled.Name = g.namespace, "", "labelled"
 	g.make(t, labelled)
 	g.enforce(t, withUntrusted(content())...)
@@ -105,7 +105,7 @@ func TestBreakGlassOfPods(t *testing.T) {
 			t.Errorf("an ephemeral container by right without a label: refused by %q", got)
 		}
 		controller := asUser(t, gate.WorkloadControllers()[0], developers)
-		if got := g.debug(t, controller, owned(labelled.DeepCopy(), trustedUID), image).refusedBy(t); got != g.policy(by) {
+		if got := g.debug(t, controller, labelled, image).refusedBy(t); got != g.policy(by) {
 			t.Errorf("an ephemeral container of a controller: refused by %q", got)
 		}
 	}

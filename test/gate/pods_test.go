@@ -55,6 +55,7 @@ func exempting(g *v1alpha1.ImageGate, _ *gate.Surroundings) {
 		{Images: "registry.k8s.io/**", Reason: "the platform's own"},
 		{Images: "quay.io/team/*:v1", Reason: "one tag"},
 		{Images: "docker.io/library/busybox", Reason: "short names"},
+		{Images: "ghcr.io/team/*", Reason: "one segment"},
 		{Images: "old.example/**", Reason: "ended", Expires: day(-1)},
 		{Images: "new.example/**", Reason: "ends today", Expires: day(0)},
 	}
@@ -90,7 +91,7 @@ var references = func() []judged {
 		"": {
 			ref(freshHex), "r.example/team/app:any@sha256:" + freshHex, "app@sha256:" + freshHex, ref(ranHex),
 			"registry.k8s.io/pause:3.10", "registry.k8s.io/a/b/c@sha256:" + unknownHex, "quay.io/team/x:v1",
-			"busybox", "docker.io/busybox:1", "index.docker.io/library/busybox@sha256:" + unknownHex, "new.example/a:1",
+			"busybox", "docker.io/busybox:1", "ghcr.io/team/a:1", "index.docker.io/library/busybox@sha256:" + unknownHex, "new.example/a:1",
 		},
 		"digests": {
 			ref(expiredHex), ref(longRanHex), ref(unknownHex), "UPPER.example/a@sha256:" + freshHex,
@@ -101,7 +102,7 @@ var references = func() []judged {
 			"a@sha256:" + strings.ToUpper(freshHex), "a@sha512:" + freshHex + freshHex, "a@sha256:" + freshHex[1:],
 			freshHex, "sha256:" + freshHex, "Nginx", "evil.example/registry.k8s.io/x:1", "registryxk8s.io/x:1",
 			"registry.k8s.io.evil.example/x:1", "registry.k8s.io:443/x:1", "quay.io/team/x:v2", "quay.io/team/x/y:v1",
-			"evil/busybox", "old.example/a:1",
+			"evil/busybox", "old.example/a:1", "registry.k8s.io/UPPER:1", "registry.k8s.io/x@sha256:" + unknownHex[1:], "ghcr.io/team/a/b:1",
 		},
 	} {
 		for _, image := range images {
