@@ -31,18 +31,8 @@ const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?
 
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.
-<<<<<<< HEAD
 func (c *compiler) glass(owners bool) []admissionregistrationv1.Variable {
 	return []admissionregistrationv1.Variable{
-=======
-func (c *compiler) glass(owners bool) []admissionv1.Variable {
-	may := "variables.bypass"
-	if owners {
-		may = "((request.operation == 'CREATE' && " + c.byController() + " && " + trustedOwner + ")" +
-			" || variables.bypass)"
-	}
-	return []admissionv1.Variable{
->>>>>>> wt-policy
 		variable("bypass", c.bypass()),
 		variable("breakGlass", c.brokenGlass(owners, "variables.bypass")),
 	}

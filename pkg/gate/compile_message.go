@@ -52,26 +52,11 @@ func (c *compiler) ranMessage(rest string) string {
 }
 
 func (c *compiler) tagMessage(begin, rest string) string {
-<<<<<<< HEAD
 	advice := c.ask() + verify + celClip("r.name") + " + '@sha256:DIGEST'"
 	if c.gate.Spec.PinTags == v1alpha1.PinOff {
 		return c.message(begin, rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
 	}
 	return c.message(begin, rest, invalid+celTagWords("r.image", "r.name"), "("+celPinned("r.name")+" ? '' : "+advice+")")
-=======
-	reason := invalid
-	if c.pins() {
-		reason += "r.name in variables.tags ? (variables.tags[r.name].matches(" + celHex + ")" +
-			" ? 'its tag is known and was not pinned; write ' + " + celClip("r.image") +
-			" + '@sha256:' + variables.tags[r.name]" +
-			" : variables.tags[r.name] == 'BeingVerified'" +
-			" ? 'its newest push is being verified; try again'" +
-			" : 'its tag is ' + variables.tags[r.name]) : "
-	}
-	reason += "'nobody can tell which image its tag stands for; write ' + " + celClip("r.name") +
-		" + '@sha256:DIGEST'"
-	return c.message(begin, rest, reason, c.ask()+verify+celClip("r.name")+" + '@sha256:DIGEST'")
->>>>>>> wt-policy
 }
 
 func (c *compiler) changeMessage(rest string) string {
