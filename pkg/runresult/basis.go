@@ -177,7 +177,7 @@ func entries(what string, all []string, most, size int, pattern *regexp.Regexp) 
 func IsPlatform(p string) bool { return len(p) <= maxPlatform && platformPattern.MatchString(p) }
 
 // Count returns n as a count of a Basis.
-func Count(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded
+func Count(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
 
 // clip keeps what an error quotes short.
 func clip(s string) string {

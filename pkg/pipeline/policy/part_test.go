@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/pipeline/policy"
+	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
 // The digest of a policy changes with the file and with each document beside it, and a policy that
@@ -47,4 +48,13 @@ func TestPart(t *testing.T) {
 	try("a changed document")
 	write(filepath.Join(dir, "b.vex.json"), document)
 	try("two documents")
+}
+
+// The report of a scan names the inventory that was judged.
+func TestReportNamesTheInventory(t *testing.T) {
+	inventory := digest(9)
+	r, _ := policy.Default().Report(&result.Findings{Digest: root, Inventory: inventory}, "", now)
+	if r.Inventory != inventory {
+		t.Errorf("the inventory is %s, want %s", r.Inventory, inventory)
+	}
 }

@@ -138,11 +138,7 @@ func (o *Result) list(all []Finding) {
 		return next.size()
 	}
 	first := all[:min(len(all), 1)]
-	room := reportRoom
-	if o.Inventory != nil {
-		room += artifactRoom
-	}
-	for (o.fixed() > maxFixed || with(first)+room > MaxQuoted) && o.shorten() {
+	for (o.fixed() > maxFixed || with(first)+reportRoom > MaxQuoted) && o.shorten() {
 	}
 	o.Findings = Fill(all, func(listed []Finding) bool { return with(listed) <= MaxQuoted })
 	o.Omitted = total - Stand(o.Findings)

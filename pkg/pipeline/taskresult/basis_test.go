@@ -3,6 +3,8 @@ package taskresult_test
 import (
 	"bytes"
 	"compress/flate"
+	"crypto/sha512"
+	"encoding/ascii85"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -27,6 +29,14 @@ func partsOf(n int) result.Parts {
 
 // random returns a digest that cannot be compressed.
 func random(n int) image.Digest { return image.DigestOf([]byte(fmt.Sprint("random", n))) }
+
+// noise returns text that can hardly be compressed.
+func noise(n int) string {
+	var b [200]byte
+	sum := sha512.Sum512([]byte(fmt.Sprint("noise", n)))
+	more := sha512.Sum512(sum[:])
+	return string(b[:ascii85.Encode(b[:], append(sum[:], more[:]...))])
+}
 
 // An outcome tells what the steps decided by, which packages were judged and where they are, and
 // the platform of each image up to the limit.
@@ -175,11 +185,8 @@ func TestWhatAVerdictRestsOnFits(t *testing.T) {
 	tree.Root.Digest = random(100)
 	var found []result.Finding
 	for i := range 100 {
-		long := random(200+i).Hex() + random(400+i).Hex()
-		found = append(found, gap(fmt.Sprintf("r%.60s", long), "linux/"+architectures[0], &result.Waiver{Reason: long, Owner: long, Expires: time0, By: long}))
-	}
-	for i := range 20 {
-		found = append(found, gap(fmt.Sprintf("rule-%d", i), "", nil))
+		long := noise(i)
+		found = append(found, gap(fmt.Sprintf("r%.80s", long), "linux/"+architectures[0]+random(700+i).Hex(), &result.Waiver{Reason: long, Owner: long, Expires: time0, By: long}))
 	}
 	r := reportOf("scan", tree, found...)
 	r.Inventory = random(101)

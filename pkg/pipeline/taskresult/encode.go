@@ -23,12 +23,11 @@ const (
 	// maxFixed bounds everything but the findings and the report, compressed.
 	maxFixed  = 900
 	maxReport = 280
-	// reportRoom is the space that the report needs, with its field name, once its reference is
-	// known, and artifactRoom that of the inventory's artefact.
-	reportRoom   = maxReport + 20
-	artifactRoom = 90
-	maxReason    = 160
-	hashSize     = 16
+	// reportRoom is the space that the reference of the report and the digest of the inventory's
+	// artefact need once they are known, with their field names, compressed.
+	reportRoom = maxReport + 20
+	maxReason  = 160
+	hashSize   = 16
 )
 
 var (

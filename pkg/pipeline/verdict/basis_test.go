@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
@@ -143,13 +144,18 @@ func TestNoPolicyDigestWithoutAllParts(t *testing.T) {
 func TestBasisTellsWhatItDoesNotKnow(t *testing.T) {
 	o := scanned(t, treeOf("amd64", "arm64", "s390x"))
 	o.Report, o.Inventory = "", &taskresult.Inventory{Digest: digest(6)}
-	o.Platforms = []string{"linux/amd64", "unknown"}
+	o.Platforms = []string{"unknown", "linux/amd64"}
 	b := basisOf(t, own, o, signed(keys))
 	if b.Inventory.Digest != digest(6).String() || b.Inventory.Reference != "" {
 		t.Errorf("inventory %+v", b.Inventory)
 	}
 	if diff := cmp.Diff([]string{"linux/amd64"}, b.Platforms); diff != "" || b.PlatformsOmitted != 2 {
 		t.Errorf("%d platforms omitted, listed (-want +got):\n%s", b.PlatformsOmitted, diff)
+	}
+	published := scanned(t, treeOf("amd64"))
+	published.Inventory = &taskresult.Inventory{Digest: digest(6)}
+	if b := basisOf(t, own, published, signed(keys)); published.Report == "" || b.Inventory.Reference != "" {
+		t.Errorf("beside the report %q: inventory %+v", published.Report, b.Inventory)
 	}
 	none := scanned(t, treeOf("amd64"))
 	none.Inventory, none.Database = nil, nil
@@ -243,6 +249,29 @@ func TestCrowdedResultsFit(t *testing.T) {
 				t.Error("the summary lists no finding")
 			}
 		})
+	}
+}
+
+// Where the inventory is stored is left out last, and what it is never.
+func TestBasisLeavesOutTheReferenceLast(t *testing.T) {
+	o := scanned(t, treeOf("amd64"))
+	expect := []string{"scan", "signature"}
+	for i := range 13 {
+		name := fmt.Sprintf("check-with-a-really-long-name-%02d", i)
+		expect = append(expect, name)
+		o.Checks = append(o.Checks, taskresult.Check{Name: name, Rules: 1})
+	}
+	o.Report = "registry.example.com/" + strings.Repeat("a", 280-72-21) + "@" + digest(9).String()
+	v, err := verdict.Combine(expect, []taskresult.Result{o, signed(keys)}, own, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := runresult.Basis{
+		Policy: v.Basis.Policy, Checks: v.Basis.Checks, Off: []string{"signature"}, PlatformsOmitted: 1,
+		Database: v.Basis.Database, Inventory: &runresult.BasisInventory{Digest: digest(6).String()},
+	}
+	if diff := cmp.Diff(want, v.Basis, cmpopts.EquateEmpty()); diff != "" || len(v.Basis.Checks) != 14 || v.Basis.Policy == "" || v.Basis.Database == nil {
+		t.Errorf("basis (-want +got):\n%s", diff)
 	}
 }
 

@@ -14,13 +14,12 @@ import (
 )
 
 const (
-	// maxQuoted bounds the summary as a JSON string, maxBasisQuoted the basis, and MaxTogether both.
-	// Tekton passes the results of a step in a message of 4096 bytes, with every quote escaped, and
-	// fails the run if they do not fit. The other results take at most 680 bytes. The step may
-	// share its Pod with at most two other containers: see package taskresult.
-	maxQuoted        = 2900
-	maxBasisQuoted   = 1250
+	// MaxTogether bounds the summary and the basis as JSON strings. Tekton passes the results of a
+	// step in a message of 4096 bytes, with every quote escaped, and fails the run if they do not
+	// fit. The other results take at most 680 bytes. The step may share its Pod with at most two
+	// other containers: see package taskresult.
 	MaxTogether      = 3400
+	maxQuoted        = 2900 // of the summary
 	maxPlatforms     = 8
 	maxCounted       = 8
 	maxDistributions = 3
