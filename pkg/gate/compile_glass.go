@@ -31,8 +31,8 @@ const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?
 
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.
-func (c *compiler) glass(owners bool) []admissionregistrationv1.Variable {
-	return []admissionregistrationv1.Variable{
+func (c *compiler) glass(owners bool) []admissionv1.Variable {
+	return []admissionv1.Variable{
 		variable("bypass", c.bypass()),
 		variable("breakGlass", c.brokenGlass(owners, "variables.bypass")),
 	}
