@@ -23,9 +23,9 @@ const (
 	AttributeCause      = "verifycause"
 	AttributeOutcome    = "outcome"
 	AttributeNotChecked = "notchecked"
-	AttributeVerdict    = "verdict"
 	AttributeGate       = "gate"
 	AttributeStanding   = "standing"
+	AttributeVerdict    = "verdict"
 )
 
 // noVerdict stands in AttributeVerdict for an entry without one.

@@ -1,0 +1,31 @@
+package gate
+
+import (
+	"testing"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
+)
+
+// Property: while it is not known which workloads carried the label before, the label of none
+// counts, neither for its Pods nor for copies of its template; a person's right still does.
+func TestNoOwnerCountsWhileTheyAreNotKnown(t *testing.T) {
+	all := content()
+	for _, o := range all {
+		o.UntrustedOwners = map[string]string{gate.EveryOwner: "not listed yet"}
+	}
+	g := newGated(t, v1alpha1.GateDeny, nil).enforce(t, all...)
+	controller := asUser(t, gate.WorkloadControllers()[0], developers)
+	for image, by := range map[string]string{ref(unknownHex): "digests", "nginx:1": "tags"} {
+		if a := g.try(t, controller, owned(glass(image), trustedUID)); a.refusedBy(t) != g.policy(by) {
+			t.Errorf("a Pod of a workload: refused by %q, want %q: %v", a.refusedBy(t), g.policy(by), a.err)
+		}
+		if a := g.try(t, g.admin, glass(image)); a.refusedBy(t) != "" {
+			t.Errorf("a Pod by right: %v", a.err)
+		}
+	}
+	job := owned(named(workloads["Job"](templateWith(true, ref(freshHex)))), trustedUID)
+	if a := g.try(t, controller, job); a.refusedBy(t) != g.policy("owners") {
+		t.Errorf("a copy of a template: refused by %q: %v", a.refusedBy(t), a.err)
+	}
+}
