@@ -87,9 +87,12 @@ var layers = []layer{
 	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
 	{prefix: "pkg/cli/explain", revet: join(values, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},
+	{prefix: "pkg/cli/gate", revet: join(values, []string{"pkg/cli/command", "pkg/gate"})},
 	{prefix: "pkg/cli/get", revet: join(values, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
+	// It makes the entry that the ledger would, and reads which registries may be read.
+	{prefix: "pkg/cli/verify", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/gate", "pkg/ledger"})},
 	{prefix: "pkg/cli", revet: []string{"pkg/cli", "pkg/version"}},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// Modules of their own: their packages are their own only.

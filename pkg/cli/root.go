@@ -15,9 +15,11 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/doctor"
 	"github.com/revet-dev/revet/pkg/cli/explain"
 	"github.com/revet-dev/revet/pkg/cli/filldatabase"
+	"github.com/revet-dev/revet/pkg/cli/gate"
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
+	"github.com/revet-dev/revet/pkg/cli/verify"
 	"github.com/revet-dev/revet/pkg/version"
 )
 
@@ -26,6 +28,8 @@ var commands = []func(command.Environment) *cobra.Command{
 	get.New,
 	explain.New,
 	replay.New,
+	verify.New,
+	gate.New,
 	coverage.New,
 	doctor.New,
 	comparesandbox.New,
@@ -48,9 +52,9 @@ func newRoot(env command.Environment) *cobra.Command {
 
 Revet records every push that an ImageTrigger selects in a ledger of
 ImageVerifications, and starts a pipeline that verifies the image. These commands
-read the ledger. Three of them change something: replay asks for another run,
-compare-sandbox starts runs of its own, and fill-database fills the vulnerability
-database of a namespace.`
+read the ledger. Four of them change something: replay asks for another run, verify
+has a digest verified that nobody pushed, compare-sandbox starts runs of its own, and
+fill-database fills the vulnerability database of a namespace.`
 	root.Example = `  # What was pushed to this namespace, and did it pass?
   kubectl revet get
 
@@ -59,6 +63,12 @@ database of a namespace.`
 
   # Verify it again
   kubectl revet replay demo/app:latest
+
+  # Verify an image that nobody pushed here
+  kubectl revet verify docker.io/library/nginx@sha256:DIGEST --wait
+
+  # Would this start behind the gates?
+  kubectl revet gate test -f deploy.yaml
 
   # Why does nothing happen?
   kubectl revet doctor

@@ -84,6 +84,8 @@ func TestCompletion(t *testing.T) {
 		{"no second name", []string{"get", "web-1", ""}, nil},
 		{"names of another namespace", []string{"get", "-n", "team-b", ""}, []string{"old-1\tteam-b/old:main Skipped"}},
 		{"triggers", []string{"get", "--trigger", ""}, []string{"nightly", "prod"}},
+		{"triggers of what is to be verified", []string{"verify", "--trigger", ""}, []string{"nightly", "prod"}},
+		{"no gates", []string{"gate", "test", "--gate", ""}, nil},
 		{"outputs", []string{"explain", "-o", ""}, []string{"text", "json", "yaml"}},
 		{"shells", []string{"completion", ""}, []string{"bash", "zsh", "fish", "powershell"}},
 	} {

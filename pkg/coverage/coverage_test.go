@@ -317,6 +317,45 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 	}
 }
 
+// A digest that nobody pushed is neither covered nor a gap, whatever became of it.
+func TestADigestThatNobodyPushedIsNoPush(t *testing.T) {
+	pushed, pr := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)
+	third, thirdRun := ran(byHand(t, 2), v1alpha1.OutcomeFail, 3590)
+	waiting := byHand(t, 3)
+	s := &fixture{
+		tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{pushed, third, waiting},
+		runs: []lifecycle.PipelineRun{pr, thirdRun},
+	}
+	r := s.verify(t, trigger())[0]
+	if r.State != v1alpha1.CoverageCovered || r.Pushes != 1 || r.Covered != 1 || r.Gap+r.Pending+r.Failed+r.Skipped+r.Doubled != 0 {
+		t.Errorf("report %+v", r)
+	}
+}
+
+// byHand is the entry of a digest that nobody pushed.
+func byHand(t *testing.T, d int) v1alpha1.ImageVerification {
+	t.Helper()
+	ref, err := image.ParseReference("registry.example.com/third/party@" + digest(d).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := ledger.NewManual(trigger(), ref, "v1", "jane-1", at(10))
+	e.UID = types.UID(fmt.Sprint("entry-", d))
+	return *e
+}
+
+// An entry that somebody created in the place of a push's hides no push, and is named.
+func TestAnEntryInThePlaceOfAPushsIsNamed(t *testing.T) {
+	squatter := byHand(t, 9)
+	squatter.Name = ledger.EntryName("trigger", app, digest(1))
+	s := &fixture{tags: map[string][]item{"v1": {{1, 10}}}, entries: []v1alpha1.ImageVerification{squatter}}
+	r := s.verify(t, trigger())[0]
+	if r.State != v1alpha1.CoverageGap || len(r.Uncovered) != 1 || r.Uncovered[0].Reason != EntryForged || r.Uncovered[0].Entry != squatter.Name ||
+		!strings.Contains(r.Uncovered[0].Message, "kubectl delete imageverification "+squatter.Name) {
+		t.Errorf("report %+v", r)
+	}
+}
+
 // An entry that seems wrong, and is gone when it is read again, covers nothing.
 func TestAnEntryThatWasDeletedCoversNothing(t *testing.T) {
 	e, _ := ran(entry(1, v1alpha1.SourceEvent, map[string]int{"v1": 10}), v1alpha1.OutcomePass, 3590)

@@ -154,7 +154,7 @@ func (v *verifier) report(ctx context.Context, t *v1alpha1.ImageTrigger, swept *
 			Message: "the runs of the entries could not be checked: " + err.Error(),
 		})
 	}
-	unread := v.addOpen(f, &r)
+	unread := v.addOpen(t, f, &r)
 	r.addExempt(f)
 	v.addDoubles(t, &r)
 	r.order()
@@ -283,7 +283,7 @@ func (v *verifier) audit(ctx context.Context, t *v1alpha1.ImageTrigger) (map[str
 // addOpen counts what nothing covers. What a registry showed before its first
 // complete sweep may be older than the trigger, so nobody knows. Unread is how many pushes
 // may be exempt, and could not be read.
-func (v *verifier) addOpen(f *found, r *Report) (unread int) {
+func (v *verifier) addOpen(t *v1alpha1.ImageTrigger, f *found, r *Report) (unread int) {
 	for o, found := range f.open {
 		if found.source == v1alpha1.SourceExisting {
 			r.unknown(v1alpha1.Unknown{Reason: FirstSweepIncomplete, Count: 1,
@@ -292,6 +292,10 @@ func (v *verifier) addOpen(f *found, r *Report) (unread int) {
 			continue
 		}
 		r.Pushes++
+		if name, forged := v.squatter(t, o); forged != "" {
+			r.uncover(o, name, finding{EntryForged, forged})
+			continue
+		}
 		err := f.doubted[place{o.Repository, o.Tag, o.Digest}]
 		if err == nil {
 			r.uncover(o, "", finding{NotRecorded, ""})
@@ -304,6 +308,16 @@ func (v *verifier) addOpen(f *found, r *Report) (unread int) {
 			Cure:    "give the trigger's service account a pull secret for the registry, or have the operator list the registry"})
 	}
 	return unread
+}
+
+// squatter returns the name of a push's entry if somebody created another one under it, and
+// why that is not the push's.
+func (v *verifier) squatter(t *v1alpha1.ImageTrigger, o push.Observation) (name, forged string) {
+	name = ledger.EntryName(string(t.UID), o.Repository, o.Digest)
+	if e := v.entries[t.Namespace+"/"+name]; e != nil {
+		forged = ledger.Forged(e)
+	}
+	return name, forged
 }
 
 // addExempt counts what cannot run.

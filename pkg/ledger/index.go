@@ -122,8 +122,12 @@ func keyOf(entry *v1alpha1.ImageVerification) indexKey {
 	return indexKey{triggerUID: entry.Spec.Trigger.UID, repository: RepositoryOf(entry)}
 }
 
-// put replaces an older state of the same entry.
+// put replaces an older state of the same entry. One without any push covers nothing, and
+// whoever may create such entries must not change what the index says.
 func (x *Index) put(key indexKey, r record) {
+	if len(r.tags) == 0 {
+		return
+	}
 	repo := x.repos[key]
 	if repo == nil {
 		repo = &repository{}
@@ -295,7 +299,9 @@ type tagRecord struct {
 func newRecord(entry *v1alpha1.ImageVerification) record {
 	s := join(hexOf(entry.Spec.Digest), string(entry.UID), entry.ResourceVersion)
 	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
-	r.add(entry.Spec.FirstPush)
+	if !entry.IsManual() {
+		r.add(entry.Spec.FirstPush)
+	}
 	for i := range entry.Status.Tags {
 		r.add(entry.Status.Tags[i].PushRecord)
 	}

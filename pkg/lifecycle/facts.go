@@ -39,6 +39,8 @@ type Facts struct {
 	Image Image
 	// Routing is where the next run executes.
 	Routing Routing
+	// Forged says why the entry is not what it claims to be; empty if it is.
+	Forged string
 	// RecreatedFrom is the UID of a deleted entry of the same name, as far as this
 	// process saw the deletion.
 	RecreatedFrom string
@@ -113,6 +115,9 @@ type Image struct {
 	// UnreadableSince and Error tell of an image that is unreadable.
 	UnreadableSince time.Time
 	Error           string
+	// NotAllowed is true for one that is unreadable because the operator does not list its
+	// registry for the trigger's namespace.
+	NotAllowed bool
 }
 
 // FilterState is the result of a trigger's filter. The zero value is "not evaluated".

@@ -11,6 +11,9 @@ const (
 	Queued Reason = "Queued"
 	// FactsUnreadable: the image's facts could not be read yet.
 	FactsUnreadable Reason = "FactsUnreadable"
+	// RegistryNotAllowed: somebody asked to verify what is in a registry that the operator
+	// does not list for the namespace.
+	RegistryNotAllowed Reason = "RegistryNotAllowed"
 	// FilterInvalid: the trigger's filter does not compile.
 	FilterInvalid Reason = "FilterInvalid"
 	// SandboxUndecided: it cannot be decided where the run executes.
@@ -27,6 +30,8 @@ const (
 	FilterFailed Reason = "FilterFailed"
 	// Existing: it was there before the trigger.
 	Existing Reason = "Existing"
+	// EntryForged: somebody created an entry that is not what it claims to be.
+	EntryForged Reason = "EntryForged"
 	// Superseded: its tags were pushed again before its run, and the trigger
 	// wants the newer pushes only.
 	Superseded Reason = "Superseded"

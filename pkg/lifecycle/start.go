@@ -15,6 +15,9 @@ const maxNamesTaken = 5
 // the queue, the image, the sandbox, the request.
 func start(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now time.Time) Decision {
 	rule := RuleOf(cause)
+	if f.Forged != "" {
+		return Decision{Action: Skip, Reason: EntryForged, Message: f.Forged, Cause: cause}
+	}
 	if f.Run.Lookup == Found {
 		// An earlier process fired the run and did not record it. Nothing else matters.
 		if d, wait := route(cause, f); wait {
@@ -106,6 +109,11 @@ func examine(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now t
 	switch img.State {
 	case ImageRead, ImageMissing:
 	case ImageUnreadable:
+		if img.NotAllowed && e.IsManual() {
+			// Whoever asked for it must not make a run read what the namespace may not.
+			return Decision{Action: Wait, Reason: RegistryNotAllowed, Message: img.Error, Cause: cause, Hold: true,
+				After: slowestImageRetry}, true
+		}
 		if since := now.Sub(img.UnreadableSince); since < imagePatience {
 			return Decision{Action: Wait, Reason: FactsUnreadable, Message: img.Error, Cause: cause, Hold: true,
 				After: min(max(since/2, firstImageRetry), slowestImageRetry)}, true

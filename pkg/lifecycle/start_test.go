@@ -64,6 +64,13 @@ func recordedWithFacts(e *v1alpha1.ImageVerification) { e.Spec.Image = &v1alpha1
 
 func factsInStatus(e *v1alpha1.ImageVerification) { e.Status.Image = &v1alpha1.ImageFacts{} }
 
+// manually is an entry that a person created, with a request.
+func manually(e *v1alpha1.ImageVerification) {
+	e.Spec.FirstPush.Source, e.Spec.Requests = v1alpha1.SourceManual, []string{"a"}
+}
+
+func forged(f *lifecycle.Facts) { f.Forged = "another name" }
+
 func olderThan(age time.Duration) func(*v1alpha1.ImageVerification) {
 	return func(e *v1alpha1.ImageVerification) {
 		e.CreationTimestamp = metav1.NewTime(now.Add(-age - time.Millisecond))
@@ -129,6 +136,21 @@ func TestNextOnTheWayToARun(t *testing.T) {
 		{"nor is it skipped as no image", asked(), facts(artefact), lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: manual}},
 		{"nor is a push that was decided before, and whose run's name was taken", entry(taken(), func(e *v1alpha1.ImageVerification) { e.Status.Runs[0].Cause = push }),
 			facts(filterSays(lifecycle.FilterRefuses, "")), lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: push}},
+
+		// What a person created.
+		{"what nobody pushed has one cause: that somebody asked", entry(manually), facts(), lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: manual}},
+		{"one that is not what it claims is not run, whatever is known of it", entry(manually), facts(forged, seen(ours())),
+			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.EntryForged, Cause: manual, Message: "another name"}},
+		{"a registry that the operator does not list is waited for", entry(manually),
+			facts(img(lifecycle.Image{State: lifecycle.ImageUnreadable, NotAllowed: true, UnreadableSince: now.Add(-time.Hour), Error: "not listed"})),
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.RegistryNotAllowed, Message: "not listed", Cause: manual, Hold: true, After: 30 * time.Second}},
+		{"not by a push, which was seen there", entry(),
+			facts(img(lifecycle.Image{State: lifecycle.ImageUnreadable, NotAllowed: true, UnreadableSince: now.Add(-time.Hour), Error: "not listed"})),
+			lifecycle.Decision{Action: lifecycle.FireFirst, Cause: push}},
+		{"nor if it is listed and does not answer for long", entry(manually),
+			facts(img(lifecycle.Image{State: lifecycle.ImageUnreadable, UnreadableSince: now.Add(-time.Hour), Error: "refused"})),
+			lifecycle.Decision{Action: lifecycle.RecordAndFire, Cause: manual}},
+		{"a push of it that comes later is one", entry(manually, tags(tag("v1", time.Minute, 0))), facts(), lifecycle.Decision{Action: lifecycle.FireFirst, Cause: push}},
 
 		// The sandbox.
 		{"then it is decided where the run executes", entry(), facts(func(f *lifecycle.Facts) { f.Routing = lifecycle.Routing{} }), lifecycle.Decision{Action: lifecycle.Route, Cause: push}},

@@ -45,6 +45,28 @@ func CompleteTriggers(env Environment, c *cobra.Command, flags *ClusterFlags) {
 	mustComplete(c.RegisterFlagCompletionFunc("trigger", complete))
 }
 
+// CompleteGates completes the flag --gate with the names of ImageGates.
+func CompleteGates(env Environment, c *cobra.Command, flags *ClusterFlags) {
+	complete := func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(c.Context(), CompleteTimeout)
+		defer cancel()
+		var gates v1alpha1.ImageGateList
+		cl, err := env.Connect(flags)
+		if err == nil {
+			err = cl.List(ctx, &gates)
+		}
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for i := range gates.Items {
+			names = append(names, gates.Items[i].Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	mustComplete(c.RegisterFlagCompletionFunc("gate", complete))
+}
+
 // CompleteFlag completes a flag with fixed values.
 func CompleteFlag(c *cobra.Command, name string, values []string) {
 	mustComplete(c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))

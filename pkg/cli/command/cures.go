@@ -14,7 +14,9 @@ var cures = map[lifecycle.Reason]string{
 	lifecycle.TriggerNotReady: "kubectl describe imagetrigger shows what the trigger lacks; the run starts when the trigger is ready",
 	lifecycle.Queued: "none needed: the run starts when others end; if that takes too long, raise the limit that the message names: " +
 		"spec.maxConcurrent of the trigger, or --max-concurrent of the controller",
-	lifecycle.FactsUnreadable:  "check that the trigger's service account may read the image, and that the registry answers",
+	lifecycle.FactsUnreadable: "check that the trigger's service account may read the image, and that the registry answers",
+	lifecycle.RegistryNotAllowed: "let the operator list the host that the message names in the ConfigMap config-registries for the namespace, " +
+		"with the host of its token service, or verify the same digest where a listed registry has it; then the run starts by itself",
 	lifecycle.FilterInvalid:    "correct spec.filter of the ImageTrigger",
 	lifecycle.SandboxUndecided: "restore the Secret revet-sandbox-key, or correct spec.sandbox; then the run starts by itself",
 	lifecycle.RetryScheduled:   "none needed: Revet repeats the run, at most as often as spec.retries of the ImageTrigger allows",

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -26,13 +27,36 @@ func TagsNewestFirst(e *v1alpha1.ImageVerification) []string {
 	return names
 }
 
-// LastPushed returns the time of an entry's newest push.
-func LastPushed(e *v1alpha1.ImageVerification) time.Time { return PushesOf(e)[0].PushedAt.Time }
+// LastPushed returns the time of an entry's newest push, or zero if nobody pushed it.
+func LastPushed(e *v1alpha1.ImageVerification) time.Time {
+	if pushes := PushesOf(e); len(pushes) > 0 {
+		return pushes[0].PushedAt.Time
+	}
+	return time.Time{}
+}
 
-// NewestFirst sorts entries by their newest push.
+// since returns when an entry last became new: by a push, or when a person asked for it.
+func since(e *v1alpha1.ImageVerification) time.Time {
+	if at := LastPushed(e); !at.IsZero() {
+		return at
+	}
+	return e.Spec.FirstPush.PushedAt.Time
+}
+
+// ImageName returns repository:tags@digest of an entry, with enough of the digest for people.
+func ImageName(e *v1alpha1.ImageVerification) string {
+	name := e.Spec.Repository.Name
+	if tags := TagsNewestFirst(e); len(tags) > 0 {
+		name += ":" + strings.Join(tags, ",")
+	}
+	const enough = len("sha256:") + 8
+	return name + "@" + e.Spec.Digest[:min(len(e.Spec.Digest), enough)]
+}
+
+// NewestFirst sorts entries by their newest push, or by when a person asked for them.
 func NewestFirst(entries []v1alpha1.ImageVerification) {
 	slices.SortStableFunc(entries, func(a, b v1alpha1.ImageVerification) int {
-		return cmp.Or(LastPushed(&b).Compare(LastPushed(&a)), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(since(&b).Compare(since(&a)), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 

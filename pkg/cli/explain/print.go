@@ -54,6 +54,9 @@ func (p *page) report(s Report, now time.Time) {
 	p.line(0, "Cure", "%s", s.Cure)
 	p.verdict(s, now)
 	p.heading("Pushes")
+	if s.ByHandAt != nil {
+		p.line(1, "By hand", "recorded %s by a person, before anybody pushed it", s.ByHandAt.UTC().Format(milliLayout))
+	}
 	for _, push := range s.Pushes {
 		p.push(push)
 	}

@@ -31,8 +31,10 @@ type Report struct {
 	// JudgedWithoutVerdict is true if the entry was judged before verdicts were kept.
 	JudgedWithoutVerdict bool `json:"judgedWithoutVerdict,omitempty"`
 	// Pushes are the newest push of each tag to this digest, newest first.
-	Pushes []Push               `json:"pushes"`
-	Image  *v1alpha1.ImageFacts `json:"image,omitempty"`
+	Pushes []Push `json:"pushes"`
+	// ByHandAt is when a person recorded the digest, which nobody had pushed.
+	ByHandAt *metav1.MicroTime    `json:"byHandAt,omitempty"`
+	Image    *v1alpha1.ImageFacts `json:"image,omitempty"`
 	// Runs are oldest first.
 	Runs []Run `json:"runs"`
 	// EarlierRuns is how many older runs the entry no longer keeps.
@@ -106,6 +108,9 @@ func newReport(e *v1alpha1.ImageVerification, handlers map[string]string) Report
 		Pushes: []Push{},
 		Runs:   []Run{},
 		Look:   fmt.Sprintf("kubectl get imageverification %s --namespace %s -o yaml", e.Name, e.Namespace),
+	}
+	if e.IsManual() {
+		s.ByHandAt = &e.Spec.FirstPush.ObservedAt
 	}
 	for _, p := range command.PushesOf(e) {
 		s.Pushes = append(s.Pushes, newPush(p, e.Spec.Repository.Kind))

@@ -2,18 +2,11 @@ package replay
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/lifecycle"
-)
-
-const (
-	// maxRequests is the most requests that an entry keeps.
-	maxRequests = 10
 )
 
 // replayLine says what a request for an entry leads to.
@@ -30,7 +23,7 @@ type replayLine struct {
 func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, id string, now time.Time) replayLine {
 	line := replayLine{
 		name:  e.Name,
-		image: fmt.Sprintf("%s:%s@%s", e.Spec.Repository.Name, strings.Join(command.TagsNewestFirst(e), ","), shortDigest(e.Spec.Digest)),
+		image: command.ImageName(e),
 	}
 	if trigger == nil || string(trigger.UID) != e.Spec.Trigger.UID {
 		line.what = fmt.Sprintf("not accepted: ImageTrigger %s is gone, which says what to run; "+
@@ -38,7 +31,7 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, id stri
 		return line
 	}
 	asked := e.DeepCopy()
-	requests, err := withRequest(asked, id)
+	requests, err := command.WithRequest(asked, id)
 	if err != nil {
 		line.what = "not accepted: " + err.Error()
 		return line
@@ -65,35 +58,7 @@ func plan(e *v1alpha1.ImageVerification, trigger *v1alpha1.ImageTrigger, id stri
 	return line
 }
 
-// withRequest returns the entry's requests with one more at the end. It drops the oldest
-// ones that have had their run.
-func withRequest(e *v1alpha1.ImageVerification, id string) ([]string, error) {
-	requests := append(slices.Clone(e.Spec.Requests), id)
-	for i := 0; len(requests) > maxRequests; {
-		if i == len(requests)-1 {
-			return nil, fmt.Errorf("%d requests for %q already wait for their run", maxRequests, e.Name)
-		}
-		if slices.Contains(e.Status.HandledRequests, requests[i]) {
-			requests = slices.Delete(requests, i, i+1)
-			continue
-		}
-		i++
-	}
-	return requests, nil
-}
-
-// requestID names the user and the time. unique tells two requests of one second apart.
-func requestID(user string, now time.Time, unique string) string {
-	return fmt.Sprintf("%s-%s-%s", user, now.UTC().Format("20060102T150405Z"), unique)
-}
-
 // renewalID is that of a request for a verdict where none was kept.
 func renewalID(now time.Time, unique string) string {
 	return fmt.Sprintf("%s%s-%s", lifecycle.RenewalPrefix, now.UTC().Format("20060102T150405Z"), unique)
-}
-
-// shortDigest returns enough of a digest for people.
-func shortDigest(digest string) string {
-	const enough = len("sha256:") + 8
-	return digest[:min(len(digest), enough)]
 }

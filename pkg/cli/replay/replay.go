@@ -7,8 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -249,7 +247,7 @@ func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl com
 			}
 			triggers[key] = trigger
 		}
-		id := requestID(cl.User, env.Now(), env.Unique())
+		id := command.RequestID(cl.User, env.Now(), env.Unique())
 		if o.withoutVerdict {
 			id = renewalID(env.Now(), env.Unique())
 		}
@@ -259,7 +257,7 @@ func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl com
 			continue
 		}
 		if !o.dryRun {
-			if err := request(ctx, cl, client.ObjectKeyFromObject(e), id); err != nil {
+			if err := command.Request(ctx, cl, client.ObjectKeyFromObject(e), id); err != nil {
 				return lines, err
 			}
 		}
@@ -267,32 +265,6 @@ func (o *replayOptions) ask(ctx context.Context, env command.Environment, cl com
 		lines = append(lines, line)
 	}
 	return lines, nil
-}
-
-// request adds an ID to the entry's requests. It updates the version that it read, so it
-// overwrites nothing that the controller or somebody else writes meanwhile.
-func request(ctx context.Context, c command.Cluster, key client.ObjectKey, id string) error {
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		var e v1alpha1.ImageVerification
-		if err := c.Get(ctx, key, &e); err != nil {
-			return err
-		}
-		requests, err := withRequest(&e, id)
-		if err != nil {
-			return err
-		}
-		e.Spec.Requests = requests
-		return c.Writer.Update(ctx, &e)
-	})
-	switch {
-	case err == nil:
-		return nil
-	case apierrors.IsForbidden(err):
-		return fmt.Errorf("requesting a run of %q: %w; an administrator of the namespace grants the right with: "+
-			"kubectl create rolebinding replay -n %s --clusterrole=revet-replay --user=NAME", key.Name, err, key.Namespace)
-	default:
-		return fmt.Errorf("requesting a run of %q: %w", key.Name, err)
-	}
 }
 
 // columns are those of the table, from left to right.

@@ -150,6 +150,10 @@ func entries() map[string]*v1alpha1.ImageVerification {
 	bare.Status.Tags = nil
 	bare.Status.Runs = []v1alpha1.RunStatus{{Number: 1, Name: "app-run1", Outcome: v1alpha1.OutcomeError}}
 	all["a run that never started"] = bare
+	manual := testEntry()
+	manual.Spec.FirstPush.Source, manual.Spec.FirstPush.Tag = v1alpha1.SourceManual, ""
+	manual.Status.Tags = nil
+	all["a digest that nobody pushed"] = manual
 	odd := testEntry()
 	odd.Spec.Repository.Pull, odd.Spec.Repository.Name = "localhost:5001/a/B_c", "localhost:5001/a/b__c"
 	odd.Status.Runs[0].Summary = `not JSON "`

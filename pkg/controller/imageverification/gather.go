@@ -16,6 +16,7 @@ import (
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/sandbox"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
@@ -182,7 +183,8 @@ func (r *Reconciler) read(ctx context.Context, p *pass, labels []string) lifecyc
 	default:
 		p.log.Warn("reading the image", zap.Error(err))
 		since := r.perEntry.unreadable.first(p.key, r.now())
-		return lifecycle.Image{State: lifecycle.ImageUnreadable, UnreadableSince: since, Error: err.Error()}
+		return lifecycle.Image{State: lifecycle.ImageUnreadable, UnreadableSince: since, Error: err.Error(),
+			NotAllowed: source.ReasonOf(err) == source.NotAllowed}
 	}
 }
 

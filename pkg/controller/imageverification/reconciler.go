@@ -152,7 +152,7 @@ type pass struct {
 // changed drops what was found out for another state of the entry. What the API server
 // said of a run stays true; its label is looked for before each request.
 func (p *pass) changed() {
-	p.facts = lifecycle.Facts{Trigger: p.facts.Trigger, Run: p.facts.Run, RecreatedFrom: p.facts.RecreatedFrom}
+	p.facts = lifecycle.Facts{Trigger: p.facts.Trigger, Run: p.facts.Run, Forged: p.facts.Forged, RecreatedFrom: p.facts.RecreatedFrom}
 	p.facts.Run.LabelChecked, p.facts.Run.OtherName = false, ""
 }
 
@@ -284,6 +284,7 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 		return false, nil
 	}
 	p.entry = r.ledger.Freshest(&entry)
+	p.facts.Forged = ledger.Forged(p.entry)
 	p.facts.RecreatedFrom = string(r.deletions.before(p.key, p.entry.UID))
 	p.log = r.log.With(
 		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),

@@ -26,9 +26,16 @@ func (e *ImageVerification) Phase() Phase {
 	return e.Status.Phase
 }
 
+// IsManual reports whether a person created the entry, for a digest that nobody had pushed.
+func (e *ImageVerification) IsManual() bool { return e.Spec.FirstPush.Source == SourceManual }
+
 // Tags returns a copy of the newest push of each tag to the entry's digest. The
-// first push counts as one until a status names its tag, or if a status was lost.
+// first push counts as one until a status names its tag, or if a status was lost. What a
+// person asked to verify is no push, whatever tag it goes by.
 func (e *ImageVerification) Tags() []TagStatus {
+	if e.IsManual() {
+		return slices.Clone(e.Status.Tags)
+	}
 	for i := range e.Status.Tags {
 		if e.Status.Tags[i].Tag == e.Spec.FirstPush.Tag {
 			return slices.Clone(e.Status.Tags)

@@ -6,7 +6,8 @@ import (
 
 // ImageVerification is one entry of the ledger: one trigger, one repository,
 // one digest. Its creation is the intent of run 1; nothing else is needed for
-// that run to happen. Only Revet's accounts write it.
+// that run to happen. Only Revet's accounts write it, but that people may ask for runs, and
+// record a digest that nobody pushed.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=iv,categories=revet
@@ -51,7 +52,7 @@ type ImageVerificationSpec struct {
 	// Digest is the digest that was pushed: of a manifest or of an index.
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
 	Digest string `json:"digest"`
-	// FirstPush is the push that created the entry.
+	// FirstPush is the push that created the entry. With the source manual it is none.
 	FirstPush PushRecord `json:"firstPush"`
 	// Image is what was known of the digest when its first push was recorded: of
 	// a single image, read from its Image object, without labels. Where it is
