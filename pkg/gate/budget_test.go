@@ -53,6 +53,9 @@ func TestBudgetAndClocks(t *testing.T) {
 	if _, ok := b.Spend(Removal, 1000, noon.Add(-time.Hour)); ok {
 		t.Error("a clock that was set back brought something")
 	}
+	if _, ok := b.Spend(Revocation, 5000, noon.Add(-time.Hour)); !ok {
+		t.Error("a clock that was set back took something away")
+	}
 	if _, ok := b.Spend(Revocation, 20_000, noon.Add(time.Hour)); !ok {
 		t.Error("a full bucket and what can be borrowed is there after an hour")
 	}

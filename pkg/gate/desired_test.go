@@ -248,3 +248,27 @@ func TestObjectNames(t *testing.T) {
 		}
 	}
 }
+
+// The newest verdicts stay, whatever the digests are.
+func TestPageKeepsTheNewest(t *testing.T) {
+	d, p := NewDesired(rulesFor(t, v1alpha1.ExpiredWarn)), NewPage(nil, nil)
+	for hex, age := range map[string]time.Duration{"aa": 0, "bb": time.Second, "cc": 2 * time.Second} {
+		d.Conclude(hex, found(Verified, noon.Add(-age)))
+		p.Look(hex, d, noon)
+	}
+	if got, _ := write(p, d, 2, noon); !slices.Equal(got, []string{"aa", "bb"}) {
+		t.Errorf("the page holds %v", got)
+	}
+}
+
+// A page that is held takes what runs here, as it would be refused otherwise.
+func TestHeldPageTakesWhatRuns(t *testing.T) {
+	d, p := NewDesired(rulesFor(t, v1alpha1.ExpiredWarn)), NewPage(nil, nil)
+	d.Conclude("aa", found(Verified, noon))
+	d.Saw("aa", noon)
+	p.Look("aa", d, noon)
+	p.Hold(true, noon)
+	if got, _ := write(p, d, 100, noon); !slices.Equal(got, []string{"aa"}) {
+		t.Errorf("the page holds %v", got)
+	}
+}

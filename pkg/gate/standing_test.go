@@ -151,6 +151,10 @@ func TestJudge(t *testing.T) {
 			entry("Failed", failed(), child("linux/amd64")),
 			entry("Passed", passed(old(3*time.Hour), func(v *v1alpha1.Verdict) { v.Platforms = []string{"linux/amd64"} }), single),
 		}, Failed, ReasonFailed},
+		{"and with a check off", []Evidence{
+			entry("Failed", failed(old(3*time.Hour)), child("linux/amd64")),
+			entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Off = []string{"scan"} }), single),
+		}, Failed, ReasonFailed},
 		{"and for another trigger", []Evidence{
 			entry("Failed", failed(old(3*time.Hour)), child("linux/amd64")),
 			entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Platforms = []string{"linux/amd64"} }), single, inB),

@@ -157,7 +157,13 @@ func (p *process) terminate() {
 // failpoint was reached. Until then it calls meanwhile.
 func (p *process) killed(meanwhile func()) {
 	p.t.Helper()
-	eventually(p.t, "the "+p.program.name+" is killed", func() error {
+	p.killedWithin(30*time.Second, meanwhile)
+}
+
+// killedWithin is killed with more time.
+func (p *process) killedWithin(limit time.Duration, meanwhile func()) {
+	p.t.Helper()
+	within(p.t, limit, "the "+p.program.name+" is killed", func() error {
 		select {
 		case <-p.ended:
 			return nil

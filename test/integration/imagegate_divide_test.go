@@ -170,7 +170,7 @@ func TestKillWhileAGateIsDivided(t *testing.T) {
 			first.stop()
 			g := s.watchOver(few[0], digestOf(s.name, "unknown"))
 			s.fill("many", 30)
-			controller.start(t, failpoint).killed(func() {})
+			controller.start(t, failpoint).killedWithin(2*time.Minute, func() {})
 			controller.start(t, "")
 			s.divided(16, 38)
 			g.never(t)

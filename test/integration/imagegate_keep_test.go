@@ -57,7 +57,8 @@ func TestAnExpiredDigestIsRefusedAndLeaves(t *testing.T) {
 	short, fresh := digestOf(t.Name(), "short"), digestOf(t.Name(), "fresh")
 	s.gate(func(spec *v1alpha1.ImageGateSpec) { spec.MaxAge.Duration = time.Minute })
 	s.enforced()
-	s.record("short", short, v1alpha1.OutcomePass, 40*time.Second)
+	s.refuses(short) // the API server knows the policies
+	s.record("short", short, v1alpha1.OutcomePass, 30*time.Second)
 	s.admits(short)
 	stop()
 	s.refuses(short)
@@ -227,4 +228,28 @@ func TestModesOfAGate(t *testing.T) {
 	s.edit(g, func() { g.Spec.Mode, g.Spec.Force = v1alpha1.GateWarn, false })
 	mode(v1alpha1.GateWarn)
 	s.admits(unknown)
+}
+
+// Property: the gate's objects say what each tag stands for, and follow its newest push.
+func TestTagsOfAGate(t *testing.T) {
+	ownCluster(t)
+	s := newGateSetup(t)
+	startController(t, "gates")
+	passed := digestOf(t.Name(), "passed")
+	e := s.record("app", passed, v1alpha1.OutcomePass, 0)
+	s.gate()
+	s.enforced()
+	stands := func(want string) {
+		t.Helper()
+		eventually(t, "the tag stands for "+want, func() error {
+			maps, err := s.maps()
+			if got := maps[s.name+"-tags"].Tags["r.example.com/app:1"]; err != nil || got != want {
+				return fmt.Errorf("it stands for %q: %v", got, err)
+			}
+			return nil
+		})
+	}
+	stands(strings.TrimPrefix(passed, "sha256:"))
+	s.conclude(e, v1alpha1.OutcomeFail, metav1.Now())
+	stands("Failed")
 }

@@ -36,12 +36,18 @@ type entryRecord struct {
 	verdict    *v1alpha1.Verdict
 	index      bool
 	children   []v1alpha1.ChildImage
+
+	// repository and pushes say what tags stand for.
+	repository v1alpha1.RepositoryReference
+	firstPush  v1alpha1.PushRecord
+	tags       []v1alpha1.TagStatus
 }
 
 func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
 	r := &entryRecord{
 		key: client.ObjectKeyFromObject(e), trigger: triggerOf(e), triggerUID: types.UID(e.Spec.Trigger.UID),
 		digest: e.Spec.Digest, phase: e.Phase(), verdict: e.Status.Verdict, index: maybeIndex(e),
+		repository: e.Spec.Repository, firstPush: e.Spec.FirstPush, tags: e.Status.Tags,
 	}
 	if e.Status.Image != nil {
 		r.children = e.Status.Image.Children
@@ -52,7 +58,7 @@ func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
 // same reports whether two states of an entry say the same to every gate.
 func (r *entryRecord) same(o *entryRecord) bool {
 	return r.trigger == o.trigger && r.triggerUID == o.triggerUID && r.digest == o.digest && r.phase == o.phase &&
-		r.index == o.index && slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.verdict, o.verdict)
+		r.index == o.index && slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.verdict, o.verdict) && equality.Semantic.DeepEqual(r.tags, o.tags)
 }
 
 // reference is a place in which an entry speaks of a digest.
@@ -194,6 +200,25 @@ func (x *entries) evidence(hex string) []gate.Evidence {
 			Earlier: x.triggers[r.trigger] != r.triggerUID,
 			Phase:   r.phase, Verdict: r.verdict, Index: r.index, Child: r.child,
 		})
+	}
+	return all
+}
+
+// pushes returns what the entries of triggers that the rules trust say of tags.
+func (x *entries) pushes(rules gate.Rules) []gate.TagPush {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var all []gate.TagPush
+	for _, r := range x.byKey {
+		e := v1alpha1.ImageVerification{
+			Spec: v1alpha1.ImageVerificationSpec{
+				Trigger:    v1alpha1.TriggerReference{Name: r.trigger.Trigger, UID: string(r.triggerUID)},
+				Repository: r.repository, Digest: r.digest, FirstPush: r.firstPush,
+			},
+			Status: v1alpha1.ImageVerificationStatus{Phase: r.phase, Tags: r.tags},
+		}
+		e.Namespace, e.Name = r.key.Namespace, r.key.Name
+		all = append(all, rules.TagPushes(&e)...)
 	}
 	return all
 }

@@ -218,6 +218,10 @@ func (p *pass) judge(rules gate.Rules) {
 		}
 		s.expiryLooked = p.now
 	}
+	s.tagsTouched = s.tagsTouched || all || len(touched) > 0
+	if key := fmt.Sprint(p.gate.Generation, p.now.UTC().Format(time.DateOnly)); key != s.tagsKey {
+		s.tagsKey, s.tagsTouched = key, true // exemptions end with a day
+	}
 	for hex := range touched {
 		if !all {
 			conclude(hex)
@@ -234,6 +238,7 @@ func (p *pass) judge(rules gate.Rules) {
 			for _, hex := range expired {
 				conclude(hex)
 			}
+			s.tagsTouched = true
 		}
 		s.expiryLooked = p.now
 	}

@@ -29,7 +29,7 @@ import (
 // a quota keeps all Pods from being made, whoever has that right.
 
 const (
-	probeTimeout  = 15 * time.Second
+	probeTimeout  = 30 * time.Second
 	probeInterval = 200 * time.Millisecond
 	// probeImage is a name that nobody can push to.
 	probeImage = "probe.revet.invalid/probe"
@@ -72,6 +72,9 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 	refused := map[string]bool{}
 	for {
 		missing, err = p.try(ctx, canaries, refused)
+		if ctx.Err() != nil {
+			return fmt.Sprintf("that took longer than %s; it is tried again", probeTimeout), nil
+		}
 		if missing == "" || err != nil {
 			return missing, err
 		}
@@ -143,11 +146,14 @@ func (p *pass) try(ctx context.Context, canaries []canary, refused map[string]bo
 		unknown = append(unknown, probeImage+"@sha256:"+strings.Repeat(string(d), 64))
 	}
 	for _, image := range unknown {
+		if refused[image] {
+			continue
+		}
 		by, err := p.dryRun(ctx, image)
 		if err != nil {
 			return "", err
 		}
-		refused[by] = true
+		refused[by], refused[image] = true, by != ""
 	}
 	for _, c := range canaries {
 		if !refused[c.policy.Name] {

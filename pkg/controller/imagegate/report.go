@@ -155,6 +155,12 @@ func (p *pass) markContent(s *v1alpha1.ImageGateStatus, oldest time.Time, exampl
 			s.Omitted, strings.Join(examples, ", "), p.Limits.Total))
 		return
 	}
+	if tags := p.state.pinned; tags.Omitted > 0 {
+		set(v1alpha1.ConditionComplete, metav1.ConditionFalse, v1alpha1.ReasonNoRoom, fmt.Sprintf(
+			"%d tags found no room and are refused as unknown ones, such as %s. Trust fewer triggers, or delete entries of old tags",
+			tags.Omitted, tags.FirstOmitted))
+		return
+	}
 	set(v1alpha1.ConditionComplete, metav1.ConditionTrue, v1alpha1.ReasonComplete, "every verified digest found room")
 }
 

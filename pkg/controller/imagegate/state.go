@@ -35,6 +35,12 @@ type state struct {
 	// divisions that are kept: the wanted one, and one that has not gone yet.
 	divisions map[gate.Shards]*division
 	tags      tagsObject
+	// pinned are the tags as concluded last. They are concluded again if something was
+	// touched, and not before tagsNext.
+	pinned      gate.PinnedTags
+	tagsTouched bool
+	tagsNext    time.Time
+	tagsKey     string // of what the spec says of tags
 	// expiryLooked is when the gate was last searched for expired digests.
 	expiryLooked time.Time
 	// looked is when everything was last compared with what is written.

@@ -100,8 +100,37 @@ func (p *pass) readTags(ctx context.Context, name string, plan *plan) error {
 	return nil
 }
 
-// tags are what tags stand for.
-func (p *pass) tags() map[string]string { return nil }
+// tags are what tags stand for. Every push of every trusted entry counts for them, so that
+// they are concluded at intervals that leave most of the time for the rest. Digests do not
+// wait for them: a tag that is pinned to a digest that failed is refused by its digest.
+func (p *pass) tags() map[string]string {
+	s := p.state
+	if p.gate.Spec.PinTags == v1alpha1.PinOff {
+		s.pinned = gate.PinnedTags{}
+		return nil
+	}
+	if !s.tagsTouched {
+		return s.pinned.Tags
+	}
+	if left := s.tagsNext.Sub(p.now); left > 0 {
+		p.soon(left)
+		if s.pinned.Tags == nil {
+			return s.tags.tags
+		}
+		return s.pinned.Tags
+	}
+	exempt, err := gate.ExemptionsOf(p.gate)
+	if err != nil {
+		return s.tags.tags // the spec is not valid, which Ready says
+	}
+	rules, _ := s.judges()
+	begun := p.Now()
+	s.pinned = rules.Pins(p.gate.Spec.PinTags, p.entries.pushes(rules), p.find, func(name gate.Name) bool {
+		return exempt.Match(name.String(), p.now)
+	}, gate.MaxTagBytes)
+	s.tagsTouched, s.tagsNext = false, p.now.Add(max(coalesce, 20*p.Now().Sub(begun)))
+	return s.pinned.Tags
+}
 
 func bytesOf(tags map[string]string) int {
 	size := 1 << 10
