@@ -23,7 +23,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s is admitted", image)
 			return
 		}
-		for _, w := range append(words, "ImageGate "+g.gate.Name+" refuses", "kubectl revet gate test --gate "+g.gate.Name+" --image ") {
+		for _, w := range append(words, "ImageGate "+g.gate.Name+" refuses", "kubectl revet gate test -n "+g.namespace+" --gate "+g.gate.Name+" --image ") {
 			if !strings.Contains(a.err.Error(), w) {
 				t.Errorf("%s: the refusal does not say %q: %v", image, w, a.err)
 			}
