@@ -85,10 +85,10 @@ var layers = []layer{
 	// It reads registries as the operator configured them.
 	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/coverage", "pkg/gate", "pkg/running", "pkg/sweep", "pkg/tekton"})},
 	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
-	{prefix: "pkg/cli/explain", revet: join(values, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/explain", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},
 	{prefix: "pkg/cli/gate", revet: join(values, []string{"pkg/cli/command", "pkg/gate"})},
-	{prefix: "pkg/cli/get", revet: join(values, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/get", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	// It makes the entry that the ledger would, and reads which registries may be read.

@@ -258,6 +258,13 @@ func TestVerifyDoesNotTrustTheLedger(t *testing.T) {
 		}, false, RecordIncomplete},
 		{"a verdict of no run", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict.Number = 0 }, false, RecordIncomplete},
 		{"a verdict of a run to come", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) { e.Status.Verdict.Number = 2 }, false, RecordIncomplete},
+		{"a verdict of a run to come, by its name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Verdict.Number, e.Status.Verdict.Run, e.Status.Verdict.At = 2, ledger.RunName(e, 2), metav1.NewTime(at(100))
+		}, false, RecordIncomplete},
+		{"a verdict of no run, by its name", func(e *v1alpha1.ImageVerification, _ *lifecycle.PipelineRun) {
+			e.Status.Phase, e.Status.Runs = v1alpha1.PhaseError, nil
+			e.Status.Verdict.Number, e.Status.Verdict.Run, e.Status.Verdict.At = 0, ledger.RunName(e, 0), metav1.NewTime(at(100))
+		}, false, RecordIncomplete},
 		{"a verdict that was kept past a newer one", func(e *v1alpha1.ImageVerification, pr *lifecycle.PipelineRun) {
 			e.Status.RunCount, e.Status.Runs[0].Number = 2, 2
 			e.Status.Runs[0].Name = ledger.RunName(e, 2)

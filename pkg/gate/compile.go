@@ -85,7 +85,7 @@ func Compile(gate *v1alpha1.ImageGate, in Surroundings) (Objects, error) {
 	c.glassTemplates()
 	c.glassOwners()
 	c.namespaces()
-	if c.pins() && in.Mode == v1alpha1.GateDeny {
+	if c.pins() {
 		if c.out.Pins, err = pinObjects(c); err != nil {
 			return Objects{}, err
 		}

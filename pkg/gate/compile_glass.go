@@ -43,7 +43,8 @@ func (c *compiler) glass(owners bool) []admissionv1.Variable {
 func (c *compiler) brokenGlass(owners bool, bypass string) string {
 	may := bypass
 	if owners {
-		may = "((request.operation == 'CREATE' && " + c.byController() + " && " + trustedOwner + ") || " + bypass + ")"
+		may = "((request.operation == 'CREATE' && " + c.byController() + " && " + trustedOwner + ")" +
+			" || " + bypass + ")"
 	}
 	return labelled("object.metadata.?labels") + " && " + may
 }

@@ -54,9 +54,11 @@ func (c *compiler) ranMessage(rest string) string {
 func (c *compiler) tagMessage(begin, rest string) string {
 	advice := c.ask() + verify + celClip("r.name") + " + '@sha256:DIGEST'"
 	if c.gate.Spec.PinTags == v1alpha1.PinOff {
-		return c.message(begin, rest, invalid+"'the gate takes no tags; write ' + "+celClip("r.name")+" + '@sha256:DIGEST'", advice)
+		words := "'the gate takes no tags; write ' + " + celClip("r.name") + " + '@sha256:DIGEST'"
+		return c.message(begin, rest, invalid+words, advice)
 	}
-	return c.message(begin, rest, invalid+celTagWords("r.image", "r.name"), "("+celPinned("r.name")+" ? '' : "+advice+")")
+	return c.message(begin, rest, invalid+celTagWords("r.image", "r.name"),
+		"("+celPinned("r.name")+" ? '' : "+advice+")")
 }
 
 func (c *compiler) changeMessage(rest string) string {

@@ -42,7 +42,7 @@ var names = map[string]string{
 	"r.example/" + long[:200] + ":" + long[:128]: "r.example/" + long[:200] + ":" + long[:128],
 
 	"":                                   "",
-	" nginx":                             "",
+	"\x20nginx":                          "",
 	"nginx\n":                            "",
 	"Nginx":                              "",
 	"team/App":                           "",

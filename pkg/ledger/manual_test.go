@@ -72,11 +72,15 @@ func TestForgedEntriesAreTold(t *testing.T) {
 		t.Errorf("an entry that only Revet can have created: %q", got)
 	}
 	for name, change := range map[string]func(*v1alpha1.ImageVerification){
-		"another name":       func(e *v1alpha1.ImageVerification) { e.Name = "web-" + strings.Repeat("a", 32) },
-		"another digest":     func(e *v1alpha1.ImageVerification) { e.Spec.Digest = digest(2).String() },
-		"another trigger":    func(e *v1alpha1.ImageVerification) { e.Spec.Trigger.UID = "trigger-2" },
-		"an incarnation":     func(e *v1alpha1.ImageVerification) { e.Spec.Repository.UID = "stream-1" },
-		"an ImageStream":     func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Kind = v1alpha1.RepositoryImageStream },
+		"another name":    func(e *v1alpha1.ImageVerification) { e.Name = "web-" + strings.Repeat("a", 32) },
+		"another digest":  func(e *v1alpha1.ImageVerification) { e.Spec.Digest = digest(2).String() },
+		"another trigger": func(e *v1alpha1.ImageVerification) { e.Spec.Trigger.UID = "trigger-2" },
+		"an incarnation":  func(e *v1alpha1.ImageVerification) { e.Spec.Repository.UID = "stream-1" },
+		"an ImageStream":  func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Kind = v1alpha1.RepositoryImageStream },
+		"an ImageStream by its name": func(e *v1alpha1.ImageVerification) {
+			e.Spec.Repository.Kind = v1alpha1.RepositoryImageStream
+			e.Name = ledger.EntryName(e.Spec.Trigger.UID, ledger.RepositoryOf(e), digest(1))
+		},
 		"pulled elsewhere":   func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Pull = "evil.example.com/web" },
 		"not a repository":   func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Name, e.Spec.Repository.Pull = "web", "web" },
 		"a very long name":   func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Name = strings.Repeat("x", 5000) },

@@ -144,7 +144,7 @@ func covering(s *v1alpha1.ImageVerificationStatus, t Trigger, now time.Time) (in
 		}
 		return 0, "" // an older verdict says otherwise, so that somebody has to look again
 	}
-	if v := s.Verdict; v != nil && v.Number > 0 && fresh(v.TriggerGeneration, v.At.Time) {
+	if v := s.Verdict; v != nil && fresh(v.TriggerGeneration, v.At.Time) {
 		return v.Number, VerdictReason(v)
 	}
 	return 0, ""

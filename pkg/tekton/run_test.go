@@ -46,7 +46,7 @@ func TestTrimRunKeepsWhatIsRead(t *testing.T) {
 	full.Spec.PipelineRef = &pipelinev1.PipelineRef{Name: "scan"}
 	full.Status.StartTime = &start
 	full.Status.Results = []pipelinev1.PipelineRunResult{
-		{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}, {Name: "other", Value: *pipelinev1.NewStructuredValues("x")},
+		{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}, {Name: "basis", Value: *pipelinev1.NewStructuredValues("{}")}, {Name: "other", Value: *pipelinev1.NewStructuredValues("x")},
 	}
 	full.Status.Provenance = &pipelinev1.Provenance{}
 	got, err := TrimRun(full)
@@ -55,7 +55,7 @@ func TestTrimRunKeepsWhatIsRead(t *testing.T) {
 	}
 	want := templated("run", "1")
 	want.Status.StartTime = &start
-	want.Status.Results = full.Status.Results[:1]
+	want.Status.Results = full.Status.Results[:2]
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("trimmed run (-want +got):\n%s", diff)
 	}

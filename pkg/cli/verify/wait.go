@@ -60,7 +60,7 @@ func decided(e *v1alpha1.ImageVerification, id string) bool {
 	}
 	switch e.Phase() {
 	case v1alpha1.PhasePassed, v1alpha1.PhaseFailed, v1alpha1.PhaseError, v1alpha1.PhaseSkipped:
-		return e.Status.CurrentRun() == nil
+		return true
 	default:
 		return false
 	}

@@ -45,7 +45,7 @@ func TestAForgedEntryIsNeverRun(t *testing.T) {
 	w.work(key, time.Hour)
 	w.wantStory(key, story{v1alpha1.PhaseSkipped, "EntryForged", map[string]int32{}, nil})
 	e := w.entry(key)
-	e.Spec.Requests = append(e.Spec.Requests, "once-more")
+	e.Spec.Requests = append(e.Spec.Requests, "once-more", "and-again")
 	w.must(w.client.Update(t.Context(), e))
 	w.work(key, time.Hour)
 	w.wantStory(key, story{v1alpha1.PhaseSkipped, "EntryForged", map[string]int32{}, nil})

@@ -170,7 +170,8 @@ func (q *runQueue) tryNow(r slotRequest) bool {
 		return true
 	}
 	if q.used < q.most && t.tenant.used < r.most && q.next() == nil {
-		t.rank = r.rank // of a ticket that waited for another cause
+		q.leave(t) // it may wait for a run of a low rank
+		t.rank = r.rank
 		q.grant(t)
 		return true
 	}

@@ -366,6 +366,19 @@ func TestOneSlotIsEnoughForARenewal(t *testing.T) {
 	h.wantWoken(t, "a/1")
 }
 
+// An entry that waits for a renewal and then for a run for a push has one slot, as a push.
+func TestAPushDoesNotWaitForItsEntrysRenewal(t *testing.T) {
+	h := newQueueEnv(100)
+	if !h.ask(renewalOf("a", 0, 3)) || h.ask(renewalOf("a", 1, 3)) || !h.take(requestOf("a", 1, 3)) {
+		t.Fatal("the second renewal has a slot, or the push has none")
+	}
+	h.free(renewalOf("a", 0, 3).key)
+	h.wantWoken(t)
+	if used, low := h.tenants["a"].used, h.usedLow; used != 1 || low != 0 || len(h.tenants["a"].waiting) != 0 {
+		t.Errorf("%d slots are used, %d of them by renewals, and %d wait; want 1, 0 and 0", used, low, len(h.tenants["a"].waiting))
+	}
+}
+
 // An entry that had a slot for a renewal and then gets one for a push counts as a push.
 func TestAPushOfARenewalsEntryIsNoRenewal(t *testing.T) {
 	h := newQueueEnv(100)
