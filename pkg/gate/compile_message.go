@@ -30,8 +30,8 @@ const invalid = "r.name == ''" +
 
 // ask is CEL for the command that tells more about a reference.
 func (c *compiler) ask() string {
-	return "'. See: kubectl revet gate test --gate " + c.gate.Name + " --image ' + " +
-		celClip("r.image")
+	return "'. See: kubectl revet gate test -n ' + request.namespace + ' --gate " + c.gate.Name +
+		" --image ' + " + celClip("r.image")
 }
 
 // verify is CEL for the command that has a reference verified.

@@ -21,7 +21,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		}
 		words = append(words, "ImageGate "+g.gate.Name+" refuses")
 		if image != "r.example/team/app:1" { // what to write instead is all there is to say
-			words = append(words, "kubectl revet gate test --gate "+g.gate.Name+" --image ")
+			words = append(words, "kubectl revet gate test -n "+g.namespace+" --gate "+g.gate.Name+" --image ")
 		}
 		for _, w := range words {
 			if !strings.Contains(a.err.Error(), w) {

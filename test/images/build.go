@@ -52,11 +52,11 @@ func build(o Options, architecture string, e edit, more ...v1.Layer) (v1.Image, 
 
 // buildOn is build on another base.
 func buildOn(o Options, architecture string, e edit, base v1.Layer, more ...v1.Layer) (v1.Image, error) {
-	application, err := filesLayer([]file{{name: "app", mode: 0o755, content: []byte("application for " + architecture)}})
+	program, err := filesLayer([]file{{name: "app", mode: 0o755, content: application(architecture)}})
 	if err != nil {
 		return nil, err
 	}
-	layers := []v1.Layer{base, application}
+	layers := []v1.Layer{base, program}
 	for _, l := range more {
 		if m, ok := l.(misnamed); ok {
 			m.Layer = layers[0]

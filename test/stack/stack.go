@@ -127,6 +127,19 @@ func (s *Stack) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return s.run(ctx, "", s.Info.Kubectl, args...)
 }
 
+// KubectlSays runs kubectl with a text as its standard input, and returns all that it printed,
+// warnings and what it was refused for included, as a person sees them.
+func (s *Stack) KubectlSays(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.Info.Kubectl, args...) //nolint:gosec // the cluster's own
+	cmd.Env = s.environ()
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return string(out), nil
+}
+
 // BuildPlugin builds kubectl-revet from the checkout into the cluster's state
 // directory and returns its path.
 func (s *Stack) BuildPlugin(ctx context.Context) (string, error) {

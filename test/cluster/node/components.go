@@ -91,6 +91,9 @@ func apiServer(c Config) component {
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true",
+		// Gates pin tags with MutatingAdmissionPolicies, which are off before Kubernetes 1.36.
+		"--feature-gates=MutatingAdmissionPolicy=true",
+		"--runtime-config=admissionregistration.k8s.io/v1beta1=true",
 		"--max-requests-inflight=2000",
 		"--max-mutating-requests-inflight=1000",
 	}}
@@ -101,7 +104,7 @@ func controllerManager(c Config) component {
 		"--kubeconfig=" + c.file("kubeconfigs", "kube-controller-manager"),
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
-		"--use-service-account-credentials=false",
+		"--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + c.file("pki", "service-account.key"),
 		"--root-ca-file=" + c.file("pki", "ca.crt"),
 		"--cluster-signing-cert-file=" + c.file("pki", "ca.crt"),

@@ -29,10 +29,11 @@ var errUnexpected = errors.New("the account is not as expected: see above, and t
 func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Push three images to a cluster of its own and show each verified",
+		Short: "Push three images to a cluster of its own, show each verified, and try to start them",
 		Long: "Bring a cluster up with Knative, Tekton and Revet, fill its vulnerability database, push three images, show\n" +
-			"each hop to the verdict while it happens, and take the cluster down. One image passes, one breaks rules, and\n" +
-			"one is a Go program with a known vulnerability. The exit status is 0 only if that is what came of them.",
+			"each hop to the verdict while it happens, try to start two of them behind gates, and take the cluster down.\n" +
+			"One image passes, one breaks rules, and one is a Go program with a known vulnerability. The exit status is 0\n" +
+			"only if that is what came of them, and the gates let start what passed and nothing else.",
 		Example: "  cluster demo",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -84,7 +85,14 @@ func runDemo(ctx context.Context, o node.Options) (account demo.Account, err err
 	if err != nil {
 		return account, err
 	}
-	return account, tellDemo(ctx, s, o.Out)
+	if err := tellDemo(ctx, s, o.Out); err != nil || !account.AsExpected() {
+		return account, err
+	}
+	return account, demo.Gate{
+		Kubectl: s.KubectlSays, Out: o.Out, Trust: demoNamespace,
+		Good: info.RegistryInCluster + "/" + demoNamespace + "/good:1.0",
+		Bad:  info.RegistryInCluster + "/" + demoNamespace + "/bad:1.0",
+	}.Run(ctx)
 }
 
 func prepareDemo(ctx context.Context, s *stack.Stack) error {
