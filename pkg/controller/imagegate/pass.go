@@ -94,7 +94,7 @@ func (p *pass) look(ctx context.Context) error {
 			return nil
 		}
 		rules = old // what is in force is kept up to date by the rules it was made for
-	} else if err := p.follow(rules); err != nil {
+	} else if err := p.follow(rules); err != nil { //nolint:contextcheck // it reads the cache, which no pass may cut short
 		return err
 	}
 	p.decideMode()
@@ -117,7 +117,7 @@ func (p *pass) look(ctx context.Context) error {
 		return err
 	}
 	if p.invalid != nil {
-		return nil
+		return nil //nolint:nilerr // the status says why
 	}
 	return p.divide(ctx, plan)
 }
