@@ -55,7 +55,7 @@ func serveCluster(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Stop()) }()
+	defer func() { err = errors.Join(err, c.Stop()) }() //nolint:contextcheck // it stops when the process ends
 	err = install(ctx, c.RESTConfig(), filepath.Join(repository, "config"), rig.RevetManifests...)
 	if err == nil {
 		err = policyInForce(ctx, c.RESTConfig())

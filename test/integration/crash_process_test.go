@@ -35,7 +35,7 @@ var programsDir string
 
 // programsBuilt builds the programs with failpoints, once for all tests that use them.
 var programsBuilt = sync.OnceValue(func() error {
-	build := exec.Command("go", "build", "-tags", "failpoint", "-ldflags=-s -w", //nolint:noctx // other tests use it too
+	build := exec.Command("go", "build", "-tags", "failpoint", "-ldflags=-s -w",
 		"-o", programsDir+string(filepath.Separator), "./cmd/receiver", "./cmd/controller")
 	build.Dir = filepath.FromSlash(repository)
 	if out, err := build.CombinedOutput(); err != nil {

@@ -122,7 +122,7 @@ func TestWhatAGateOwnsIsPutBack(t *testing.T) {
 	eventually(t, "a digest that somebody wrote leaves", func() error {
 		maps, err := s.maps()
 		if err != nil || maps[s.name].Digests[hex] != "" {
-			return fmt.Errorf("it is there: %v", err)
+			return fmt.Errorf("it is there: %w", err)
 		}
 		return nil
 	})
@@ -244,7 +244,7 @@ func TestTagsOfAGate(t *testing.T) {
 		eventually(t, "the tag stands for "+want, func() error {
 			maps, err := s.maps()
 			if got := maps[s.name+".tags"].Tags["r.example.com/app:1"]; err != nil || got != want {
-				return fmt.Errorf("it stands for %q: %v", got, err)
+				return fmt.Errorf("it stands for %q: %w", got, err)
 			}
 			return nil
 		})
