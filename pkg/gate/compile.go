@@ -8,12 +8,13 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
 const (
-	// GateLabel is on everything that a gate owns.
+	// GateLabel is on everything that belongs to a gate.
 	GateLabel = "revet.dev/gate"
 	// BreakGlassLabel lets a Pod start without a verdict, for those who may.
 	BreakGlassLabel = "image-policy.k8s.io/break-glass"
@@ -28,8 +29,9 @@ type Surroundings struct {
 	Excluded, ExcludedPrefixes []string
 	// Shards is into how many policies digests are divided by their first digit: 1 or 16.
 	Shards int
-	// SystemNamespace holds VerifiedImages.
-	SystemNamespace string
+	// SystemNamespace holds VerifiedImages, and SystemNamespaceUID owns the bindings.
+	SystemNamespace    string
+	SystemNamespaceUID types.UID
 	// Mode is the mode in force, which spec.mode may be ahead of.
 	Mode v1alpha1.GateMode
 	// MutatingServed is true if the API server serves MutatingAdmissionPolicies.
@@ -106,8 +108,8 @@ type compiler struct {
 }
 
 func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
-	if gate.Name == "" || in.SystemNamespace == "" {
-		return nil, fmt.Errorf("a gate's policies need its name and Revet's namespace")
+	if gate.Name == "" || in.SystemNamespace == "" || in.SystemNamespaceUID == "" {
+		return nil, fmt.Errorf("a gate's policies need its name, and Revet's namespace with its UID")
 	}
 	if in.Shards != 1 && in.Shards != 16 {
 		return nil, fmt.Errorf("a gate has 1 or 16 policies by digest, not %d", in.Shards)
@@ -146,18 +148,31 @@ func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
 // pins reports whether tags are pinned once the gate is in Deny.
 func (c *compiler) pins() bool { return c.in.MutatingServed && c.gate.Spec.PinTags != v1alpha1.PinOff }
 
-// meta is the metadata of an object of the gate. No object has a finalizer: a gate that is
-// deleted must not outlive itself.
+// meta is the metadata of a policy, which the gate owns. No object has a finalizer: a gate
+// that is deleted must not outlive itself.
 func (c *compiler) meta(part string) metav1.ObjectMeta {
+	return c.ownedBy(part, *metav1.NewControllerRef(c.gate, v1alpha1.GroupVersion.WithKind("ImageGate")))
+}
+
+// bindingMeta is the metadata of a binding, which Revet's namespace owns. What policies look
+// up goes with that namespace, and nothing would start any more if they stayed in force. A
+// policy without its binding does nothing, nor does a binding without its policy, so that
+// the garbage collector ends the gate whichever owner goes. An object that both own would
+// stay until both are gone.
+func (c *compiler) bindingMeta(part string) metav1.ObjectMeta {
+	return c.ownedBy(part, metav1.OwnerReference{
+		APIVersion: "v1", Kind: "Namespace", Name: c.in.SystemNamespace, UID: c.in.SystemNamespaceUID,
+	})
+}
+
+func (c *compiler) ownedBy(part string, owner metav1.OwnerReference) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: "revet-gate-" + c.gate.Name + "-" + part,
 		Labels: map[string]string{
 			GateLabel:                   c.gate.Name,
 			"app.kubernetes.io/part-of": "revet",
 		},
-		OwnerReferences: []metav1.OwnerReference{
-			*metav1.NewControllerRef(c.gate, v1alpha1.GroupVersion.WithKind("ImageGate")),
-		},
+		OwnerReferences: []metav1.OwnerReference{owner},
 	}
 }
 
@@ -200,7 +215,7 @@ func (c *compiler) add(p part) {
 		actions = []admissionv1.ValidationAction{admissionv1.Audit}
 	}
 	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: c.meta(p.name)}
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: c.meta(p.name)}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: c.bindingMeta(p.name)}
 	forbidden := metav1.StatusReasonForbidden
 	policy.Spec = admissionv1.ValidatingAdmissionPolicySpec{
 		FailurePolicy:    &failure,

@@ -53,10 +53,11 @@ func (c *compiler) shards() []shard {
 		return []shard{{"", c.gate.Name, digestedExpr}}
 	}
 	var all []shard
+	names := SixteenShards.ObjectNames(c.gate.Name)
 	for i := range 16 {
 		digit := strconv.FormatInt(int64(i), 16)
 		expr := `^[^@]+@sha256:` + digit + `[0-9a-f]{63}$`
-		all = append(all, shard{"-" + digit, c.gate.Name + "-" + digit, expr})
+		all = append(all, shard{"-" + digit, names[i], expr})
 	}
 	return all
 }

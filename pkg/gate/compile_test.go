@@ -14,7 +14,7 @@ import (
 
 func compiled(t *testing.T, change func(*v1alpha1.ImageGate, *Surroundings)) Objects {
 	t.Helper()
-	g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", Mode: v1alpha1.GateDeny}
+	g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny}
 	if change != nil {
 		change(g, &in)
 	}
@@ -45,15 +45,23 @@ func TestCompileIsDeterministic(t *testing.T) {
 	}
 }
 
-// Every object ends with its gate, and says whose it is.
+// Every policy ends with its gate, and every binding with Revet's namespace. Each says whose
+// it is, and has one owner: one with two stays until both are gone.
 func TestObjectsAreOwned(t *testing.T) {
 	yes := true
 	want := metav1.ObjectMeta{
 		Labels: map[string]string{"revet.dev/gate": "production", "app.kubernetes.io/part-of": "revet"},
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: "revet.dev/v1alpha1", Kind: "ImageGate", Name: "production", UID: "uid",
-			Controller: &yes, BlockOwnerDeletion: &yes}},
 	}
-	o := compiled(t, nil)
+	byGate := []metav1.OwnerReference{{
+		APIVersion: "revet.dev/v1alpha1", Kind: "ImageGate", Name: "production", UID: "uid",
+		Controller: &yes, BlockOwnerDeletion: &yes,
+	}}
+	byNamespace := []metav1.OwnerReference{{
+		APIVersion: "v1", Kind: "Namespace", Name: "revet-system", UID: "home",
+	}}
+	o := compiled(t, func(_ *v1alpha1.ImageGate, in *Surroundings) {
+		in.MutatingServed, in.MutatingVersion = true, "v1"
+	})
 	if len(o.Policies) == 0 || len(o.Policies) != len(o.Bindings) {
 		t.Fatalf("%d policies and %d bindings", len(o.Policies), len(o.Bindings))
 	}
@@ -62,10 +70,25 @@ func TestObjectsAreOwned(t *testing.T) {
 		if !strings.HasPrefix(p.Name, "revet-gate-production-") || o.Bindings[i].Spec.PolicyName != p.Name {
 			t.Errorf("policy %d is %s, and its binding binds %s", i, p.Name, o.Bindings[i].Spec.PolicyName)
 		}
-		for _, got := range []metav1.ObjectMeta{p.ObjectMeta, o.Bindings[i].ObjectMeta} {
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("metadata (-want +got):\n%s", diff)
-			}
+		want.OwnerReferences = byGate
+		if diff := cmp.Diff(want, p.ObjectMeta); diff != "" {
+			t.Errorf("metadata of a policy (-want +got):\n%s", diff)
+		}
+		want.OwnerReferences = byNamespace
+		if diff := cmp.Diff(want, o.Bindings[i].ObjectMeta); diff != "" {
+			t.Errorf("metadata of a binding (-want +got):\n%s", diff)
+		}
+	}
+	if len(o.Pins) != 4 {
+		t.Fatalf("%d objects pin tags", len(o.Pins))
+	}
+	for _, pin := range o.Pins {
+		want := byGate
+		if strings.HasSuffix(pin.GetKind(), "Binding") {
+			want = byNamespace
+		}
+		if diff := cmp.Diff(want, pin.GetOwnerReferences()); diff != "" {
+			t.Errorf("owners of %s %s (-want +got):\n%s", pin.GetKind(), pin.GetName(), diff)
 		}
 	}
 }
@@ -126,10 +149,10 @@ func TestSixteenShardsCoverEveryDigest(t *testing.T) {
 			names[strings.TrimPrefix(p.Name, "revet-gate-production-")] = ref.Name
 		}
 	}
-	want := map[string]string{"tags": "production-tags", "tagtemplates": "production-tags", "owners": "production-tags"}
+	want := map[string]string{"tags": "production.tags", "tagtemplates": "production.tags", "owners": "production.tags"}
 	for _, d := range "0123456789abcdef" {
 		for _, part := range []string{"digests", "templates", "ran"} {
-			want[part+"-"+string(d)] = "production-" + string(d)
+			want[part+"-"+string(d)] = "production." + string(d)
 		}
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
@@ -182,9 +205,10 @@ func TestCompileNamesTheFieldThatIsWrong(t *testing.T) {
 		{"spec.mode", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.Mode = "" }},
 		{"1 or 16", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.Shards = 0 }},
 		{"namespace", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.SystemNamespace = "" }},
+		{"UID", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.SystemNamespaceUID = "" }},
 		{"name", func(g *v1alpha1.ImageGate, _ *Surroundings) { g.Name = "" }},
 	} {
-		g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", Mode: v1alpha1.GateDeny}
+		g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny}
 		test.change(g, &in)
 		if o, err := Compile(g, in); err == nil || !strings.Contains(err.Error(), test.want) || len(o.Policies) > 0 {
 			t.Errorf("error %v with %d policies, want one that names %s", err, len(o.Policies), test.want)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
 // Desired is what a gate should admit, as it was concluded last. It holds what the objects
@@ -32,7 +34,9 @@ func (d *Desired) Conclude(hex string, f Finding) {
 	delete(d.passed, hex)
 	if f.Standing != Verified {
 		delete(d.verified, hex)
-		if f.Standing == Expired && d.rules.onExpired != "Deny" {
+		// A failure that is too old to count is no pass that is too old.
+		failed := f.Verdict != nil && f.Verdict.Outcome == v1alpha1.OutcomeFail
+		if f.Standing == Expired && !failed && d.rules.onExpired != "Deny" {
 			d.passed[hex] = struct{}{}
 		}
 		return

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,11 +241,17 @@ func TestObjectNames(t *testing.T) {
 	names := SixteenShards.ObjectNames("g")
 	for _, digit := range "0123456789abcdef" {
 		hex := string(digit) + "0f"
-		if got, want := names[SixteenShards.Index(hex)], "g-"+string(digit); got != want {
+		if got, want := names[SixteenShards.Index(hex)], "g."+string(digit); got != want {
 			t.Errorf("%s is in %s, want %s", hex, got, want)
 		}
 		if OneShard.Index(hex) != 0 {
 			t.Errorf("%s is in no object", hex)
+		}
+	}
+	// The name of a gate has no dot.
+	for _, name := range append(names, TagsName("g")) {
+		if !strings.HasPrefix(name, "g.") {
+			t.Errorf("gate %s may have an object of that name, too", name)
 		}
 	}
 }

@@ -13,9 +13,6 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// mutatingKinds are a policy and what puts it into force.
-var mutatingKinds = []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
-
 // MutatingVersions are the versions of MutatingAdmissionPolicy that a gate is written in, best
 // first. They differ in their name only.
 func MutatingVersions() []string { return []string{"v1", "v1beta1"} }
@@ -113,25 +110,31 @@ func pinObjects(c *compiler) ([]*unstructured.Unstructured, error) {
 		Name: "image-changes", Expression: imageChanges})
 	var all []*unstructured.Unstructured
 	for _, m := range []mutating{pin, keep} {
-		for kind, spec := range []any{&m.policy, &m.binding} {
-			object, err := c.object(mutatingKinds[kind], m.name, spec)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, object)
+		policy, err := c.object("MutatingAdmissionPolicy", c.meta(m.name), &m.policy)
+		if err != nil {
+			return nil, err
 		}
+		binding, err := c.object("MutatingAdmissionPolicyBinding", c.bindingMeta(m.name), &m.binding)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, policy, binding)
 	}
 	return all, nil
 }
 
 // object makes an object of the gate.
-func (c *compiler) object(kind, name string, spec any) (*unstructured.Unstructured, error) {
+func (c *compiler) object(
+	kind string, m metav1.ObjectMeta, spec any,
+) (*unstructured.Unstructured, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&struct {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        metav1.ObjectMeta `json:"metadata"`
 		Spec            any               `json:"spec"`
 	}{
-		metav1.TypeMeta{APIVersion: admissionregistrationv1.GroupName + "/" + c.in.MutatingVersion, Kind: kind}, c.meta(name), spec})
+		metav1.TypeMeta{APIVersion: admissionregistrationv1.GroupName + "/" + c.in.MutatingVersion, Kind: kind},
+		m, spec,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("making the %s of a gate: %w", kind, err)
 	}

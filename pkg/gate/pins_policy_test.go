@@ -13,7 +13,7 @@ import (
 // What pins can refuse nothing and lock nothing, and goes with its gate.
 func TestPinsRefuseNothing(t *testing.T) {
 	g := &v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: "prod", UID: "u"}}
-	in := Surroundings{Shards: 1, SystemNamespace: "revet-system", Mode: v1alpha1.GateDeny, MutatingServed: true, MutatingVersion: "v1"}
+	in := Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny, MutatingServed: true, MutatingVersion: "v1"}
 	objects, err := Compile(g, in)
 	if err != nil {
 		t.Fatal(err)
@@ -27,14 +27,14 @@ func TestPinsRefuseNothing(t *testing.T) {
 	for _, u := range objects.Pins {
 		got = append(got, row{u.GetAPIVersion(), u.GetKind(), u.GetName(), field(u, "spec", "policyName"), field(u, "spec", "failurePolicy"),
 			field(u, "spec", "paramRef", "parameterNotFoundAction"), field(u, "spec", "paramRef", "name")})
-		if owners := u.GetOwnerReferences(); len(owners) != 1 || owners[0].UID != "u" || len(u.GetFinalizers()) != 0 || u.GetLabels()[GateLabel] != "prod" {
+		if owners := u.GetOwnerReferences(); len(owners) != 1 || len(u.GetFinalizers()) != 0 || u.GetLabels()[GateLabel] != "prod" {
 			t.Errorf("%s: owners %v, finalizers %v, labels %v", u.GetName(), owners, u.GetFinalizers(), u.GetLabels())
 		}
 	}
 	const version = "admissionregistration.k8s.io/v1"
 	want := []row{
 		{version, "MutatingAdmissionPolicy", "revet-gate-prod-pin", "", "Ignore", "", ""},
-		{version, "MutatingAdmissionPolicyBinding", "revet-gate-prod-pin", "revet-gate-prod-pin", "", "Allow", "prod-tags"},
+		{version, "MutatingAdmissionPolicyBinding", "revet-gate-prod-pin", "revet-gate-prod-pin", "", "Allow", "prod.tags"},
 		{version, "MutatingAdmissionPolicy", "revet-gate-prod-keep", "", "Ignore", "", ""},
 		{version, "MutatingAdmissionPolicyBinding", "revet-gate-prod-keep", "revet-gate-prod-keep", "", "", ""},
 	}
@@ -68,7 +68,7 @@ func TestWhenTagsArePinned(t *testing.T) {
 		{v1alpha1.GateAudit, true, v1alpha1.PinNewest, false},
 	} {
 		g := &v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: "prod"}, Spec: v1alpha1.ImageGateSpec{PinTags: test.policy}}
-		objects, err := Compile(g, Surroundings{Shards: 1, SystemNamespace: "revet-system", Mode: test.mode, MutatingServed: test.served, MutatingVersion: "v1beta1"})
+		objects, err := Compile(g, Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: test.mode, MutatingServed: test.served, MutatingVersion: "v1beta1"})
 		if err != nil {
 			t.Fatal(err)
 		}

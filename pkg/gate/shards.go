@@ -54,20 +54,21 @@ func (l Limits) Room(s Shards) int {
 	return l.Object
 }
 
-// ObjectNames are the names of the VerifiedImages of a gate that hold digests.
+// ObjectNames are the names of the VerifiedImages of a gate that hold digests. The name of a
+// gate has no dot, so that no two gates have an object of the same name.
 func (s Shards) ObjectNames(gate string) []string {
 	if s != SixteenShards {
 		return []string{gate}
 	}
 	names := make([]string, 0, len(hexDigits))
 	for _, d := range hexDigits {
-		names = append(names, fmt.Sprintf("%s-%c", gate, d))
+		names = append(names, fmt.Sprintf("%s.%c", gate, d))
 	}
 	return names
 }
 
 // TagsName is the name of the VerifiedImages of a gate that holds tags.
-func TagsName(gate string) string { return gate + "-tags" }
+func TagsName(gate string) string { return gate + ".tags" }
 
 // Index is the number of the object that holds a digest, given as 64 hexadecimal digits.
 func (s Shards) Index(hex string) int {

@@ -141,7 +141,8 @@ func (r Rules) judge(e Evidence, now time.Time) Finding {
 		if e.Earlier && expired {
 			return Finding{Standing: Expired, Reason: ReasonExpired, At: at, Message: "an earlier trigger of that name failed it, too long ago to count"}
 		}
-		if e.Child != nil && !looked(v, e.Child) {
+		// A run that tells of no image that it left out may have failed for this one.
+		if e.Child != nil && v.Unselected > 0 && !looked(v, e.Child) {
 			return Finding{Reason: ReasonPlatform, Message: "the run of its index did not look at it"}
 		}
 		return Finding{Standing: Failed, Reason: ReasonFailed, At: at, Message: failure(e)}
@@ -220,16 +221,11 @@ func (r Rules) unseen(e Evidence) (Reason, string) {
 	return "", ""
 }
 
-// looked reports whether the run of an index is known to have looked at one of its images.
+// looked reports whether the run of an index is known to have looked at one of its images. That
+// no image was left out is not asked: a pipeline that tells nothing would say so too.
 func looked(v *v1alpha1.Verdict, child *v1alpha1.ChildImage) bool {
 	own, ok := platform(child.Platform)
-	if !ok {
-		return false
-	}
-	if v.Unselected == 0 {
-		return true
-	}
-	return slices.Contains(platforms(v), own)
+	return ok && slices.Contains(platforms(v), own)
 }
 
 func platforms(v *v1alpha1.Verdict) []string {

@@ -67,6 +67,8 @@ func single(e *Evidence)   { e.Index = false }
 func inB(e *Evidence)      { e.Namespace, e.Entry = "b", "f" }
 func stranger(e *Evidence) { e.Trigger = "other" }
 
+func noPlatforms(v *v1alpha1.Verdict) { v.Platforms, v.Unselected = nil, 0 }
+
 func child(platform string) func(*Evidence) {
 	return func(e *Evidence) { e.Child = &v1alpha1.ChildImage{Digest: "sha256:c", Platform: platform} }
 }
@@ -132,6 +134,12 @@ func TestJudge(t *testing.T) {
 		{"a child of an index", []Evidence{entry("Passed", passed(), child("linux/amd64"))}, Verified, ReasonPassed},
 		{"a child that was not selected", []Evidence{entry("Passed", passed(unselected), child("linux/arm64"))}, Unknown, ReasonPlatform},
 		{"the selected child", []Evidence{entry("Passed", passed(unselected), child("linux/amd64"))}, Verified, ReasonPassed},
+		{"a child of an index whose run tells no platforms", []Evidence{
+			entry("Passed", passed(noPlatforms), child("linux/amd64")),
+		}, Unknown, ReasonPlatform},
+		{"a child of a failed index whose run tells no platforms", []Evidence{
+			entry("Failed", failed(noPlatforms), child("linux/amd64")),
+		}, Failed, ReasonFailed},
 		{"a child without a platform", []Evidence{entry("Passed", passed(), child(""))}, Unknown, ReasonPlatform},
 		{"a child of a platform that the gate does not list", []Evidence{entry("Passed", passed(), child("linux/s390x"))}, Unknown, ReasonPlatform},
 		{"a child of a failed index", []Evidence{entry("Failed", failed(), child("linux/amd64"))}, Failed, ReasonFailed},

@@ -48,7 +48,7 @@ func of(owner string) func(*corev1.Pod) {
 // Mode Deny concerns workloads: two Pods of one count once, by the worse of them.
 func TestRefusedCountsWorkloads(t *testing.T) {
 	c := count(t,
-		with(pod("a", "r.example/a@"+old), of("rs1")), with(pod("b", "r.example/a@"+bad), of("rs1")),
+		with(pod("a", "r.example/a@"+bad), of("rs1")), with(pod("b", "r.example/a@"+old), of("rs1")),
 		with(pod("c", "r.example/a@"+old), of("rs2")), pod("d", "r.example/d:1"), pod("e", "r.example/e@"+good))
 	if got := c.Refused(false); got != 2 {
 		t.Errorf("%d are refused where expired images may start, want 2", got)

@@ -2,20 +2,15 @@ package gate
 
 import (
 	"context"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/gate"
-	"github.com/revet-dev/revet/test/cluster/fast/crd"
 )
 
 // The images of a Pod that is older than its gate.
@@ -250,40 +245,11 @@ func TestNothingLocksWhenItIsGone(t *testing.T) {
 				t.Fatal(err)
 			}
 			gone("its namespace")
-			g.withoutKind(t, func() { gone("their kind") })
+			g.withoutKind(t, "VerifiedImages", func() { gone("their kind") })
 			g.delete(t)
 			g.await(t, "the gate's end", func() error { return g.try(t, developer, podOf("nginx:1")).err })
 		})
 	}
-}
-
-// withoutKind does something while the API server serves no VerifiedImages.
-func (g *gated) withoutKind(t *testing.T, do func()) {
-	t.Helper()
-	all, err := crd.Load(filepath.FromSlash("../../config"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(all, func(c *apiextensionsv1.CustomResourceDefinition) bool { return c.Spec.Names.Kind == "VerifiedImages" })
-	if err := apiextensionsv1.AddToScheme(gateScheme); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.admin.Delete(t.Context(), all[i].DeepCopy()); err != nil {
-		t.Fatal(err)
-	}
-	g.await(t, "the end of the kind", func() error {
-		err := g.admin.Get(t.Context(), client.ObjectKeyFromObject(all[i]), &apiextensionsv1.CustomResourceDefinition{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return errThere
-	})
-	defer func() {
-		if err := shared.InstallCRDs(context.Background(), all[i]); err != nil {
-			t.Fatal(err)
-		}
-	}()
-	do()
 }
 
 // delete ends a gate, as the garbage collector does that follows its owner's end.

@@ -237,7 +237,12 @@ func (g *gated) enforce(t *testing.T, content ...*v1alpha1.VerifiedImages) *gate
 // apply makes the gate's policies and bindings.
 func (g *gated) apply(t *testing.T) {
 	t.Helper()
-	var err error
+	var home corev1.Namespace
+	err := g.admin.Get(t.Context(), client.ObjectKey{Name: g.in.SystemNamespace}, &home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.in.SystemNamespaceUID = home.UID
 	if g.objects, err = gate.Compile(g.gate, g.in); err != nil {
 		t.Fatal(err)
 	}

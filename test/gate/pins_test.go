@@ -73,7 +73,7 @@ func newTagged(t *testing.T, mode v1alpha1.GateMode, change func(*v1alpha1.Image
 	for _, c := range "abcdef9" {
 		digests.Digests[hexOf(string(c))] = now
 	}
-	tags := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE-tags"}, Tags: known}
+	tags := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE.tags"}, Tags: known}
 	g := newGated(t, mode, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
 		in.MutatingServed, in.MutatingVersion = mutating, version
 		g.Spec.Exempt = []v1alpha1.GateExemption{{Images: "free.example/**", Reason: "as it stands"}}

@@ -36,7 +36,7 @@ func content() []*v1alpha1.VerifiedImages {
 	return []*v1alpha1.VerifiedImages{
 		{ObjectMeta: metav1.ObjectMeta{Name: "GATE"}, Digests: fresh,
 			Ran: map[string]string{ranHex: ago(24 * time.Hour), longRanHex: ago(31 * 24 * time.Hour)}},
-		{ObjectMeta: metav1.ObjectMeta{Name: "GATE-tags"}, Tags: map[string]string{
+		{ObjectMeta: metav1.ObjectMeta{Name: "GATE.tags"}, Tags: map[string]string{
 			"docker.io/library/nginx:latest": freshHex,
 			"r.example/team/app:1":           freshHex,
 			"r.example/team/app:new":         "BeingVerified",

@@ -127,7 +127,7 @@ func TestWhatAGateOwnsIsPutBack(t *testing.T) {
 		return nil
 	})
 	s.refuses(unknown)
-	for _, name := range []string{s.name, s.name + "-tags"} {
+	for _, name := range []string{s.name, s.name + ".tags"} {
 		gone := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: name}}
 		if err := s.admin.Delete(t.Context(), gone); err != nil {
 			t.Fatal(err)
@@ -243,7 +243,7 @@ func TestTagsOfAGate(t *testing.T) {
 		t.Helper()
 		eventually(t, "the tag stands for "+want, func() error {
 			maps, err := s.maps()
-			if got := maps[s.name+"-tags"].Tags["r.example.com/app:1"]; err != nil || got != want {
+			if got := maps[s.name+".tags"].Tags["r.example.com/app:1"]; err != nil || got != want {
 				return fmt.Errorf("it stands for %q: %v", got, err)
 			}
 			return nil

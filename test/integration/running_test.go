@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,10 +16,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
+	"github.com/revet-dev/revet/pkg/cli"
 	gates "github.com/revet-dev/revet/pkg/gate"
 )
 
@@ -134,6 +137,12 @@ func TestItIsToldWhenTheVerdictOfSomethingThatRunsTurns(t *testing.T) {
 	}
 	if e := s.event("default", s.name, "RunningFailed"); e.Type != corev1.EventTypeWarning || !strings.Contains(e.Message, pod.Name) || !strings.Contains(e.Message, digest) {
 		t.Errorf("the Event is %s: %s", e.Type, e.Message)
+	}
+	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	var out, errOut bytes.Buffer
+	status := cli.Run(t.Context(), []string{"coverage", "--running", s.name}, genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
+	if status != 1 || !strings.Contains(out.String(), s.gated+"/"+pod.Name) || !strings.Contains(errOut.String(), "1 of 1 Pods that run are not verified") {
+		t.Errorf("coverage --running: status %d, output %q, errors %q", status, &out, &errOut)
 	}
 	g.Spec.Mode = v1alpha1.GateDeny
 	if err := s.admin.Update(t.Context(), g); err != nil {

@@ -30,6 +30,8 @@ var cureless = []lifecycle.Reason{
 var fine = []string{
 	"Ready", "SinkResolved", "TemplateAccepted", "Authorized", "FilterValid", "Swept", "Confirmed", "SandboxAvailable", "NoSandboxRequested",
 	"PullAllowed", "Recorded", "Fired", "Started", "Passed",
+	// Of an ImageGate, the third passes.
+	"Enforced", "TrustResolved", "Dividing", "AllVerified", "UpToDate", "Complete",
 }
 
 // ownCure are the reasons whose message, or whose report, names the cure itself, with the
@@ -38,6 +40,8 @@ var ownCure = []string{
 	// The conditions of an ImageTrigger.
 	"NotChecked", "SelectorInvalid", "FilterInvalid", "RuntimeClassNotFound", "ServiceAccountNotFound", "RunsNotAllowed", "StreamsNotVisible",
 	"NoNamespaceSelected", "SandboxInvalid", "PullNotAllowed", "PullNotKnown", "RunAccountNotKnown",
+	// The conditions of an ImageGate.
+	"InvalidSpec", "NameTaken", "Preparing", "UnverifiedRunning", "WriteFailed", "TriggersMissing", "NotObserved", "WritesPending", "NoRoom",
 	// The sink.
 	"SinkNotFound", "SinkNotReady", "SinkNotAddressable", "SinkHostNotAllowed", "SinkForbidden", "RequestInvalid",
 	// What the sink starts.

@@ -80,11 +80,13 @@ func runningError(attempt string, err error) error {
 func (f *facts) readExclusion(ctx context.Context, cl command.Cluster) error {
 	var m corev1.ConfigMap
 	err := cl.Get(ctx, client.ObjectKey{Namespace: f.system, Name: config.GateConfigMap}, &m)
-	document, there := m.Data[config.ExcludeKey]
 	switch {
-	case err != nil && !apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err): // the defaults hold
+	case err != nil:
 		return runningError("reading ConfigMap "+config.GateConfigMap, err)
-	case err != nil || !there:
+	}
+	document, there := m.Data[config.ExcludeKey]
+	if !there {
 		f.patterns = config.DefaultExclusion()
 		return nil
 	}

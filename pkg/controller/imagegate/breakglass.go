@@ -1,7 +1,6 @@
 package imagegate
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -168,9 +167,6 @@ func (o *Observer) countGlassOf(ctx context.Context, g *v1alpha1.ImageGate, scop
 	if len(pods) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(pods[:early], func(a, b glassPod) int {
-		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.String(), b.String()))
-	})
 	gated := make([]bool, len(pods))
 	for i, p := range pods {
 		selected, err := o.selects(ctx, g, scope, p.Namespace)
@@ -191,7 +187,7 @@ func (o *Observer) countGlassOf(ctx context.Context, g *v1alpha1.ImageGate, scop
 	s.glass.counted = end
 	o.mu.Unlock()
 	for _, p := range uses {
-		o.Metrics.usedBreakGlass(g.Name)
+		o.Metrics.usedBreakGlass(ctx, g.Name)
 		o.Recorder.Eventf(g, corev1.EventTypeWarning, "BreakGlass", "Pod %s asked to start without a verdict, by label %s", p, v1alpha1.BreakGlassLabel)
 		o.Recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.uid},
 			corev1.EventTypeWarning, "BreakGlass", "the Pod asked to start without a verdict, by label %s; ImageGate %s counts it", v1alpha1.BreakGlassLabel, g.Name)

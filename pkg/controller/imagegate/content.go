@@ -114,11 +114,6 @@ func (p *pass) refresh(ctx context.Context, d *division, pg *page, plan *plan) e
 	case err != nil:
 		return fmt.Errorf("reading VerifiedImages %q: %w", pg.name, err)
 	default:
-		if foreign(&o.ObjectMeta, p.gate.Name) {
-			pg.meta, pg.Page = nil, gate.NewPage(nil, nil)
-			pg.stale, d.looked = false, false
-			return nil // creating it tells whose it is
-		}
 		o.ManagedFields = nil
 		pg.meta, pg.Page, pg.lost, pg.owners = &o.ObjectMeta, gate.NewPage(o.Digests, o.Ran), false, o.UntrustedOwners
 		for hex, at := range o.Ran {
@@ -243,13 +238,12 @@ func (p *pass) write(ctx context.Context, j job) error {
 	p.own(&o.ObjectMeta)
 	err := p.put(ctx, o, pg.meta)
 	switch {
-	case apierrors.IsConflict(err), pg.meta != nil && apierrors.IsNotFound(err):
+	case outdated(err, pg.meta != nil):
 		pg.stale = true
 		p.soon(0)
 		return nil
-	case pg.meta == nil && apierrors.IsAlreadyExists(err):
-		pg.stale = true
-		return p.whose(ctx, pg.name)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("writing VerifiedImages %q: %w: %w", pg.name, errNowhere, err)
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", pg.name, err)
 	}
@@ -274,19 +268,10 @@ func (p *pass) put(ctx context.Context, o *v1alpha1.VerifiedImages, before *meta
 	return err
 }
 
-// whose looks at an object that stands where one of the gate's should, which is an error if
-// it is another gate's.
-func (p *pass) whose(ctx context.Context, name string) error {
-	o := &metav1.PartialObjectMetadata{}
-	o.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("VerifiedImages"))
-	if err := p.Live.Get(ctx, client.ObjectKey{Namespace: p.SystemNamespace, Name: name}, o); err != nil {
-		return fmt.Errorf("reading VerifiedImages %q: %w", name, err)
-	}
-	if foreign(&o.ObjectMeta, p.gate.Name) {
-		return &nameTakenError{kind: "VerifiedImages", name: name, owner: o.Labels[v1alpha1.GateLabel]}
-	}
-	p.soon(0)
-	return nil
+// outdated reports whether a write failed because the object is another one now, or is there
+// or is gone: it has to be read again.
+func outdated(err error, there bool) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || there && apierrors.IsNotFound(err)
 }
 
 // spend takes the bytes of a write from the budget that all gates share.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -142,7 +143,8 @@ func (p *pass) ensureOne(ctx context.Context, key objectKey, wanted client.Objec
 			return &nameTakenError{key.kind, key.name, owner}
 		}
 		if known && before.hash == hash && before.uid == live.UID && live.Generation <= before.generation &&
-			live.Labels[v1alpha1.GateLabel] == p.gate.Name && metav1.IsControlledBy(live, p.gate) {
+			live.Labels[v1alpha1.GateLabel] == p.gate.Name &&
+			equality.Semantic.DeepEqual(live.OwnerReferences, wanted.GetOwnerReferences()) {
 			before.until = time.Time{} // from now on its absence means that somebody deleted it
 			p.state.accepted[key.String()] = before
 			return nil
@@ -272,20 +274,13 @@ func (r *Reconciler) remove(ctx context.Context, name string, exists map[objectK
 }
 
 // removeAll removes what a gate left that is gone, and reports what stays for a moment. The
-// API server's garbage collector does so too, but in no order: a policy without what it
-// looks up refuses everything.
+// garbage collector removes policies and what they look up too, but in no order: a policy
+// without what it looks up refuses everything. Bindings it leaves, for Revet's namespace
+// owns them.
 func (r *Reconciler) removeAll(ctx context.Context, name string) (wait time.Duration, err error) {
-	exists := map[objectKey]*metav1.PartialObjectMetadata{}
-	for _, kind := range r.owned() {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(kind)
-		if err := r.Cached.List(ctx, list, client.UnsafeDisableDeepCopy, client.MatchingLabels{v1alpha1.GateLabel: name}); err != nil {
-			return 0, fmt.Errorf("listing %s: %w", kind.Kind, err)
-		}
-		for i := range list.Items {
-			list.Items[i].SetGroupVersionKind(kind)
-			exists[objectKey{kind.Kind, list.Items[i].Name}] = &list.Items[i]
-		}
+	exists, err := r.labelled(ctx, name)
+	if err != nil {
+		return 0, err
 	}
 	var left bool
 	gone := len(exists) > 0 && r.gone(name)
@@ -302,6 +297,32 @@ func (r *Reconciler) removeAll(ctx context.Context, name string) (wait time.Dura
 		return 0, nil
 	}
 	return settle, nil
+}
+
+// labelled looks up in the cache what carries a gate's label.
+func (r *Reconciler) labelled(ctx context.Context, name string) (map[objectKey]*metav1.PartialObjectMetadata, error) {
+	exists := map[objectKey]*metav1.PartialObjectMetadata{}
+	for _, kind := range r.owned() {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind)
+		if err := r.Cached.List(ctx, list, client.UnsafeDisableDeepCopy, client.MatchingLabels{v1alpha1.GateLabel: name}); err != nil {
+			return nil, fmt.Errorf("listing %s: %w", kind.Kind, err)
+		}
+		for i := range list.Items {
+			list.Items[i].SetGroupVersionKind(kind)
+			exists[objectKey{kind.Kind, list.Items[i].Name}] = &list.Items[i]
+		}
+	}
+	return exists, nil
+}
+
+// unbind takes all policies of the gate out of force.
+func (p *pass) unbind(ctx context.Context) error {
+	exists, err := p.labelled(ctx, p.gate.Name)
+	if err != nil {
+		return err
+	}
+	return p.remove(ctx, p.gate.Name, exists, func(key objectKey) bool { return !key.binding() }, p.removed)
 }
 
 // stays notes that a gate's policies are there.

@@ -121,11 +121,21 @@ func (r *Reconciler) OwnedHandler() cache.ResourceEventHandler {
 	}
 }
 
-// NamespaceHandler queues all gates when a namespace comes or goes that the operator's
-// patterns may exclude.
+// NamespaceHandler queues all gates when a namespace comes or goes: the operator's patterns
+// may exclude it, or it is Revet's own.
 func (r *Reconciler) NamespaceHandler() cache.ResourceEventHandler {
 	all := func(any) { r.EnqueueAll() }
-	return cache.ResourceEventHandlerFuncs{AddFunc: all, DeleteFunc: all}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: all,
+		UpdateFunc: func(before, after any) {
+			a, errA := meta.Accessor(before)
+			b, errB := meta.Accessor(after)
+			if errA == nil && errB == nil && a.GetDeletionTimestamp() == nil && b.GetDeletionTimestamp() != nil {
+				r.EnqueueAll()
+			}
+		},
+		DeleteFunc: all,
+	}
 }
 
 // EnqueueAll queues all gates that this process leads.

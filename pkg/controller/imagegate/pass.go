@@ -3,6 +3,7 @@ package imagegate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,8 +74,17 @@ func (p *pass) nextExpiry() (time.Duration, bool) {
 	return next.Sub(p.now), true
 }
 
-// run does what the pass is for.
+// run does what the pass is for. Where there is no place for what policies look up, they
+// would refuse everything, and so they are taken out of force.
 func (p *pass) run(ctx context.Context) error {
+	err := p.look(ctx)
+	if errors.Is(err, errNowhere) {
+		return errors.Join(err, p.unbind(ctx))
+	}
+	return err
+}
+
+func (p *pass) look(ctx context.Context) error {
 	p.mode = p.gate.Status.Mode
 	rules, err := gate.RulesOf(p.gate)
 	if err != nil {
@@ -84,7 +94,7 @@ func (p *pass) run(ctx context.Context) error {
 			return nil
 		}
 		rules = old // what is in force is kept up to date by the rules it was made for
-	} else if err := p.follow(rules); err != nil {
+	} else if err := p.follow(rules); err != nil { //nolint:contextcheck // it reads the cache, which no pass may cut short
 		return err
 	}
 	p.decideMode()
@@ -107,7 +117,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	if p.invalid != nil {
-		return nil
+		return nil //nolint:nilerr // the status says why
 	}
 	return p.divide(ctx, plan)
 }

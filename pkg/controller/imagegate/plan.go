@@ -150,7 +150,7 @@ func (p *pass) compile(ctx context.Context) (map[gate.Shards][]client.Object, er
 		objects, err := p.Compile(p.gate, around)
 		if err != nil {
 			p.invalid = err
-			return s.compiled, nil
+			return s.compiled, nil //nolint:nilerr // what was in force stays, and the status says why
 		}
 		compiled[shards] = flatten(objects)
 	}
@@ -195,9 +195,16 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 		return gate.Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
 	}
 	for i := range list.Items {
-		if name := list.Items[i].Name; excluded.Has(name) {
-			around.Excluded = append(around.Excluded, name)
+		o := &list.Items[i]
+		if excluded.Has(o.Name) {
+			around.Excluded = append(around.Excluded, o.Name)
 		}
+		if o.Name == p.SystemNamespace && o.DeletionTimestamp == nil {
+			around.SystemNamespaceUID = o.UID
+		}
+	}
+	if around.SystemNamespaceUID == "" {
+		return gate.Surroundings{}, fmt.Errorf("%w: namespace %q is gone, or going", errNowhere, p.SystemNamespace)
 	}
 	slices.Sort(around.Excluded)
 	around.Excluded = slices.Compact(around.Excluded)

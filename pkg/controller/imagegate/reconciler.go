@@ -48,6 +48,10 @@ const (
 // errNotLeading: this process does not hold the gate's lease, or not for long enough.
 var errNotLeading = errors.New("this process does not hold the gate's lease")
 
+// errNowhere: Revet's namespace or the kind VerifiedImages was deleted, and with it what
+// policies look up.
+var errNowhere = errors.New("no gate is in force, for there is no place for what its policies look up; apply config/ again")
+
 // Reconciler keeps gates.
 type Reconciler struct {
 	reconciler.LeaderAwareFuncs

@@ -2,6 +2,7 @@ package imagegate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,7 +54,10 @@ func (p *pass) fill(s *v1alpha1.ImageGateStatus) {
 		if p.ran.Running.ObservedAt != nil {
 			s.Running = p.ran.Running
 		}
-		s.BreakGlass, s.UntrustedTemplates = p.ran.BreakGlass, shownTemplates(p.owners)
+		s.BreakGlass = p.ran.BreakGlass
+		if p.owners != nil {
+			s.UntrustedTemplates = shownTemplates(p.owners)
+		}
 	}
 	var examples []string
 	var oldest time.Time
@@ -99,6 +103,8 @@ func (p *pass) markReady(set setter) {
 		no(v1alpha1.ReasonInvalidSpec, p.invalid.Error()+". What was in force stays; correct the spec")
 	case p.failed != nil && asTaken(p.failed, &taken):
 		no(v1alpha1.ReasonNameTaken, taken.Error())
+	case errors.Is(p.failed, errNowhere):
+		no(v1alpha1.ReasonWriteFailed, cut(p.failed.Error()))
 	case p.failed != nil:
 		no(v1alpha1.ReasonWriteFailed, cut("the API server refused a write, which is tried again: "+p.failed.Error()))
 	case p.waiting != "":

@@ -69,7 +69,7 @@ func (o *Observer) census(ctx context.Context) censusResult {
 			complete = false
 			continue
 		}
-		o.observe(s, &censuses[i])
+		o.observe(ctx, s, &censuses[i])
 	}
 	if !complete {
 		return censusFailed
@@ -167,7 +167,7 @@ func (o *Observer) failed(name string, err error) {
 }
 
 // observe takes over a complete census, and tells of what turned since the last.
-func (o *Observer) observe(s *sight, c *running.Census) {
+func (o *Observer) observe(ctx context.Context, s *sight, c *running.Census) {
 	seen := map[string]time.Time{}
 	for d := range c.Digests {
 		if passed(s.findings[d]) {
@@ -187,7 +187,7 @@ func (o *Observer) observe(s *sight, c *running.Census) {
 	kept.report.Problem = ""
 	kept.report.Seen = seen
 	o.mu.Unlock()
-	o.tell(s, turns)
+	o.tell(ctx, s, turns)
 	o.Changed(s.Name)
 }
 

@@ -40,16 +40,16 @@ func ofGate(name string, more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributes(append(more, attribute.String("gate", name))...)
 }
 
-func (m *RunningMetrics) usedBreakGlass(gate string) {
-	m.breakGlass.Add(context.Background(), 1, ofGate(gate))
+func (m *RunningMetrics) usedBreakGlass(ctx context.Context, gate string) {
+	m.breakGlass.Add(ctx, 1, ofGate(gate))
 }
 
-func (m *RunningMetrics) turned(t running.Turn) {
-	m.turns.Add(context.Background(), 1, ofGate(t.Gate, attribute.String("standing", t.To.String())))
+func (m *RunningMetrics) turned(ctx context.Context, t running.Turn) {
+	m.turns.Add(ctx, 1, ofGate(t.Gate, attribute.String("standing", t.To.String())))
 }
 
-func (m *RunningMetrics) dropped(t running.Turn) {
-	m.unsent.Add(context.Background(), 1, ofGate(t.Gate))
+func (m *RunningMetrics) dropped(ctx context.Context, t running.Turn) {
+	m.unsent.Add(ctx, 1, ofGate(t.Gate))
 }
 
 // watch makes the gauges show what o saw last when they are read.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +42,6 @@ type bench struct {
 	observer *Observer
 	recorder *record.FakeRecorder
 
-	mu       sync.Mutex
 	now      time.Time
 	scopes   map[string]Scope
 	findings map[string]gate.Finding
@@ -281,7 +279,8 @@ func TestOnlyWhatPassedCountsAsHavingRun(t *testing.T) {
 	b.judge("c", gate.Failed)
 	b.judge("d", gate.Expired)
 	b.findings[hexOfDigit("d")].Verdict.Outcome = v1alpha1.OutcomeFail
-	for _, digit := range []string{"a", "b", "c", "d", "e"} {
+	b.judge("e", gate.Unknown) // it passed, and not all that the gate requires looked at it
+	for _, digit := range []string{"a", "b", "c", "d", "e", "f"} {
 		b.pod("prod", digit, referenceOf(digit))
 	}
 	want := map[string]time.Time{hexOfDigit("a"): noon, hexOfDigit("b"): noon}
@@ -379,6 +378,7 @@ func TestALostVerdictHasPodsListedAtOnce(t *testing.T) {
 	}{
 		{"it stays verified", "a", gate.Verified, false},
 		{"something that does not run failed", "b", gate.Failed, false},
+		{"nobody knows for a while", "a", gate.Unknown, false},
 		{"it failed", "a", gate.Failed, true},
 		{"it expired", "a", gate.Expired, true},
 	} {

@@ -99,7 +99,7 @@ func (t *turnState) take(s *sight, c *running.Census) []running.Turn {
 }
 
 // tell records Events for turns, and has CDEvents sent.
-func (o *Observer) tell(s *sight, turns []running.Turn) {
+func (o *Observer) tell(ctx context.Context, s *sight, turns []running.Turn) {
 	for i, t := range turns {
 		if i == maxTurnEvents {
 			o.Recorder.Eventf(s.ImageGate, corev1.EventTypeWarning, "RunningTurned",
@@ -115,12 +115,12 @@ func (o *Observer) tell(s *sight, turns []running.Turn) {
 		return
 	}
 	for _, t := range turns {
-		o.Metrics.turned(t)
+		o.Metrics.turned(ctx, t)
 		if o.Turns == nil {
 			continue
 		}
 		if len(kept.turns.outbox) >= maxTurns {
-			o.Metrics.dropped(t)
+			o.Metrics.dropped(ctx, t)
 			continue
 		}
 		kept.turns.outbox = append(kept.turns.outbox, t)

@@ -68,13 +68,12 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	p.own(&o.ObjectMeta)
 	err := p.put(ctx, o, t.meta)
 	switch {
-	case apierrors.IsConflict(err), t.meta != nil && apierrors.IsNotFound(err):
+	case outdated(err, t.meta != nil):
 		t.known = false
 		p.soon(0)
 		return nil
-	case t.meta == nil && apierrors.IsAlreadyExists(err):
-		t.known = false
-		return p.whose(ctx, name)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("writing VerifiedImages %q: %w: %w", name, errNowhere, err)
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", name, err)
 	}
@@ -91,8 +90,6 @@ func (p *pass) readTags(ctx context.Context, name string, plan *plan) error {
 		*t = tagsObject{known: true, lost: plan.bound(gate.OneShard) || plan.bound(gate.SixteenShards)}
 	case err != nil:
 		return fmt.Errorf("reading VerifiedImages %q: %w", name, err)
-	case foreign(&o.ObjectMeta, p.gate.Name):
-		*t = tagsObject{known: true} // creating it tells whose it is
 	default:
 		o.ManagedFields = nil
 		*t = tagsObject{meta: &o.ObjectMeta, tags: o.Tags, owners: o.UntrustedOwners, known: true}
@@ -138,10 +135,4 @@ func bytesOf(tags map[string]string) int {
 		size += len(name) + len(to) + 6
 	}
 	return size
-}
-
-// foreign reports whether an object belongs to another gate.
-func foreign(o *metav1.ObjectMeta, name string) bool {
-	owner := o.Labels[v1alpha1.GateLabel]
-	return owner != "" && owner != name
 }

@@ -134,6 +134,20 @@ func TestALaterProcessTakesTheListOver(t *testing.T) {
 	}
 }
 
+// Property: a list that the process before this one could not finish is made again.
+func TestALaterProcessListsWhatWasNotListed(t *testing.T) {
+	b := newBench(t, workloads()...)
+	deny(b)
+	written := map[string]string{gate.EveryOwner: "x", "uid-job": "Job/prod/job"}
+	if got := b.guard(written); !slices.Equal(got, []string{gate.EveryOwner}) {
+		t.Errorf("at first %v", got)
+	}
+	b.now = b.now.Add(11 * time.Second)
+	if got := b.guard(written); len(got) != 8 {
+		t.Errorf("then %v", got)
+	}
+}
+
 // Property: what controllers made of an untrusted workload is not trusted either.
 func TestCopiesOfUntrustedTemplatesAreNotTrusted(t *testing.T) {
 	b := newBench(t, workloads()...)
