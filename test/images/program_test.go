@@ -16,7 +16,7 @@ func TestTheApplicationWaits(t *testing.T) {
 		t.Skip("the program is one of linux/amd64")
 	}
 	path := filepath.Join(t.TempDir(), "app")
-	if err := os.WriteFile(path, application("amd64"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(path, application("amd64"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), path)

@@ -130,7 +130,7 @@ func (s *Stack) Kubectl(ctx context.Context, args ...string) (string, error) {
 // KubectlSays runs kubectl with a text as its standard input, and returns all that it printed,
 // warnings and what it was refused for included, as a person sees them.
 func (s *Stack) KubectlSays(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, s.Info.Kubectl, args...) //nolint:gosec // the cluster's own
+	cmd := exec.CommandContext(ctx, s.Info.Kubectl, args...)
 	cmd.Env = s.environ()
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
