@@ -112,9 +112,11 @@ func (g *gated) thirdParty(t *testing.T) {
 // breakGlass starts an image that failed, by the right to it.
 func (g *gated) breakGlass(t *testing.T, image string) {
 	g.runs(t, "glass", image, true)
-	await(t, gateTimeout, func() string { return fmt.Sprintf("that the use is counted; %+v", g.gate(t).Status.BreakGlass) },
-		func(context.Context) (bool, error) { return g.gate(t).Status.BreakGlass.Uses > 0, nil })
-	if pod := g.gate(t).Status.BreakGlass.LastPod; !strings.HasPrefix(pod, gatedNamespace+"/glass-") {
+	await(t, gateTimeout, func() string {
+		return fmt.Sprintf("that the use is counted; %+v", g.gate(t.Context(), t).Status.BreakGlass)
+	},
+		func(ctx context.Context) (bool, error) { return g.gate(ctx, t).Status.BreakGlass.Uses > 0, nil })
+	if pod := g.gate(t.Context(), t).Status.BreakGlass.LastPod; !strings.HasPrefix(pod, gatedNamespace+"/glass-") {
 		t.Errorf("the last use is told of Pod %q", pod)
 	}
 }
@@ -140,10 +142,10 @@ func (g *gated) turns(t *testing.T, digest string) {
 		t.Errorf("the Pod that ran is %s", pod.Status.Phase)
 	}
 	await(t, gateTimeout, func() string {
-		return fmt.Sprintf("that what runs is told to have failed; %+v", g.gate(t).Status.Running)
+		return fmt.Sprintf("that what runs is told to have failed; %+v", g.gate(t.Context(), t).Status.Running)
 	},
-		func(context.Context) (bool, error) {
-			return slices.ContainsFunc(g.gate(t).Status.Running.Worst, func(r v1alpha1.RunningImage) bool {
+		func(ctx context.Context) (bool, error) {
+			return slices.ContainsFunc(g.gate(ctx, t).Status.Running.Worst, func(r v1alpha1.RunningImage) bool {
 				return r.Standing == "Failed" && strings.HasPrefix(r.Pod, "digest-") && r.Digest == digest
 			}), nil
 		})
@@ -251,10 +253,10 @@ func (g *gated) awaitAdmitted(t *testing.T, digest string) {
 	})
 }
 
-func (g *gated) gate(t *testing.T) *v1alpha1.ImageGate {
+func (g *gated) gate(ctx context.Context, t *testing.T) *v1alpha1.ImageGate {
 	t.Helper()
 	var found v1alpha1.ImageGate
-	if err := g.client.Get(t.Context(), client.ObjectKey{Name: gateName}, &found); err != nil {
+	if err := g.client.Get(ctx, client.ObjectKey{Name: gateName}, &found); err != nil {
 		t.Fatal(err)
 	}
 	return &found
