@@ -52,7 +52,7 @@ test: ## vet and test everything that needs neither root nor a node (a real API 
 	cd cmd/scan && go vet ./... && go test $(TESTFLAGS) ./...
 	cd test/platforms && go vet ./... && go test $(TESTFLAGS) ./...
 	cd test/layers && go vet .
-	cd test && go vet ./... && go test -p 4 $(TESTFLAGS) ./integration ./triggers ./chaos ./... # the longest first; much of it waits
+	cd test && go vet ./... && go test -p 4 -timeout 25m $(TESTFLAGS) ./integration ./gate ./triggers ./chaos ./... # the longest first; much of it waits
 
 .PHONY: e2e
 e2e: ## test on a real single-node cluster, all as Pods (Linux, root)
