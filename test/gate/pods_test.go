@@ -253,7 +253,7 @@ func sharded(shards int, all []*v1alpha1.VerifiedImages) []*v1alpha1.VerifiedIma
 	}
 	out := []*v1alpha1.VerifiedImages{all[1]}
 	for _, d := range "0123456789abcdef" {
-		o := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE-" + string(d)}, Digests: map[string]string{}, Ran: map[string]string{}}
+		o := &v1alpha1.VerifiedImages{ObjectMeta: metav1.ObjectMeta{Name: "GATE." + string(d)}, Digests: map[string]string{}, Ran: map[string]string{}}
 		for hex, at := range all[0].Digests {
 			if hex[0] == byte(d) {
 				o.Digests[hex] = at
