@@ -29,7 +29,7 @@ var (
 
 // mayBeDropped are fields that c8ff37c does not know, and why it may drop them with its next write.
 var mayBeDropped = map[string]string{
-	"spec.repository.names": "only gates read the names of a stream's tags, and c8ff37c has no gates",
+	"spec.repository.names":     "only gates read the names of a stream's tags, and c8ff37c has no gates",
 	"status.lastSweep.coverage": "each sweep writes it anew, and without it coverage is not known",
 	"status.verdict":            "without it the verdict is not known, and the next run gives one",
 }
