@@ -87,7 +87,7 @@ var layers = []layer{
 	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
 	{prefix: "pkg/cli/explain", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},
-	{prefix: "pkg/cli/gate", revet: join(values, []string{"pkg/cli/command", "pkg/gate"})},
+	{prefix: "pkg/cli/gate", revet: join(values, []string{"pkg/cli/command", "pkg/config", "pkg/gate"})},
 	{prefix: "pkg/cli/get", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,5 +202,29 @@ func TestStoreReadsSinksAndTokens(t *testing.T) {
 	h.OnDelete(secret)
 	if valid(s.Tokens(), "harbor", oldToken) {
 		t.Error("a token of a deleted Secret is valid")
+	}
+}
+
+// Without a list the default holds, and a misspelt one is an error and never "nothing".
+func TestExclusionIn(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		data map[string]string
+		want config.Exclusion
+		ok   bool
+	}{
+		{"no ConfigMap", nil, config.DefaultExclusion(), true},
+		{"an empty list", map[string]string{config.ExcludeKey: "[]"}, config.Exclusion{}, true},
+		{"a list", map[string]string{config.ExcludeKey: "- infra\n- infra-*\n"}, config.Exclusion{"infra", "infra-*"}, true},
+		{"another key", map[string]string{"excludes.yaml": "[]"}, nil, false},
+		{"no list", map[string]string{config.ExcludeKey: "infra: true"}, nil, false},
+		{"everything", map[string]string{config.ExcludeKey: "['*']"}, nil, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := config.ExclusionIn(test.data)
+			if (err == nil) != test.ok || !slices.Equal(got, test.want) {
+				t.Errorf("got %v, %v; want %v", got, err, test.want)
+			}
+		})
 	}
 }

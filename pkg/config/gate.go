@@ -19,6 +19,19 @@ func DefaultExclusion() Exclusion {
 	return Exclusion{"kube-*", "openshift", "openshift-*", "knative-*", "tekton-*", "revet-system"}
 }
 
+// ExclusionIn returns the list in the data of the ConfigMap, or the default if it has none,
+// as without a ConfigMap.
+func ExclusionIn(data map[string]string) (Exclusion, error) {
+	text, err := document(data, ExcludeKey)
+	if err != nil {
+		return nil, err
+	}
+	if _, set := data[ExcludeKey]; !set {
+		return DefaultExclusion(), nil
+	}
+	return ParseExclusion(text)
+}
+
 // ParseExclusion reads the list strictly.
 func ParseExclusion(document string) (Exclusion, error) {
 	var all Exclusion

@@ -152,11 +152,7 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 		}
 		s.accept(name, SinksKey, err, func() { s.sinks = sinks })
 	case GateConfigMap:
-		document, err := document(data, ExcludeKey)
-		exclusion := DefaultExclusion()
-		if _, set := data[ExcludeKey]; err == nil && set {
-			exclusion, err = ParseExclusion(document)
-		}
+		exclusion, err := ExclusionIn(data)
 		s.accept(name, ExcludeKey, err, func() { s.exclusion = exclusion })
 	}
 }

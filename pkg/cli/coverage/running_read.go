@@ -85,12 +85,7 @@ func (f *facts) readExclusion(ctx context.Context, cl command.Cluster) error {
 	case err != nil:
 		return runningError("reading ConfigMap "+config.GateConfigMap, err)
 	}
-	document, there := m.Data[config.ExcludeKey]
-	if !there {
-		f.patterns = config.DefaultExclusion()
-		return nil
-	}
-	if f.patterns, err = config.ParseExclusion(document); err != nil {
+	if f.patterns, err = config.ExclusionIn(m.Data); err != nil {
 		return fmt.Errorf("ConfigMap %s/%s, key %s: %w", f.system, config.GateConfigMap, config.ExcludeKey, err)
 	}
 	return nil

@@ -157,6 +157,12 @@ func TestGateTest(t *testing.T) {
 	looked := denies(func(_ client.Object, l client.ObjectList) bool { _, ok := l.(*v1alpha1.VerifiedImagesList); return ok })
 	gates := denies(func(_ client.Object, l client.ObjectList) bool { _, ok := l.(*v1alpha1.ImageGateList); return ok })
 	config := denies(func(o client.Object, _ client.ObjectList) bool { _, ok := o.(*corev1.ConfigMap); return ok })
+	unconfigured := interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, ok := o.(*corev1.ConfigMap); ok {
+			return apierrors.NewNotFound(corev1.Resource("configmaps"), key.Name)
+		}
+		return c.Get(ctx, key, o, opts...)
+	}}
 	none := interceptor.Funcs{}
 	for _, test := range []struct {
 		name   string
@@ -186,6 +192,7 @@ func TestGateTest(t *testing.T) {
 		{"a namespace that runs the verification", none, production(), []string{"--image", bad, "-n", "vetting"}, 0, []string{"admitted"}},
 		{"a namespace of its listener", none, production(), []string{"--image", bad, "-n", "listeners"}, 0, []string{"admitted"}},
 		{"a namespace that the operator excludes", none, production(), []string{"--image", bad, "-n", "tekton-x"}, 0, []string{"admitted"}},
+		{"a namespace of the default list", unconfigured, production(), []string{"--image", bad, "-n", "tekton-x"}, 0, []string{"admitted"}},
 		{"a namespace of Kubernetes itself", none, production(func(g *v1alpha1.ImageGate) { g.Spec.NamespaceSelector = metav1.LabelSelector{} }), []string{"--image", bad, "-n", "kube-system"}, 0, []string{"admitted"}},
 		{"every namespace", none, production(func(g *v1alpha1.ImageGate) { g.Spec.NamespaceSelector = metav1.LabelSelector{} }), []string{"--image", bad, "-n", "absent"}, 1, []string{"Failed"}},
 		{"a namespace that is not there", none, production(), []string{"--image", good, "-n", "absent"}, 2, []string{"NOT KNOWN", `whether the gate gates namespace "absent"`}},

@@ -13,10 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/pkg/gate"
 	"github.com/revet-dev/revet/pkg/image"
 )
@@ -102,18 +102,19 @@ func (w *world) load(ctx context.Context, only string) error {
 
 // loadExclude reads which namespaces the operator never gates.
 func (w *world) loadExclude(ctx context.Context) error {
-	const name, key = "config-gate", "exclude.yaml"
 	var m corev1.ConfigMap
-	err := w.cl.Get(ctx, client.ObjectKey{Namespace: w.system, Name: name}, &m)
+	err := w.cl.Get(ctx, client.ObjectKey{Namespace: w.system, Name: config.GateConfigMap}, &m)
 	switch {
 	case apierrors.IsForbidden(err):
-		w.note("You may not read which namespaces the operator excludes from all gates, in ConfigMap %s of namespace %s: what is said holds for those that are not.", name, w.system)
+		w.note("You may not read which namespaces the operator excludes from all gates, in ConfigMap %s of namespace %s: "+
+			"what is said holds for those that are not.", config.GateConfigMap, w.system)
 		return nil
-	case client.IgnoreNotFound(err) != nil:
-		return fmt.Errorf("reading ConfigMap %q in namespace %q: %w", name, w.system, err)
+	case apierrors.IsNotFound(err): // the defaults hold
+	case err != nil:
+		return fmt.Errorf("reading ConfigMap %q in namespace %q: %w", config.GateConfigMap, w.system, err)
 	}
-	if err := yaml.UnmarshalStrict([]byte(m.Data[key]), &w.exclude); err != nil {
-		return fmt.Errorf("ConfigMap %q in namespace %q: %s is no list of patterns: %w", name, w.system, key, err)
+	if w.exclude, err = config.ExclusionIn(m.Data); err != nil {
+		return fmt.Errorf("ConfigMap %q in namespace %q, key %s: %w", config.GateConfigMap, w.system, config.ExcludeKey, err)
 	}
 	return nil
 }
@@ -151,33 +152,13 @@ func (g *gateView) wanted() v1alpha1.GateMode {
 
 // excluded reports whether a gate never gates a namespace, whatever its labels say.
 func (w *world) excluded(ctx context.Context, g *gateView, namespace string) bool {
-	if slices.Contains([]string{w.system, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}, namespace) {
-		return true
-	}
+	var sinks []string
 	for _, t := range g.Spec.Trust {
-		if t.Namespace == namespace {
-			return true
-		}
-		trigger, _ := w.trigger(ctx, t)
-		if trigger != nil && slices.Contains([]string{serviceNamespace(trigger.Spec.Sink.URI), serviceNamespace(trigger.Status.SinkURI)}, namespace) {
-			return true
+		if trigger, _ := w.trigger(ctx, t); trigger != nil {
+			sinks = append(sinks, trigger.Spec.Sink.URI, trigger.Status.SinkURI)
 		}
 	}
-	return slices.ContainsFunc(w.exclude, func(pattern string) bool {
-		prefix, ok := strings.CutSuffix(pattern, "*")
-		return pattern == namespace || ok && strings.HasPrefix(namespace, prefix)
-	})
-}
-
-// serviceNamespace returns the namespace of a Service's address, or "-" for another one.
-func serviceNamespace(address string) string {
-	_, rest, _ := strings.Cut(address, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	host, _, _ = strings.Cut(host, ":")
-	if parts := strings.Split(host, "."); len(parts) > 2 && parts[2] == "svc" {
-		return parts[1]
-	}
-	return "-"
+	return gate.ExclusionOf(w.exclude, g.Spec.Trust, sinks, w.system, gate.ProbeNamespace).Has(namespace)
 }
 
 // selects reports whether a gate gates a namespace. An error says why that is not known.
