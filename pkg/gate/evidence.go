@@ -5,25 +5,37 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 )
 
+// EvidenceBy returns what an entry says of its own digest. Whoever knows the triggers adds
+// whether the entry's is an earlier one.
+func EvidenceBy(e *v1alpha1.ImageVerification) Evidence {
+	return Evidence{
+		Namespace: e.Namespace, Trigger: e.Spec.Trigger.Name, Entry: e.Name,
+		Phase: e.Phase(), Verdict: e.Status.Verdict, Index: maybeIndex(e),
+	}
+}
+
+// ChildrenOf returns the images in an entry's index. Only what was read from the index's own
+// bytes counts, which spec.image is not.
+func ChildrenOf(e *v1alpha1.ImageVerification) []v1alpha1.ChildImage {
+	if e.Status.Image == nil {
+		return nil
+	}
+	return e.Status.Image.Children
+}
+
 // EvidenceOf returns what an entry says of a digest: as its own, and as that of an image in
 // its index. current is the UID of the trigger that has the name of the entry's trigger now,
 // or "" if there is none.
 func EvidenceOf(e *v1alpha1.ImageVerification, digest image.Digest, current string) []Evidence {
-	of := Evidence{
-		Namespace: e.Namespace, Trigger: e.Spec.Trigger.Name, Entry: e.Name,
-		Earlier: current != e.Spec.Trigger.UID,
-		Phase:   e.Phase(), Verdict: e.Status.Verdict, Index: maybeIndex(e),
-	}
+	of := EvidenceBy(e)
+	of.Earlier = current != e.Spec.Trigger.UID
 	var all []Evidence
 	if e.Spec.Digest == digest.String() {
 		all = append(all, of)
 	}
-	// Only what was read from the index's own bytes counts, which spec.image is not.
-	if e.Status.Image == nil {
-		return all
-	}
-	for i := range e.Status.Image.Children {
-		if child := &e.Status.Image.Children[i]; child.Digest == digest.String() {
+	children := ChildrenOf(e)
+	for i := range children {
+		if child := &children[i]; child.Digest == digest.String() {
 			of.Child = child
 			all = append(all, of)
 		}

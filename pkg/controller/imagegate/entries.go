@@ -32,10 +32,9 @@ type entryRecord struct {
 	trigger    v1alpha1.TrustedTrigger
 	triggerUID types.UID
 	digest     string
-	phase      v1alpha1.Phase
-	verdict    *v1alpha1.Verdict
-	index      bool
-	children   []v1alpha1.ChildImage
+	// says is what it says of its own digest, as far as it tells by itself.
+	says     gate.Evidence
+	children []v1alpha1.ChildImage
 
 	// repository and pushes say what tags stand for.
 	repository v1alpha1.RepositoryReference
@@ -44,21 +43,18 @@ type entryRecord struct {
 }
 
 func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
-	r := &entryRecord{
+	return &entryRecord{
 		key: client.ObjectKeyFromObject(e), trigger: triggerOf(e), triggerUID: types.UID(e.Spec.Trigger.UID),
-		digest: e.Spec.Digest, phase: e.Phase(), verdict: e.Status.Verdict, index: maybeIndex(e),
+		digest: e.Spec.Digest, says: gate.EvidenceBy(e), children: gate.ChildrenOf(e),
 		repository: e.Spec.Repository, firstPush: e.Spec.FirstPush, tags: e.Status.Tags,
 	}
-	if e.Status.Image != nil {
-		r.children = e.Status.Image.Children
-	}
-	return r
 }
 
 // same reports whether two states of an entry say the same to every gate.
 func (r *entryRecord) same(o *entryRecord) bool {
-	return r.trigger == o.trigger && r.triggerUID == o.triggerUID && r.digest == o.digest && r.phase == o.phase &&
-		r.index == o.index && slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.verdict, o.verdict) && equality.Semantic.DeepEqual(r.tags, o.tags)
+	return r.trigger == o.trigger && r.triggerUID == o.triggerUID && r.digest == o.digest &&
+		slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.says, o.says) &&
+		equality.Semantic.DeepEqual(r.tags, o.tags)
 }
 
 // reference is a place in which an entry speaks of a digest.
@@ -195,11 +191,9 @@ func (x *entries) evidence(hex string) []gate.Evidence {
 	references := x.byDigest[hex]
 	all := make([]gate.Evidence, 0, len(references))
 	for _, r := range references {
-		all = append(all, gate.Evidence{
-			Namespace: r.key.Namespace, Trigger: r.trigger.Trigger, Entry: r.key.Name,
-			Earlier: x.triggers[r.trigger] != r.triggerUID,
-			Phase:   r.phase, Verdict: r.verdict, Index: r.index, Child: r.child,
-		})
+		said := r.says
+		said.Earlier, said.Child = x.triggers[r.trigger] != r.triggerUID, r.child
+		all = append(all, said)
 	}
 	return all
 }
@@ -215,7 +209,7 @@ func (x *entries) pushes(rules gate.Rules) []gate.TagPush {
 				Trigger:    v1alpha1.TriggerReference{Name: r.trigger.Trigger, UID: string(r.triggerUID)},
 				Repository: r.repository, Digest: r.digest, FirstPush: r.firstPush,
 			},
-			Status: v1alpha1.ImageVerificationStatus{Phase: r.phase, Tags: r.tags},
+			Status: v1alpha1.ImageVerificationStatus{Phase: r.says.Phase, Tags: r.tags},
 		}
 		e.Namespace, e.Name = r.key.Namespace, r.key.Name
 		all = append(all, rules.TagPushes(&e)...)
@@ -253,20 +247,4 @@ func (x *entries) exists(t v1alpha1.TrustedTrigger) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.triggers[t] != ""
-}
-
-// singleImages are the media types of manifests that are no index.
-var singleImages = map[string]bool{
-	"application/vnd.oci.image.manifest.v1+json":           true,
-	"application/vnd.docker.distribution.manifest.v2+json": true,
-}
-
-// maybeIndex reports whether the digest is that of an index, or may be.
-func maybeIndex(e *v1alpha1.ImageVerification) bool {
-	for _, facts := range []*v1alpha1.ImageFacts{e.Status.Image, e.Spec.Image} {
-		if facts != nil && facts.MediaType != "" {
-			return !singleImages[facts.MediaType]
-		}
-	}
-	return true
 }
