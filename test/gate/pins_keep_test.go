@@ -22,7 +22,7 @@ import (
 
 // What is applied again keeps its pin, wherever the tag stands by now. Nothing else of it is
 // let through.
-func TestTheSameTagAgainKeepsItsPin(t *testing.T) {
+func TestPinsStayWhenTheSameTagIsAppliedAgain(t *testing.T) {
 	g := newPinned(t)
 	live := podOf("nginx:1", "free.example/x:1", "r.example.com/app"+at("d"))
 	withInit(live, "team/app:1")
@@ -130,7 +130,7 @@ func TestPinsEphemeralContainers(t *testing.T) {
 }
 
 // GitOps would fight over a template that is not as it was written.
-func TestTemplatesAreNotPinned(t *testing.T) {
+func TestPinsNoTemplate(t *testing.T) {
 	g := newPinned(t)
 	labels := map[string]string{"app": "web"}
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: g.namespace}, Spec: appsv1.DeploymentSpec{
@@ -151,7 +151,7 @@ func TestTemplatesAreNotPinned(t *testing.T) {
 }
 
 // What a person does: the same file, applied again, both ways to apply.
-func TestKubectlApplyTwice(t *testing.T) {
+func TestPinsStayWhenKubectlAppliesTwice(t *testing.T) {
 	g := newPinned(t)
 	for _, way := range []string{"client", "server"} {
 		t.Run(way, func(t *testing.T) {
