@@ -23,6 +23,7 @@ SEED ?= 1
 STACKS ?= 300
 FAULTS ?= all
 PLAY ?= random
+LIMIT ?= 2m
 TESTFLAGS ?=
 
 .PHONY: help
@@ -87,7 +88,7 @@ bench: ## measure push-to-run beside a direct EventListener, and the receiver's 
 
 .PHONY: chaos
 chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener
-	cd test && go run ./cmd/chaos -pushes $(PUSHES) -rate $(RATE) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY)
+	cd test && go run ./cmd/chaos -pushes $(PUSHES) -rate $(RATE) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY) -limit $(LIMIT)
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder and the promise itself, FUZZTIME each (default 30s)

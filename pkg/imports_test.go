@@ -93,6 +93,7 @@ var layers = []layer{
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	// It makes the entry that the ledger would, and reads which registries may be read.
 	{prefix: "pkg/cli/verify", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/gate", "pkg/ledger"})},
+	{prefix: "pkg/cli/wait", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/gate"})},
 	{prefix: "pkg/cli", revet: []string{"pkg/cli", "pkg/version"}},
 	{prefix: "pkg/app", revet: []string{"pkg"}},
 	// Modules of their own: their packages are their own only.

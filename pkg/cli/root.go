@@ -20,6 +20,7 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
 	"github.com/revet-dev/revet/pkg/cli/verify"
+	"github.com/revet-dev/revet/pkg/cli/wait"
 	"github.com/revet-dev/revet/pkg/version"
 )
 
@@ -29,6 +30,7 @@ var commands = []func(command.Environment) *cobra.Command{
 	explain.New,
 	replay.New,
 	verify.New,
+	wait.New,
 	gate.New,
 	coverage.New,
 	doctor.New,
@@ -66,6 +68,9 @@ fill-database fills the vulnerability database of a namespace.`
 
   # Verify an image that nobody pushed here
   kubectl revet verify docker.io/library/nginx@sha256:DIGEST --wait
+
+  # Deploy what was built only if it passed
+  kubectl revet wait registry.example.com/shop/web@sha256:DIGEST
 
   # Would this start behind the gates?
   kubectl revet gate test -f deploy.yaml

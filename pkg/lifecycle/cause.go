@@ -188,6 +188,12 @@ func RenewalAsked(e *v1alpha1.ImageVerification) bool {
 	return open
 }
 
+// RequestOpen reports whether somebody asked for a run that has not been decided.
+func RequestOpen(e *v1alpha1.ImageVerification) bool {
+	_, open := request(e, false)
+	return open
+}
+
 // Renewal reports whether a cause is a request for the verdict that an entry lacks.
 func Renewal(cause v1alpha1.Cause) bool { return RuleOf(cause).Class == classRenewal }
 

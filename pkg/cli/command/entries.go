@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // PushesOf returns the newest push of each tag of an entry, newest first.
@@ -95,4 +96,31 @@ func later(a, b v1alpha1.PushRecord) bool {
 		return a.Sequence > b.Sequence
 	}
 	return a.PushedAt.After(b.PushedAt.Time)
+}
+
+// Settled reports whether an entry has what its newest push and its requests asked for: it
+// ended, and nothing waits for a run.
+func Settled(e *v1alpha1.ImageVerification) bool {
+	switch e.Phase() {
+	case v1alpha1.PhaseSkipped:
+		if lifecycle.Reason(e.Status.Reason) == lifecycle.TriggerDeleted {
+			return true
+		}
+	case v1alpha1.PhasePassed, v1alpha1.PhaseFailed, v1alpha1.PhaseError:
+	default:
+		return false
+	}
+	return lifecycle.Undecided(e) == nil && !lifecycle.RequestOpen(e)
+}
+
+// State says where an entry stands, in one line.
+func State(e *v1alpha1.ImageVerification) string {
+	s := string(e.Phase())
+	if r := e.Status.Reason; r != "" && r != s {
+		s += ": " + r
+	}
+	if m := OneLine(e.Status.Message); m != "" {
+		s += ": " + m
+	}
+	return s
 }

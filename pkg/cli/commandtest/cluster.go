@@ -43,7 +43,8 @@ func Writable(t *testing.T, hooks interceptor.Funcs, objects ...client.Object) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(hooks).Build()
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(hooks).
+		WithIndex(&v1alpha1.ImageVerification{}, "spec.digest", digest).Build()
 	return c, func(f *command.ClusterFlags) (command.Cluster, error) {
 		namespace := "demo"
 		if *f.Config.Namespace != "" {
@@ -51,4 +52,13 @@ func Writable(t *testing.T, hooks interceptor.Funcs, objects ...client.Object) (
 		}
 		return command.Cluster{Reader: c, Writer: c, Namespace: namespace, User: "jane"}, nil
 	}
+}
+
+// digest is the field that the API server selects ImageVerifications by.
+func digest(o client.Object) []string {
+	e, ok := o.(*v1alpha1.ImageVerification)
+	if !ok {
+		return nil
+	}
+	return []string{e.Spec.Digest}
 }

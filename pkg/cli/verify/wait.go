@@ -41,7 +41,7 @@ func await(ctx context.Context, env command.Environment, cl command.Cluster, key
 		case err != nil:
 			say("not known, as it could not be read: " + err.Error())
 		case !decided(&e, id):
-			say(state(&e))
+			say(command.State(&e))
 		default:
 			return verdict(env, &e)
 		}
@@ -69,7 +69,7 @@ func decided(e *v1alpha1.ImageVerification, id string) bool {
 // verdict tells how the entry ended. Error and Skipped are no verdict.
 func verdict(env command.Environment, e *v1alpha1.ImageVerification) error {
 	explain := fmt.Sprintf("kubectl revet explain %s -n %s", e.Name, e.Namespace)
-	what := state(e)
+	what := command.State(e)
 	switch e.Phase() {
 	case v1alpha1.PhasePassed:
 		fmt.Fprintf(env.Streams.Out, "%s\n", command.Printable(what))
@@ -82,16 +82,4 @@ func verdict(env command.Environment, e *v1alpha1.ImageVerification) error {
 		}
 		return fmt.Errorf("there is no verdict: %s; see: %s", what, explain)
 	}
-}
-
-// state says where an entry stands, in one line.
-func state(e *v1alpha1.ImageVerification) string {
-	s := string(e.Phase())
-	if r := e.Status.Reason; r != "" && r != s {
-		s += ": " + r
-	}
-	if m := command.OneLine(e.Status.Message); m != "" {
-		s += ": " + m
-	}
-	return s
 }

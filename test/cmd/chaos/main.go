@@ -59,6 +59,7 @@ func options(args []string) (chaos.Options, error) {
 	flags.StringVar(&o.Faults, "faults", o.Faults, "all, none, or some targets and actions")
 	flags.StringVar(&o.Dir, "dir", "", "folder for timelines and logs; default is a new one among the temporary files")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "how often Revet sweeps")
+	flags.DurationVar(&o.Limit, "limit", o.Limit, "how long after the last fault everything has to be final; a machine that is slower than -rate has a backlog by then")
 	flags.BoolVar(&o.Keep, "keep", o.Keep, "keep the data of etcd and registry")
 	flags.StringVar(&o.Cases, "cases", "all", "of the play trouble: all, or some of listener, rights, template, binding and class")
 	flags.DurationVar(&o.For, "for", 0, "how long each of them stays broken; default is 2m for the listener, 30s for the others")

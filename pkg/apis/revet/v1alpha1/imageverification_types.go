@@ -11,6 +11,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=iv,categories=revet
+// +kubebuilder:selectablefield:JSONPath=`.spec.digest`
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Repository",type=string,JSONPath=`.spec.repository.name`
 // +kubebuilder:printcolumn:name="Tags",type=string,JSONPath=`.status.tagNames`
