@@ -55,9 +55,10 @@ func NewEnv(ctx context.Context, root, dir string, content []Pair) (e *Env, err 
 	if e.Cluster, err = fast.Start(ctx, fast.Options{OpenShift: true}); err != nil {
 		return nil, err
 	}
+	started := e   // which the return of an error sets to nil
 	defer func() { //nolint:contextcheck // what stops has to outlive ctx
 		if err != nil {
-			err = errors.Join(err, e.Stop())
+			err = errors.Join(err, started.Stop())
 		}
 	}()
 	if err := Load(ctx, e.Cluster.Etcd(), content); err != nil {
