@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // target is read from the environment here, not in the wiring, so that no
@@ -40,4 +41,15 @@ func Hit(name string) {
 		panic(err)
 	}
 	select {}
+}
+
+// longest bounds Pause; 0 does not.
+var longest, _ = time.ParseDuration(os.Getenv("REVET_FAILPOINT_PAUSE"))
+
+// Pause returns d, or the time that REVET_FAILPOINT_PAUSE gives if that is less.
+func Pause(d time.Duration) time.Duration {
+	if longest > 0 {
+		return min(d, longest)
+	}
+	return d
 }

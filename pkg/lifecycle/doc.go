@@ -15,14 +15,14 @@
 //	next.go          the actions, and what a crash around each causes
 //	facts.go         what Next has to know
 //	cause.go         the causes of a run: one row each
-//	start.go         the stages of a new run: trigger, queue, image, sandbox, request
+//	start.go         the stages of a new run: trigger, newer pushes, queue, image, sandbox, request
 //	confirm.go       how a run is confirmed: rules and times
 //	startfailure.go  runs whose Pods do not start
 //	retry.go         what is repeated, and when
 //	judge.go         what the end of a run means
 //	verdict.go       what a verdict rests on, and the pushes that it covers
 //	steperror.go     the errors of steps that no repetition cures
-//	queue.go         the order of the queue, and pushes that newer ones replace
+//	queue.go         the order of the queue
 //	timing.go        all other times
 //	transition.go    the writes into a status
 //

@@ -1,8 +1,6 @@
 package lifecycle
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -35,33 +33,6 @@ func Heads(e *v1alpha1.ImageVerification, head func(tag string) Head) []Head {
 		heads[i] = head(all[i].Tag)
 	}
 	return heads
-}
-
-// supersede decides whether newer pushes replace the undecided ones: if the trigger says
-// so, and every tag of the entry was pushed to another digest since. A tag that still
-// shows the digest keeps all of them. A run that may have been fired is looked for first.
-func supersede(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts) (Decision, bool) {
-	if !f.Trigger.SkipSuperseded || Undecided(e) == nil {
-		return Decision{}, false
-	}
-	tags := e.Tags()
-	if len(f.Heads) != len(tags) {
-		return Decision{}, false // not known: a run too many is better than one too few
-	}
-	var by []string
-	for i := range tags {
-		if !f.Heads[i].after(tags[i].PushRecord) || f.Heads[i].Digest == e.Spec.Digest {
-			return Decision{}, false
-		}
-		if tags[i].Run == 0 {
-			by = append(by, fmt.Sprintf("%q, now %s", tags[i].Tag, f.Heads[i].Digest))
-		}
-	}
-	if f.Run.Lookup != Absent {
-		return Decision{Action: Look, Cause: cause}, true
-	}
-	return Decision{Action: Skip, Reason: Superseded, Cause: cause, Message: fmt.Sprintf(
-		"pushed again before its run: tag %s; set superseded: Verify to run such pushes too", strings.Join(by, ", tag "))}, true
 }
 
 // The classes of a queue, first to last.

@@ -2,10 +2,12 @@ package lifecycle
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/sandbox"
 )
 
 // maxNamesTaken is how many run names in a row may be taken before Revet gives up.
@@ -67,6 +69,33 @@ func awaitTrigger(cause v1alpha1.Cause, f Facts, now time.Time) (Decision, bool)
 	default:
 		return Decision{}, false
 	}
+}
+
+// supersede decides whether newer pushes replace the undecided ones: if the trigger says
+// so, and every tag of the entry was pushed to another digest since. A tag that still
+// shows the digest keeps all of them. A run that may have been fired is looked for first.
+func supersede(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts) (Decision, bool) {
+	if !f.Trigger.SkipSuperseded || Undecided(e) == nil {
+		return Decision{}, false
+	}
+	tags := e.Tags()
+	if len(f.Heads) != len(tags) {
+		return Decision{}, false // not known: a run too many is better than one too few
+	}
+	var by []string
+	for i := range tags {
+		if !f.Heads[i].after(tags[i].PushRecord) || f.Heads[i].Digest == e.Spec.Digest {
+			return Decision{}, false
+		}
+		if tags[i].Run == 0 {
+			by = append(by, fmt.Sprintf("%q, now %s", tags[i].Tag, f.Heads[i].Digest))
+		}
+	}
+	if f.Run.Lookup != Absent {
+		return Decision{Action: Look, Cause: cause}, true
+	}
+	return Decision{Action: Skip, Reason: Superseded, Cause: cause, Message: fmt.Sprintf(
+		"pushed again before its run: tag %s; set superseded: Verify to run such pushes too", strings.Join(by, ", tag "))}, true
 }
 
 // queue decides for an entry that has no slot.
@@ -169,6 +198,24 @@ func route(cause v1alpha1.Cause, f Facts) (Decision, bool) {
 	default:
 		return Decision{Action: Route, Cause: cause}, true
 	}
+}
+
+// RouteOf decides where the next run of an entry executes. The key is needed only if the
+// trigger's sandbox is weighted. A trigger that is nil was deleted, and asks for nothing.
+func RouteOf(e *v1alpha1.ImageVerification, t *v1alpha1.ImageTrigger, key []byte) (sandbox.Route, error) {
+	if t == nil {
+		return sandbox.Route{}, nil
+	}
+	digest, err := image.ParseDigest(e.Spec.Digest)
+	if err != nil {
+		return sandbox.Route{}, fmt.Errorf("entry %q: %w", e.Name, err)
+	}
+	img := sandbox.Image{Digest: digest, Repository: e.Spec.Repository.Name, Tags: e.TagNames()}
+	missing, unable := t.IsSandboxMissing(), ""
+	if last := e.Status.LatestRun(); last != nil && !missing && Reason(last.Reason) == SandboxUnavailable {
+		unable = last.Message
+	}
+	return sandbox.Decide(t.Spec.Sandbox, key, img, missing, unable)
 }
 
 // nameTaken returns the cause of the latest run, if another PipelineRun has its name: the

@@ -2,6 +2,9 @@
 //
 //	make bench
 //
+// Benchmarks have the tag bench. Without it every run of all tests would link an API server
+// for them, and not start it.
+//
 // # What runs
 //
 // A cluster of the fast tier (package fast: etcd and the API server in the benchmark's process) with OpenShift's image API, and

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/revet-dev/revet/test/gobuild"
 	"github.com/revet-dev/revet/test/rig"
 )
 
@@ -70,7 +71,8 @@ func build(ctx context.Context, o Options) (rig.Programs, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return rig.Programs{}, err
 	}
-	if err := rig.GoBuild(ctx, o.Root, dir, "./cmd/kubectl-revet"); err != nil {
+	product := gobuild.Source{Root: o.Root}
+	if err := product.Into(ctx, dir, "./cmd/kubectl-revet"); err != nil {
 		return rig.Programs{}, err
 	}
 	return rig.Build(ctx, o.Root, dir)

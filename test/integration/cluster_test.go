@@ -24,18 +24,18 @@ import (
 const clusters = 3
 
 // shared is the cluster of the tests that do not call ownCluster. They run one after
-// another, before all that do.
+// another, before all that do. Few tests have a reason to be among them.
 var shared *cluster
 
 // freeClusters holds the clusters that no test uses. One that is nil has not been started.
 var freeClusters = make(chan *cluster, clusters)
 
-// owned maps the name of a test to the cluster that it has to itself.
+// owned maps the name of a test, or of a subtest, to the cluster that it has to itself.
 var owned sync.Map
 
-// ownCluster gives the test a cluster to itself until it ends, and lets it run beside
-// other tests. Call it first, so that whatever uses the cluster is cleaned up before
-// another test gets it.
+// ownCluster gives the test, or the subtest, a cluster to itself until it ends, and lets it
+// run beside other tests. Call it first, so that whatever uses the cluster is cleaned up
+// before another test gets it. A test whose subtests call it does not.
 func ownCluster(t *testing.T) {
 	t.Helper()
 	t.Parallel()
@@ -54,13 +54,19 @@ func ownCluster(t *testing.T) {
 	})
 }
 
-// clusterOf returns the cluster that a test or subtest runs against.
+// clusterOf returns the cluster that a test or subtest runs against: its own, that of the
+// test that it is part of, or the shared one.
 func clusterOf(t testing.TB) *cluster {
-	name, _, _ := strings.Cut(t.Name(), "/")
-	if c, ok := owned.Load(name); ok {
-		return c.(*cluster)
+	for name := t.Name(); ; {
+		if c, ok := owned.Load(name); ok {
+			return c.(*cluster)
+		}
+		end := strings.LastIndexByte(name, '/')
+		if end < 0 {
+			return shared
+		}
+		name = name[:end]
 	}
-	return shared
 }
 
 // cluster is one of the fast tier, in a process of its own: a process can run only one.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/revet-dev/revet/test/gobuild"
 	"github.com/revet-dev/revet/test/rig"
 )
 
@@ -30,18 +31,16 @@ type program struct {
 	args         []string
 }
 
+// pause is the longest wait of such a program for several API servers to learn of policies,
+// as here is one. TestAGateIsDividedWithoutAGap waits in full.
+const pause = 3 * time.Second
+
 // programsDir is where programs are built, for as long as this process runs.
 var programsDir string
 
 // programsBuilt builds the programs with failpoints, once for all tests that use them.
 var programsBuilt = sync.OnceValue(func() error {
-	build := exec.Command("go", "build", "-tags", "failpoint", "-ldflags=-s -w",
-		"-o", programsDir+string(filepath.Separator), "./cmd/receiver", "./cmd/controller")
-	build.Dir = filepath.FromSlash(repository)
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building with failpoints: %w\n%s", err, out)
-	}
-	return nil
+	return gobuild.Source{Root: repository, Tags: "failpoint"}.Into(context.Background(), programsDir, "./cmd/receiver", "./cmd/controller")
 })
 
 // buildPrograms returns the folder that holds receiver and controller with failpoints.
@@ -116,7 +115,7 @@ func (p program) start(t *testing.T, failpoint string) *process {
 	}
 	// What ends with the test would be killed before it can give its lease back.
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), p.binary, p.args...)
-	command.Env = append(os.Environ(), "REVET_FAILPOINT="+failpoint)
+	command.Env = append(os.Environ(), "REVET_FAILPOINT="+failpoint, "REVET_FAILPOINT_PAUSE="+pause.String())
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

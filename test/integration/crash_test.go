@@ -18,23 +18,20 @@ import (
 // Both are processes under their own accounts. The EventListener, what ends a
 // PipelineRun, the ApiServerSource and the Broker are stand-ins.
 func TestKillBetweenAnyTwoStepsGivesOneRun(t *testing.T) {
-	ownCluster(t)
-	dir := buildPrograms(t, "receiver", "controller")
+	// It is not parallel, but its subtests are: what takes longest goes first.
 	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
-	t.Cleanup(broker.Close)
-	address := freeAddress(t)
-	receiver := newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s")
-	controller := newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--event-sink", broker.URL)
+	t.Cleanup(broker.Close) // when the subtests have ended
 	for _, test := range []struct {
 		failpoint string
 		recorded  int // entries when it is killed
 	}{{"intake.decoded", 0}, {"intake.read", 0}, {"ledger.created", 1}, {"intake.recorded", 1}} {
 		t.Run("receiver at "+test.failpoint, func(t *testing.T) {
-			source := adapter{t: t, address: address}
+			ownCluster(t)
+			receiver, controller, source := killedPrograms(t, broker.URL)
 			namespace, listener := verifiedNamespace(t)
 			push(t, namespace+"/app:v1")
 			crashing := receiver.start(t, test.failpoint)
-			crashing.answering(address)
+			crashing.answering(source.address)
 			if code, err := source.try(namespace, "app"); err == nil {
 				t.Errorf("the event was answered %d, want a broken connection", code)
 			}
@@ -56,10 +53,11 @@ func TestKillBetweenAnyTwoStepsGivesOneRun(t *testing.T) {
 		"verification.outcome", "verification.emitted",
 	} {
 		t.Run("controller at "+failpoint, func(t *testing.T) {
-			source := adapter{t: t, address: address}
+			ownCluster(t)
+			receiver, controller, source := killedPrograms(t, broker.URL)
 			namespace, listener := verifiedNamespace(t)
 			push(t, namespace+"/app:v1")
-			receiver.start(t, "").answering(address)
+			receiver.start(t, "").answering(source.address)
 			source.deliver(namespace, "app")
 			controller.start(t, failpoint).killed(func() { endRunning(t, namespace) })
 			source.deliver(namespace, "app")
@@ -70,6 +68,15 @@ func TestKillBetweenAnyTwoStepsGivesOneRun(t *testing.T) {
 			oneRun(t, namespace, listener)
 		})
 	}
+}
+
+// killedPrograms makes the programs that are killed, and who delivers events to the receiver.
+func killedPrograms(t *testing.T, broker string) (receiver, controller program, source adapter) {
+	t.Helper()
+	dir, address := buildPrograms(t, "receiver", "controller"), freeAddress(t)
+	receiver = newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s")
+	controller = newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--event-sink", broker)
+	return receiver, controller, adapter{t: t, address: address}
 }
 
 // endRunning ends the run of an entry that follows it.

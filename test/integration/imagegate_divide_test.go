@@ -94,7 +94,7 @@ func (s *gateSetup) fill(prefix string, number int) []string {
 func (s *gateSetup) divided(shards int32, digests int64) {
 	s.t.Helper()
 	// Two divisions stay in force together for ten seconds, and what the old one looks up
-	// stays for ten more.
+	// stays for ten more; in programs with failpoints for less.
 	within(s.t, 2*time.Minute, fmt.Sprintf("the gate has %d shards", shards), func() error {
 		g, err := s.read()
 		if err != nil {
@@ -150,15 +150,16 @@ func TestAGateIsDividedWithoutAGap(t *testing.T) {
 // Property: kill -9 between any two steps of dividing a gate leaves no Pod refused that
 // should start and none started that should not, and the next process ends the work.
 func TestKillWhileAGateIsDivided(t *testing.T) {
-	ownCluster(t)
-	dir := buildPrograms(t, "controller")
-	controller := newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
+	// It is not parallel, but its subtests are: what takes longest goes first.
 	for _, failpoint := range []string{
 		"gate.made.VerifiedImages", "gate.made.ValidatingAdmissionPolicy", "gate.made.ValidatingAdmissionPolicyBinding",
 		"gate.policies-written", "gate.canaries-made", "gate.proven",
 		"gate.removed.ValidatingAdmissionPolicyBinding", "gate.removed.ValidatingAdmissionPolicy", "gate.removed.VerifiedImages",
 	} {
 		t.Run(failpoint, func(t *testing.T) {
+			ownCluster(t)
+			controller := newProgram(t, buildPrograms(t, "controller"), "controller",
+				"--address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
 			s := newGateSetup(t)
 			few := s.fill("few", 8)
 			first := controller.start(t, "")

@@ -216,9 +216,7 @@ func TestControllersThatShareTheBucketsLeaveNothingOut(t *testing.T) {
 // Property: a leader that stands still between its look at the lease and its
 // request, and goes on after another took over, does not send that request.
 func TestALeaderThatStandsStillBeforeItsRequestDoesNotSendIt(t *testing.T) {
-	ownCluster(t)
-	shortElection(t)
-	dir := buildPrograms(t, "receiver", "controller")
+	t.Parallel()
 	for _, test := range []struct {
 		name      string
 		namespace func(*testing.T) (string, *standInListener)
@@ -229,6 +227,9 @@ func TestALeaderThatStandsStillBeforeItsRequestDoesNotSendIt(t *testing.T) {
 		{"where it may not, the entry says that it is not known", blindNamespace, v1alpha1.PhaseError, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			ownCluster(t)
+			shortElection(t)
+			dir := buildPrograms(t, "receiver", "controller")
 			namespace, stand := test.namespace(t)
 			address := freeAddress(t)
 			newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s").start(t, "").answering(address)

@@ -130,13 +130,15 @@ func eventually(t testing.TB, what string, condition func() error) {
 	within(t, 30*time.Second, what, condition)
 }
 
+// The times between two polls. A look costs the API server a request, and some cost it all
+// that the command line reads: what is not there soon is looked for less often.
+const firstPoll, slowestPoll = 10 * time.Millisecond, 100 * time.Millisecond
+
 // within polls for a time until the condition gives no error.
 func within(t testing.TB, limit time.Duration, what string, condition func() error) {
 	t.Helper()
 	deadline := time.After(limit)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for poll := firstPoll; ; poll = min(poll*3/2, slowestPoll) {
 		err := condition()
 		if err == nil {
 			return
@@ -144,7 +146,7 @@ func within(t testing.TB, limit time.Duration, what string, condition func() err
 		select {
 		case <-deadline:
 			t.Fatalf("%s: not within %s: %v", what, limit, err)
-		case <-tick.C:
+		case <-time.After(poll):
 		}
 	}
 }

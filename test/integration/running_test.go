@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,12 +15,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
-	"github.com/revet-dev/revet/pkg/cli"
 	gates "github.com/revet-dev/revet/pkg/gate"
 )
 
@@ -117,6 +114,7 @@ func (s *cdEvents) of(gate, digest string) []string {
 // Property: when the verdict of something that runs turns, that is told at once: in the
 // status, by one Event and by one CDEvent for each turn. Mode Deny waits meanwhile.
 func TestItIsToldWhenTheVerdictOfSomethingThatRunsTurns(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	sink := newCDEvents(t)
 	startController(t, "gates", seldom, func(o *app.ControllerOptions) { o.EventSink = sink.URL })
@@ -138,11 +136,9 @@ func TestItIsToldWhenTheVerdictOfSomethingThatRunsTurns(t *testing.T) {
 	if e := s.event("default", s.name, "RunningFailed"); e.Type != corev1.EventTypeWarning || !strings.Contains(e.Message, pod.Name) || !strings.Contains(e.Message, digest) {
 		t.Errorf("the Event is %s: %s", e.Type, e.Message)
 	}
-	t.Setenv("KUBECONFIG", shared.Kubeconfig())
-	var out, errOut bytes.Buffer
-	status := cli.Run(t.Context(), []string{"coverage", "--running", s.name}, genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
-	if status != 1 || !strings.Contains(out.String(), s.gated+"/"+pod.Name) || !strings.Contains(errOut.String(), "1 of 1 Pods that run are not verified") {
-		t.Errorf("coverage --running: status %d, output %q, errors %q", status, &out, &errOut)
+	r := revet(t, "coverage", "--running", s.name, "--kubeconfig", clusterOf(t).Kubeconfig())
+	if r.status != 1 || !strings.Contains(r.out, s.gated+"/"+pod.Name) || !strings.Contains(r.errOut, "1 of 1 Pods that run are not verified") {
+		t.Errorf("coverage --running: %+v", r)
 	}
 	g.Spec.Mode = v1alpha1.GateDeny
 	if err := s.admin.Update(t.Context(), g); err != nil {
@@ -168,6 +164,7 @@ func TestItIsToldWhenTheVerdictOfSomethingThatRunsTurns(t *testing.T) {
 
 // Property: a digest that is verified again is told as resolved.
 func TestItIsToldWhenSomethingThatRunsIsVerifiedAgain(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	sink := newCDEvents(t)
 	startController(t, "gates", often, func(o *app.ControllerOptions) { o.EventSink = sink.URL })
@@ -192,6 +189,7 @@ func TestItIsToldWhenSomethingThatRunsIsVerifiedAgain(t *testing.T) {
 // Property: a Pod with the break-glass label is counted, however short its life, and once,
 // also if the controller is started again.
 func TestEachUseOfBreakGlassIsCountedOnce(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	stop := startController(t, "gates", often)
 	s.gate()
@@ -261,6 +259,7 @@ func (b *breakPages) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Property: while a page cannot be read, nobody knows whether all that runs is verified.
 func TestABrokenListOfPodsIsUnknown(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	pages := &breakPages{}
 	startController(t, "gates", often, func(o *app.ControllerOptions) {
@@ -284,6 +283,7 @@ func TestABrokenListOfPodsIsUnknown(t *testing.T) {
 
 // Property: that a digest ran is remembered across restarts, and after it stopped running.
 func TestWhatRanIsRemembered(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	stop := startController(t, "gates", often)
 	passed, failed := digestOf(t.Name(), "passed"), digestOf(t.Name(), "failed")
@@ -342,6 +342,7 @@ func deploymentOf(namespace, name string) *appsv1.Deployment {
 // not count; before that list is complete, none counts; one that somebody with the right made
 // later counts, also after a restart.
 func TestTemplatesOlderThanTheGateAreNotTrusted(t *testing.T) {
+	ownCluster(t)
 	s := newGateSetup(t)
 	stop := startController(t, "gates", often)
 	before := deploymentOf(s.gated, "before")

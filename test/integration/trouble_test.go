@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/app"
 )
 
 // troubled is a namespace whose way to a run is broken and mended.
@@ -25,6 +27,17 @@ type troubled struct {
 	admin     client.Client
 }
 
+// breakage is something that breaks on the way from a request to its run.
+type breakage struct {
+	name   string
+	reason string
+	cure   string
+	// harmless: runs can be made until the trigger has noticed.
+	harmless bool
+	broken   func(troubled)
+	mended   func(troubled)
+}
+
 // Property: whatever breaks on the way from a request to its run, the trigger and
 // the entries say what it is, and once it is mended every push gets its one run,
 // without a restart. The listener is a stand-in with the rights of the listener's
@@ -33,15 +46,8 @@ func TestWhatBreaksIsToldAndEveryPushRunsOnceItIsMended(t *testing.T) {
 	ownCluster(t)
 	startController(t, "one")
 	r := receiver(t)
-	for _, test := range []struct {
-		name   string
-		reason string
-		cure   string
-		// harmless: runs can be made until the trigger has noticed.
-		harmless bool
-		broken   func(troubled)
-		mended   func(troubled)
-	}{
+	var all sync.WaitGroup
+	for _, b := range []breakage{
 		{"the listener's account loses its rights", "RunsNotAllowed", "kubectl create rolebinding runner-runs", false,
 			func(n troubled) { n.delete(n.rights()) },
 			func(n troubled) { n.create(n.rights()) }},
@@ -63,7 +69,7 @@ func TestWhatBreaksIsToldAndEveryPushRunsOnceItIsMended(t *testing.T) {
 		{"the template does not use the run's name", "NameNotRun", "metadata: {name: $(tt.params.run)}", false,
 			func(n troubled) {
 				n.stand.drops(true)
-				n.template(func(el *triggersv1beta1.EventListener) { el.Spec = newListener(t, n.namespace, "name: scan").Spec })
+				n.template(func(el *triggersv1beta1.EventListener) { el.Spec = newListener(n.t, n.namespace, "name: scan").Spec })
 			},
 			func(n troubled) {
 				n.template(func(*triggersv1beta1.EventListener) {})
@@ -71,61 +77,65 @@ func TestWhatBreaksIsToldAndEveryPushRunsOnceItIsMended(t *testing.T) {
 			}},
 		{"the listener is deleted", "SinkNotFound", "create it, or correct spec.sink.ref", false,
 			func(n troubled) {
-				n.delete(newListener(t, n.namespace, "name: $(tt.params.run)"))
+				n.delete(newListener(n.t, n.namespace, "name: $(tt.params.run)"))
 				n.stand.server.Close()
 			},
 			func(n troubled) {
 				n.stand.server = httptest.NewServer(n.stand)
-				t.Cleanup(n.stand.server.Close)
-				listener := newListener(t, n.namespace, "name: $(tt.params.run)")
+				n.t.Cleanup(n.stand.server.Close)
+				listener := newListener(n.t, n.namespace, "name: $(tt.params.run)")
 				n.create(listener)
 				listener.Status.SetAddress(strings.TrimPrefix(n.stand.server.URL, "http://"))
-				n.must(n.admin.Status().Update(t.Context(), listener))
+				n.must(n.admin.Status().Update(n.t.Context(), listener))
 			}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			namespace, stand := verifiedNamespace(t)
-			n := troubled{t: t, namespace: namespace, stand: stand, admin: admin(t)}
-			runner, err := client.New(account(t, namespace, "runner"), client.Options{Scheme: n.admin.Scheme()})
-			n.must(err)
-			stand.client = runner
-			number := 0
-			push := func() {
-				t.Helper()
-				stream := fmt.Sprintf("app%d", number)
-				number++
-				push(t, namespace+"/"+stream+":v1")
-				if code, body := send(t, r, streamNamed(t, namespace, stream)); code != http.StatusAccepted {
-					t.Fatalf("the receiver answered %d %s", code, body)
-				}
-			}
-			push()
-			inPhase(t, namespace, 1, v1alpha1.PhaseRunning)
-
-			// One push is taken by the listener, and lost, while all still seems well.
-			stand.drops(true)
-			push()
-			eventually(t, "the listener took a second request", func() error {
-				if got := stand.asked(); got != 2 {
-					return fmt.Errorf("%d requests", got)
-				}
-				return nil
-			})
-			stand.drops(false)
-			test.broken(n)
-			if test.harmless {
-				n.notReady(test.reason, test.cure)
-			}
-			push()
-			push()
-			n.says(test.reason, test.cure, number-1)
-			test.mended(n)
-			inPhase(t, namespace, number, v1alpha1.PhaseRunning)
-			standInRuns(t, namespace, "pass", "class-"+namespace)
-			inPhase(t, namespace, number, v1alpha1.PhasePassed)
-			oneRunEach(t, namespace)
-		})
+		// Each has a namespace of its own, and waits most of the time.
+		all.Go(func() { t.Run(b.name, func(t *testing.T) { b.happens(t, r) }) })
 	}
+	all.Wait()
+}
+
+func (b breakage) happens(t *testing.T, r *app.Receiver) {
+	namespace, stand := verifiedNamespace(t)
+	n := troubled{t: t, namespace: namespace, stand: stand, admin: admin(t)}
+	runner, err := client.New(account(t, namespace, "runner"), client.Options{Scheme: n.admin.Scheme()})
+	n.must(err)
+	stand.client = runner
+	number := 0
+	push := func() {
+		t.Helper()
+		stream := fmt.Sprintf("app%d", number)
+		number++
+		push(t, namespace+"/"+stream+":v1")
+		if code, body := send(t, r, streamNamed(t, namespace, stream)); code != http.StatusAccepted {
+			t.Fatalf("the receiver answered %d %s", code, body)
+		}
+	}
+	push()
+	inPhase(t, namespace, 1, v1alpha1.PhaseRunning)
+
+	// One push is taken by the listener, and lost, while all still seems well.
+	stand.drops(true)
+	push()
+	eventually(t, "the listener took a second request", func() error {
+		if got := stand.asked(); got != 2 {
+			return fmt.Errorf("%d requests", got)
+		}
+		return nil
+	})
+	stand.drops(false)
+	b.broken(n)
+	if b.harmless {
+		n.notReady(b.reason, b.cure)
+	}
+	push()
+	push()
+	n.says(b.reason, b.cure, number-1)
+	b.mended(n)
+	inPhase(t, namespace, number, v1alpha1.PhaseRunning)
+	standInRuns(t, namespace, "pass", "class-"+namespace)
+	inPhase(t, namespace, number, v1alpha1.PhasePassed)
+	oneRunEach(t, namespace)
 }
 
 // notReady waits until the trigger says what is wrong.

@@ -73,11 +73,11 @@ func stands(t *testing.T, namespace, name string, phase v1alpha1.Phase, reason s
 // ask. It waits until the operator lists its registry; the exit status is the verdict; and
 // coverage takes it for nothing that was pushed.
 func TestVerifyAThirdPartysDigest(t *testing.T) {
-	t.Setenv("KUBECONFIG", shared.Kubeconfig())
+	ownCluster(t)
 	namespace, stand := verifiedNamespace(t)
 	startController(t, "one")
 	userWith(t, namespace, "jane", "revet-replay")
-	config, err := shared.UserConfig("jane", "system:authenticated")
+	config, err := clusterOf(t).UserConfig("jane", "system:authenticated")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +140,7 @@ func TestVerifyAThirdPartysDigest(t *testing.T) {
 // What a policy of the API server cannot tell, the controller does: an entry of another
 // name, or of another trigger, ends without a run and says so.
 func TestAnEntryThatIsNotWhatItClaimsNeverRuns(t *testing.T) {
+	ownCluster(t)
 	namespace, stand := verifiedNamespace(t)
 	elsewhere, _ := verifiedNamespace(t)
 	startController(t, "one")

@@ -30,7 +30,7 @@ func userWith(t *testing.T, namespace, user string, roles ...string) client.Clie
 			t.Fatal(err)
 		}
 	}
-	config, err := shared.UserConfig(user, "system:authenticated")
+	config, err := clusterOf(t).UserConfig(user, "system:authenticated")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +50,7 @@ func manualEntry(t *testing.T, trigger *v1alpha1.ImageTrigger, name string) *v1a
 // Who may create entries may have a digest verified that nobody pushed, and nothing else:
 // an entry that differs in any point is refused.
 func TestPeopleMayRecordADigestAndNothingElse(t *testing.T) {
+	ownCluster(t)
 	namespace := newNamespace(t)
 	if err := admin(t).Create(t.Context(), triggerOf(t, namespace, "vet", "{images: [{imageStreams: {}}], sink: {ref: {name: scan}}}")); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/revet-dev/revet/test/cluster/fast/crd"
 	"github.com/revet-dev/revet/test/cluster/upstream"
+	"github.com/revet-dev/revet/test/gobuild"
 )
 
 // Programs are paths of executables.
@@ -31,18 +32,7 @@ func Build(ctx context.Context, root, dir string) (p Programs, err error) {
 	}
 	p.Receiver, p.Controller = filepath.Join(dir, "receiver"), filepath.Join(dir, "controller")
 	// In one build, in the product's own module: what is measured is what is shipped.
-	return p, GoBuild(ctx, root, dir, "./cmd/receiver", "./cmd/controller")
-}
-
-// GoBuild builds commands of the product into a folder.
-func GoBuild(ctx context.Context, root, dir string, packages ...string) error {
-	build := exec.CommandContext(ctx, "go", append([]string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)...)
-	build.Dir = root
-	build.Env = append(build.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %v: %w: %s", packages, err, out)
-	}
-	return nil
+	return p, gobuild.Source{Root: root}.Into(ctx, dir, "./cmd/receiver", "./cmd/controller")
 }
 
 // CacheDir is the folder that everything in this repository keeps programs in.

@@ -23,6 +23,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
 	"github.com/revet-dev/revet/pkg/runresult"
+	"github.com/revet-dev/revet/test/gobuild"
 	"github.com/revet-dev/revet/test/images"
 )
 
@@ -162,8 +163,8 @@ func newPrograms(t *testing.T) programs {
 	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(s.Close)
 	p := programs{dir: t.TempDir(), config: t.TempDir(), host: strings.TrimPrefix(s.URL, "http://"), manifests: load(t)}
-	p.build(t, "../..", "step", "./cmd/step")
-	p.build(t, "../../cmd/scan", "scan", ".")
+	p.build(t, gobuild.Source{Root: "../.."}, "./cmd/step")
+	p.build(t, gobuild.Source{Root: "../..", Module: "cmd/scan"}, ".")
 	source := t.TempDir()
 	if err := os.CopyFS(source, images.Records()); err != nil {
 		t.Fatal(err)
@@ -178,13 +179,10 @@ func newPrograms(t *testing.T) programs {
 }
 
 // build builds a program from the checkout.
-func (p programs) build(t *testing.T, dir, name, pkg string) {
+func (p programs) build(t *testing.T, from gobuild.Source, pkg string) {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", filepath.Join(p.dir, name), pkg)
-	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", name, err, out)
+	if err := from.Into(t.Context(), p.dir, pkg); err != nil {
+		t.Fatal(err)
 	}
 }
 

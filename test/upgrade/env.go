@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/test/cluster/fast"
+	"github.com/revet-dev/revet/test/gobuild"
 	"github.com/revet-dev/revet/test/rig"
 )
 
@@ -38,7 +39,8 @@ type Env struct {
 // NewEnv builds the programs of the version in root and starts an API server with its manifests. It
 // puts the given content into etcd before it installs anything of that version.
 func NewEnv(ctx context.Context, root, dir string, content []Pair) (e *Env, err error) {
-	if err := rig.GoBuild(ctx, root, dir, "./cmd/receiver", "./cmd/controller", "./cmd/kubectl-revet"); err != nil {
+	product := gobuild.Source{Root: root}
+	if err := product.Into(ctx, dir, "./cmd/receiver", "./cmd/controller", "./cmd/kubectl-revet"); err != nil {
 		return nil, err
 	}
 	dirs, err := rig.CRDDirs(ctx, root)
@@ -53,9 +55,10 @@ func NewEnv(ctx context.Context, root, dir string, content []Pair) (e *Env, err 
 	if e.Cluster, err = fast.Start(ctx, fast.Options{OpenShift: true}); err != nil {
 		return nil, err
 	}
+	started := e   // which the return of an error sets to nil
 	defer func() { //nolint:contextcheck // what stops has to outlive ctx
 		if err != nil {
-			err = errors.Join(err, e.Stop())
+			err = errors.Join(err, started.Stop())
 		}
 	}()
 	if err := Load(ctx, e.Cluster.Etcd(), content); err != nil {

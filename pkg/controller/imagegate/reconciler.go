@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/gate"
 )
 
@@ -37,13 +38,14 @@ const (
 	// lookEvery is how often everything is compared with what is written, though nothing
 	// was seen to change.
 	lookEvery = 6 * time.Hour
-	// settle is how long the policies of two divisions stay in force together, once the new
-	// ones were seen to refuse: a cluster may have several API servers, and each learns of
-	// them by itself.
-	settle = 10 * time.Second
 	// watchLag is how long a watch may take to bring what this process wrote.
 	watchLag = 10 * time.Second
 )
+
+// settle is how long the policies of two divisions stay in force together, once the new
+// ones were seen to refuse: a cluster may have several API servers, and each learns of
+// them by itself.
+var settle = failpoint.Pause(10 * time.Second)
 
 // errNotLeading: this process does not hold the gate's lease, or not for long enough.
 var errNotLeading = errors.New("this process does not hold the gate's lease")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +55,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
+// collectAt is how much the heap grows before it is collected, in percent, unless this
+// process chose something else. By default a sixth of the time goes into that.
+const collectAt, byDefault = 200, 100
+
 func (c *Cluster) start(ctx context.Context) error {
+	if chosen := debug.SetGCPercent(collectAt); chosen != byDefault {
+		debug.SetGCPercent(chosen)
+	}
 	if err := redirect(c.log); err != nil {
 		return err
 	}

@@ -3,6 +3,28 @@ package v1alpha1
 import (
 	"slices"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The conditions of an ImageVerification.
+const (
+	// ConditionRecorded: the push is in the ledger.
+	ConditionRecorded = "Recorded"
+	// ConditionFired: a request for the latest run was accepted by the sink.
+	ConditionFired = "Fired"
+	// ConditionStarted: the latest run's PipelineRun exists and is this entry's.
+	ConditionStarted = "Started"
+	// ConditionVerified: the latest run's verdict is pass.
+	ConditionVerified = "Verified"
+)
+
+// Reasons of an ImageVerification's conditions that are as they should be.
+const (
+	ReasonRecorded = "Recorded"
+	ReasonFired    = "Fired"
+	ReasonStarted  = "Started"
+	ReasonPassed   = "Passed"
 )
 
 // defaultServiceAccount is the account of a trigger that names none.
@@ -104,4 +126,54 @@ func (e *ImageVerification) JudgedWithoutVerdict() bool {
 		}
 	}
 	return e.Status.Phase == PhasePassed || e.Status.Phase == PhaseFailed
+}
+
+// MarkRecorded records that the push is in the ledger.
+func (s *ImageVerificationStatus) MarkRecorded(now time.Time) {
+	setCondition(&s.Conditions, ConditionRecorded, metav1.ConditionTrue, ReasonRecorded, "", 0, now)
+}
+
+// MarkWaiting records what an entry that needs a run waits for.
+func (s *ImageVerificationStatus) MarkWaiting(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkFired records that the sink accepted a request for the run, and that
+// nothing is known of the run yet.
+func (s *ImageVerificationStatus) MarkFired(run string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionTrue, ReasonFired, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionStarted, metav1.ConditionUnknown, ReasonFired, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, ReasonFired, "run "+run, 0, now)
+}
+
+// MarkNotFired records why a request for the run did not reach the sink.
+func (s *ImageVerificationStatus) MarkNotFired(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkStarted records that the run exists.
+func (s *ImageVerificationStatus) MarkStarted(run string, now time.Time) {
+	setCondition(&s.Conditions, ConditionFired, metav1.ConditionTrue, ReasonFired, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionStarted, metav1.ConditionTrue, ReasonStarted, "run "+run, 0, now)
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, ReasonStarted, "run "+run, 0, now)
+}
+
+// MarkNotStarted records why there is no run.
+func (s *ImageVerificationStatus) MarkNotStarted(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionStarted, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkVerified records that the verdict is pass.
+func (s *ImageVerificationStatus) MarkVerified(message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionTrue, ReasonPassed, message, 0, now)
+}
+
+// MarkNotVerified records a verdict other than pass, or why there is none.
+func (s *ImageVerificationStatus) MarkNotVerified(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionFalse, reason, message, 0, now)
+}
+
+// MarkUndecided records why the entry has no verdict yet, after a run that ended without one.
+func (s *ImageVerificationStatus) MarkUndecided(reason, message string, now time.Time) {
+	setCondition(&s.Conditions, ConditionVerified, metav1.ConditionUnknown, reason, message, 0, now)
 }
