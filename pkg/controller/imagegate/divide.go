@@ -179,6 +179,7 @@ func (p *pass) ensureOne(ctx context.Context, key objectKey, wanted client.Objec
 	if live == nil {
 		failpoint.Hit("gate.made." + key.kind)
 	}
+	p.state.wrote = p.now
 	p.state.accepted[key.String()] = accepted{hash, wanted.GetUID(), wanted.GetGeneration(), p.now.Add(watchLag)}
 	return nil
 }
