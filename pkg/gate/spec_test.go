@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -69,5 +72,34 @@ func TestValidateNamesTheField(t *testing.T) {
 		if err := Validate(g); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("error %v, want one that names %s", err, field)
 		}
+	}
+}
+
+// Go clients that leave maxAge out send none, and the API server fills in its default: a zero
+// would be refused.
+func TestAClientMayLeaveOutMaxAge(t *testing.T) {
+	g := example()
+	sent := func() (asText, asObject bool) {
+		t.Helper()
+		text, err := json.Marshal(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, asObject, err = unstructured.NestedString(object, "spec", "maxAge")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), `"maxAge"`), asObject
+	}
+	if asText, asObject := sent(); asText || asObject {
+		t.Errorf("without maxAge one is sent: %v, and as an object: %v", asText, asObject)
+	}
+	g.Spec.MaxAge = metav1.Duration{Duration: time.Hour}
+	if asText, asObject := sent(); !asText || !asObject {
+		t.Errorf("maxAge is sent: %v, and as an object: %v", asText, asObject)
 	}
 }

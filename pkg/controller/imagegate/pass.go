@@ -8,6 +8,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -135,19 +136,19 @@ func (p *pass) stay(ctx context.Context) (known bool, err error) {
 	keeper := &metav1.PartialObjectMetadata{}
 	keeper.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"))
 	err = p.Cached.Get(ctx, client.ObjectKey{Name: gate.SpecKeeper(p.gate.Name)}, keeper)
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
 		return false, fmt.Errorf("reading the policies of the last valid spec: %w", err)
 	}
-	last, ok := gate.KeptSpec(keeper)
-	if err != nil || !ok || !metav1.IsControlledBy(keeper, p.gate) {
-		return false, nil
-	}
 	of := p.gate.DeepCopy()
-	of.Spec = last
-	if gate.Validate(of) != nil {
+	var kept bool
+	of.Spec, kept = gate.KeptSpec(keeper)
+	if !kept || !metav1.IsControlledBy(keeper, p.gate) || gate.Validate(of) != nil {
 		return false, nil
 	}
-	p.gate.Spec = last
+	p.gate.Spec = of.Spec
 	return true, nil
 }
 

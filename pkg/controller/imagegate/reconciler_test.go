@@ -91,6 +91,26 @@ func TestAnInvalidSpecKeepsWhatIsInForceUpToDate(t *testing.T) {
 	}
 }
 
+// Property: a process goes on by a valid spec that it saw, also if that is too large to be kept.
+func TestAnInvalidSpecAfterALargeOne(t *testing.T) {
+	b := newBed(t)
+	b.edit(func(s *v1alpha1.ImageGateSpec) {
+		var values []string
+		for i := range 3000 {
+			values = append(values, fmt.Sprintf("%060d", i))
+		}
+		s.NamespaceSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: metav1.LabelSelectorOpIn, Values: values}}
+	})
+	b.record("a", "1", v1alpha1.OutcomePass)
+	b.mustPass(15)
+	b.edit(func(s *v1alpha1.ImageGateSpec) { s.Require.Platforms = []string{"linux"} })
+	b.record("a", "1", v1alpha1.OutcomeFail)
+	b.mustPass(3)
+	if digests, _ := b.written(); digests != "" {
+		t.Errorf("%q are looked up", digests)
+	}
+}
+
 // Property: where no valid spec is known, what is there stays as it is, which Ready says.
 func TestAnInvalidSpecFromTheBeginning(t *testing.T) {
 	b := newBed(t)

@@ -84,6 +84,8 @@ func TestTurnsAreToldAcrossProcesses(t *testing.T) {
 			if diff := cmp.Diff(test.want, b.turns()); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
+			b.judge("b", gate.Failed) // and it starts after that
+			b.pod("prod", "b", referenceOf("b"))
 			b.now = b.now.Add(time.Minute)
 			if got := b.turns(); got != nil {
 				t.Errorf("by the next census %q is sent", got)
@@ -165,5 +167,18 @@ func TestNoTurnIsGivenUp(t *testing.T) {
 	b.observer.sendTurns(t.Context())
 	if got := b.observer.Report(b.gate).Running.ToldAt; got.Equal(first) || len(b.sent) != many {
 		t.Errorf("%d are sent, want %d, and all is told until %s", len(b.sent), many, got)
+	}
+}
+
+// Property: times in the status are as the API server stores them: otherwise the same status would
+// differ from what is stored, and each pass would write it.
+func TestTimesOfTheStatusAreWholeSeconds(t *testing.T) {
+	b := newBench(t)
+	b.now = noon.Add(123456789 * time.Nanosecond)
+	r := b.census().Running
+	for name, at := range map[string]*metav1.Time{"observedAt": r.ObservedAt, "toldAt": r.ToldAt} {
+		if at == nil || !at.Time.Equal(noon) {
+			t.Errorf("%s is %v", name, at)
+		}
 	}
 }
