@@ -121,6 +121,12 @@ func TestWhatWasNotSentIsSentByTheNextProcess(t *testing.T) {
 
 	next := setup(left, gate.Failed, noon.Add(2*time.Minute))
 	next.findings[hexOfDigit("a")] = b.findings[hexOfDigit("a")]
+	next.sinkErr = b.sinkErr
+	next.turns()
+	if got, want := fmt.Sprint(next.observer.Report(next.gate).Running.ToldAt), told(); got != want {
+		t.Errorf("while the sink is down, the next process says that all is told until %s, want %s", got, want)
+	}
+	next.sinkErr = nil
 	if diff := cmp.Diff([]string{"a Unknown Failed"}, next.turns()); diff != "" {
 		t.Errorf("the next process sends (-want +got):\n%s", diff)
 	}
