@@ -145,11 +145,11 @@ func (p *pass) stay(ctx context.Context) (known bool, err error) {
 	of := p.gate.DeepCopy()
 	var kept bool
 	of.Spec, kept = gate.KeptSpec(keeper)
-	if !kept || !metav1.IsControlledBy(keeper, p.gate) || gate.Validate(of) != nil {
-		return false, nil
+	known = kept && metav1.IsControlledBy(keeper, p.gate) && gate.Validate(of) == nil
+	if known {
+		p.gate.Spec = of.Spec
 	}
-	p.gate.Spec = of.Spec
-	return true, nil
+	return known, nil
 }
 
 // follow makes the rules of the spec those that digests are judged by.
