@@ -42,13 +42,13 @@ type Controller struct {
 	server     *server
 	metrics    *metrics.MeterProvider
 
-	// onExclusion is called when the list of namespaces that no gate gates may have changed.
-	onExclusion atomic.Pointer[func()]
-	synced      atomic.Bool
-	missing     atomic.Pointer[string] // a kind that the cluster does not serve
-	failed      chan error
-	cancel      context.CancelFunc
-	stopped     chan struct{}
+	// onGateConfig is called when what the operator says of gates may have changed.
+	onGateConfig atomic.Pointer[func()]
+	synced       atomic.Bool
+	missing      atomic.Pointer[string] // a kind that the cluster does not serve
+	failed       chan error
+	cancel       context.CancelFunc
+	stopped      chan struct{}
 }
 
 // NewController makes a controller. It starts nothing and makes no request. Only metrics
@@ -79,7 +79,7 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	logged := logConfig(log)
 	c.config = config.NewStore(o.SystemNamespace, func(object string, err error) {
 		logged(object, err)
-		if f := c.onExclusion.Load(); f != nil && object == config.GateConfigMap {
+		if f := c.onGateConfig.Load(); f != nil && object == config.GateConfigMap {
 			(*f)()
 		}
 	})

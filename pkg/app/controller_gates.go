@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -38,22 +39,37 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 		return nil, err
 	}
 	var impl *knative.Impl // set before the informers run
-	var mutating string    // set before the queue runs
 	var r *imagegate.Reconciler
+	discovered, err := discovery.NewDiscoveryClientForConfigAndClient(c.access.config, c.access.http)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of discovery: %w", err)
+	}
+	mutating := &mutatingPolicies{
+		find: func() (string, error) { return servedMutating(discovered) },
+		watch: func(ctx context.Context, version string) error {
+			return watchMutating(ctx, own, version, r.OwnedHandler())
+		},
+		unwatch: func(ctx context.Context, version string) { unwatchMutating(ctx, own, c.log, version) },
+		changed: func() { r.EnqueueAll() },
+		log:     c.log,
+		again:   make(chan struct{}, 1),
+	}
 	observer, err := c.observer(own, func() *imagegate.Reconciler { return r })
 	if err != nil {
 		return nil, err
 	}
 	key := func(gate string) types.NamespacedName { return types.NamespacedName{Name: gate} }
 	r, err = imagegate.New(imagegate.Options{
-		Entries:  entries,
-		Cached:   own,
-		Live:     lease.Client{Client: c.access.live, Guard: guard},
-		Lease:    guard,
-		Running:  observer,
-		Compile:  gate.Compile,
-		Exclude:  func() []string { return c.config.Exclusion() },
-		Mutating: func() string { return mutating },
+		Entries:     entries,
+		Cached:      own,
+		Live:        lease.Client{Client: c.access.live, Guard: guard},
+		Lease:       guard,
+		Running:     observer,
+		Compile:     gate.Compile,
+		Exclude:     func() []string { return c.config.Exclusion() },
+		Controllers: func() []string { return c.config.Controllers() },
+		Mutating:    mutating.version,
+		NotFound:    mutating.lookAgain,
 
 		Enqueue:      func(gate string) { impl.EnqueueKey(key(gate)) },
 		EnqueueAfter: func(gate string, after time.Duration) { impl.EnqueueKeyAfter(key(gate), after) },
@@ -70,15 +86,16 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 	if err != nil {
 		return nil, err
 	}
-	c.onExclusion.Store(new(r.EnqueueAll))
+	c.onGateConfig.Store(new(r.EnqueueAll))
 	impl, run := c.newQueue(ctx, r, name, component, gateConcurrency)
 	return &part{
 		run: []func(context.Context) error{func(ctx context.Context) error {
-			if err := c.startGates(ctx, own, r, observer, &mutating); err != nil {
+			if err := c.startGates(ctx, own, r, observer, mutating); err != nil {
 				return err
 			}
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return observer.Run(ctx) })
+			group.Go(func() error { return mutating.run(ctx) })
 			group.Go(func() error { return run(ctx) })
 			return group.Wait()
 		}},
@@ -90,18 +107,19 @@ func (c *Controller) gates(ctx context.Context, entries cache.Cache, election *k
 }
 
 // startGates waits until the cluster serves the kinds of gates, and fills their cache.
-func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagegate.Reconciler, observer *imagegate.Observer, mutating *string) error {
+func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagegate.Reconciler, observer *imagegate.Observer, mutating *mutatingPolicies) error {
 	for _, kind := range []string{"ImageGate", "VerifiedImages"} {
 		if err := c.awaitGateKind(ctx, v1alpha1.GroupVersion.WithKind(kind)); err != nil {
 			return err
 		}
 	}
-	*mutating = c.mutatingVersion()
+	mutating.start()
 	watched := []handler{{&v1alpha1.ImageGate{}, r.GateHandler()}, {metadataOf(corev1.SchemeGroupVersion.WithKind("Namespace")), r.NamespaceHandler()}}
 	watched = append(watched, handler{metadataOf(podKind), observer.PodHandler()})
-	for _, kind := range imagegate.Owned(*mutating) {
+	for _, kind := range imagegate.Owned("") {
 		watched = append(watched, handler{metadataOf(kind), r.OwnedHandler()})
 	}
+	watched = append(watched, mutatingHandlers(mutating.version(), r.OwnedHandler())...)
 	if err := observe(ctx, own, []*part{{handlers: watched}}); err != nil {
 		return err
 	}
@@ -131,22 +149,6 @@ func (c *Controller) awaitGateKind(ctx context.Context, kind schema.GroupVersion
 		case <-time.After(kindRetry):
 		}
 	}
-}
-
-// mutatingVersion returns the version in which the cluster serves MutatingAdmissionPolicies,
-// or "" if it does not.
-func (c *Controller) mutatingVersion() string {
-	for _, version := range gate.MutatingVersions() {
-		kind := schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: "MutatingAdmissionPolicy"}
-		_, err := c.access.mapper.RESTMapping(kind, version)
-		if err == nil {
-			return version
-		}
-		if !meta.IsNoMatchError(err) {
-			c.log.Warn("looking up a kind failed; gates do not pin tags until the controller restarts", zap.Stringer("kind", kind), zap.Error(err))
-		}
-	}
-	return ""
 }
 
 func metadataOf(kind schema.GroupVersionKind) client.Object {

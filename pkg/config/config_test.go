@@ -228,3 +228,77 @@ func TestExclusionIn(t *testing.T) {
 		})
 	}
 }
+
+// Without a list the default holds, and an empty one is nobody. Names are exact, and none is one
+// that anybody may act as.
+func TestControllersIn(t *testing.T) {
+	const replicaSets = "system:serviceaccount:kube-system:replicaset-controller"
+	many := strings.Repeat("- a\n", 33)
+	for _, test := range []struct {
+		name, list string
+		want       config.Controllers
+		wrong      string
+	}{
+		{"an empty list", "[]", config.Controllers{}, ""},
+		{"a list", "- system:kube-controller-manager\n- " + replicaSets + "\n- " + replicaSets, config.Controllers{"system:kube-controller-manager", replicaSets}, ""},
+		{"no list", "a: b", nil, "expected a list"},
+		{"a beginning", "- system:serviceaccount:kube-system:*", nil, "write each name in full"},
+		{"everybody", "- '*'", nil, "write each name in full"},
+		{"nobody", "- ''", nil, "no name of a user"},
+		{"two lines", `- "a\nb"`, nil, "no name of a user"},
+		{"a deployer", "- system:serviceaccount:shop:deployer", nil, "whoever may edit its namespace"},
+		{"many", many, nil, "at most 32"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := config.ControllersIn(map[string]string{config.ControllersKey: test.list, config.ExcludeKey: "[]", "_note": "x"})
+			if test.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wrong) {
+					t.Errorf("error = %v, want one that says %q", err, test.wrong)
+				}
+				return
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+	if got, err := config.ControllersIn(map[string]string{config.ExcludeKey: "[]"}); got != nil || err != nil {
+		t.Errorf("without a list: %v, %v", got, err)
+	}
+}
+
+// A ConfigMap may have each of its keys, and no other: the error says which it knows. Of two keys
+// both count or none does.
+func TestKeysOfTheGatesConfiguration(t *testing.T) {
+	var problem error
+	s := config.NewStore("revet-system", func(_ string, err error) { problem = err })
+	observe := func(data map[string]string) {
+		m := configMap(config.GateConfigMap, "", "")
+		m.Data = data
+		s.Handler().OnUpdate(nil, m)
+	}
+	observe(map[string]string{config.ExcludeKey: "[infra]", config.ControllersKey: "[a]"})
+	if got := fmt.Sprint(s.Exclusion(), s.Controllers(), problem); got != "[infra] [a] <nil>" {
+		t.Errorf("with both keys: %s", got)
+	}
+	for _, test := range []struct {
+		data map[string]string
+		want string
+	}{
+		{map[string]string{config.ExcludeKey: "[other]", "controller.yaml": "[b]"}, `unknown key "controller.yaml"; Revet reads only exclude.yaml and controllers.yaml`},
+		{map[string]string{config.ExcludeKey: "[other]", config.ControllersKey: "['*']"}, "key controllers.yaml"},
+		{map[string]string{config.ExcludeKey: "['*']", config.ControllersKey: "[b]"}, "key exclude.yaml"},
+	} {
+		observe(test.data)
+		if problem == nil || !strings.Contains(problem.Error(), test.want) {
+			t.Errorf("%v: error %v, want %q", test.data, problem, test.want)
+		}
+		if got := fmt.Sprint(s.Exclusion(), s.Controllers()); got != "[infra] [a]" {
+			t.Errorf("%v: in force is %s", test.data, got)
+		}
+	}
+	observe(nil)
+	if s.Controllers() != nil || problem != nil {
+		t.Errorf("without keys: %v, %v", s.Controllers(), problem)
+	}
+}

@@ -10,6 +10,8 @@
 //     name: [{host, namespaces: ["*"]}]
 //   - ConfigMap config-gate, key exclude.yaml: the namespaces that no ImageGate gates, by
 //     name or by their beginning: ["kube-*", revet-system]. Without it a default applies.
+//     Key controllers.yaml: the users whose copies of a template with the break-glass label
+//     count, by their full names. Without it, Kubernetes' workload controllers.
 //   - Secret registry-webhooks: for each registry the tokens that prove its
 //     notifications, one per line. Several can be valid at once, so that they can be rotated.
 //

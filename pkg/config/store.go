@@ -21,8 +21,23 @@ const (
 	CertificatesConfigMap = "registry-certificates"
 	GateConfigMap         = "config-gate"
 	ExcludeKey            = "exclude.yaml"
+	ControllersKey        = "controllers.yaml"
 	TokensSecret          = "registry-webhooks"
 )
+
+// keysOf returns the keys that a ConfigMap may have, besides those that begin with _.
+func keysOf(configMap string) []string {
+	switch configMap {
+	case RegistriesConfigMap:
+		return []string{RegistriesKey}
+	case SinksConfigMap:
+		return []string{SinksKey}
+	case GateConfigMap:
+		return []string{ExcludeKey, ControllersKey}
+	default:
+		return nil
+	}
+}
 
 // Store holds the latest good configuration. Until it has read an object, it allows nothing.
 type Store struct {
@@ -35,6 +50,7 @@ type Store struct {
 	tokens       Tokens
 	certificates Certificates
 	exclusion    Exclusion
+	controllers  Controllers
 	problems     map[string]error
 }
 
@@ -71,6 +87,14 @@ func (s *Store) Exclusion() Exclusion {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.exclusion
+}
+
+// Controllers returns the latest good list of users whose copies of templates count for
+// break-glass; nil means the default.
+func (s *Store) Controllers() Controllers {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.controllers
 }
 
 // Tokens returns the latest good tokens.
@@ -138,14 +162,14 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 		}
 		s.accept(name, "", err, func() { s.certificates = certificates })
 	case RegistriesConfigMap:
-		document, err := document(data, RegistriesKey)
+		document, err := document(name, data, RegistriesKey)
 		var registries Registries
 		if err == nil {
 			registries, err = ParseRegistries(document)
 		}
 		s.accept(name, RegistriesKey, err, func() { s.registries = registries })
 	case SinksConfigMap:
-		document, err := document(data, SinksKey)
+		document, err := document(name, data, SinksKey)
 		var sinks Sinks
 		if err == nil {
 			sinks, err = ParseSinks(document)
@@ -153,16 +177,22 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 		s.accept(name, SinksKey, err, func() { s.sinks = sinks })
 	case GateConfigMap:
 		exclusion, err := ExclusionIn(data)
-		s.accept(name, ExcludeKey, err, func() { s.exclusion = exclusion })
+		if err != nil {
+			s.accept(name, ExcludeKey, err, nil)
+			return
+		}
+		controllers, err := ControllersIn(data)
+		s.accept(name, ControllersKey, err, func() { s.exclusion, s.controllers = exclusion, controllers })
 	}
 }
 
-// document returns the value of key. It refuses other keys, because a misspelt key would silently
-// allow nothing. Keys starting with _ are for humans.
-func document(data map[string]string, key string) (string, error) {
-	for other := range data {
-		if other != key && !strings.HasPrefix(other, "_") {
-			return "", fmt.Errorf("unknown key %q; Revet reads only %s", other, key)
+// document returns the value of key. It refuses keys that the ConfigMap has no use for, because a
+// misspelt key would silently allow nothing. Keys starting with _ are for humans.
+func document(configMap string, data map[string]string, key string) (string, error) {
+	known := keysOf(configMap)
+	for _, other := range slices.Sorted(maps.Keys(data)) {
+		if !slices.Contains(known, other) && !strings.HasPrefix(other, "_") {
+			return "", fmt.Errorf("unknown key %q; Revet reads only %s", other, strings.Join(known, " and "))
 		}
 	}
 	return data[key], nil

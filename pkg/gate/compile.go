@@ -92,7 +92,7 @@ func Compile(gate *v1alpha1.ImageGate, in Surroundings) (Objects, error) {
 			return Objects{}, err
 		}
 	}
-	return c.out, nil
+	return c.out, c.keepSpec()
 }
 
 // compiler makes the policies of one gate.
@@ -119,8 +119,8 @@ func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
 	default:
 		return nil, fmt.Errorf("spec.mode is %q, which is none of Audit, Warn and Deny", in.Mode)
 	}
-	if _, err := metav1.LabelSelectorAsSelector(&gate.Spec.NamespaceSelector); err != nil {
-		return nil, fmt.Errorf("spec.namespaceSelector: %w", err)
+	if err := Validate(gate); err != nil {
+		return nil, err
 	}
 	c := &compiler{gate: gate, in: in, controllers: in.Controllers}
 	c.selector = gate.Spec.NamespaceSelector.DeepCopy()
@@ -165,9 +165,11 @@ func (c *compiler) bindingMeta(part string) metav1.ObjectMeta {
 	})
 }
 
+func policyName(gate, part string) string { return "revet-gate-" + gate + "-" + part }
+
 func (c *compiler) ownedBy(part string, owner metav1.OwnerReference) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Name: "revet-gate-" + c.gate.Name + "-" + part,
+		Name: policyName(c.gate.Name, part),
 		Labels: map[string]string{
 			GateLabel:                   c.gate.Name,
 			"app.kubernetes.io/part-of": "revet",

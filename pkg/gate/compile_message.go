@@ -37,12 +37,18 @@ func (c *compiler) ask() string {
 // verify is CEL for the command that has a reference verified.
 const verify = " + '. To have it verified: kubectl revet verify ' + "
 
+// digestMessage is CEL for a message about a digest. Of one that is not in the map nobody can tell
+// here whether it failed: the map holds what passed, or it would grow with every failure.
 func (c *compiler) digestMessage(begin, rest string) string {
 	reason := invalid +
 		"r.hex in variables.digests ? 'its verdict of ' + variables.digests[r.hex]" +
 		" + ' is older than " + c.rules.maxAge.String() + "' : " +
-		"'no verdict that counts here admits this digest'"
-	return c.message(begin, rest, reason, c.ask()+verify+celClip("r.image"))
+		"'no verdict that counts here admits this digest: it failed, or was not verified'"
+	advice := c.ask() + " + (r.hex == '' || r.hex in variables.digests" +
+		" ? '. To have it verified: kubectl revet verify ' + " + celClip("r.image") +
+		" : '. If it failed, this says why: kubectl revet explain -A sha256:' + r.hex" +
+		" + '. If it was not verified: kubectl revet verify ' + " + celClip("r.image") + ")"
+	return c.message(begin, rest, reason, advice)
 }
 
 func (c *compiler) ranMessage(rest string) string {
@@ -51,14 +57,17 @@ func (c *compiler) ranMessage(rest string) string {
 		c.ask()+verify+celClip("r.image"))
 }
 
+// tagMessage is CEL for a message about a reference without a digest. A tag that is known and not
+// pinned was pushed, and had its run: what became of that is told by explain.
 func (c *compiler) tagMessage(begin, rest string) string {
 	advice := c.ask() + verify + celClip("r.name") + " + '@sha256:DIGEST'"
 	if c.gate.Spec.PinTags == v1alpha1.PinOff {
 		words := "'the gate takes no tags; write ' + " + celClip("r.name") + " + '@sha256:DIGEST'"
 		return c.message(begin, rest, invalid+words, advice)
 	}
+	known := c.ask() + " + '. What became of that push: kubectl revet explain -A ' + " + celClip("r.name")
 	return c.message(begin, rest, invalid+celTagWords("r.image", "r.name"),
-		"("+celPinned("r.name")+" ? '' : "+advice+")")
+		"("+celPinned("r.name")+" ? '' : r.name in variables.tags ? "+known+" : "+advice+")")
 }
 
 func (c *compiler) changeMessage(rest string) string {

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +71,11 @@ func TestObjectsAreOwned(t *testing.T) {
 		if !strings.HasPrefix(p.Name, "revet-gate-production-") || o.Bindings[i].Spec.PolicyName != p.Name {
 			t.Errorf("policy %d is %s, and its binding binds %s", i, p.Name, o.Bindings[i].Spec.PolicyName)
 		}
-		want.OwnerReferences = byGate
+		want.OwnerReferences, want.Annotations = byGate, p.Annotations
 		if diff := cmp.Diff(want, p.ObjectMeta); diff != "" {
 			t.Errorf("metadata of a policy (-want +got):\n%s", diff)
 		}
-		want.OwnerReferences = byNamespace
+		want.OwnerReferences, want.Annotations = byNamespace, nil
 		if diff := cmp.Diff(want, o.Bindings[i].ObjectMeta); diff != "" {
 			t.Errorf("metadata of a binding (-want +got):\n%s", diff)
 		}
@@ -246,6 +247,43 @@ func TestExemptionsEnd(t *testing.T) {
 		}
 		if found != want {
 			t.Errorf("at %s the policy knows the exemption: %t, want %t", now, found, want)
+		}
+	}
+}
+
+// The workload controllers are those that the operator lists, and nobody if that is an empty
+// list. What config/ shows as the default is the default.
+func TestControllersAreTheOperators(t *testing.T) {
+	text, err := os.ReadFile("../../config/500-config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range WorkloadControllers() {
+		if !strings.Contains(string(text), "  #   - "+name+"\n") {
+			t.Errorf("config/ does not show %s", name)
+		}
+	}
+	for name, test := range map[string]struct {
+		list []string
+		want string
+	}{
+		"without a list": {nil, quoteAll(WorkloadControllers())},
+		"with one":       {[]string{"system:kube-controller-manager"}, `["system:kube-controller-manager"]`},
+		"with none":      {[]string{}, "[]"},
+	} {
+		out := compiled(t, func(_ *v1alpha1.ImageGate, in *Surroundings) { in.Controllers = test.list })
+		looked := false
+		for _, p := range out.Policies {
+			if p.Name != "revet-gate-production-breakglass" {
+				continue
+			}
+			looked = true
+			if got := p.Spec.Validations[0].Expression; !strings.Contains(got, "request.userInfo.username in "+test.want) {
+				t.Errorf("%s the policy says %s", name, got)
+			}
+		}
+		if !looked {
+			t.Error("no policy guards templates")
 		}
 	}
 }

@@ -35,6 +35,9 @@ type TagPush struct {
 	Digest string
 	// Underway is true while the entry waits for a run, or for its end.
 	Underway bool
+	// NoImage is true if the digest is proven to be nothing that can run, such as a signature,
+	// or the list of reports that clients keep under the tag sha256-HEX.
+	NoImage bool
 }
 
 // TagPushes returns the pushes that an entry records, or none if the gate does not trust its
@@ -59,6 +62,7 @@ func (r Rules) TagPushes(entry *v1alpha1.ImageVerification) []TagPush {
 			Moment:     push.Moment{PushedAt: t.PushedAt.Unix(), Sequence: t.Sequence},
 			Digest:     digest.Hex(),
 			Underway:   underway,
+			NoImage:    entry.IsNoImage(),
 		})
 	}
 	return all
@@ -81,7 +85,9 @@ type PinnedTags struct {
 // A tag is pinned to a digest that is verified. If spec.onExpired is Warn, also to one whose
 // verdict expired: the policy of digests then says whether it ran here.
 //
-// Tags that exempt reports true for stay as they are. The content takes at most budget bytes: pins come first, and of these the newest pushes.
+// A tag whose newest push is no image is left out: nobody starts it. Tags that exempt reports true
+// for stay as they are. The content takes at most budget bytes: pins come first, and of these the
+// newest pushes.
 func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(digest string) Finding, exempt func(Name) bool, budget int) PinnedTags {
 	if policy == v1alpha1.PinOff {
 		return PinnedTags{}
@@ -101,6 +107,7 @@ type pinning struct {
 	// hosts serve the cluster's ImageStreams: the registry's service and its route.
 	hosts    []string
 	underway map[string]bool
+	noImage  map[string]bool
 	lines    map[lineKey]*line
 }
 
@@ -126,12 +133,15 @@ type pin struct {
 
 // gather orders the pushes.
 func (p *pinning) gather(pushes []TagPush) {
-	p.underway, p.lines = map[string]bool{}, map[lineKey]*line{}
+	p.underway, p.noImage, p.lines = map[string]bool{}, map[string]bool{}, map[lineKey]*line{}
 	for i := range pushes {
 		of := &pushes[i]
 		p.learnHosts(of)
 		if of.Underway {
 			p.underway[of.Digest] = true
+		}
+		if of.NoImage {
+			p.noImage[of.Digest] = true
 		}
 		key := lineKey{of.Trigger, of.Repository, of.Tag}
 		l := p.lines[key]
@@ -186,20 +196,26 @@ func (p *pinning) conclude() []pin {
 	}
 	pins := make([]pin, 0, len(named))
 	for name, lines := range named {
-		if p.exempt == nil || !p.exempt(name) {
-			pins = append(pins, p.judge(name.String(), lines))
+		if p.exempt != nil && p.exempt(name) {
+			continue
+		}
+		if of := p.judge(name.String(), lines); of.value != "" {
+			pins = append(pins, of)
 		}
 	}
 	return pins
 }
 
-// judge says what a name stands for.
+// judge says what a name stands for. No value is for what is no image.
 func (p *pinning) judge(name string, lines []*line) pin {
 	at, digests := newest(lines, func(l *line) push.Head { return l.newest })
 	if p.lastPassed {
 		if passedAt, passed := newest(lines, func(l *line) push.Head { return l.passed }); len(passed) > 0 {
 			return pin{name: name, value: passed[0], pinned: true, pushedAt: passedAt}
 		}
+	}
+	if !slices.ContainsFunc(digests, func(d string) bool { return !p.noImage[d] }) {
+		return pin{}
 	}
 	var reasons []Reason
 	for _, d := range digests {

@@ -57,6 +57,7 @@ func (p TagPush) with(change func(*TagPush)) TagPush { change(&p); return p }
 
 func byTrigger(uid string) func(*TagPush)     { return func(p *TagPush) { p.Trigger = uid } }
 func underway(p *TagPush)                     { p.Underway = true }
+func noImage(p *TagPush)                      { p.NoImage = true }
 func inRepository(name string) func(*TagPush) { return func(p *TagPush) { p.Repository.Name = name } }
 
 func TestPins(t *testing.T) {
@@ -87,6 +88,10 @@ func TestPins(t *testing.T) {
 		{"two triggers saw different pushes in one second", []TagPush{pushed("a", 1, 3), pushed("c", 1, 3).with(byTrigger("t2"))}, "Failed", hexOf("a")},
 		{"two triggers saw different pushes in one second, and both passed", []TagPush{pushed("b", 1, 3), pushed("a", 1, 3).with(byTrigger("t2"))}, hexOf("a"), hexOf("a")},
 		{"the digest is under way in another repository", []TagPush{pushed("0", 1, 1), pushed("0", 1, 1).with(underway).with(inRepository("r.example.com/x"))}, "BeingVerified", "BeingVerified"},
+		{"the newest push is no image", []TagPush{pushed("a", 1, 1), pushed("0", 2, 2).with(noImage)}, "", hexOf("a")},
+		{"nothing but what is no image", []TagPush{pushed("0", 1, 1).with(noImage), pushed("1", 2, 2).with(noImage)}, "", ""},
+		{"an image after what is no image", []TagPush{pushed("0", 1, 1).with(noImage), pushed("a", 2, 2)}, hexOf("a"), hexOf("a")},
+		{"one sequence twice: one is no image", []TagPush{pushed("0", 2, 2).with(noImage), pushed("1", 2, 2)}, "NotVerified", "NotVerified"},
 		{"a failure that is too old to count is no pass", []TagPush{pushed("a", 1, 1), pushed("e", 2, 2)}, "Expired", hexOf("a")},
 		{"a stream of the same name in the registry that serves it", []TagPush{pushed("a", 1, 1),
 			streamed("b", 2).with(func(p *TagPush) { p.Names = []string{"r.example.com/shop/web"} })}, hexOf("b"), hexOf("b")},
@@ -95,7 +100,7 @@ func TestPins(t *testing.T) {
 			for range 2 { // the order of what the ledger says does not matter
 				for policy, want := range map[v1alpha1.PinPolicy]string{v1alpha1.PinNewest: test.newest, v1alpha1.PinLastPassed: test.lastPassed} {
 					got := Rules{}.Pins(policy, test.pushes, find, nil, MaxTagBytes)
-					if got.Tags[name] != want || got.Omitted != 0 {
+					if value, known := got.Tags[name]; value != want || known != (want != "") || got.Omitted != 0 {
 						t.Errorf("%s: %q, %d omitted, want %q", policy, got.Tags[name], got.Omitted, want)
 					}
 				}
@@ -258,6 +263,12 @@ func TestTagPushes(t *testing.T) {
 		{"requested", "vet", func(e *v1alpha1.ImageVerification) { e.Status.Phase = v1alpha1.PhaseRequested }, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, true)}},
 		{"running", "vet", func(e *v1alpha1.ImageVerification) { e.Status.Phase = v1alpha1.PhaseRunning }, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, true)}},
 		{"skipped", "vet", func(e *v1alpha1.ImageVerification) { e.Status.Phase = v1alpha1.PhaseSkipped }, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, false)}},
+		{"no image", "vet", func(e *v1alpha1.ImageVerification) {
+			e.Status.Phase, e.Status.Reason = v1alpha1.PhaseSkipped, v1alpha1.ReasonNotAnImage
+		}, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, false).with(noImage)}},
+		{"an error that began as no image", "vet", func(e *v1alpha1.ImageVerification) {
+			e.Status.Phase, e.Status.Reason = v1alpha1.PhaseError, v1alpha1.ReasonNotAnImage
+		}, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, false)}},
 		{"a trigger that nobody trusts", "other", func(*v1alpha1.ImageVerification) {}, nil},
 		{"a digest that nobody pushed", "vet", func(e *v1alpha1.ImageVerification) { e.Spec.FirstPush.Tag = "" }, nil},
 		{"no digest", "vet", func(e *v1alpha1.ImageVerification) { e.Spec.Digest = "sha256:x" }, nil},

@@ -1,5 +1,7 @@
 package lifecycle
 
+import "github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+
 // Reason says why an entry or a run stands as it does.
 type Reason string
 
@@ -95,7 +97,7 @@ const (
 const (
 	// NotAnImage: it is proven that the digest names something that no runtime runs, by
 	// the content that the controller read before a run, or by the run.
-	NotAnImage Reason = "NotAnImage"
+	NotAnImage Reason = v1alpha1.ReasonNotAnImage
 	// ContentCorrupted: bytes do not have the digest or the size they go by.
 	ContentCorrupted Reason = "ContentCorrupted"
 	// ContentUnreadable: a manifest or a configuration is malformed, or ambiguous.

@@ -193,7 +193,7 @@ func (c *Census) Unverified() int64 {
 
 // Status returns the census as a gate's status shows it.
 func (c *Census) Status() v1alpha1.RunningStatus {
-	at := metav1.NewTime(c.At)
+	at := metav1.NewTime(c.At).Rfc3339Copy() // as it is stored, or the same status would be written again and again
 	s := v1alpha1.RunningStatus{
 		ObservedAt: &at,
 		Verified:   c.Counts[Verified], Expired: c.Counts[Expired], Failed: c.Counts[Failed],

@@ -29,3 +29,23 @@ func TestNoOwnerCountsWhileTheyAreNotKnown(t *testing.T) {
 		t.Errorf("a copy of a template: refused by %q: %v", a.refusedBy(t), a.err)
 	}
 }
+
+// Property: in Audit and Warn the label of no workload counts all the time, and that refuses
+// nothing.
+func TestNoOwnerCountsInAuditAndWarnAndNothingIsRefused(t *testing.T) {
+	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
+		all := content()
+		for _, o := range all {
+			o.UntrustedOwners = map[string]string{gate.EveryOwner: "not listed yet"}
+		}
+		g := newGated(t, mode, nil).enforce(t, all...)
+		controller := asUser(t, gate.WorkloadControllers()[0], developers)
+		if a := g.try(t, controller, owned(glass(ref(unknownHex)), trustedUID)); a.err != nil {
+			t.Errorf("%s: a Pod of a workload: %v", mode, a.err)
+		}
+		job := owned(named(workloads["Job"](templateWith(true, ref(freshHex)))), trustedUID)
+		if a := g.try(t, controller, job); a.err != nil {
+			t.Errorf("%s: a copy of a template: %v", mode, a.err)
+		}
+	}
+}

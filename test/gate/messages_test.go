@@ -24,18 +24,27 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 			words = append(words, "kubectl revet gate test -n "+g.namespace+" --gate "+g.gate.Name+" --image ")
 		}
 		for _, w := range words {
+			if strings.HasPrefix(w, "!") {
+				if strings.Contains(a.err.Error(), w[1:]) {
+					t.Errorf("%s: the refusal says %q: %v", image, w[1:], a.err)
+				}
+				continue
+			}
 			if !strings.Contains(a.err.Error(), w) {
 				t.Errorf("%s: the refusal does not say %q: %v", image, w, a.err)
 			}
 		}
 	}
 	for image, words := range map[string][]string{
-		ref(unknownHex):                    {ref(unknownHex) + ": no verdict that counts here", "kubectl revet verify " + ref(unknownHex)},
-		ref(expiredHex):                    {ref(expiredHex) + ": its verdict of 20", "is older than 168h0m0s", "kubectl revet verify " + ref(expiredHex)},
+		ref(unknownHex): {
+			ref(unknownHex) + ": no verdict that counts here", "it failed, or was not verified",
+			"kubectl revet explain -A sha256:" + unknownHex, "If it was not verified: kubectl revet verify " + ref(unknownHex),
+		},
+		ref(expiredHex):                    {ref(expiredHex) + ": its verdict of 20", "is older than 168h0m0s", "kubectl revet verify " + ref(expiredHex), "!explain"},
 		long:                               {long[:256] + "...: no verdict that counts here"},
 		"R.example/a@sha256:" + unknownHex: {"is no valid reference", "lower case"},
-		"r.example/team/app:new":           {"is being verified"},
-		"r.example/team/app:bad":           {"its newest push failed"},
+		"r.example/team/app:new":           {"is being verified", "kubectl revet explain -A r.example/team/app:new"},
+		"r.example/team/app:bad":           {"its newest push failed", "kubectl revet explain -A r.example/team/app:bad", "!revet verify"},
 		"r.example/team/app:1":             {"write r.example/team/app:1@sha256:" + freshHex},
 		"redis":                            {"no trusted trigger has recorded a push of this tag", "write docker.io/library/redis:latest@sha256:DIGEST", "kubectl revet verify docker.io/library/redis:latest@sha256:DIGEST"},
 		"sha256:" + freshHex:               {"is no valid reference"},

@@ -166,6 +166,9 @@ func (p *pass) ensureOne(ctx context.Context, key objectKey, wanted client.Objec
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), live != nil && apierrors.IsNotFound(err):
 		delete(p.state.accepted, key.String())
 		p.soon(200 * time.Millisecond) // the watch brings what there is
+		if apierrors.IsNotFound(err) {
+			p.notFound()
+		}
 		return nil
 	case err != nil:
 		return fmt.Errorf("writing %s: %w", key, err)
@@ -176,6 +179,7 @@ func (p *pass) ensureOne(ctx context.Context, key objectKey, wanted client.Objec
 	if live == nil {
 		failpoint.Hit("gate.made." + key.kind)
 	}
+	p.state.wrote = p.now
 	p.state.accepted[key.String()] = accepted{hash, wanted.GetUID(), wanted.GetGeneration(), p.now.Add(watchLag)}
 	return nil
 }

@@ -40,6 +40,7 @@ type entryRecord struct {
 	repository v1alpha1.RepositoryReference
 	firstPush  v1alpha1.PushRecord
 	tags       []v1alpha1.TagStatus
+	noImage    bool
 }
 
 func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
@@ -47,6 +48,7 @@ func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
 		key: client.ObjectKeyFromObject(e), trigger: triggerOf(e), triggerUID: types.UID(e.Spec.Trigger.UID),
 		digest: e.Spec.Digest, says: gate.EvidenceBy(e), children: gate.ChildrenOf(e),
 		repository: e.Spec.Repository, firstPush: e.Spec.FirstPush, tags: e.Status.Tags,
+		noImage: e.IsNoImage(),
 	}
 }
 
@@ -54,7 +56,7 @@ func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
 func (r *entryRecord) same(o *entryRecord) bool {
 	return r.trigger == o.trigger && r.triggerUID == o.triggerUID && r.digest == o.digest &&
 		slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.says, o.says) &&
-		equality.Semantic.DeepEqual(r.tags, o.tags)
+		equality.Semantic.DeepEqual(r.tags, o.tags) && r.noImage == o.noImage
 }
 
 // reference is a place in which an entry speaks of a digest.
@@ -212,6 +214,9 @@ func (x *entries) pushes(rules gate.Rules) []gate.TagPush {
 			Status: v1alpha1.ImageVerificationStatus{Phase: r.says.Phase, Tags: r.tags},
 		}
 		e.Namespace, e.Name = r.key.Namespace, r.key.Name
+		if r.noImage {
+			e.Status.Reason = v1alpha1.ReasonNotAnImage
+		}
 		all = append(all, rules.TagPushes(&e)...)
 	}
 	return all

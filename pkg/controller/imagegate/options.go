@@ -69,8 +69,14 @@ type Options struct {
 	Compile Compiler
 	// Exclude are the operator's patterns.
 	Exclude Exclusion
+	// Controllers are the users as which workload controllers make Pods; nil for those of
+	// Kubernetes.
+	Controllers func() []string
 	// Mutating is the version in which the cluster serves MutatingAdmissionPolicies, or "".
 	Mutating func() string
+	// NotFound is called when the API server knows nothing of what was written, so that the
+	// version in which it serves a kind may be another one. It may be nil.
+	NotFound func()
 
 	Enqueue      func(gate string)
 	EnqueueAfter func(gate string, after time.Duration)
@@ -90,7 +96,8 @@ type Options struct {
 
 func (o Options) validate() error {
 	switch {
-	case o.Entries == nil, o.Cached == nil, o.Live == nil, o.Lease == nil, o.Compile == nil, o.Exclude == nil, o.Mutating == nil:
+	case o.Entries == nil, o.Cached == nil, o.Live == nil, o.Lease == nil, o.Compile == nil, o.Exclude == nil,
+		o.Controllers == nil, o.Mutating == nil:
 		return errors.New("the reconciler of gates lacks a reader, a client, a lease, a compiler or a configuration")
 	case o.Enqueue == nil, o.EnqueueAfter == nil, o.Recorder == nil, o.Log == nil, o.Now == nil:
 		return errors.New("the reconciler of gates lacks a queue, a recorder, a log or a clock")

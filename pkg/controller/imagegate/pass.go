@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -86,21 +88,25 @@ func (p *pass) run(ctx context.Context) error {
 
 func (p *pass) look(ctx context.Context) error {
 	p.mode = p.gate.Status.Mode
+	if p.invalid = gate.Validate(p.gate); p.invalid != nil {
+		if known, err := p.stay(ctx); err != nil || !known {
+			return err
+		}
+	}
 	rules, err := gate.RulesOf(p.gate)
 	if err != nil {
-		p.invalid = err
-		old, ok := p.state.judges()
-		if !ok {
-			return nil
-		}
-		rules = old // what is in force is kept up to date by the rules it was made for
-	} else if err := p.follow(rules); err != nil { //nolint:contextcheck // it reads the cache, which no pass may cut short
+		return err
+	}
+	if err := p.follow(rules); err != nil { //nolint:contextcheck // it reads the cache, which no pass may cut short
 		return err
 	}
 	p.decideMode()
 	plan, err := p.plan(ctx)
 	if err != nil {
 		return err
+	}
+	if len(plan.wanted) == 0 {
+		return nil // policies could not be made, and the status says why
 	}
 	if err := p.load(ctx, plan); err != nil {
 		return err
@@ -116,10 +122,34 @@ func (p *pass) look(ctx context.Context) error {
 	if err := p.writeTags(ctx, plan); err != nil {
 		return err
 	}
-	if p.invalid != nil {
-		return nil //nolint:nilerr // the status says why
-	}
 	return p.divide(ctx, plan)
+}
+
+// stay has the pass follow the last valid spec, and reports whether it is known: by this
+// process, or by the policies that were made for it. Without it nobody can tell what the
+// policies were to look up, and they stay as they are.
+func (p *pass) stay(ctx context.Context) (known bool, err error) {
+	if last := p.state.spec; last != nil {
+		p.gate.Spec = *last.DeepCopy()
+		return true, nil
+	}
+	keeper := &metav1.PartialObjectMetadata{}
+	keeper.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"))
+	err = p.Cached.Get(ctx, client.ObjectKey{Name: gate.SpecKeeper(p.gate.Name)}, keeper)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("reading the policies of the last valid spec: %w", err)
+	}
+	of := p.gate.DeepCopy()
+	var kept bool
+	of.Spec, kept = gate.KeptSpec(keeper)
+	known = kept && metav1.IsControlledBy(keeper, p.gate) && gate.Validate(of) == nil
+	if known {
+		p.gate.Spec = of.Spec
+	}
+	return known, nil
 }
 
 // follow makes the rules of the spec those that digests are judged by.
@@ -137,6 +167,7 @@ func (p *pass) follow(rules gate.Rules) error {
 		}
 	}
 	s.setRules(rules, trusted)
+	s.spec = p.gate.Spec.DeepCopy()
 	if err := p.trustAll(); err != nil {
 		return err
 	}

@@ -27,11 +27,17 @@ func Owned(mutating string) []schema.GroupVersionKind {
 		admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
 		admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"),
 	}
-	if mutating != "" {
-		served := schema.GroupVersion{Group: admissionv1.GroupName, Version: mutating}
-		kinds = append(kinds, served.WithKind("MutatingAdmissionPolicyBinding"), served.WithKind("MutatingAdmissionPolicy"))
-	}
+	kinds = append(kinds, OwnedMutating(mutating)...)
 	return append(kinds, v1alpha1.GroupVersion.WithKind("VerifiedImages"))
+}
+
+// OwnedMutating are those of Owned that only some clusters serve.
+func OwnedMutating(version string) []schema.GroupVersionKind {
+	if version == "" {
+		return nil
+	}
+	served := schema.GroupVersion{Group: admissionv1.GroupName, Version: version}
+	return []schema.GroupVersionKind{served.WithKind("MutatingAdmissionPolicyBinding"), served.WithKind("MutatingAdmissionPolicy")}
 }
 
 func (r *Reconciler) owned() []schema.GroupVersionKind { return Owned(r.Mutating()) }
@@ -130,12 +136,14 @@ func (p *pass) compile(ctx context.Context) (map[gate.Shards][]client.Object, er
 	if err != nil {
 		return nil, err
 	}
-	if p.invalid == nil {
-		p.state.setScope(Scope{
-			UID: p.gate.UID, Generation: p.gate.Generation,
-			Exclusion: gate.Exclusion{Names: around.Excluded, Prefixes: around.ExcludedPrefixes},
-		})
+	scope := Scope{
+		UID: p.gate.UID, Generation: p.gate.Generation,
+		Exclusion: gate.Exclusion{Names: around.Excluded, Prefixes: around.ExcludedPrefixes},
 	}
+	if p.invalid != nil {
+		scope.Generation-- // nothing that runs is judged by the present spec
+	}
+	p.state.setScope(scope)
 	input, err := json.Marshal([]any{p.gate.Name, p.gate.UID, p.gate.Spec, around})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the gate: %w", err)
@@ -175,9 +183,11 @@ func flatten(o gate.Objects) []client.Object {
 
 // surroundings finds out what the policies depend on besides the spec.
 func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
+	mutating := p.Mutating()
 	around := gate.Surroundings{
-		SystemNamespace: p.SystemNamespace, Mode: p.mode, MutatingServed: p.Mutating() != "", MutatingVersion: p.Mutating(),
-		Now: p.now.UTC().Truncate(24 * time.Hour), // exemptions end with a day
+		SystemNamespace: p.SystemNamespace, Mode: p.mode, MutatingServed: mutating != "", MutatingVersion: mutating,
+		Controllers: p.Controllers(),
+		Now:         p.now.UTC().Truncate(24 * time.Hour), // exemptions end with a day
 	}
 	var sinks []string
 	for _, t := range p.gate.Spec.Trust {

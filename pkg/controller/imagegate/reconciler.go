@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/controller"
 	"knative.dev/pkg/reconciler"
@@ -168,7 +169,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 	if errors.Is(err, errNotLeading) {
 		return controller.NewRequeueAfter(leaseRetry)
 	}
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		r.notFound()
+	}
 	return err
+}
+
+func (r *Reconciler) notFound() {
+	if r.NotFound != nil {
+		r.NotFound()
+	}
 }
 
 // reconcile does one pass, and writes its result into the status whatever it is.

@@ -47,8 +47,11 @@ func (p *pass) report(ctx context.Context) error {
 
 // fill says what the pass found.
 func (p *pass) fill(s *v1alpha1.ImageGateStatus) {
-	if p.inForce && p.invalid == nil && p.failed == nil {
-		s.ObservedGeneration, s.Mode, s.Shards = p.gate.Generation, p.mode, int32(p.shards) //nolint:gosec // 1 or 16
+	if p.inForce && p.failed == nil {
+		s.Mode, s.Shards = p.mode, int32(p.shards) //nolint:gosec // 1 or 16
+		if p.invalid == nil {
+			s.ObservedGeneration = p.gate.Generation
+		}
 	}
 	if p.Running != nil {
 		if p.ran.Running.ObservedAt != nil {
@@ -100,7 +103,7 @@ func (p *pass) markReady(set setter) {
 	var taken *nameTakenError
 	switch {
 	case p.invalid != nil:
-		no(v1alpha1.ReasonInvalidSpec, p.invalid.Error()+". What was in force stays; correct the spec")
+		no(v1alpha1.ReasonInvalidSpec, p.invalid.Error()+". "+p.meanwhile()+"; correct the spec")
 	case p.failed != nil && asTaken(p.failed, &taken):
 		no(v1alpha1.ReasonNameTaken, taken.Error())
 	case errors.Is(p.failed, errNowhere):
@@ -114,9 +117,26 @@ func (p *pass) markReady(set setter) {
 	case p.preparing != "":
 		no(v1alpha1.ReasonPreparing, p.preparing)
 	default:
-		set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonEnforced,
-			fmt.Sprintf("mode %s is in force", p.mode))
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonEnforced, p.enforced())
 	}
+}
+
+// enforced says what is in force. That a policy is written does not mean that API servers judge by
+// it: each learns of it by itself, and only those of a new division are tried.
+func (p *pass) enforced() string {
+	if left := p.state.wrote.Add(settle).Sub(p.now); left > 0 {
+		p.soon(left)
+		return fmt.Sprintf("mode %s is written, and API servers take it up within seconds", p.mode)
+	}
+	return fmt.Sprintf("mode %s is in force", p.mode)
+}
+
+// meanwhile says what is in force while the spec is not valid.
+func (p *pass) meanwhile() string {
+	if p.state.spec != nil {
+		return "What was in force stays, and is kept up to date by the last valid spec"
+	}
+	return "Policies that are there stay, and nothing is added or removed, for no valid spec is known"
 }
 
 func (p *pass) markTrust(set setter) {
@@ -143,15 +163,24 @@ func (p *pass) markRunning(set setter) {
 }
 
 func (p *pass) markContent(s *v1alpha1.ImageGateStatus, oldest time.Time, examples []string, set setter) {
-	if s.Pending > 0 && p.now.Sub(oldest) >= pendingFor {
+	tags := p.state.tags.since
+	switch {
+	case s.Pending > 0 && p.now.Sub(oldest) >= pendingFor:
 		set(v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonWritesPending, fmt.Sprintf(
 			"verified digests wait to be written since %s: a write of a whole object costs its size, and the controller's flag "+
 				"--gate-write-rate sets how many bytes a second are written. Removals go first",
 			oldest.UTC().Format(time.RFC3339)))
-	} else {
+	case !tags.IsZero() && p.now.Sub(tags) >= pendingFor:
+		set(v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonWritesPending, fmt.Sprintf(
+			"changes of tags wait to be written since %s, and until then tags stand for what they stood for: all tags together take a "+
+				"quarter of the bytes that the controller's flag --gate-write-rate allows", tags.UTC().Format(time.RFC3339)))
+	default:
 		set(v1alpha1.ConditionUpToDate, metav1.ConditionTrue, v1alpha1.ReasonUpToDate, "the API server looks up what the ledger says")
 		if s.Pending > 0 {
 			p.soon(oldest.Add(pendingFor).Sub(p.now))
+		}
+		if !tags.IsZero() {
+			p.soon(tags.Add(pendingFor).Sub(p.now))
 		}
 	}
 	if s.Omitted > 0 {
@@ -173,7 +202,7 @@ func (p *pass) markContent(s *v1alpha1.ImageGateStatus, oldest time.Time, exampl
 // tellOf records Events for what changed.
 func (p *pass) tellOf(before, after v1alpha1.ImageGateStatus) {
 	if before.Mode != after.Mode {
-		p.tell(corev1.EventTypeNormal, "ModeChanged", "mode %s is in force", after.Mode)
+		p.tell(corev1.EventTypeNormal, "ModeChanged", "mode %s is written, and API servers take it up within seconds", after.Mode)
 	}
 	if before.Shards != after.Shards && before.Shards != 0 {
 		p.tell(corev1.EventTypeNormal, "Divided", "digests are looked up in %d objects", after.Shards)

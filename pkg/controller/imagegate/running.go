@@ -126,7 +126,7 @@ func wake(c chan struct{}) {
 func (o *Observer) of(g *v1alpha1.ImageGate) *observed {
 	s := o.gates[g.Name]
 	if s == nil || s.uid != g.UID {
-		s = &observed{uid: g.UID, glass: o.glass.start()}
+		s = &observed{uid: g.UID, glass: o.glass.start(), turns: turnState{before: toldBy(g.Status.Running)}}
 		o.gates[g.Name] = s
 		wake(o.wakeGlass)
 	}
@@ -140,6 +140,7 @@ func (o *Observer) Report(g *v1alpha1.ImageGate) RunningReport {
 	s := o.of(g)
 	s.glass.adopt(g.Status.BreakGlass)
 	r := s.report
+	r.Running.ToldAt = s.turns.shown()
 	r.BreakGlass = s.glass.status
 	return r
 }

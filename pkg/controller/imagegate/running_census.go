@@ -3,6 +3,7 @@ package imagegate
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"go.uber.org/zap"
@@ -180,7 +181,11 @@ func (o *Observer) observe(ctx context.Context, s *sight, c *running.Census) {
 		o.mu.Unlock()
 		return
 	}
-	turns := kept.turns.take(s, c)
+	room := math.MaxInt
+	if o.Turns != nil {
+		room = max(maxTurns-len(kept.turns.outbox), 0)
+	}
+	turns := kept.turns.take(s, c, room)
 	kept.report.Generation = s.Generation
 	kept.report.Running = c.Status()
 	kept.report.Refused = c.Refused(s.Spec.OnExpired == v1alpha1.ExpiredDeny)

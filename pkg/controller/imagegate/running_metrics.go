@@ -16,7 +16,6 @@ type RunningMetrics struct {
 	meter      metric.Meter
 	breakGlass metric.Int64Counter
 	turns      metric.Int64Counter
-	unsent     metric.Int64Counter
 	pods       metric.Int64ObservableGauge
 	age        metric.Float64ObservableGauge
 }
@@ -24,12 +23,11 @@ type RunningMetrics struct {
 // NewRunningMetrics creates the instruments.
 func NewRunningMetrics(m metric.Meter) (*RunningMetrics, error) {
 	out := &RunningMetrics{meter: m}
-	var errs [5]error
+	var errs [4]error
 	out.breakGlass, errs[0] = m.Int64Counter("revet_gate_break_glass", metric.WithDescription("Pods seen that asked to start without a verdict, by gate."))
 	out.turns, errs[1] = m.Int64Counter("revet_gate_turns", metric.WithDescription("Digests that run and whose verdict turned, by gate and new standing."))
-	out.unsent, errs[2] = m.Int64Counter("revet_gate_turns_unsent", metric.WithDescription("CDEvents of turns that were given up, as too many waited, by gate."))
-	out.pods, errs[3] = m.Int64ObservableGauge("revet_gate_pods", metric.WithDescription("Pods that run behind a gate, by standing, when all were listed last."))
-	out.age, errs[4] = m.Float64ObservableGauge("revet_gate_census_age", metric.WithUnit("s"), metric.WithDescription("Time since all Pods behind a gate were listed, by gate."))
+	out.pods, errs[2] = m.Int64ObservableGauge("revet_gate_pods", metric.WithDescription("Pods that run behind a gate, by standing, when all were listed last."))
+	out.age, errs[3] = m.Float64ObservableGauge("revet_gate_census_age", metric.WithUnit("s"), metric.WithDescription("Time since all Pods behind a gate were listed, by gate."))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("metrics of what runs: %w", err)
 	}
@@ -46,10 +44,6 @@ func (m *RunningMetrics) usedBreakGlass(ctx context.Context, gate string) {
 
 func (m *RunningMetrics) turned(ctx context.Context, t running.Turn) {
 	m.turns.Add(ctx, 1, ofGate(t.Gate, attribute.String("standing", t.To.String())))
-}
-
-func (m *RunningMetrics) dropped(ctx context.Context, t running.Turn) {
-	m.unsent.Add(ctx, 1, ofGate(t.Gate))
 }
 
 // watch makes the gauges show what o saw last when they are read.

@@ -33,6 +33,13 @@ type turnState struct {
 	counted  bool
 	// outbox are the turns to send, the oldest first.
 	outbox []running.Turn
+	before toldBefore
+	// toldAt is up to when all turns were told; zero if nobody knows.
+	toldAt time.Time
+	// taken is when the last census was, and behind is true if some of its turns found no room
+	// in the outbox. They are found again by the next one.
+	taken  time.Time
+	behind bool
 }
 
 type told struct {
@@ -57,12 +64,13 @@ func (t *turnState) recall(written *v1alpha1.VerifiedImages) {
 	}
 }
 
-// take compares a census with what was told, and returns what to tell.
-func (t *turnState) take(s *sight, c *running.Census) []running.Turn {
+// take compares a census with what was told, and returns what to tell: at most room turns.
+func (t *turnState) take(s *sight, c *running.Census, room int) []running.Turn {
 	if t.told == nil {
 		t.told = map[string]told{}
 	}
 	var turns []running.Turn
+	t.taken, t.behind = c.At, false
 	for d, place := range c.Digests {
 		f, judged := s.findings[d]
 		if !judged {
@@ -71,11 +79,15 @@ func (t *turnState) take(s *sight, c *running.Census) []running.Turn {
 		hex, now := hexOf(d.String()), running.OfFinding(f)
 		before, known := t.told[hex]
 		if !known {
-			if before.standing, known = t.recalled[hex]; !known {
-				before.standing = now
+			before.standing = now
+			if !t.counted {
+				before.standing = t.toldOf(hex, f, s.maxAge())
 			}
 		}
 		tell, remember := running.Turned(before.standing, now)
+		if tell && len(turns) >= room {
+			tell, remember, t.behind = false, before.standing, true
+		}
 		t.told[hex] = told{remember, c.At}
 		if !tell {
 			continue
@@ -116,15 +128,11 @@ func (o *Observer) tell(ctx context.Context, s *sight, turns []running.Turn) {
 	}
 	for _, t := range turns {
 		o.Metrics.turned(ctx, t)
-		if o.Turns == nil {
-			continue
+		if o.Turns != nil {
+			kept.turns.outbox = append(kept.turns.outbox, t)
 		}
-		if len(kept.turns.outbox) >= maxTurns {
-			o.Metrics.dropped(ctx, t)
-			continue
-		}
-		kept.turns.outbox = append(kept.turns.outbox, t)
 	}
+	kept.turns.settle()
 }
 
 func kindOf(t running.Turn) string {
@@ -178,8 +186,13 @@ func (o *Observer) nextTurn(name string) (running.Turn, bool) {
 
 func (o *Observer) sentTurn(name string) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if s := o.gates[name]; s != nil && len(s.turns.outbox) > 0 {
+	s, settled := o.gates[name], false
+	if s != nil && len(s.turns.outbox) > 0 {
 		s.turns.outbox = s.turns.outbox[1:]
+		settled = s.turns.settle()
+	}
+	o.mu.Unlock()
+	if settled {
+		o.Changed(name)
 	}
 }

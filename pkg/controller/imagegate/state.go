@@ -30,6 +30,8 @@ type state struct {
 	// versions are the resourceVersions of VerifiedImages that watches brought; "" is gone.
 	versions map[string]string
 
+	// spec is the last valid one.
+	spec    *v1alpha1.ImageGateSpec
 	key     string // of the rules
 	desired *gate.Desired
 	// divisions that are kept: the wanted one, and one that has not gone yet.
@@ -47,6 +49,8 @@ type state struct {
 	looked time.Time
 	// accepted says what was last written of policies and bindings, by kind and name.
 	accepted map[string]accepted
+	// wrote is when a policy or a binding was last written; zero if this process wrote none.
+	wrote time.Time
 	// removed are the UIDs of objects that were deleted, which the watch may still show.
 	removed map[types.UID]bool
 	// leaving says since when objects are not looked up any more.

@@ -22,7 +22,22 @@ type tagsObject struct {
 	tags, owners map[string]string
 	known        bool
 	lost         bool
-	since        time.Time
+	// since is when the object was first seen to differ; zero if it does not.
+	since time.Time
+	// next is when it may be written again at the earliest.
+	next time.Time
+}
+
+// tagsShare is the part of the write rate that all objects of tags together may take. Each push
+// changes one, and it is written as a whole: without a bound of their own, large ones would
+// take all that digests need.
+const tagsShare = 4
+
+// tagsRest is how long an object of tags rests after a write. What changes meanwhile is
+// written at once.
+func (p *pass) tagsRest(bytes int) time.Duration {
+	gates := max(len(p.all()), 1)
+	return max(coalesce, time.Duration(float64(bytes*tagsShare*gates)/float64(p.Rate)*float64(time.Second)))
 }
 
 // writeTags writes the object of tags if it is not what it should be.
@@ -46,18 +61,26 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 		t.since = time.Time{}
 		return nil
 	}
-	urgency := gate.Removal // a pin that moves away from what failed cannot wait for long
-	if t.lost {
+	// A tag that is pinned to what failed is refused by its digest, so that tags can wait.
+	urgency, rested := gate.Addition, t.next
+	switch {
+	case t.lost:
 		urgency = gate.Revocation
+	case !maps.Equal(t.owners, owners):
+		urgency, rested = gate.Removal, time.Time{}
 	}
 	if t.since.IsZero() {
 		t.since = p.now
 	}
-	if left := t.since.Add(coalesce).Sub(p.now); left > 0 && t.meta != nil {
+	if gathered := t.since.Add(coalesce); gathered.After(rested) {
+		rested = gathered
+	}
+	if left := rested.Sub(p.now); left > 0 && t.meta != nil {
 		p.soon(left)
 		return nil
 	}
-	if wait, ok := p.spend(urgency, bytesOf(tags)); !ok {
+	size := bytesOf(tags)
+	if wait, ok := p.spend(urgency, size); !ok {
 		p.soon(wait)
 		return nil
 	}
@@ -77,7 +100,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", name, err)
 	}
-	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true}
+	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true, next: p.now.Add(p.tagsRest(size))}
 	return nil
 }
 
@@ -87,12 +110,12 @@ func (p *pass) readTags(ctx context.Context, name string, plan *plan) error {
 	err := p.Live.Get(ctx, client.ObjectKey{Namespace: p.SystemNamespace, Name: name}, &o)
 	switch {
 	case apierrors.IsNotFound(err):
-		*t = tagsObject{known: true, lost: plan.bound(gate.OneShard) || plan.bound(gate.SixteenShards)}
+		*t = tagsObject{known: true, since: t.since, lost: plan.bound(gate.OneShard) || plan.bound(gate.SixteenShards)}
 	case err != nil:
 		return fmt.Errorf("reading VerifiedImages %q: %w", name, err)
 	default:
 		o.ManagedFields = nil
-		*t = tagsObject{meta: &o.ObjectMeta, tags: o.Tags, owners: o.UntrustedOwners, known: true}
+		*t = tagsObject{meta: &o.ObjectMeta, tags: o.Tags, owners: o.UntrustedOwners, known: true, since: t.since, next: t.next}
 	}
 	return nil
 }
@@ -129,6 +152,7 @@ func (p *pass) tags() map[string]string {
 	return s.pinned.Tags
 }
 
+// bytesOf is about how large an object of tags is.
 func bytesOf(tags map[string]string) int {
 	size := 1 << 10
 	for name, to := range tags {

@@ -38,9 +38,10 @@ const (
 )
 
 // notListed is written while nobody knows which workloads carried the label before the gate
-// guarded it: then no workload's label counts.
+// guarded it: then no workload's label counts. So it is in Audit and Warn, where anybody may set
+// the label: they tell what Deny would refuse, and refuse nothing.
 func notListed() map[string]string {
-	return map[string]string{gate.EveryOwner: "the templates of workloads have not been listed yet"}
+	return map[string]string{gate.EveryOwner: "no workload's label counts before mode Deny is in force and the templates that have it were listed"}
 }
 
 // guardState is what is known of the templates that carried the label before a gate in mode

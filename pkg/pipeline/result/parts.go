@@ -60,27 +60,31 @@ func PartOf(values map[string]string) string {
 // PartOfDigest returns the digest of content whose own digest is known.
 func PartOfDigest(d image.Digest) string { return d.Hex()[:min(2*partSize, len(d.Hex()))] }
 
-// JoinParts joins what several steps or Tasks decided by, in any order. If they differ in a part,
-// its digest is that of the set of their digests.
-func JoinParts(all ...Parts) Parts {
-	sets := map[string]map[string]string{}
-	for _, parts := range all {
+// JoinParts joins what several steps or Tasks decided by, by their names. Whoever joins them has the
+// empty name. If they differ in a part, its digest is that of what each tells, by the names. The part
+// PartSteps always is that of each one's own, followed by the names of its parts. So two that exchange
+// what they decide by, or one that decides by what another did, change the result.
+func JoinParts(all map[string]Parts) Parts {
+	told, tellers := map[string]map[string]string{}, map[string]string{}
+	for who, parts := range all {
 		for name, digest := range parts {
-			if sets[name] == nil {
-				sets[name] = map[string]string{}
+			if told[name] == nil {
+				told[name] = map[string]string{}
 			}
-			sets[name][digest] = ""
+			told[name][who] = digest
 		}
+		tellers[who] = strings.Join(append([]string{parts[PartSteps]}, slices.Sorted(maps.Keys(parts))...), " ")
 	}
 	out := Parts{}
-	for name, set := range sets {
-		if len(set) > 1 {
-			out[name] = PartOf(set)
-			continue
+	for name, by := range told {
+		if different := slices.Compact(slices.Sorted(maps.Values(by))); len(different) == 1 {
+			out[name] = different[0]
+		} else {
+			out[name] = PartOf(by)
 		}
-		for digest := range set {
-			out[name] = digest
-		}
+	}
+	if len(all) > 0 {
+		out[PartSteps] = PartOf(tellers)
 	}
 	return out
 }

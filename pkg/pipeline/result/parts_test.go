@@ -40,17 +40,17 @@ func TestPartOfTellsValuesApart(t *testing.T) {
 	}
 }
 
-// The digest over all parts changes with each name and each digest, and not with the order in which
-// steps and Tasks are joined.
+// The digest over all parts changes with each name and each digest.
 func TestPartsDigest(t *testing.T) {
-	scan := result.Parts{"policy": part("1"), "steps": part("2")}
-	validate := result.Parts{"rules": part("3"), "steps": part("4")}
-	again := result.Parts{"policy": part("1"), "steps": part("2")}
-	want := result.Parts{"policy": part("1"), "rules": part("3"), "steps": result.PartOf(map[string]string{part("2"): "", part("4"): ""})}
-	for _, all := range [][]result.Parts{{scan, validate, again}, {validate, again, scan}, {again, scan, validate}} {
-		if diff := cmp.Diff(want, result.JoinParts(all...)); diff != "" {
-			t.Errorf("joined (-want +got):\n%s", diff)
-		}
+	want := result.JoinParts(map[string]result.Parts{
+		"scan": {"policy": part("1"), "steps": part("2")}, "validate": {"rules": part("3"), "steps": part("4")},
+		"": {"policy": part("1")},
+	})
+	steps := result.PartOf(map[string]string{
+		"scan": part("2") + " policy steps", "validate": part("4") + " rules steps", "": " policy",
+	})
+	if diff := cmp.Diff(result.Parts{"policy": part("1"), "rules": part("3"), "steps": steps}, want); diff != "" {
+		t.Errorf("joined (-want +got):\n%s", diff)
 	}
 	text := fmt.Sprintf("policy %s\nrules %s\nsteps %s\n", want["policy"], want["rules"], want["steps"])
 	if got := want.Digest(); got != image.DigestOf([]byte(text)) {
@@ -68,6 +68,40 @@ func TestPartsDigest(t *testing.T) {
 				t.Errorf("%s of %s changes nothing", what, name)
 			}
 		}
+	}
+}
+
+// Property: the digest says which step decided by what, and not only what was decided by.
+func TestPartsBelongToSteps(t *testing.T) {
+	type steps = map[string]result.Parts
+	a, b, c := part("1"), part("2"), part("3")
+	seen := map[string]string{}
+	for _, tt := range []struct {
+		name string
+		all  steps
+	}{
+		{"two steps with rules of their own", steps{"x": {"rules": a, "steps": c}, "y": {"rules": b, "steps": c}}},
+		{"they exchange their rules", steps{"x": {"rules": b, "steps": c}, "y": {"rules": a, "steps": c}}},
+		{"one has other names of them", steps{"x": {"rules": a, "steps": c}, "z": {"rules": b, "steps": c}}},
+		{"one part of two that only one has", steps{"x": {"rules": a, "keys": b, "steps": c}, "y": {"steps": c}}},
+		{"the other step has it", steps{"x": {"rules": a, "steps": c}, "y": {"keys": b, "steps": c}}},
+		{"they exchange different parts", steps{"x": {"keys": b, "steps": c}, "y": {"rules": a, "steps": c}}},
+		{"two of three agree", steps{"x": {"rules": a}, "y": {"rules": a}, "z": {"rules": b}}},
+		{"two others of three agree", steps{"x": {"rules": a}, "y": {"rules": b}, "z": {"rules": b}}},
+		{"one step without an image", steps{"x": {"rules": a}}},
+		{"another one", steps{"y": {"rules": a}}},
+	} {
+		got := result.JoinParts(tt.all).Digest().String()
+		if before, ok := seen[got]; ok {
+			t.Errorf("%s: the digest is the same as of: %s", tt.name, before)
+		}
+		seen[got] = tt.name
+	}
+	if got := result.JoinParts(steps{"x": {"rules": a}, "y": {"rules": a}})["rules"]; got != a {
+		t.Errorf("the rules on which all agree are %s, want %s", got, a)
+	}
+	if got := result.JoinParts(nil); len(got) != 0 {
+		t.Errorf("nobody decided by %v", got)
 	}
 }
 

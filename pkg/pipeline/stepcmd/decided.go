@@ -40,10 +40,10 @@ func Decided(step, self string, parameters map[string]string) result.Parts {
 	return parts
 }
 
-// decidedBy joins what the steps of the layout in dir decided by, for the checks that reported and
-// for the inventory. It returns nil if one of them does not say so, and prints which: a digest over
-// the others would not change with what that one decides by.
-func decidedBy(out io.Writer, dir string, reports []result.Report) (result.Parts, error) {
+// decidedBy returns what the steps of the layout in dir decided by, by their names, for the checks
+// that reported and for the inventory. It returns nil if one of them does not say so, and prints
+// which: a digest over the others would not change with what that one decides by.
+func decidedBy(out io.Writer, dir string, reports []result.Report) (map[string]result.Parts, error) {
 	var steps []string
 	inventory := false
 	for _, r := range reports {
@@ -53,7 +53,7 @@ func decidedBy(out io.Writer, dir string, reports []result.Report) (result.Parts
 	if inventory {
 		steps = append(steps, StepSBOM)
 	}
-	var all []result.Parts
+	all := map[string]result.Parts{}
 	for _, step := range steps {
 		parts, err := result.ReadParts(dir, step)
 		if errors.Is(err, result.ErrUndecided) {
@@ -63,9 +63,9 @@ func decidedBy(out io.Writer, dir string, reports []result.Report) (result.Parts
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, parts)
+		all[step] = parts
 	}
-	return result.JoinParts(all...), nil
+	return all, nil
 }
 
 // decidedRules returns what the step validate decides by.

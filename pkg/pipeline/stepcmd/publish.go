@@ -131,13 +131,14 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 // decided joins what the steps before decided by with what this one decides by. It returns nil if
 // one of them does not say so.
 func (o Publish) decided(out io.Writer, reports []result.Report) (result.Parts, error) {
-	parts, err := decidedBy(out, o.Layout, reports)
-	if parts == nil || err != nil {
+	all, err := decidedBy(out, o.Layout, reports)
+	if all == nil || err != nil {
 		return nil, err
 	}
-	return result.JoinParts(parts, Decided("publish", o.Self, map[string]string{
+	all[""] = Decided("publish", o.Self, map[string]string{
 		"scan": o.Scan.String(), "publish": o.Mode, "expect": sorted(o.Expect),
-	})), nil
+	})
+	return result.JoinParts(all), nil
 }
 
 // sorted returns names in one text, in an order that does not depend on theirs.

@@ -88,7 +88,7 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 		if err != nil {
 			return err
 		}
-		o, err := taskresult.Make(taskresult.Input{Tree: tree, Expected: here, Reports: reports, Parts: decided})
+		o, err := taskresult.Make(taskresult.Input{Tree: tree, Expected: here, Reports: reports, Parts: result.JoinParts(decided)})
 		if err != nil {
 			return err
 		}

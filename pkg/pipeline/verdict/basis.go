@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/result"
@@ -44,22 +45,29 @@ func basisOf(checks []taskresult.Check, images taskresult.Images, outcomes []tas
 	return fit(b)
 }
 
-// decided joins what all Tasks decided by. It returns nil if one of them does not say so.
+// decided joins what all Tasks decided by, each named after its checks. It returns nil if one of them
+// does not say so.
 func decided(outcomes []taskresult.Result, own result.Parts) result.Parts {
 	if len(own) == 0 {
 		return nil
 	}
-	all := []result.Parts{own}
+	all := map[string]result.Parts{"": own}
 	for _, o := range outcomes {
 		if len(o.Parts) == 0 {
 			return nil
 		}
-		all = append(all, o.Parts)
+		var checks []string
+		for _, c := range o.Checks {
+			checks = append(checks, c.Name)
+		}
+		slices.Sort(checks)
+		task := strings.Join(checks, ",")
+		all[task] = o.Parts
 		if o.Database != nil {
-			all = append(all, result.Parts{result.PartDatabase: result.PartOfDigest(o.Database.Digest)})
+			all[task+" "+result.PartDatabase] = result.Parts{result.PartDatabase: result.PartOfDigest(o.Database.Digest)}
 		}
 	}
-	return result.JoinParts(all...)
+	return result.JoinParts(all)
 }
 
 // stored returns the reference of the artefact that stores the inventory, or "".

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -64,7 +65,9 @@ func basisOf(t *testing.T, parts result.Parts, outcomes ...taskresult.Result) ru
 func TestBasis(t *testing.T) {
 	tree := treeOf("amd64", "arm64", "amd64")
 	tree.Unselected = []oci.Descriptor{{}, {}}
-	parts := result.JoinParts(own, keys, result.Parts{"policy": part("1"), "steps": part("2"), "database": digest(7).Hex()[:32]})
+	parts := result.JoinParts(map[string]result.Parts{
+		"": own, "signature": keys, "scan": {"policy": part("1"), "steps": part("2")}, "scan database": {"database": digest(7).Hex()[:32]},
+	})
 	want := runresult.Basis{
 		Policy: parts.Digest().String(), Parts: map[string]string{},
 		Checks: []string{"scan"}, Off: []string{"signature"}, Platforms: []string{"linux/amd64", "linux/arm64"}, Unselected: 2,
@@ -91,7 +94,7 @@ func TestPolicyDigestChangesWithEachPart(t *testing.T) {
 	base := basisOf(t, own, scanned(t, tree), signed(keys)).Policy
 	seen := map[string]string{base: "nothing"}
 	change := func(p result.Parts, name string) result.Parts {
-		changed := result.JoinParts(p)
+		changed := maps.Clone(p)
 		changed[name] = part("f")
 		return changed
 	}
@@ -117,6 +120,9 @@ func TestPolicyDigestChangesWithEachPart(t *testing.T) {
 	other := scanned(t, tree)
 	other.Database = &result.Database{Digest: image.DigestOf([]byte("another")), AsOf: asOf}
 	try("database", own, other, signed(keys))
+	other = scanned(t, tree)
+	other.Parts = keys
+	try("division: the Tasks exchange what they decide by", own, other, signed(scanned(t, tree).Parts))
 }
 
 // A digest over some of the parts would stay the same when another one changes: without all of

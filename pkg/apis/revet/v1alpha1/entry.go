@@ -48,6 +48,15 @@ func (e *ImageVerification) Phase() Phase {
 	return e.Status.Phase
 }
 
+// ReasonNotAnImage is the reason of an entry that ended as Skipped because its digest is proven to
+// be nothing that a runtime runs.
+const ReasonNotAnImage = "NotAnImage"
+
+// IsNoImage reports whether the entry's digest is proven to be nothing that a runtime runs.
+func (e *ImageVerification) IsNoImage() bool {
+	return e.Status.Phase == PhaseSkipped && e.Status.Reason == ReasonNotAnImage
+}
+
 // IsManual reports whether a person created the entry, for a digest that nobody had pushed.
 func (e *ImageVerification) IsManual() bool { return e.Spec.FirstPush.Source == SourceManual }
 

@@ -107,7 +107,7 @@ type ImageGateSpec struct {
 	// +kubebuilder:default="168h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="maxAge must be between 1m and 8760h"
 	// +optional
-	MaxAge metav1.Duration `json:"maxAge,omitempty"`
+	MaxAge metav1.Duration `json:"maxAge,omitempty,omitzero"`
 	// +kubebuilder:default=Warn
 	// +optional
 	OnExpired ExpiredPolicy `json:"onExpired,omitempty"`
@@ -187,7 +187,8 @@ type ImageGateStatus struct {
 	// ObservedGeneration is the generation that the policies in force follow.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Mode is the mode in force.
+	// Mode is the mode that the policies are written for. API servers take a change of it up
+	// within seconds; the condition Ready says "is in force" once they had the time.
 	// +optional
 	Mode GateMode `json:"mode,omitempty"`
 	// Shards is the number of policies by digest: 1, or 16.
@@ -229,6 +230,10 @@ type RunningStatus struct {
 	// ObservedAt is when the last complete list of Pods was read.
 	// +optional
 	ObservedAt *metav1.Time `json:"observedAt,omitempty"`
+	// ToldAt is up to when all turns of verdicts of what runs were told. A controller that
+	// takes over tells what turned since.
+	// +optional
+	ToldAt *metav1.Time `json:"toldAt,omitempty"`
 	// Pods is the sum of the counts below but unverified.
 	// +optional
 	Pods int64 `json:"pods,omitempty"`

@@ -688,6 +688,10 @@ func (in *RunningStatus) DeepCopyInto(out *RunningStatus) {
 		in, out := &in.ObservedAt, &out.ObservedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.ToldAt != nil {
+		in, out := &in.ToldAt, &out.ToldAt
+		*out = (*in).DeepCopy()
+	}
 	if in.Worst != nil {
 		in, out := &in.Worst, &out.Worst
 		*out = make([]RunningImage, len(*in))
