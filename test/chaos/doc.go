@@ -94,8 +94,8 @@
 //     with two children, or stand in entries of a trigger that the gate does not trust;
 //   - a quarter of the runs is for a push, which moves its tag; each tag is shared by some digests.
 //
-// Meanwhile kill -9 hits a controller or the API server, with its etcd, every four seconds, and both are started again up to
-// three seconds later. FAULTS may name other actions. The gate goes from one object to sixteen on the way. All the time Pods
+// Meanwhile kill -9 hits a controller or the API server, with its etcd, every 4 to 20 seconds, and what was killed is started
+// again up to three seconds later. FAULTS may name other actions. The gate goes from one object to sixteen on the way. All the time Pods
 // are tried in dry-run, by digest and by tag, those of digests that have just failed first. An admission is a fault
 //
 //   - if the digest never passed in a trusted entry, whatever was just started again;

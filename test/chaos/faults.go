@@ -117,8 +117,10 @@ type faults struct {
 	random           *rand.Rand
 	targets, actions []weighted
 	at, every        time.Duration
-	busyUntil        map[string]time.Duration
-	apiRecovery      time.Duration
+	// spread is by how much the time between two faults may be longer than every.
+	spread      time.Duration
+	busyUntil   map[string]time.Duration
+	apiRecovery time.Duration
 }
 
 func faultsOf(seed uint64, only []string, pushes int) *faults {
@@ -130,15 +132,18 @@ func faultsOf(seed uint64, only []string, pushes int) *faults {
 	}
 }
 
-// gateTargets are those of the play gate. There is time for a controller to lead between two.
+// gateTargets are those of the play gate. Between two faults there is time for a controller to lead.
 var gateTargets = []weighted{{"controller-1", 3}, {"controller-2", 3}, {"apiserver", 2}}
 
-const gateEvery = 4 * time.Second
+const (
+	gateEvery  = 4 * time.Second
+	gateSpread = 16 * time.Second
+)
 
 // gateFaultsOf are the faults of the play gate: kills, unless a list names other actions.
 func gateFaultsOf(seed uint64, only []string) *faults {
 	f := faultsOf(seed, only, 0)
-	f.targets, f.at, f.every = allowed(gateTargets, only), gateEvery, gateEvery
+	f.targets, f.at, f.every, f.spread = allowed(gateTargets, only), gateEvery, gateEvery, gateSpread
 	if only == nil {
 		f.actions = []weighted{{string(Kill), 1}}
 	}
@@ -150,6 +155,9 @@ func (f *faults) next() Fault {
 	for {
 		at := f.at
 		f.at += f.every
+		if f.spread > 0 {
+			f.at += time.Duration(f.random.Int64N(int64(f.spread)))
+		}
 		free := slices.DeleteFunc(slices.Clone(f.targets), func(w weighted) bool { return at < f.busyUntil[w.name] })
 		if len(free) == 0 {
 			continue

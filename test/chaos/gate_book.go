@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,11 @@ type bookEntry struct {
 	newest time.Time
 	// last is the verdict that was confirmed last, and empty before the first.
 	last v1alpha1.Outcome
+	// good is true while that is a pass that counts and none is being written, and settled is
+	// when it was confirmed. begun grows with every verdict.
+	good    bool
+	settled moment
+	begun   int
 }
 
 func newGateBook(s *gateScript) *gateBook {
@@ -70,6 +76,11 @@ func (b *gateBook) begins(e *gateEntry, t gateTurn, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known := b.entries[e]
+	if t.outcome == v1alpha1.OutcomeError {
+		return
+	}
+	known.good = false
+	known.begun++
 	if t.outcome != v1alpha1.OutcomePass {
 		return
 	}
@@ -91,7 +102,7 @@ func (b *gateBook) written(e *gateEntry, t gateTurn, now moment) {
 	if t.outcome == v1alpha1.OutcomeError {
 		return
 	}
-	known.last = t.outcome
+	known.last, known.good, known.settled = t.outcome, t.counts(), now
 	if t.outcome == v1alpha1.OutcomeFail && !known.failed {
 		known.failed, known.since = true, now
 	}
@@ -103,6 +114,9 @@ type view struct {
 	began    moment
 	versions []int
 	failing  []bool
+	// begun and admits are about whether it should start.
+	begun  []int
+	admits bool
 }
 
 // look takes what is known of a digest.
@@ -113,8 +127,31 @@ func (b *gateBook) look(digest string, now moment) view {
 	for _, c := range b.claims[digest] {
 		v.versions = append(v.versions, c.entry.version)
 		v.failing = append(v.failing, c.entry.failed)
+		v.begun = append(v.begun, c.entry.begun)
+		v.admits = v.admits || c.counts && c.entry.good && c.entry.newest.Add(gateMaxAge-expirySlack).After(now.wall)
 	}
+	v.admits = v.admits && !slices.Contains(v.failing, true)
 	return v
+}
+
+// refused says for how long a digest should have started that was refused, by the wall and
+// while a controller led; 0 if it should not, or if that is not certain.
+func (b *gateBook) refused(v view) (wall, led time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !v.admits {
+		return 0, 0
+	}
+	since := moment{}
+	for i, c := range b.claims[v.digest] {
+		if c.entry.begun != v.begun[i] {
+			return 0, 0
+		}
+		if c.entry.settled.wall.After(since.wall) {
+			since = c.entry.settled
+		}
+	}
+	return v.began.wall.Sub(since.wall), v.began.led - since.led
 }
 
 // expirySlack is how exactly the API server knows the time of a Pod.

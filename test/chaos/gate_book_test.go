@@ -110,6 +110,38 @@ func TestGateBookJudgesAdmissions(t *testing.T) {
 	}
 }
 
+// For how long a digest should have started is told if that is certain.
+func TestGateBookKnowsWhatShouldStart(t *testing.T) {
+	s, strict, lax, _ := sharedImage()
+	for name, test := range map[string]struct {
+		before, meanwhile func(*gateBook)
+		want              time.Duration
+	}{
+		"it passed": {func(b *gateBook) { b.turns(strict, passes, after(10, 5)) }, nil, 20 * time.Second},
+		"it passed in both": {func(b *gateBook) {
+			b.turns(strict, passes, after(10, 5))
+			b.turns(lax, passes, after(20, 10))
+		}, nil, 15 * time.Second},
+		"it failed in one": {func(b *gateBook) {
+			b.turns(strict, passes, after(10, 5))
+			b.turns(lax, fails, after(20, 10))
+		}, nil, 0},
+		"a failure is on its way": {func(b *gateBook) { b.turns(strict, passes, after(10, 5)) },
+			func(b *gateBook) { b.begins(strict, fails, noon) }, 0},
+		"nobody looked at it": {func(*gateBook) {}, nil, 0},
+	} {
+		b := newGateBook(s)
+		test.before(b)
+		v := b.look(strict.digest, after(50, 25))
+		if test.meanwhile != nil {
+			test.meanwhile(b)
+		}
+		if _, led := b.refused(v); led != test.want {
+			t.Errorf("%s: it should have started for %s, want %s", name, led, test.want)
+		}
+	}
+}
+
 // What runs may start again when its verdict has expired.
 func TestGateBookKnowsWhatRan(t *testing.T) {
 	s, strict, _, _ := sharedImage()

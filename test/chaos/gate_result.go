@@ -45,6 +45,9 @@ type tries struct {
 	// Failed counts admissions of digests that had failed, Led and Wall are for how long at most.
 	Failed    int
 	Led, Wall time.Duration
+	// Behind counts refusals of digests that had passed, BehindLed and BehindWall are for how long at most.
+	Behind                int
+	BehindLed, BehindWall time.Duration
 	// Wrong are admissions that must never be, and Late those of digests that had failed too long ago.
 	Wrong, Late []string
 }
@@ -66,6 +69,17 @@ func (t *tries) admitted(what string, f finding) {
 		t.Late = append(t.Late, fmt.Sprintf("%s was admitted %.1f s after it failed in entry %s, with a leader for %.1f s",
 			what, f.wall.Seconds(), f.by, f.led.Seconds()))
 	}
+}
+
+// refused takes a refusal of a digest that should have started for so long.
+func (t *tries) refused(wall, led time.Duration) {
+	if wall <= 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Behind++
+	t.BehindLed, t.BehindWall = max(t.BehindLed, led), max(t.BehindWall, wall)
 }
 
 // wrongly takes an admission that was counted before and must not be.
@@ -93,6 +107,8 @@ func gateReport(o Options, r Result) {
 	g := r.Gate
 	line("seed %d: %d verdicts, %d errors and %d faults in %.0f s; %d takeovers; %d objects of digests in the end",
 		r.Seed, g.Verdicts, g.Errors, r.Faults, r.Took.Seconds(), g.Takeovers, g.Shards)
+	line("seed %d: %d times a digest was refused that had passed, %.1f s before at most, with a leader for at most %.1f s",
+		r.Seed, g.Tries.Behind, g.Tries.BehindWall.Seconds(), g.Tries.BehindLed.Seconds())
 	for _, list := range []struct {
 		what  string
 		lines []string

@@ -64,10 +64,10 @@ func (p *prober) run(ctx context.Context, random *rand.Rand) {
 // choose draws a reference: often of a digest that failed a moment ago.
 func (p *prober) choose(random *rand.Rand) string {
 	draw := random.IntN(100)
-	if draw < 30 && len(p.tags) > 0 {
+	if draw < 25 && len(p.tags) > 0 {
 		return p.tags[random.IntN(len(p.tags))]
 	}
-	if failed := p.book.failedNow(time.Now(), justFailed); draw < 70 && len(failed) > 0 {
+	if failed := p.book.failedNow(time.Now(), justFailed); draw < 55 && len(failed) > 0 {
 		return referenceOf(failed[random.IntN(len(failed))])
 	}
 	return referenceOf(p.digests[random.IntN(len(p.digests))])
@@ -97,6 +97,9 @@ func (p *prober) try(ctx context.Context, reference string) (answer anAnswer, pi
 	}
 	answer, pinned = p.ask(ctx, reference)
 	p.count(answer, digestIn(reference) == "")
+	if answer == startsNot && digestIn(reference) != "" {
+		p.tries.refused(p.book.refused(before[digestIn(reference)]))
+	}
 	if answer != starts {
 		return answer, ""
 	}
