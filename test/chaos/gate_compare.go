@@ -117,7 +117,7 @@ func (s *gateState) digestDifferences(held content, j judged, plain map[string]p
 			want = p.passed.UTC().Format(time.RFC3339)
 		}
 		if (f.Standing == gate.Verified) != (want != "") {
-			all = append(all, fmt.Sprintf("digest %s: the rules say %s, and plainly it is %+v", hex, f.Standing, p))
+			all = append(all, fmt.Sprintf("digest %s: the rules say %s, and plainly it is %s", hex, f.Standing, p))
 		}
 		if held.digests[hex] != want {
 			all = append(all, fmt.Sprintf("digest %s: the map says %q, and the ledger %q", hex, held.digests[hex], want))
@@ -161,7 +161,7 @@ func (s *gateState) tagDifferences(held content, j judged, plain map[string]plai
 			all = append(all, fmt.Sprintf("tag %s: the map says %q, and the rules %q", name, held.tags[name], j.tags[name]))
 		}
 		if pinned := p.admits(s.at) || p.expired(s.at); pinned != (held.tags[name] == hex) || held.tags[name] == "" {
-			all = append(all, fmt.Sprintf("tag %s: the map says %q, and plainly it was pushed to %s, which is %+v",
+			all = append(all, fmt.Sprintf("tag %s: the map says %q, and plainly it was pushed to %s, which is %s",
 				name, held.tags[name], hex, p))
 		}
 	}

@@ -18,6 +18,18 @@ type plainly struct {
 	passed time.Time
 }
 
+// String says it in words.
+func (p plainly) String() string {
+	switch {
+	case p.failed:
+		return "failed"
+	case p.passed.IsZero():
+		return "not passed"
+	default:
+		return "passed at " + p.passed.UTC().Format(time.RFC3339)
+	}
+}
+
 // admits reports whether the digest may start.
 func (p plainly) admits(now time.Time) bool {
 	return !p.failed && p.passed.Add(gateMaxAge).After(now)

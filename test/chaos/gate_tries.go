@@ -176,8 +176,8 @@ func (p *prober) final(ctx context.Context, s *gateState) (refused []string, err
 		case want && answer != starts:
 			refused = append(refused, reference+" was refused, and should start")
 		case !want && answer == starts, answer == starts && bare(digestIn(pinned)) != hex:
-			p.tries.wrongly(fmt.Sprintf("%s was admitted as %s in the end; the ledger says %+v of %s",
-				reference, pinned, plain[hex], hex))
+			p.tries.wrongly(fmt.Sprintf("%s was admitted as %s in the end; by the ledger %s is %s",
+				reference, pinned, hex, plain[hex]))
 		}
 	}
 	return refused, nil
