@@ -60,6 +60,8 @@ func runGate(ctx context.Context, o Options, programs rig.Programs, seed uint64)
 	followers.Go(func() { p.runClock(running) })
 	p.timeline.begin()
 	began = time.Now()
+	rest := p.tryOn(running)
+	defer rest()
 	r.Faults, err = p.play(running, began)
 	r.Took = time.Since(began)
 	if err != nil {
@@ -68,14 +70,31 @@ func runGate(ctx context.Context, o Options, programs rig.Programs, seed uint64)
 	p.result.Led, p.result.Takeovers = p.clock.now().led, p.clock.takeovers()
 	p.timeline.note("calm", "the last verdict is written and the last fault is over")
 	err = p.settle(running)
+	rest()
 	r.Settle, r.Settled = p.result.Settle, p.result.Settled
-	return r, err
+	if err != nil || !r.Settled {
+		return r, err
+	}
+	return r, p.confirm(running)
 }
 
 // probers is how many try Pods at once.
 const probers = 3
 
-// play turns verdicts, does faults and tries Pods, all at the same time.
+// tryOn tries Pods until the returned function is called, or the context ends.
+func (p *gatePlay) tryOn(ctx context.Context) (rest func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for n := range probers {
+		all.Go(func() { p.prober.run(ctx, source(p.seed, gateSource+1+uint64(n))) }) //nolint:gosec // it is small
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// play turns verdicts and does faults at the same time.
 func (p *gatePlay) play(ctx context.Context, began time.Time) (faults int, err error) {
 	only, none, err := ParseFaults(p.options.Faults)
 	if err != nil {
@@ -90,9 +109,6 @@ func (p *gatePlay) play(ctx context.Context, began time.Time) (faults int, err e
 	var others sync.WaitGroup
 	if !none {
 		others.Go(func() { faults = p.inflict(faulty, gateFaultsOf(p.seed, only), p.noteFault) })
-	}
-	for n := range probers {
-		others.Go(func() { p.prober.run(faulty, source(p.seed, gateSource+1+uint64(n))) }) //nolint:gosec // it is small
 	}
 	others.Go(func() { p.progressOfGate(faulty) })
 	err = ledger.all(ctx, p.script)
@@ -159,7 +175,7 @@ func (p *gatePlay) upSince(name string) (time.Time, bool) {
 	return t.parts[0].upSince()
 }
 
-// settle waits until map and ledger are equal, then whether they stay so, and tries everything.
+// settle waits until map and ledger are equal, for as long as is allowed.
 func (p *gatePlay) settle(ctx context.Context) error {
 	for began := time.Now(); ; {
 		s, err := p.look(ctx)
@@ -171,17 +187,24 @@ func (p *gatePlay) settle(ctx context.Context) error {
 		}
 		p.result.Settle = time.Since(began)
 		if err == nil && len(p.result.Differences) == 0 {
-			break
+			p.result.Settled = true
+			p.timeline.note("account", "settled after %s", p.result.Settle)
+			return nil
 		}
 		if p.result.Settle > p.options.Limit {
-			return err
+			if err != nil {
+				p.result.Differences = []string{err.Error()}
+			}
+			return nil
 		}
 		if !sleep(ctx, settlePoll) {
 			return ctx.Err()
 		}
 	}
-	p.result.Settled = true
-	p.timeline.note("account", "settled after %s", p.result.Settle)
+}
+
+// confirm waits whether map and ledger stay equal, and tries everything.
+func (p *gatePlay) confirm(ctx context.Context) error {
 	if !sleep(ctx, p.options.Quiet) {
 		return ctx.Err()
 	}
