@@ -95,14 +95,15 @@ func (p *prober) try(ctx context.Context, reference string) (answer anAnswer, pi
 			before[digest] = p.book.look(digest, now)
 		}
 	}
-	answer, pinned = p.ask(ctx, reference)
+	answer, said := p.ask(ctx, reference)
 	p.count(answer, digestIn(reference) == "")
 	if answer == startsNot && digestIn(reference) != "" {
-		p.tries.refused(p.book.refused(before[digestIn(reference)]))
+		p.refused(before[digestIn(reference)], said)
 	}
 	if answer != starts {
 		return answer, ""
 	}
+	pinned = said
 	f := finding{wrong: "nothing says which digest it stands for"}
 	if known, ok := before[digestIn(pinned)]; ok {
 		f = p.book.admitted(known)
@@ -114,7 +115,19 @@ func (p *prober) try(ctx context.Context, reference string) (answer anAnswer, pi
 	return answer, pinned
 }
 
-// ask makes a Pod, for show.
+// notedBehind is from when on it is noted that a digest that passed is refused.
+const notedBehind = 5 * time.Second
+
+// refused takes the refusal of a digest, and what the API server said.
+func (p *prober) refused(v view, said string) {
+	wall, led := p.book.refused(v)
+	p.tries.refused(wall, led)
+	if led > notedBehind {
+		p.timeline.note("behind", "%s passed %.1f s ago, with a leader for %.1f s: %s", v.digest, wall.Seconds(), led.Seconds(), said)
+	}
+}
+
+// ask makes a Pod, for show, and returns the image that it would have, or what was said instead.
 func (p *prober) ask(ctx context.Context, reference string) (anAnswer, string) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
@@ -124,9 +137,9 @@ func (p *prober) ask(ctx context.Context, reference string) (anAnswer, string) {
 	case err == nil:
 		return starts, pod.Spec.Containers[0].Image
 	case strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'revet-gate-"):
-		return startsNot, ""
+		return startsNot, err.Error()
 	default:
-		return noAnswer, ""
+		return noAnswer, err.Error()
 	}
 }
 
