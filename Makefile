@@ -97,7 +97,7 @@ bench: ## measure push-to-run beside a direct EventListener, and the receiver's 
 	cd test && go test -tags bench -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench
 
 .PHONY: chaos
-chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener
+chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener; with PLAY=gate, turn so many verdicts behind a gate
 	cd test && go run ./cmd/chaos -pushes $(PUSHES) -rate $(RATE) -seeds "$(SEEDS)" -faults "$(FAULTS)" -play $(PLAY) -limit $(LIMIT)
 
 .PHONY: fuzz

@@ -45,3 +45,32 @@ func TestNoPushIsLostOrDoubledUnderFaults(t *testing.T) {
 		}
 	}
 }
+
+// A gate, in short: with a kill every few seconds, nothing is admitted that never passed, nothing for
+// long that failed, and map and ledger are equal in the end.
+func TestAGateAdmitsNothingWrongUnderKills(t *testing.T) {
+	o := chaos.DefaultOptions()
+	o.Root, o.Dir = "../..", t.TempDir()
+	o.Play, o.Shape.Pushes, o.Shape.Rate, o.Quiet = chaos.Gate, 60, 2, 5*time.Second
+	var out bytes.Buffer
+	o.Out = &out
+	results, err := chaos.Run(t.Context(), o)
+	t.Log(out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		for _, fault := range r.Gate.Faults() {
+			t.Errorf("seed %d: %s", r.Seed, fault)
+		}
+		if r.Failed() {
+			if timeline, err := os.ReadFile(r.Dir + "/timeline.txt"); err == nil {
+				t.Logf("the timeline:\n%s", timeline)
+			}
+		}
+		if r.Faults == 0 || r.Gate.Verdicts != o.Shape.Pushes || r.Gate.Tries.Failed == r.Gate.Tries.Admitted {
+			t.Errorf("%d faults, %d verdicts and %d admissions of what passed: nothing was put to the test",
+				r.Faults, r.Gate.Verdicts, r.Gate.Tries.Admitted-r.Gate.Tries.Failed)
+		}
+	}
+}

@@ -11,6 +11,8 @@
 //
 //	make chaos PLAY=trouble PUSHES=100               # something on the way to a run is broken for a while, and mended
 //
+//	make chaos PLAY=gate PUSHES=1000 RATE=2          # verdicts turn behind a gate
+//
 // The exit status is 1 if Revet lost or doubled a push, or left anything without an end for longer than 120 s after the
 // last fault. What the direct EventListener did is printed and never a failure. A fixed seed with few pushes is a Go test.
 //
@@ -79,6 +81,31 @@
 // A run that was begun before a break was noticed counts as any other. One that met a missing RuntimeClass has failed and
 // was repeated: the column repeats. One that met the broken template bears another name, and its entry would end as
 // Misnamed: Revet does not start a second. That is no loss to the account; it is printed below the case.
+//
+// # The play gate
+//
+// It has no registry, receivers and listeners, and no direct EventListener: an API server with its etcd, two controllers, and
+// a gate in mode Deny that trusts two triggers. PUSHES verdicts, RATE a second, are written into entries as runs begin and
+// end, by the functions by which controllers do that and under their account; errors come on top, which must change nothing.
+// Which, of what, and when follows from the seed:
+//
+//   - most pass and fail in turn, in one entry, or in two repositories of the two triggers at once, where one failure denies;
+//   - some never pass, pass without what the gate asks for, are as old as to expire within minutes, are those of an index
+//     with two children, or stand in entries of a trigger that the gate does not trust;
+//   - a quarter of the runs is for a push, which moves its tag; each tag is shared by some digests.
+//
+// Meanwhile kill -9 hits a controller or the API server, with its etcd, every 4 to 20 seconds, and what was killed is started
+// again up to three seconds later. FAULTS may name other actions. The gate goes from one object to sixteen on the way. All the time Pods
+// are tried in dry-run, by digest and by tag, those of digests that have just failed first. An admission is a fault
+//
+//   - if the digest never passed in a trusted entry, whatever was just started again;
+//   - if its verdict had expired, and it does not run;
+//   - if it had failed in a trusted entry, for more than 30 s in which a controller led. One leads while it holds the lease
+//     and has renewed it since it was started; a verdict counts as written once the API server has confirmed it.
+//
+// In the end the map (digests, what ran, and tags) is compared with the ledger, as the pure rules conclude and as it is said
+// a second time without them; once they are equal, and after 20 s more, everything is tried once more. What differs, is
+// refused and should start, or starts and should not, is a fault, and so is a verdict that is not the one that was written.
 //
 // # The account
 //

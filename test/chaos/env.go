@@ -242,7 +242,7 @@ func (w *env) startReceiver(ctx context.Context, name string) (entrance string, 
 	return in.address(), w.startRevetProgram(ctx, name, w.programs.Receiver, address, kubeconfig, []*link{toAPI, in}, "-drain-delay=0s")
 }
 
-func (w *env) startController(ctx context.Context, name string) error {
+func (w *env) startController(ctx context.Context, name string, more ...string) error {
 	kubeconfig, toAPI, err := w.access(ctx, name, systemNamespace, "controller")
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (w *env) startController(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-identity=" + name}
+	args := append([]string{"-identity=" + name}, more...)
 	const sweepInterval = "sweep-interval"
 	if has(ctx, w.programs.Controller, sweepInterval) {
 		args = append(args, fmt.Sprintf("-%s=%s", sweepInterval, w.options.SweepInterval))

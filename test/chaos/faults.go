@@ -116,9 +116,11 @@ func apiRecoveryOf(pushes int) time.Duration {
 type faults struct {
 	random           *rand.Rand
 	targets, actions []weighted
-	at               time.Duration
-	busyUntil        map[string]time.Duration
-	apiRecovery      time.Duration
+	at, every        time.Duration
+	// spread is by how much the time between two faults may be longer than every.
+	spread      time.Duration
+	busyUntil   map[string]time.Duration
+	apiRecovery time.Duration
 }
 
 func faultsOf(seed uint64, only []string, pushes int) *faults {
@@ -126,15 +128,36 @@ func faultsOf(seed uint64, only []string, pushes int) *faults {
 		apiRecovery: apiRecoveryOf(pushes),
 		random:      source(seed, faultSource),
 		targets:     allowed(targetWeights, only), actions: allowed(actionWeights, only),
-		at: every, busyUntil: map[string]time.Duration{},
+		at: every, every: every, busyUntil: map[string]time.Duration{},
 	}
+}
+
+// gateTargets are those of the play gate. Between two faults there is time for a controller to lead.
+var gateTargets = []weighted{{"controller-1", 3}, {"controller-2", 3}, {"apiserver", 2}}
+
+const (
+	gateEvery  = 4 * time.Second
+	gateSpread = 16 * time.Second
+)
+
+// gateFaultsOf are the faults of the play gate: kills, unless a list names other actions.
+func gateFaultsOf(seed uint64, only []string) *faults {
+	f := faultsOf(seed, only, 0)
+	f.targets, f.at, f.every, f.spread = allowed(gateTargets, only), gateEvery, gateEvery, gateSpread
+	if only == nil {
+		f.actions = []weighted{{string(Kill), 1}}
+	}
+	return f
 }
 
 // next returns the next fault. A moment at which all targets have one is passed over.
 func (f *faults) next() Fault {
 	for {
 		at := f.at
-		f.at += every
+		f.at += f.every
+		if f.spread > 0 {
+			f.at += time.Duration(f.random.Int64N(int64(f.spread)))
+		}
 		free := slices.DeleteFunc(slices.Clone(f.targets), func(w weighted) bool { return at < f.busyUntil[w.name] })
 		if len(free) == 0 {
 			continue
@@ -149,12 +172,14 @@ func (f *faults) next() Fault {
 	}
 }
 
-func (f *faults) draw(from []weighted) string {
+func (f *faults) draw(from []weighted) string { return drawOf(f.random, from) }
+
+func drawOf(random *rand.Rand, from []weighted) string {
 	total := 0
 	for _, w := range from {
 		total += w.weight
 	}
-	n := f.random.IntN(total)
+	n := random.IntN(total)
 	for _, w := range from {
 		if n -= w.weight; n < 0 {
 			return w.name

@@ -54,9 +54,9 @@ func (o Options) validate() error {
 		return fmt.Errorf("chaos: %+v: there has to be a push, a tag, a rate, and at least %d streams", o.Shape, namespaces)
 	}
 	switch o.Play {
-	case Random, AdapterDown, Burst, LeaderStopped, Trouble:
+	case Random, AdapterDown, Burst, LeaderStopped, Trouble, Gate:
 	default:
-		return fmt.Errorf("chaos: no play is called %q; there are %q", o.Play, []Play{Random, AdapterDown, Burst, LeaderStopped, Trouble})
+		return fmt.Errorf("chaos: no play is called %q; there are %q", o.Play, []Play{Random, AdapterDown, Burst, LeaderStopped, Trouble, Gate})
 	}
 	if _, err := parseCases(o.Cases); err != nil {
 		return err
@@ -99,4 +99,7 @@ const (
 	// Trouble breaks and mends the EventListener, its rights, its template, its binding and the RuntimeClass, one after
 	// another, and makes that many pushes to each. See the cases.
 	Trouble Play = "trouble"
+	// Gate turns as many verdicts as there would be pushes, behind a gate in mode Deny, while the controllers and the API
+	// server are killed. Nothing is pushed.
+	Gate Play = "gate"
 )

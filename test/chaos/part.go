@@ -28,6 +28,8 @@ type part struct {
 
 	mu      sync.Mutex
 	process *rig.Process
+	// began is when the process was started.
+	began time.Time
 	// down is set while it is not to run.
 	down bool
 }
@@ -50,7 +52,7 @@ func (p *part) start() error {
 }
 
 func (p *part) startLocked() error {
-	p.down = false
+	p.down, p.began = false, time.Now()
 	process, err := p.program.Start()
 	if err != nil {
 		return err
@@ -84,6 +86,21 @@ func (p *part) isToRun(process *rig.Process, then func()) bool {
 	}
 	then()
 	return true
+}
+
+// upSince says since when the program runs, and no while it does not.
+func (p *part) upSince() (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return time.Time{}, false
+	}
+	select {
+	case <-p.process.Ended():
+		return time.Time{}, false
+	default:
+		return p.began, true
+	}
 }
 
 func (p *part) pid() int {

@@ -40,6 +40,8 @@ type role struct {
 	// Odd is where Revet sees the registry if it is odd, and Hooks where that one's notifications go.
 	Odd, Hooks string
 	Seed       uint64
+	// Gated is true for a cluster without a registry, whose API server pins tags.
+	Gated bool
 }
 
 func (r role) environment() (string, error) {
@@ -84,9 +86,13 @@ func (r role) cluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := fast.Start(ctx, fast.Options{Dir: r.Dir, Addr: r.Address, OpenShift: true, CRDs: crds})
+	c, err := fast.Start(ctx, fast.Options{Dir: r.Dir, Addr: r.Address, OpenShift: true, CRDs: crds, MutatingPolicies: r.Gated})
 	if err != nil {
 		return err
+	}
+	if r.Gated {
+		<-ctx.Done()
+		return c.Stop() //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.Bridge)
 	if err != nil {

@@ -33,10 +33,15 @@ type Result struct {
 	Coverage string
 	// Troubles are the cases of that play.
 	Troubles []TroubleResult
+	// Gate is what became of that play; nil for others.
+	Gate *GateResult
 }
 
 // Failed says what Revet promises and did not do.
 func (r Result) Failed() bool {
+	if r.Gate != nil {
+		return len(r.Gate.Faults()) > 0
+	}
 	return len(r.Revet.Faults()) > 0 || !r.Settled || slices.ContainsFunc(r.Troubles, func(t TroubleResult) bool { return len(t.Faults()) > 0 })
 }
 
@@ -46,13 +51,17 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	build, run, report, table := build, runSeed, report, table
+	if o.Play == Gate {
+		build, run, report, table = buildGate, runGate, gateReport, gateTable
+	}
 	programs, err := build(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	var results []Result
 	for _, seed := range o.Seeds {
-		r, err := runSeed(ctx, o, programs, seed)
+		r, err := run(ctx, o, programs, seed)
 		if err != nil {
 			return results, fmt.Errorf("seed %d: %w", seed, err)
 		}
@@ -142,15 +151,22 @@ func (w *env) disturb(ctx context.Context) (number int) {
 	if err != nil || none {
 		return 0 // an error was found by validate
 	}
+	return w.inflict(ctx, faultsOf(w.seed, only, w.options.Shape.Pushes), func(Fault) {})
+}
+
+// inflict does the faults of a script until the context ends, waits until the last is over, and
+// says how many there were. It tells of each before it begins.
+func (w *env) inflict(ctx context.Context, script *faults, tell func(Fault)) (number int) {
 	began := time.Now()
 	var active sync.WaitGroup
-	for script := faultsOf(w.seed, only, w.options.Shape.Pushes); ; number++ {
+	for ; ; number++ {
 		f := script.next()
 		if !sleep(ctx, time.Until(began.Add(f.At))) {
 			active.Wait()
 			return number
 		}
 		active.Go(func() {
+			tell(f)
 			w.timeline.note("fault", "begins: %s", f)
 			if err := w.targets[f.Target].do(f); err != nil {
 				w.timeline.note("fault", "%s: %v", f, err)

@@ -1,16 +1,24 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
+	gates "github.com/revet-dev/revet/pkg/gate"
 )
 
 // fewDigests is above how many digests gates divide them here.
@@ -176,5 +184,62 @@ func TestKillWhileAGateIsDivided(t *testing.T) {
 			s.divided(16, 38)
 			g.never(t)
 		})
+	}
+}
+
+// unproven answers for the API server that a quota keeps the controller's Pods from being made,
+// as if no policy of a division were in force yet. It counts how often a division is tried.
+type unproven struct {
+	next   http.RoundTripper
+	rounds *atomic.Int64
+	asked  *atomic.Int64
+}
+
+func (u unproven) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/namespaces/"+gates.ProbeNamespace+"/pods") {
+		u.asked.Add(1)
+		body := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"exceeded quota"}`
+		return &http.Response{
+			Status: "403 Forbidden", StatusCode: http.StatusForbidden, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r,
+		}, nil
+	}
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/validatingadmissionpolicies") && r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if first := regexp.MustCompile(`revet-gate-[a-z0-9-]+-probe-[a-z0-9]+-0\b`); first.Match(body) {
+			u.rounds.Add(1)
+		}
+	}
+	return u.next.RoundTrip(r)
+}
+
+// Property: what failed leaves while the controller waits for the policies of a division.
+func TestWhatFailedLeavesWhileADivisionIsTried(t *testing.T) {
+	ownCluster(t)
+	s := newGateSetup(t)
+	var rounds, asked atomic.Int64
+	startController(t, "gates", dividing, func(o *app.ControllerOptions) {
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return unproven{next, &rounds, &asked} })
+	})
+	failed := digestOf(s.name, "failed")
+	entry := s.record("failed", failed, v1alpha1.OutcomePass, 0)
+	s.gate()
+	s.enforced()
+	s.admits(failed)
+	s.fill("many", fewDigests)
+	eventually(t, "the division is tried", func() error {
+		if asked.Load() == 0 {
+			return fmt.Errorf("nobody tries it")
+		}
+		return nil
+	})
+	s.conclude(entry, v1alpha1.OutcomeFail, metav1.Now())
+	s.refuses(failed)
+	if n := rounds.Load(); n != 1 {
+		t.Errorf("the division was tried %d times before what failed left", n)
 	}
 }

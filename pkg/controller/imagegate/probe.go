@@ -52,19 +52,25 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 	if err != nil {
 		return "", err
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	defer func() {
 		// Not by ctx, whose time may be over: what stays is removed by the next pass.
 		err = errors.Join(err, p.dropCanaries(context.WithoutCancel(ctx), canaries))
 	}()
+	var made []client.Object
 	for _, c := range canaries {
-		if err := p.create(ctx, c.policy); err != nil {
-			return "", err
-		}
+		made = append(made, c.policy)
 	}
 	for _, c := range canaries {
-		if err := p.create(ctx, c.binding); err != nil {
+		made = append(made, c.binding)
+	}
+	for _, o := range made {
+		if err := p.create(ctx, o); err != nil {
+			return "", err
+		}
+		if err := p.tend(whole, plan); err != nil {
 			return "", err
 		}
 	}
@@ -83,7 +89,25 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 			return missing, nil
 		case <-time.After(probeInterval):
 		}
+		if err := p.tend(whole, plan); err != nil {
+			return "", err
+		}
 	}
+}
+
+// tend writes what the ledger says by now. To try a division takes many requests, and what
+// failed cannot wait for all of them.
+func (p *pass) tend(ctx context.Context, plan *plan) error {
+	rules, ok := p.state.judges()
+	if !ok {
+		return nil
+	}
+	p.now = p.Now()
+	p.judge(rules)
+	if err := p.writePages(ctx, plan); err != nil {
+		return err
+	}
+	return p.writeTags(ctx, plan)
 }
 
 func (p *pass) create(ctx context.Context, o client.Object) error {

@@ -52,10 +52,10 @@ func options(args []string) (chaos.Options, error) {
 	o := chaos.DefaultOptions()
 	o.Out = os.Stdout
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
-	flags.IntVar(&o.Shape.Pushes, "pushes", o.Shape.Pushes, "how many pushes")
+	flags.IntVar(&o.Shape.Pushes, "pushes", o.Shape.Pushes, "how many pushes, or verdicts of the play gate")
 	flags.IntVar(&o.Shape.Streams, "streams", 0, "over how many streams; default is 20, or one for each 50 pushes")
 	flags.IntVar(&o.Shape.Tags, "tags", o.Shape.Tags, "and tags of each")
-	flags.Float64Var(&o.Shape.Rate, "rate", o.Shape.Rate, "pushes a second, in the mean")
+	flags.Float64Var(&o.Shape.Rate, "rate", o.Shape.Rate, "of these a second, in the mean")
 	flags.StringVar(&o.Faults, "faults", o.Faults, "all, none, or some targets and actions")
 	flags.StringVar(&o.Dir, "dir", "", "folder for timelines and logs; default is a new one among the temporary files")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "how often Revet sweeps")
@@ -63,7 +63,7 @@ func options(args []string) (chaos.Options, error) {
 	flags.BoolVar(&o.Keep, "keep", o.Keep, "keep the data of etcd and registry")
 	flags.StringVar(&o.Cases, "cases", "all", "of the play trouble: all, or some of listener, rights, template, binding and class")
 	flags.DurationVar(&o.For, "for", 0, "how long each of them stays broken; default is 2m for the listener, 30s for the others")
-	flags.Func("play", "random, adapter-down, burst, leader-stopped or trouble; default is random", func(s string) error {
+	flags.Func("play", "random, adapter-down, burst, leader-stopped, trouble or gate; default is random", func(s string) error {
 		o.Play = chaos.Play(s)
 		return nil
 	})
