@@ -24,10 +24,11 @@ STACKS ?= 300
 FAULTS ?= all
 PLAY ?= random
 TESTFLAGS ?=
+GATEBENCH ?=
 
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build receiver, controller, step, scan and kubectl-revet into bin/
@@ -84,6 +85,10 @@ rootfs: ## hold what the scanner says of real file systems and layers against ex
 bench: ## measure push-to-run beside a direct EventListener, and the receiver's cost of ignored events
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
+
+.PHONY: bench-gate
+bench-gate: ## measure what a gate costs: creating Pods, from a verdict to admission, growth of etcd and API server (GATEBENCH: its flags)
+	cd test && go run ./cmd/gatebench $(GATEBENCH)
 
 .PHONY: chaos
 chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener
