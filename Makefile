@@ -87,7 +87,7 @@ bench: ## measure push-to-run beside a direct EventListener, and the receiver's 
 	cd test && go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench/...
 
 .PHONY: bench-gate
-bench-gate: ## measure what a gate costs: creating Pods, from a verdict to admission, growth of etcd and API server (GATEBENCH: its flags)
+bench-gate: ## measure what a gate costs, with the flags GATEBENCH: creating Pods, from a verdict to admission, growth of etcd and API server
 	cd test && go run ./cmd/gatebench $(GATEBENCH)
 
 .PHONY: chaos

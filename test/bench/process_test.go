@@ -51,7 +51,9 @@ func (p *process) await(b *testing.B, url string) {
 func (p *process) residentMiB() (float64, error) { return p.memoryMiB("VmRSS") }
 
 // memoryMiB is a line of the process's status.
-func (p *process) memoryMiB(name string) (float64, error) { return rig.MemoryMiB(p.cmd.Process.Pid, name) }
+func (p *process) memoryMiB(name string) (float64, error) {
+	return rig.MemoryMiB(p.cmd.Process.Pid, name)
+}
 
 // freeAddress is a loopback address that nobody listens on. Some of the programs cannot choose one and tell it.
 func freeAddress(b *testing.B) string {

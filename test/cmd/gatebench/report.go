@@ -32,7 +32,9 @@ func median(values []float64) float64 {
 // times are measured durations.
 type times []time.Duration
 
-func (t times) p(percent float64) time.Duration { return percentile(slices.Sorted(slices.Values(t)), percent) }
+func (t times) p(percent float64) time.Duration {
+	return percentile(slices.Sorted(slices.Values(t)), percent)
+}
 
 // ms writes a duration in milliseconds.
 func ms(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
@@ -75,7 +77,7 @@ func (r *report) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n
 
 // judge notes a goal: to be at most limit, both in the same unit.
 func (r *report) judge(what, unit string, limit, measured float64, notes ...any) {
-	g := goal{what: what, limit: fmt.Sprintf("at most %g%s", limit, unit), measured: fmt.Sprintf("%.4g%s", measured, unit), met: measured <= limit}
+	g := goal{what: what, limit: fmt.Sprintf("at most %g%s", limit, unit), measured: fmt.Sprintf("%.5g%s", measured, unit), met: measured <= limit}
 	if math.IsNaN(measured) {
 		g.measured = "nothing"
 	}
