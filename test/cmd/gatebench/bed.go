@@ -65,6 +65,7 @@ func newBed(ctx context.Context, o options, r *report) (_ *bed, err error) {
 	if b.config, err = clientcmd.BuildConfigFromFlags("", filepath.Join(b.clusterDir(), "kubeconfig")); err != nil {
 		return nil, err
 	}
+	b.config.WarningHandler = rest.NoWarnings{} // of policies that may not refuse
 	if b.admin, err = rig.NewClient(b.config); err != nil {
 		return nil, err
 	}
