@@ -69,7 +69,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	if c.options.Etcd != "" {
 		c.store = &store{url: c.options.Etcd}
-	} else if c.store, err = startEtcd(ctx, c.dir, c.log); err != nil {
+	} else if c.store, err = startEtcd(ctx, c.dir, false, c.log); err != nil {
 		return err
 	}
 	addr := c.options.Addr

@@ -21,24 +21,25 @@ type store struct {
 }
 
 // StartEtcd starts the etcd of a cluster alone, with its data below dir, and returns its client URL. It is for measuring
-// what etcd and the API server cost each: see [Options.Etcd].
-func StartEtcd(ctx context.Context, dir string) (url string, stop func(), err error) {
+// what etcd and the API server cost each: see [Options.Etcd]. Durable makes it sync what it writes to the disk, as etcd
+// does but for tests.
+func StartEtcd(ctx context.Context, dir string, durable bool) (url string, stop func(), err error) {
 	log := &tail{}
-	s, err := startEtcd(ctx, dir, log)
+	s, err := startEtcd(ctx, dir, durable, log)
 	if err != nil {
 		return "", nil, log.explain(err)
 	}
 	return s.url, s.stop, nil
 }
 
-func startEtcd(ctx context.Context, dir string, log *tail) (*store, error) {
+func startEtcd(ctx context.Context, dir string, durable bool, log *tail) (*store, error) {
 	free := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
 	c := embed.NewConfig()
 	c.Dir = filepath.Join(dir, "etcd")
 	c.ListenClientUrls, c.AdvertiseClientUrls = free, free
 	c.ListenPeerUrls, c.AdvertisePeerUrls = free, free
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	c.UnsafeNoFsync = true // nothing here needs to survive the machine
+	c.UnsafeNoFsync = !durable
 	c.WarningUnaryRequestDuration = slowRequest
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(log))
 	etcd, err := embed.StartEtcd(c)

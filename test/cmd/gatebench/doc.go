@@ -11,10 +11,10 @@
 // its own, so that each one's memory is its own. There are no kubelet and no other controllers: Pods are stored and never
 // run, and the garbage collector does nothing.
 //
-// etcd does not sync its files to the disk. Every request is faster for that, those without a gate too, so that what a gate
-// adds weighs more. It has its default quota of 2 GiB, does not compact by itself, and is not defragmented, so that the
-// size of its file only grows. The API server compacts it every five minutes, its default, down to the revision of five
-// minutes before: what was overwritten stays for five to ten minutes.
+// etcd syncs what it writes to the disk, as in production, unless -fsync=false says otherwise: every request is faster
+// then, those without a gate too, and what a gate adds weighs more. It has its default quota of 2 GiB, does not compact by
+// itself, and is not defragmented, so that the size of its file only grows. The API server compacts it every five minutes,
+// its default, down to the revision of five minutes before: what was overwritten stays for five to ten minutes.
 //
 // # Part create
 //

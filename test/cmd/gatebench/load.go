@@ -47,8 +47,6 @@ type load struct {
 func (b *bed) measureLoad(ctx context.Context, l *ledger) error {
 	o := b.options
 	b.say("\nload: %g verdicts a second for %s, every %s fails a digest that passed before; %s", o.rate, o.length, nth(o.failEvery), tagsOf(o.tags))
-	b.say("etcd: no sync to disk, quota 2 GiB (its default), compacted by the API server every 5m0s (its default) down to " +
-		"five minutes before, not defragmented: its file never shrinks, and what is overwritten is in use for 5 to 10 minutes")
 	before, err := rig.ReadRequests(ctx, b.config)
 	if err != nil {
 		return err

@@ -28,6 +28,8 @@ type options struct {
 	parts    map[part]bool
 	root     string
 	mutating bool
+	// fsync makes etcd sync to the disk.
+	fsync bool
 
 	// sizes are the numbers of verified digests.
 	sizes   []int
@@ -56,6 +58,7 @@ func parse(args []string) (options, error) {
 	sizes := flags.String("sizes", "1000,10000,150000", "create: numbers of verified digests")
 	controller := flags.String("controller", "", "further flags of the controller, such as --gate-write-rate=1048576")
 	flags.BoolVar(&o.mutating, "mutating", true, "the API server obeys MutatingAdmissionPolicies, so that gates pin tags")
+	flags.BoolVar(&o.fsync, "fsync", true, "etcd syncs what it writes to the disk, as it does outside tests")
 	flags.IntVar(&o.rounds, "rounds", 5, "create: rounds")
 	flags.IntVar(&o.creates, "creates", 1000, "create: Pods in each measurement")
 	flags.IntVar(&o.base, "base", 1000, "latency, growth: verified digests before the first measurement")

@@ -35,7 +35,9 @@ type role struct {
 	// Dir keeps its data.
 	Dir string
 	// Etcd is the client URL of the API server's etcd.
-	Etcd     string
+	Etcd string
+	// Durable makes etcd sync to the disk.
+	Durable  bool
 	Mutating bool
 	CRDDirs  []string
 }
@@ -68,7 +70,7 @@ func serveRole() (code int, isRole bool) {
 func (r role) serve(ctx context.Context) error {
 	switch r.Name {
 	case roleEtcd:
-		url, stop, err := fast.StartEtcd(ctx, r.Dir)
+		url, stop, err := fast.StartEtcd(ctx, r.Dir, r.Durable)
 		if err != nil {
 			return err
 		}
