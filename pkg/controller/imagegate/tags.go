@@ -23,6 +23,8 @@ type tagsObject struct {
 	known        bool
 	lost         bool
 	since        time.Time
+	// rested is when the object may be written again.
+	rested time.Time
 }
 
 // writeTags writes the object of tags if it is not what it should be.
@@ -31,7 +33,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	seen, ok := p.state.version(name)
 	if t.known && t.meta != nil && ok && (seen == "" || newer(seen, t.meta.ResourceVersion)) {
 		p.tell(corev1.EventTypeWarning, "PutBack", "somebody else changed or deleted VerifiedImages %s; it is put back", name)
-		t.known = false
+		t.known, t.rested = false, time.Time{}
 	}
 	if !t.known {
 		if err := p.readTags(ctx, name, plan); err != nil {
@@ -53,7 +55,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	if t.since.IsZero() {
 		t.since = p.now
 	}
-	if left := t.since.Add(coalesce).Sub(p.now); left > 0 && t.meta != nil {
+	if left := readyAt(t.since, t.rested, coalesce).Sub(p.now); left > 0 && t.meta != nil {
 		p.soon(left)
 		return nil
 	}
@@ -77,7 +79,8 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", name, err)
 	}
-	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true}
+	rested := p.now.Add(min(p.budget.Rest(bytesOf(tags), tagsShare), longestRest))
+	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true, rested: rested}
 	return nil
 }
 
