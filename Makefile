@@ -25,10 +25,11 @@ FAULTS ?= all
 PLAY ?= random
 LIMIT ?= 2m
 TESTFLAGS ?=
+GATEBENCH ?=
 
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build receiver, controller, step, scan and kubectl-revet into bin/
@@ -95,6 +96,10 @@ rootfs: ## hold what the scanner says of real file systems and layers against ex
 bench: ## measure push-to-run beside a direct EventListener, and the receiver's cost of ignored events
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	cd test && go test -tags bench -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./bench
+
+.PHONY: bench-gate
+bench-gate: ## measure what a gate costs, with the flags GATEBENCH: creating Pods, from a verdict to admission, growth of etcd and API server
+	cd test && go run ./cmd/gatebench $(GATEBENCH)
 
 .PHONY: chaos
 chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener; with PLAY=gate, turn so many verdicts behind a gate

@@ -70,6 +70,14 @@ func (b *Budget) Spend(u Urgency, bytes int, now time.Time) (wait time.Duration,
 	return 0, true
 }
 
+// Rest is how long an object is left alone after a write of so many bytes, if it may have a
+// share of the rate. An object that changes all the time is then written less often the
+// larger it is. Otherwise it would be written every second until the bucket is empty, and
+// after that the less urgent of a gate's objects would not be written for minutes.
+func (b *Budget) Rest(bytes int, share float64) time.Duration {
+	return time.Duration(float64(bytes) / (b.rate * share) * float64(time.Second))
+}
+
 // fill adds what time has brought. A clock that was set back brings nothing.
 func (b *Budget) fill(now time.Time) {
 	if passed := now.Sub(b.at); passed > 0 {

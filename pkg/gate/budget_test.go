@@ -75,3 +75,14 @@ func TestBudgetSmallerThanAnObject(t *testing.T) {
 		t.Error("it is never written")
 	}
 }
+
+// The larger an object is, and the less of the rate it may have, the longer it rests.
+func TestBudgetRest(t *testing.T) {
+	b := NewBudget(1000, 10*time.Second, noon)
+	if got, want := b.Rest(500, 1), 500*time.Millisecond; got != want {
+		t.Errorf("with all of the rate it rests %s, want %s", got, want)
+	}
+	if got, want := b.Rest(1000, 0.25), 4*time.Second; got != want {
+		t.Errorf("with a quarter it rests %s, want %s", got, want)
+	}
+}

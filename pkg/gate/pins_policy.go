@@ -99,6 +99,8 @@ func pinObjects(c *compiler) ([]*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("MutatingAdmissionPolicies are not written in version %q", c.in.MutatingVersion)
 	}
 	pin := c.mutating("pin", true, pinMutation(), podRules()...)
+	// It has no condition that some image has a tag: what did not meet its conditions does not
+	// get another turn once a webhook has added one.
 	missing := admissionregistrationv1.AllowAction
 	pin.policy.Variables = []admissionregistrationv1.Variable{variable("tags", "params.?tags.orValue({})")}
 	pin.policy.ParamKind = &admissionregistrationv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VerifiedImages"}

@@ -81,7 +81,7 @@ func measureBursts(b *testing.B, pushes, qps int) {
 		b.Logf("%s: %d pushes written in %s, %d runs in %s: %.1f runs/s, %d lost, %d doubled; push to run p50 %s, p99 %s\n"+
 			"processor seconds: %s\nrequests for each push, and what they took in the API server:\n%s",
 			w.name, m.pushes, m.written.Round(time.Millisecond), m.runs, m.took.Round(time.Millisecond), rate, m.lost, m.doubled,
-			m.p(50).Round(time.Millisecond), m.p(99).Round(time.Millisecond), since(before, w.processors(b)), e.requests(b).since(requests, m.pushes))
+			m.p(50).Round(time.Millisecond), m.p(99).Round(time.Millisecond), since(before, w.processors(b)), e.requests(b).Since(requests, m.pushes))
 		for name, value := range map[string]float64{
 			"runs/s": rate, "lost": float64(m.lost), "doubled": float64(m.doubled), "p50-ms": milliseconds(m.p(50)), "p99-ms": milliseconds(m.p(99)),
 		} {
@@ -329,7 +329,7 @@ func (w *burstWay) processors(b *testing.B) map[string]float64 {
 		}
 	}
 	var err error
-	if used["API server, etcd and writers"], err = processorSeconds(os.Getpid()); err != nil {
+	if used["API server, etcd and writers"], err = rig.ProcessorSeconds(os.Getpid()); err != nil {
 		b.Fatal(err)
 	}
 	return used

@@ -16,9 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/image"
-	"github.com/revet-dev/revet/pkg/ledger"
-	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 const (
@@ -161,37 +159,15 @@ func (e *bed) ledgerClient(b *testing.B) client.Client {
 }
 
 func passedEntry(trigger *v1alpha1.ImageTrigger, n int) (*v1alpha1.ImageVerification, error) {
-	digest, err := image.ParseDigest(digestOf(fmt.Sprintf("entry %d", n)))
+	name := fmt.Sprintf("%s/app-%05d", trigger.Namespace, n)
+	r := v1alpha1.RepositoryReference{
+		Kind: v1alpha1.RepositoryImageStream, Name: name, UID: fmt.Sprintf("00000000-0000-4000-8000-%012d", n), Pull: "registry.example.com/" + name,
+	}
+	entry, err := rig.NewEntry(trigger, r, digestOf(fmt.Sprintf("entry %d", n)), fmt.Sprintf("v1.%d", n%streamTags), time.Now())
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("%s/app-%05d", trigger.Namespace, n)
-	r := push.Repository{Kind: push.ImageStream, Name: name, UID: fmt.Sprintf("00000000-0000-4000-8000-%012d", n)}
-	at := metav1.NewTime(time.Now().Truncate(time.Second))
-	moment := metav1.NewMicroTime(time.Now())
-	record := v1alpha1.PushRecord{Tag: fmt.Sprintf("v1.%d", n%streamTags), PushedAt: at, ObservedAt: moment, Source: v1alpha1.SourceEvent}
-	entry := &v1alpha1.ImageVerification{
-		ObjectMeta: metav1.ObjectMeta{Namespace: trigger.Namespace, Name: ledger.EntryName(string(trigger.UID), r, digest)},
-		Spec: v1alpha1.ImageVerificationSpec{
-			Trigger:    v1alpha1.TriggerReference{Name: trigger.Name, UID: string(trigger.UID)},
-			Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryImageStream, Name: r.Name, UID: r.UID, Pull: "registry.example.com/" + name},
-			Digest:     digest.String(), FirstPush: record,
-		},
-	}
-	entry.Status = v1alpha1.ImageVerificationStatus{
-		Phase: v1alpha1.PhasePassed, Reason: "Passed", Message: "all checks passed", LastPushedAt: &at, TagNames: record.Tag, RunCount: 1,
-		Tags:  []v1alpha1.TagStatus{{PushRecord: record, Run: 1}},
-		Image: &v1alpha1.ImageFacts{MediaType: dockerImage, Platforms: []string{"linux/amd64"}, Layers: 5, Size: 5 << 20, Created: &at, Source: "Image"},
-		Runs: []v1alpha1.RunStatus{{
-			Number: 1, Name: ledger.RunName(entry, 1), Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: record.Tag}, RequestedAt: moment, FiredAt: &moment, Attempts: 1,
-			ConfirmedAt: &moment, UID: r.UID, StartedAt: &at, FinishedAt: &at, Outcome: v1alpha1.OutcomePass, Reason: "Passed", Digest: digest.String(),
-			Sandbox: v1alpha1.SandboxStatus{Requested: "kata", Observed: []string{"kata"}}, Summary: `{"checks":5,"failed":0,"findings":[]}`,
-		}},
-	}
-	run := entry.Status.Runs[0]
-	entry.Status.Verdict = &v1alpha1.Verdict{Outcome: run.Outcome, Run: run.Name, Number: 1, At: at, PolicyDigest: digest.String(),
-		Database: &v1alpha1.VerdictDatabase{Digest: digest.String(), AsOf: &at}, Checks: []string{"layers", "scan", "validate"},
-		Platforms: []string{"linux/amd64"}, Sandbox: v1alpha1.VerdictSandbox{Requested: "kata", Observed: []string{"kata"}}}
+	rig.Conclude(entry, v1alpha1.OutcomePass, time.Now())
 	return entry, nil
 }
 

@@ -4,11 +4,7 @@ package bench
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,17 +52,7 @@ func (p *process) residentMiB() (float64, error) { return p.memoryMiB("VmRSS") }
 
 // memoryMiB is a line of the process's status.
 func (p *process) memoryMiB(name string) (float64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(content)) {
-		if value, found := strings.CutPrefix(line, name+":"); found {
-			kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("%s has no %s: it has ended", p.name, name)
+	return rig.MemoryMiB(p.cmd.Process.Pid, name)
 }
 
 // freeAddress is a loopback address that nobody listens on. Some of the programs cannot choose one and tell it.

@@ -55,7 +55,7 @@ func BenchmarkPushToRun(b *testing.B) {
 		}
 	}
 	b.StopTimer()
-	b.Logf("requests for each two pushes, one of each way, and what they took in the API server:\n%s", e.requests(b).since(before, len(revets)))
+	b.Logf("requests for each two pushes, one of each way, and what they took in the API server:\n%s", e.requests(b).Since(before, len(revets)))
 	report(b, plains, revets)
 	e.reportSteps(b, revet.namespace, revets)
 }

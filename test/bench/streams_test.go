@@ -19,8 +19,7 @@ const (
 	// streamTags is how many tags the streams have.
 	streamTags = 20
 	// keptItems is how much of a tag's history is kept, as by pruning.
-	keptItems   = 3
-	dockerImage = "application/vnd.docker.distribution.manifest.v2+json"
+	keptItems = 3
 )
 
 func digestOf(content string) string { return rig.DigestOf(content) }

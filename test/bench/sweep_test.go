@@ -26,6 +26,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 const (
@@ -33,8 +34,6 @@ const (
 	sweepPeriod = 15 * time.Second
 	// sweepRounds is how many sweeps are measured; the median counts.
 	sweepRounds = 3
-	// clockTicks is what the kernel counts processor time in, on every Linux that Go runs on.
-	clockTicks = 100
 )
 
 // sweepCost is measured once: how often a benchmark is repeated does not change it.
@@ -146,25 +145,7 @@ func (s served) cost(b *testing.B) cost {
 }
 
 // processorSeconds is what the process used of processors.
-func (p *process) processorSeconds() (float64, error) { return processorSeconds(p.cmd.Process.Pid) }
-
-func processorSeconds(pid int) (float64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name, which may hold anything, ends with the last parenthesis; user and system time are the 12th and 13th after it.
-	fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
-	var ticks float64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseFloat(field, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return ticks / clockTicks, nil
-}
+func (p *process) processorSeconds() (float64, error) { return rig.ProcessorSeconds(p.cmd.Process.Pid) }
 
 // resetPeak makes the kernel count the peak of the resident memory from now on.
 func (p *process) resetPeak(b *testing.B) {

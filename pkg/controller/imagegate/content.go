@@ -25,6 +25,8 @@ type division struct {
 	pages  []*page
 	// looked is false if all digests have to be compared with what is written.
 	looked bool
+	// rested is when additions may be written again.
+	rested time.Time
 }
 
 // page is one object that holds digests.
@@ -41,6 +43,16 @@ type page struct {
 	complete bool
 	// owners are the untrusted owners as last written.
 	owners map[string]string
+	// rested is when the page may be written again.
+	rested time.Time
+}
+
+// readyAt is when an object is written that differs since a time, and rests until another.
+func readyAt(since, rested time.Time, coalesce time.Duration) time.Time {
+	if ready := since.Add(coalesce); ready.After(rested) {
+		return ready
+	}
+	return rested
 }
 
 func (d *division) unlook() { d.looked = false }
@@ -127,6 +139,7 @@ func (p *pass) refresh(ctx context.Context, d *division, pg *page, plan *plan) e
 	}
 	if before != nil {
 		p.tell(corev1.EventTypeWarning, "PutBack", "somebody else changed or deleted VerifiedImages %s; it is put back", pg.name)
+		pg.rested, d.rested = time.Time{}, time.Time{}
 	}
 	pg.stale, d.looked = false, false
 	return nil
@@ -213,18 +226,23 @@ func (p *pass) kept(plan *plan) []*division {
 // write writes one object, unless more changes are awaited or the budget forbids it.
 func (p *pass) write(ctx context.Context, j job) error {
 	pg := j.page
-	wait := coalesce
-	if j.due.Urgency == gate.Revocation {
+	wait, rested := coalesce, pg.rested
+	switch j.due.Urgency {
+	case gate.Revocation:
 		wait = coalesceRevocations
+	case gate.Addition:
+		rested = j.division.rested
+	default:
 	}
 	if pg.meta != nil {
-		if left := j.due.Since.Add(wait).Sub(p.now); left > 0 {
+		if left := readyAt(j.due.Since, rested, wait).Sub(p.now); left > 0 {
 			p.soon(left)
 			return nil
 		}
 	}
 	digests, ran, omitted := pg.Next(p.state.desired, p.Limits.Room(j.division.shards), p.now)
-	if wait, ok := p.spend(j.due.Urgency, gate.Bytes(digests, ran)); !ok {
+	bytes := gate.Bytes(digests, ran)
+	if wait, ok := p.spend(j.due.Urgency, bytes); !ok {
 		p.soon(wait)
 		return nil
 	}
@@ -252,6 +270,8 @@ func (p *pass) write(ctx context.Context, j job) error {
 	}
 	pg.meta, pg.lost, pg.complete, pg.owners = &o.ObjectMeta, false, true, o.UntrustedOwners
 	pg.Wrote(digests, ran, omitted)
+	rest := p.budget.Rest(bytes, digestsShare)
+	j.division.rested, pg.rested = p.now.Add(rest), p.now.Add(min(rest, longestRest))
 	return nil
 }
 

@@ -33,6 +33,12 @@ const (
 	// coalesceRevocations how long digests that failed are.
 	coalesce            = time.Second
 	coalesceRevocations = 200 * time.Millisecond
+	// digestsShare and tagsShare are how much of the budget a gate's objects may have that
+	// change all the time. The rest is for what has to be written besides.
+	digestsShare = 0.5
+	tagsShare    = 0.25
+	// longestRest is how long at most an object rests in which a digest failed.
+	longestRest = 10 * time.Second
 	// expiryStep is how often at most a gate is searched for expired digests. Until they
 	// leave the map the API server refuses new Pods with them by the verdict's time.
 	expiryStep = 15 * time.Second

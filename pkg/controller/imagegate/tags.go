@@ -24,20 +24,15 @@ type tagsObject struct {
 	lost         bool
 	// since is when the object was first seen to differ; zero if it does not.
 	since time.Time
-	// next is when it may be written again at the earliest.
-	next time.Time
+	// rested is when it may be written again at the earliest.
+	rested time.Time
 }
 
-// tagsShare is the part of the write rate that all objects of tags together may take. Each push
-// changes one, and it is written as a whole: without a bound of their own, large ones would
-// take all that digests need.
-const tagsShare = 4
-
-// tagsRest is how long an object of tags rests after a write. What changes meanwhile is
-// written at once.
+// tagsRest is how long an object of tags rests after a write. Each push changes one, and it
+// is written as a whole: those of all gates share a part of the rate, so that large ones do
+// not take what digests need.
 func (p *pass) tagsRest(bytes int) time.Duration {
-	gates := max(len(p.all()), 1)
-	return max(coalesce, time.Duration(float64(bytes*tagsShare*gates)/float64(p.Rate)*float64(time.Second)))
+	return p.budget.Rest(bytes*max(len(p.all()), 1), tagsShare)
 }
 
 // writeTags writes the object of tags if it is not what it should be.
@@ -46,7 +41,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	seen, ok := p.state.version(name)
 	if t.known && t.meta != nil && ok && (seen == "" || newer(seen, t.meta.ResourceVersion)) {
 		p.tell(corev1.EventTypeWarning, "PutBack", "somebody else changed or deleted VerifiedImages %s; it is put back", name)
-		t.known = false
+		t.known, t.rested = false, time.Time{}
 	}
 	if !t.known {
 		if err := p.readTags(ctx, name, plan); err != nil {
@@ -62,7 +57,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 		return nil
 	}
 	// A tag that is pinned to what failed is refused by its digest, so that tags can wait.
-	urgency, rested := gate.Addition, t.next
+	urgency, rested := gate.Addition, t.rested
 	switch {
 	case t.lost:
 		urgency = gate.Revocation
@@ -72,10 +67,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	if t.since.IsZero() {
 		t.since = p.now
 	}
-	if gathered := t.since.Add(coalesce); gathered.After(rested) {
-		rested = gathered
-	}
-	if left := rested.Sub(p.now); left > 0 && t.meta != nil {
+	if left := readyAt(t.since, rested, coalesce).Sub(p.now); left > 0 && t.meta != nil {
 		p.soon(left)
 		return nil
 	}
@@ -100,7 +92,7 @@ func (p *pass) writeTags(ctx context.Context, plan *plan) error {
 	case err != nil:
 		return fmt.Errorf("writing VerifiedImages %q: %w", name, err)
 	}
-	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true, next: p.now.Add(p.tagsRest(size))}
+	*t = tagsObject{meta: &o.ObjectMeta, tags: tags, owners: owners, known: true, rested: p.now.Add(p.tagsRest(size))}
 	return nil
 }
 
@@ -115,7 +107,7 @@ func (p *pass) readTags(ctx context.Context, name string, plan *plan) error {
 		return fmt.Errorf("reading VerifiedImages %q: %w", name, err)
 	default:
 		o.ManagedFields = nil
-		*t = tagsObject{meta: &o.ObjectMeta, tags: o.Tags, owners: o.UntrustedOwners, known: true, since: t.since, next: t.next}
+		*t = tagsObject{meta: &o.ObjectMeta, tags: o.Tags, owners: o.UntrustedOwners, known: true, since: t.since, rested: t.rested}
 	}
 	return nil
 }

@@ -75,7 +75,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.pki, err = newPKI(filepath.Join(c.dir, "pki")); err != nil {
 		return err
 	}
-	if c.store, err = startEtcd(ctx, c.dir, c.log); err != nil {
+	if c.options.Etcd != "" {
+		c.store = &store{url: c.options.Etcd}
+	} else if c.store, err = startEtcd(ctx, c.dir, false, c.log); err != nil {
 		return err
 	}
 	addr := c.options.Addr

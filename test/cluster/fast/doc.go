@@ -18,6 +18,8 @@
 // A cluster whose [Options] name Dir and Addr can be a process of its own that is killed and started again: objects,
 // certificates and address stay, and what watches knew is lost. [UserConfig] is how others get at it.
 //
+// [StartEtcd] runs the etcd of a cluster apart from its API server, whose [Options] then name it.
+//
 // A process can start clusters one after another. Two at once are refused: the API server keeps process-wide state.
 //
 // # What it is not

@@ -17,6 +17,9 @@ type Options struct {
 	Dir string
 	// Addr is the host:port of 127.0.0.1 that the API server listens on. Default: a free port.
 	Addr string
+	// Etcd is the client URL of an etcd that runs elsewhere, such as one of [StartEtcd] in another process. Default: one in
+	// this process, which keeps its data in Dir.
+	Etcd string
 	// CRDs are installed, and established, before Start returns; so is what CRDDirs hold.
 	CRDs []*apiextensionsv1.CustomResourceDefinition
 	// CRDDirs are directories whose *.yaml files hold CustomResourceDefinitions; other kinds in them are left alone.
