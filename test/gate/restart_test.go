@@ -19,9 +19,16 @@ import (
 )
 
 const (
+	// restarts is how often the API server starts again. Each takes it some seconds.
+	restarts = 2
 	// refusedFor is how long an API server that says that it is ready may go on to refuse
 	// what is verified.
 	refusedFor = 10 * time.Second
+	// kindUnknown is what it says while it does not know the kind of what policies look up.
+	// It may have asked for the kinds that there are before it served that one, and asks
+	// every 30 s (kubernetes/kubernetes#124237). No gate can make that shorter.
+	kindUnknown    = "failed to find resource referenced by paramKind"
+	kindUnknownFor = 35 * time.Second
 	// steadyFor is how long everything has to be answered as it should until a restart is
 	// over. It is longer than the API server takes to read policies, parameters and schemas
 	// again.
@@ -42,19 +49,28 @@ type restarted struct {
 	admitted int
 	// refused counts by what the API server said.
 	refused map[string]int
-	// lastRefused and admittedSince are zero for never, and the latter after a refusal.
-	lastRefused, admittedSince time.Time
+	// answered is when the API server first answered after it was away.
+	answered time.Time
+	// lastUnknown is when it was last refused because the kind was not known, and lastRefused
+	// for another reason; zero for never.
+	lastUnknown, lastRefused time.Time
+	// admittedSince is zero after a refusal.
+	admittedSince time.Time
 }
 
 // Property: an API server that starts again admits nothing that is not verified, from its first
-// answer on; and what is verified it refuses no longer than 10 s after it says that it is ready.
+// answer on; and what is verified it refuses no longer than 10 s after it says that it is ready,
+// unless it does not know a kind that it serves.
 func TestARestartedAPIServerAdmitsNothingElse(t *testing.T) {
 	g := newTagged(t, v1alpha1.GateDeny, nil)
-	old := g.oldPod(t)
-	for range 2 {
+	old := podOf("app"+at("a"), "free.example/app:1")
+	old.Labels = map[string]string{"a": "b"}
+	old = g.create(t, old)
+	for range restarts {
 		ready, all := g.restart(t, g.requests(old))
 		for _, r := range all {
-			t.Logf("%s: admitted %d times; refused: %s", r.name, r.admitted, counts(r.refused))
+			t.Logf("%s: first answered %s after readiness, admitted %d times; refused: %s",
+				r.name, r.answered.Sub(ready).Round(time.Millisecond), r.admitted, counts(r.refused))
 			switch {
 			case !r.verified && r.admitted > 0:
 				t.Errorf("%s: admitted %d times", r.name, r.admitted)
@@ -63,13 +79,21 @@ func TestARestartedAPIServerAdmitsNothingElse(t *testing.T) {
 			case r.verified && r.admitted == 0:
 				t.Errorf("%s: never admitted", r.name)
 			case r.verified:
-				late := max(r.lastRefused.Sub(ready), 0)
-				t.Logf("%s: refused until %s after readiness", r.name, late.Round(time.Millisecond))
-				if late > refusedFor {
-					t.Errorf("%s: refused for %s after readiness, want %s at most", r.name, late, refusedFor)
-				}
+				r.expectEnd(t, "refused because the kind was not known", r.lastUnknown.Sub(ready), kindUnknownFor)
+				r.expectEnd(t, "refused", r.lastRefused.Sub(ready), refusedFor)
 			}
 		}
+	}
+}
+
+// expectEnd holds that what was refused was not refused for long.
+func (r *restarted) expectEnd(t *testing.T, how string, late, limit time.Duration) {
+	t.Helper()
+	if late > 0 {
+		t.Logf("%s: %s until %s after readiness", r.name, how, late.Round(time.Millisecond))
+	}
+	if late > limit {
+		t.Errorf("%s: %s for %s after readiness, want %s at most", r.name, how, late, limit)
 	}
 }
 
@@ -78,7 +102,7 @@ func (g pinned) requests(old *corev1.Pod) []request {
 	pod := func(verified bool, image, want string) request {
 		return request{"a Pod of " + image, verified, func(ctx context.Context, u user) error {
 			p := podOf(image)
-			p.Namespace = g.namespace
+			p.Namespace, p.GenerateName, p.Name = g.namespace, "", "new"
 			if err := u.Create(ctx, p, client.DryRunAll); err != nil {
 				return err
 			}
@@ -96,19 +120,19 @@ func (g pinned) requests(old *corev1.Pod) []request {
 	all := []request{
 		pod(true, "app"+at("a"), "app"+at("a")),
 		pod(true, "free.example/app:1", "free.example/app:1"),
-		pod(false, ref(unknownHex)[:len(ref(unknownHex))-1]+"0", ""),
+		pod(false, "app@sha256:"+strings.Repeat("0", 64), ""),
 		pod(false, "r.example.com/app:unknown", ""),
 		pod(false, "r.example.com/app:bad", ""),
 		debug(true, "app"+at("a")),
 		debug(false, "app@sha256:"+strings.Repeat("0", 64)),
 		{"another image of a Pod", false, func(ctx context.Context, u user) error {
 			p := old.DeepCopy()
-			p.Spec.Containers[0].Image = "app" + at("a")
+			p.Spec.Containers[0].Image = "app" + at("b")
 			return u.Update(ctx, p, client.DryRunAll)
 		}},
 		{"a label of a Pod", true, func(ctx context.Context, u user) error {
 			p := old.DeepCopy()
-			p.Labels["b"] = "c"
+			p.Labels["a"] = "c"
 			return u.Update(ctx, p, client.DryRunAll)
 		}},
 	}
@@ -153,7 +177,7 @@ func (g pinned) restart(t *testing.T, all []request) (ready time.Time, got []*re
 		defer mu.Unlock()
 		for _, r := range got {
 			if r.verified && (r.admittedSince.IsZero() || time.Since(later(r.admittedSince, ready)) < steadyFor) {
-				return fmt.Errorf("%s: last refused %s after readiness: %s", r.name, r.lastRefused.Sub(ready), counts(r.refused))
+				return fmt.Errorf("%s: refused: %s", r.name, counts(r.refused))
 			}
 		}
 		return nil
@@ -181,8 +205,17 @@ func (r *restarted) run(ctx context.Context, t *testing.T, u user, mu *sync.Mute
 		case <-pace.C:
 		}
 		err := r.ask(ctx, u)
+		if ctx.Err() != nil {
+			return
+		}
 		var status apierrors.APIStatus
 		mu.Lock()
+		answer := err == nil || errors.As(err, &status)
+		if !answer {
+			r.answered = time.Time{}
+		} else if r.answered.IsZero() {
+			r.answered = time.Now()
+		}
 		switch {
 		case err == nil:
 			r.admitted++
@@ -191,10 +224,18 @@ func (r *restarted) run(ctx context.Context, t *testing.T, u user, mu *sync.Mute
 			}
 		case errors.Is(err, errOtherImage):
 			t.Errorf("%s: %v", r.name, err)
-		case errors.As(err, &status):
-			said, _, _ := strings.Cut(status.Status().Message, " denied request: ")
-			r.refused[fmt.Sprintf("%d %s", status.Status().Code, said)]++
-			r.lastRefused, r.admittedSince = time.Now(), time.Time{}
+		case answer:
+			said := status.Status().Message
+			if _, why, ok := strings.Cut(said, " denied request: "); ok {
+				said = why
+			}
+			r.refused[fmt.Sprintf("%d %.80s", status.Status().Code, said)]++
+			r.admittedSince = time.Time{}
+			if strings.Contains(said, kindUnknown) {
+				r.lastUnknown = time.Now()
+			} else {
+				r.lastRefused = time.Now()
+			}
 		}
 		mu.Unlock()
 	}

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/gate"
+	pkggate "github.com/revet-dev/revet/pkg/gate"
 	"github.com/revet-dev/revet/test/cluster/fast/crd"
 )
 
@@ -53,7 +53,7 @@ func TestWhatEndsAGateOwnsItsBindings(t *testing.T) {
 	eventually(t, "nothing is refused while the kind is gone", func() error { return s.start(at(unknown)) })
 	s.awaits(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonWriteFailed)
 	eventually(t, "the kind is gone", func() error {
-		err := s.admin.Get(t.Context(), client.ObjectKey{Name: gate.VerifiedImagesKind}, definition())
+		err := s.admin.Get(t.Context(), client.ObjectKey{Name: pkggate.VerifiedImagesKind}, definition())
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
@@ -84,7 +84,7 @@ func definition() *metav1.PartialObjectMetadata {
 func (s *gateSetup) kind() *metav1.PartialObjectMetadata {
 	s.t.Helper()
 	o := definition()
-	if err := s.admin.Get(s.t.Context(), client.ObjectKey{Name: gate.VerifiedImagesKind}, o); err != nil {
+	if err := s.admin.Get(s.t.Context(), client.ObjectKey{Name: pkggate.VerifiedImagesKind}, o); err != nil {
 		s.t.Fatal(err)
 	}
 	return o
