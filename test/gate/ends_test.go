@@ -25,53 +25,60 @@ import (
 // endWithin is how long after a gate's end everything starts again, at the latest.
 const endWithin = time.Minute
 
-// Whatever goes of Revet, and in whatever order, a gate in Deny ends with it within a minute,
-// by the garbage collector alone: no process of Revet runs here.
+// What may go of Revet.
+const (
+	theGate        = "the gate"
+	theNamespace   = "Revet's namespace"
+	kindOfGates    = "the kind ImageGate"
+	kindOfVerified = "the kind VerifiedImages"
+)
+
+// Whatever goes of Revet, a gate in Deny ends with it within a minute, by the garbage collector
+// alone: no process of Revet runs here.
 func TestEveryEndEndsAGate(t *testing.T) {
-	const (
-		theGate        = "the gate"
-		theNamespace   = "Revet's namespace"
-		kindOfGates    = "the kind ImageGate"
-		kindOfVerified = "the kind VerifiedImages"
-	)
+	alone(t)
+	expectEnds(t, []string{theGate}, []string{theNamespace}, []string{kindOfGates}, []string{kindOfVerified})
+}
+
+// And in whatever order all of it goes.
+func TestEveryOrderEndsAGate(t *testing.T) {
+	alone(t)
+	expectEnds(t, []string{theNamespace, kindOfGates, kindOfVerified}, // as the files of config/ are ordered
+		[]string{kindOfVerified, kindOfGates, theNamespace}, []string{kindOfGates, theNamespace, kindOfVerified, theGate})
+}
+
+// expectEnds expects a gate to end each time.
+func expectEnds(t *testing.T, ends ...[]string) {
+	t.Helper()
 	collector := startManager(t)
-	for _, gone := range [][]string{
-		{theGate}, {theNamespace}, {kindOfGates}, {kindOfVerified},
-		{theNamespace, kindOfGates, kindOfVerified}, // as the files of config/ are ordered
-		{kindOfVerified, kindOfGates, theNamespace},
-		{kindOfGates, theNamespace, kindOfVerified, theGate},
-	} {
-		t.Run(strings.Join(gone, ", then "), func(t *testing.T) {
-			kinds := kindsOfGates(t)
-			t.Cleanup(func() { restoreKinds(t, kinds) })
-			g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
-				exempting(g, in)
-				if in.MutatingServed = mutating; mutating {
-					in.MutatingVersion = mutatingVersion(t)
-				}
-			})
-			old := g.oldPod(t)
-			g.enforce(t, content()...)
-			home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: revetNamespace}}
-			g.awaitCollector(t, collector, home)
-			for _, what := range gone {
-				switch what {
-				case theGate:
-					g.remove(t, g.gate.DeepCopy())
-				case theNamespace:
-					g.remove(t, home)
-				case kindOfGates:
-					g.remove(t, kinds["ImageGate"].DeepCopy())
-				case kindOfVerified:
-					g.remove(t, kinds["VerifiedImages"].DeepCopy())
-				}
-			}
-			g.expectEnd(t, old)
-			if slices.Contains(gone, theNamespace) {
-				g.awaitGone(t, home)
-				g.awaitGone(t, kinds["VerifiedImages"].DeepCopy())
-			}
-		})
+	for _, gone := range ends {
+		t.Run(strings.Join(gone, ", then "), func(t *testing.T) { expectEndOf(t, collector, gone) })
+	}
+}
+
+func expectEndOf(t *testing.T, collector manager, gone []string) {
+	kinds := kindsOfGates(t)
+	t.Cleanup(func() { restoreKinds(t, kinds) })
+	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
+		exempting(g, in)
+		if in.MutatingServed = mutating; mutating {
+			in.MutatingVersion = mutatingVersion(t)
+		}
+	})
+	old := g.oldPod(t)
+	g.enforce(t, content()...)
+	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: revetNamespace}}
+	g.awaitCollector(t, collector, home)
+	for _, what := range gone {
+		g.remove(t, map[string]client.Object{
+			theGate: g.gate.DeepCopy(), theNamespace: home,
+			kindOfGates: kinds["ImageGate"].DeepCopy(), kindOfVerified: kinds["VerifiedImages"].DeepCopy(),
+		}[what])
+	}
+	g.expectEnd(t, old)
+	if slices.Contains(gone, theNamespace) {
+		g.awaitGone(t, home)
+		g.awaitGone(t, kinds["VerifiedImages"].DeepCopy())
 	}
 }
 

@@ -56,7 +56,7 @@ type person struct {
 // Whoever may edit a gated namespace can neither make a gate, nor change what one is made of,
 // nor leave it, nor use break-glass; and it takes one right each to do so.
 func TestEditDoesNotPassAGate(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	for _, files := range rig.RevetManifests {
 		if err := rig.Apply(t.Context(), asAdmin(t), revetNamespace, filepath.Join("../../config", files)); err != nil {
 			t.Fatal(err)
