@@ -380,10 +380,13 @@ func (a *answer) says(t *testing.T, policy string) bool {
 	return (a.err != nil && strings.Contains(a.err.Error(), "'"+policy+"'")) || slices.Contains(a.audited(t), policy)
 }
 
+// awaitFor is ample for an API server to learn of policies, while many tests make some.
+const awaitFor = 2 * time.Minute
+
 // await polls until the condition gives no error.
 func (g *gated) await(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(awaitFor)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -393,7 +396,7 @@ func (g *gated) await(t *testing.T, what string, condition func() error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("%s: not within a minute: %v", what, err)
+			t.Fatalf("%s: not within %s: %v", what, awaitFor, err)
 		case <-tick.C:
 		}
 	}

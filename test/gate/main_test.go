@@ -35,7 +35,7 @@ const (
 	pinning = "^TestPins"
 	// atOnce is how many tests of a cluster run at once. They mostly wait, for an API server
 	// that looks at policies once a second.
-	atOnce = "12"
+	atOnce = "6"
 )
 
 // beside lets a test run beside others, on a cluster that none of them takes anything away
