@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,9 @@ func TestEditDoesNotPassAGate(t *testing.T) {
 	old := g.oldPod(t)
 	g.enforce(t, content()...)
 	people := g.people(t)
+	for _, role := range []string{"edit", "admin", "view"} {
+		g.expectNothingOfGates(t, role)
+	}
 	administrator := person{g.admin, g.impersonator(t, shared.RESTConfig())}
 	for _, try := range g.attempts(t, old) {
 		if err := try.ask(t.Context(), administrator); err != nil {
@@ -80,6 +84,27 @@ func TestEditDoesNotPassAGate(t *testing.T) {
 			a := ask(t, func(ctx context.Context) error { return try.ask(ctx, person) })
 			if got := g.outcome(a); got != try.want[who] {
 				t.Errorf("%s, by %s: %q, want %q: %v", try.name, who, got, try.want[who], a.err)
+			}
+		}
+	}
+}
+
+// expectNothingOfGates holds that a built-in role grants nothing of what gates are made of, so
+// that it makes no difference where it is bound.
+func (g *gated) expectNothingOfGates(t *testing.T, name string) {
+	t.Helper()
+	var role rbacv1.ClusterRole
+	if err := g.admin.Get(t.Context(), types.NamespacedName{Name: name}, &role); err != nil {
+		t.Fatal(err)
+	}
+	if len(role.Rules) == 0 {
+		t.Errorf("%s grants nothing: it was not aggregated", name)
+	}
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			kind, _, _ := strings.Cut(resource, "/")
+			if slices.Contains([]string{"*", "imagegates", "verifiedimages", "validatingadmissionpolicies", "mutatingadmissionpolicies"}, kind) {
+				t.Errorf("%s grants %v", name, rule)
 			}
 		}
 	}
@@ -195,6 +220,7 @@ func (g *gated) writes(t *testing.T, o client.Object) []attempt {
 	}
 	what := kind.Kind + " " + o.GetName()
 	fresh := func() client.Object { return o.DeepCopyObject().(client.Object) }
+	ofGate := client.MatchingLabels{gate.GateLabel: g.gate.Name} // others have gates, too
 	merge := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))
 	all := []attempt{
 		{name: "create another " + what, ask: func(ctx context.Context, u person) error {
@@ -208,7 +234,7 @@ func (g *gated) writes(t *testing.T, o client.Object) []attempt {
 		{name: "patch " + what, ask: func(ctx context.Context, u person) error { return u.Patch(ctx, fresh(), merge, client.DryRunAll) }},
 		{name: "delete " + what, ask: func(ctx context.Context, u person) error { return u.Delete(ctx, fresh(), client.DryRunAll) }},
 		{name: "delete every " + kind.Kind, ask: func(ctx context.Context, u person) error {
-			return u.DeleteAllOf(ctx, fresh(), client.InNamespace(o.GetNamespace()), client.DryRunAll)
+			return u.DeleteAllOf(ctx, fresh(), client.InNamespace(o.GetNamespace()), ofGate, client.DryRunAll)
 		}},
 	}
 	switch o.(type) {
