@@ -29,9 +29,10 @@ type Surroundings struct {
 	Excluded, ExcludedPrefixes []string
 	// Shards is into how many policies digests are divided by their first digit: 1 or 16.
 	Shards int
-	// SystemNamespace holds VerifiedImages, and SystemNamespaceUID owns the bindings.
-	SystemNamespace    string
-	SystemNamespaceUID types.UID
+	// SystemNamespace holds VerifiedImages. KindUID is the UID of their
+	// CustomResourceDefinition, which owns the bindings, and which the namespace owns.
+	SystemNamespace string
+	KindUID         types.UID
 	// Mode is the mode in force, which spec.mode may be ahead of.
 	Mode v1alpha1.GateMode
 	// MutatingServed is true if the API server serves MutatingAdmissionPolicies.
@@ -108,8 +109,8 @@ type compiler struct {
 }
 
 func newCompiler(gate *v1alpha1.ImageGate, in Surroundings) (*compiler, error) {
-	if gate.Name == "" || in.SystemNamespace == "" || in.SystemNamespaceUID == "" {
-		return nil, fmt.Errorf("a gate's policies need its name, and Revet's namespace with its UID")
+	if gate.Name == "" || in.SystemNamespace == "" || in.KindUID == "" {
+		return nil, fmt.Errorf("a gate's policies need its name, Revet's namespace, and the UID of the kind VerifiedImages")
 	}
 	if in.Shards != 1 && in.Shards != 16 {
 		return nil, fmt.Errorf("a gate has 1 or 16 policies by digest, not %d", in.Shards)
@@ -154,14 +155,16 @@ func (c *compiler) meta(part string) metav1.ObjectMeta {
 	return c.ownedBy(part, *metav1.NewControllerRef(c.gate, v1alpha1.GroupVersion.WithKind("ImageGate")))
 }
 
-// bindingMeta is the metadata of a binding, which Revet's namespace owns. What policies look
-// up goes with that namespace, and nothing would start any more if they stayed in force. A
-// policy without its binding does nothing, nor does a binding without its policy, so that
-// the garbage collector ends the gate whichever owner goes. An object that both own would
-// stay until both are gone.
+// bindingMeta is the metadata of a binding, which the kind of what policies look up owns.
+// That kind is owned by the namespace that alone has objects of it. So it goes with either,
+// and nothing would start any more if the policies stayed in force. A policy without its
+// binding does nothing, nor does a binding without its policy, so that the garbage collector
+// ends the gate whichever owner goes. An object that several own would stay until all are
+// gone.
 func (c *compiler) bindingMeta(part string) metav1.ObjectMeta {
 	return c.ownedBy(part, metav1.OwnerReference{
-		APIVersion: "v1", Kind: "Namespace", Name: c.in.SystemNamespace, UID: c.in.SystemNamespaceUID,
+		APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",
+		Name: VerifiedImagesKind, UID: c.in.KindUID,
 	})
 }
 

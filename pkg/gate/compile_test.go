@@ -15,7 +15,7 @@ import (
 
 func compiled(t *testing.T, change func(*v1alpha1.ImageGate, *Surroundings)) Objects {
 	t.Helper()
-	g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny}
+	g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", KindUID: "kind", Mode: v1alpha1.GateDeny}
 	if change != nil {
 		change(g, &in)
 	}
@@ -57,8 +57,9 @@ func TestObjectsAreOwned(t *testing.T) {
 		APIVersion: "revet.dev/v1alpha1", Kind: "ImageGate", Name: "production", UID: "uid",
 		Controller: &yes, BlockOwnerDeletion: &yes,
 	}}
-	byNamespace := []metav1.OwnerReference{{
-		APIVersion: "v1", Kind: "Namespace", Name: "revet-system", UID: "home",
+	byKind := []metav1.OwnerReference{{
+		APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",
+		Name: "verifiedimages.revet.dev", UID: "kind",
 	}}
 	o := compiled(t, func(_ *v1alpha1.ImageGate, in *Surroundings) {
 		in.MutatingServed, in.MutatingVersion = true, "v1"
@@ -75,7 +76,7 @@ func TestObjectsAreOwned(t *testing.T) {
 		if diff := cmp.Diff(want, p.ObjectMeta); diff != "" {
 			t.Errorf("metadata of a policy (-want +got):\n%s", diff)
 		}
-		want.OwnerReferences, want.Annotations = byNamespace, nil
+		want.OwnerReferences, want.Annotations = byKind, nil
 		if diff := cmp.Diff(want, o.Bindings[i].ObjectMeta); diff != "" {
 			t.Errorf("metadata of a binding (-want +got):\n%s", diff)
 		}
@@ -86,7 +87,7 @@ func TestObjectsAreOwned(t *testing.T) {
 	for _, pin := range o.Pins {
 		want := byGate
 		if strings.HasSuffix(pin.GetKind(), "Binding") {
-			want = byNamespace
+			want = byKind
 		}
 		if diff := cmp.Diff(want, pin.GetOwnerReferences()); diff != "" {
 			t.Errorf("owners of %s %s (-want +got):\n%s", pin.GetKind(), pin.GetName(), diff)
@@ -206,10 +207,10 @@ func TestCompileNamesTheFieldThatIsWrong(t *testing.T) {
 		{"spec.mode", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.Mode = "" }},
 		{"1 or 16", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.Shards = 0 }},
 		{"namespace", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.SystemNamespace = "" }},
-		{"UID", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.SystemNamespaceUID = "" }},
+		{"UID", func(_ *v1alpha1.ImageGate, in *Surroundings) { in.KindUID = "" }},
 		{"name", func(g *v1alpha1.ImageGate, _ *Surroundings) { g.Name = "" }},
 	} {
-		g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny}
+		g, in := example(), Surroundings{Shards: 1, SystemNamespace: "revet-system", KindUID: "kind", Mode: v1alpha1.GateDeny}
 		test.change(g, &in)
 		if o, err := Compile(g, in); err == nil || !strings.Contains(err.Error(), test.want) || len(o.Policies) > 0 {
 			t.Errorf("error %v with %d policies, want one that names %s", err, len(o.Policies), test.want)

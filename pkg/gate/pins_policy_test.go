@@ -13,7 +13,7 @@ import (
 // What pins can refuse nothing and lock nothing, and goes with its gate.
 func TestPinsRefuseNothing(t *testing.T) {
 	g := &v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: "prod", UID: "u"}}
-	in := Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny, MutatingServed: true, MutatingVersion: "v1"}
+	in := Surroundings{Shards: 1, SystemNamespace: "revet-system", KindUID: "kind", Mode: v1alpha1.GateDeny, MutatingServed: true, MutatingVersion: "v1"}
 	objects, err := Compile(g, in)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestWhenTagsArePinned(t *testing.T) {
 		{v1alpha1.GateAudit, true, v1alpha1.PinNewest, false},
 	} {
 		g := &v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: "prod"}, Spec: v1alpha1.ImageGateSpec{PinTags: test.policy}}
-		objects, err := Compile(g, Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: test.mode, MutatingServed: test.served, MutatingVersion: "v1beta1"})
+		objects, err := Compile(g, Surroundings{Shards: 1, SystemNamespace: "revet-system", KindUID: "kind", Mode: test.mode, MutatingServed: test.served, MutatingVersion: "v1beta1"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,9 @@ import (
 // gateTimeout is ample for a gate to go to another mode, for which all Pods are listed first.
 const gateTimeout = 2 * time.Minute
 
+// endTimeout is how long after a gate's end everything starts again, at the latest.
+const endTimeout = time.Minute
+
 const (
 	gateName = "e2e"
 	// gatedNamespace is behind the gate, and thirdParties has no trigger: what is pushed
@@ -62,12 +65,14 @@ func TestOnlyWhatWasVerifiedStarts(t *testing.T) {
 	})
 	t.Run("a failed digest is refused", func(t *testing.T) { g.refused(t, "bad", g.at("bad", bad)) })
 	t.Run("a failed tag is refused", func(t *testing.T) { g.refused(t, "bad-tag", g.repository("bad")+":1") })
-	t.Run("a third party's image starts once it is verified", g.thirdParty)
+	var tool string
+	t.Run("a third party's image starts once it is verified", func(t *testing.T) { tool = g.thirdParty(t) })
 	t.Run("break-glass starts it, and is counted", func(t *testing.T) { g.breakGlass(t, g.at("bad", bad)) })
+	t.Run("what ran starts again once its verdict expired", func(t *testing.T) { g.expired(t, g.at("good", good), tool) })
 	t.Run("a verdict that turns keeps the next Pod out, and not the one that runs", func(t *testing.T) { g.turns(t, good) })
 	t.Run("without the gate, everything starts", func(t *testing.T) {
 		g.kubectl(t, "delete", "imagegate", gateName)
-		await(t, gateTimeout, func() string { return "a Pod that no gate refuses" }, func(ctx context.Context) (bool, error) {
+		await(t, endTimeout, func() string { return "a Pod that no gate refuses" }, func(ctx context.Context) (bool, error) {
 			_, err := cluster.KubectlSays(ctx, podOf("free", g.at("bad", bad)), "apply", "-f", "-")
 			return err == nil, err
 		})
@@ -95,8 +100,8 @@ spec:
 	g.kubectl(t, "wait", "imagegate/"+gateName, "--for=jsonpath={.status.mode}=Deny", "--timeout="+gateTimeout.String())
 }
 
-// thirdParty has an image verified that nobody pushed where the trigger looks.
-func (g *gated) thirdParty(t *testing.T) {
+// thirdParty has an image verified that nobody pushed where the trigger looks, and returns it.
+func (g *gated) thirdParty(t *testing.T) string {
 	foreign := &env{client: g.client, clientset: g.clientset, namespace: thirdParties}
 	digest := foreign.pushSalted(t, "tool:1", images.Good(), g.salt+"-tool")
 	image := foreign.repository("tool") + "@" + digest
@@ -107,6 +112,7 @@ func (g *gated) thirdParty(t *testing.T) {
 	}
 	g.awaitAdmitted(t, digest)
 	g.runs(t, "tool", image, false)
+	return image
 }
 
 // breakGlass starts an image that failed, by the right to it.
@@ -175,7 +181,7 @@ func (g *gated) runs(t *testing.T, name, image string, breakGlass bool) {
 	if out := g.deploy(t, name, image, breakGlass); strings.Contains(out, "Warning") {
 		t.Errorf("whoever deployed it was warned: %s", out)
 	}
-	g.kubectl(t, "rollout", "status", "-n", gatedNamespace, "deployment/"+name, "--timeout="+gateTimeout.String())
+	g.rolledOut(t, name)
 }
 
 // refused holds that a Deployment of the image is made with a warning, and gets no Pod, and

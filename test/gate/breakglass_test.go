@@ -39,6 +39,7 @@ func glass(images ...string) *corev1.Pod {
 }
 
 func TestBreakGlassOfPods(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, nil)
 	old := g.oldPod(t)
 	labelled := owned(glass(oldTag), trustedUID)
@@ -114,6 +115,7 @@ func TestBreakGlassOfPods(t *testing.T) {
 // The label on a template takes the right, in every kind, or one of Kubernetes' controllers
 // that copies what has it.
 func TestBreakGlassOfTemplates(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, nil).enforce(t, withUntrusted(content())...)
 	developer := asDeveloper(t)
 	kinds := map[string]func(corev1.PodTemplateSpec) client.Object{"ControllerRevision": revision}
@@ -152,6 +154,7 @@ func TestBreakGlassOfTemplates(t *testing.T) {
 
 // A template may be changed without the label, or not changed with it.
 func TestBreakGlassOfChangedTemplates(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, nil)
 	old := map[string][2]client.Object{}
 	for kind, make := range workloads {
@@ -195,6 +198,7 @@ func TestBreakGlassOfChangedTemplates(t *testing.T) {
 
 // In Audit and Warn the label is nobody's business but the auditor's.
 func TestBreakGlassRefusesNothingInWarn(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
 		g := newGated(t, mode, nil).enforce(t, withUntrusted(content())...)
 		g.expectSoft(t, mode, "a template", "breakglass", g.try(t, asDeveloper(t), named(workloads["Job"](templateWith(true, ref(freshHex))))))

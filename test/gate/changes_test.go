@@ -92,8 +92,10 @@ func (g *gated) expectChanges(t *testing.T, u user, old *corev1.Pod, refused boo
 // The images of Pods that exist stay as they are, and everything else may change, whatever the
 // gate knows or is missing.
 func TestChangesOfPods(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn, v1alpha1.GateDeny} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			g := newGated(t, mode, exempting)
 			old := g.oldPod(t)
 			g.enforce(t, content()...)
@@ -104,6 +106,7 @@ func TestChangesOfPods(t *testing.T) {
 
 // Whoever may do without the gate says so by the label.
 func TestBypassOfChanges(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, exempting)
 	old := g.oldPod(t)
 	g.enforce(t, content()...)
@@ -137,6 +140,7 @@ func (g *gated) debug(t *testing.T, u user, p *corev1.Pod, images ...string) *an
 
 // Ephemeral containers are judged as Pods that are made are; what the Pod runs already is not.
 func TestEphemeralContainers(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, exempting)
 	old := g.oldPod(t)
 	g.enforce(t, content()...)
@@ -160,6 +164,7 @@ func TestEphemeralContainers(t *testing.T) {
 // An ephemeral container that is there does not stand in the way of the next, and is no excuse
 // for another of the same image under another name.
 func TestEphemeralContainersThatAreThere(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, exempting)
 	old := g.oldPod(t)
 	old.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "first", Image: oldTag,
@@ -178,6 +183,7 @@ func TestEphemeralContainersThatAreThere(t *testing.T) {
 
 // kubectl debug of a node makes a Pod.
 func TestDebugOfANode(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, exempting).enforce(t, content()...)
 	node := func(image string) *corev1.Pod {
 		p := podOf(image)
@@ -198,6 +204,7 @@ func TestDebugOfANode(t *testing.T) {
 // With the parameter, its kind or its namespace gone, a gate in Deny starts nothing, and what
 // runs can be changed and ended; in Audit and Warn everything starts.
 func TestNothingLocksWhenItIsGone(t *testing.T) {
+	alone(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn, v1alpha1.GateDeny} {
 		t.Run(string(mode), func(t *testing.T) {
 			g := newGated(t, mode, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {

@@ -101,6 +101,7 @@ func (g *gated) owned(t *testing.T) []*v1alpha1.VerifiedImages {
 // Property: the command says what the API server does, for every standing, and says so
 // where it does not.
 func TestGateTestAgreesWithTheAPIServer(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
 		exempting(g, in)
 		g.Spec.Mode, g.Spec.Force = v1alpha1.GateDeny, true

@@ -10,6 +10,7 @@ import (
 // Property: while it is not known which workloads carried the label before, the label of none
 // counts, neither for its Pods nor for copies of its template; a person's right still does.
 func TestNoOwnerCountsWhileTheyAreNotKnown(t *testing.T) {
+	beside(t)
 	all := content()
 	for _, o := range all {
 		o.UntrustedOwners = map[string]string{gate.EveryOwner: "not listed yet"}

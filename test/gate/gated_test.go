@@ -21,12 +21,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -38,7 +40,7 @@ const revetNamespace = "revet-system"
 
 var gateScheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
 		if err := add(s); err != nil {
 			panic(err)
 		}
@@ -242,7 +244,9 @@ func (g *gated) apply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.in.SystemNamespaceUID = home.UID
+	if g.in.KindUID, err = g.anchor(t, &home); err != nil {
+		t.Fatal(err)
+	}
 	if g.objects, err = gate.Compile(g.gate, g.in); err != nil {
 		t.Fatal(err)
 	}
@@ -255,6 +259,23 @@ func (g *gated) apply(t *testing.T) {
 	for _, p := range g.objects.Pins {
 		g.make(t, p.DeepCopy())
 	}
+}
+
+// anchor makes Revet's namespace the owner of what owns bindings, as the controller does.
+func (g *gated) anchor(t *testing.T, home *corev1.Namespace) (types.UID, error) {
+	t.Helper()
+	kind := &apiextensionsv1.CustomResourceDefinition{}
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := g.admin.Get(t.Context(), client.ObjectKey{Name: gate.VerifiedImagesKind}, kind); err != nil {
+			return err
+		}
+		if home.Name != revetNamespace {
+			return nil // no garbage collector runs, and others use the kind
+		}
+		kind.OwnerReferences = gate.Anchored(kind.OwnerReferences, home.Name, home.UID)
+		return g.admin.Update(t.Context(), kind)
+	})
+	return kind.UID, err
 }
 
 // Why a condition is not met yet.
@@ -359,10 +380,13 @@ func (a *answer) says(t *testing.T, policy string) bool {
 	return (a.err != nil && strings.Contains(a.err.Error(), "'"+policy+"'")) || slices.Contains(a.audited(t), policy)
 }
 
+// awaitFor is ample for an API server to learn of policies, while many tests make some.
+const awaitFor = 2 * time.Minute
+
 // await polls until the condition gives no error.
 func (g *gated) await(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(awaitFor)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -372,7 +396,7 @@ func (g *gated) await(t *testing.T, what string, condition func() error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("%s: not within a minute: %v", what, err)
+			t.Fatalf("%s: not within %s: %v", what, awaitFor, err)
 		case <-tick.C:
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 // A refusal names the image, the gate and the reason, and what to do.
 func TestRefusalsSayWhatToDo(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, exempting)
 	old := g.oldPod(t)
 	g.enforce(t, content()...)
@@ -58,6 +59,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 
 // Without policies that pin, every tag is refused in words that say so.
 func TestRefusalOfTagsWithoutPins(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, nil).enforce(t, content()...)
 	a := g.try(t, g.admin, podOf("r.example/team/app:1"))
 	if a.err == nil || !strings.Contains(a.err.Error(), "write r.example/team/app:1@sha256:"+freshHex) {

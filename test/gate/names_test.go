@@ -32,6 +32,10 @@ func stricter(image string) string {
 
 // A name is what the kubelet takes it for. Revet may refuse more, for reasons that are listed.
 func TestNormalizeIsTheKubeletsRule(t *testing.T) {
+	if part != (process{}) {
+		t.SkipNow() // it needs no cluster
+	}
+	t.Parallel()
 	parts := []string{"a", "b1", "nginx", "library", "docker.io", "index.docker.io", "localhost", "r.example", "R", "Team", ":", ":5000", ":1", "/", "/", ".", "..",
 		"-", "--", "_", "__", "___", "@", "@sha256:" + freshHex, "@sha256:" + freshHex[1:], "@sha512:" + freshHex + freshHex, freshHex, "sha256:", "[::1]", " ", "\n", "é", "latest"}
 	r := rand.New(rand.NewPCG(5, 6))

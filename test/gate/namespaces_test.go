@@ -32,6 +32,7 @@ func labelsTo(t *testing.T, u user, namespace, subresource string, labels map[st
 
 // Leaving a gate's selection takes the right; everything else of a namespace may change.
 func TestLeavingTheSelection(t *testing.T) {
+	beside(t)
 	selectors := map[string]struct {
 		selector  metav1.LabelSelector
 		in, out   map[string]string
@@ -50,6 +51,7 @@ func TestLeavingTheSelection(t *testing.T) {
 	}
 	for name, s := range selectors {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			mark := "m" + rand.String(6)
 			with := func(labels map[string]string) map[string]string {
 				all := map[string]string{mark: "x"}
@@ -125,6 +127,7 @@ func (g *gated) enforceNamespaces(t *testing.T, inner string, out map[string]str
 // Namespaces are excluded by their names in the policies, however they are labelled and
 // whenever.
 func TestExcludedNamespaces(t *testing.T) {
+	beside(t)
 	mark := rand.String(6)
 	excluded := "excluded-" + mark
 	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {

@@ -23,6 +23,7 @@ import (
 // What is applied again keeps its pin, wherever the tag stands by now. Nothing else of it is
 // let through.
 func TestPinsStayWhenTheSameTagIsAppliedAgain(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	live := podOf("nginx:1", "free.example/x:1", "r.example.com/app"+at("d"))
 	withInit(live, "team/app:1")
@@ -97,6 +98,7 @@ func TestPinsStayWhenTheSameTagIsAppliedAgain(t *testing.T) {
 }
 
 func TestPinsEphemeralContainers(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	live := g.create(t, podOf("nginx:1"))
 	live.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "one", Image: "team/app:1"}}}
@@ -131,6 +133,7 @@ func TestPinsEphemeralContainers(t *testing.T) {
 
 // GitOps would fight over a template that is not as it was written.
 func TestPinsNoTemplate(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	labels := map[string]string{"app": "web"}
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: g.namespace}, Spec: appsv1.DeploymentSpec{
@@ -152,6 +155,7 @@ func TestPinsNoTemplate(t *testing.T) {
 
 // What a person does: the same file, applied again, both ways to apply.
 func TestPinsStayWhenKubectlAppliesTwice(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	for _, way := range []string{"client", "server"} {
 		t.Run(way, func(t *testing.T) {

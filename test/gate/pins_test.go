@@ -157,6 +157,7 @@ func images(p *corev1.Pod) []string {
 // Every form of a name is the same tag, and keeps its form. Where the API server pins nothing,
 // the message says what to write, and that is admitted.
 func TestEveryFormOfATagsName(t *testing.T) {
+	beside(t)
 	g := newTagged(t, v1alpha1.GateDeny, nil)
 	for image, want := range map[string]string{
 		"nginx":                                "nginx:latest" + at("a"),
@@ -192,6 +193,7 @@ func TestEveryFormOfATagsName(t *testing.T) {
 
 // A Pod may have many images with long names.
 func TestPinsLargePods(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	long := "r.example.com/" + strings.Repeat("a", 185) + ":1"
 	g.knows(t, map[string]string{long: hexOf("a"), "docker.io/library/nginx:1": hexOf("9")})
@@ -223,6 +225,7 @@ func TestPinsLargePods(t *testing.T) {
 
 // Only images change: neither other fields nor the order of a list, whatever of it is pinned.
 func TestPinsEveryPlaceOfAPod(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	always := corev1.ContainerRestartPolicyAlways
 	whole := func(image func(string) string) *corev1.Pod {
@@ -269,6 +272,7 @@ func TestPinsEveryPlaceOfAPod(t *testing.T) {
 
 // The words say why, and what to write instead.
 func TestATagThatIsNotPinnedIsRefusedWithWhatToDo(t *testing.T) {
+	beside(t)
 	gates := map[v1alpha1.PinPolicy]pinned{}
 	for _, policy := range []v1alpha1.PinPolicy{v1alpha1.PinNewest, v1alpha1.PinOff} {
 		gates[policy] = newTagged(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, _ *gate.Surroundings) { g.Spec.PinTags = policy })
@@ -312,8 +316,10 @@ func TestATagThatIsNotPinnedIsRefusedWithWhatToDo(t *testing.T) {
 
 // In Audit and Warn nothing is changed, and a tag is judged as it would be pinned.
 func TestNothingIsPinnedUnlessInDeny(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			g := newTagged(t, mode, nil)
 			if len(g.objects.Pins) != 0 {
 				t.Errorf("there are %d objects that pin", len(g.objects.Pins))
@@ -333,6 +339,7 @@ func TestNothingIsPinnedUnlessInDeny(t *testing.T) {
 
 // What the ledger says becomes what the API server does.
 func TestPinsFollowTheNewestPush(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	standings := map[string]gate.Standing{hexOf("a"): gate.Verified, hexOf("b"): gate.Verified, hexOf("c"): gate.Failed}
 	find := func(hex string) gate.Finding { return gate.Finding{Standing: standings[hex]} }
@@ -372,6 +379,7 @@ func TestPinsFollowTheNewestPush(t *testing.T) {
 
 // In an emergency what was verified may be what does not work.
 func TestPinsNothingBehindBreakGlass(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	labelled := func() *corev1.Pod {
 		p := podOf("nginx:1")
@@ -388,6 +396,7 @@ func TestPinsNothingBehindBreakGlass(t *testing.T) {
 
 // An excluded namespace is none of the gate's business, nor is one that it does not select.
 func TestPinsOnlyInGatedNamespaces(t *testing.T) {
+	beside(t)
 	g := newTagged(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
 		in.Excluded, in.ExcludedPrefixes = []string{"by-name-" + g.Name}, []string{"by-prefix-"}
 	})

@@ -16,6 +16,7 @@ import (
 
 // A mesh's webhook adds its container after the policies that pin have had their turn.
 func TestPinsWhatAWebhookAdds(t *testing.T) {
+	beside(t)
 	g := newPinned(t)
 	hook := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review admissionv1.AdmissionReview

@@ -117,6 +117,7 @@ var references = func() []judged {
 
 // Every place of a Pod, times every reference.
 func TestDenyJudgesEveryPlace(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, exempting).enforce(t, content()...)
 	for place, shape := range places {
 		for _, r := range references {
@@ -139,8 +140,10 @@ func (g *gated) named(part string) string {
 // In Audit and Warn everything is admitted, and the same policies say that they would refuse
 // it, but for tags that would be pinned.
 func TestAuditAndWarnRefuseNothing(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			g := newGated(t, mode, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
 				exempting(g, in)
 				in.MutatingServed = mutating
@@ -179,6 +182,7 @@ func (a *answer) without(t *testing.T, policy string) []string {
 
 // What starts only because it ran here is warned of, where a person sees warnings.
 func TestRanHereIsWarnedOf(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn, v1alpha1.GateDeny} {
 		g := newGated(t, mode, nil).enforce(t, content()...)
 		for hex, want := range map[string]bool{ranHex: true, freshHex: false} {
@@ -197,6 +201,7 @@ func TestRanHereIsWarnedOf(t *testing.T) {
 }
 
 func TestOnExpiredDenyKnowsNothingOfWhatRan(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, _ *gate.Surroundings) {
 		g.Spec.OnExpired = v1alpha1.ExpiredDeny
 	}).enforce(t, content()...)
@@ -208,9 +213,11 @@ func TestOnExpiredDenyKnowsNothingOfWhatRan(t *testing.T) {
 // Thirty-one containers with long names and as many exemptions as a gate may have cost less
 // than the API server allows; one bad image among them is found.
 func TestLargePods(t *testing.T) {
+	beside(t)
 	path := strings.Repeat("long-path-of-a-team/", 9)
 	for _, shards := range []int{1, 16} {
 		t.Run(fmt.Sprint(shards), func(t *testing.T) {
+			t.Parallel()
 			g := newGated(t, v1alpha1.GateDeny, func(g *v1alpha1.ImageGate, in *gate.Surroundings) {
 				in.Shards = shards
 				for i := range 63 {
@@ -271,6 +278,7 @@ func sharded(shards int, all []*v1alpha1.VerifiedImages) []*v1alpha1.VerifiedIma
 
 // Each of the sixteen policies judges its own digests, and no other one does.
 func TestSixteenPolicies(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, func(_ *v1alpha1.ImageGate, in *gate.Surroundings) { in.Shards = 16 }).
 		enforce(t, sharded(16, content())...)
 	for hex, want := range map[string]string{

@@ -96,8 +96,10 @@ func templateIn(o client.Object) *corev1.PodTemplateSpec {
 
 // Templates are warned of and never refused, in every kind that has one.
 func TestTemplatesAreWarnedOf(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn, v1alpha1.GateDeny} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			g := newGated(t, mode, exempting).enforce(t, content()...)
 			for kind, make := range workloads {
 				for _, test := range []struct{ image, by string }{
@@ -147,6 +149,7 @@ func (g *gated) expectTemplate(t *testing.T, mode v1alpha1.GateMode, what, by st
 
 // An update is warned of only if it changes images.
 func TestTemplatesThatKeepTheirImages(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, nil)
 	var old []client.Object
 	for kind, make := range workloads {
@@ -174,6 +177,7 @@ func TestTemplatesThatKeepTheirImages(t *testing.T) {
 
 // A scale is none of a gate's business.
 func TestScaleIsNotLookedAt(t *testing.T) {
+	beside(t)
 	g := newGated(t, v1alpha1.GateDeny, nil)
 	o := deploymentOf("nginx:1")
 	o.Namespace, o.Name = g.namespace, "old"

@@ -279,8 +279,8 @@ func (r *Reconciler) remove(ctx context.Context, name string, exists map[objectK
 
 // removeAll removes what a gate left that is gone, and reports what stays for a moment. The
 // garbage collector removes policies and what they look up too, but in no order: a policy
-// without what it looks up refuses everything. Bindings it leaves, for Revet's namespace
-// owns them.
+// without what it looks up refuses everything. Bindings it leaves, for the kind
+// VerifiedImages owns them.
 func (r *Reconciler) removeAll(ctx context.Context, name string) (wait time.Duration, err error) {
 	exists, err := r.labelled(ctx, name)
 	if err != nil {

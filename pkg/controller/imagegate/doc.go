@@ -15,8 +15,8 @@
 //     names the version that it was decided on.
 //
 // Nor does anything of a gate outlast what it needs. The garbage collector removes policies
-// with their gate, and bindings with Revet's namespace; the other half of each pair does
-// nothing. The controller removes the bindings of gates that are gone, and all bindings as
+// with their gate, bindings with the kind VerifiedImages, and that kind with Revet's namespace,
+// which the controller makes its owner; the other half of each pair does nothing. The controller removes the bindings of gates that are gone, and all bindings as
 // soon as there is no place for what their policies look up.
 //
 // Writes share a budget of bytes. A digest that a trusted trigger failed goes first, then

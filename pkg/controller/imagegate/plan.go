@@ -199,6 +199,7 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 	}
 	excluded := gate.ExclusionOf(p.Exclude(), p.gate.Spec.Trust, sinks, p.SystemNamespace, p.ProbeNamespace)
 	around.Excluded, around.ExcludedPrefixes = excluded.Names, excluded.Prefixes
+	var home *metav1.PartialObjectMetadata
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -210,11 +211,15 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 			around.Excluded = append(around.Excluded, o.Name)
 		}
 		if o.Name == p.SystemNamespace && o.DeletionTimestamp == nil {
-			around.SystemNamespaceUID = o.UID
+			home = o
 		}
 	}
-	if around.SystemNamespaceUID == "" {
+	if home == nil {
 		return gate.Surroundings{}, fmt.Errorf("%w: namespace %q is gone, or going", errNowhere, p.SystemNamespace)
+	}
+	var err error
+	if around.KindUID, err = p.anchor(ctx, home); err != nil {
+		return gate.Surroundings{}, err
 	}
 	slices.Sort(around.Excluded)
 	around.Excluded = slices.Compact(around.Excluded)
