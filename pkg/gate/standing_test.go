@@ -147,6 +147,12 @@ func TestJudge(t *testing.T) {
 		{"a child of a failed index that passed by itself later", []Evidence{
 			entry("Failed", failed(old(3*time.Hour)), child("linux/amd64")), entry("Passed", passed(), single, func(e *Evidence) { e.Entry = "own" }),
 		}, Verified, ReasonPassed},
+		{"and too long ago", []Evidence{
+			entry("Failed", failed(old(3*day)), child("linux/amd64")), entry("Passed", passed(old(2*day)), single, func(e *Evidence) { e.Entry = "own" }),
+		}, Expired, ReasonExpired},
+		{"and failed by itself long ago", []Evidence{
+			entry("Failed", failed(old(3*day)), child("linux/amd64")), entry("Failed", failed(old(2*day)), single, earlier),
+		}, Failed, ReasonFailed},
 		{"and for its one platform", []Evidence{
 			entry("Failed", failed(old(3*time.Hour)), child("linux/amd64")),
 			entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Platforms = []string{"linux/amd64"} }), single),
