@@ -140,7 +140,7 @@ func (o *Observer) Report(g *v1alpha1.ImageGate) RunningReport {
 	s := o.of(g)
 	s.glass.adopt(g.Status.BreakGlass)
 	r := s.report
-	r.BreakGlass = s.glass.status
+	r.BreakGlass, r.TemplatesListed = s.glass.status, s.guard.mark
 	return r
 }
 
