@@ -189,6 +189,8 @@ func (r Rules) unmet(e Evidence) (Reason, string) {
 		switch {
 		case v.Database == nil || v.Database.AsOf == nil:
 			return ReasonDatabase, "nobody knows how old the vulnerability database was"
+		case v.Database.AsOf.After(v.At.Add(futureSkew)):
+			return ReasonDatabase, "the vulnerability database claims to be newer than the verdict"
 		case v.At.Sub(v.Database.AsOf.Time) > r.databaseMaxAge:
 			return ReasonDatabase, fmt.Sprintf("the vulnerability database was %s old", v.At.Sub(v.Database.AsOf.Time).Round(time.Hour))
 		}

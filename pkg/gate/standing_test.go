@@ -118,6 +118,7 @@ func TestJudge(t *testing.T) {
 		{"one Pod outside the sandbox", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Sandbox.Observed = []string{"kata", ""} }))}, Unknown, ReasonNotSandboxed},
 		{"the database was too old", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database.AsOf.Time = noon.Add(-7 * day) }))}, Unknown, ReasonDatabase},
 		{"the age of the database is not known", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database.AsOf = nil }))}, Unknown, ReasonDatabase},
+		{"the database is of a time that has not come", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database.AsOf.Time = noon.Add(day) }))}, Unknown, ReasonDatabase},
 		{"no database", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database = nil }))}, Unknown, ReasonDatabase},
 		{"what is unmet weighs more than age", []Evidence{entry("Passed", passed(old(2*day), func(v *v1alpha1.Verdict) { v.Off = []string{"scan"} }))}, Unknown, ReasonCheckOff},
 		{"failed although a check was off", []Evidence{entry("Failed", failed(func(v *v1alpha1.Verdict) { v.Off = []string{"scan"} }))}, Failed, ReasonFailed},
