@@ -124,11 +124,11 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 func (r Rules) cleared(index Evidence, all []Evidence, now time.Time) bool {
 	return slices.ContainsFunc(all, func(e Evidence) bool {
 		if e.Child != nil || e.Namespace != index.Namespace || e.Trigger != index.Trigger || e.Earlier ||
-			e.Verdict == nil || e.Verdict.Outcome != v1alpha1.OutcomePass || !e.Verdict.At.After(index.Verdict.At.Time) {
+			e.Verdict == nil || !e.Verdict.At.After(index.Verdict.At.Time) {
 			return false
 		}
 		standing := r.judge(e, now).Standing
-		return standing == Verified || standing == Expired // what passed too long ago has not failed
+		return standing == Verified || standing == Expired // of the present trigger, that is a pass
 	})
 }
 
