@@ -250,6 +250,7 @@ func TestPlatformsAreThoseThatWereLookedAt(t *testing.T) {
 		{"a claim of another platform", images{{"linux amd64", "linux arm64"}}, []string{"linux arm64"}, []string{"linux/amd64"}},
 		{"a claim of another platform, with all looked at", images{{"linux amd64", "linux arm64"}}, nil, []string{"linux/amd64"}},
 		{"an image without a platform", images{{"", "linux arm64"}, {"linux amd64", "linux amd64"}}, []string{"linux arm64"}, []string{"linux/amd64"}},
+		{"one without a platform, and another that was not looked at", images{{"", "linux arm64"}, {"linux amd64", "linux amd64"}}, []string{""}, []string{"linux/amd64"}},
 		{"an image without a platform, with all looked at", images{{"", "linux arm64"}}, nil, []string{"linux/arm64"}},
 		{"an image of a nested index", images{{"linux amd64", "linux amd64"}, {"linux 386", "linux 386"}}, []string{"linux 386"}, []string{"linux/amd64"}},
 		{"another spelling", images{{"linux arm", "linux arm"}}, []string{"linux arm v7"}, nil},
