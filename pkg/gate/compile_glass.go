@@ -27,7 +27,8 @@ func (c *compiler) byController() string {
 // says something of requests of controllers only: anybody else writes what they like there.
 const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false))" +
 	" && !object.metadata.?ownerReferences.orValue([]).exists(o, o.uid in params.?untrustedOwners.orValue({}))" +
-	" && !('" + EveryOwner + "' in params.?untrustedOwners.orValue({}))"
+	" && !('" + EveryOwner + "' in params.?untrustedOwners.orValue({}))" +
+	" && !(('" + ownersIn + "' + request.namespace) in params.?untrustedOwners.orValue({}))"
 
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,9 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -29,8 +28,12 @@ const (
 	templatePage = 200
 	// maxUntrusted is how many workloads one gate lists whose label does not count. With
 	// names of full length these are 200 KB, beside 1.2 MB of digests. If there are more,
-	// no workload's label counts.
-	maxUntrusted = 500
+	// no workload's label counts. In a namespace that has more than maxUntrustedIn, none of
+	// its workloads' labels counts, and it takes the room of one.
+	maxUntrusted   = 500
+	maxUntrustedIn = 20
+	// maxEntered is how many namespaces are listed one by one.
+	maxEntered = 50
 	// maxUntrustedShown bounds status.untrustedTemplates.
 	maxUntrustedShown = 20
 	// templateRecheck is how often labelled templates are listed again while some are
@@ -121,8 +124,12 @@ type guarded struct {
 	mark          string
 	entered       map[string]bool
 	since         time.Time
-	found         map[string]string
-	many          bool
+	// whole is true if all namespaces have to be listed, and false if the entered ones.
+	whole bool
+	found map[string]string
+	// foundIn counts what was found by namespace.
+	foundIn map[string]int
+	many    bool
 }
 
 // templates lists templates for the gates for which it is time, and says when to come again.
@@ -131,18 +138,43 @@ func (o *Observer) templates(ctx context.Context) time.Duration {
 	if len(due) == 0 {
 		return again
 	}
-	err := o.listTemplates(ctx, due)
-	if err != nil && ctx.Err() == nil {
-		o.Log.Warn("listing the templates that carry the break-glass label failed; until then no workload's label counts where it was not listed before", zap.Error(err))
-	}
-	for _, d := range due {
-		o.listed(d, err)
-	}
-	if err != nil {
+	if err := o.listDue(ctx, due); err != nil {
+		if ctx.Err() == nil {
+			o.Log.Warn("listing the templates that carry the break-glass label failed; until then no workload's label counts where it was not listed before", zap.Error(err))
+		}
 		return templateRetry
 	}
 	_, again = o.dueTemplates(ctx)
 	return again
+}
+
+// listDue lists all namespaces once for the gates that need that, and for each of the others
+// those that it has come to gate: whoever makes namespaces shall not cost a list of everything.
+func (o *Observer) listDue(ctx context.Context, due []*guarded) error {
+	var whole []*guarded
+	var failed error
+	for _, d := range due {
+		if d.whole {
+			whole = append(whole, d)
+			continue
+		}
+		var err error
+		for _, namespace := range slices.Sorted(maps.Keys(d.entered)) {
+			if err = o.listTemplates(ctx, []*guarded{d}, namespace); err != nil {
+				break
+			}
+		}
+		o.listed(d, err)
+		failed = errors.Join(failed, err)
+	}
+	if len(whole) > 0 {
+		err := o.listTemplates(ctx, whole, metav1.NamespaceAll)
+		for _, d := range whole {
+			o.listed(d, err)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 func (o *Observer) dueTemplates(ctx context.Context) (due []*guarded, again time.Duration) {
@@ -174,6 +206,10 @@ func (o *Observer) dueTemplates(ctx context.Context) (due []*guarded, again time
 			o.covers(d)
 			again = min(again, left)
 		default:
+			d.whole = d.before == nil || left <= 0 || len(d.entered) > maxEntered
+			if !d.whole {
+				d.found = maps.Clone(d.before)
+			}
 			due = append(due, d)
 		}
 	}
@@ -191,7 +227,7 @@ func (o *Observer) guarding(name string, scope Scope) (d *guarded, at time.Time)
 	}
 	d = &guarded{
 		ImageGate: &v1alpha1.ImageGate{}, scope: scope, before: s.guard.owners, since: s.guard.since,
-		listed: s.guard.listed, mark: s.guard.mark, found: map[string]string{},
+		listed: s.guard.listed, mark: s.guard.mark, found: map[string]string{}, foundIn: map[string]int{},
 	}
 	if _, many := d.before[gate.EveryOwner]; many {
 		d.before = nil
@@ -285,7 +321,11 @@ func (o *Observer) listed(d *guarded, err error) {
 		if d.many {
 			owners = map[string]string{gate.EveryOwner: fmt.Sprintf("more than %d templates carried the label", maxUntrusted)}
 		}
-		s.guard = guardState{owners: owners, listed: d.gated, mark: d.mark, relist: o.Now().Add(templateRecheck)}
+		relist := s.guard.relist
+		if d.whole {
+			relist = o.Now().Add(templateRecheck)
+		}
+		s.guard = guardState{owners: owners, listed: d.gated, mark: d.mark, relist: relist}
 	}
 	o.mu.Unlock()
 	if tell {
@@ -301,142 +341,4 @@ func (o *Observer) listed(d *guarded, err error) {
 			"%d workloads carried the break-glass label before the gate guarded it; it does not count for their Pods", added)
 	}
 	o.Changed(d.Name)
-}
-
-// templateKinds are the kinds of workloads, each before those that it makes, with the path to
-// the labels of their Pods.
-func templateKinds() []templateKind {
-	pod := []string{"spec", "template", "metadata", "labels"}
-	apps, batch := schema.GroupVersion{Group: "apps", Version: "v1"}, schema.GroupVersion{Group: "batch", Version: "v1"}
-	return []templateKind{
-		{apps.WithKind("Deployment"), pod},
-		{apps.WithKind("ReplicaSet"), pod},
-		{apps.WithKind("StatefulSet"), pod},
-		{apps.WithKind("DaemonSet"), pod},
-		{batch.WithKind("CronJob"), append([]string{"spec", "jobTemplate"}, pod...)},
-		{batch.WithKind("Job"), pod},
-		{corev1.SchemeGroupVersion.WithKind("ReplicationController"), pod},
-		// StatefulSets and DaemonSets make Pods of older revisions, too.
-		{apps.WithKind(controllerRevision), append([]string{"data"}, pod...)},
-	}
-}
-
-const controllerRevision = "ControllerRevision"
-
-type templateKind struct {
-	schema.GroupVersionKind
-	labels []string
-}
-
-// listTemplates reads all workloads in pages. It fails as a whole: half a list would trust
-// what it did not see.
-func (o *Observer) listTemplates(ctx context.Context, due []*guarded) error {
-	namespaces, err := o.namespaces(ctx)
-	if err != nil {
-		return err
-	}
-	selectors := make([]labels.Selector, len(due))
-	for i, d := range due {
-		if selectors[i], err = metav1.LabelSelectorAsSelector(&d.Spec.NamespaceSelector); err != nil {
-			return fmt.Errorf("spec.namespaceSelector of gate %q: %w", d.Name, err)
-		}
-	}
-	for _, kind := range templateKinds() {
-		next := ""
-		for {
-			page := &unstructured.UnstructuredList{}
-			page.SetGroupVersionKind(kind.GroupVersionKind)
-			if err := o.Live.List(ctx, page, client.Limit(templatePage), client.Continue(next)); err != nil {
-				return fmt.Errorf("listing %ss: %w", kind.Kind, err)
-			}
-			for i := range page.Items {
-				w := &page.Items[i]
-				if !carries(w.Object, append(slices.Clone(kind.labels), v1alpha1.BreakGlassLabel)) {
-					continue
-				}
-				for j, d := range due {
-					set, known := namespaces[w.GetNamespace()]
-					if (!known || selectors[j].Matches(set)) && !d.scope.Has(w.GetNamespace()) {
-						d.add(kind.Kind, w)
-					}
-				}
-			}
-			if next = page.GetContinue(); next == "" {
-				break
-			}
-		}
-	}
-	return nil
-}
-
-// carries reports whether an object has the value "true" at a path. The controller of
-// StatefulSets takes the keys of a revision in any case.
-func carries(v any, path []string) bool {
-	if len(path) == 0 {
-		return v == "true"
-	}
-	fields, _ := v.(map[string]any)
-	for key, value := range fields {
-		if strings.EqualFold(key, path[0]) && carries(value, path[1:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// add notes a labelled workload that is not to be trusted: in the first list each, and each in a
-// namespace that was not listed, and later those that were not, and what controllers made of
-// them.
-func (d *guarded) add(kind string, w *unstructured.Unstructured) {
-	uid, name := string(w.GetUID()), w.GetName()
-	if kind == controllerRevision {
-		owner := metav1.GetControllerOf(w)
-		if owner == nil {
-			return // no Pod is made of it
-		}
-		kind, uid, name = owner.Kind, string(owner.UID), owner.Name
-	}
-	if d.before != nil && !d.entered[w.GetNamespace()] {
-		_, was := d.before[uid]
-		if owner := metav1.GetControllerOf(w); owner != nil && !was {
-			_, was = d.found[string(owner.UID)]
-		}
-		if !was {
-			return
-		}
-	}
-	if d.found[uid] == "" && len(d.found) >= maxUntrusted {
-		d.many = true
-		return
-	}
-	d.found[uid] = kind + "/" + w.GetNamespace() + "/" + name
-}
-
-// ownersWritten reports whether the API server can look up all that was listed. Only then may
-// the status say so: who leads next believes both.
-func (p *pass) ownersWritten() bool {
-	for _, d := range p.state.divisions {
-		for _, pg := range d.pages {
-			if pg.meta != nil && !maps.Equal(pg.owners, p.owners) {
-				return false
-			}
-		}
-	}
-	return maps.Equal(p.state.tags.owners, p.owners)
-}
-
-// shownTemplates are the first workloads whose label does not count, as the status has them.
-func shownTemplates(owners map[string]string) []v1alpha1.WorkloadReference {
-	var all []v1alpha1.WorkloadReference
-	for _, uid := range slices.Sorted(maps.Keys(owners)) {
-		parts := strings.SplitN(owners[uid], "/", 3)
-		if uid == gate.EveryOwner || len(parts) != 3 {
-			continue
-		}
-		all = append(all, v1alpha1.WorkloadReference{Kind: parts[0], Namespace: parts[1], Name: parts[2], UID: uid})
-	}
-	slices.SortFunc(all, func(a, b v1alpha1.WorkloadReference) int {
-		return strings.Compare(a.Kind+"/"+a.Namespace+"/"+a.Name, b.Kind+"/"+b.Namespace+"/"+b.Name)
-	})
-	return all[:min(len(all), maxUntrustedShown)]
 }

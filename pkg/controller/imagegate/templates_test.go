@@ -298,10 +298,14 @@ func TestAGateThatLeftDenyListsAgain(t *testing.T) {
 func TestTooManyTemplatesTrustNobody(t *testing.T) {
 	b := newBench(t)
 	for i := range maxUntrusted + 1 {
-		o := &appsv1.Deployment{ObjectMeta: metaOf(fmt.Sprint("d", i)), Spec: appsv1.DeploymentSpec{Template: labelledTemplate()}}
-		if err := b.client.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
+		in := fmt.Sprint("n", i/maxUntrustedIn)
+		if i%maxUntrustedIn == 0 {
+			if err := b.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+				Name: in, UID: types.UID("uid-" + in), Labels: map[string]string{"env": "prod"}}}); err != nil {
+				t.Fatal(err)
+			}
 		}
+		b.labelled(in, fmt.Sprint("d", i))
 	}
 	deny(b)
 	b.guard(nil)
@@ -311,5 +315,62 @@ func TestTooManyTemplatesTrustNobody(t *testing.T) {
 	}
 	if o := b.observer.Guard(b.gate, nil); !strings.Contains(o[gate.EveryOwner], "more than") {
 		t.Errorf("it says %q", o[gate.EveryOwner])
+	}
+}
+
+// labelled makes a Deployment with the label.
+func (b *bench) labelled(namespace, name string) {
+	b.t.Helper()
+	o := &appsv1.Deployment{ObjectMeta: metaOf(name), Spec: appsv1.DeploymentSpec{Template: labelledTemplate()}}
+	o.Namespace = namespace
+	if err := b.client.Create(b.t.Context(), o); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Property: whoever has the label in many workloads of one namespace takes it from nobody in
+// another, whether the namespace was gated all along or comes to be.
+func TestManyTemplatesOfANamespaceCostNoOtherOnes(t *testing.T) {
+	b := newBench(t)
+	many := func(namespace string, n int) {
+		for i := range n {
+			b.labelled(namespace, fmt.Sprint("d", i))
+		}
+	}
+	many("prod", maxUntrusted+1)
+	b.labelled("test", "one")
+	deny(b)
+	b.guard(nil)
+	b.now = b.now.Add(11 * time.Second)
+	want := []string{gate.OwnersIn("prod")}
+	if got := b.guard(nil); !slices.Equal(got, want) {
+		t.Errorf("at first %v, want %v", got, want)
+	}
+	if shown := shownTemplates(b.observer.Guard(b.gate, nil)); len(shown) != 1 || shown[0].Kind != "Namespace" || shown[0].Name != "prod" {
+		t.Errorf("shown are %v", shown)
+	}
+	many("test", maxUntrustedIn+1)
+	want = append(want, gate.OwnersIn("test"))
+	b.label("test", map[string]string{"env": "prod"})
+	lists := 0
+	b.fails = func(l client.ObjectList, o client.ListOptions) error {
+		if _, ok := l.(*metav1.PartialObjectMetadataList); !ok && o.Namespace != "test" {
+			lists++
+		}
+		return nil
+	}
+	if got := b.guard(nil); !slices.Equal(got, want) || lists > 0 {
+		t.Errorf("then %v, want %v; %d lists of other namespaces", got, want, lists)
+	}
+	b.now = b.now.Add(templateRecheck)
+	if got := b.guard(nil); !slices.Equal(got, want) {
+		t.Errorf("looked at again %v, want %v", got, want)
+	}
+	if err := b.client.DeleteAllOf(t.Context(), &appsv1.Deployment{}, client.InNamespace("prod")); err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(templateRecheck)
+	if got := b.guard(nil); !slices.Equal(got, want[1:]) {
+		t.Errorf("without those of prod %v, want %v", got, want[1:])
 	}
 }
