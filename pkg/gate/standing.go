@@ -92,6 +92,8 @@ type Finding struct {
 	Namespace, Trigger, Entry string
 	// Verdict is the one that decided.
 	Verdict *v1alpha1.Verdict
+	// OfIndex is true if the digest is verified by indexes that list it alone.
+	OfIndex bool
 }
 
 // Judge concludes from everything that entries say about one digest. Evidence of triggers
@@ -99,6 +101,7 @@ type Finding struct {
 func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 	worst := Finding{Reason: ReasonNoEntry, Message: "no trigger that the gate trusts has an entry of this digest"}
 	var found []Finding
+	own := false
 	for _, e := range all {
 		if !r.Trusts(e.Namespace, e.Trigger) {
 			continue
@@ -108,15 +111,18 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 		if f.Standing == Failed && e.Child != nil && r.cleared(e, all, now) {
 			continue
 		}
+		own = own || (e.Child == nil && f.Standing == Verified)
 		found = append(found, f)
 	}
 	if len(found) == 0 {
 		return worst
 	}
-	return slices.MaxFunc(found, func(a, b Finding) int {
+	decides := slices.MaxFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Standing, b.Standing), a.At.Compare(b.At),
 			cmp.Compare(b.Namespace+"/"+b.Entry, a.Namespace+"/"+a.Entry))
 	})
+	decides.OfIndex = decides.Standing == Verified && !own
+	return decides
 }
 
 // cleared reports whether the same trigger passed the image of a failed index by itself
