@@ -115,7 +115,8 @@ func (c *Controller) startGates(ctx context.Context, own cache.Cache, r *imagega
 	}
 	mutating.start()
 	watched := []handler{{&v1alpha1.ImageGate{}, r.GateHandler()}, {metadataOf(corev1.SchemeGroupVersion.WithKind("Namespace")), r.NamespaceHandler()}}
-	watched = append(watched, handler{metadataOf(podKind), observer.PodHandler()})
+	watched = append(watched, handler{metadataOf(podKind), observer.PodHandler()},
+		handler{metadataOf(corev1.SchemeGroupVersion.WithKind("Namespace")), observer.NamespaceHandler()})
 	for _, kind := range imagegate.Owned("") {
 		watched = append(watched, handler{metadataOf(kind), r.OwnedHandler()})
 	}

@@ -27,7 +27,8 @@ func (c *compiler) byController() string {
 // says something of requests of controllers only: anybody else writes what they like there.
 const trustedOwner = "object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false))" +
 	" && !object.metadata.?ownerReferences.orValue([]).exists(o, o.uid in params.?untrustedOwners.orValue({}))" +
-	" && !('" + EveryOwner + "' in params.?untrustedOwners.orValue({}))"
+	" && !('" + EveryOwner + "' in params.?untrustedOwners.orValue({}))" +
+	" && !(('" + ownersIn + "' + request.namespace) in params.?untrustedOwners.orValue({}))"
 
 // glass are the variables that say whether break-glass counts for a Pod. Without owners only
 // the requester's own right does. The right is asked last, because that costs most.
@@ -59,12 +60,22 @@ func glassRules() []admissionv1.NamedRuleWithOperations {
 func (c *compiler) glassTemplates() {
 	c.add(part{
 		name: "breakglass", rules: glassRules(),
-		variables: append(templateVariables(), variable("same",
+		variables: append(templateVariables(), variable("hides", hides), variable("same",
 			"request.operation == 'UPDATE' && variables.template == variables.old")),
-		allowed: "!variables.labelled || variables.same || " + c.byController() + " || " + c.bypass(),
+		allowed: "!(variables.labelled || variables.hides) || variables.same || " + c.byController() + " || " + c.bypass(),
 		message: c.glassMessage("a template with"),
 	})
 }
+
+// hides is CEL for whether the controller of StatefulSets could make another template of a
+// revision than the one that [templateOf] finds: it takes keys in any case, and unless the
+// template is to replace what the StatefulSet has, it merges the two.
+const hides = "request.resource.resource == 'controllerrevisions' && [object.?data.orValue({})].exists(d, " +
+	"d.exists(k, k != 'spec' && k.matches('(?i)^spec$')) || [d.?spec.orValue({})].exists(s, " +
+	"s.exists(k, k != 'template' && k.matches('(?i)^template$')) || (has(s.template) && (" +
+	"s.template[?'$patch'].orValue('') != 'replace' || " +
+	"s.template.exists(k, k != 'metadata' && k.matches('(?i)^metadata$')) || " +
+	"s.template.?metadata.orValue({}).exists(k, k != 'labels' && k.matches('(?i)^labels$'))))))"
 
 // glassOwners adds the policy that keeps Kubernetes' controllers from copying a label that does
 // not count: the copy has another UID. Only the kinds that they make are looked at, and only

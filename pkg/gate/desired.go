@@ -16,6 +16,8 @@ type Desired struct {
 	rules Rules
 	// verified maps digests, as 64 hexadecimal digits, to the time of their verdict.
 	verified map[string]int64
+	// ofIndex are those of verified that only an index vouches for.
+	ofIndex map[string]struct{}
 	// passed are those that would be verified if their verdict were younger.
 	passed map[string]struct{}
 	// seen maps digests to when they were last seen running, whatever their standing.
@@ -26,12 +28,19 @@ type Desired struct {
 
 // NewDesired returns what a gate of the rules admits before anything is known: nothing.
 func NewDesired(r Rules) *Desired {
-	return &Desired{rules: r, verified: map[string]int64{}, passed: map[string]struct{}{}, seen: map[string]int64{}}
+	return &Desired{
+		rules: r, verified: map[string]int64{}, ofIndex: map[string]struct{}{},
+		passed: map[string]struct{}{}, seen: map[string]int64{},
+	}
 }
 
 // Conclude notes what the gate concludes about a digest.
 func (d *Desired) Conclude(hex string, f Finding) {
 	delete(d.passed, hex)
+	delete(d.ofIndex, hex)
+	if f.OfIndex {
+		d.ofIndex[hex] = struct{}{}
+	}
 	if f.Standing != Verified {
 		delete(d.verified, hex)
 		// A failure that is too old to count is no pass that is too old.
@@ -262,7 +271,8 @@ func (p *Page) Due(d *Desired, now time.Time, find func(hex string) Finding) Due
 }
 
 // Next returns the content that the page should have, and what finds no room in it: what ran
-// here stays first, then the newest verdicts.
+// here stays first, then the newest verdicts, and last what only an index vouches for: an index
+// has many images for one run.
 func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[string]string, omitted map[string]int64) {
 	digests, ran, omitted = maps.Clone(p.Digests), maps.Clone(p.Ran), map[string]int64{}
 	if digests == nil {
@@ -284,23 +294,30 @@ func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[strin
 		}
 	}
 	if over := len(digests) + len(ran) - room; over > 0 {
-		for _, hex := range leaveOut(digests, ran, over) {
+		for _, hex := range d.leaveOut(digests, ran, over) {
 			omitted[hex] = d.verified[hex]
 		}
 	}
 	return digests, ran, omitted
 }
 
-// leaveOut takes digests out that did not run here, those with the oldest verdicts first.
-func leaveOut(digests, ran map[string]string, over int) []string {
+// leaveOut takes digests out that did not run here: what only an index vouches for first, and
+// then those with the oldest verdicts.
+func (d *Desired) leaveOut(digests, ran map[string]string, over int) []string {
 	var others []string
 	for hex := range digests {
 		if _, ok := ran[hex]; !ok {
 			others = append(others, hex)
 		}
 	}
+	own := func(hex string) int {
+		if _, ok := d.ofIndex[hex]; ok {
+			return 0
+		}
+		return 1
+	}
 	slices.SortFunc(others, func(a, b string) int {
-		return cmp.Or(cmp.Compare(digests[a], digests[b]), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(own(a), own(b)), cmp.Compare(digests[a], digests[b]), cmp.Compare(a, b))
 	})
 	others = others[:min(over, len(others))]
 	for _, hex := range others {
@@ -329,6 +346,7 @@ func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3
 func (d *Desired) Reset(r Rules) {
 	d.rules = r
 	clear(d.verified)
+	clear(d.ofIndex)
 	clear(d.passed)
 	d.next = 0
 }

@@ -268,6 +268,50 @@ func TestPageKeepsTheNewest(t *testing.T) {
 	}
 }
 
+// An index has many images for one run. They take the room of no digest that had its own.
+func TestImagesOfIndexesTakeNoRoomOfOthers(t *testing.T) {
+	d, p := NewDesired(rulesFor(t, v1alpha1.ExpiredWarn)), NewPage(nil, nil)
+	conclude := func(hex string, at time.Time, ofIndex bool) {
+		f := found(Verified, at)
+		f.OfIndex = ofIndex
+		d.Conclude(hex, f)
+		p.Look(hex, d, noon)
+	}
+	conclude("own", noon.Add(-30*time.Minute), false)
+	conclude("turned", noon.Add(-40*time.Minute), true)
+	conclude("turned", noon.Add(-40*time.Minute), false)
+	for i := range 10 {
+		conclude(fmt.Sprint("child", i), noon.Add(time.Duration(i)*time.Second), true)
+	}
+	if got, _ := write(p, d, 3, noon); !slices.Equal(got, []string{"child9", "own", "turned"}) {
+		t.Errorf("the page holds %v", got)
+	}
+	d.Reset(rulesFor(t, v1alpha1.ExpiredWarn))
+	if len(d.ofIndex) != 0 {
+		t.Errorf("after a reset %v are left", d.ofIndex)
+	}
+}
+
+// Only what no entry of its own verifies is verified by an index alone, however old that is.
+func TestWhoVouches(t *testing.T) {
+	passed := func(d time.Duration) *v1alpha1.Verdict { return verdict(pass, old(d)) }
+	for name, test := range map[string]struct {
+		evidence []Evidence
+		want     bool
+	}{
+		"an index": {[]Evidence{entry("Passed", passed(time.Hour), child("linux/amd64"))}, true},
+		"itself":   {[]Evidence{entry("Passed", passed(time.Hour))}, false},
+		"both":     {[]Evidence{entry("Passed", passed(2*time.Hour)), entry("Passed", passed(time.Hour), child("linux/amd64"))}, false},
+		"itself, too long ago": {[]Evidence{
+			entry("Passed", passed(2*day)), entry("Passed", passed(time.Hour), child("linux/amd64"))}, true},
+		"nobody": {[]Evidence{entry("Failed", verdict(fail), child("linux/amd64"))}, false},
+	} {
+		if got := strict(t).Judge(test.evidence, noon).OfIndex; got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 // A page that is held takes what runs here, as it would be refused otherwise.
 func TestHeldPageTakesWhatRuns(t *testing.T) {
 	d, p := NewDesired(rulesFor(t, v1alpha1.ExpiredWarn)), NewPage(nil, nil)

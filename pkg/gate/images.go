@@ -2,6 +2,7 @@ package gate
 
 import (
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -15,6 +16,11 @@ type Use struct {
 	// Image is the reference as it stands there.
 	Image string
 }
+
+// IsVolume reports whether the place is an image volume, of which nodes tell no digest.
+func (u Use) IsVolume() bool { return strings.HasPrefix(u.Field, volumeField) }
+
+const volumeField = "spec.volumes["
 
 // Uses lists every place of a Pod at which an image stands: containers, init containers,
 // ephemeral containers and image volumes. The policies look at the same places.
@@ -31,7 +37,7 @@ func Uses(spec *corev1.PodSpec) []Use {
 	}
 	for i := range spec.Volumes {
 		if source := spec.Volumes[i].Image; source != nil {
-			all = append(all, Use{"spec.volumes[" + strconv.Itoa(i) + "].image.reference", spec.Volumes[i].Name, source.Reference})
+			all = append(all, Use{volumeField + strconv.Itoa(i) + "].image.reference", spec.Volumes[i].Name, source.Reference})
 		}
 	}
 	return all

@@ -87,7 +87,7 @@ type PinnedTags struct {
 //
 // A tag whose newest push is no image is left out: nobody starts it. Tags that exempt reports true
 // for stay as they are. The content takes at most budget bytes: pins come first, and of these the
-// newest pushes.
+// newest pushes of each owner in turn.
 func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(digest string) Finding, exempt func(Name) bool, budget int) PinnedTags {
 	if policy == v1alpha1.PinOff {
 		return PinnedTags{}
@@ -129,6 +129,8 @@ type pin struct {
 	name, value string
 	pinned      bool
 	pushedAt    int64
+	// before are the bytes of the owner's pins that come first.
+	before int
 }
 
 // gather orders the pushes.
@@ -293,20 +295,51 @@ func graver(a, b Reason) int {
 // perTag is what JSON adds to a name and its value: quotes, a colon and a comma.
 const perTag = len(`"":"",`)
 
-// within keeps the pins that take at most budget bytes.
-func within(pins []pin, budget int) PinnedTags {
-	slices.SortFunc(pins, func(a, b pin) int {
+func (p pin) size() int { return len(p.name) + len(p.value) + perTag }
+
+// owner is the host and the first part of the path, below which one team pushes.
+func (p pin) owner() string {
+	host, path, _ := strings.Cut(p.name, "/")
+	first, _, deep := strings.Cut(path, "/")
+	if !deep {
+		return host
+	}
+	return host + "/" + first
+}
+
+// inTurns orders pins: pinned ones first, and of these the newest. So that nobody who pushes many
+// tags takes the room of others, each owner's come in turn, by the bytes of those before them.
+func inTurns(pins []pin) {
+	order := func(a, b pin) int {
 		if a.pinned != b.pinned {
 			if a.pinned {
 				return -1
 			}
 			return 1
 		}
+		return 0
+	}
+	newest := func(a, b pin) int {
 		return cmp.Or(cmp.Compare(b.pushedAt, a.pushedAt), cmp.Compare(a.name, b.name))
+	}
+	slices.SortFunc(pins, func(a, b pin) int { return cmp.Or(order(a, b), newest(a, b)) })
+	taken := map[string]int{}
+	for i := range pins {
+		owner := pins[i].owner()
+		pins[i].before = taken[owner]
+		taken[owner] += pins[i].size()
+	}
+	slices.SortFunc(pins, func(a, b pin) int {
+		return cmp.Or(order(a, b), cmp.Compare(a.before, b.before), newest(a, b))
 	})
+}
+
+// within keeps the pins that take at most budget bytes.
+func within(pins []pin, budget int) PinnedTags {
+	inTurns(pins)
 	all := PinnedTags{Tags: make(map[string]string, len(pins))}
 	for i, pin := range pins {
-		if budget -= len(pin.name) + len(pin.value) + perTag; budget < 0 {
+		if budget -= pin.size(); budget < 0 {
 			all.Omitted, all.FirstOmitted = len(pins)-i, pin.name
 			break
 		}

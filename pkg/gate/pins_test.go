@@ -228,6 +228,42 @@ func TestPinsTakeTheirBytesAndNoMore(t *testing.T) {
 	}
 }
 
+// Whoever pushes many tags takes no room of others: an owner's newest tags stay before another's
+// older ones, pinned or not.
+func TestNobodyCrowdsOutOthersTags(t *testing.T) {
+	find := func(digest string) Finding {
+		return Finding{Standing: map[string]Standing{hexOf("a"): Verified}[digest]}
+	}
+	var pushes []TagPush
+	add := func(repository, tag, digest string, at int64) {
+		pushes = append(pushes, TagPush{Trigger: "t", Repository: push.Repository{Kind: push.Registry, Name: repository},
+			Tag: tag, Moment: push.Moment{PushedAt: at}, Digest: hexOf(digest)})
+	}
+	for i := range 3000 {
+		add(fmt.Sprintf("r.example/many/%d", i), strings.Repeat("x", 120), "a", 1000)
+		add(fmt.Sprintf("r.example/unverified/%d", i), strings.Repeat("x", 120), "b", 1000)
+	}
+	others := []string{"r.example/shop/web:1", "r.example/shop/api:1", "r.example/one:1", "other.example/many/a:1"}
+	for _, name := range others {
+		repository, tag, _ := strings.Cut(name, ":")
+		add(repository, tag, "a", 1)
+	}
+	add("r.example/unlucky/a", "1", "b", 1)
+	got := Rules{}.Pins(v1alpha1.PinNewest, pushes, find, nil, 500_000)
+	for _, name := range others {
+		if got.Tags[name] != hexOf("a") {
+			t.Errorf("%s stands for %q", name, got.Tags[name])
+		}
+	}
+	if got.Omitted == 0 || got.Tags[got.FirstOmitted] != "" {
+		t.Errorf("omitted %d, such as %s", got.Omitted, got.FirstOmitted)
+	}
+	got = Rules{}.Pins(v1alpha1.PinNewest, pushes, find, nil, 1_000_000)
+	if got.Tags["r.example/unlucky/a:1"] == "" {
+		t.Error("a tag that is not pinned has no room beside many others")
+	}
+}
+
 func TestTagPushes(t *testing.T) {
 	at := func(s int64) metav1.Time { return metav1.NewTime(time.Unix(s, 0)) }
 	entry := &v1alpha1.ImageVerification{

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -69,13 +68,9 @@ func (r Rules) Trusts(namespace, trigger string) bool {
 
 // platform normalises os/architecture[/variant] as runtimes do for comparison.
 func platform(s string) (string, bool) {
-	parts := strings.Split(s, "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+	p, ok := image.ParsePlatform(s)
+	if !ok {
 		return "", false
-	}
-	p := image.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		p.Variant = parts[2]
 	}
 	return p.Normalize().String(), true
 }

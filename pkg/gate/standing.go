@@ -92,6 +92,8 @@ type Finding struct {
 	Namespace, Trigger, Entry string
 	// Verdict is the one that decided.
 	Verdict *v1alpha1.Verdict
+	// OfIndex is true if the digest is verified by indexes that list it alone.
+	OfIndex bool
 }
 
 // Judge concludes from everything that entries say about one digest. Evidence of triggers
@@ -99,6 +101,7 @@ type Finding struct {
 func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 	worst := Finding{Reason: ReasonNoEntry, Message: "no trigger that the gate trusts has an entry of this digest"}
 	var found []Finding
+	own := false
 	for _, e := range all {
 		if !r.Trusts(e.Namespace, e.Trigger) {
 			continue
@@ -108,23 +111,30 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 		if f.Standing == Failed && e.Child != nil && r.cleared(e, all, now) {
 			continue
 		}
+		own = own || (e.Child == nil && f.Standing == Verified)
 		found = append(found, f)
 	}
 	if len(found) == 0 {
 		return worst
 	}
-	return slices.MaxFunc(found, func(a, b Finding) int {
+	decides := slices.MaxFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Standing, b.Standing), a.At.Compare(b.At),
 			cmp.Compare(b.Namespace+"/"+b.Entry, a.Namespace+"/"+a.Entry))
 	})
+	decides.OfIndex = decides.Standing == Verified && !own
+	return decides
 }
 
 // cleared reports whether the same trigger passed the image of a failed index by itself
 // afterwards: the index then failed for another image.
 func (r Rules) cleared(index Evidence, all []Evidence, now time.Time) bool {
 	return slices.ContainsFunc(all, func(e Evidence) bool {
-		return e.Child == nil && e.Namespace == index.Namespace && e.Trigger == index.Trigger && !e.Earlier &&
-			e.Verdict != nil && e.Verdict.At.After(index.Verdict.At.Time) && r.judge(e, now).Standing == Verified
+		if e.Child != nil || e.Namespace != index.Namespace || e.Trigger != index.Trigger || e.Earlier ||
+			e.Verdict == nil || !e.Verdict.At.After(index.Verdict.At.Time) {
+			return false
+		}
+		standing := r.judge(e, now).Standing
+		return standing == Verified || standing == Expired // of the present trigger, that is a pass
 	})
 }
 
@@ -185,6 +195,8 @@ func (r Rules) unmet(e Evidence) (Reason, string) {
 		switch {
 		case v.Database == nil || v.Database.AsOf == nil:
 			return ReasonDatabase, "nobody knows how old the vulnerability database was"
+		case v.Database.AsOf.After(v.At.Add(futureSkew)):
+			return ReasonDatabase, "the vulnerability database claims to be newer than the verdict"
 		case v.At.Sub(v.Database.AsOf.Time) > r.databaseMaxAge:
 			return ReasonDatabase, fmt.Sprintf("the vulnerability database was %s old", v.At.Sub(v.Database.AsOf.Time).Round(time.Hour))
 		}

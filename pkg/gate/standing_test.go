@@ -118,6 +118,7 @@ func TestJudge(t *testing.T) {
 		{"one Pod outside the sandbox", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Sandbox.Observed = []string{"kata", ""} }))}, Unknown, ReasonNotSandboxed},
 		{"the database was too old", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database.AsOf.Time = noon.Add(-7 * day) }))}, Unknown, ReasonDatabase},
 		{"the age of the database is not known", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database.AsOf = nil }))}, Unknown, ReasonDatabase},
+		{"the database is of a time that has not come", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database.AsOf.Time = noon.Add(day) }))}, Unknown, ReasonDatabase},
 		{"no database", []Evidence{entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Database = nil }))}, Unknown, ReasonDatabase},
 		{"what is unmet weighs more than age", []Evidence{entry("Passed", passed(old(2*day), func(v *v1alpha1.Verdict) { v.Off = []string{"scan"} }))}, Unknown, ReasonCheckOff},
 		{"failed although a check was off", []Evidence{entry("Failed", failed(func(v *v1alpha1.Verdict) { v.Off = []string{"scan"} }))}, Failed, ReasonFailed},
@@ -147,6 +148,12 @@ func TestJudge(t *testing.T) {
 		{"a child of a failed index that passed by itself later", []Evidence{
 			entry("Failed", failed(old(3*time.Hour)), child("linux/amd64")), entry("Passed", passed(), single, func(e *Evidence) { e.Entry = "own" }),
 		}, Verified, ReasonPassed},
+		{"and too long ago", []Evidence{
+			entry("Failed", failed(old(3*day)), child("linux/amd64")), entry("Passed", passed(old(2*day)), single, func(e *Evidence) { e.Entry = "own" }),
+		}, Expired, ReasonExpired},
+		{"and failed by itself long ago", []Evidence{
+			entry("Failed", failed(old(3*day)), child("linux/amd64")), entry("Failed", failed(old(2*day)), single, earlier),
+		}, Failed, ReasonFailed},
 		{"and for its one platform", []Evidence{
 			entry("Failed", failed(old(3*time.Hour)), child("linux/amd64")),
 			entry("Passed", passed(func(v *v1alpha1.Verdict) { v.Platforms = []string{"linux/amd64"} }), single),

@@ -48,6 +48,19 @@ func (p Platform) String() string {
 	return s
 }
 
+// ParsePlatform parses os/architecture or os/architecture/variant, and reports whether s is one.
+func ParsePlatform(s string) (Platform, bool) {
+	parts := strings.Split(s, "/")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+		return Platform{}, false
+	}
+	p := Platform{OS: parts[0], Architecture: parts[1]}
+	if len(parts) == 3 {
+		p.Variant = parts[2]
+	}
+	return p, true
+}
+
 // IsPlaced reports whether p names an OS or an architecture. If the platform of an index's child
 // names neither, Docker treats it like a missing platform.
 func (p *Platform) IsPlaced() bool { return p != nil && (p.OS != "" || p.Architecture != "") }

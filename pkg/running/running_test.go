@@ -90,6 +90,10 @@ func TestAPodCountsAsTheWorstOfItsImages(t *testing.T) {
 		{"an image volume", with(pod("p", "r.example/a@"+good), func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "r.example/v:1"}}}}
 		}), Unknown},
+		{"an image volume that has the name of a container", with(pod("p", "r.example/a:1"), func(p *corev1.Pod) {
+			runs("r.example/a@" + good)(p)
+			p.Spec.Volumes = []corev1.Volume{{Name: "c0", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "r.example/v:1"}}}}
+		}), Unknown},
 		{"no image at all", pod("p"), Unknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -95,7 +95,11 @@ func (g Gate) Look(pod *corev1.Pod) (Standing, []Image) {
 	worst := Exempt
 	var all []Image
 	for _, use := range gate.Uses(&pod.Spec) {
-		i := g.judge(use, ids[use.Container])
+		id := ids[use.Container]
+		if use.IsVolume() {
+			id = "" // a volume may have a container's name
+		}
+		i := g.judge(use, id)
 		if hasBreakGlass(pod) && i.Standing.isUnverified() && i.Standing != Failed {
 			i.Standing = BreakGlass
 		}

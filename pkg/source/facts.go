@@ -2,6 +2,7 @@ package source
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
@@ -65,10 +66,10 @@ func ListChild(index *v1alpha1.ImageFacts, child image.Digest, platform *image.P
 	index.Children = append(index.Children, listed)
 }
 
-// Platforms returns a platform as ImageFacts hold it; nil for one that is not complete, or
-// that no host has.
+// Platforms returns a platform as ImageFacts hold it; nil for one that is not complete, that
+// no host has, or whose name would read as that of another.
 func Platforms(p image.Platform) []string {
-	if p.OS == "" || p.Architecture == "" || p.NoHost() {
+	if p.OS == "" || p.Architecture == "" || p.NoHost() || strings.Contains(p.OS+p.Architecture+p.Variant, "/") {
 		return nil
 	}
 	return []string{image.Cut(p.String(), maxPlatform)}

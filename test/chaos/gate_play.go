@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/gobuild"
 	"github.com/revet-dev/revet/test/rig"
 )
 
@@ -38,7 +39,7 @@ func buildGate(ctx context.Context, o Options) (rig.Programs, error) {
 		return rig.Programs{}, err
 	}
 	programs := rig.Programs{Controller: filepath.Join(dir, "controller")}
-	return programs, rig.GoBuild(ctx, o.Root, dir, "./cmd/controller")
+	return programs, gobuild.Source{Root: o.Root}.Into(ctx, dir, "./cmd/controller")
 }
 
 // runGate runs one seed.

@@ -50,7 +50,12 @@ var workloads = map[string]func(corev1.PodTemplateSpec) client.Object{
 
 // revision is what StatefulSets make Pods of besides their own template.
 func revision(t corev1.PodTemplateSpec) client.Object {
-	data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": t}})
+	template, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&t)
+	if err != nil {
+		panic(err)
+	}
+	template["$patch"] = "replace" // as the controllers write it
+	data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": template}})
 	if err != nil {
 		panic(err)
 	}

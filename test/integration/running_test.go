@@ -340,7 +340,8 @@ func deploymentOf(namespace, name string) *appsv1.Deployment {
 
 // Property: a workload that carried the label before the gate was in Deny is listed and does
 // not count; before that list is complete, none counts; one that somebody with the right made
-// later counts, also after a restart.
+// later counts, also after a restart. One in a namespace that the gate comes to gate later is
+// listed then, whether a controller runs at the time or starts afterwards.
 func TestTemplatesOlderThanTheGateAreNotTrusted(t *testing.T) {
 	ownCluster(t)
 	s := newGateSetup(t)
@@ -362,6 +363,7 @@ func TestTemplatesOlderThanTheGateAreNotTrusted(t *testing.T) {
 				for uid := range all[name].UntrustedOwners {
 					got = append(got, uid)
 				}
+				slices.Sort(got)
 				if !slices.Equal(got, want) {
 					return fmt.Errorf("in %s they are %v", name, got)
 				}
@@ -379,10 +381,34 @@ func TestTemplatesOlderThanTheGateAreNotTrusted(t *testing.T) {
 	if !slices.Equal(g.Status.UntrustedTemplates, want) {
 		t.Errorf("status.untrustedTemplates is %+v", g.Status.UntrustedTemplates)
 	}
+	entered := func() *appsv1.Deployment {
+		t.Helper()
+		namespace := newNamespace(t)
+		d := deploymentOf(namespace, "elsewhere")
+		if err := s.admin.Create(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		s.label(namespace, "gated", s.name)
+		return d
+	}
+	known := []string{string(before.UID), string(entered().UID)}
+	slices.Sort(known)
+	owners(known...)
+	listed := ""
+	eventually(t, "the status says what was listed, and nothing changes any more", func() error {
+		g, err := s.read()
+		if err == nil && (g.Status.TemplatesListed == "" || g.Status.TemplatesListed != listed) {
+			listed = g.Status.TemplatesListed
+			err = fmt.Errorf("it says %q", listed)
+		}
+		return err
+	})
 	stop()
 	if err := s.admin.Create(t.Context(), deploymentOf(s.gated, "later")); err != nil {
 		t.Fatal(err)
 	}
+	known = append(known, string(entered().UID))
+	slices.Sort(known)
 	startController(t, "gates", often)
 	restarted := time.Now()
 	eventually(t, "the controller looks again", func() error {
@@ -392,5 +418,5 @@ func TestTemplatesOlderThanTheGateAreNotTrusted(t *testing.T) {
 		}
 		return err
 	})
-	owners(string(before.UID))
+	owners(known...)
 }

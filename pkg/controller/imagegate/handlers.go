@@ -138,6 +138,20 @@ func (r *Reconciler) NamespaceHandler() cache.ResourceEventHandler {
 	}
 }
 
+// NamespaceHandler has workloads listed in namespaces that a gate comes to gate.
+func (o *Observer) NamespaceHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { wake(o.wakeTemplates) },
+		UpdateFunc: func(before, after any) {
+			a, errA := meta.Accessor(before)
+			b, errB := meta.Accessor(after)
+			if errA == nil && errB == nil && !maps.Equal(a.GetLabels(), b.GetLabels()) {
+				wake(o.wakeTemplates)
+			}
+		},
+	}
+}
+
 // EnqueueAll queues all gates that this process leads.
 func (r *Reconciler) EnqueueAll() {
 	for name := range r.all() {

@@ -48,6 +48,8 @@ type RunningReport struct {
 	Refused int
 	// Problem is why Pods could not be listed since; empty if they could.
 	Problem string
+	// TemplatesListed says in which namespaces templates were listed; empty if in none.
+	TemplatesListed string
 	// Seen maps digests, as 64 hexadecimal digits, to when they were last seen running.
 	Seen map[string]time.Time
 }

@@ -181,6 +181,29 @@ func flatten(o gate.Objects) []client.Object {
 	return all
 }
 
+// maxMatched is how many namespaces that the operator's patterns match stand in each policy by
+// name. Whoever may make namespaces could fill the policies otherwise. The newer ones are
+// excluded by the patterns alone, which count as long as what a policy looks up is there.
+const maxMatched = 500
+
+// oldestOf returns the names of the oldest namespaces that are excluded.
+func oldestOf(namespaces []metav1.PartialObjectMetadata, excluded func(string) bool) []string {
+	var all []*metav1.PartialObjectMetadata
+	for i := range namespaces {
+		if excluded(namespaces[i].Name) {
+			all = append(all, &namespaces[i])
+		}
+	}
+	slices.SortFunc(all, func(a, b *metav1.PartialObjectMetadata) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	names := make([]string, 0, min(len(all), maxMatched))
+	for _, o := range all[:min(len(all), maxMatched)] {
+		names = append(names, o.Name)
+	}
+	return names
+}
+
 // surroundings finds out what the policies depend on besides the spec.
 func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 	mutating := p.Mutating()
@@ -205,11 +228,9 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 	if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return gate.Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
 	}
+	around.Excluded = append(around.Excluded, oldestOf(list.Items, excluded.Has)...)
 	for i := range list.Items {
 		o := &list.Items[i]
-		if excluded.Has(o.Name) {
-			around.Excluded = append(around.Excluded, o.Name)
-		}
 		if o.Name == p.SystemNamespace && o.DeletionTimestamp == nil {
 			home = o
 		}

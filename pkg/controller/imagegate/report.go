@@ -58,6 +58,9 @@ func (p *pass) fill(s *v1alpha1.ImageGateStatus) {
 			s.Running = p.ran.Running
 		}
 		s.BreakGlass = p.ran.BreakGlass
+		if listed := p.ran.TemplatesListed; listed != "" && p.ownersWritten() {
+			s.TemplatesListed = listed
+		}
 		if p.owners != nil {
 			s.UntrustedTemplates = shownTemplates(p.owners)
 		}

@@ -141,7 +141,7 @@ func (o *Observer) Report(g *v1alpha1.ImageGate) RunningReport {
 	s.glass.adopt(g.Status.BreakGlass)
 	r := s.report
 	r.Running.ToldAt = s.turns.shown()
-	r.BreakGlass = s.glass.status
+	r.BreakGlass, r.TemplatesListed = s.glass.status, s.guard.mark
 	return r
 }
 

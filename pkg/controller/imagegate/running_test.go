@@ -84,9 +84,10 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	b.scopes = map[string]Scope{"production": {UID: "g1", Generation: 3, Exclusion: gate.Exclusion{Names: []string{"kube-system"}, Prefixes: []string{"knative-"}}}}
 	all := []client.Object{b.gate}
 	for _, name := range []string{"prod", "kube-system", "knative-serving"} {
-		all = append(all, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"env": "prod"}}})
+		all = append(all, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{"env": "prod"}}})
 	}
-	all = append(all, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test"}})
+	all = append(all, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", UID: "uid-test"}})
 	b.client = interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(all, objects...)...).Build(), interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			var o client.ListOptions

@@ -49,7 +49,7 @@ func workloads() []client.Object {
 		&batchv1.CronJob{ObjectMeta: metaOf("cronjob"), Spec: batchv1.CronJobSpec{JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: t}}}},
 		&corev1.ReplicationController{ObjectMeta: metaOf("controller"), Spec: corev1.ReplicationControllerSpec{Template: &t}},
 		&appsv1.ControllerRevision{ObjectMeta: metaOf("revision", "StatefulSet/rolled-back"), Data: runtime.RawExtension{
-			Raw: []byte(`{"spec":{"template":{"metadata":{"labels":{"` + v1alpha1.BreakGlassLabel + `":"true"}}}}}`),
+			Raw: []byte(`{"Spec":{"template":{"metadata":{"Labels":{"` + v1alpha1.BreakGlassLabel + `":"true"}}}},"spec":{"template":{}}}`),
 		}},
 		&appsv1.Deployment{ObjectMeta: metaOf("unlabelled")},
 		&appsv1.Deployment{ObjectMeta: other, Spec: appsv1.DeploymentSpec{Template: t}},
@@ -66,6 +66,115 @@ func (b *bench) guard(written map[string]string) []string {
 	b.observer.Guard(b.gate, written)
 	b.observer.templates(b.t.Context())
 	return slices.Sorted(maps.Keys(b.observer.Guard(b.gate, written)))
+}
+
+// listedBefore has the gate's status say what a process before this one had listed.
+func (b *bench) listedBefore() {
+	b.t.Helper()
+	d := &guarded{ImageGate: b.gate, scope: b.scopes["production"]}
+	if err := b.observer.cover(b.t.Context(), d); err != nil {
+		b.t.Fatal(err)
+	}
+	b.gate.Status.TemplatesListed = d.mark
+}
+
+// label gives a namespace the labels.
+func (b *bench) label(namespace string, labels map[string]string) {
+	b.t.Helper()
+	var n corev1.Namespace
+	if err := b.client.Get(b.t.Context(), types.NamespacedName{Name: namespace}, &n); err != nil {
+		b.t.Fatal(err)
+	}
+	n.Labels = labels
+	if err := b.client.Update(b.t.Context(), &n); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Property: where nobody guarded the label, because the gate came to gate the namespace later,
+// those that have it are listed then, whoever leads by that time. Others that got it since by
+// right stay trusted.
+func TestTemplatesOfANamespaceThatIsGatedLaterAreListed(t *testing.T) {
+	prod, elsewhere := map[string]string{"env": "prod"}, "uid-elsewhere"
+	const excluding = "an exclusion that ends"
+	selects := func(b *bench) {
+		var g v1alpha1.ImageGate
+		if err := b.client.Get(b.t.Context(), client.ObjectKeyFromObject(b.gate), &g); err != nil {
+			b.t.Fatal(err)
+		}
+		g.Spec.NamespaceSelector = metav1.LabelSelector{}
+		if err := b.client.Update(b.t.Context(), &g); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*bench)
+		want   []string
+		// anew is true if the next process cannot tell what was listed, and trusts nobody.
+		anew bool
+	}{
+		{"nothing enters", func(*bench) {}, nil, false},
+		{"a label that is not asked for", func(b *bench) { b.label("test", map[string]string{"a": "b"}) }, nil, false},
+		{"the label", func(b *bench) { b.label("test", prod) }, []string{elsewhere}, false},
+		{"another selector", selects, []string{elsewhere}, true},
+		{excluding, func(b *bench) { b.scopes["production"] = Scope{UID: "g1", Generation: 3} }, []string{elsewhere}, true},
+	} {
+		for _, restarts := range []bool{false, true} {
+			b := newBench(t)
+			if test.name == excluding {
+				b.scopes["production"] = Scope{UID: "g1", Generation: 3, Exclusion: gate.Exclusion{Names: []string{"test"}}}
+				b.label("test", prod)
+			}
+			deny(b)
+			b.guard(nil)
+			b.now = b.now.Add(11 * time.Second)
+			b.guard(nil)
+			if len(b.observer.Guard(b.gate, nil)) != 0 {
+				t.Fatal("something was listed at first")
+			}
+			for _, o := range workloads() { // with the right to it, or elsewhere
+				if err := b.client.Create(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.gate.Status.TemplatesListed = b.observer.Report(b.gate).TemplatesListed
+			test.change(b)
+			if restarts {
+				b.observer.gates = map[string]*observed{}
+			}
+			got := b.guard(map[string]string{})
+			if restarts && test.anew && len(got) == 9 {
+				continue
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%s, restarted %t: untrusted are %v, want %v", test.name, restarts, got, test.want)
+			}
+		}
+	}
+}
+
+// Property: a namespace that left the gate and is back counts as one that enters.
+func TestTemplatesOfANamespaceThatIsBackAreListed(t *testing.T) {
+	b := newBench(t)
+	deny(b)
+	b.guard(nil)
+	b.now = b.now.Add(11 * time.Second)
+	b.guard(nil)
+	b.label("prod", nil)
+	b.guard(nil)
+	for _, o := range workloads() {
+		if err := b.client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.guard(nil); len(got) != 0 {
+		t.Errorf("outside the gate %v", got)
+	}
+	b.label("prod", map[string]string{"env": "prod"})
+	if got := b.guard(nil); len(got) != 8 {
+		t.Errorf("once it is back %v", got)
+	}
 }
 
 // Property: no workload's label counts until all kinds were listed, once mode Deny has been in
@@ -128,6 +237,7 @@ func TestALaterProcessTakesTheListOver(t *testing.T) {
 	if err := b.client.Create(t.Context(), &batchv1.Job{ObjectMeta: metaOf("of-old", "CronJob/old"), Spec: batchv1.JobSpec{Template: labelledTemplate()}}); err != nil {
 		t.Fatal(err)
 	}
+	b.listedBefore()
 	got := b.guard(written)
 	if diff := cmp.Diff([]string{"uid-job", "uid-rolled-back"}, got); diff != "" {
 		t.Errorf("taken over (-want +got):\n%s", diff)
@@ -161,6 +271,7 @@ func TestCopiesOfUntrustedTemplatesAreNotTrusted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	b.listedBefore()
 	want := []string{"uid-cronjob", "uid-deployment", "uid-of-cronjob", "uid-of-deployment"}
 	if diff := cmp.Diff(want, b.guard(written)); diff != "" {
 		t.Errorf("untrusted (-want +got):\n%s", diff)
@@ -187,10 +298,14 @@ func TestAGateThatLeftDenyListsAgain(t *testing.T) {
 func TestTooManyTemplatesTrustNobody(t *testing.T) {
 	b := newBench(t)
 	for i := range maxUntrusted + 1 {
-		o := &appsv1.Deployment{ObjectMeta: metaOf(fmt.Sprint("d", i)), Spec: appsv1.DeploymentSpec{Template: labelledTemplate()}}
-		if err := b.client.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
+		in := fmt.Sprint("n", i/maxUntrustedIn)
+		if i%maxUntrustedIn == 0 {
+			if err := b.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+				Name: in, UID: types.UID("uid-" + in), Labels: map[string]string{"env": "prod"}}}); err != nil {
+				t.Fatal(err)
+			}
 		}
+		b.labelled(in, fmt.Sprint("d", i))
 	}
 	deny(b)
 	b.guard(nil)
@@ -200,5 +315,62 @@ func TestTooManyTemplatesTrustNobody(t *testing.T) {
 	}
 	if o := b.observer.Guard(b.gate, nil); !strings.Contains(o[gate.EveryOwner], "more than") {
 		t.Errorf("it says %q", o[gate.EveryOwner])
+	}
+}
+
+// labelled makes a Deployment with the label.
+func (b *bench) labelled(namespace, name string) {
+	b.t.Helper()
+	o := &appsv1.Deployment{ObjectMeta: metaOf(name), Spec: appsv1.DeploymentSpec{Template: labelledTemplate()}}
+	o.Namespace = namespace
+	if err := b.client.Create(b.t.Context(), o); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Property: whoever has the label in many workloads of one namespace takes it from nobody in
+// another, whether the namespace was gated all along or comes to be.
+func TestManyTemplatesOfANamespaceCostNoOtherOnes(t *testing.T) {
+	b := newBench(t)
+	many := func(namespace string, n int) {
+		for i := range n {
+			b.labelled(namespace, fmt.Sprint("d", i))
+		}
+	}
+	many("prod", maxUntrusted+1)
+	b.labelled("test", "one")
+	deny(b)
+	b.guard(nil)
+	b.now = b.now.Add(11 * time.Second)
+	want := []string{gate.OwnersIn("prod")}
+	if got := b.guard(nil); !slices.Equal(got, want) {
+		t.Errorf("at first %v, want %v", got, want)
+	}
+	if shown := shownTemplates(b.observer.Guard(b.gate, nil)); len(shown) != 1 || shown[0].Kind != "Namespace" || shown[0].Name != "prod" {
+		t.Errorf("shown are %v", shown)
+	}
+	many("test", maxUntrustedIn+1)
+	want = append(want, gate.OwnersIn("test"))
+	b.label("test", map[string]string{"env": "prod"})
+	lists := 0
+	b.fails = func(l client.ObjectList, o client.ListOptions) error {
+		if _, ok := l.(*metav1.PartialObjectMetadataList); !ok && o.Namespace != "test" {
+			lists++
+		}
+		return nil
+	}
+	if got := b.guard(nil); !slices.Equal(got, want) || lists > 0 {
+		t.Errorf("then %v, want %v; %d lists of other namespaces", got, want, lists)
+	}
+	b.now = b.now.Add(templateRecheck)
+	if got := b.guard(nil); !slices.Equal(got, want) {
+		t.Errorf("looked at again %v, want %v", got, want)
+	}
+	if err := b.client.DeleteAllOf(t.Context(), &appsv1.Deployment{}, client.InNamespace("prod")); err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(templateRecheck)
+	if got := b.guard(nil); !slices.Equal(got, want[1:]) {
+		t.Errorf("without those of prod %v, want %v", got, want[1:])
 	}
 }

@@ -21,7 +21,8 @@ type Result struct {
 	// Images are the checked images. It is missing if the check looks at the digest only, as the
 	// signature check does.
 	Images *Images `json:"images,omitempty"`
-	// Platforms are the platforms of the first few images, one for each image.
+	// Platforms are the platforms of the first few images, one for each image, without those
+	// of which the index has images that nobody looked at.
 	Platforms []string `json:"platforms,omitempty"`
 	Checks    []Check  `json:"checks"`
 	// Errors and Warnings count all findings, Levels the vulnerabilities.
@@ -199,13 +200,37 @@ func imagesOf(tree oci.Tree) *Images {
 	return &Images{N: len(tree.Images), Hash: hex.EncodeToString(sum[:hashSize]), Unselected: len(tree.Unselected)}
 }
 
+// platforms returns the platforms of the images that were looked at, one for each image. In an
+// index it is the one that the index says, as runtimes go by that and an image claims what it
+// likes. Whoever reads of a platform takes everything for it as looked at, so that one is left
+// out if the index names another image for it, or for what can be taken for it, that nobody
+// looked at.
 func platforms(tree oci.Tree) []string {
+	unseen := map[string]bool{}
+	for _, d := range tree.Unselected {
+		if d.Platform.IsPlaced() {
+			unseen[asRead(*d.Platform)] = true
+		}
+	}
 	var all []string
 	for _, i := range tree.Images {
-		if len(all) == maxPlatforms {
-			break
+		p := i.Config.Platform
+		if placed := i.Manifest.Platform; placed.IsPlaced() {
+			p = *placed
+		} else if len(tree.Unselected) > 0 {
+			continue
 		}
-		all = append(all, platform(i.Config.String()))
+		if len(all) < maxPlatforms && !unseen[asRead(p)] {
+			all = append(all, platform(p.String()))
+		}
 	}
 	return all
+}
+
+// asRead is how a platform reads for whoever gets its name.
+func asRead(p image.Platform) string {
+	if read, ok := image.ParsePlatform(p.String()); ok {
+		return read.Normalize().String()
+	}
+	return p.String()
 }

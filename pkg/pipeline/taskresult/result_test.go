@@ -58,6 +58,9 @@ var (
 // on several platforms told once and all but the worst vulnerabilities counted.
 func TestOf(t *testing.T) {
 	tree := treeOf("amd64", "arm64")
+	for i := range tree.Images {
+		tree.Images[i].Manifest.Platform = &tree.Images[i].Config.Platform
+	}
 	tree.Unselected = []oci.Descriptor{{}}
 	asOf := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	scan := reportOf("scan", tree,
@@ -222,5 +225,56 @@ func TestWorstNamesAVulnerabilityOnce(t *testing.T) {
 	want[0].Times = 3
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("worst (-want +got):\n%s", diff)
+	}
+}
+
+// An image of an index is for what the index says, whatever it claims itself; a platform of
+// which the index has an image that nobody looked at is not told, however it is spelled.
+func TestPlatformsAreThoseThatWereLookedAt(t *testing.T) {
+	type images []struct{ index, claim string }
+	at := func(s string) *oci.Platform {
+		if s == "" {
+			return nil
+		}
+		parts := append(strings.Split(s, " "), "", "")
+		return &oci.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}
+	}
+	for _, test := range []struct {
+		name       string
+		looked     images
+		unselected []string
+		want       []string
+	}{
+		{"a single image", images{{"", "linux arm64 v8"}}, nil, []string{"linux/arm64/v8"}},
+		{"an index", images{{"linux amd64", "linux amd64"}, {"linux arm v7", "linux arm"}}, []string{"linux s390x"}, []string{"linux/amd64", "linux/arm/v7"}},
+		{"a claim of another platform", images{{"linux amd64", "linux arm64"}}, []string{"linux arm64"}, []string{"linux/amd64"}},
+		{"a claim of another platform, with all looked at", images{{"linux amd64", "linux arm64"}}, nil, []string{"linux/amd64"}},
+		{"an image without a platform", images{{"", "linux arm64"}, {"linux amd64", "linux amd64"}}, []string{"linux arm64"}, []string{"linux/amd64"}},
+		{"one without a platform, and another that was not looked at", images{{"", "linux arm64"}, {"linux amd64", "linux amd64"}}, []string{""}, []string{"linux/amd64"}},
+		{"an image without a platform, with all looked at", images{{"", "linux arm64"}}, nil, []string{"linux/arm64"}},
+		{"an image of a nested index", images{{"linux amd64", "linux amd64"}, {"linux 386", "linux 386"}}, []string{"linux 386"}, []string{"linux/amd64"}},
+		{"another spelling", images{{"linux arm", "linux arm"}}, []string{"linux arm v7"}, nil},
+		{"upper case", images{{"linux amd64", "linux amd64"}}, []string{"Linux x86_64"}, nil},
+		{"a slash in the name", images{{"linux amd64", "linux amd64"}, {"linux arm64", ""}}, []string{"linux/amd64 v1"}, []string{"linux/arm64"}},
+		{"one that was not looked at and has no platform", images{{"linux amd64", "linux amd64"}}, []string{""}, []string{"linux/amd64"}},
+	} {
+		tree := treeOf()
+		for i, looked := range test.looked {
+			img := oci.Image{Manifest: oci.Descriptor{Digest: digest(10 + i), Platform: at(looked.index)}}
+			if claim := at(looked.claim); claim != nil {
+				img.Config.Platform = *claim
+			}
+			tree.Images = append(tree.Images, img)
+		}
+		for i, platform := range test.unselected {
+			tree.Unselected = append(tree.Unselected, oci.Descriptor{Digest: digest(50 + i), Platform: at(platform)})
+		}
+		o, err := taskresult.Of(tree, []string{"scan"}, nil, []result.Report{reportOf("scan", tree)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, o.Platforms); diff != "" {
+			t.Errorf("%s: platforms (-want +got):\n%s", test.name, diff)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/test/cluster/fast"
+	"github.com/revet-dev/revet/test/gobuild"
 	"github.com/revet-dev/revet/test/rig"
 )
 
@@ -98,7 +99,7 @@ func (b *bed) account(namespace, name string) (*rest.Config, error) {
 // startController builds the controller as it is shipped, starts it, and returns once it is ready.
 func (b *bed) startController(ctx context.Context) error {
 	b.say("building and starting the controller")
-	if err := rig.GoBuild(ctx, b.options.root, b.dir, "./cmd/controller"); err != nil {
+	if err := (gobuild.Source{Root: b.options.root}).Into(ctx, b.dir, "./cmd/controller"); err != nil {
 		return err
 	}
 	as, err := b.account(systemNamespace, "controller")

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -135,14 +135,15 @@ func (s *state) content(g *v1alpha1.ImageGate, limits gate.Limits) ([]*v1alpha1.
 
 // compile makes the state's policies and bindings, as the controller does.
 func (b *bed) compile(ctx context.Context, s *state, g *v1alpha1.ImageGate) error {
-	var home corev1.Namespace
-	if err := b.admin.Get(ctx, client.ObjectKey{Name: systemNamespace}, &home); err != nil {
+	kind := &metav1.PartialObjectMetadata{}
+	kind.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	if err := b.admin.Get(ctx, client.ObjectKey{Name: gate.VerifiedImagesKind}, kind); err != nil {
 		return err
 	}
 	excluded := gate.ExclusionOf([]string{"kube-*", "openshift-*", "knative-*", "tekton-*"}, g.Spec.Trust, nil, systemNamespace, gate.ProbeNamespace)
 	objects, err := gate.Compile(g, gate.Surroundings{
 		Excluded: excluded.Names, ExcludedPrefixes: excluded.Prefixes, Shards: int(s.shards), SystemNamespace: systemNamespace,
-		SystemNamespaceUID: home.UID, Mode: v1alpha1.GateDeny, MutatingServed: b.options.mutating, MutatingVersion: mutatingVersion,
+		KindUID: kind.UID, Mode: v1alpha1.GateDeny, MutatingServed: b.options.mutating, MutatingVersion: mutatingVersion,
 		Now: time.Now().UTC().Truncate(24 * time.Hour),
 	})
 	if err != nil {

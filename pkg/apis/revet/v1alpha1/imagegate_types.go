@@ -218,6 +218,12 @@ type ImageGateStatus struct {
 	// +listType=atomic
 	// +optional
 	UntrustedTemplates []WorkloadReference `json:"untrustedTemplates,omitempty"`
+	// TemplatesListed says for which selection, and up to which version of the namespaces,
+	// workloads with the break-glass label were listed. It is for the controller that leads
+	// next: namespaces that came to be gated since are listed then.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	TemplatesListed string `json:"templatesListed,omitempty"`
 	// Conditions are Ready, TrustResolved, AllRunningVerified, UpToDate and Complete.
 	// +listType=map
 	// +listMapKey=type

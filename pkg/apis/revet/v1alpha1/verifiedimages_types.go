@@ -33,7 +33,8 @@ type VerifiedImages struct {
 	// +optional
 	Tags map[string]string `json:"tags,omitempty"`
 	// UntrustedOwners maps the UIDs of workloads whose break-glass label does not count to
-	// kind/namespace/name.
+	// kind/namespace/name. The key "*" stands for all workloads, and "namespace/NAME" for
+	// those of a namespace.
 	// +mapType=atomic
 	// +optional
 	UntrustedOwners map[string]string `json:"untrustedOwners,omitempty"`
