@@ -67,6 +67,9 @@ func newBed(t *testing.T, objects ...client.Object) *bed {
 		},
 	}
 	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "revet-system", UID: "home"}}
+	scheme.AddKnownTypeWithName(definitionKind, &metav1.PartialObjectMetadata{})
+	kind := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: gate.VerifiedImagesKind, UID: "kind"}}
+	kind.SetGroupVersionKind(definitionKind)
 	write := func(o client.Object) error {
 		if _, ok := o.(*v1alpha1.VerifiedImages); ok {
 			b.wrote = append(b.wrote, o.GetName())
@@ -77,7 +80,7 @@ func newBed(t *testing.T, objects ...client.Object) *bed {
 		return nil
 	}
 	memory := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.ImageGate{}, &v1alpha1.ImageVerification{}).
-		WithObjects(append([]client.Object{g, home}, objects...)...).Build()
+		WithObjects(append([]client.Object{g, home, kind}, objects...)...).Build()
 	b.client = interceptor.NewClient(memory, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			if err := write(o); err != nil {

@@ -128,7 +128,7 @@ func TestAnInvalidSpecFromTheBeginning(t *testing.T) {
 	foreign := &admissionv1.ValidatingAdmissionPolicy{}
 	foreign.Name = gate.SpecKeeper(bedGate)
 	compiled, err := gate.Compile(&v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: bedGate, UID: "other"}, Spec: valid},
-		gate.Surroundings{Shards: 1, SystemNamespace: "revet-system", SystemNamespaceUID: "home", Mode: v1alpha1.GateDeny})
+		gate.Surroundings{Shards: 1, SystemNamespace: "revet-system", KindUID: "kind", Mode: v1alpha1.GateDeny})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,9 +232,17 @@ func TestNothingIsBoundWithoutAPlaceForWhatPoliciesLookUp(t *testing.T) {
 			if err := b.client.Get(t.Context(), home, n); err != nil {
 				t.Fatal(err)
 			}
+			kind := &metav1.PartialObjectMetadata{}
+			kind.SetGroupVersionKind(definitionKind)
+			if err := b.client.Get(t.Context(), client.ObjectKey{Name: gate.VerifiedImagesKind}, kind); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(kind.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == n.UID }) {
+				t.Errorf("the kind is owned by %v, want the namespace that is there now", kind.OwnerReferences)
+			}
 			for _, binding := range b.bindings() {
-				if len(binding.OwnerReferences) != 1 || binding.OwnerReferences[0].UID != n.UID {
-					t.Errorf("%s is owned by %v, want the namespace that is there now", binding.Name, binding.OwnerReferences)
+				if len(binding.OwnerReferences) != 1 || binding.OwnerReferences[0].UID != kind.UID {
+					t.Errorf("%s is owned by %v, want the kind that is there now", binding.Name, binding.OwnerReferences)
 				}
 			}
 		})
