@@ -10,6 +10,8 @@
 //     name: [{host, namespaces: ["*"]}]
 //   - ConfigMap config-gate, key exclude.yaml: the namespaces that no ImageGate gates, by
 //     name or by their beginning: ["kube-*", revet-system]. Without it a default applies.
+//   - ConfigMap config-attestation, key triggers.yaml: the triggers whose verdicts the attestor
+//     may sign: [{namespace, trigger}]
 //   - Secret registry-webhooks: for each registry the tokens that prove its
 //     notifications, one per line. Several can be valid at once, so that they can be rotated.
 //

@@ -21,6 +21,8 @@ const (
 	CertificatesConfigMap = "registry-certificates"
 	GateConfigMap         = "config-gate"
 	ExcludeKey            = "exclude.yaml"
+	AttestationConfigMap  = "config-attestation"
+	AttestedKey           = "triggers.yaml"
 	TokensSecret          = "registry-webhooks"
 )
 
@@ -35,6 +37,7 @@ type Store struct {
 	tokens       Tokens
 	certificates Certificates
 	exclusion    Exclusion
+	attested     Attested
 	problems     map[string]error
 }
 
@@ -71,6 +74,13 @@ func (s *Store) Exclusion() Exclusion {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.exclusion
+}
+
+// Attested returns the latest good list of triggers whose verdicts may be signed.
+func (s *Store) Attested() Attested {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.attested
 }
 
 // Tokens returns the latest good tokens.
@@ -154,6 +164,13 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 	case GateConfigMap:
 		exclusion, err := ExclusionIn(data)
 		s.accept(name, ExcludeKey, err, func() { s.exclusion = exclusion })
+	case AttestationConfigMap:
+		document, err := document(data, AttestedKey)
+		var attested Attested
+		if err == nil {
+			attested, err = ParseAttested(document)
+		}
+		s.accept(name, AttestedKey, err, func() { s.attested = attested })
 	}
 }
 
