@@ -82,6 +82,13 @@ func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error
 	return &Registry{repository: named, options: options, open: open, pause: pause}, nil
 }
 
+// WithPause returns r with another time that other writers of the fallback tag may take.
+func (r *Registry) WithPause(pause time.Duration) *Registry {
+	other := *r
+	other.pause = pause
+	return &other
+}
+
 // Push writes a and returns its digest.
 func (r *Registry) Push(ctx context.Context, a Artifact) (image.Digest, error) {
 	m, err := newManifest(a, withArtifactType)
