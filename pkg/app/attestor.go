@@ -269,7 +269,7 @@ func (a *Attestor) reconciler(ctx context.Context, cached cache.Cache, verifier 
 	impl, run := newQueue(ctx, a.log, a.leases.Watch(a.access.kube), r, name, component, a.options.Concurrency)
 	return r, run, []handler{
 		{&corev1.ConfigMap{}, a.config.Handler()},
-		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()},
+		{&v1alpha1.ImageTrigger{}, r.TriggerHandler()}, //nolint:contextcheck // informers give their handlers no context
 		{&v1alpha1.ImageVerification{}, r.EntryHandler()},
 	}, nil
 }

@@ -18,8 +18,9 @@ const (
 	BundlePrefix = "application/vnd.dev.sigstore.bundle"
 	// StatementPayload is the type of an envelope's payload that is an in-toto statement.
 	StatementPayload = "application/vnd.in-toto+json"
-	// The annotations that cosign puts on the manifest of a bundle.
-	ContentAnnotation   = "dev.sigstore.bundle.content"
+	// ContentAnnotation is on the manifest of a bundle, and says what the bundle holds.
+	ContentAnnotation = "dev.sigstore.bundle.content"
+	// PredicateAnnotation says there which predicate the statement in it has.
 	PredicateAnnotation = "dev.sigstore.bundle.predicateType"
 	// ContentEnvelope is the value of ContentAnnotation for a DSSE envelope.
 	ContentEnvelope = "dsse-envelope"

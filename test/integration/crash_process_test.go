@@ -36,7 +36,7 @@ var programsDir string
 // programsBuilt builds the programs with failpoints, once for all tests that use them.
 var programsBuilt = sync.OnceValue(func() error {
 	build := exec.Command("go", "build", "-tags", "failpoint", "-ldflags=-s -w",
-		"-o", programsDir+string(filepath.Separator), "./cmd/receiver", "./cmd/controller")
+		"-o", programsDir+string(filepath.Separator), "./cmd/receiver", "./cmd/controller", "./cmd/attestor")
 	build.Dir = filepath.FromSlash(repository)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building with failpoints: %w\n%s", err, out)
@@ -44,7 +44,7 @@ var programsBuilt = sync.OnceValue(func() error {
 	return nil
 })
 
-// buildPrograms returns the folder that holds receiver and controller with failpoints.
+// buildPrograms returns the folder that holds receiver, controller and attestor with failpoints.
 func buildPrograms(t *testing.T, names ...string) string {
 	t.Helper()
 	if err := programsBuilt(); err != nil {

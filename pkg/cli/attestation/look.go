@@ -78,8 +78,8 @@ func read(ctx context.Context, source signature.Source, at image.Digest, left in
 			Digest    string `json:"digest"`
 		} `json:"layers"`
 	}
-	if json.Unmarshal(raw, &m) != nil || len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, sigstore.BundlePrefix) {
-		return nil, nil
+	if err := json.Unmarshal(raw, &m); err != nil || len(m.Layers) != 1 || !strings.HasPrefix(m.Layers[0].MediaType, sigstore.BundlePrefix) {
+		return nil, nil //nolint:nilerr // it is something else about the image
 	}
 	blob, err := image.ParseDigest(m.Layers[0].Digest)
 	if err != nil {

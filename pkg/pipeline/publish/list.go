@@ -65,7 +65,7 @@ func (r *Registry) writePresent(tag name.Tag, list v1.IndexManifest, own v1.Hash
 func readList(tag name.Tag, options []remote.Option) (v1.IndexManifest, error) {
 	empty := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	desc, err := remote.Get(tag, options...)
-	if isStatus(err, http.StatusNotFound) {
+	if notFound(err) {
 		return empty, nil
 	}
 	if err != nil {
@@ -160,13 +160,13 @@ func refusesChildren(err error) bool {
 // answer, the entry stays.
 func gone(digest name.Digest, options []remote.Option) bool {
 	_, err := remote.Head(digest, options...)
-	if isStatus(err, http.StatusNotFound) {
+	if notFound(err) {
 		_, err = remote.Get(digest, options...)
 	}
-	return isStatus(err, http.StatusNotFound)
+	return notFound(err)
 }
 
-func isStatus(err error, code int) bool {
+func notFound(err error) bool {
 	var status *transport.Error
-	return errors.As(err, &status) && status.StatusCode == code
+	return errors.As(err, &status) && status.StatusCode == http.StatusNotFound
 }

@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -80,7 +79,7 @@ func (r *Registry) erase(manifests []image.Digest, options []remote.Option) erro
 		digest := r.repository.Digest(m.String())
 		err := remote.Delete(digest, options...)
 		// Some registries answer with a refusal for what they do not have.
-		if err != nil && !isStatus(err, http.StatusNotFound) && !gone(digest, options) {
+		if err != nil && !notFound(err) && !gone(digest, options) {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func TestRemove(t *testing.T) {
 				if diff := cmp.Diff(map[string]bool{keep.String(): true}, s.digests()); diff != "" {
 					t.Errorf("listed (-want +got):\n%s", diff)
 				}
-				if _, err := remote.Head(s.to.repository.Digest(drop.String())); !isStatus(err, http.StatusNotFound) {
+				if _, err := remote.Head(s.to.repository.Digest(drop.String())); !notFound(err) {
 					t.Errorf("the manifest is still there: %v", err)
 				}
 			}
