@@ -45,5 +45,6 @@ func (s Statement) Annotations() map[string]string {
 	}
 }
 
-// Kind tells statements of different policies about one image apart.
-func (s Statement) Kind() string { return PredicateType + "#" + s.Policy }
+// Kind tells apart what must not replace one another beside an image: statements of different
+// policies, and of one policy about different indexes that share the image.
+func (s Statement) Kind() string { return PredicateType + "#" + s.Policy + "@" + s.Subjects[0].Hex() }

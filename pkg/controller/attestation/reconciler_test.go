@@ -154,6 +154,11 @@ func TestNotRemoved(t *testing.T) {
 	if w.again < 59*time.Minute || w.again > time.Hour {
 		t.Errorf("it is tried again after %s", w.again)
 	}
+	w.now = w.now.Add(time.Hour)
+	w.mustReconcile()
+	if told := w.told(); told != "" || w.again > time.Hour || !w.read().Status.Attestations[0].At.Time.Equal(w.now) {
+		t.Errorf("the second time it is told of again: %s", told)
+	}
 	refuses.Store(false)
 	w.now = w.now.Add(time.Hour)
 	w.mustReconcile()
@@ -281,6 +286,43 @@ func TestMended(t *testing.T) {
 				t.Errorf("it is looked at again after %s", w.again)
 			}
 		})
+	}
+}
+
+// An image that two indexes share has a statement of each: neither replaces or removes the
+// other's, nor is one of them published again and again.
+func TestIndexesThatShareAnImage(t *testing.T) {
+	w := newWorld(t, quiet())
+	second := w.entry()
+	second.Name, second.Spec.Digest, second.Status.Image.Children = "app-2", w.other.String(), second.Status.Image.Children[:1]
+	second.Status.Verdict.Run, second.Status.Verdict.Platforms = "run-2", []string{"linux/amd64"}
+	if err := w.client.Create(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	both := func() {
+		t.Helper()
+		w.mustReconcile()
+		if err := w.r.Reconcile(t.Context(), client.ObjectKeyFromObject(second).String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs := func() string {
+		t.Helper()
+		var all []string
+		for _, s := range w.holds(w.children[0]) {
+			all = append(all, s.Looked.Run)
+		}
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	both()
+	if got := runs(); got != "run-1 run-2" {
+		t.Fatalf("beside the image are statements of %q", got)
+	}
+	w.judged("run-3", v1alpha1.OutcomeFail, w.now)
+	both()
+	if got := runs(); got != "run-2" {
+		t.Errorf("after one of them failed, beside the image are statements of %q", got)
 	}
 }
 

@@ -56,6 +56,7 @@ type world struct {
 	host     string
 	root     image.Digest
 	children []image.Digest
+	other    image.Digest // an index that has the first of them, too
 	now      time.Time
 	ring     attestation.Ring
 	files    map[string][]byte
@@ -142,18 +143,22 @@ func (w *world) push() {
 		w.t.Fatal(err)
 	}
 	index := v1.ImageIndex(empty.Index)
+	var images []v1.Image
 	for range 3 {
 		img, err := random.Image(32, 1)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img})
-		w.children = append(w.children, digestOf(w.t, img))
+		images, w.children = append(images, img), append(w.children, digestOf(w.t, img))
 	}
-	if err := remote.WriteIndex(repository.Tag("1.0"), index); err != nil {
-		w.t.Fatal(err)
+	other := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: images[0]})
+	for tag, i := range map[string]v1.ImageIndex{"1.0": index, "2.0": other} {
+		if err := remote.WriteIndex(repository.Tag(tag), i); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	w.root = digestOf(w.t, index)
+	w.root, w.other = digestOf(w.t, index), digestOf(w.t, other)
 }
 
 func digestOf(t *testing.T, of interface{ Digest() (v1.Hash, error) }) image.Digest {
