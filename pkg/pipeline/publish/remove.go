@@ -107,5 +107,9 @@ func notRemoved(ctx context.Context, subject image.Digest, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return oci.Errorf(oci.ReasonTimedOut, what, "time ran out while removing it: %w", err)
 	}
-	return fetch.ClassifyPush(what, err)
+	if fetch.Refused(err) {
+		return oci.Errorf(oci.ReasonPushRefused, what,
+			"the registry refuses to delete it, and would again; let it delete manifests, or have somebody who may delete it there: %w", err)
+	}
+	return fetch.Classify(what, err)
 }
