@@ -45,6 +45,7 @@ var layers = []layer{
 	{prefix: "pkg/failpoint", standardOnly: true},
 	{prefix: "pkg/runresult", standardOnly: true},
 	{prefix: "pkg/version", standardOnly: true},
+	{prefix: "pkg/sigstore", standardOnly: true},
 	{prefix: "pkg/apis"},
 	{prefix: "pkg/kube", revet: []string{"pkg/apis"}},
 	{prefix: "pkg/source/openshift", revet: values},
@@ -55,11 +56,13 @@ var layers = []layer{
 	{prefix: "pkg/sandbox", revet: join(values, []string{"pkg/selector"})},
 	{prefix: "pkg/lifecycle", revet: join(values, []string{"pkg/sandbox"})},
 	{prefix: "pkg/gate", revet: join(values, []string{"pkg/selector"})},
+	// It states of the images of an index what a gate concludes of them.
+	{prefix: "pkg/attestation", revet: join(values, []string{"pkg/gate", "pkg/sigstore"})},
 	{prefix: "pkg/running", revet: join(values, []string{"pkg/gate"})},
 	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
 	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
-	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/runresult", "pkg/pipeline"}},
+	{prefix: "pkg/pipeline", revet: []string{"pkg/image", "pkg/runresult", "pkg/pipeline", "pkg/sigstore"}},
 	{prefix: "pkg/recorder", revet: join(values, []string{"pkg/ledger", "pkg/source/openshift"})},
 	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
 	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/source/registry/webhook"}},
@@ -74,10 +77,14 @@ var layers = []layer{
 	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
 	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
 	{prefix: "pkg/controller/imagegate", revet: join(values, decisions, []string{"pkg/gate", "pkg/ledger", "pkg/running", "pkg/tekton"})},
+	// It writes registries as the steps of a run do.
+	{prefix: "pkg/controller/attestation", revet: join(values, []string{"pkg/attestation", "pkg/pipeline/oci", "pkg/pipeline/publish", "pkg/sigstore"})},
 	// A command imports what the commands share, and no other command. Its diagnoses are
 	// those of the production code, over a client of its own.
 	{prefix: "pkg/cli/command", revet: join(values, decisions)},
 	{prefix: "pkg/cli/commandtest", revet: join(values, []string{"pkg/cli/command"})},
+	// It reads registries, and no cluster.
+	{prefix: "pkg/cli/attestation", revet: join(values, []string{"pkg/attestation", "pkg/cli/command", "pkg/pipeline/fetch", "pkg/pipeline/signature", "pkg/sigstore"})},
 	{prefix: "pkg/cli/comparesandbox/compare", standardOnly: true},
 	{prefix: "pkg/cli/comparesandbox/nodeusage", standardOnly: true},
 	{prefix: "pkg/cli/comparesandbox", revet: join(values, []string{"pkg/cli/command", "pkg/tekton"})},

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/logging"
@@ -214,21 +215,23 @@ func (c *Controller) check(ctx context.Context) error {
 // awaitKinds waits until the cluster serves the kinds that the controller cannot do
 // without, because Revet may be installed before Tekton.
 func (c *Controller) awaitKinds(ctx context.Context) error {
-	for _, kind := range []schema.GroupVersionKind{
-		v1alpha1.GroupVersion.WithKind("ImageTrigger"),
-		v1alpha1.GroupVersion.WithKind("ImageVerification"),
-		tekton.RunKind,
-	} {
+	return awaitKinds(ctx, c.log, c.access.mapper, &c.missing,
+		v1alpha1.GroupVersion.WithKind("ImageTrigger"), v1alpha1.GroupVersion.WithKind("ImageVerification"), tekton.RunKind)
+}
+
+// awaitKinds waits until the cluster serves all kinds. missing names the one it waits for.
+func awaitKinds(ctx context.Context, log *zap.Logger, mapper meta.RESTMapper, missing *atomic.Pointer[string], kinds ...schema.GroupVersionKind) error {
+	for _, kind := range kinds {
 		for logged := false; ; logged = true {
-			_, err := c.access.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+			_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 			if err == nil {
 				break
 			}
 			if !logged {
-				c.log.Warn("waiting for a kind that the cluster does not serve", zap.Stringer("kind", kind), zap.Error(err))
+				log.Warn("waiting for a kind that the cluster does not serve", zap.Stringer("kind", kind), zap.Error(err))
 			}
 			name := kind.String()
-			c.missing.Store(&name)
+			missing.Store(&name)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -236,7 +239,7 @@ func (c *Controller) awaitKinds(ctx context.Context) error {
 			}
 		}
 	}
-	c.missing.Store(nil)
+	missing.Store(nil)
 	return nil
 }
 

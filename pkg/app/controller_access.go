@@ -22,19 +22,33 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 )
 
-// controllerAccess holds the clients with which the controller reaches the API server.
-type controllerAccess struct {
+// leaderAccess holds the clients with which a program that leads reaches the API server.
+type leaderAccess struct {
 	*apiAccess
 	mapper meta.RESTMapper
 	live   client.Client
-	// streams lists ImageStreams for sweeps.
-	streams rest.Interface
 	// kube is for Leases and Events. It has connections of its own, so that other work
 	// cannot delay the renewal of a lease.
 	kube kubernetes.Interface
 }
 
+// controllerAccess holds the clients with which the controller reaches the API server.
+type controllerAccess struct {
+	*leaderAccess
+	// streams lists ImageStreams for sweeps.
+	streams rest.Interface
+}
+
 func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
+	leader, err := newLeaderAccess(o.Common, "revet-controller")
+	if err != nil {
+		return nil, err
+	}
+	streams, err := newStreamsClient(leader.config, leader.scheme)
+	return &controllerAccess{leader, streams}, err
+}
+
+func newLeaderAccess(o Common, userAgent string) (*leaderAccess, error) {
 	restConfig, err := o.restConfig()
 	if err != nil {
 		return nil, err
@@ -43,15 +57,15 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &controllerAccess{}
+	a := &leaderAccess{}
 	own := ownConnections(restConfig)
 	own.Timeout = lease.RenewDeadline / 2
-	own.UserAgent = "revet-controller-leases"
+	own.UserAgent = userAgent + "-leases"
 	own.QPS = -1
 	if a.kube, err = kubernetes.NewForConfig(own); err != nil {
 		return nil, fmt.Errorf("making the client of leases: %w", err)
 	}
-	if a.apiAccess, err = newAPIAccess(restConfig, scheme, "revet-controller"); err != nil {
+	if a.apiAccess, err = newAPIAccess(restConfig, scheme, userAgent); err != nil {
 		return nil, err
 	}
 	// Sinks may be of any kind, so only discovery knows their resources. Kinds are
@@ -66,8 +80,7 @@ func newControllerAccess(o ControllerOptions) (*controllerAccess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
-	a.streams, err = newStreamsClient(a.config, scheme)
-	return a, err
+	return a, nil
 }
 
 // ownConnections returns a configuration whose clients share no connections with others.
@@ -94,7 +107,7 @@ func newStreamsClient(config *rest.Config, scheme *runtime.Scheme) (rest.Interfa
 	return c, nil
 }
 
-func (a *controllerAccess) eventSink() record.EventSink {
+func (a *leaderAccess) eventSink() record.EventSink {
 	return &typedcore.EventSinkImpl{Interface: a.kube.CoreV1().Events("")}
 }
 

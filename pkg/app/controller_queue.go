@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
 	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
@@ -48,14 +49,20 @@ func (c *Controller) parts(ctx context.Context, cached cache.Cache) (all []*part
 // newQueue makes the queue of a reconciler. The function that it returns processes the
 // keys that this process leads.
 func (c *Controller) newQueue(ctx context.Context, r knative.Reconciler, name string, component kle.ComponentConfig, concurrency int) (*knative.Impl, func(context.Context) error) {
+	return newQueue(ctx, c.log, c.leases.Watch(c.access.kube), r, name, component, concurrency)
+}
+
+// newQueue makes the queue of a reconciler, whose leases are read and written by a client
+// that notes them.
+func newQueue(ctx context.Context, log *zap.Logger, leases kubernetes.Interface, r knative.Reconciler, name string, component kle.ComponentConfig, concurrency int) (*knative.Impl, func(context.Context) error) {
 	impl := knative.NewContext(ctx, r, knative.ControllerOptions{
 		WorkQueueName: name,
 		// The queue logs a line for each pass, which helps nobody.
-		Logger:      c.log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)).Sugar(),
+		Logger:      log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)).Sugar(),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[any](firstRetry, slowestRetry),
 		Concurrency: concurrency,
 	})
 	return impl, func(ctx context.Context) error {
-		return impl.Run(kle.WithStandardLeaderElectorBuilder(ctx, c.leases.Watch(c.access.kube), component))
+		return impl.Run(kle.WithStandardLeaderElectorBuilder(ctx, leases, component))
 	}
 }

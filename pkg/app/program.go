@@ -44,6 +44,18 @@ func RunController(args []string) int {
 	})
 }
 
+// RunAttestor is the command attestor. It returns the exit status.
+func RunAttestor(args []string) int {
+	o := DefaultAttestorOptions()
+	return run("attestor", &o, args, func(ctx context.Context) error {
+		a, err := NewAttestor(ctx, o)
+		if err != nil {
+			return err
+		}
+		return a.Run(ctx)
+	})
+}
+
 // run reads the options and works until a signal ends it. It returns 2 if the command
 // line is wrong and 1 if the program failed.
 func run(name string, o options, args []string, work func(context.Context) error) int {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/revet-dev/revet/pkg/cli/attestation"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/cli/comparesandbox"
 	"github.com/revet-dev/revet/pkg/cli/completion"
@@ -32,6 +33,7 @@ var commands = []func(command.Environment) *cobra.Command{
 	verify.New,
 	wait.New,
 	gate.New,
+	attestation.New,
 	coverage.New,
 	doctor.New,
 	comparesandbox.New,
@@ -74,6 +76,9 @@ fill-database fills the vulnerability database of a namespace.`
 
   # Would this start behind the gates?
   kubectl revet gate test -f deploy.yaml
+
+  # Was this verified, by its signed verdict alone?
+  kubectl revet attestation verify registry.example.com/team/app@sha256:DIGEST --key revet.pub
 
   # Why does nothing happen?
   kubectl revet doctor

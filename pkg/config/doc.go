@@ -12,6 +12,8 @@
 //     name or by their beginning: ["kube-*", revet-system]. Without it a default applies.
 //     Key controllers.yaml: the users whose copies of a template with the break-glass label
 //     count, by their full names. Without it, Kubernetes' workload controllers.
+//   - ConfigMap config-attestation, key triggers.yaml: the triggers whose verdicts the attestor
+//     may sign: [{namespace, trigger}]
 //   - Secret registry-webhooks: for each registry the tokens that prove its
 //     notifications, one per line. Several can be valid at once, so that they can be rotated.
 //

@@ -66,6 +66,7 @@ func (rs Registries) Hosts(namespace string) []string {
 var (
 	namePattern      = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 	namespacePattern = namePattern
+	triggerPattern   = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$`)
 )
 
 // ParseRegistries reads the list strictly.

@@ -22,6 +22,8 @@ const (
 	GateConfigMap         = "config-gate"
 	ExcludeKey            = "exclude.yaml"
 	ControllersKey        = "controllers.yaml"
+	AttestationConfigMap  = "config-attestation"
+	AttestedKey           = "triggers.yaml"
 	TokensSecret          = "registry-webhooks"
 )
 
@@ -34,6 +36,8 @@ func keysOf(configMap string) []string {
 		return []string{SinksKey}
 	case GateConfigMap:
 		return []string{ExcludeKey, ControllersKey}
+	case AttestationConfigMap:
+		return []string{AttestedKey}
 	default:
 		return nil
 	}
@@ -51,6 +55,7 @@ type Store struct {
 	certificates Certificates
 	exclusion    Exclusion
 	controllers  Controllers
+	attested     Attested
 	problems     map[string]error
 }
 
@@ -95,6 +100,13 @@ func (s *Store) Controllers() Controllers {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.controllers
+}
+
+// Attested returns the latest good list of triggers whose verdicts may be signed.
+func (s *Store) Attested() Attested {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.attested
 }
 
 // Tokens returns the latest good tokens.
@@ -183,6 +195,13 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 		}
 		controllers, err := ControllersIn(data)
 		s.accept(name, ControllersKey, err, func() { s.exclusion, s.controllers = exclusion, controllers })
+	case AttestationConfigMap:
+		document, err := document(name, data, AttestedKey)
+		var attested Attested
+		if err == nil {
+			attested, err = ParseAttested(document)
+		}
+		s.accept(name, AttestedKey, err, func() { s.attested = attested })
 	}
 }
 

@@ -152,7 +152,7 @@ func (r Rules) judge(e Evidence, now time.Time) Finding {
 			return Finding{Standing: Expired, Reason: ReasonExpired, At: at, Message: "an earlier trigger of that name failed it, too long ago to count"}
 		}
 		// A run that tells of no image that it left out may have failed for this one.
-		if e.Child != nil && v.Unselected > 0 && !looked(v, e.Child) {
+		if e.Child != nil && v.Unselected > 0 && !LookedAt(v, e.Child) {
 			return Finding{Reason: ReasonPlatform, Message: "the run of its index did not look at it"}
 		}
 		return Finding{Standing: Failed, Reason: ReasonFailed, At: at, Message: failure(e)}
@@ -188,7 +188,7 @@ func (r Rules) unmet(e Evidence) (Reason, string) {
 			return ReasonCheckOff, fmt.Sprintf("the check %q did not look at it", check)
 		}
 	}
-	if r.sandboxed && !sandboxed(v.Sandbox) {
+	if r.sandboxed && !Sandboxed(v.Sandbox) {
 		return ReasonNotSandboxed, "its run did not execute in a RuntimeClass"
 	}
 	if r.databaseMaxAge > 0 {
@@ -207,7 +207,7 @@ func (r Rules) unmet(e Evidence) (Reason, string) {
 // unseen returns what is missing of the platforms.
 func (r Rules) unseen(e Evidence) (Reason, string) {
 	if e.Child != nil {
-		if !looked(e.Verdict, e.Child) {
+		if !LookedAt(e.Verdict, e.Child) {
 			return ReasonPlatform, "the run of its index did not look at it"
 		}
 		if own, ok := platform(e.Child.Platform); len(r.platforms) > 0 && (!ok || !slices.Contains(r.platforms, own)) {
@@ -233,9 +233,9 @@ func (r Rules) unseen(e Evidence) (Reason, string) {
 	return "", ""
 }
 
-// looked reports whether the run of an index is known to have looked at one of its images. That
+// LookedAt reports whether the run of an index is known to have looked at one of its images. That
 // no image was left out is not asked: a pipeline that tells nothing would say so too.
-func looked(v *v1alpha1.Verdict, child *v1alpha1.ChildImage) bool {
+func LookedAt(v *v1alpha1.Verdict, child *v1alpha1.ChildImage) bool {
 	own, ok := platform(child.Platform)
 	return ok && slices.Contains(platforms(v), own)
 }
@@ -250,8 +250,8 @@ func platforms(v *v1alpha1.Verdict) []string {
 	return all
 }
 
-// sandboxed reports whether a class was requested, and every Pod had it.
-func sandboxed(s v1alpha1.VerdictSandbox) bool {
+// Sandboxed reports whether a class was requested, and every Pod had it.
+func Sandboxed(s v1alpha1.VerdictSandbox) bool {
 	return s.Requested != "" && len(s.Observed) > 0 &&
 		!slices.ContainsFunc(s.Observed, func(class string) bool { return class != s.Requested })
 }

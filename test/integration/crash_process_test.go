@@ -40,10 +40,10 @@ var programsDir string
 
 // programsBuilt builds the programs with failpoints, once for all tests that use them.
 var programsBuilt = sync.OnceValue(func() error {
-	return gobuild.Source{Root: repository, Tags: "failpoint"}.Into(context.Background(), programsDir, "./cmd/receiver", "./cmd/controller")
+	return gobuild.Source{Root: repository, Tags: "failpoint"}.Into(context.Background(), programsDir, "./cmd/receiver", "./cmd/controller", "./cmd/attestor")
 })
 
-// buildPrograms returns the folder that holds receiver and controller with failpoints.
+// buildPrograms returns the folder that holds receiver, controller and attestor with failpoints.
 func buildPrograms(t *testing.T, names ...string) string {
 	t.Helper()
 	if err := programsBuilt(); err != nil {

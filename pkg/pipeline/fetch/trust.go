@@ -62,6 +62,15 @@ func LoadTrust(dir string, insecure []string) (Trust, error) {
 	return t, nil
 }
 
+// NewTrust returns the trust of a program that is configured by other means than a directory:
+// the hosts that may be spoken to without TLS, and the authorities, which are the system's if
+// roots is nil.
+func NewTrust(insecure []string, roots *x509.CertPool) (Trust, error) {
+	t, err := LoadTrust("", insecure)
+	t.roots = roots
+	return t, err
+}
+
 func (t *Trust) add(host string) error {
 	if !hostPattern.MatchString(host) {
 		return fmt.Errorf("%q is not a registry's host; write host or host:port, without a scheme or a path", host)

@@ -1,4 +1,4 @@
-// Package publish pushes reports beside an image, as artefacts that refer to it. Anyone who has the
+// Package publish pushes reports and attestations beside an image, as artefacts that refer to it. Anyone who has the
 // image's digest can find them with any client for OCI 1.1.
 //
 // Push writes one artefact whose subject is the image, and returns once the registry lists it among
@@ -15,6 +15,8 @@
 // one of the children, Push leaves that child out. If it refuses the field artifactType, Push names
 // the type in the configuration's media type instead. If the registry still refuses, Push returns
 // oci.ReasonPushRefused and does not try again.
+//
+// Remove takes artefacts out of the list and deletes them, and leaves what others put there.
 //
 // What Push writes cannot run, has no tag of its own, and names its subject. From the manifest
 // Revet sees that it is not a push of an image.

@@ -26,7 +26,7 @@ const noPlatform = "unknown"
 // a's kind, because otherwise the list would grow with each run until clients refuse it. It keeps
 // the entries of other writers.
 func (r *Registry) updateList(a Artifact, m manifest, options []remote.Option) error {
-	tag := r.repository.Tag("sha256-" + a.Subject.Digest.Hex())
+	tag := fallbackTag(r.repository, a.Subject.Digest)
 	list, err := readList(tag, options)
 	if err != nil {
 		return err
@@ -39,25 +39,33 @@ func (r *Registry) updateList(a Artifact, m manifest, options []remote.Option) e
 	if unchanged(list, next) {
 		return nil
 	}
-	err = writeList(tag, next, options)
-	if err == nil || !refusesChildren(err) {
-		return err
+	return r.writePresent(tag, next, own.Digest, options)
+}
+
+// writePresent stores list under tag. If the registry refuses it because it no longer has one of
+// the children, writePresent leaves that out. own, which may be zero, was written just now. Others
+// may delete more of them meanwhile, so that one attempt is not always enough.
+func (r *Registry) writePresent(tag name.Tag, list v1.IndexManifest, own v1.Hash, options []remote.Option) error {
+	for {
+		err := writeList(tag, list, options)
+		if err == nil || !refusesChildren(err) {
+			return err
+		}
+		kept := slices.DeleteFunc(slices.Clone(list.Manifests), func(d v1.Descriptor) bool {
+			return d.Digest != own && gone(r.repository.Digest(d.Digest.String()), options)
+		})
+		if len(kept) == len(list.Manifests) {
+			return err
+		}
+		list.Manifests = kept
 	}
-	kept := slices.DeleteFunc(slices.Clone(next.Manifests), func(d v1.Descriptor) bool {
-		return d.Digest != own.Digest && gone(r.repository.Digest(d.Digest.String()), options)
-	})
-	if len(kept) == len(next.Manifests) {
-		return err
-	}
-	next.Manifests = kept
-	return writeList(tag, next, options)
 }
 
 // readList returns the list under tag, which is empty if the tag does not exist.
 func readList(tag name.Tag, options []remote.Option) (v1.IndexManifest, error) {
 	empty := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	desc, err := remote.Get(tag, options...)
-	if isStatus(err, http.StatusNotFound) {
+	if notFound(err) {
 		return empty, nil
 	}
 	if err != nil {
@@ -152,13 +160,13 @@ func refusesChildren(err error) bool {
 // answer, the entry stays.
 func gone(digest name.Digest, options []remote.Option) bool {
 	_, err := remote.Head(digest, options...)
-	if isStatus(err, http.StatusNotFound) {
+	if notFound(err) {
 		_, err = remote.Get(digest, options...)
 	}
-	return isStatus(err, http.StatusNotFound)
+	return notFound(err)
 }
 
-func isStatus(err error, code int) bool {
+func notFound(err error) bool {
 	var status *transport.Error
-	return errors.As(err, &status) && status.StatusCode == code
+	return errors.As(err, &status) && status.StatusCode == http.StatusNotFound
 }

@@ -2,13 +2,13 @@ package publish
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -42,13 +42,16 @@ type Artifact struct {
 	Type    string
 	Content []byte
 	// Title is the file name under which clients save it.
-	Title       string
+	Title string
+	// Kind tells apart what replaces one another in a list under the fallback tag; empty
+	// stands for Type.
+	Kind        string
 	Annotations map[string]string
 }
 
 // annotations returns the annotations of the artefact's manifest and of its entry in a list.
 func (a Artifact) annotations() map[string]string {
-	all := map[string]string{kindAnnotation: a.Type}
+	all := map[string]string{kindAnnotation: cmp.Or(a.Kind, a.Type)}
 	maps.Copy(all, a.Annotations)
 	return all
 }
@@ -77,6 +80,13 @@ func NewRegistry(repository image.Repository, o fetch.Options) (*Registry, error
 	}
 	options := []remote.Option{remote.WithTransport(lenient{rt}), remote.WithRetryPredicate(fetch.Repeatable), auth}
 	return &Registry{repository: named, options: options, open: open, pause: pause}, nil
+}
+
+// WithPause returns r with another time that other writers of the fallback tag may take.
+func (r *Registry) WithPause(pause time.Duration) *Registry {
+	other := *r
+	other.pause = pause
+	return &other
 }
 
 // Push writes a and returns its digest.
@@ -124,7 +134,7 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 				}
 			}
 		}
-		listed, err := lists(ctx, reader, a.Subject.Digest, m.digest)
+		listed, err := listsAny(ctx, reader, a.Subject.Digest, []image.Digest{m.digest})
 		switch {
 		case err != nil:
 			return manifest{}, err
@@ -135,11 +145,25 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 		default:
 			seen++
 		}
-		if err := wait(ctx, r.pause+rand.N(r.pause*time.Duration(attempt+1))); err != nil { //nolint:gosec // the random part keeps writers apart
+		if err := r.rest(ctx, attempt); err != nil {
 			return manifest{}, err
 		}
 	}
 	return manifest{}, errors.New("other writers kept replacing the list of referrers; the report was written, but only its digest leads to it; run the step again")
+}
+
+// Manifests returns the digests of the manifests that Push may write for a, the one that most
+// registries take first.
+func Manifests(a Artifact) ([]image.Digest, error) {
+	var all []image.Digest
+	for _, as := range []form{withArtifactType, withConfigType} {
+		m, err := newManifest(a, as)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m.digest)
+	}
+	return all, nil
 }
 
 // put writes m. If a registry refuses the field artifactType, put writes the older form that the
@@ -159,17 +183,9 @@ func (r *Registry) put(a Artifact, m manifest, options []remote.Option) (manifes
 	return older, nil
 }
 
-// lists reports whether the registry lists d among the referrers of subject.
-func lists(ctx context.Context, reader *fetch.Registry, subject, d image.Digest) (bool, error) {
-	all, err := reader.Referrers(ctx, subject)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(all, func(r fetch.Referrer) bool { return r.Digest == d }), nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
+// rest waits before the list is read once more.
+func (r *Registry) rest(ctx context.Context, attempt int) error {
+	t := time.NewTimer(r.pause + rand.N(r.pause*time.Duration(attempt+1))) //nolint:gosec // the random part keeps writers apart
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

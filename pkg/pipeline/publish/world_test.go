@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -113,6 +114,8 @@ func paged(next http.Handler) http.Handler {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
+		// The registry lists in a random order, in which a page could leave one out.
+		slices.SortFunc(list.Manifests, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
 		n := 0
 		_, _ = fmt.Sscanf(r.URL.Query().Get("page"), "%d", &n) // none is the first
 		if n+1 < len(list.Manifests) {

@@ -1,57 +1,13 @@
 package signature
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
-
-func pemOf(t *testing.T, public any) string {
-	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-}
-
-// A key that cannot be used is an error, and not one key less.
-func TestParseKeysRefuses(t *testing.T) {
-	wrong, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("GODEBUG", "rsa1024min=0")
-	short, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := string(recorded(t, "ecdsa.pub"))
-	tests := []struct{ name, pem, want string }{
-		{"nothing", "", "nothing but public keys"},
-		{"no PEM", "cosign.pub", "nothing but public keys"},
-		{"half a key after one", good + good[:60], "nothing but public keys"},
-		{"a private key", strings.ReplaceAll(good, "PUBLIC KEY", "ENCRYPTED SIGSTORE PRIVATE KEY"), "use a PUBLIC KEY"},
-		{"what is no key", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cannot read it"},
-		{"a curve that cosign does not use by default", pemOf(t, &wrong.PublicKey), "P-384"},
-		{"a short RSA key", pemOf(t, &short.PublicKey), "1024 bits"},
-		{"a large file", strings.Repeat(good, 1000), "larger than"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if keys, err := ParseKeys("k", []byte(tt.pem)); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("%d keys, error %v; want %q", len(keys), err, tt.want)
-			}
-		})
-	}
-}
 
 // All keys of a directory are trusted, several in a file too; other files, such
 // as those that Kubernetes adds, are not read.
@@ -85,20 +41,13 @@ func TestLoadKeys(t *testing.T) {
 	}
 }
 
-// The zero value verifies nothing.
-func TestZeroKey(t *testing.T) {
-	if (Key{}).verify(nil, nil) {
-		t.Error("it verifies")
-	}
-}
-
 // The digest of the keys changes with the keys, and neither with their order nor with their names.
 func TestPart(t *testing.T) {
 	keys := func(names ...string) string {
 		t.Helper()
 		var all []Key
 		for i, name := range names {
-			parsed, err := ParseKeys(strings.Repeat("k", i+1), recorded(t, name))
+			parsed, err := sigstore.ParseKeys(strings.Repeat("k", i+1), recorded(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,10 +12,8 @@ import (
 )
 
 const (
-	simpleSigningLayer  = "application/vnd.dev.cosign.simplesigning.v1+json"
-	bundlePrefix        = "application/vnd.dev.sigstore.bundle"
-	annotation          = "dev.cosignproject.cosign/signature"
-	predicateAnnotation = "dev.sigstore.bundle.predicateType"
+	simpleSigningLayer = "application/vnd.dev.cosign.simplesigning.v1+json"
+	annotation         = "dev.cosignproject.cosign/signature"
 	// maxSignatures bounds the signatures that Look reads of each form. Other referrers of the
 	// image do not count.
 	maxSignatures = 64

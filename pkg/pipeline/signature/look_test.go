@@ -27,6 +27,7 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
 // world is a repository with the image that cosign's signatures were recorded for.
@@ -94,7 +95,7 @@ func (w *world) simple(kind string) {
 
 // bundle pushes it in the newer form.
 func (w *world) bundle(kind string) {
-	w.blob(recorded(w.t, kind+".bundle.json"), bundleType)
+	w.blob(recorded(w.t, kind+".bundle.json"), sigstore.BundleType)
 	w.put(w.repository.Tag("bundle-"+kind), recorded(w.t, kind+".referrer.json"))
 }
 
@@ -115,8 +116,8 @@ func (m manifestBytes) MediaType() (types.MediaType, error) { return types.OCIMa
 // referrers API; what else is about the image is passed over.
 func TestLook(t *testing.T) {
 	attest := func(w *world) {
-		statement := `{"mediaType":"` + bundleType + `","dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[]}}`
-		w.blob([]byte(statement), bundleType)
+		statement := `{"mediaType":"` + sigstore.BundleType + `","dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[]}}`
+		w.blob([]byte(statement), sigstore.BundleType)
 		h, n, err := v1.SHA256(strings.NewReader(statement))
 		if err != nil {
 			w.t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
 // likelihood orders referrers by what their list says about them. It only decides what is read
@@ -23,7 +24,7 @@ const (
 )
 
 func likely(r fetch.Referrer) likelihood {
-	switch predicate := r.Annotations[predicateAnnotation]; {
+	switch predicate := r.Annotations[sigstore.PredicateAnnotation]; {
 	case predicate == signPredicate:
 		return saysSo
 	case predicate != "":
@@ -32,7 +33,7 @@ func likely(r fetch.Referrer) likelihood {
 	switch {
 	// Some registries report the type of the empty configuration for every artefact.
 	case r.ArtifactType == "", r.ArtifactType == "application/vnd.oci.empty.v1+json",
-		strings.HasPrefix(r.ArtifactType, bundlePrefix):
+		strings.HasPrefix(r.ArtifactType, sigstore.BundlePrefix):
 		return mayBe
 	default:
 		return saysNot
@@ -154,5 +155,5 @@ func bundleOf(raw []byte) (layer descriptor, predicate string, ok bool) {
 	if err := json.Unmarshal(raw, &m); err != nil || len(m.Layers) != 1 {
 		return descriptor{}, "", false
 	}
-	return m.Layers[0], m.Annotations[predicateAnnotation], strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
+	return m.Layers[0], m.Annotations[sigstore.PredicateAnnotation], strings.HasPrefix(m.Layers[0].MediaType, sigstore.BundlePrefix)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
 const emptyType = "application/vnd.oci.empty.v1+json"
@@ -191,7 +192,7 @@ func (s *shelf) source() *Remote {
 // fail, and not in what they see.
 func (s *shelf) state() (string, error) {
 	s.t.Helper()
-	keys, err := ParseKeys("trusted", recorded(s.t, "recorded/trusted.pub"))
+	keys, err := sigstore.ParseKeys("trusted", recorded(s.t, "recorded/trusted.pub"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
 const (
@@ -13,31 +15,32 @@ const (
 	vsaPredicate         = "https://slsa.dev/verification_summary/v1"
 	bundleV01            = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 	bundleV02            = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+	bundleV03Older       = "application/vnd.dev.sigstore.bundle+json;version=0.3"
 	bundleV09            = "application/vnd.dev.sigstore.bundle.v0.9+json"
 )
 
 // vsa is a bundle of a foreign attestation. Nobody asks who signed it.
 func vsa(n int) string {
 	payload := fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v1","predicateType":%q,"predicate":{"n":%d}}`, vsaPredicate, n)
-	return `{"mediaType":"` + bundleType + `","dsseEnvelope":{"payload":"` + base64.StdEncoding.EncodeToString([]byte(payload)) +
-		`","payloadType":"` + statementPayload + `","signatures":[{"sig":"AAAA"}]}}`
+	return `{"mediaType":"` + sigstore.BundleType + `","dsseEnvelope":{"payload":"` + base64.StdEncoding.EncodeToString([]byte(payload)) +
+		`","payloadType":"` + sigstore.StatementPayload + `","signatures":[{"sig":"AAAA"}]}}`
 }
 
 func says(predicate string) map[string]string {
-	return map[string]string{predicateAnnotation: predicate}
+	return map[string]string{sigstore.PredicateAnnotation: predicate}
 }
 
 // vsas are so many of them, annotated as cosign does.
 func vsas(s *shelf, n int) {
 	for i := range n {
-		s.attach(bundleType, vsa(i), says(vsaPredicate))
+		s.attach(sigstore.BundleType, vsa(i), says(vsaPredicate))
 	}
 }
 
 // strangers are so many signatures by a key that nobody trusts.
 func strangers(s *shelf, n int) {
 	for i := range n {
-		s.recorded("v3-sign-stranger", `"mediaType":"`+bundleType+`", "`, fmt.Sprintf(`"n":%d,"mediaType":"%s","`, i, bundleType))
+		s.recorded("v3-sign-stranger", `"mediaType":"`+sigstore.BundleType+`", "`, fmt.Sprintf(`"n":%d,"mediaType":"%s","`, i, sigstore.BundleType))
 	}
 }
 
@@ -66,7 +69,7 @@ func TestStates(t *testing.T) {
 		}
 	}
 	version := func(name, version string) func(*shelf) {
-		return func(s *shelf) { s.recorded(name, bundleType, version) }
+		return func(s *shelf) { s.recorded(name, sigstore.BundleType, version) }
 	}
 	tests := []struct {
 		name  string
@@ -104,7 +107,7 @@ func TestStates(t *testing.T) {
 		{"65 strangers, and signed under the tag", func(s *shelf) { strangers(s, 65); s.recorded("v2-sign") }, valid},
 		{"65 that say nothing of themselves before a signature that does", func(s *shelf) {
 			for i := range 65 {
-				s.attach(bundleType, fmt.Sprint("no bundle ", i), nil)
+				s.attach(sigstore.BundleType, fmt.Sprint("no bundle ", i), nil)
 			}
 			s.recorded("v3-sign")
 		}, valid},
@@ -114,34 +117,34 @@ func TestStates(t *testing.T) {
 		{"signed in version 0.1, which cosign does not take", version("v3-sign", bundleV01), invalid},
 		{"signed by a stranger in version 0.2", version("v3-sign-stranger", bundleV02), invalid},
 		{"signed in a version that is not known", version("v3-sign", bundleV09), invalid},
-		{"signed in the older spelling of version 0.3", version("v3-sign", bundleTypeOlder), valid},
+		{"signed in the older spelling of version 0.3", version("v3-sign", bundleV03Older), valid},
 		{"a signature of some bytes", func(s *shelf) {
-			s.attach(bundleType, `{"mediaType":"`+bundleType+`","messageSignature":{"signature":"AAAA"}}`, nil)
+			s.attach(sigstore.BundleType, `{"mediaType":"`+sigstore.BundleType+`","messageSignature":{"signature":"AAAA"}}`, nil)
 		}, none},
 		{"an envelope of another payload", func(s *shelf) {
-			s.attach(bundleType, `{"mediaType":"`+bundleType+`","dsseEnvelope":{"payload":"aGVsbG8=","payloadType":"text/plain"}}`, nil)
+			s.attach(sigstore.BundleType, `{"mediaType":"`+sigstore.BundleType+`","dsseEnvelope":{"payload":"aGVsbG8=","payloadType":"text/plain"}}`, nil)
 		}, none},
 		{"an attestation in the other alphabet", func(s *shelf) {
-			s.attach(bundleType, strings.Replace(vsa(0), "==", "", 1), nil)
+			s.attach(sigstore.BundleType, strings.Replace(vsa(0), "==", "", 1), nil)
 			payload := base64.URLEncoding.EncodeToString([]byte(`{"predicateType":"x","predicate":"???>>>"}`))
-			s.attach(bundleType, `{"mediaType":"`+bundleType+`","dsseEnvelope":{"payload":"`+payload+`","payloadType":"`+statementPayload+`"}}`, nil)
+			s.attach(sigstore.BundleType, `{"mediaType":"`+sigstore.BundleType+`","dsseEnvelope":{"payload":"`+payload+`","payloadType":"`+sigstore.StatementPayload+`"}}`, nil)
 		}, none},
-		{"an attestation that says nothing of itself", func(s *shelf) { s.attach(bundleType, vsa(0), nil) }, none},
-		{"a bundle that is none", func(s *shelf) { s.attach(bundleType, "hello", nil) }, invalid},
+		{"an attestation that says nothing of itself", func(s *shelf) { s.attach(sigstore.BundleType, vsa(0), nil) }, none},
+		{"a bundle that is none", func(s *shelf) { s.attach(sigstore.BundleType, "hello", nil) }, invalid},
 		{"a signature that says that it is something else", func(s *shelf) {
-			s.recorded("v3-sign", `"`+predicateAnnotation+`":"`+signPredicate, `"`+predicateAnnotation+`":"`+vsaPredicate)
+			s.recorded("v3-sign", `"`+sigstore.PredicateAnnotation+`":"`+signPredicate, `"`+sigstore.PredicateAnnotation+`":"`+vsaPredicate)
 		}, valid},
 		{"an SBOM", func(s *shelf) { s.attach("application/vnd.cyclonedx+json", "{}", nil) }, none},
 		{"a referrer that is no JSON", func(s *shelf) { s.refer(s.put("hello"), "", nil) }, none},
 		{"a referrer that is an index", func(s *shelf) { s.refer(s.put(`{"manifests":[]}`), "", nil) }, none},
-		{"a referrer that was deleted", func(s *shelf) { s.refer("sha256:"+strings.Repeat("a", 64), bundleType, nil) }, none},
+		{"a referrer that was deleted", func(s *shelf) { s.refer("sha256:"+strings.Repeat("a", 64), sigstore.BundleType, nil) }, none},
 		{"an attestation whose blob was deleted", func(s *shelf) {
-			delete(s.content, s.attach(bundleType, vsa(0), says(vsaPredicate)))
+			delete(s.content, s.attach(sigstore.BundleType, vsa(0), says(vsaPredicate)))
 		}, none},
-		{"a bundle whose blob was deleted", func(s *shelf) { delete(s.content, s.attach(bundleType, vsa(0), nil)) }, invalid},
-		{"a large attestation", func(s *shelf) { s.attach(bundleType, fill(vsa(0)), says(vsaPredicate)) }, none},
-		{"something large that says nothing of itself", func(s *shelf) { s.attach(bundleType, fill(vsa(0)), nil) }, "Error TooLarge"},
-		{"signed, beside something large", func(s *shelf) { s.attach(bundleType, fill(vsa(0)), nil); s.recorded("v3-sign") }, valid},
+		{"a bundle whose blob was deleted", func(s *shelf) { delete(s.content, s.attach(sigstore.BundleType, vsa(0), nil)) }, invalid},
+		{"a large attestation", func(s *shelf) { s.attach(sigstore.BundleType, fill(vsa(0)), says(vsaPredicate)) }, none},
+		{"something large that says nothing of itself", func(s *shelf) { s.attach(sigstore.BundleType, fill(vsa(0)), nil) }, "Error TooLarge"},
+		{"signed, beside something large", func(s *shelf) { s.attach(sigstore.BundleType, fill(vsa(0)), nil); s.recorded("v3-sign") }, valid},
 		{"more than can be listed", func(s *shelf) {
 			for n := range 1001 {
 				s.refer(fmt.Sprintf("sha256:%064d", n), "", nil)
@@ -172,7 +175,7 @@ func TestStates(t *testing.T) {
 // What its manifest says to be too large is not read.
 func TestLargeBundlesAreNotRead(t *testing.T) {
 	s := newShelf(t, ways[0])
-	large := s.attach(bundleType, fill(vsa(0)), says(vsaPredicate))
+	large := s.attach(sigstore.BundleType, fill(vsa(0)), says(vsaPredicate))
 	s.fault = func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, large) {
 			t.Error("it was read")

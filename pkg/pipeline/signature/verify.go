@@ -5,18 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
 const (
 	simpleSigningType = "cosign container image signature"
-	// The two spellings of the bundle version that cosign writes.
-	bundleType       = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	bundleTypeOlder  = "application/vnd.dev.sigstore.bundle+json;version=0.3"
-	statementPayload = "application/vnd.in-toto+json"
-	signPredicate    = "https://sigstore.dev/cosign/sign/v1"
+	signPredicate     = "https://sigstore.dev/cosign/sign/v1"
 )
 
 // errOther means that a bundle is something else, such as an attestation.
@@ -39,7 +35,7 @@ func verifySimple(keys []Key, digest image.Digest, payload []byte, encoded strin
 		return "", fmt.Errorf("its signature is not valid base64: %w", err)
 	}
 	// Verify the signature before parsing the payload.
-	name, err := signer(keys, payload, sig)
+	name, err := sigstore.Signer(keys, payload, sig)
 	if err != nil {
 		return "", err
 	}
@@ -56,34 +52,10 @@ func verifySimple(keys []Key, digest image.Digest, payload []byte, encoded strin
 	return name, nil
 }
 
-// bundle holds the fields that are read from a Sigstore bundle. It has one of the two contents.
-type bundle struct {
-	MediaType string          `json:"mediaType"`
-	Envelope  *envelope       `json:"dsseEnvelope"`
-	Message   json.RawMessage `json:"messageSignature"`
-}
-
-type envelope struct {
-	Payload     string `json:"payload"`
-	PayloadType string `json:"payloadType"`
-	Signatures  []struct {
-		Sig string `json:"sig"`
-	} `json:"signatures"`
-}
-
-// statement holds the fields that are read from an in-toto statement.
-type statement struct {
-	Type    string `json:"_type"`
-	Subject []struct {
-		Digest map[string]string `json:"digest"`
-	} `json:"subject"`
-	PredicateType string `json:"predicateType"`
-}
-
 // verifyBundle returns the key that signed digest in a Sigstore bundle, or errOther. It checks the
 // kind of a bundle before its version, because an unknown version matters only for signatures.
 func verifyBundle(keys []Key, digest image.Digest, raw []byte) (string, error) {
-	var b bundle
+	var b sigstore.Bundle
 	if err := json.Unmarshal(raw, &b); err != nil {
 		return "", fmt.Errorf("it is not a Sigstore bundle: %w", err)
 	}
@@ -92,67 +64,35 @@ func verifyBundle(keys []Key, digest image.Digest, raw []byte) (string, error) {
 		return "", errOther // it signs some bytes, but no image
 	case b.Envelope == nil || b.Message != nil:
 		return "", errors.New("it is not a Sigstore bundle with a DSSE envelope")
-	case b.Envelope.PayloadType != "" && b.Envelope.PayloadType != statementPayload:
+	case b.Envelope.PayloadType != "" && b.Envelope.PayloadType != sigstore.StatementPayload:
 		return "", errOther
 	}
-	payload, err := decodeBase64(b.Envelope.Payload)
+	payload, err := sigstore.DecodeBase64(b.Envelope.Payload)
 	if err != nil {
 		return "", fmt.Errorf("its payload is not valid base64: %w", err)
 	}
-	var s statement
+	var s sigstore.Statement
 	if b.Envelope.PayloadType == "" || json.Unmarshal(payload, &s) != nil {
 		return "", fmt.Errorf("its payload, a %q, is not an in-toto statement", clip(b.Envelope.PayloadType))
 	}
 	if s.PredicateType != signPredicate {
 		return "", errOther
 	}
-	if b.MediaType != bundleType && b.MediaType != bundleTypeOlder {
+	if !b.Current() {
 		return "", fmt.Errorf("it is a bundle of type %q, but Revet reads %s; sign again with a current cosign",
-			clip(b.MediaType), bundleType)
+			clip(b.MediaType), sigstore.BundleType)
 	}
-	name, err := b.Envelope.signer(keys, payload)
+	name, err := b.Envelope.Signer(keys, payload)
 	if err != nil {
 		return "", err
 	}
-	if s.Type != "https://in-toto.io/Statement/v1" && s.Type != "https://in-toto.io/Statement/v0.1" {
+	if !s.Known() {
 		return "", fmt.Errorf("its statement has the type %q", clip(s.Type))
 	}
-	for _, subject := range s.Subject {
-		if subject.Digest["sha256"] == digest.Hex() {
-			return name, nil
-		}
+	if !s.Names(digest.Hex()) {
+		return "", fmt.Errorf("it signs something other than %s", digest)
 	}
-	return "", fmt.Errorf("it signs something other than %s", digest)
-}
-
-// signer returns the key that made one of the envelope's signatures.
-func (e envelope) signer(keys []Key, payload []byte) (string, error) {
-	const most = 16
-	if len(e.Signatures) > most {
-		return "", fmt.Errorf("its envelope has more than %d signatures", most)
-	}
-	for _, s := range e.Signatures {
-		sig, err := decodeBase64(s.Sig)
-		if err != nil {
-			continue
-		}
-		if name, err := signer(keys, preAuthentication(e.PayloadType, payload), sig); err == nil {
-			return name, nil
-		}
-	}
-	return "", errUntrusted
-}
-
-// decodeBase64 accepts both alphabets, with or without padding. The protocol leaves that choice to
-// the signer.
-func decodeBase64(s string) ([]byte, error) {
-	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
-	return base64.RawStdEncoding.DecodeString(s)
-}
-
-// preAuthentication returns the bytes that a DSSE envelope signs, which the protocol calls "PAE".
-func preAuthentication(payloadType string, payload []byte) []byte {
-	return append(fmt.Appendf(nil, "DSSEv1 %d %s %d ", len(payloadType), payloadType, len(payload)), payload...)
+	return name, nil
 }
 
 // clip bounds how much a hostile value can add to a message.

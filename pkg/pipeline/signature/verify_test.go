@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
 var kinds = []string{"ecdsa", "rsa", "ed25519"}
@@ -40,7 +41,7 @@ func keysOf(t testing.TB, kinds ...string) []Key {
 	t.Helper()
 	var all []Key
 	for _, kind := range kinds {
-		keys, err := ParseKeys(kind, recorded(t, kind+".pub"))
+		keys, err := sigstore.ParseKeys(kind, recorded(t, kind+".pub"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,10 +90,10 @@ func TestCosignsSignatures(t *testing.T) {
 				if by, err := verify(keysOf(t, kinds...), digest); err != nil || by != kind {
 					t.Errorf("signed by %q, %v", by, err)
 				}
-				if by, err := verify(keysOf(t, others(kind)...), digest); !errors.Is(err, errUntrusted) || by != "" {
+				if by, err := verify(keysOf(t, others(kind)...), digest); !errors.Is(err, sigstore.ErrUntrusted) || by != "" {
 					t.Errorf("with other keys it is signed by %q, %v", by, err)
 				}
-				if by, err := verify(nil, digest); !errors.Is(err, errUntrusted) || by != "" {
+				if by, err := verify(nil, digest); !errors.Is(err, sigstore.ErrUntrusted) || by != "" {
 					t.Errorf("without a key it is signed by %q, %v", by, err)
 				}
 				if by, err := verify(keysOf(t, kind), other); err == nil || !strings.Contains(err.Error(), "not "+other.String()) && !strings.Contains(err.Error(), "than "+other.String()) || by != "" {
@@ -127,7 +128,7 @@ func TestTamperedSignatures(t *testing.T) {
 				t.Fatalf("%s: with byte %d changed, the signature is by %q", kind, i, by)
 			}
 		}
-		var b bundle
+		var b sigstore.Bundle
 		if err := json.Unmarshal(recorded(t, kind+".bundle.json"), &b); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +155,7 @@ func TestTamperedSignatures(t *testing.T) {
 // an attestation.
 func TestVerifyBundleRefuses(t *testing.T) {
 	good := string(recorded(t, "ecdsa.bundle.json"))
-	var b bundle
+	var b sigstore.Bundle
 	if err := json.Unmarshal([]byte(good), &b); err != nil {
 		t.Fatal(err)
 	}
@@ -162,14 +163,14 @@ func TestVerifyBundleRefuses(t *testing.T) {
 	tests := []struct{ name, raw, want string }{
 		{"no JSON", "{", "not a Sigstore bundle"},
 		{"another version", strings.ReplaceAll(good, "v0.3", "v0.9"), "a bundle of type"},
-		{"no content", `{"mediaType":"` + bundleType + `"}`, "with a DSSE envelope"},
+		{"no content", `{"mediaType":"` + sigstore.BundleType + `"}`, "with a DSSE envelope"},
 		{"both contents", strings.Replace(good, `"dsseEnvelope"`, `"messageSignature":{},"dsseEnvelope"`, 1), "with a DSSE envelope"},
-		{"a signature of some bytes", `{"mediaType":"` + bundleType + `","messageSignature":{}}`, errOther.Error()},
+		{"a signature of some bytes", `{"mediaType":"` + sigstore.BundleType + `","messageSignature":{}}`, errOther.Error()},
 		{"another payload type", strings.Replace(good, "application/vnd.in-toto+json", "text/plain", 1), errOther.Error()},
 		{"no payload type", strings.Replace(good, "application/vnd.in-toto+json", "", 1), "is not an in-toto statement"},
 		{"a payload that is not base64", strings.Replace(good, b.Envelope.Payload, "%", 1), "base64"},
-		{"no signature", strings.Replace(good, `[{"sig":"`+b.Envelope.Signatures[0].Sig+`"}]`, "[]", 1), errUntrusted.Error()},
-		{"a signature that is not base64", strings.Replace(good, b.Envelope.Signatures[0].Sig, "%", 1), errUntrusted.Error()},
+		{"no signature", strings.Replace(good, `[{"sig":"`+b.Envelope.Signatures[0].Sig+`"}]`, "[]", 1), sigstore.ErrUntrusted.Error()},
+		{"a signature that is not base64", strings.Replace(good, b.Envelope.Signatures[0].Sig, "%", 1), sigstore.ErrUntrusted.Error()},
 		{"very many signatures", strings.Replace(good, `[{"sig"`, `[`+strings.Repeat(`{"sig":""},`, 16)+`{"sig"`, 1), "more than 16"},
 		{"an attestation", attestation, errOther.Error()},
 	}
@@ -182,21 +183,13 @@ func TestVerifyBundleRefuses(t *testing.T) {
 	}
 }
 
-// The encoding that is signed is that of the example in the DSSE protocol.
-func TestPreAuthentication(t *testing.T) {
-	const want = "DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-	if got := preAuthentication("http://example.com/HelloWorld", []byte("hello world")); string(got) != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // Whatever a bundle holds, it counts only with cosign's own statement in it.
 func FuzzVerifyBundle(f *testing.F) {
 	keys, digest := keysOf(f, kinds...), signedDigest(f)
 	statements := map[string]bool{}
 	for _, kind := range kinds {
 		raw := recorded(f, kind+".bundle.json")
-		var b bundle
+		var b sigstore.Bundle
 		if err := json.Unmarshal(raw, &b); err != nil {
 			f.Fatal(err)
 		}
@@ -208,7 +201,7 @@ func FuzzVerifyBundle(f *testing.F) {
 		if (err == nil) != (by != "") {
 			t.Errorf("signed by %q beside %v", by, err)
 		}
-		var b bundle
+		var b sigstore.Bundle
 		if err == nil && (json.Unmarshal(raw, &b) != nil || !statements[b.Envelope.Payload]) {
 			t.Errorf("%s is signed by %q", raw, by)
 		}
@@ -222,7 +215,11 @@ func TestWhatATrustedKeySignedElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, digest := []Key{{Name: "k", public: &private.PublicKey}}, signedDigest(t)
+	key, err := sigstore.NewKey("k", &private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, digest := []Key{key}, signedDigest(t)
 	sign := func(message []byte) string {
 		sum := sha256.Sum256(message)
 		sig, err := ecdsa.SignASN1(rand.Reader, private, sum[:])
@@ -256,15 +253,15 @@ func TestWhatATrustedKeySignedElsewhere(t *testing.T) {
 	} {
 		text := []byte(strings.NewReplacer("HEX", digest.Hex(), "OTHER", strings.Repeat("a", 64)).Replace(payload))
 		bundleOf := func(sig string) []byte {
-			return []byte(`{"mediaType":"` + bundleType + `","dsseEnvelope":{"payload":"` + base64.StdEncoding.EncodeToString(text) +
-				`","payloadType":"` + statementPayload + `","signatures":[{"sig":"AAAA"},{"sig":"` + sig + `"}]}}`)
+			return []byte(`{"mediaType":"` + sigstore.BundleType + `","dsseEnvelope":{"payload":"` + base64.StdEncoding.EncodeToString(text) +
+				`","payloadType":"` + sigstore.StatementPayload + `","signatures":[{"sig":"AAAA"},{"sig":"` + sig + `"}]}}`)
 		}
-		by, err := verifyBundle(keys, digest, bundleOf(sign(preAuthentication(statementPayload, text))))
+		by, err := verifyBundle(keys, digest, bundleOf(sign(sigstore.PreAuthentication(sigstore.StatementPayload, text))))
 		if want == "" && (err != nil || by != "k") || want != "" && (err == nil || by != "" || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: signed by %q, %v; want %q", text, by, err, want)
 		}
 		// What was signed as it is, or as something else, is no envelope.
-		for _, message := range [][]byte{text, preAuthentication("text/plain", text)} {
+		for _, message := range [][]byte{text, sigstore.PreAuthentication("text/plain", text)} {
 			if by, err := verifyBundle(keys, digest, bundleOf(sign(message))); err == nil {
 				t.Errorf("%s: signed by %q outside of an envelope", text, by)
 			}

@@ -120,6 +120,12 @@ type ImageTriggerSpec struct {
 	// +optional
 	Retries *int32 `json:"retries,omitempty"`
 
+	// Attest asks the attestor to sign each verdict "pass", and to attach it to the image in
+	// its registry. It does so only if the operator lists the trigger in the ConfigMap
+	// config-attestation. Absent, nothing is signed, and what was is removed.
+	// +optional
+	Attest *Attest `json:"attest,omitempty"`
+
 	// ServiceAccountName is the account in the trigger's namespace whose rights
 	// bound what the trigger sees: only ImageStreams that it may get, and
 	// registries that its pull secrets open.
@@ -128,6 +134,16 @@ type ImageTriggerSpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+}
+
+// Attest says how long signed verdicts stand.
+type Attest struct {
+	// MaxAge is how old a verdict may get before its attestation is removed. Consumers bound
+	// its age by themselves: a registry may refuse the removal.
+	// +kubebuilder:default="720h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="maxAge must be between 1m and 8760h"
+	// +optional
+	MaxAge metav1.Duration `json:"maxAge,omitempty"`
 }
 
 // ImageSelector admits pushes to some repositories and tags. Exactly one of

@@ -393,6 +393,12 @@ type ImageVerificationStatus struct {
 	// says then counts as not known.
 	// +optional
 	Verdict *Verdict `json:"verdict,omitempty"`
+	// Attestations are the signed verdicts that are, or may be, in the registry. Only the
+	// attestor writes them.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	// +optional
+	Attestations []AttestationStatus `json:"attestations,omitempty"`
 	// Tags are the newest pushes of each tag to this digest.
 	// +listType=map
 	// +listMapKey=tag
