@@ -64,7 +64,7 @@ func TestImagesBuiltInTheClusterAreVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := filepath.Join(t.TempDir(), "run.yaml")
-	if err := os.WriteFile(run, fmt.Appendf(nil, buildRun, w.namespace, w.commit(t), cluster.Info.RegistryInCluster), 0o600); err != nil {
+	if err := os.WriteFile(run, fmt.Appendf(nil, buildRun, w.namespace, w.commit(t, "bad"), cluster.Info.RegistryInCluster), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := cluster.KoApply(t.Context(), "test/build", "-f", run); err != nil {
@@ -118,36 +118,55 @@ func (w *env) excuse(t *testing.T) {
 	}
 }
 
-// commit is what the git server says that it has.
-func (w *env) commit(t *testing.T) string {
+// commit is what the git server says that the good or the bad commit is.
+func (w *env) commit(t *testing.T, which string) string {
 	t.Helper()
 	var pods corev1.PodList
 	if err := w.client.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{"app": "git"}); err != nil || len(pods.Items) == 0 {
 		t.Fatalf("the git server has %d Pods: %v", len(pods.Items), err)
 	}
-	_, hash, ok := strings.Cut(strings.TrimSpace(w.logOf(t, pods.Items[0].Name, "git")), "commit ")
-	if !ok {
-		t.Fatalf("the git server names no commit")
+	for line := range strings.Lines(w.logOf(t, pods.Items[0].Name, "git")) {
+		if hash, ok := strings.CutPrefix(line, which+" "); ok {
+			return strings.TrimSpace(hash)
+		}
 	}
-	return hash
+	t.Fatalf("the git server names no %s commit", which)
+	return ""
 }
 
 // built waits for the end of a build, and returns the digests of its images by name.
 func (w *env) built(t *testing.T, name string) map[string]string {
 	t.Helper()
+	run := w.finished(t, name, verdictTimeout)
+	if c := run.Status.GetCondition(apis.ConditionSucceeded); !c.IsTrue() {
+		w.logRun(t, name)
+		t.Fatalf("the build is %s: %s", c.Reason, c.Message)
+	}
+	return resultsOf(run)
+}
+
+// finished waits for the end of a run.
+func (w *env) finished(t *testing.T, name string, timeout time.Duration) *pipelinev1.PipelineRun {
+	t.Helper()
 	var run pipelinev1.PipelineRun
-	await(t, verdictTimeout, func() string { return fmt.Sprintf("the end of run %s; %+v", name, run.Status.Conditions) }, func(ctx context.Context) (bool, error) {
+	await(t, timeout, func() string { return fmt.Sprintf("the end of run %s; %+v", name, run.Status.Conditions) }, func(ctx context.Context) (bool, error) {
 		err := w.client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, &run)
 		return err == nil && run.Status.CompletionTime != nil, err
 	})
-	if c := run.Status.GetCondition(apis.ConditionSucceeded); !c.IsTrue() {
-		for _, p := range w.podsOf(t, name) {
-			for _, c := range p.Spec.Containers {
-				t.Logf("%s of %s: %s", c.Name, p.Name, w.logOf(t, p.Name, c.Name))
-			}
+	return &run
+}
+
+// logRun logs what the containers of a run printed.
+func (w *env) logRun(t *testing.T, name string) {
+	t.Helper()
+	for _, p := range w.podsOf(t, name) {
+		for _, c := range p.Spec.Containers {
+			t.Logf("%s of %s: %s", c.Name, p.Name, w.logOf(t, p.Name, c.Name))
 		}
-		t.Fatalf("the build is %s: %s", c.Reason, c.Message)
 	}
+}
+
+func resultsOf(run *pipelinev1.PipelineRun) map[string]string {
 	results := map[string]string{}
 	for _, r := range run.Status.Results {
 		results[r.Name] = r.Value.StringVal

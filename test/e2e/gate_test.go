@@ -73,7 +73,7 @@ func TestOnlyWhatWasVerifiedStarts(t *testing.T) {
 	t.Run("without the gate, everything starts", func(t *testing.T) {
 		g.kubectl(t, "delete", "imagegate", gateName)
 		await(t, endTimeout, func() string { return "a Pod that no gate refuses" }, func(ctx context.Context) (bool, error) {
-			_, err := cluster.KubectlSays(ctx, podOf("free", g.at("bad", bad)), "apply", "-f", "-")
+			_, err := cluster.KubectlSays(ctx, podIn(gatedNamespace, "free", g.at("bad", bad)), "apply", "-f", "-")
 			return err == nil, err
 		})
 	})
@@ -140,7 +140,7 @@ func (g *gated) turns(t *testing.T, digest string) {
 	})
 	// Until the gate is told, the Pod would be made.
 	await(t, gateTimeout, func() string { return "that the gate refuses " + digest }, func(ctx context.Context) (bool, error) {
-		_, err := cluster.KubectlSays(ctx, podOf("probe", g.at("good", digest)), "apply", "--dry-run=server", "-f", "-")
+		_, err := cluster.KubectlSays(ctx, podIn(gatedNamespace, "probe", g.at("good", digest)), "apply", "--dry-run=server", "-f", "-")
 		return err != nil && strings.Contains(err.Error(), "ImageGate "+gateName+" refuses "), nil
 	})
 	g.refused(t, "turned", g.at("good", digest))
@@ -158,10 +158,10 @@ func (g *gated) turns(t *testing.T, digest string) {
 }
 
 // forbid adds a label to those that the namespace's rules require.
-func (g *gated) forbid(t *testing.T) {
+func (w *env) forbid(t *testing.T) {
 	t.Helper()
 	var rules corev1.ConfigMap
-	if err := g.client.Get(t.Context(), client.ObjectKey{Namespace: g.namespace, Name: "revet-validation-rules"}, &rules); err != nil {
+	if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "revet-validation-rules"}, &rules); err != nil {
 		t.Fatal(err)
 	}
 	const label = "- org.opencontainers.image.source\n"
@@ -170,7 +170,7 @@ func (g *gated) forbid(t *testing.T) {
 		t.Fatalf("the rules require no label:\n%s", changed)
 	}
 	rules.Data["rules.yaml"] = changed
-	if err := g.client.Update(t.Context(), &rules); err != nil {
+	if err := w.client.Update(t.Context(), &rules); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -192,7 +192,7 @@ func (g *gated) refused(t *testing.T, name, image string) {
 		t.Errorf("whoever deployed %s was not warned: %s", image, out)
 	}
 	g.kubectl(t, "wait", "-n", gatedNamespace, "deployment/"+name, "--for=condition=ReplicaFailure", "--timeout="+gateTimeout.String())
-	out, err := cluster.KubectlSays(t.Context(), podOf(name, image), "apply", "-f", "-")
+	out, err := cluster.KubectlSays(t.Context(), podIn(gatedNamespace, name, image), "apply", "-f", "-")
 	if err == nil || !strings.Contains(out, "ImageGate "+gateName+" refuses "+image) {
 		t.Errorf("a Pod of %s was answered with %v: %s", image, err, out)
 	}
@@ -221,14 +221,15 @@ spec:
 	return out
 }
 
-func podOf(name, image string) string {
+// podIn is a Pod of an image.
+func podIn(namespace, name, image string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Pod
 metadata: {name: %s, namespace: %s}
 spec:
   terminationGracePeriodSeconds: 0
   containers: [{name: app, image: "%s"}]
-`, name, gatedNamespace, image)
+`, name, namespace, image)
 }
 
 func (g *gated) podOf(t *testing.T, app string) *corev1.Pod {
@@ -254,7 +255,7 @@ func (g *gated) awaitAdmitted(t *testing.T, digest string) {
 	t.Helper()
 	var last error
 	await(t, gateTimeout, func() string { return fmt.Sprintf("that the gate admits %s: %v", digest, last) }, func(ctx context.Context) (bool, error) {
-		_, last = cluster.KubectlSays(ctx, podOf("probe", g.at("any", digest)), "apply", "--dry-run=server", "-f", "-")
+		_, last = cluster.KubectlSays(ctx, podIn(gatedNamespace, "probe", g.at("any", digest)), "apply", "--dry-run=server", "-f", "-")
 		return last == nil, nil
 	})
 }
@@ -275,7 +276,7 @@ func (w *env) repository(name string) string {
 	return cluster.Info.RegistryInCluster + "/" + w.namespace + "/" + name
 }
 
-func (g *gated) kubectl(t *testing.T, args ...string) {
+func (w *env) kubectl(t *testing.T, args ...string) {
 	t.Helper()
 	if _, err := cluster.Kubectl(t.Context(), args...); err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func (g *gated) awaitWarning(t *testing.T, image string, warned bool) {
 	t.Helper()
 	var last string
 	await(t, gateTimeout, func() string { return fmt.Sprintf("a warning of %s: %t; %s", image, warned, last) }, func(ctx context.Context) (bool, error) {
-		out, err := cluster.KubectlSays(ctx, podOf("probe", image), "apply", "--dry-run=server", "-f", "-")
+		out, err := cluster.KubectlSays(ctx, podIn(gatedNamespace, "probe", image), "apply", "--dry-run=server", "-f", "-")
 		last = out
 		return err == nil && strings.Contains(out, "its verdict has expired, and it starts because it ran here") == warned, err
 	})

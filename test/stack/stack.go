@@ -99,27 +99,40 @@ func (s *Stack) ready(ctx context.Context) error {
 // KoApply runs "ko apply" with the arguments in a folder of the checkout: "."
 // for the product, "test" for what is built from the test module.
 func (s *Stack) KoApply(ctx context.Context, folder string, args ...string) error {
+	_, err := s.ko(ctx, folder, append([]string{"apply", "--sbom=none"}, args...)...)
+	return err
+}
+
+// KoBuild runs "ko build" for a program in a folder of the checkout, and returns the
+// reference of its image, for manifests that take it from a parameter.
+func (s *Stack) KoBuild(ctx context.Context, folder, program string) (string, error) {
+	out, err := s.ko(ctx, folder, "build", "--sbom=none", program)
+	return strings.TrimSpace(out), err
+}
+
+// ko runs ko in a folder of the checkout, and returns what it printed.
+func (s *Stack) ko(ctx context.Context, folder string, args ...string) (string, error) {
 	ko, err := upstream.EnsureKo(ctx, s.Cache)
 	if err != nil {
-		return err
+		return "", err
 	}
 	base, err := upstream.PushBase(ctx, s.Info.RegistryHost)
 	if err != nil {
-		return err
+		return "", err
 	}
-	cmd := exec.CommandContext(ctx, ko, append([]string{"apply", "--sbom=none"}, args...)...)
+	cmd := exec.CommandContext(ctx, ko, args...)
 	cmd.Dir = filepath.Join(s.Root, folder)
 	config := "" // ko.yaml names the product's programs; ko looks for them in the folder
 	if folder == "." {
 		config = "ko.yaml"
 	}
 	cmd.Env = append(s.environ(), upstream.KoEnv(s.Info.RegistryHost+"/revet/images", base, config)...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("ko apply %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(out.String()))
+		return "", fmt.Errorf("ko %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	return nil
+	return stdout.String(), nil
 }
 
 // Kubectl runs kubectl against the cluster and returns what it printed.

@@ -1,5 +1,6 @@
-// Command git serves one repository with one commit, over git's own protocol on
-// HTTP, and prints the commit's hash. It can be cloned and nothing else.
+// Command git serves one repository with two commits, over git's own protocol on
+// HTTP, and prints their hashes. It can be cloned and nothing else. Of the three images
+// of the first commit, each passes; of those of the second, the worker runs as root.
 package main
 
 import (
@@ -9,8 +10,10 @@ import (
 	"log"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/memfs"
 	"github.com/go-git/go-billy/v5/util"
 	"github.com/go-git/go-git/v5"
@@ -30,11 +33,12 @@ const service = "git-upload-pack"
 
 func main() {
 	store := memory.NewStorage()
-	hash, err := commit(store)
+	hashes, err := commits(store)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("commit", hash)
+	fmt.Println("good", hashes[0])
+	fmt.Println("bad", hashes[1])
 	endpoint, err := transport.NewEndpoint("http://git/shop.git")
 	if err != nil {
 		log.Fatal(err)
@@ -44,18 +48,37 @@ func main() {
 	log.Fatal(s.ListenAndServe())
 }
 
-// commit makes the repository.
-func commit(store *memory.Storage) (plumbing.Hash, error) {
+// commits makes the repository, and returns the hashes of its commits.
+func commits(store *memory.Storage) (hashes [2]plumbing.Hash, err error) {
 	tree := memfs.New()
 	repository, err := git.InitWithOptions(store, tree, git.InitOptions{DefaultBranch: plumbing.Main})
 	if err != nil {
-		return plumbing.ZeroHash, err
+		return hashes, err
 	}
 	work, err := repository.Worktree()
 	if err != nil {
-		return plumbing.ZeroHash, err
+		return hashes, err
 	}
-	err = fs.WalkDir(files, "repository", func(name string, d fs.DirEntry, err error) error {
+	if err := write(tree); err != nil {
+		return hashes, err
+	}
+	if hashes[0], err = commit(work, "Three images"); err != nil {
+		return hashes, err
+	}
+	if err := asRoot(tree, "worker/Dockerfile"); err != nil {
+		return hashes, err
+	}
+	hashes[1], err = commit(work, "Run the worker as root")
+	return hashes, err
+}
+
+// write fills the tree with the files, and with a program for each image.
+func write(tree billy.Filesystem) error {
+	app, err := program()
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(files, "repository", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -63,17 +86,32 @@ func commit(store *memory.Storage) (plumbing.Hash, error) {
 		if err != nil {
 			return err
 		}
-		to := path.Join(path.Base(path.Dir(name)), path.Base(name))
-		if err := util.WriteFile(tree, to, raw, 0o644); err != nil {
+		image := path.Base(path.Dir(name))
+		if err := util.WriteFile(tree, path.Join(image, "app"), app, 0o755); err != nil {
 			return err
 		}
-		_, err = work.Add(to)
-		return err
+		return util.WriteFile(tree, path.Join(image, path.Base(name)), raw, 0o644)
 	})
+}
+
+// asRoot changes the user of a Dockerfile.
+func asRoot(tree billy.Filesystem, name string) error {
+	raw, err := util.ReadFile(tree, name)
 	if err != nil {
+		return err
+	}
+	changed := strings.Replace(string(raw), "USER 65532\n", "USER root\n", 1)
+	if changed == string(raw) {
+		return fmt.Errorf("%s names no user", name)
+	}
+	return util.WriteFile(tree, name, []byte(changed), 0o644)
+}
+
+func commit(work *git.Worktree, message string) (plumbing.Hash, error) {
+	if err := work.AddWithOptions(&git.AddOptions{All: true}); err != nil {
 		return plumbing.ZeroHash, err
 	}
-	return work.Commit("Three images", &git.CommitOptions{Author: &object.Signature{Name: "A Builder", Email: "builder@example.com", When: time.Unix(1700000000, 0)}})
+	return work.Commit(message, &git.CommitOptions{Author: &object.Signature{Name: "A Builder", Email: "builder@example.com", When: time.Unix(1700000000, 0)}})
 }
 
 type handler struct {
