@@ -59,6 +59,7 @@ func (g *gated) expectOwner(t *testing.T, counts bool) {
 // Property: in Audit and Warn the label of no workload counts all the time, and that refuses
 // nothing.
 func TestNoOwnerCountsInAuditAndWarnAndNothingIsRefused(t *testing.T) {
+	beside(t)
 	for _, mode := range []v1alpha1.GateMode{v1alpha1.GateAudit, v1alpha1.GateWarn} {
 		all := content()
 		for _, o := range all {

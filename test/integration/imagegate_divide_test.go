@@ -31,9 +31,15 @@ type guard struct {
 	wrong []string
 }
 
+// unknownTag is one that nobody pushed.
+const unknownTag = "r.example.com/app:unknown"
+
 // watchOver begins to try Pods of a gate that is in force.
 func (s *gateSetup) watchOver(verified, unknown string) *guard {
 	s.t.Helper()
+	// Each policy is in force once the API server has taken it up.
+	s.refuses(unknown)
+	s.refusesImage(unknownTag)
 	g := &guard{}
 	stop, done := make(chan struct{}), make(chan struct{})
 	note := func(wrong string) {
@@ -59,7 +65,7 @@ func (s *gateSetup) watchOver(verified, unknown string) *guard {
 			} else {
 				note("")
 			}
-			for _, image := range []string{at(unknown), "r.example.com/app:unknown"} {
+			for _, image := range []string{at(unknown), unknownTag} {
 				if err := s.start(image); err == nil {
 					note(image + " was admitted")
 				}

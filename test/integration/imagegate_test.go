@@ -161,10 +161,13 @@ func (s *gateSetup) admits(digest string) {
 }
 
 // refuses waits until a Pod with the digest may not start.
-func (s *gateSetup) refuses(digest string) {
+func (s *gateSetup) refuses(digest string) { s.refusesImage(at(digest)) }
+
+// refusesImage waits until a Pod with the image may not start.
+func (s *gateSetup) refusesImage(image string) {
 	s.t.Helper()
-	eventually(s.t, "a Pod with an unverified digest may not start", func() error {
-		err := s.start(at(digest))
+	eventually(s.t, "a Pod with an unverified image may not start", func() error {
+		err := s.start(image)
 		if err == nil {
 			return fmt.Errorf("the Pod may start")
 		}

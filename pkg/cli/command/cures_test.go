@@ -161,6 +161,10 @@ func reasonsOf(t *testing.T, where string, wanted func(name, typed string) bool)
 			}
 			typed, _ := spec.Type.(*ast.Ident)
 			for i, v := range spec.Values {
+				if s, ok := v.(*ast.SelectorExpr); ok && wanted(spec.Names[i].Name, nameOf(typed)) {
+					// A constant of the API, which has its value there.
+					reasons = append(reasons, reasonsOf(t, "apis/revet/v1alpha1", func(name, _ string) bool { return name == s.Sel.Name })...)
+				}
 				l, ok := v.(*ast.BasicLit)
 				if !ok || l.Kind != token.STRING || !wanted(spec.Names[i].Name, nameOf(typed)) {
 					continue
