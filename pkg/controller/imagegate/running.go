@@ -122,11 +122,13 @@ func wake(c chan struct{}) {
 	}
 }
 
-// of returns what is kept of a gate.
+// of returns what is kept of a gate. Whoever asks first, it goes on from what the status says
+// was counted and told.
 func (o *Observer) of(g *v1alpha1.ImageGate) *observed {
 	s := o.gates[g.Name]
 	if s == nil || s.uid != g.UID {
 		s = &observed{uid: g.UID, glass: o.glass.start(), turns: turnState{before: toldBy(g.Status.Running)}}
+		s.glass.adopt(g.Status.BreakGlass)
 		o.gates[g.Name] = s
 		wake(o.wakeGlass)
 	}
