@@ -194,9 +194,10 @@ func (w *waiter) look(ctx context.Context) error {
 			continue
 		}
 		entries, err := w.entries(ctx, p)
+		if ctx.Err() != nil {
+			break // what was not read in time is not known
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
 			return fmt.Errorf("%w; you need the rights to get and list imageverifications: "+
 				"kubectl create rolebinding revet-wait -n NAMESPACE --clusterrole=view --serviceaccount=NAMESPACE:NAME", err)
