@@ -194,19 +194,19 @@ func (w *waiter) look(ctx context.Context) error {
 			continue
 		}
 		entries, err := w.entries(ctx, p)
-		if ctx.Err() != nil {
-			break // what was not read in time is not known
+		s := w.judge(entries)
+		if err != nil {
+			s = state{kind: waiting, text: "not known, as the ledger could not be read: " + err.Error()}
 		}
-		switch {
-		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 			return fmt.Errorf("%w; you need the rights to get and list imageverifications: "+
 				"kubectl create rolebinding revet-wait -n NAMESPACE --clusterrole=view --serviceaccount=NAMESPACE:NAME", err)
-		case err != nil:
-			w.states[i] = state{kind: waiting, text: "not known, as the ledger could not be read: " + err.Error()}
-		default:
-			w.states[i] = w.judge(entries)
 		}
-		w.say(p, w.states[i])
+		// What was asked for as the time ran out stays as it was known.
+		if ctx.Err() == nil {
+			w.states[i] = s
+			w.say(p, s)
+		}
 	}
 	return nil
 }
