@@ -107,7 +107,7 @@ func TestSubresourcesChangeNoImage(t *testing.T) {
 		}
 		a := ask(t, update)
 		if got := g.try(t, g.admin, podOf(ref(unknownHex))).refusedBy(t); got != g.policy("digests") {
-			t.Errorf("with an excluded namespace's label by %q (%v): refused by %q", subresource, a.err, got) //nolint:errorlint // it may be nil
+			t.Errorf("with an excluded namespace's label by %q (%v): refused by %q", subresource, a.err, got)
 		}
 	}
 }

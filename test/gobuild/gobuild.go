@@ -47,9 +47,9 @@ func (s Source) Into(ctx context.Context, dir string, packages ...string) error 
 		return err
 	}
 	defer unlock()
-	build := exec.CommandContext(ctx, "go", append([]string{
+	build := exec.CommandContext(ctx, "go", append([]string{ //nolint:gosec // the caller's own constants
 		"build", "-tags=" + s.Tags, "-ldflags=-s -w", "-o", kept + string(filepath.Separator),
-	}, packages...)...) //nolint:gosec // the caller's own constants
+	}, packages...)...)
 	build.Dir = module
 	build.Env = append(build.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
 	if out, err := build.CombinedOutput(); err != nil {

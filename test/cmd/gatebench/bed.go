@@ -138,7 +138,7 @@ func (b *bed) stop() error {
 			p.Stop()
 		}
 	}
-	return os.RemoveAll(b.dir)
+	return os.RemoveAll(b.dir) //nolint:gosec // the folder that it made itself
 }
 
 // make creates objects, those that are not there yet.
