@@ -199,10 +199,12 @@ type unproven struct {
 	next   http.RoundTripper
 	rounds *atomic.Int64
 	asked  *atomic.Int64
+	// over lets the division go on.
+	over *atomic.Bool
 }
 
 func (u unproven) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/namespaces/"+gates.ProbeNamespace+"/pods") {
+	if !u.over.Load() && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/namespaces/"+gates.ProbeNamespace+"/pods") {
 		u.asked.Add(1)
 		body := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"exceeded quota"}`
 		return &http.Response{
@@ -228,8 +230,10 @@ func TestWhatFailedLeavesWhileADivisionIsTried(t *testing.T) {
 	ownCluster(t)
 	s := newGateSetup(t)
 	var rounds, asked atomic.Int64
+	var over atomic.Bool
+	defer over.Store(true) // what waits for it would not end as the controller is stopped
 	startController(t, "gates", dividing, func(o *app.ControllerOptions) {
-		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return unproven{next, &rounds, &asked} })
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return unproven{next, &rounds, &asked, &over} })
 	})
 	failed := digestOf(s.name, "failed")
 	entry := s.record("failed", failed, v1alpha1.OutcomePass, 0)
