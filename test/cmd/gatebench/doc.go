@@ -40,5 +40,6 @@
 // # Part growth
 //
 // Under the same load, once a second: how large etcd's file is and how much of it is in use, and what API server and
-// controller hold. Growth is the most that was seen, less what there was just before.
+// controller hold. Growth is the most that was seen, less what there was just before. With -gate=false the same verdicts are
+// written and there is no gate: the difference is what a gate adds.
 package main

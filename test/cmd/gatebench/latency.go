@@ -81,7 +81,17 @@ func (b *bed) measureGate(ctx context.Context) error {
 	if err := l.fill(ctx, o.base); err != nil {
 		return err
 	}
-	if err := b.make(ctx, namespaceOf(gateName), newGate(gateName)); err != nil {
+	if err := b.make(ctx, namespaceOf(gateName)); err != nil {
+		return err
+	}
+	if !o.gated {
+		b.say("there is no gate: what grows is the ledger's doing")
+		if err := b.startController(ctx); err != nil {
+			return err
+		}
+		return b.measureLoad(ctx, l)
+	}
+	if err := b.make(ctx, newGate(gateName)); err != nil {
 		return err
 	}
 	if err := b.startController(ctx); err != nil {

@@ -47,6 +47,8 @@ type options struct {
 	tags int
 	// poll is the time between an answer and the next question while idle, and loadPoll under load.
 	poll, loadPoll time.Duration
+	// gated is false to measure the same load without a gate, for comparison.
+	gated bool
 	// controller are further flags of the controller.
 	controller []string
 }
@@ -67,6 +69,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.length, "for", 10*time.Minute, "latency, growth: how long the load lasts")
 	flags.IntVar(&o.failEvery, "fail-every", 10, "latency, growth: which of the verdicts under load fails a digest that passed; 0 for none")
 	flags.IntVar(&o.tags, "tags", 0, "latency, growth: tags that the pushes go round; 0 gives each push a tag of its own")
+	flags.BoolVar(&o.gated, "gate", true, "growth: there is a gate; without one the same load shows what of the growth is not its doing")
 	flags.DurationVar(&o.poll, "poll", 2*time.Millisecond, "latency: time between an answer and the next question while idle")
 	flags.DurationVar(&o.loadPoll, "load-poll", 10*time.Millisecond, "latency: the same under load")
 	if err := flags.Parse(args); err != nil {
@@ -90,6 +93,9 @@ func parse(args []string) (options, error) {
 	}
 	if o.rounds < 1 || o.creates < 1 || o.base < 1 || o.samples < 1 || o.rate <= 0 || o.length <= 0 || o.failEvery < 0 || o.tags < 0 {
 		return o, errors.New("numbers and times have to be positive")
+	}
+	if !o.gated && (o.parts[partLatency] || o.parts[partCreate]) {
+		return o, errors.New("-gate=false goes with -parts growth alone: there is nothing else to measure")
 	}
 	if o.poll <= 0 || o.loadPoll <= 0 {
 		return o, errors.New("-poll and -load-poll have to be positive")
