@@ -6,6 +6,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -236,8 +237,7 @@ func (c *compiler) add(p part) {
 		PolicyName: policy.Name, ValidationActions: actions,
 	}
 	if !p.everywhere {
-		policy.Spec.MatchConstraints.NamespaceSelector = c.notExcluded()
-		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: c.selector.DeepCopy()}
+		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: c.gated()}
 	}
 	if p.parameter != "" {
 		policy.Spec.ParamKind = &admissionv1.ParamKind{
@@ -251,12 +251,19 @@ func (c *compiler) add(p part) {
 	c.out.Bindings = append(c.out.Bindings, binding)
 }
 
-// notExcluded selects the namespaces that are not excluded, by a name that nobody can change.
-func (c *compiler) notExcluded() *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
+// gated selects the namespaces that the gate's selector selects and that are not excluded, by a
+// name that nobody can change.
+//
+// It belongs into bindings, not into policies. The API server parses the selector of every
+// policy for every write of anything in any namespace, before it looks at what the policy is
+// about; that of a binding only for requests that its policy is about.
+func (c *compiler) gated() *metav1.LabelSelector {
+	selector := c.selector.DeepCopy()
+	selector.MatchExpressions = append(selector.MatchExpressions, metav1.LabelSelectorRequirement{
+		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn,
 		Values: slices.Clone(c.excluded),
-	}}}
+	})
+	return selector
 }
 
 // prefixes excludes namespaces by the beginning of their names.

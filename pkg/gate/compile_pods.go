@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 
@@ -42,22 +43,22 @@ func podRules() []admissionv1.NamedRuleWithOperations {
 type shard struct {
 	// suffix ends the names of policies, and object is the VerifiedImages.
 	suffix, object string
-	// expr matches the references whose digest belongs to it.
-	expr string
+	// expr matches the references whose digest belongs to it, and hint is in each of them.
+	expr, hint string
 }
 
 // shards are the divisions. Every reference belongs to exactly one of them, or to the policy
 // of tags.
 func (c *compiler) shards() []shard {
 	if c.in.Shards == 1 {
-		return []shard{{"", c.gate.Name, digestedExpr}}
+		return []shard{{"", c.gate.Name, digestedExpr, "@sha256:"}}
 	}
 	var all []shard
 	names := SixteenShards.ObjectNames(c.gate.Name)
 	for i := range 16 {
 		digit := strconv.FormatInt(int64(i), 16)
 		expr := `^[^@]+@sha256:` + digit + `[0-9a-f]{63}$`
-		all = append(all, shard{"-" + digit, names[i], expr})
+		all = append(all, shard{"-" + digit, names[i], expr, "@sha256:" + digit})
 	}
 	return all
 }
@@ -83,17 +84,61 @@ func (c *compiler) freshIn(digests, hex string) string {
 // Most of a gate's policies have not, of most Pods, and the API server then does without
 // three quarters of its work: it takes a Pod apart again for the conditions, the
 // validations, their messages and the annotations of each policy.
-func concerned(image string) []admissionv1.MatchCondition {
-	return []admissionv1.MatchCondition{{
-		Name: "concerned", Expression: "(" + podImages + ").exists(i, " + image + ")",
-	}}
+//
+// hint is part of every image that the policy is about. To look for it first costs least, and
+// it is looked for in all images of the object, those that the request does not add included.
+func concerned(hint, image string) []admissionv1.MatchCondition {
+	expression := "(" + podImages + ").exists(i, " + image + ")"
+	if hint != "" {
+		expression = anyImage("object.spec", ".contains("+quote(hint)+")") + " && " + expression
+	}
+	return []admissionv1.MatchCondition{{Name: "concerned", Expression: expression}}
+}
+
+// anyImage is CEL for whether a test, which follows the image, is true of any image of a Pod's
+// spec, at all places of [Uses].
+func anyImage(spec, test string) string {
+	list := func(name string) string {
+		return fmt.Sprintf("%s.?%s.orValue([]).exists(c, c.?image.orValue('')%s)", spec, name, test)
+	}
+	return "(" + list("containers") + " || " + list("initContainers") + " || " + list("ephemeralContainers") +
+		fmt.Sprintf(" || %s.?volumes.orValue([]).exists(v, has(v.image) && v.image.?reference.orValue('')%s))", spec, test)
+}
+
+// The parts of a reference i that conditions look up. They know no variables.
+const (
+	conditionHex     = "i.substring(i.indexOf('@') + 8)"
+	conditionDigests = "params.?digests.orValue({})"
+	conditionRan     = "params.?ran.orValue({})"
+)
+
+// plainMax is how long a reference is at most that conditions call plain: with what
+// [withHost] adds it is still shorter than maxName.
+const plainMax = 256
+
+// plain is CEL for whether a reference i that has a digest has a name that [Normalize] takes
+// for certain. Of others only the validations know.
+var plain = fmt.Sprintf("i.size() <= %d && !i.startsWith('sha') && i.matches(%s)",
+	plainMax, quote(strings.TrimSuffix(nameExpr, "$")+digestExpr+"$"))
+
+// settled is CEL for whether a reference i with a digest may start, so that no validation
+// has to be asked.
+func (c *compiler) settled() string {
+	may := c.freshIn(conditionDigests, conditionHex)
+	if c.rules.onExpired == v1alpha1.ExpiredWarn {
+		may = "(" + may + ") || (" + ranIn(conditionRan, conditionHex) + ")"
+	}
+	return plain + " && (" + may + ")"
 }
 
 // ranHere is CEL for whether a digest that passed ran here within [RanFor].
-func ranHere(hex string) string {
-	return fmt.Sprintf("%[1]s in variables.ran"+
-		" && timestamp(variables.ran[%[1]s]) + duration('%[2]s') > %[3]s",
-		hex, RanFor, createdAt)
+func ranHere(hex string) string { return ranIn("variables.ran", hex) }
+
+// ranIn is ranHere of a map of digests.
+func ranIn(ran, hex string) string {
+	return fmt.Sprintf("%[1]s in %[4]s"+
+		" && timestamp(%[4]s[%[1]s]) + duration('%[2]s') > %[3]s",
+		hex, RanFor, createdAt, ran)
 }
 
 // verified is CEL for whether a digest may start.
@@ -122,7 +167,7 @@ func (c *compiler) digests(s shard) {
 	variables = append(variables, c.glass(true)...)
 	c.add(part{
 		name: "digests" + s.suffix, rules: podRules(), parameter: s.object,
-		conditions: concerned("i.matches(" + quote(s.expr) + ")"),
+		conditions: concerned(s.hint, "i.matches("+quote(s.expr)+") && !("+c.settled()+")"),
 		variables:  variables,
 		allowed:    "variables." + rest + ".size() == 0 || variables.breakGlass",
 		message:    c.digestMessage(c.refusal(), rest),
@@ -135,11 +180,10 @@ func (c *compiler) ran(s shard) {
 		"variables.references.filter(r, r.name != ''"+
 			" && !("+c.fresh("r.hex")+") && "+ranHere("r.hex")+")"))
 	rest, variables := c.unless("expired", variables)
-	const hex, digests = "i.substring(i.indexOf('@') + 8)", "params.?digests.orValue({})"
 	c.add(part{
 		name: "ran" + s.suffix, effect: warns, rules: podRules(), parameter: s.object,
-		conditions: concerned("i.matches(" + quote(s.expr) + ") && " + hex + " in params.?ran.orValue({})" +
-			" && !(" + c.freshIn(digests, hex) + ")"),
+		conditions: concerned(s.hint, "i.matches("+quote(s.expr)+") && "+conditionHex+" in "+conditionRan+
+			" && !("+c.freshIn(conditionDigests, conditionHex)+")"),
 		variables: variables,
 		allowed:   "variables." + rest + ".size() == 0",
 		message:   c.ranMessage(rest),
@@ -155,7 +199,7 @@ func (c *compiler) tags() {
 	variables = append(variables, c.glass(true)...)
 	c.add(part{
 		name: "tags", rules: podRules(), parameter: c.tagsObject(),
-		conditions: concerned("!i.matches(" + quote(digestedExpr) + ")"),
+		conditions: concerned("", "!i.matches("+quote(digestedExpr)+")"),
 		variables:  variables,
 		allowed:    "variables." + rest + ".size() == 0 || variables.breakGlass",
 		message:    c.tagMessage(c.refusal(), rest),

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -179,16 +181,46 @@ func TestNamesOfPartsAreUnambiguous(t *testing.T) {
 	}
 }
 
-func TestExcludedNamespacesStandInThePolicy(t *testing.T) {
-	o := compiled(t, func(_ *v1alpha1.ImageGate, in *Surroundings) { in.Excluded = []string{"openshift-x", "z"} })
-	want := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
-		Values: []string{"image-verification", "kube-node-lease", "kube-public", "kube-system", "openshift-x", "revet-system", "z"}}}}
-	for _, p := range o.Policies {
+// Property: excluded namespaces stand in every binding, beside the gate's own selector; the
+// policies, whose selectors the API server parses for every write of anything, have none.
+func TestExcludedNamespacesStandInTheBindings(t *testing.T) {
+	o := compiled(t, func(g *v1alpha1.ImageGate, in *Surroundings) {
+		in.Excluded, in.MutatingServed, in.MutatingVersion = []string{"openshift-x", "z"}, true, "v1"
+		g.Spec.NamespaceSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "tier", Operator: metav1.LabelSelectorOpExists}}
+	})
+	want := example().Spec.NamespaceSelector.DeepCopy()
+	want.MatchExpressions = []metav1.LabelSelectorRequirement{
+		{Key: "tier", Operator: metav1.LabelSelectorOpExists},
+		{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
+			Values: []string{"image-verification", "kube-node-lease", "kube-public", "kube-system", "openshift-x", "revet-system", "z"}},
+	}
+	for i, p := range o.Policies {
 		if strings.HasSuffix(p.Name, "-namespaces") {
 			continue // a cluster-scoped kind; its condition says it
 		}
-		if diff := cmp.Diff(want, p.Spec.MatchConstraints.NamespaceSelector); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", p.Name, diff)
+		if s := p.Spec.MatchConstraints.NamespaceSelector; s != nil {
+			t.Errorf("%s has a selector of its own: %v", p.Name, s)
+		}
+		if diff := cmp.Diff(want, o.Bindings[i].Spec.MatchResources.NamespaceSelector); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", o.Bindings[i].Name, diff)
+		}
+	}
+	if len(o.Pins) == 0 {
+		t.Error("nothing is pinned: the test says nothing of pins")
+	}
+	for _, o := range o.Pins {
+		_, inPolicy, _ := unstructured.NestedMap(o.Object, "spec", "matchConstraints", "namespaceSelector")
+		got, inBinding, err := unstructured.NestedMap(o.Object, "spec", "matchResources", "namespaceSelector")
+		if binding := strings.HasSuffix(o.GetKind(), "Binding"); err != nil || inPolicy || inBinding != binding {
+			t.Errorf("%s %s: in a policy: %t, in a binding: %t, %v", o.GetKind(), o.GetName(), inPolicy, inBinding, err)
+			continue
+		}
+		var selector metav1.LabelSelector
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(got, &selector); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, &selector); inBinding && diff != "" {
+			t.Errorf("%s (-want +got):\n%s", o.GetName(), diff)
 		}
 	}
 }

@@ -69,6 +69,7 @@ var names = map[string]string{
 	hexA:                                 "",
 	"sha256:" + hexA:                     "",
 	"sha512:aa":                          "",
+	"sha256:1/app":                       "",
 	"sha256:" + hexA + "@sha256:" + hexA: "",
 	"nginx@sha256:" + hexA[1:]:           "",
 	"nginx@sha256:" + hexA + "a":         "",
@@ -176,6 +177,39 @@ func TestCELNormalizesAsGoDoes(t *testing.T) {
 	}
 	if valid < 300 {
 		t.Errorf("only %d of the random references are valid: the test compares too little", valid)
+	}
+}
+
+// A condition that spares a Pod the validations takes no name for plain that they refuse.
+func TestPlainNamesAreValid(t *testing.T) {
+	isPlain := program(t, "[image].exists(i, "+plain+")")
+	plains := 0
+	check := func(image string) {
+		image = strings.ToValidUTF8(image, "?")
+		n, err := Normalize(image)
+		if isPlain(image) != true {
+			return
+		}
+		plains++
+		if err != nil || n.Digest == "" {
+			t.Errorf("%q is plain, and %+v, %v", image, n, err)
+		}
+	}
+	for image := range names {
+		check(image)
+		check(image + "@sha256:" + hexA)
+	}
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 150_000 {
+		check(random(r) + "@sha256:" + hexA)
+	}
+	if plains < 300 {
+		t.Errorf("only %d were plain: the test compares too little", plains)
+	}
+	for _, image := range []string{"r.example/team/app", "r.example:5000/app:1", "team/app", "docker.io/library/nginx:1.27"} {
+		if isPlain(image+"@sha256:"+hexA) != true {
+			t.Errorf("%s with a digest is not plain: Pods with it cost more", image)
+		}
 	}
 }
 

@@ -197,7 +197,7 @@ func (c *compiler) mutating(name string, owners bool, expression string, rules .
 	return mutating{
 		name: name,
 		policy: mutatingPolicySpec{
-			MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: rules, NamespaceSelector: c.notExcluded()},
+			MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: rules},
 			MatchConditions: append(c.prefixes(false), admissionregistrationv1.MatchCondition{
 				Name: "no-break-glass", Expression: "!(" + c.brokenGlass(owners, c.bypass()) + ")"}),
 			FailurePolicy: admissionregistrationv1.Ignore,
@@ -207,7 +207,7 @@ func (c *compiler) mutating(name string, owners bool, expression string, rules .
 		},
 		binding: mutatingBindingSpec{
 			PolicyName:     c.meta(name).Name,
-			MatchResources: &admissionregistrationv1.MatchResources{NamespaceSelector: c.selector.DeepCopy()},
+			MatchResources: &admissionregistrationv1.MatchResources{NamespaceSelector: c.gated()},
 		},
 	}
 }

@@ -95,6 +95,7 @@ var references = func() []judged {
 		},
 		"digests": {
 			ref(expiredHex), ref(longRanHex), ref(unknownHex), "UPPER.example/a@sha256:" + freshHex,
+			"sha256:1/app@sha256:" + freshHex, "r.example/a..b@sha256:" + freshHex,
 			"evil.example/registry.k8s.io/x@sha256:" + unknownHex, "quay.io/team/x:v1@sha256:" + unknownHex,
 		},
 		"tags": {

@@ -121,8 +121,8 @@ func (r *Reconciler) OwnedHandler() cache.ResourceEventHandler {
 	}
 }
 
-// NamespaceHandler queues all gates when a namespace comes or goes: the operator's patterns
-// may exclude it, or it is Revet's own.
+// NamespaceHandler queues all gates when a namespace comes or goes, or gets other labels: the
+// operator's patterns may exclude it, or it is Revet's own.
 func (r *Reconciler) NamespaceHandler() cache.ResourceEventHandler {
 	all := func(any) { r.EnqueueAll() }
 	return cache.ResourceEventHandlerFuncs{
@@ -130,7 +130,11 @@ func (r *Reconciler) NamespaceHandler() cache.ResourceEventHandler {
 		UpdateFunc: func(before, after any) {
 			a, errA := meta.Accessor(before)
 			b, errB := meta.Accessor(after)
-			if errA == nil && errB == nil && a.GetDeletionTimestamp() == nil && b.GetDeletionTimestamp() != nil {
+			if errA != nil || errB != nil {
+				return
+			}
+			goes := a.GetDeletionTimestamp() == nil && b.GetDeletionTimestamp() != nil
+			if goes || !maps.Equal(a.GetLabels(), b.GetLabels()) {
 				r.EnqueueAll()
 			}
 		},

@@ -12,6 +12,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -186,11 +187,13 @@ func flatten(o gate.Objects) []client.Object {
 // excluded by the patterns alone, which count as long as what a policy looks up is there.
 const maxMatched = 500
 
-// oldestOf returns the names of the oldest namespaces that are excluded.
-func oldestOf(namespaces []metav1.PartialObjectMetadata, excluded func(string) bool) []string {
+// oldestOf returns the names of the oldest namespaces that a gate would select but for their
+// exclusion. Those that it would not select are left to the patterns: each name costs a
+// little in every creation of a Pod.
+func oldestOf(namespaces []metav1.PartialObjectMetadata, excluded func(*metav1.PartialObjectMetadata) bool) []string {
 	var all []*metav1.PartialObjectMetadata
 	for i := range namespaces {
-		if excluded(namespaces[i].Name) {
+		if excluded(&namespaces[i]) {
 			all = append(all, &namespaces[i])
 		}
 	}
@@ -228,7 +231,13 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 	if err := p.Cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return gate.Surroundings{}, fmt.Errorf("listing namespaces: %w", err)
 	}
-	around.Excluded = append(around.Excluded, oldestOf(list.Items, excluded.Has)...)
+	selector, err := metav1.LabelSelectorAsSelector(&p.gate.Spec.NamespaceSelector)
+	if err != nil {
+		return gate.Surroundings{}, fmt.Errorf("spec.namespaceSelector: %w", err)
+	}
+	around.Excluded = append(around.Excluded, oldestOf(list.Items, func(o *metav1.PartialObjectMetadata) bool {
+		return excluded.Has(o.Name) && selector.Matches(labels.Set(o.Labels))
+	})...)
 	for i := range list.Items {
 		o := &list.Items[i]
 		if o.Name == p.SystemNamespace && o.DeletionTimestamp == nil {
@@ -238,7 +247,6 @@ func (p *pass) surroundings(ctx context.Context) (gate.Surroundings, error) {
 	if home == nil {
 		return gate.Surroundings{}, fmt.Errorf("%w: namespace %q is gone, or going", errNowhere, p.SystemNamespace)
 	}
-	var err error
 	if around.KindUID, err = p.anchor(ctx, home); err != nil {
 		return gate.Surroundings{}, err
 	}

@@ -23,7 +23,7 @@ func TestPoliciesNameTheOldestExcludedNamespaces(t *testing.T) {
 	}
 	add("tekton-zz", 48*time.Hour)
 	add("shop", 72*time.Hour)
-	excluded := func(name string) bool { return strings.HasPrefix(name, "tekton-") }
+	excluded := func(o *metav1.PartialObjectMetadata) bool { return strings.HasPrefix(o.Name, "tekton-") }
 	got := oldestOf(all, excluded)
 	if len(got) != maxMatched || got[0] != "tekton-zz" || got[1] != "tekton-000" || slices.Contains(got, "shop") {
 		t.Errorf("%d names, the first ones are %v", len(got), got[:2])
