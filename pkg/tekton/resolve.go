@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,11 @@ func (c *Checker) resolveRef(ctx context.Context, namespace string, ref *v1alpha
 	if err != nil {
 		return nil, sinkError(SinkInvalid, "spec.sink.ref.apiVersion %q is not group/version", ref.APIVersion)
 	}
+	if kind := gv.WithKind(ref.Kind).GroupKind(); !sinkKinds[kind] {
+		return nil, sinkError(SinkInvalid,
+			"spec.sink.ref is of kind %s, and sinks are of the kinds %s; name one of these, or an address in spec.sink.uri",
+			kind, listKinds())
+	}
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(gv.WithKind(ref.Kind))
 	err = c.client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, object)
@@ -83,12 +89,48 @@ func (c *Checker) resolveRef(ctx context.Context, namespace string, ref *v1alpha
 	default:
 		return nil, fmt.Errorf("reading sink %s: %w", what, err)
 	}
-	if gv.Group == "" && ref.Kind == "Service" {
-		// A Service has no status.address. As Knative does, Revet takes its name and
-		// port 80.
-		return &url.URL{Scheme: "http", Host: ref.Name + "." + namespace + ".svc", Path: "/"}, nil
+	if gv.Group == "" {
+		return serviceAddress(object, what)
 	}
 	return addressOf(object, what)
+}
+
+// sinkKinds are the kinds of sinks. Whoever may make objects of another kind, and write their
+// status, could have requests sent anywhere.
+var sinkKinds = map[schema.GroupKind]bool{
+	{Kind: "Service"}: true,
+	{Group: "triggers.tekton.dev", Kind: "EventListener"}:     true,
+	{Group: "eventing.knative.dev", Kind: "Broker"}:           true,
+	{Group: "messaging.knative.dev", Kind: "Channel"}:         true,
+	{Group: "messaging.knative.dev", Kind: "InMemoryChannel"}: true,
+	{Group: "serving.knative.dev", Kind: "Service"}:           true,
+}
+
+// listKinds are the names of sinkKinds, in order.
+func listKinds() string {
+	var all []string
+	for kind := range sinkKinds {
+		all = append(all, kind.String())
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// serviceAddress is the address of a Service. It has no status.address: as Knative does, Revet
+// takes its name and port 80. Only a Service that selects Pods counts. Requests to one of type
+// ExternalName go where DNS says, and to one without a selector where its endpoints say: both
+// may be outside the cluster, where an operator has to list the host.
+func serviceAddress(object *unstructured.Unstructured, what string) (*url.URL, error) {
+	const cure = "; name a Service that selects Pods, or write the address into spec.sink.uri, whose host an operator lists in ConfigMap config-sinks"
+	kind, _, err := unstructured.NestedString(object.Object, "spec", "type")
+	if err != nil || kind == "ExternalName" {
+		return nil, sinkError(SinkHostNotAllowed, "%s is of type ExternalName, so that DNS decides where requests go"+cure, what)
+	}
+	selector, _, err := unstructured.NestedMap(object.Object, "spec", "selector")
+	if err != nil || len(selector) == 0 {
+		return nil, sinkError(SinkHostNotAllowed, "%s selects no Pods, so that its endpoints decide where requests go"+cure, what)
+	}
+	return &url.URL{Scheme: "http", Host: object.GetName() + "." + object.GetNamespace() + ".svc", Path: "/"}, nil
 }
 
 // addressOf reads the Addressable duck type.

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,6 +48,10 @@ func addressable(url string) map[string]any {
 	return map[string]any{"address": map[string]any{"url": url}}
 }
 
+func service(name string, spec corev1.ServiceSpec) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: name}, Spec: spec}
+}
+
 func TestResolve(t *testing.T) {
 	const el = "triggers.tekton.dev/v1beta1"
 	objects := []client.Object{
@@ -57,8 +63,11 @@ func TestResolve(t *testing.T) {
 			"addresses": []any{map[string]any{"url": "https://broker.example/team-a"}, map[string]any{"url": "http://broker.example/team-a"}}}),
 		object("eventing.knative.dev/v1", "Broker", "team-a", "odd", addressable("ftp://broker.example/")),
 		object("eventing.knative.dev/v1", "Broker", "team-a", "silent", map[string]any{"conditions": []any{}}),
-		object("v1", "ConfigMap", "team-a", "plain", map[string]any{"phase": "Active"}),
-		object("v1", "Service", "team-a", "hook", nil),
+		object("v1", "ConfigMap", "team-a", "plain", addressable("http://anywhere.example/")),
+		object("serving.knative.dev/v1", "Service", "team-a", "hook", addressable("http://hook.team-a.svc.cluster.local")),
+		service("hook", corev1.ServiceSpec{Selector: map[string]string{"app": "hook"}}),
+		service("elsewhere", corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "elsewhere.example", Selector: map[string]string{"app": "hook"}}),
+		service("by-hand", corev1.ServiceSpec{}),
 	}
 	checker := NewChecker(newTestClient(t, objects...), testPolicy)
 	for _, test := range []struct {
@@ -75,7 +84,11 @@ func TestResolve(t *testing.T) {
 		{name: "an EventListener that does not exist", sink: ref(el, "EventListener", "none"), reason: SinkNotFound, cure: "create it"},
 		{name: "the first of several addresses", sink: ref("eventing.knative.dev/v1", "Broker", "several"), want: "https://broker.example/team-a"},
 		{name: "an address that is no web address", sink: ref("eventing.knative.dev/v1", "Broker", "odd"), reason: SinkNotAddressable, cure: "neither http nor https"},
-		{name: "a kind that never has an address", sink: ref("v1", "ConfigMap", "plain"), reason: SinkNotAddressable, cure: "EventListener"},
+		{name: "a kind that is none of a sink", sink: ref("v1", "ConfigMap", "plain"), reason: SinkInvalid, cure: "EventListener.triggers.tekton.dev, InMemoryChannel.messaging.knative.dev, Service, Service.serving.knative.dev"},
+		{name: "a kind of a sink in another group", sink: ref("example.com/v1", "Broker", "several"), reason: SinkInvalid, cure: "Broker.eventing.knative.dev"},
+		{name: "a Service of Knative's", sink: ref("serving.knative.dev/v1", "Service", "hook"), want: "http://hook.team-a.svc.cluster.local"},
+		{name: "a Service that is a name in DNS", sink: ref("v1", "Service", "elsewhere"), reason: SinkHostNotAllowed, cure: "config-sinks"},
+		{name: "a Service whose endpoints somebody writes", sink: ref("v1", "Service", "by-hand"), reason: SinkHostNotAllowed, cure: "selects no Pods"},
 		{name: "a kind that has a status and no address", sink: ref("eventing.knative.dev/v1", "Broker", "silent"), reason: SinkNotAddressable, cure: "EventListener"},
 		{name: "a Service, by its name", sink: ref("v1", "Service", "hook"), want: "http://hook.team-a.svc/"},
 		{name: "an apiVersion that is none", sink: ref("a/b/c", "EventListener", "ready"), reason: SinkInvalid, cure: "group/version"},

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,7 +169,10 @@ func TestOnlyRevetWritesTheLedger(t *testing.T) {
 	eventually(t, "jane may write what RBAC lets her", func() error {
 		return jane.Create(t.Context(), triggerOf(t, namespace, "vet", "{images: [{imageStreams: {}}], sink: {ref: {name: scan}}}"))
 	})
-	if err := receiver.Create(t.Context(), entryOf(namespace, key.Name)); err != nil {
+	recorded := entryOf(namespace, key.Name)
+	recorded.Spec.Requests = []string{"of-others", "of-more"}
+	recorded.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "gone"}}
+	if err := receiver.Create(t.Context(), recorded); err != nil {
 		t.Fatalf("the receiver could not record an entry: %v", err)
 	}
 	// update changes the entry as it is now, and so the object that is refused is otherwise good.
@@ -204,6 +208,14 @@ func TestOnlyRevetWritesTheLedger(t *testing.T) {
 			return c.Status().Update(t.Context(), trigger)
 		}, apierrors.IsForbidden, policy},
 		{"moving an entry with a label", update(func(e *v1alpha1.ImageVerification) { e.Labels = map[string]string{"revet.dev/trigger": "b4a7"} }), apierrors.IsForbidden, policy},
+		{"a note on an entry", update(func(e *v1alpha1.ImageVerification) { e.Annotations = map[string]string{"note": "mine"} }), apierrors.IsForbidden, policy},
+		{"an owner that takes it along", update(func(e *v1alpha1.ImageVerification) {
+			e.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "other", UID: "other"}}
+		}), apierrors.IsForbidden, policy},
+		{"a finalizer", update(func(e *v1alpha1.ImageVerification) { e.Finalizers = []string{"example.com/stay"} }), apierrors.IsForbidden, policy},
+		{"no request of others", update(func(e *v1alpha1.ImageVerification) { e.Spec.Requests = nil }), apierrors.IsForbidden, policy},
+		{"another request for that of others", update(func(e *v1alpha1.ImageVerification) { e.Spec.Requests = []string{"mine"} }), apierrors.IsForbidden, policy},
+		{"another order of requests", update(func(e *v1alpha1.ImageVerification) { slices.Reverse(e.Spec.Requests) }), apierrors.IsForbidden, policy},
 		{"another digest", update(func(e *v1alpha1.ImageVerification) { e.Spec.Digest = "sha256:" + strings.Repeat("b", 64) }), apierrors.IsInvalid, immutable},
 		{"another trigger", update(func(e *v1alpha1.ImageVerification) { e.Spec.Trigger.UID = "other" }), apierrors.IsInvalid, immutable},
 		{"another repository", update(func(e *v1alpha1.ImageVerification) { e.Spec.Repository.Pull = "elsewhere.example.com/web" }), apierrors.IsInvalid, immutable},
@@ -234,11 +246,21 @@ func TestOnlyRevetWritesTheLedger(t *testing.T) {
 	if err := receiver.Get(t.Context(), key, &e); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(e.Spec.Requests, " "); got != "after-the-fix once-more" || e.Status.Phase != "" {
+	if got := strings.Join(e.Spec.Requests, " "); got != "of-others of-more after-the-fix once-more" || e.Status.Phase != "" {
 		t.Errorf("requests %q, phase %q", got, e.Status.Phase)
 	}
-	e.Status.Phase = v1alpha1.PhasePending
+	e.Status.Phase, e.Status.HandledRequests = v1alpha1.PhasePending, []string{"of-others"}
 	if err := receiver.Status().Update(t.Context(), &e); err != nil {
 		t.Errorf("the receiver could not write the status: %v", err)
+	}
+	if err := update(func(e *v1alpha1.ImageVerification) { e.Spec.Requests = append(e.Spec.Requests[1:], "later") })(jane); err != nil {
+		t.Errorf("jane could not drop a request that had its run: %v", err)
+	}
+	collector := clientOf(t, account(t, "kube-system", "generic-garbage-collector"))
+	if err := update(func(e *v1alpha1.ImageVerification) { e.Spec.Requests = nil })(collector); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), policy) {
+		t.Errorf("an account of kube-system dropped requests: %v", err)
+	}
+	if err := update(func(e *v1alpha1.ImageVerification) { e.OwnerReferences = nil })(collector); err != nil {
+		t.Errorf("the garbage collector could not remove an owner: %v", err)
 	}
 }
