@@ -133,8 +133,8 @@ func (c consumer) refuses(what, image string, reason *regexp.Regexp) {
 
 // What cosign says of an image that has no statement, and of one by another key.
 var (
-	nothingAttached = regexp.MustCompile("no matching attestations")
-	wrongKey        = regexp.MustCompile("invalid signature")
+	nothingAttached = regexp.MustCompile("(?m)^Error: no matching attestations: $")
+	wrongKey        = regexp.MustCompile("could not verify envelope: accepted signatures do not match threshold")
 )
 
 // only is what cosign says if the policy has one reason. TIME stands for any time.
