@@ -1,5 +1,5 @@
 # Judges a verdict that Revet signed, for "cosign verify-attestation", which has verified the
-# signature and the image's digest. expected.rego says what to expect.
+# signature, the image's digest and the type. expected.rego says what to expect.
 #
 # "allow" is true, or the reasons why not, which cosign prints. What is missing, here or in
 # expected.rego, is a reason.
@@ -12,8 +12,6 @@ import data.expected
 allow := true if count(reasons) == 0
 
 allow := reasons if count(reasons) > 0
-
-reasons contains "it is no verification summary" if not summary
 
 reasons contains sprintf("its result is %v", [said("verificationResult")]) if not passed
 
@@ -34,8 +32,6 @@ said(path) := object.get(input, array.concat(["predicate"], split(path, "/")), "
 
 # Each rule below is undefined if something is missing, so that "not" makes it a reason. An
 # expression that stands after "not" itself is not always: keep to names there.
-
-summary if input.predicateType == "https://slsa.dev/verification_summary/v1"
 
 passed if input.predicate.verificationResult == "PASSED"
 
