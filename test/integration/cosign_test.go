@@ -59,8 +59,20 @@ type consumer struct {
 	key, policy string
 }
 
-// policies are the files of the published policy.
-var policies = []string{"verdict.rego", "expected.rego"}
+// documented returns the command that docs/attestations.md names, and its arguments.
+func documented(t *testing.T) []string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(repository, "docs", "attestations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(raw), "\n```\ncosign ")
+	block, _, ok := strings.Cut(after, "\n```\n")
+	if !ok {
+		t.Fatal("docs/attestations.md names no command of cosign's")
+	}
+	return strings.Fields(strings.ReplaceAll(block, "\\\n", " "))
+}
 
 // newConsumer expects what the published policy does, with other values: pairs of texts in
 // expected.rego and what stands in their places.
@@ -92,13 +104,15 @@ func newConsumer(t *testing.T, key string, values ...string) consumer {
 // verify returns what cosign says against an image; nothing if it accepts it.
 func (c consumer) verify(image string) string {
 	c.t.Helper()
-	args := []string{
-		"verify-attestation", "--key", c.key, "--insecure-ignore-tlog=true", "--type", "https://slsa.dev/verification_summary/v1",
+	args := documented(c.t)
+	for of, is := range map[string]string{"revet.pub": c.key, "registry.example.com/team/app@sha256:DIGEST": image} {
+		i := slices.Index(args, of)
+		if i < 0 {
+			c.t.Fatalf("%q does not name %s", args, of)
+		}
+		args[i] = is
 	}
-	for _, file := range policies {
-		args = append(args, "--policy", file)
-	}
-	command := exec.CommandContext(c.t.Context(), filepath.Join(programsDir, "cosign"), append(args, image)...)
+	command := exec.CommandContext(c.t.Context(), filepath.Join(programsDir, "cosign"), args...)
 	command.Dir = c.policy
 	command.Env = []string{"HOME=" + c.policy, "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}
 	var out, said bytes.Buffer
