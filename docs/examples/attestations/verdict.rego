@@ -53,7 +53,7 @@ age := time.now_ns() - time.parse_rfc3339_ns(input.predicate.timeVerified)
 young if age <= time.parse_duration_ns(expected.max_age)
 
 # Clocks may differ.
-past if age >= -time.parse_duration_ns("5m")
+past if age + time.parse_duration_ns("5m") >= 0
 
 levels_claimed if {
 	every level in expected.levels {
