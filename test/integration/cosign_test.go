@@ -3,26 +3,20 @@
 package integration
 
 import (
-	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,121 +34,7 @@ import (
 	"github.com/revet-dev/revet/pkg/attestation"
 	"github.com/revet-dev/revet/pkg/config"
 	"github.com/revet-dev/revet/test/cluster/registry"
-	"github.com/revet-dev/revet/test/gobuild"
 )
-
-// published is the folder with the policy that docs/attestations.md names.
-var published = filepath.Join(repository, "docs", "examples", "attestations")
-
-// cosignBuilt builds cosign once for all tests that run it.
-var cosignBuilt = sync.OnceValue(func() error {
-	return gobuild.Source{Root: repository, Module: "test/interop"}.Into(context.Background(), programsDir, "github.com/sigstore/cosign/v3/cmd/cosign")
-})
-
-// consumer runs cosign as docs/attestations.md says. It reaches nothing but registries on
-// this machine: the documented command asks neither a transparency log nor for trusted roots.
-type consumer struct {
-	t *testing.T
-	// key is the file with the public key that it trusts, and policy its folder.
-	key, policy string
-}
-
-// documented returns the command that docs/attestations.md names, and its arguments.
-func documented(t *testing.T) []string {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(repository, "docs", "attestations.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(raw), "\n```\ncosign ")
-	block, _, ok := strings.Cut(after, "\n```\n")
-	if !ok {
-		t.Fatal("docs/attestations.md names no command of cosign's")
-	}
-	return strings.Fields(strings.ReplaceAll(block, "\\\n", " "))
-}
-
-// newConsumer expects what the published policy does, with other values: pairs of texts in
-// expected.rego and what stands in their places.
-func newConsumer(t *testing.T, key string, values ...string) consumer {
-	t.Helper()
-	if err := cosignBuilt(); err != nil {
-		t.Fatal(err)
-	}
-	c := consumer{t: t, key: key, policy: t.TempDir()}
-	for file, replaced := range map[string][]string{"verdict.rego": nil, "expected.rego": values} {
-		raw, err := os.ReadFile(filepath.Join(published, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := string(raw)
-		for pair := range slices.Chunk(replaced, 2) {
-			if !strings.Contains(text, pair[0]) {
-				t.Fatalf("%s does not hold %s", file, pair[0])
-			}
-			text = strings.ReplaceAll(text, pair[0], pair[1])
-		}
-		if err := os.WriteFile(filepath.Join(c.policy, file), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return c
-}
-
-// verify returns what cosign says against an image; nothing if it accepts it.
-func (c consumer) verify(image string) string {
-	c.t.Helper()
-	args := documented(c.t)
-	for of, is := range map[string]string{"revet.pub": c.key, "registry.example.com/team/app@sha256:DIGEST": image} {
-		i := slices.Index(args, of)
-		if i < 0 {
-			c.t.Fatalf("%q does not name %s", args, of)
-		}
-		args[i] = is
-	}
-	command := exec.CommandContext(c.t.Context(), filepath.Join(programsDir, "cosign"), args...)
-	command.Dir = c.policy
-	command.Env = []string{"HOME=" + c.policy, "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1"}
-	var out, said bytes.Buffer
-	command.Stdout, command.Stderr = &out, &said
-	err := command.Run()
-	switch {
-	case err == nil && out.Len() > 0:
-		return ""
-	case errors.As(err, new(*exec.ExitError)) && said.Len() > 0:
-		return said.String()
-	default:
-		c.t.Fatalf("cosign: %v, printed %q and %q", err, out.String(), said.String())
-		return ""
-	}
-}
-
-// accepts checks that cosign accepts an image.
-func (c consumer) accepts(what, image string) {
-	c.t.Helper()
-	if said := c.verify(image); said != "" {
-		c.t.Errorf("%s is refused: %s", what, said)
-	}
-}
-
-// refuses checks that cosign refuses an image for a reason.
-func (c consumer) refuses(what, image string, reason *regexp.Regexp) {
-	c.t.Helper()
-	if said := c.verify(image); !reason.MatchString(said) {
-		c.t.Errorf("%s: want a refusal with %q, got %q", what, reason, said)
-	}
-}
-
-// What cosign says of an image that has no statement, and of one by another key.
-var (
-	nothingAttached = regexp.MustCompile("(?m)^Error: no matching attestations: $")
-	wrongKey        = regexp.MustCompile("could not verify envelope: accepted signatures do not match threshold")
-)
-
-// only is what cosign says if the policy has one reason. TIME stands for any time.
-func only(reason string) *regexp.Regexp {
-	return regexp.MustCompile(`expression value, \[` + strings.ReplaceAll(regexp.QuoteMeta(reason), "TIME", `[-0-9:TZ]+`) + `\], is not true`)
-}
 
 // signers make a key of each kind that the attestor takes.
 var signers = map[string]func() (private, public any, err error){
@@ -193,11 +73,18 @@ func newSigner(t *testing.T, kind string) (private, public string) {
 	return private, write(filepath.Join(t.TempDir(), "revet.pub"), "PUBLIC KEY", der, err)
 }
 
+// newReferrers starts a registry with the referrers API, which Distribution has not.
+func newReferrers(t *testing.T) (host string) {
+	t.Helper()
+	quiet := ggcr.Logger(log.New(io.Discard, "", 0))
+	server := httptest.NewServer(ggcr.New(ggcr.WithReferrersSupport(true), quiet))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
 // stores are the registries by kind: their addresses.
 func stores(t *testing.T) map[string]string {
 	t.Helper()
-	with := httptest.NewServer(ggcr.New(ggcr.WithReferrersSupport(true), ggcr.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(with.Close)
 	without, err := registry.Start(t.Context(), registry.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +95,8 @@ func stores(t *testing.T) map[string]string {
 		}
 	})
 	return map[string]string{
-		"with referrers": strings.TrimPrefix(with.URL, "http://"), "without referrers": without.Addr(),
+		"with referrers":        newReferrers(t),
+		"without referrers":     without.Addr(),
 		"OpenShift's, emulated": clusterOf(t).Registry().Addr(),
 	}
 }
@@ -237,9 +125,13 @@ func (a *attested) index(host, repository string, at time.Time) index {
 	facts := &v1alpha1.ImageFacts{}
 	for n, platform := range platforms {
 		img, digest := pushTo(a.t, fmt.Sprintf("%s:part-%d", where, n))
-		root = mutate.AppendManifests(root, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &platform}})
+		root = mutate.AppendManifests(root, mutate.IndexAddendum{
+			Add: img, Descriptor: v1.Descriptor{Platform: &platform},
+		})
 		i.children = append(i.children, digest)
-		facts.Children = append(facts.Children, v1alpha1.ChildImage{Digest: digest, Platform: platform.OS + "/" + platform.Architecture})
+		facts.Children = append(facts.Children, v1alpha1.ChildImage{
+			Digest: digest, Platform: platform.OS + "/" + platform.Architecture,
+		})
 	}
 	tag, err := name.NewTag(where+":1", name.Insecure)
 	if err == nil {
@@ -278,16 +170,25 @@ func pushTo(t *testing.T, reference string) (v1.Image, string) {
 }
 
 // record makes an entry that passed.
-func (a *attested) record(where, digest string, facts *v1alpha1.ImageFacts, at metav1.Time) *v1alpha1.ImageVerification {
+func (a *attested) record(
+	where, digest string, facts *v1alpha1.ImageFacts, at metav1.Time,
+) *v1alpha1.ImageVerification {
 	a.t.Helper()
+	uid := string(a.trigger.UID)
 	e := &v1alpha1.ImageVerification{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: a.ledger, GenerateName: "app-", Labels: map[string]string{v1alpha1.TriggerUIDLabel: string(a.trigger.UID)},
+			Namespace: a.ledger, GenerateName: "app-",
+			Labels: map[string]string{v1alpha1.TriggerUIDLabel: uid},
 		},
 		Spec: v1alpha1.ImageVerificationSpec{
-			Trigger:    v1alpha1.TriggerReference{Name: a.trigger.Name, UID: string(a.trigger.UID)},
-			Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: where, Pull: where},
-			Digest:     digest, FirstPush: v1alpha1.PushRecord{Tag: "1", PushedAt: at, ObservedAt: metav1.NewMicroTime(at.Time), Source: v1alpha1.SourceEvent},
+			Trigger: v1alpha1.TriggerReference{Name: a.trigger.Name, UID: uid},
+			Repository: v1alpha1.RepositoryReference{
+				Kind: v1alpha1.RepositoryRegistry, Name: where, Pull: where,
+			},
+			Digest: digest,
+			FirstPush: v1alpha1.PushRecord{
+				Tag: "1", PushedAt: at, ObservedAt: metav1.NewMicroTime(at.Time), Source: v1alpha1.SourceEvent,
+			},
 		},
 	}
 	if err := a.writer.Create(a.t.Context(), e); err != nil {
@@ -309,7 +210,10 @@ func (a *attested) published(i index, n int) {
 			return err
 		}
 		all := e.Status.Attestations
-		if len(all) != n || slices.ContainsFunc(all, func(s v1alpha1.AttestationStatus) bool { return s.State != v1alpha1.AttestationPublished }) {
+		waits := slices.ContainsFunc(all, func(s v1alpha1.AttestationStatus) bool {
+			return s.State != v1alpha1.AttestationPublished
+		})
+		if len(all) != n || waits {
 			return fmt.Errorf("recorded are %+v", all)
 		}
 		return nil
@@ -350,21 +254,24 @@ func (a *attested) asks(stores map[string]string) {
 	}
 	var list strings.Builder
 	for _, host := range stores {
-		fmt.Fprintf(&list, "- {name: %q, host: %q, insecure: true, namespaces: [%q]}\n", "r"+host[strings.LastIndex(host, ":")+1:], host, a.ledger)
+		name := "r" + host[strings.LastIndex(host, ":")+1:]
+		fmt.Fprintf(&list, "- {name: %q, host: %q, insecure: true, namespaces: [%q]}\n", name, host, a.ledger)
 	}
 	a.operator(config.RegistriesConfigMap, config.RegistriesKey, list.String())
-	a.operator(config.AttestationConfigMap, config.AttestedKey, fmt.Sprintf("- {namespace: %q, trigger: %q}", a.ledger, a.trigger.Name))
+	a.operator(config.AttestationConfigMap, config.AttestedKey,
+		fmt.Sprintf("- {namespace: %q, trigger: %q}", a.ledger, a.trigger.Name))
 }
 
 func (a *attested) consumed(host, public, other string) {
 	a.t.Helper()
-	young, old := a.index(host, "young", time.Now().Add(-time.Minute)), a.index(host, "old", time.Now().Add(-25*time.Hour))
+	young := a.index(host, "young", time.Now().Add(-time.Minute))
+	old := a.index(host, "old", time.Now().Add(-25*time.Hour))
 	_, unverified := pushTo(a.t, young.entry.Spec.Repository.Pull+":2")
 	a.published(young, 1)
 	a.published(old, 1)
 	values := []string{
 		"registry.example.com/team/app", host + "/" + a.ledger + "/",
-		"revet://prod-1/namespaces/image-verification/imagetriggers/all", attestation.PolicyURI("test", a.ledger, a.trigger.Name),
+		policyAll, attestation.PolicyURI("test", a.ledger, a.trigger.Name),
 	}
 	c := newConsumer(a.t, public, values...)
 	c.accepts("an index that passed", young.root())

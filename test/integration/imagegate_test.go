@@ -120,7 +120,10 @@ func (s *gateSetup) record(name, digest string, outcome v1alpha1.Outcome, age ti
 }
 
 // conclude writes a verdict into an entry.
-func (s *gateSetup) conclude(e *v1alpha1.ImageVerification, outcome v1alpha1.Outcome, at metav1.Time, more ...func(*v1alpha1.ImageVerificationStatus)) {
+func (s *gateSetup) conclude(
+	e *v1alpha1.ImageVerification, outcome v1alpha1.Outcome, at metav1.Time,
+	more ...func(*v1alpha1.ImageVerificationStatus),
+) {
 	s.t.Helper()
 	eventually(s.t, "the status is written", func() error {
 		if err := s.writer.Get(s.t.Context(), client.ObjectKeyFromObject(e), e); err != nil {
