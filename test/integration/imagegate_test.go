@@ -120,7 +120,10 @@ func (s *gateSetup) record(name, digest string, outcome v1alpha1.Outcome, age ti
 }
 
 // conclude writes a verdict into an entry.
-func (s *gateSetup) conclude(e *v1alpha1.ImageVerification, outcome v1alpha1.Outcome, at metav1.Time) {
+func (s *gateSetup) conclude(
+	e *v1alpha1.ImageVerification, outcome v1alpha1.Outcome, at metav1.Time,
+	more ...func(*v1alpha1.ImageVerificationStatus),
+) {
 	s.t.Helper()
 	eventually(s.t, "the status is written", func() error {
 		if err := s.writer.Get(s.t.Context(), client.ObjectKeyFromObject(e), e); err != nil {
@@ -136,6 +139,9 @@ func (s *gateSetup) conclude(e *v1alpha1.ImageVerification, outcome v1alpha1.Out
 			RequestedAt: metav1.NewMicroTime(at.Time), FinishedAt: &at, Outcome: outcome,
 		})
 		e.Status.Verdict = &v1alpha1.Verdict{Outcome: outcome, Run: run, At: at}
+		for _, change := range more {
+			change(&e.Status)
+		}
 		return s.writer.Status().Update(s.t.Context(), e)
 	})
 }
