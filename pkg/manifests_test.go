@@ -17,6 +17,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
@@ -243,5 +246,56 @@ func TestImagesHaveANumericUser(t *testing.T) {
 	}
 	if strings.Contains(string(content), "baseImageOverrides") {
 		t.Error("ko.yaml overrides the base image of a program: check that its USER is a number, and let this test read it")
+	}
+}
+
+// Property: whatever listens in Revet's namespace is behind a policy, and no policy opens a port
+// to everybody. Metrics name triggers and repositories of all teams.
+func TestNoPortIsOpenToEverybody(t *testing.T) {
+	listening, guarded := map[string]bool{}, map[string]bool{}
+	walk(t, filepath.Join("..", "config"), func(file string, content []byte) {
+		for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096); ; {
+			var object struct {
+				Kind     string
+				Metadata metav1.ObjectMeta
+				Spec     struct {
+					Template    corev1.PodTemplateSpec
+					PodSelector metav1.LabelSelector
+					PolicyTypes []networkingv1.PolicyType
+					Ingress     []networkingv1.NetworkPolicyIngressRule
+				}
+			}
+			err := decoder.Decode(&object)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				t.Fatalf("reading %s: %v", file, err)
+			}
+			switch object.Kind {
+			case "Deployment":
+				for _, c := range object.Spec.Template.Spec.Containers {
+					if len(c.Ports) > 0 {
+						listening[object.Spec.Template.Labels["app.kubernetes.io/name"]] = true
+					}
+				}
+			case "NetworkPolicy":
+				if !slices.Contains(object.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+					continue
+				}
+				guarded[object.Spec.PodSelector.MatchLabels["app.kubernetes.io/name"]] = true
+				for i, rule := range object.Spec.Ingress {
+					if len(rule.From) == 0 || len(rule.Ports) == 0 {
+						t.Errorf("%s: rule %d of policy %s opens to everybody, or every port", file, i, object.Metadata.Name)
+					}
+				}
+			}
+		}
+	})
+	if len(listening) < 3 {
+		t.Errorf("only %v listen: the walk no longer reaches them", listening)
+	}
+	if diff := cmp.Diff(listening, guarded); diff != "" {
+		t.Errorf("who listens, and who is behind a policy (-want +got):\n%s", diff)
 	}
 }

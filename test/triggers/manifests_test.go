@@ -15,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"knative.dev/pkg/apis"
 
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
@@ -298,11 +300,20 @@ func TestNetworkPolicies(t *testing.T) {
 	m := load(t)
 	const label = "revet.dev/network"
 	byLabel := map[string]*networkingv1.NetworkPolicy{}
+	listener := 0
 	for _, p := range m.policies {
+		if p.Spec.PodSelector.MatchLabels["eventlistener"] == only(t, m.listeners).Name {
+			listener++
+			wantListenerOfController(t, p)
+			continue
+		}
 		byLabel[p.Spec.PodSelector.MatchLabels[label]] = p
 		if len(p.Spec.Ingress) > 0 || len(p.Spec.PolicyTypes) != 2 {
 			t.Errorf("policy %s lets somebody in, or says nothing of one way", p.Name)
 		}
+	}
+	if listener != 1 {
+		t.Errorf("%d policies are for the Pods of the listener, want one", listener)
 	}
 	for _, task := range m.tasks {
 		p := byLabel[task.Labels[label]]
@@ -316,6 +327,24 @@ func TestNetworkPolicies(t *testing.T) {
 		if speaks != (len(p.Spec.Egress) > 0) {
 			t.Errorf("%s speaks to registries: %t, and policy %s has %d ways out", task.Name, speaks, p.Name, len(p.Spec.Egress))
 		}
+	}
+}
+
+// wantListenerOfController wants a policy to let in Revet's controller, and nobody else.
+func wantListenerOfController(t *testing.T, p *networkingv1.NetworkPolicy) {
+	t.Helper()
+	port, tcp := intstr.FromInt32(8080), corev1.ProtocolTCP
+	want := []networkingv1.NetworkPolicyIngressRule{{
+		From: []networkingv1.NetworkPolicyPeer{{
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "revet-system"}},
+			PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{
+				"app.kubernetes.io/name": "controller", "app.kubernetes.io/part-of": "revet",
+			}},
+		}},
+		Ports: []networkingv1.NetworkPolicyPort{{Port: &port, Protocol: &tcp}},
+	}}
+	if diff := cmp.Diff(want, p.Spec.Ingress); diff != "" || !slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+		t.Errorf("policy %s, for %v (-want +got):\n%s", p.Name, p.Spec.PolicyTypes, diff)
 	}
 }
 
