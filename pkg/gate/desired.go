@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -272,7 +271,8 @@ func (p *Page) Due(d *Desired, now time.Time, find func(hex string) Finding) Due
 
 // Next returns the content that the page should have, and what finds no room in it: what ran
 // here stays first, then the newest verdicts, and last what only an index vouches for: an index
-// has many images for one run.
+// has many images for one run. It never takes more than room places, whatever ran: the API server
+// would refuse the object, and with it what has to be removed.
 func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[string]string, omitted map[string]int64) {
 	digests, ran, omitted = maps.Clone(p.Digests), maps.Clone(p.Ran), map[string]int64{}
 	if digests == nil {
@@ -299,31 +299,6 @@ func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[strin
 		}
 	}
 	return digests, ran, omitted
-}
-
-// leaveOut takes digests out that did not run here: what only an index vouches for first, and
-// then those with the oldest verdicts.
-func (d *Desired) leaveOut(digests, ran map[string]string, over int) []string {
-	var others []string
-	for hex := range digests {
-		if _, ok := ran[hex]; !ok {
-			others = append(others, hex)
-		}
-	}
-	own := func(hex string) int {
-		if _, ok := d.ofIndex[hex]; ok {
-			return 0
-		}
-		return 1
-	}
-	slices.SortFunc(others, func(a, b string) int {
-		return cmp.Or(cmp.Compare(own(a), own(b)), cmp.Compare(digests[a], digests[b]), cmp.Compare(a, b))
-	})
-	others = others[:min(over, len(others))]
-	for _, hex := range others {
-		delete(digests, hex)
-	}
-	return others
 }
 
 // Wrote notes that the object holds the content now.
