@@ -26,6 +26,8 @@ type sight struct {
 	// findings are what the gate concluded about each digest, so that every Pod of one
 	// census is judged alike.
 	findings map[image.Digest]gate.Finding
+	// gated reports whether a namespace is known to be gated.
+	gated func(namespace string) bool
 	// lost is true if this process stopped leading the gate meanwhile.
 	lost bool
 }
@@ -117,6 +119,10 @@ func (o *Observer) view(s *sight, namespaces map[string]labels.Set) (running.Gat
 	if err != nil {
 		return running.Gate{}, err
 	}
+	s.gated = func(namespace string) bool {
+		set, known := namespaces[namespace]
+		return known && selector.Matches(set) && !s.scope.Has(namespace)
+	}
 	now := o.Now()
 	return running.Gate{
 		Name: s.Name,
@@ -170,8 +176,8 @@ func (o *Observer) failed(name string, err error) {
 // observe takes over a complete census, and tells of what turned since the last.
 func (o *Observer) observe(ctx context.Context, s *sight, c *running.Census) {
 	seen := map[string]time.Time{}
-	for d := range c.Digests {
-		if passed(s.findings[d]) {
+	for d, place := range c.Digests {
+		if passed(s.findings[d]) && s.gated(place.Pod.Namespace) {
 			seen[hexOf(d.String())] = c.At
 		}
 	}

@@ -395,3 +395,21 @@ func TestALostVerdictHasPodsListedAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// Property: what runs in a namespace that nobody knows to be gated does not count as having run
+// here, though it counts as running: whoever makes a namespace while Pods are listed would make
+// anything that once passed start behind the gate.
+func TestAnUnknownNamespaceLetsNothingCountAsHavingRun(t *testing.T) {
+	b := newBench(t)
+	b.judge("a", gate.Expired)
+	b.judge("b", gate.Expired)
+	b.pod("prod", "here", referenceOf("a"))
+	b.pod("new", "there", referenceOf("b"))
+	report := b.census()
+	if diff := cmp.Diff(map[string]time.Time{hexOfDigit("a"): noon}, report.Seen); diff != "" {
+		t.Errorf("seen (-want +got):\n%s", diff)
+	}
+	if report.Running.Expired != 2 {
+		t.Errorf("%d run, want 2", report.Running.Expired)
+	}
+}
