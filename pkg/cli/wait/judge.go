@@ -65,9 +65,6 @@ const byDigest = "spec.digest"
 // with an earlier definition of ImageVerification, do not select by digest.
 func (w *waiter) entries(ctx context.Context, p pushed) ([]v1alpha1.ImageVerification, error) {
 	in := w.cluster.Namespace
-	if w.options.cluster.AllNamespaces {
-		in = ""
-	}
 	var l v1alpha1.ImageVerificationList
 	err := w.cluster.List(ctx, &l, client.InNamespace(in), client.MatchingFields{byDigest: p.digest})
 	if apierrors.IsBadRequest(err) {

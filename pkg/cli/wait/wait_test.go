@@ -166,6 +166,76 @@ func TestWaitEndsAtTheFirstFailure(t *testing.T) {
 	})
 }
 
+// What passed first is looked at again before the command succeeds: its verdict may have turned
+// while others ran, or its entry may be gone.
+func TestWaitLooksAgainAtWhatPassedFirst(t *testing.T) {
+	first := entry("a", "prod", passedRun)
+	for _, test := range []struct {
+		name   string
+		change func(context.Context, client.Client) error
+		status int
+		want   string
+	}{
+		{"it failed", func(ctx context.Context, c client.Client) error {
+			var turned v1alpha1.ImageVerification
+			if err := c.Get(ctx, client.ObjectKeyFromObject(first), &turned); err != nil {
+				return err
+			}
+			failedRun(&turned)
+			return c.Update(ctx, &turned)
+		}, 1, "1 of 2 images failed"},
+		{"it was deleted", func(ctx context.Context, c client.Client) error {
+			return c.Delete(ctx, first.DeepCopy())
+		}, 2, "not recorded yet"},
+		{"it stands", func(context.Context, client.Client) error { return nil }, 0, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				second := entry("b", "prod", running, func(e *v1alpha1.ImageVerification) { e.Spec.Digest = commandtest.DigestB })
+				c, connect := commandtest.Writable(t, interceptor.Funcs{}, first.DeepCopy(), second)
+				go func() {
+					time.Sleep(readEvery * 3 / 2)
+					passedRun(second)
+					if err := errors.Join(test.change(t.Context(), c), c.Update(t.Context(), second)); err != nil {
+						t.Error(err)
+					}
+				}()
+				r := commandtest.Run(New, "", connect, "wait", web+"@"+commandtest.DigestA, web+"@"+commandtest.DigestB, "-o", "digests", "--timeout", "1m")
+				if r.Status != test.status || !strings.Contains(r.ErrOut, test.want) || (r.Out == "") != (test.status != 0) {
+					t.Errorf("status %d, output %q, errors %q; want status %d and %q", r.Status, r.Out, r.ErrOut, test.status, test.want)
+				}
+			})
+		})
+	}
+}
+
+// What passed first is not known to pass if the time runs out before it was looked at again.
+func TestWaitWithoutTimeToLookAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		second := entry("b", "prod", running, func(e *v1alpha1.ImageVerification) { e.Spec.Digest = commandtest.DigestB })
+		asked := 0
+		c, connect := commandtest.Writable(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			if asked++; asked > 3 { // both, and the second again
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return c.List(ctx, l, opts...)
+		}}, entry("a", "prod", passedRun), second)
+		go func() {
+			time.Sleep(readEvery / 2)
+			passedRun(second)
+			if err := c.Update(t.Context(), second); err != nil {
+				t.Error(err)
+			}
+		}()
+		r := commandtest.Run(New, "", connect, "wait", web+"@"+commandtest.DigestA, web+"@"+commandtest.DigestB, "--timeout", "1m")
+		if r.Status != 2 || r.Out != "" || !strings.Contains(r.ErrOut, "2 of 2 images have no verdict after 1m0s") ||
+			!strings.Contains(r.ErrOut, "was not looked at again in time") {
+			t.Errorf("status %d, output %q, errors %q", r.Status, r.Out, r.ErrOut)
+		}
+	})
+}
+
 // What cannot be read for a moment is waited for; what never can be ends at once; and an API
 // server that does not select by digest is asked for everything.
 func TestWaitThroughTrouble(t *testing.T) {
@@ -239,6 +309,9 @@ func TestWaitRefusesBadCommandLines(t *testing.T) {
 		{[]string{web + "@" + commandtest.DigestA, "--for", "failed"}, "passed is the only choice"},
 		{[]string{web + "@" + commandtest.DigestA, "--timeout", "0s"}, "must be positive"},
 		{[]string{web + "@" + commandtest.DigestA, "--max-age", "-1h"}, "must not be negative"},
+		// Whoever edits some namespace makes verdicts there.
+		{[]string{web + "@" + commandtest.DigestA, "-A"}, "'A' in -A"},
+		{[]string{web + "@" + commandtest.DigestA, "--all-namespaces"}, "unknown flag: --all-namespaces"},
 		{[]string{web + "@" + commandtest.DigestA, "-o", "wide"}, "allowed: digests, json, yaml"},
 	} {
 		r := commandtest.Run(New, "", nil, append([]string{"wait"}, test.args...)...)
