@@ -14,10 +14,11 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 const (
-	// pageSize is how many Pods are read at once.
+	// pageSize is how many Pods are read at once, if they are not too large together.
 	pageSize = 500
 	// maxWorst bounds v1alpha1.RunningStatus.Worst.
 	maxWorst = 20
@@ -67,11 +68,10 @@ func Count(ctx context.Context, pods client.Reader, gates []Gate, now func() tim
 			BreakGlass: map[types.UID]types.NamespacedName{}, workloads: map[types.UID]Standing{},
 		}
 	}
-	next := ""
-	for {
+	err := kube.EachPage(ctx, pageSize, func(ctx context.Context, limit int64, next string) (string, error) {
 		var page corev1.PodList
-		if err := pods.List(ctx, &page, client.Limit(pageSize), client.Continue(next)); err != nil {
-			return nil, fmt.Errorf("listing Pods: %w", err)
+		if err := pods.List(ctx, &page, client.Limit(limit), client.Continue(next)); err != nil {
+			return "", err
 		}
 		for i := range page.Items {
 			for g := range gates {
@@ -80,9 +80,10 @@ func Count(ctx context.Context, pods client.Reader, gates []Gate, now func() tim
 				}
 			}
 		}
-		if next = page.Continue; next == "" {
-			break
-		}
+		return page.Continue, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing Pods: %w", err)
 	}
 	for i := range all {
 		all[i].finish(now())
