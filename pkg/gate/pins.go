@@ -93,9 +93,22 @@ func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(diges
 	if policy == v1alpha1.PinOff {
 		return PinnedTags{}
 	}
-	p := pinning{find: find, exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
+	p := pinning{find: once(find), exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
 	p.gather(pushes)
 	return within(p.conclude(), budget)
+}
+
+// once asks about each digest once. Many tags may stand for one, and many entries speak of it.
+func once(find func(digest string) Finding) func(string) Finding {
+	known := map[string]Finding{}
+	return func(digest string) Finding {
+		f, ok := known[digest]
+		if !ok {
+			f = find(digest)
+			known[digest] = f
+		}
+		return f
+	}
 }
 
 // pinning is what Pins works on.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
 // from is a push to a stream that names hosts.
@@ -58,6 +60,23 @@ func TestHostsAreBounded(t *testing.T) {
 	for _, host := range []string{serviceHost, routeHost} {
 		if !slices.Contains(got, host+"/a/web:1") {
 			t.Errorf("a/web has no name of %s", host)
+		}
+	}
+}
+
+// However many tags stand for a digest, it is judged once: whoever pushes tags and indexes of one
+// digest would otherwise pay with others' time.
+func TestPinsAskOnceAboutADigest(t *testing.T) {
+	for _, policy := range []v1alpha1.PinPolicy{v1alpha1.PinNewest, v1alpha1.PinLastPassed} {
+		var pushes []TagPush
+		for i := range 100 {
+			pushes = append(pushes, pushed("c", int64(i), int64(i)).with(func(p *TagPush) { p.Tag = fmt.Sprint(i) }))
+		}
+		asked := 0
+		r := rulesFor(t, "")
+		got := r.Pins(policy, pushes, func(digest string) Finding { asked++; return find(digest) }, nil, MaxTagBytes)
+		if len(got.Tags) != 100 || asked != 1 {
+			t.Errorf("%s: %d tags, and asked %d times", policy, len(got.Tags), asked)
 		}
 	}
 }
