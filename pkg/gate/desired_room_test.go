@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,11 +54,56 @@ func TestWhatRanStaysWithinTheRoom(t *testing.T) {
 			if got, want := p.OmittedCount(), n-max(len(test.digests), test.ran); got != want {
 				t.Errorf("%d are refused, want %d told", got, want)
 			}
+			for i := range n { // as after a change of the gate
+				p.Look(fmt.Sprintf("%02d", i), d, noon)
+			}
+			if u := p.Due(d, noon, findAs(Unknown)).Urgency; u != NoChange {
+				t.Errorf("the page would be written again and again: urgency %d", u)
+			}
 			d.Conclude("09", found(Failed, noon))
 			p.Look("09", d, noon)
 			if digests, ran = write(p, d, test.room, noon); slices.Contains(digests, "09") || slices.Contains(ran, "09") {
 				t.Error("09 failed, and is admitted")
 			}
 		})
+	}
+}
+
+// Images of indexes, of which one run makes many, and Pods that ask for them take no more than half
+// of the room from digests that had a run each, nor once they have expired.
+func TestImagesOfIndexesThatRanLeaveRoom(t *testing.T) {
+	for name, standing := range map[string]Standing{"verified": Verified, "expired": Expired} {
+		t.Run(name, func(t *testing.T) {
+			d, p := NewDesired(rulesFor(t, v1alpha1.ExpiredWarn)), NewPage(nil, nil)
+			for i := range 20 {
+				own, child := fmt.Sprintf("own%02d", i), fmt.Sprintf("child%02d", i)
+				d.Conclude(own, found(Verified, noon.Add(-time.Minute)))
+				d.Conclude(child, Finding{Standing: standing, At: noon, Verdict: verdict(pass), OfIndex: true})
+				d.Saw(child, noon)
+				p.Look(own, d, noon)
+				p.Look(child, d, noon)
+			}
+			digests, ran := write(p, d, 10, noon)
+			own := 0
+			for _, hex := range digests {
+				if strings.HasPrefix(hex, "own") {
+					own++
+				}
+			}
+			if own != 5 || len(digests)+len(ran) != 10 {
+				t.Errorf("%d of their own are left: %v and %v", own, digests, ran)
+			}
+		})
+	}
+}
+
+// What expired is an index's too, if no pass of its own is as old.
+func TestWhoVouchedForWhatExpired(t *testing.T) {
+	index := entry("Passed", verdict(pass, old(2*day)), child("linux/amd64"))
+	if !strict(t).Judge([]Evidence{index}, noon).OfIndex {
+		t.Error("an expired pass of an index alone counts as one of its own")
+	}
+	if strict(t).Judge([]Evidence{index, entry("Passed", verdict(pass, old(3*day)))}, noon).OfIndex {
+		t.Error("an expired pass of its own counts as one of an index")
 	}
 }

@@ -97,7 +97,7 @@ type Finding struct {
 	Namespace, Trigger, Entry string
 	// Verdict is the one that decided.
 	Verdict *v1alpha1.Verdict
-	// OfIndex is true if the digest is verified by indexes that list it alone.
+	// OfIndex is true if the digest is verified, or was, by indexes that list it alone.
 	OfIndex bool
 }
 
@@ -107,7 +107,7 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 	worst := Finding{Reason: ReasonNoEntry, Message: "no trigger that the gate trusts has an entry of this digest"}
 	passes := r.ownPasses(all, now)
 	var found []Finding
-	own := false
+	own := map[Standing]bool{}
 	for _, e := range all {
 		if !r.Trusts(e.Namespace, e.Trigger) {
 			continue
@@ -117,7 +117,7 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 		if f.Standing == Failed && e.Child != nil && passes[e.by()].After(e.Verdict.At.Time) {
 			continue
 		}
-		own = own || (e.Child == nil && f.Standing == Verified)
+		own[f.Standing] = own[f.Standing] || e.Child == nil
 		found = append(found, f)
 	}
 	if len(found) == 0 {
@@ -127,7 +127,7 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 		return cmp.Or(cmp.Compare(a.Standing, b.Standing), a.At.Compare(b.At),
 			cmp.Compare(b.Namespace+"/"+b.Entry, a.Namespace+"/"+a.Entry))
 	})
-	decides.OfIndex = decides.Standing == Verified && !own
+	decides.OfIndex = (decides.Standing == Verified || decides.Standing == Expired) && !own[decides.Standing]
 	return decides
 }
 
