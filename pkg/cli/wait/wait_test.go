@@ -91,6 +91,8 @@ func TestWaitJudgesWhatTheLedgerSays(t *testing.T) {
 			"no record of what the verdict rests on; have it verified again: kubectl revet replay a -n demo"},
 		{"a pass that is old", []client.Object{entry("a", "prod", passedRun, func(e *v1alpha1.ImageVerification) { e.Status.Verdict.At = *commandtest.Second(time.Hour) })},
 			[]string{"--max-age", "1h"}, 2, "it passed 1h0m0s ago, which is longer than 1h0m0s; have it verified again"},
+		{"a pass of the future", []client.Object{entry("a", "prod", passedRun, func(e *v1alpha1.ImageVerification) { e.Status.Verdict.At = *commandtest.Second(-time.Hour) })},
+			[]string{"--max-age", "1h"}, 2, "it passed at 2026-11-21T13:00:00Z, which has not come; check the clocks"},
 		{"a pass that is young enough", []client.Object{entry("a", "prod", passedRun)}, []string{"--max-age", "1h"}, 0, " passed"},
 		{"the digest of another repository", []client.Object{entry("a", "prod", passedRun, func(e *v1alpha1.ImageVerification) {
 			e.Spec.Repository.Name, e.Spec.Repository.Pull = "registry.example.com/shop/api", "registry.example.com/shop/api"
