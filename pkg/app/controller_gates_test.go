@@ -45,3 +45,16 @@ func TestTheCacheOfGatesKeepsLittleOfStrangersObjects(t *testing.T) {
 		t.Errorf("nothing is said of %v", want)
 	}
 }
+
+// The attestor keeps little of the entries and triggers of every namespace.
+func TestTheCacheOfTheAttestorKeepsLittleOfEntries(t *testing.T) {
+	kept, err := attestorCache("revet-system").DefaultTransform(&v1alpha1.ImageVerification{
+		ObjectMeta: metav1.ObjectMeta{Name: "x", Annotations: map[string]string{"large": "x"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := kept.(*v1alpha1.ImageVerification); e.Annotations != nil || e.Name != "x" {
+		t.Errorf("it keeps %+v", e)
+	}
+}
