@@ -229,18 +229,24 @@ func (a *Attestor) verifier(ctx context.Context) (attestation.Verifier, error) {
 
 // newCache caches entries, triggers and the operator's ConfigMaps.
 func (a *Attestor) newCache() (cache.Cache, error) {
-	c, err := cache.New(a.access.config, cache.Options{
-		HTTPClient: a.access.http, Scheme: a.access.scheme, Mapper: a.access.mapper,
-		DefaultTransform:            cache.TransformStripManagedFields(),
-		ReaderFailOnMissingInformer: true,
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{a.options.SystemNamespace: {}}},
-		},
-	})
+	options := attestorCache(a.options.SystemNamespace)
+	options.HTTPClient, options.Scheme, options.Mapper = a.access.http, a.access.scheme, a.access.mapper
+	c, err := cache.New(a.access.config, options)
 	if err != nil {
 		return nil, fmt.Errorf("making the cache: %w", err)
 	}
 	return c, nil
+}
+
+// attestorCache says what the cache keeps.
+func attestorCache(systemNamespace string) cache.Options {
+	return cache.Options{
+		DefaultTransform:            attestations.Trim,
+		ReaderFailOnMissingInformer: true,
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{systemNamespace: {}}},
+		},
+	}
 }
 
 func (a *Attestor) reconciler(ctx context.Context, cached cache.Cache, verifier attestation.Verifier) (*attestations.Reconciler, func(context.Context) error, []handler, error) {

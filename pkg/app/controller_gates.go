@@ -158,6 +158,16 @@ func metadataOf(kind schema.GroupVersionKind) client.Object {
 	return object
 }
 
+// gateObjects says what the cache of gates keeps of which objects. Of what anybody may make it
+// keeps what is needed, as that may be large.
+func gateObjects(systemNamespace string) map[client.Object]cache.ByObject {
+	return map[client.Object]cache.ByObject{
+		&v1alpha1.VerifiedImages{}: {Namespaces: map[string]cache.Config{systemNamespace: {}}},
+		metadataOf(podKind):        {Label: breakGlassPods(), Transform: glassPod},
+		metadataOf(corev1.SchemeGroupVersion.WithKind("Namespace")): {Transform: stripMetadata},
+	}
+}
+
 // newGateCache caches gates, and metadata of what they own, of namespaces and of Pods that
 // asked to start without a verdict.
 func newGateCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string) (cache.Cache, error) {
@@ -167,10 +177,7 @@ func newGateCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string
 		Mapper:                      mapper,
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ReaderFailOnMissingInformer: true,
-		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.VerifiedImages{}: {Namespaces: map[string]cache.Config{systemNamespace: {}}},
-			metadataOf(podKind):        {Label: breakGlassPods()},
-		},
+		ByObject:                    gateObjects(systemNamespace),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of gates: %w", err)

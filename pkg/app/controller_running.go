@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -21,6 +22,20 @@ var podKind = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 // breakGlassPods selects the Pods that asked to start without a verdict.
 func breakGlassPods() labels.Selector {
 	return labels.SelectorFromSet(labels.Set{v1alpha1.BreakGlassLabel: "true"})
+}
+
+// glassPod is a transform that keeps of such a Pod what tells it apart. Anybody may make Pods, and
+// give them a megabyte of labels and annotations.
+func glassPod(obj any) (any, error) {
+	o, ok := obj.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return obj, nil
+	}
+	return &metav1.PartialObjectMetadata{TypeMeta: o.TypeMeta, ObjectMeta: metav1.ObjectMeta{
+		Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion,
+		CreationTimestamp: o.CreationTimestamp, DeletionTimestamp: o.DeletionTimestamp,
+		Labels: map[string]string{v1alpha1.BreakGlassLabel: o.Labels[v1alpha1.BreakGlassLabel]},
+	}}, nil
 }
 
 // observer makes what finds out what runs behind gates. The reconciler is there before the

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // restConfig returns how to reach the API server.
@@ -81,6 +82,7 @@ func newAPIAccess(config *rest.Config, scheme *runtime.Scheme, userAgent string)
 	// would be the bottleneck.
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}
+	config.Wrap(kube.LimitPages)
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("reaching the API server at %q: %w", config.Host, err)

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -16,7 +15,7 @@ type Desired struct {
 	rules Rules
 	// verified maps digests, as 64 hexadecimal digits, to the time of their verdict.
 	verified map[string]int64
-	// ofIndex are those of verified that only an index vouches for.
+	// ofIndex are those of verified and passed that only an index vouches for.
 	ofIndex map[string]struct{}
 	// passed are those that would be verified if their verdict were younger.
 	passed map[string]struct{}
@@ -144,8 +143,8 @@ type Page struct {
 	changes map[string]time.Time
 	// held is true while the page takes no new digests, as another division is to take over.
 	held bool
-	// omitted are the digests that found no room, with the times of their verdicts.
-	omitted map[string]int64
+	// omitted is what found no room, by digest.
+	omitted map[string]omission
 }
 
 // NewPage returns the page of an object with the given content. Everything has to be looked
@@ -194,15 +193,28 @@ func (p *Page) Covers(other *Page, d *Desired, now time.Time) bool {
 }
 
 // Omitted are the digests that found no room.
-func (p *Page) Omitted() iter.Seq[string] { return maps.Keys(p.omitted) }
+func (p *Page) Omitted() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for hex, o := range p.omitted {
+			if !o.admitted && !yield(hex) {
+				return
+			}
+		}
+	}
+}
 
 // OmittedCount is how many digests found no room.
-func (p *Page) OmittedCount() int { return len(p.omitted) }
+func (p *Page) OmittedCount() int {
+	n := 0
+	for range p.Omitted() {
+		n++
+	}
+	return n
+}
 
 // Look compares one digest of the page with what is desired.
 func (p *Page) Look(hex string, d *Desired, now time.Time) {
-	at, should := d.verified[hex]
-	if without, ok := p.omitted[hex]; ok && (!should || at != without || d.ran(hex, now) != 0) {
+	if without, ok := p.omitted[hex]; ok && without != d.omission(hex, without.admitted, now) {
 		delete(p.omitted, hex)
 	}
 	if _, omitted := p.omitted[hex]; omitted || p.urgency(hex, d, now, nil) == NoChange {
@@ -271,10 +283,10 @@ func (p *Page) Due(d *Desired, now time.Time, find func(hex string) Finding) Due
 }
 
 // Next returns the content that the page should have, and what finds no room in it: what ran
-// here stays first, then the newest verdicts, and last what only an index vouches for: an index
-// has many images for one run.
-func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[string]string, omitted map[string]int64) {
-	digests, ran, omitted = maps.Clone(p.Digests), maps.Clone(p.Ran), map[string]int64{}
+// here stays first, then the newest verdicts, and last what only an index vouches for. It never takes more than room places, whatever ran: the API server
+// would refuse the object, and with it what has to be removed.
+func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[string]string, omitted map[string]omission) {
+	digests, ran, omitted = maps.Clone(p.Digests), maps.Clone(p.Ran), map[string]omission{}
 	if digests == nil {
 		digests = map[string]string{}
 	}
@@ -290,44 +302,15 @@ func (p *Page) Next(d *Desired, room int, now time.Time) (digests, ran map[strin
 		if at, ok := d.verified[hex]; ok && (!p.held || p.Digests[hex] != "" || ran[hex] != "") {
 			digests[hex] = stamp(at)
 		} else if ok {
-			omitted[hex] = at
+			omitted[hex] = d.omission(hex, false, now)
 		}
 	}
-	if over := len(digests) + len(ran) - room; over > 0 {
-		for _, hex := range d.leaveOut(digests, ran, over) {
-			omitted[hex] = d.verified[hex]
-		}
-	}
+	d.leaveOut(digests, ran, omitted, room, now)
 	return digests, ran, omitted
 }
 
-// leaveOut takes digests out that did not run here: what only an index vouches for first, and
-// then those with the oldest verdicts.
-func (d *Desired) leaveOut(digests, ran map[string]string, over int) []string {
-	var others []string
-	for hex := range digests {
-		if _, ok := ran[hex]; !ok {
-			others = append(others, hex)
-		}
-	}
-	own := func(hex string) int {
-		if _, ok := d.ofIndex[hex]; ok {
-			return 0
-		}
-		return 1
-	}
-	slices.SortFunc(others, func(a, b string) int {
-		return cmp.Or(cmp.Compare(own(a), own(b)), cmp.Compare(digests[a], digests[b]), cmp.Compare(a, b))
-	})
-	others = others[:min(over, len(others))]
-	for _, hex := range others {
-		delete(digests, hex)
-	}
-	return others
-}
-
 // Wrote notes that the object holds the content now.
-func (p *Page) Wrote(digests, ran map[string]string, omitted map[string]int64) {
+func (p *Page) Wrote(digests, ran map[string]string, omitted map[string]omission) {
 	p.Digests, p.Ran, p.omitted = digests, ran, omitted
 	clear(p.changes)
 }

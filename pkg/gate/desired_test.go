@@ -137,12 +137,12 @@ func TestPageWithoutRoom(t *testing.T) {
 	}
 	d.Saw("00", noon)
 	p.Look("00", d, noon)
-	got, _ := write(p, d, 5, noon) // 00 takes two places
-	if want := []string{"00", "07", "08", "09"}; !slices.Equal(got, want) {
+	got, _ := write(p, d, 5, noon)
+	if want := []string{"00", "06", "07", "08", "09"}; !slices.Equal(got, want) {
 		t.Errorf("the page holds %v, want %v", got, want)
 	}
-	if p.OmittedCount() != 6 {
-		t.Errorf("%d found no room, want 6", p.OmittedCount())
+	if p.OmittedCount() != 5 {
+		t.Errorf("%d found no room, want 5", p.OmittedCount())
 	}
 	for i := range 10 { // everything is compared again, as after a change of the gate
 		p.Look(fmt.Sprintf("%02d", i), d, noon)
@@ -152,7 +152,7 @@ func TestPageWithoutRoom(t *testing.T) {
 	}
 	d.Conclude("09", found(Failed, noon))
 	p.Look("09", d, noon)
-	if got, _ := write(p, d, 5, noon); !slices.Equal(got, []string{"00", "06", "07", "08"}) {
+	if got, _ := write(p, d, 5, noon); !slices.Equal(got, []string{"00", "05", "06", "07", "08"}) {
 		t.Errorf("the page holds %v", got)
 	}
 	d.Saw("01", noon) // it runs

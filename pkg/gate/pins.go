@@ -2,6 +2,7 @@ package gate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -92,9 +93,22 @@ func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(diges
 	if policy == v1alpha1.PinOff {
 		return PinnedTags{}
 	}
-	p := pinning{find: find, exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
+	p := pinning{find: once(find), exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
 	p.gather(pushes)
 	return within(p.conclude(), budget)
+}
+
+// once asks about each digest once. Many tags may stand for one, and many entries speak of it.
+func once(find func(digest string) Finding) func(string) Finding {
+	known := map[string]Finding{}
+	return func(digest string) Finding {
+		f, ok := known[digest]
+		if !ok {
+			f = find(digest)
+			known[digest] = f
+		}
+		return f
+	}
 }
 
 // pinning is what Pins works on.
@@ -105,7 +119,9 @@ type pinning struct {
 	lastPassed   bool
 
 	// hosts serve the cluster's ImageStreams: the registry's service and its route.
-	hosts    []string
+	hosts []string
+	// namedIn has the namespaces whose streams name a host.
+	namedIn  map[string]map[string]bool
 	underway map[string]bool
 	noImage  map[string]bool
 	lines    map[lineKey]*line
@@ -136,6 +152,7 @@ type pin struct {
 // gather orders the pushes.
 func (p *pinning) gather(pushes []TagPush) {
 	p.underway, p.noImage, p.lines = map[string]bool{}, map[string]bool{}, map[lineKey]*line{}
+	p.namedIn = map[string]map[string]bool{}
 	for i := range pushes {
 		of := &pushes[i]
 		p.learnHosts(of)
@@ -156,16 +173,45 @@ func (p *pinning) gather(pushes []TagPush) {
 			l.passed = l.passed.Raised(of.Moment, of.Digest)
 		}
 	}
+	p.settleHosts()
 }
 
-// learnHosts takes the hosts from the names of a stream. They are the cluster's: a stream
-// whose entries name none, or not the route that was added later, is served there too.
+// maxHosts is how many hosts serve the cluster's ImageStreams: a service and a route, and those
+// that they had before. Each tag of each stream has a name for each.
+const maxHosts = 4
+
+// learnHosts notes the hosts in the names of a stream. They are the cluster's: a stream whose
+// entries name none, or not the route that was added later, is served there too.
+//
+// The first is the registry's service. A cluster without a registry shows there what the stream's
+// owner wrote: a stranger's host serves no tag of a stream.
 func (p *pinning) learnHosts(of *TagPush) {
-	for _, name := range of.Names {
-		if host, path, ok := strings.Cut(name, "/"); ok && path == of.Repository.Name && !slices.Contains(p.hosts, host) {
-			p.hosts = append(p.hosts, host)
-		}
+	if len(of.Names) == 0 {
+		return
 	}
+	first, _, _ := strings.Cut(of.Names[0], "/")
+	if name, _, _ := strings.Cut(first, ":"); !strings.HasSuffix(name, ".svc") {
+		return
+	}
+	namespace, _, _ := strings.Cut(of.Repository.Name, "/")
+	for _, name := range of.Names {
+		host, path, ok := strings.Cut(name, "/")
+		if !ok || path != of.Repository.Name {
+			continue
+		}
+		if p.namedIn[host] == nil {
+			p.namedIn[host] = map[string]bool{}
+		}
+		p.namedIn[host][namespace] = true
+	}
+}
+
+// settleHosts takes the hosts that the streams of most namespaces name.
+func (p *pinning) settleHosts() {
+	p.hosts = slices.SortedFunc(maps.Keys(p.namedIn), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(p.namedIn[b]), len(p.namedIn[a])), cmp.Compare(a, b))
+	})
+	p.hosts = p.hosts[:min(len(p.hosts), maxHosts)]
 }
 
 // names are the normalised names of a tag.

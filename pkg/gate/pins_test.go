@@ -94,7 +94,7 @@ func TestPins(t *testing.T) {
 		{"one sequence twice: one is no image", []TagPush{pushed("0", 2, 2).with(noImage), pushed("1", 2, 2)}, "NotVerified", "NotVerified"},
 		{"a failure that is too old to count is no pass", []TagPush{pushed("a", 1, 1), pushed("e", 2, 2)}, "Expired", hexOf("a")},
 		{"a stream of the same name in the registry that serves it", []TagPush{pushed("a", 1, 1),
-			streamed("b", 2).with(func(p *TagPush) { p.Names = []string{"r.example.com/shop/web"} })}, hexOf("b"), hexOf("b")},
+			streamed("b", 2).with(func(p *TagPush) { p.Names[1] = web })}, hexOf("b"), hexOf("b")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for range 2 { // the order of what the ledger says does not matter

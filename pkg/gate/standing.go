@@ -80,6 +80,11 @@ type Evidence struct {
 	Child *v1alpha1.ChildImage
 }
 
+// by is the trigger whose entry it is.
+func (e Evidence) by() v1alpha1.TrustedTrigger {
+	return v1alpha1.TrustedTrigger{Namespace: e.Namespace, Trigger: e.Trigger}
+}
+
 // Finding is what a gate concludes about a digest, and from which entry.
 type Finding struct {
 	Standing Standing
@@ -92,7 +97,7 @@ type Finding struct {
 	Namespace, Trigger, Entry string
 	// Verdict is the one that decided.
 	Verdict *v1alpha1.Verdict
-	// OfIndex is true if the digest is verified by indexes that list it alone.
+	// OfIndex is true if the digest is verified, or was, by indexes that list it alone.
 	OfIndex bool
 }
 
@@ -100,18 +105,19 @@ type Finding struct {
 // that the gate does not trust is passed over.
 func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 	worst := Finding{Reason: ReasonNoEntry, Message: "no trigger that the gate trusts has an entry of this digest"}
+	passes := r.ownPasses(all, now)
 	var found []Finding
-	own := false
+	own := map[Standing]bool{}
 	for _, e := range all {
 		if !r.Trusts(e.Namespace, e.Trigger) {
 			continue
 		}
 		f := r.judge(e, now)
 		f.Namespace, f.Trigger, f.Entry, f.Verdict = e.Namespace, e.Trigger, e.Entry, e.Verdict
-		if f.Standing == Failed && e.Child != nil && r.cleared(e, all, now) {
+		if f.Standing == Failed && e.Child != nil && passes[e.by()].After(e.Verdict.At.Time) {
 			continue
 		}
-		own = own || (e.Child == nil && f.Standing == Verified)
+		own[f.Standing] = own[f.Standing] || e.Child == nil
 		found = append(found, f)
 	}
 	if len(found) == 0 {
@@ -121,21 +127,27 @@ func (r Rules) Judge(all []Evidence, now time.Time) Finding {
 		return cmp.Or(cmp.Compare(a.Standing, b.Standing), a.At.Compare(b.At),
 			cmp.Compare(b.Namespace+"/"+b.Entry, a.Namespace+"/"+a.Entry))
 	})
-	decides.OfIndex = decides.Standing == Verified && !own
+	decides.OfIndex = (decides.Standing == Verified || decides.Standing == Expired) && !own[decides.Standing]
 	return decides
 }
 
-// cleared reports whether the same trigger passed the image of a failed index by itself
-// afterwards: the index then failed for another image.
-func (r Rules) cleared(index Evidence, all []Evidence, now time.Time) bool {
-	return slices.ContainsFunc(all, func(e Evidence) bool {
-		if e.Child != nil || e.Namespace != index.Namespace || e.Trigger != index.Trigger || e.Earlier ||
-			e.Verdict == nil || !e.Verdict.At.After(index.Verdict.At.Time) {
-			return false
+// ownPasses returns when each trigger last passed the digest by itself. If that is after an index
+// failed, the index failed for another image. Anybody who pushes indexes adds evidence, so that it
+// is gone through once.
+func (r Rules) ownPasses(all []Evidence, now time.Time) map[v1alpha1.TrustedTrigger]time.Time {
+	passes := map[v1alpha1.TrustedTrigger]time.Time{}
+	for _, e := range all {
+		if e.Child != nil || e.Earlier || e.Verdict == nil {
+			continue
 		}
 		standing := r.judge(e, now).Standing
-		return standing == Verified || standing == Expired // of the present trigger, that is a pass
-	})
+		by := e.by()
+		// Expired, of the present trigger, is a pass, too.
+		if (standing == Verified || standing == Expired) && e.Verdict.At.After(passes[by]) {
+			passes[by] = e.Verdict.At.Time
+		}
+	}
+	return passes
 }
 
 // judge concludes from one entry of a trusted trigger.

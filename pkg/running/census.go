@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,16 +14,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/gate"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 const (
-	// pageSize is how many Pods are read at once.
+	// pageSize is how many Pods are read at once, if they are not too large together.
 	pageSize = 500
 	// maxWorst bounds v1alpha1.RunningStatus.Worst.
 	maxWorst = 20
-	// maxDigests bounds what a census keeps of one gate. A digest is some 200 bytes.
+	// maxDigests bounds what a census keeps of one gate, and maxDigestsIn what it keeps of one
+	// namespace, so that whoever may make Pods in one takes no room from others. A digest is
+	// some 500 bytes.
 	maxDigests   = 200_000
+	maxDigestsIn = 5_000
 	maxReference = 512
 )
 
@@ -32,14 +38,18 @@ type Census struct {
 	At     time.Time
 	Counts map[Standing]int64
 	Worst  []v1alpha1.RunningImage
-	// Digests are the digests that run, each with one place at which it runs.
-	Digests map[image.Digest]Place
+	// Digests are the digests that run by a reference that is not exempt, each with one place
+	// at which it does, and Findings what the gate concluded about them.
+	Digests  map[image.Digest]Place
+	Findings map[image.Digest]gate.Finding
 	// Uncounted is how many further digests there was no room for.
 	Uncounted int64
 	// BreakGlass are the Pods that asked to start without a verdict, by their UIDs.
 	BreakGlass map[types.UID]types.NamespacedName
 
 	worst []ranked
+	// digestsIn counts Digests by namespace.
+	digestsIn map[string]int
 	// workloads are what made the Pods that are not verified, with the worst of their Pods.
 	// A Pod that nothing made counts by itself.
 	workloads map[types.UID]Standing
@@ -64,14 +74,14 @@ func Count(ctx context.Context, pods client.Reader, gates []Gate, now func() tim
 	for i := range all {
 		all[i] = Census{
 			Counts: map[Standing]int64{}, Digests: map[image.Digest]Place{},
+			Findings: map[image.Digest]gate.Finding{}, digestsIn: map[string]int{},
 			BreakGlass: map[types.UID]types.NamespacedName{}, workloads: map[types.UID]Standing{},
 		}
 	}
-	next := ""
-	for {
+	err := kube.EachPage(ctx, pageSize, func(ctx context.Context, limit int64, next string) (string, error) {
 		var page corev1.PodList
-		if err := pods.List(ctx, &page, client.Limit(pageSize), client.Continue(next)); err != nil {
-			return nil, fmt.Errorf("listing Pods: %w", err)
+		if err := pods.List(ctx, &page, client.Limit(limit), client.Continue(next)); err != nil {
+			return "", err
 		}
 		for i := range page.Items {
 			for g := range gates {
@@ -80,9 +90,10 @@ func Count(ctx context.Context, pods client.Reader, gates []Gate, now func() tim
 				}
 			}
 		}
-		if next = page.Continue; next == "" {
-			break
-		}
+		return page.Continue, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing Pods: %w", err)
 	}
 	for i := range all {
 		all[i].finish(now())
@@ -101,17 +112,20 @@ func (c *Census) add(g Gate, pod *corev1.Pod) {
 		c.BreakGlass[pod.UID] = name
 	}
 	for _, i := range images {
-		if i.Digest.IsZero() {
+		if i.Finding == nil {
 			continue
 		}
 		if _, known := c.Digests[i.Digest]; known {
 			continue
 		}
-		if len(c.Digests) >= maxDigests {
+		if len(c.Digests) >= maxDigests || c.digestsIn[pod.Namespace] >= maxDigestsIn {
 			c.Uncounted++
 			continue
 		}
-		c.Digests[i.Digest] = Place{name, i.Image}
+		c.digestsIn[pod.Namespace]++
+		// A copy, or the whole of what somebody wrote there would stay in memory.
+		c.Digests[i.Digest] = Place{name, strings.Clone(image.Cut(i.Image, maxReference))}
+		c.Findings[i.Digest] = *i.Finding
 	}
 	if standing.isUnverified() {
 		c.note(pod, standing)
@@ -150,7 +164,7 @@ func (c *Census) keep(standing Standing, pod types.NamespacedName, images []Imag
 			continue
 		}
 		r := v1alpha1.RunningImage{
-			Namespace: pod.Namespace, Pod: pod.Name, Container: i.Container, Image: image.Cut(i.Image, maxReference),
+			Namespace: pod.Namespace, Pod: pod.Name, Container: i.Container, Image: strings.Clone(image.Cut(i.Image, maxReference)),
 			Standing: standing.String(), Message: image.Cut(i.Message, maxReference),
 		}
 		if !i.Digest.IsZero() {

@@ -202,3 +202,35 @@ func TestTheWorstAreKeptOfMany(t *testing.T) {
 		t.Errorf("unknown %d", got)
 	}
 }
+
+// Whoever may make Pods in one namespace takes no room from others, and no more memory than a few
+// megabytes: neither by many digests, nor by long references.
+func TestOneNamespaceTakesNoRoomOfOthers(t *testing.T) {
+	digest := func(i int) string { return fmt.Sprintf("sha256:%064x", i) }
+	var images []string
+	for i := range maxDigestsIn + 10 {
+		images = append(images, "r.example/a@"+digest(i))
+	}
+	images[0] = strings.Repeat("x", 1<<20) + "@" + digest(0)
+	other := with(pod("z", "r.example/a@"+good), func(p *corev1.Pod) { p.Namespace = "prod-other" })
+	c := count(t, pod("many", images...), other)
+	if got := len(c.Digests); got != maxDigestsIn+1 || c.Uncounted != 10 || len(c.Findings) != got {
+		t.Errorf("%d digests, %d findings, and %d were not counted", got, len(c.Findings), c.Uncounted)
+	}
+	for d, place := range c.Digests {
+		if len(place.Image) > maxReference {
+			t.Errorf("of %s a reference of %d bytes is kept", d, len(place.Image))
+		}
+		if place.Pod.Namespace == "prod-other" && c.Findings[d].Standing != gate.Verified {
+			t.Errorf("of another namespace: %+v", c.Findings[d])
+		}
+	}
+}
+
+// What only an exempt reference names does not run by a verdict.
+func TestExemptReferencesNameNoDigest(t *testing.T) {
+	c := count(t, pod("a", "registry.k8s.io/a@"+old), pod("b", "r.example/b@"+good))
+	if len(c.Digests) != 1 || len(c.Findings) != 1 {
+		t.Errorf("digests %v, findings %v", c.Digests, c.Findings)
+	}
+}

@@ -77,6 +77,9 @@ type Image struct {
 	Digest   image.Digest
 	Standing Standing
 	Message  string
+	// Finding is what the gate concluded about the digest; nil if the reference is exempt, or
+	// nobody knows the digest.
+	Finding *gate.Finding
 }
 
 // hasBreakGlass reports whether a Pod asked to start without a verdict.
@@ -128,8 +131,7 @@ func (g Gate) judge(use gate.Use, imageID string) Image {
 		return i
 	}
 	found := g.Judge(i.Digest)
-	i.Message = found.Message
-	i.Standing = OfFinding(found)
+	i.Message, i.Standing, i.Finding = found.Message, OfFinding(found), &found
 	return i
 }
 

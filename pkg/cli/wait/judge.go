@@ -65,9 +65,6 @@ const byDigest = "spec.digest"
 // with an earlier definition of ImageVerification, do not select by digest.
 func (w *waiter) entries(ctx context.Context, p pushed) ([]v1alpha1.ImageVerification, error) {
 	in := w.cluster.Namespace
-	if w.options.cluster.AllNamespaces {
-		in = ""
-	}
 	var l v1alpha1.ImageVerificationList
 	err := w.cluster.List(ctx, &l, client.InNamespace(in), client.MatchingFields{byDigest: p.digest})
 	if apierrors.IsBadRequest(err) {
@@ -132,15 +129,27 @@ func proven(e *v1alpha1.ImageVerification) bool {
 	return e.Status.Verdict != nil && e.Status.Verdict.Outcome == v1alpha1.OutcomePass
 }
 
+// futureSkew is by how much clocks may differ.
+const futureSkew = 5 * time.Minute
+
 // fresh says that an image passed, if every verdict is young enough.
 func (w *waiter) fresh(good []v1alpha1.ImageVerification) state {
 	for i := range good {
 		e := &good[i]
 		age := w.env.Now().Sub(e.Status.Verdict.At.Time)
-		if w.maxAge > 0 && age >= w.maxAge {
-			return state{kind: waiting, text: fmt.Sprintf("it passed %s ago, which is longer than %s", age.Round(time.Minute), w.maxAge),
-				cure: fmt.Sprintf("have it verified again: kubectl revet replay %s -n %s", e.Name, e.Namespace)}
+		text := ""
+		switch {
+		case w.maxAge <= 0:
+			continue
+		case age < -futureSkew:
+			text = fmt.Sprintf("it passed at %s, which has not come; check the clocks", e.Status.Verdict.At.UTC().Format(time.RFC3339))
+		case age >= w.maxAge:
+			text = fmt.Sprintf("it passed %s ago, which is longer than %s", age.Round(time.Minute), w.maxAge)
+		default:
+			continue
 		}
+		return state{kind: waiting, text: text,
+			cure: fmt.Sprintf("have it verified again: kubectl revet replay %s -n %s", e.Name, e.Namespace)}
 	}
 	return state{kind: passed, text: "Passed", entries: good}
 }

@@ -29,6 +29,9 @@ passed, so that what comes after it deploys verified digests and nothing else. I
 for an image that is not recorded yet, and for runs that are queued or under way. It ends
 at once when one image failed.
 
+Only the verdicts of one namespace count, in which the platform team has images verified:
+whoever may edit a namespace can make verdicts there.
+
 The verdict is that of the newest push that the ledger has. If several ImageTriggers
 verify the image, each of them has to pass it, unless --trigger names one. What a trigger
 left out by its filter does not count as passed.
@@ -75,7 +78,8 @@ func New(env command.Environment) *cobra.Command {
 			return noVerdict(o.run(c.Context(), env, args))
 		},
 	}
-	o.cluster.Add(c)
+	// Not --all-namespaces: whoever edits some namespace makes verdicts there.
+	o.cluster.Config.AddFlags(c.Flags())
 	c.Flags().StringVar(&o.trigger, "trigger", "", "the name of the ImageTriggers whose verdict counts; all of them if empty")
 	c.Flags().StringVar(&o.until, "for", "passed", "what to wait for; passed is the only choice")
 	c.Flags().StringVarP(&o.output, "output", "o", "", "what to print once every image passed: digests, json or yaml")
@@ -160,8 +164,13 @@ func (w *waiter) await(ctx context.Context) error {
 	defer ticks.Stop()
 	w.states = make([]state, len(w.images))
 	for {
-		if err := w.look(ctx); err != nil {
+		whole, err := w.look(ctx)
+		if err != nil {
 			return err
+		}
+		if w.all(passed) && !whole {
+			w.doubt()
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -186,11 +195,20 @@ func (w *waiter) await(ctx context.Context) error {
 	}
 }
 
-// look reads what the ledger says of every image that has not passed yet. What cannot be
-// read is not known, and waited for, unless it never will be.
-func (w *waiter) look(ctx context.Context) error {
+// doubt has every image looked at once more: what passed first may have turned while others ran.
+func (w *waiter) doubt() {
+	for i := range w.states {
+		w.states[i] = state{kind: waiting, text: "it passed, and was not looked at again in time"}
+	}
+}
+
+// look reads what the ledger says of every image that has not passed yet, and reports whether these
+// were all. What cannot be read is not known, and waited for, unless it never will be.
+func (w *waiter) look(ctx context.Context) (whole bool, err error) {
+	whole = true
 	for i, p := range w.images {
 		if w.states[i].kind == passed {
+			whole = false
 			continue
 		}
 		entries, err := w.entries(ctx, p)
@@ -199,7 +217,7 @@ func (w *waiter) look(ctx context.Context) error {
 			s = state{kind: waiting, text: "not known, as the ledger could not be read: " + err.Error()}
 		}
 		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
-			return fmt.Errorf("%w; you need the rights to get and list imageverifications: "+
+			return false, fmt.Errorf("%w; you need the rights to get and list imageverifications: "+
 				"kubectl create rolebinding revet-wait -n NAMESPACE --clusterrole=view --serviceaccount=NAMESPACE:NAME", err)
 		}
 		// What was asked for as the time ran out stays as it was known.
@@ -208,7 +226,7 @@ func (w *waiter) look(ctx context.Context) error {
 			w.say(p, s)
 		}
 	}
-	return nil
+	return whole, nil
 }
 
 // say tells of an image on standard error when something changed.

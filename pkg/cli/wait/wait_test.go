@@ -91,6 +91,8 @@ func TestWaitJudgesWhatTheLedgerSays(t *testing.T) {
 			"no record of what the verdict rests on; have it verified again: kubectl revet replay a -n demo"},
 		{"a pass that is old", []client.Object{entry("a", "prod", passedRun, func(e *v1alpha1.ImageVerification) { e.Status.Verdict.At = *commandtest.Second(time.Hour) })},
 			[]string{"--max-age", "1h"}, 2, "it passed 1h0m0s ago, which is longer than 1h0m0s; have it verified again"},
+		{"a pass of the future", []client.Object{entry("a", "prod", passedRun, func(e *v1alpha1.ImageVerification) { e.Status.Verdict.At = *commandtest.Second(-time.Hour) })},
+			[]string{"--max-age", "1h"}, 2, "it passed at 2026-11-21T13:00:00Z, which has not come; check the clocks"},
 		{"a pass that is young enough", []client.Object{entry("a", "prod", passedRun)}, []string{"--max-age", "1h"}, 0, " passed"},
 		{"the digest of another repository", []client.Object{entry("a", "prod", passedRun, func(e *v1alpha1.ImageVerification) {
 			e.Spec.Repository.Name, e.Spec.Repository.Pull = "registry.example.com/shop/api", "registry.example.com/shop/api"
@@ -162,6 +164,76 @@ func TestWaitEndsAtTheFirstFailure(t *testing.T) {
 		r := commandtest.Run(New, "", connect, "wait", web+"@"+commandtest.DigestB, web+"@"+commandtest.DigestA, "-o", "digests")
 		if r.Status != 1 || r.Out != "" || !strings.Contains(r.ErrOut, "1 of 2 images failed") || time.Since(began) > readEvery {
 			t.Errorf("status %d after %s, output %q, errors %q", r.Status, time.Since(began), r.Out, r.ErrOut)
+		}
+	})
+}
+
+// What passed first is looked at again before the command succeeds: its verdict may have turned
+// while others ran, or its entry may be gone.
+func TestWaitLooksAgainAtWhatPassedFirst(t *testing.T) {
+	first := entry("a", "prod", passedRun)
+	for _, test := range []struct {
+		name   string
+		change func(context.Context, client.Client) error
+		status int
+		want   string
+	}{
+		{"it failed", func(ctx context.Context, c client.Client) error {
+			var turned v1alpha1.ImageVerification
+			if err := c.Get(ctx, client.ObjectKeyFromObject(first), &turned); err != nil {
+				return err
+			}
+			failedRun(&turned)
+			return c.Update(ctx, &turned)
+		}, 1, "1 of 2 images failed"},
+		{"it was deleted", func(ctx context.Context, c client.Client) error {
+			return c.Delete(ctx, first.DeepCopy())
+		}, 2, "not recorded yet"},
+		{"it stands", func(context.Context, client.Client) error { return nil }, 0, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				second := entry("b", "prod", running, func(e *v1alpha1.ImageVerification) { e.Spec.Digest = commandtest.DigestB })
+				c, connect := commandtest.Writable(t, interceptor.Funcs{}, first.DeepCopy(), second)
+				go func() {
+					time.Sleep(readEvery * 3 / 2)
+					passedRun(second)
+					if err := errors.Join(test.change(t.Context(), c), c.Update(t.Context(), second)); err != nil {
+						t.Error(err)
+					}
+				}()
+				r := commandtest.Run(New, "", connect, "wait", web+"@"+commandtest.DigestA, web+"@"+commandtest.DigestB, "-o", "digests", "--timeout", "1m")
+				if r.Status != test.status || !strings.Contains(r.ErrOut, test.want) || (r.Out == "") != (test.status != 0) {
+					t.Errorf("status %d, output %q, errors %q; want status %d and %q", r.Status, r.Out, r.ErrOut, test.status, test.want)
+				}
+			})
+		})
+	}
+}
+
+// What passed first is not known to pass if the time runs out before it was looked at again.
+func TestWaitWithoutTimeToLookAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		second := entry("b", "prod", running, func(e *v1alpha1.ImageVerification) { e.Spec.Digest = commandtest.DigestB })
+		asked := 0
+		c, connect := commandtest.Writable(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			if asked++; asked > 3 { // both, and the second again
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return c.List(ctx, l, opts...)
+		}}, entry("a", "prod", passedRun), second)
+		go func() {
+			time.Sleep(readEvery / 2)
+			passedRun(second)
+			if err := c.Update(t.Context(), second); err != nil {
+				t.Error(err)
+			}
+		}()
+		r := commandtest.Run(New, "", connect, "wait", web+"@"+commandtest.DigestA, web+"@"+commandtest.DigestB, "--timeout", "1m")
+		if r.Status != 2 || r.Out != "" || !strings.Contains(r.ErrOut, "2 of 2 images have no verdict after 1m0s") ||
+			!strings.Contains(r.ErrOut, "was not looked at again in time") {
+			t.Errorf("status %d, output %q, errors %q", r.Status, r.Out, r.ErrOut)
 		}
 	})
 }
@@ -239,6 +311,9 @@ func TestWaitRefusesBadCommandLines(t *testing.T) {
 		{[]string{web + "@" + commandtest.DigestA, "--for", "failed"}, "passed is the only choice"},
 		{[]string{web + "@" + commandtest.DigestA, "--timeout", "0s"}, "must be positive"},
 		{[]string{web + "@" + commandtest.DigestA, "--max-age", "-1h"}, "must not be negative"},
+		// Whoever edits some namespace makes verdicts there.
+		{[]string{web + "@" + commandtest.DigestA, "-A"}, "'A' in -A"},
+		{[]string{web + "@" + commandtest.DigestA, "--all-namespaces"}, "unknown flag: --all-namespaces"},
 		{[]string{web + "@" + commandtest.DigestA, "-o", "wide"}, "allowed: digests, json, yaml"},
 	} {
 		r := commandtest.Run(New, "", nil, append([]string{"wait"}, test.args...)...)

@@ -38,12 +38,15 @@ func (r *Reconciler) remove(ctx context.Context, e *v1alpha1.ImageVerification, 
 	return nil
 }
 
+// withdraw removes what a record names beside every image. What cannot be removed beside one, where
+// anybody who may push may have seen to that, stays beside no other for it.
 func (r *Reconciler) withdraw(ctx context.Context, e *v1alpha1.ImageVerification, rec *v1alpha1.AttestationStatus) error {
 	where, err := image.ParseRepository(e.Spec.Repository.Pull)
 	if err != nil {
 		return fmt.Errorf("entry %q: %w", e.Name, err)
 	}
 	var repository Registry
+	var failed error
 	for i := range rec.Subjects {
 		subject, manifests, err := parse(&rec.Subjects[i])
 		if err != nil {
@@ -57,12 +60,17 @@ func (r *Reconciler) withdraw(ctx context.Context, e *v1alpha1.ImageVerification
 				return err
 			}
 		}
-		if err := r.held(ctx, e, func(ctx context.Context) error { return repository.Remove(ctx, subject, manifests...) }); err != nil {
+		err = r.held(ctx, e, func(ctx context.Context) error { return repository.Remove(ctx, subject, manifests...) })
+		switch _, _, lasts := lasting(err); {
+		case err == nil:
+			failpoint.Hit("attestation.detached")
+		case errors.Is(err, errNotLeading) || ctx.Err() != nil:
 			return err
+		case failed == nil || !lasts: // what may work the next time is tried sooner
+			failed = err
 		}
-		failpoint.Hit("attestation.detached")
 	}
-	return nil
+	return failed
 }
 
 // refused records that a registry refuses something, for now. It tells of it once.

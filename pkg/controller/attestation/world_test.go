@@ -81,7 +81,7 @@ func newWorld(t *testing.T, handler http.Handler) *world {
 		WithStatusSubresource(&v1alpha1.ImageVerification{}, &v1alpha1.ImageTrigger{}).
 		WithObjects(w.trigger(), w.entry()).Build()
 	w.options = controller.Options{
-		Cached: w.client, Live: w.client, Lease: always{}, Open: w.open,
+		Cached: trimmed{w.client}, Live: w.client, Lease: always{}, Open: w.open,
 		Keys: func() attestation.Ring { return w.ring }, Trusts: func(ns, name string) bool { return ns == "verification" && name == "all" },
 		Verifier: attestation.Verifier{ID: attestation.DefaultVerifierID, Version: "v1", Cluster: "prod-1"}, Recheck: 6 * time.Hour,
 		Enqueue: func(types.NamespacedName) {}, EnqueueAfter: func(_ types.NamespacedName, after time.Duration) { w.again = after },
@@ -89,6 +89,26 @@ func newWorld(t *testing.T, handler http.Handler) *world {
 	}
 	w.restart()
 	return w
+}
+
+// trimmed reads as the program's cache does.
+type trimmed struct{ client.Reader }
+
+func (c trimmed) Get(ctx context.Context, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+	if err := c.Reader.Get(ctx, key, into, opts...); err != nil {
+		return err
+	}
+	kept, err := controller.Trim(into.DeepCopyObject())
+	if err != nil {
+		return err
+	}
+	switch o := into.(type) {
+	case *v1alpha1.ImageVerification:
+		*o = *kept.(*v1alpha1.ImageVerification)
+	case *v1alpha1.ImageTrigger:
+		*o = *kept.(*v1alpha1.ImageTrigger)
+	}
+	return nil
 }
 
 // always holds the lease.

@@ -23,12 +23,18 @@ import (
 type sight struct {
 	*v1alpha1.ImageGate
 	scope Scope
-	// findings are what the gate concluded about each digest, so that every Pod of one
-	// census is judged alike.
+	// findings are what the gate concluded about digests, so that the Pods of one census are
+	// judged alike, at most maxFindings.
 	findings map[image.Digest]gate.Finding
+	// gated reports whether a namespace is known to be gated.
+	gated func(namespace string) bool
 	// lost is true if this process stopped leading the gate meanwhile.
 	lost bool
 }
+
+// maxFindings bounds what is remembered of one census besides its result. Whoever makes Pods says
+// how many digests they name.
+const maxFindings = 20_000
 
 // censusResult is what became of a census. The zero value is a failure.
 type censusResult int
@@ -117,6 +123,10 @@ func (o *Observer) view(s *sight, namespaces map[string]labels.Set) (running.Gat
 	if err != nil {
 		return running.Gate{}, err
 	}
+	s.gated = func(namespace string) bool {
+		set, known := namespaces[namespace]
+		return known && selector.Matches(set) && !s.scope.Has(namespace)
+	}
 	now := o.Now()
 	return running.Gate{
 		Name: s.Name,
@@ -133,7 +143,9 @@ func (o *Observer) view(s *sight, namespaces map[string]labels.Set) (running.Gat
 				if f, leads = o.Judge(s.Name, d.String()); !leads {
 					s.lost = true
 				}
-				s.findings[d] = f
+				if len(s.findings) < maxFindings {
+					s.findings[d] = f
+				}
 			}
 			return f
 		},
@@ -170,8 +182,8 @@ func (o *Observer) failed(name string, err error) {
 // observe takes over a complete census, and tells of what turned since the last.
 func (o *Observer) observe(ctx context.Context, s *sight, c *running.Census) {
 	seen := map[string]time.Time{}
-	for d := range c.Digests {
-		if passed(s.findings[d]) {
+	for d, place := range c.Digests {
+		if passed(c.Findings[d]) && s.gated(place.Pod.Namespace) {
 			seen[hexOf(d.String())] = c.At
 		}
 	}

@@ -72,10 +72,7 @@ func (t *turnState) take(s *sight, c *running.Census, room int) []running.Turn {
 	var turns []running.Turn
 	t.taken, t.behind = c.At, false
 	for d, place := range c.Digests {
-		f, judged := s.findings[d]
-		if !judged {
-			continue // only exempt references name it
-		}
+		f := c.Findings[d]
 		hex, now := hexOf(d.String()), running.OfFinding(f)
 		before, known := t.told[hex]
 		if !known {
@@ -102,7 +99,8 @@ func (t *turnState) take(s *sight, c *running.Census, room int) []running.Turn {
 		turns = append(turns, turn)
 	}
 	for hex, was := range t.told {
-		if c.At.Sub(was.seen) > toldFor {
+		// Nothing was told of what is unknown, and anybody makes Pods of ever other digests.
+		if c.At.Sub(was.seen) > toldFor || was.standing == running.Unknown && was.seen.Before(c.At) {
 			delete(t.told, hex)
 		}
 	}

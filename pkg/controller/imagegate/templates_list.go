@@ -16,6 +16,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/gate"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // templateKinds are the kinds of workloads, each before those that it makes, with the path to
@@ -57,12 +58,11 @@ func (o *Observer) listTemplates(ctx context.Context, due []*guarded, namespace 
 		}
 	}
 	for _, kind := range templateKinds() {
-		next := ""
-		for {
+		err := kube.EachPage(ctx, templatePage, func(ctx context.Context, limit int64, next string) (string, error) {
 			page := &unstructured.UnstructuredList{}
 			page.SetGroupVersionKind(kind.GroupVersionKind)
-			if err := o.Live.List(ctx, page, client.InNamespace(namespace), client.Limit(templatePage), client.Continue(next)); err != nil {
-				return fmt.Errorf("listing %ss: %w", kind.Kind, err)
+			if err := o.Live.List(ctx, page, client.InNamespace(namespace), client.Limit(limit), client.Continue(next)); err != nil {
+				return "", err
 			}
 			for i := range page.Items {
 				w := &page.Items[i]
@@ -76,9 +76,10 @@ func (o *Observer) listTemplates(ctx context.Context, due []*guarded, namespace 
 					}
 				}
 			}
-			if next = page.GetContinue(); next == "" {
-				break
-			}
+			return page.GetContinue(), nil
+		})
+		if err != nil {
+			return fmt.Errorf("listing %ss: %w", kind.Kind, err)
 		}
 	}
 	return nil

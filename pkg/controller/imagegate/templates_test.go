@@ -20,6 +20,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/gate"
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 func labelledTemplate() corev1.PodTemplateSpec {
@@ -372,5 +373,22 @@ func TestManyTemplatesOfANamespaceCostNoOtherOnes(t *testing.T) {
 	b.now = b.now.Add(templateRecheck)
 	if got := b.guard(nil); !slices.Equal(got, want[1:]) {
 		t.Errorf("without those of prod %v, want %v", got, want[1:])
+	}
+}
+
+// Property: workloads that are too large together are read fewer at once, and all of them.
+func TestLargeTemplatesAreReadFewerAtOnce(t *testing.T) {
+	b := newBench(t, workloads()...)
+	deny(b)
+	b.guard(nil)
+	b.now = b.now.Add(11 * time.Second)
+	b.fails = func(_ client.ObjectList, o client.ListOptions) error {
+		if o.Limit > 3 {
+			return kube.ErrPageTooLarge
+		}
+		return nil
+	}
+	if got := b.guard(nil); len(got) != 8 || slices.Contains(got, gate.EveryOwner) {
+		t.Errorf("untrusted are %q", got)
 	}
 }

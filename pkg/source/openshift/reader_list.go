@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 const (
@@ -34,10 +36,15 @@ func (r *Reader) EachStream(ctx context.Context, namespace string, each func(*St
 		read = r.rawPage
 	}
 	limit := r.pageSize
-	err := eachPage(func(next string) (string, error) {
-		more, size, err := read(ctx, namespace, limit, next, each)
+	err := eachPage(func(next string) (more string, err error) {
+		size := 0
+		err = kube.EachPage(ctx, limit, func(ctx context.Context, fewer int64, _ string) (string, error) {
+			limit = fewer
+			more, size, err = read(ctx, namespace, limit, next, each)
+			return "", err // it is one page
+		})
 		if size > pageBytes {
-			limit = max(smallestPage, limit/2)
+			limit = min(limit, max(smallestPage, limit/2))
 		}
 		return more, err
 	})

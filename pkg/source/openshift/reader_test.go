@@ -299,3 +299,24 @@ func rawClient(t *testing.T, host string) rest.Interface {
 	}
 	return c
 }
+
+// Streams that are too large together are read fewer at once, and each of them once.
+func TestLargeStreamsAreReadFewerAtOnce(t *testing.T) {
+	reader := openshift.NewReader(fakeClient(t, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			var o client.ListOptions
+			o.ApplyOptions(opts)
+			if o.Limit > 3 {
+				return kube.ErrPageTooLarge
+			}
+			return pages(5, func(int, string) error { return nil })(ctx, c, l, opts...)
+		},
+	}), nil)
+	var got []string
+	if err := reader.EachStream(t.Context(), "team-a", func(s *openshift.StreamState) { got = append(got, s.Name) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("0 1 2 3 4", strings.Join(got, " ")); diff != "" {
+		t.Errorf("streams (-want +got):\n%s", diff)
+	}
+}
