@@ -61,8 +61,16 @@ spec:
 	// As a consumer elsewhere: by the name under which the cluster pulls, which this machine
 	// does not resolve.
 	t.Setenv("HTTP_PROXY", registryProxy(t))
+	binary, err := cluster.BuildPlugin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	revet := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
+		return string(out), err
+	}
 	verify := func(repository, digest string) (string, error) {
-		return cluster.Revet(t.Context(), "attestation", "verify", fmt.Sprintf("%s/%s/%s@%s", cluster.Info.RegistryInCluster, w.namespace, repository, digest),
+		return revet("attestation", "verify", fmt.Sprintf("%s/%s/%s@%s", cluster.Info.RegistryInCluster, w.namespace, repository, digest),
 			"--key", public, "--max-age", "1h", "--level", "REVET_SANDBOXED", "--insecure-registry", cluster.Info.RegistryInCluster)
 	}
 
@@ -78,8 +86,9 @@ spec:
 		t.Fatalf("the image that passed: %v\n%s", err, out)
 	}
 	t.Logf("kubectl revet attestation verify printed:\n%s", out)
-	if got := exitStatus(verifyError(verify("bad", bad))); got != 1 {
-		t.Errorf("of the image that failed, verify exits with %d, want 1", got)
+	var exit *exec.ExitError
+	if out, err := verify("bad", bad); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("of the image that failed: %v, want exit status 1\n%s", err, out)
 	}
 	if failed := w.verdict(t, bad); len(failed.Status.Attestations) != 0 {
 		t.Errorf("of the image that failed there is %+v", failed.Status.Attestations)
@@ -93,7 +102,7 @@ spec:
 		{[]string{"explain", entry.Name, "-n", w.namespace}, []string{"Signed verdicts", "Published    " + entry.Status.Attestations[0].Bundle, entry.Status.Attestations[0].Key}},
 		{[]string{"doctor", "-n", w.namespace}, []string{"ok       attestor leader", entry.Status.Attestations[0].Key + " signs", "0 unknown, 0 problems"}},
 	} {
-		out, err := cluster.Revet(t.Context(), shown.args...)
+		out, err := revet(append(shown.args, "--kubeconfig", cluster.Info.Kubeconfig)...)
 		if err != nil {
 			t.Errorf("kubectl revet %s: %v\n%s", shown.args[0], err, out)
 		}
@@ -175,19 +184,4 @@ func registryProxy(t *testing.T) string {
 	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(registry) }})
 	t.Cleanup(proxy.Close)
 	return proxy.URL
-}
-
-func verifyError(_ string, err error) error { return err }
-
-// exitStatus returns a program's exit status; -1 if it did not end by itself, 0 without an error.
-func exitStatus(err error) int {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	default:
-		return -1
-	}
 }

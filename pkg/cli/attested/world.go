@@ -80,9 +80,10 @@ func (w *World) list() string {
 	return fmt.Sprintf("ConfigMap %s in namespace %s", config.AttestationConfigMap, w.System)
 }
 
-// Stale reports whether no attestor leads now, by what is known: none reported, or not lately.
+// Stale reports whether no attestor leads now, by a report that could be read: none reported, or
+// not lately.
 func (w *World) Stale() bool {
-	return w.ReportErr == nil && (w.Report == nil || w.Now.Sub(w.At) >= attestation.ReportStale)
+	return w.Report == nil || w.Now.Sub(w.At) >= attestation.ReportStale
 }
 
 // notRead says that something may not, or could not, be read.
