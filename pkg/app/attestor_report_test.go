@@ -107,7 +107,7 @@ func TestReporter(t *testing.T) {
 		{nil, 10 * time.Second, 0},
 		{nil, attestation.ReportEvery, 1},
 		{func() { d.report.Triggers = 2 }, 10 * time.Second, 1},
-		{func() { d.leader = false }, time.Hour, 0},
+		{func() { d.leader = false }, time.Second, 0},
 		{func() { d.leader = true }, time.Second, 1},
 		{func() { d.restart("attestor-2", zap.NewNop()) }, time.Second, 1},
 	} {

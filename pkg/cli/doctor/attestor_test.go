@@ -89,7 +89,9 @@ func TestWhatSignedVerdictsNeed(t *testing.T) {
 			nobodyAsks(d)
 			find[*appsv1.Deployment](d, "attestor").Spec.Replicas = new(int32(0))
 		}, map[Level][]string{}},
-		{"a pass waits for long", func(d *commandtest.Description) { find[*v1alpha1.ImageVerification](d, "app-1").Status.Attestations = nil },
+		{"a pass waits for long", func(d *commandtest.Description) {
+			find[*v1alpha1.ImageVerification](d, "app-1").Status.Attestations = nil
+		},
 			map[Level][]string{LevelProblem: {"attestations"}}},
 		{"a pass waits for short", func(d *commandtest.Description) {
 			e := find[*v1alpha1.ImageVerification](d, "app-1")
