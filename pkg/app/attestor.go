@@ -258,8 +258,8 @@ func (a *Attestor) reconciler(ctx context.Context, cached cache.Cache, verifier 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	var impl *knative.Impl // set before the informers run
-	r, err := attestations.New(attestations.Options{
+	var impl *knative.Impl                           // set before the informers run
+	r, err := attestations.New(attestations.Options{ //nolint:contextcheck // opening a repository has no context
 		Cached: cached, Live: lease.Client{Client: a.access.live, Guard: guard}, Lease: guard,
 		Open: a.open, Keys: a.keys.Ring, Verifier: verifier, Recheck: a.options.Recheck,
 		Trusts:       func(namespace, trigger string) bool { return a.config.Attested().Has(namespace, trigger) },

@@ -59,12 +59,12 @@ func (w *World) readReport(ctx context.Context, c client.Reader) {
 		return
 	}
 	if err != nil {
-		w.ReportErr = notRead(fmt.Sprintf("Lease %s in namespace %s", attestation.ReportLease, w.System), err)
+		w.ReportErr = notRead(fmt.Sprintf("the Lease %s in namespace %s", attestation.ReportLease, w.System), err)
 		return
 	}
 	report, err := attestation.ParseReport(l.Annotations[attestation.ReportAnnotation])
 	if err != nil {
-		w.ReportErr = fmt.Errorf("Lease %s in namespace %s: %w", attestation.ReportLease, w.System, err)
+		w.ReportErr = fmt.Errorf("the Lease %s in namespace %s: %w", attestation.ReportLease, w.System, err)
 		return
 	}
 	w.Report = &report

@@ -56,7 +56,7 @@ func TestExplainWithoutTheRightToKnow(t *testing.T) {
 			"failed":   "NotPassed: only a pass is signed",
 		}},
 		"the attestor's report": {func(o client.Object) bool { _, ok := o.(*coordinationv1.Lease); return ok }, map[string]string{
-			"awaited":  "NotKnown: whether an attestor has a key is not known: you may not read Lease attestor.report in namespace revet-system",
+			"awaited":  "NotKnown: whether an attestor has a key is not known: you may not read the Lease attestor.report in namespace revet-system",
 			"unlisted": "NotTrusted: ",
 		}},
 	} {

@@ -30,7 +30,7 @@ func newFailures(m metric.Meter) (metric.Int64Counter, error) {
 }
 
 // failed counts an error of a registry by its reason, whether or not it passes by itself.
-func (m *Metrics) failed(asked string, err error) {
+func (m *Metrics) failed(ctx context.Context, asked string, err error) {
 	var e *oci.Error
 	if m == nil || !errors.As(err, &e) {
 		return
@@ -39,7 +39,7 @@ func (m *Metrics) failed(asked string, err error) {
 	if !slices.Contains(counted, e.Reason) {
 		reason = "Other" // a label has few values, whatever comes to be a reason
 	}
-	m.failures.Add(context.Background(), 1, metric.WithAttributes(attribute.String("asked", asked), attribute.String("reason", reason)))
+	m.failures.Add(ctx, 1, metric.WithAttributes(attribute.String("asked", asked), attribute.String("reason", reason)))
 }
 
 // counting returns an open whose registries count what they do not do.
@@ -47,7 +47,7 @@ func (m *Metrics) counting(open func(string, image.Repository) (Registry, error)
 	return func(namespace string, r image.Repository) (Registry, error) {
 		to, err := open(namespace, r)
 		if err != nil {
-			m.failed("open", err)
+			m.failed(context.Background(), "open", err) // it sends no request, and has no context
 			return nil, err
 		}
 		return countedRegistry{to, m}, nil
@@ -62,24 +62,24 @@ type countedRegistry struct {
 
 func (c countedRegistry) Describe(ctx context.Context, d image.Digest) (oci.Descriptor, error) {
 	found, err := c.Registry.Describe(ctx, d)
-	c.metrics.failed("read", err)
+	c.metrics.failed(ctx, "read", err)
 	return found, err
 }
 
 func (c countedRegistry) Listed(ctx context.Context, subject image.Digest, manifests ...image.Digest) (bool, error) {
 	listed, err := c.Registry.Listed(ctx, subject, manifests...)
-	c.metrics.failed("read", err)
+	c.metrics.failed(ctx, "read", err)
 	return listed, err
 }
 
 func (c countedRegistry) Push(ctx context.Context, a publish.Artifact) (image.Digest, error) {
 	pushed, err := c.Registry.Push(ctx, a)
-	c.metrics.failed("push", err)
+	c.metrics.failed(ctx, "push", err)
 	return pushed, err
 }
 
 func (c countedRegistry) Remove(ctx context.Context, subject image.Digest, manifests ...image.Digest) error {
 	err := c.Registry.Remove(ctx, subject, manifests...)
-	c.metrics.failed("remove", err)
+	c.metrics.failed(ctx, "remove", err)
 	return err
 }
