@@ -83,6 +83,8 @@ var layers = []layer{
 	// those of the production code, over a client of its own.
 	{prefix: "pkg/cli/command", revet: join(values, decisions)},
 	{prefix: "pkg/cli/commandtest", revet: join(values, []string{"pkg/cli/command"})},
+	// What commands say of attestations is what the attestor decides.
+	{prefix: "pkg/cli/attested", revet: join(values, []string{"pkg/attestation", "pkg/cli/command", "pkg/config", "pkg/pipeline/oci"})},
 	// It reads registries, and no cluster.
 	{prefix: "pkg/cli/attestation", revet: join(values, []string{"pkg/attestation", "pkg/cli/command", "pkg/pipeline/fetch", "pkg/pipeline/signature", "pkg/sigstore"})},
 	{prefix: "pkg/cli/comparesandbox/compare", standardOnly: true},
@@ -91,11 +93,11 @@ var layers = []layer{
 	{prefix: "pkg/cli/completion", revet: []string{"pkg/cli/command"}},
 	// It reads registries as the operator configured them.
 	{prefix: "pkg/cli/coverage", revet: join(values, decisions, sources, []string{"pkg/cli/command", "pkg/config", "pkg/coverage", "pkg/gate", "pkg/running", "pkg/sweep", "pkg/tekton"})},
-	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
-	{prefix: "pkg/cli/explain", revet: join(values, decisions, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/doctor", revet: join(values, decisions, []string{"pkg/attestation", "pkg/cli/attested", "pkg/cli/command", "pkg/config", "pkg/controller/imagetrigger", "pkg/source/openshift", "pkg/tekton"})},
+	{prefix: "pkg/cli/explain", revet: join(values, decisions, []string{"pkg/cli/attested", "pkg/cli/command"})},
 	{prefix: "pkg/cli/filldatabase", revet: []string{"pkg/cli/command"}},
 	{prefix: "pkg/cli/gate", revet: join(values, []string{"pkg/cli/command", "pkg/config", "pkg/gate"})},
-	{prefix: "pkg/cli/get", revet: join(values, decisions, []string{"pkg/cli/command"})},
+	{prefix: "pkg/cli/get", revet: join(values, decisions, []string{"pkg/cli/attested", "pkg/cli/command"})},
 	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
 	// It makes the entry that the ledger would, and reads which registries may be read.

@@ -91,8 +91,7 @@ func NewAttestor(ctx context.Context, o AttestorOptions) (*Attestor, error) {
 	if a.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
 		return nil, err
 	}
-	notes := func() []error { return append(a.config.Problems(), a.keys.Problems()...) }
-	a.health = &health{check: a.check, notes: notes, now: o.Now}
+	a.health = &health{check: a.check, notes: a.problems, now: o.Now}
 	mux := http.NewServeMux()
 	a.health.register(mux)
 	a.server = newServer(mux, log)
@@ -203,12 +202,17 @@ func (a *Attestor) work(ctx context.Context) error {
 	if err := feed(ctx, cached, handlers); err != nil {
 		return err
 	}
+	report := a.reporter(r)
+	if err := report.watch(a.metrics.Meter(meterName)); err != nil {
+		return err
+	}
 	a.onTrust.Store(new(r.EnqueueAll))
 	a.synced.Store(true)
 	a.log.Info("caches complete", zap.String("cluster", verifier.Cluster))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { giveBack(ctx); return nil })
 	group.Go(func() error { return a.keys.run(ctx, r.EnqueueAll) })
+	group.Go(func() error { return report.run(ctx) })
 	group.Go(func() error { return run(ctx) })
 	return group.Wait()
 }
@@ -260,8 +264,8 @@ func (a *Attestor) reconciler(ctx context.Context, cached cache.Cache, verifier 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	var impl *knative.Impl // set before the informers run
-	r, err := attestations.New(attestations.Options{
+	var impl *knative.Impl                           // set before the informers run
+	r, err := attestations.New(attestations.Options{ //nolint:contextcheck // opening a repository has no context
 		Cached: cached, Live: lease.Client{Client: a.access.live, Guard: guard}, Lease: guard,
 		Open: a.open, Keys: a.keys.Ring, Verifier: verifier, Recheck: a.options.Recheck,
 		Trusts:       func(namespace, trigger string) bool { return a.config.Attested().Has(namespace, trigger) },

@@ -25,6 +25,8 @@ const (
 	maxKeyBytes = 64 << 10
 )
 
+var errNoKey = errors.New("there is no key")
+
 // keyDirectory reads the keys of a mounted Secret again and again. What cannot be read leaves
 // the last good keys in force: it must neither sign nor revoke anything.
 type keyDirectory struct {
@@ -88,7 +90,7 @@ func (k *keyDirectory) read() bool {
 	}
 	k.problem, k.ring = nil, ring
 	if ring.Empty() {
-		k.problem = fmt.Errorf("there is no key in %s; put one into the Secret revet-attestation-keys, under a name like 2026-11-30.pem", k.dir)
+		k.problem = fmt.Errorf("%w in %s; put one into the Secret revet-attestation-keys, under a name like 2026-11-30.pem", errNoKey, k.dir)
 	}
 	return changed
 }

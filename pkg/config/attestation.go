@@ -1,7 +1,12 @@
 package config
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 
@@ -32,4 +37,31 @@ func ParseAttested(document string) (Attested, error) {
 		all[t] = true
 	}
 	return all, nil
+}
+
+// Digest identifies the list by the first 12 hexadecimal digits of a hash of its content; an
+// empty list has one, too.
+func (a Attested) Digest() string {
+	h := sha256.New()
+	for _, t := range a.Triggers() {
+		fmt.Fprintf(h, "%s/%s\n", t.Namespace, t.Trigger)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// Triggers returns the list by namespace and name.
+func (a Attested) Triggers() []v1alpha1.TrustedTrigger {
+	return slices.SortedFunc(maps.Keys(a), func(x, y v1alpha1.TrustedTrigger) int {
+		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Trigger, y.Trigger))
+	})
+}
+
+// AttestedIn reads the list in the data of the ConfigMap config-attestation, as strictly as the
+// attestor does.
+func AttestedIn(data map[string]string) (Attested, error) {
+	document, err := document(AttestationConfigMap, data, AttestedKey)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAttested(document)
 }

@@ -47,3 +47,29 @@ func TestAttested(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// Two lists have one digest if and only if they name the same triggers.
+func TestDigestOfAttested(t *testing.T) {
+	digest := func(document string) string {
+		t.Helper()
+		list, err := config.AttestedIn(map[string]string{config.AttestedKey: document, "_note": "for people"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.Digest()
+	}
+	one := digest("[{namespace: a, trigger: x}, {namespace: b, trigger: y}, {namespace: b, trigger: z}]")
+	for range 10 {
+		if got := digest("[{namespace: b, trigger: z}, {namespace: b, trigger: y}, {namespace: a, trigger: x}]"); got != one {
+			t.Fatalf("in another order it is %s, and not %s", got, one)
+		}
+	}
+	for _, other := range []string{"[]", "[{namespace: a, trigger: x}, {namespace: b, trigger: y}]", "[{namespace: a, trigger: y}, {namespace: b, trigger: x}, {namespace: b, trigger: z}]"} {
+		if digest(other) == one {
+			t.Errorf("%s has the same digest", other)
+		}
+	}
+	if _, err := config.AttestedIn(map[string]string{"trigger.yaml": "[]"}); err == nil {
+		t.Error("a misspelt key is a list")
+	}
+}

@@ -196,11 +196,7 @@ func (s *Store) observeConfigMap(o *corev1.ConfigMap, deleted bool) {
 		controllers, err := ControllersIn(data)
 		s.accept(name, ControllersKey, err, func() { s.exclusion, s.controllers = exclusion, controllers })
 	case AttestationConfigMap:
-		document, err := document(name, data, AttestedKey)
-		var attested Attested
-		if err == nil {
-			attested, err = ParseAttested(document)
-		}
+		attested, err := AttestedIn(data)
 		s.accept(name, AttestedKey, err, func() { s.attested = attested })
 	}
 }

@@ -87,12 +87,12 @@ func (s *Stack) installRevet(ctx context.Context) error {
 // ready waits for Revet's Deployments. They may have been restarting until
 // upstream's resources were there.
 func (s *Stack) ready(ctx context.Context) error {
-	for _, name := range []string{"receiver", "controller"} {
+	for _, name := range []string{"receiver", "controller", "attestor"} {
 		if _, err := s.Kubectl(ctx, "rollout", "status", "-n", System, "deployment/"+name, "--timeout=120s"); err != nil {
 			return err
 		}
 	}
-	s.logf("revet: receiver and controller are ready")
+	s.logf("revet: receiver, controller and attestor are ready")
 	return nil
 }
 

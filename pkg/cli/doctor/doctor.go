@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/attested"
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
@@ -39,6 +40,8 @@ ImageTrigger:
   - no push waits too long, and runs do not end in Error for the same reason
     again and again
   - every entry that was judged has a verdict
+  - verdicts are signed where the trigger asks for it: an attestor leads and has a key,
+    the operator lists the trigger, and registries publish and remove statements
 
 The command judges ImageTriggers with the controller's own code and with your rights.
 A check that needs what you may not read is "unknown".
@@ -63,7 +66,7 @@ The exit status is 1 if any check found a problem or could not be made.`,
 	}
 	o.cluster.Add(c)
 	c.Flags().StringVarP(&o.output, "output", "o", "text", "output format: "+strings.Join(outputs, ", "))
-	c.Flags().StringVar(&o.systemNamespace, "system-namespace", "revet-system", "namespace that Revet is installed in")
+	attested.AddFlag(c.Flags(), &o.systemNamespace)
 	command.CompleteFlag(c, "output", outputs)
 	return c
 }
@@ -74,6 +77,8 @@ type doctor struct {
 
 	system string
 	now    time.Time
+	// signing is what could be read of who signs verdicts, and whose.
+	signing *attested.World
 }
 
 func (o *options) run(ctx context.Context, env command.Environment, name string) error {
@@ -85,6 +90,7 @@ func (o *options) run(ctx context.Context, env command.Environment, name string)
 	report := Report{Triggers: []TriggerReport{}}
 	var usable bool
 	if report.Installation, usable = d.installation(ctx); usable {
+		d.signing = attested.Read(ctx, cl, d.system, d.now)
 		if err := d.triggers(ctx, o.cluster.In(cl), name, &report); err != nil {
 			return err
 		}
@@ -104,6 +110,7 @@ func (o *options) run(ctx context.Context, env command.Environment, name string)
 // error only if there is no ImageTrigger of that name.
 func (d *doctor) triggers(ctx context.Context, namespace, name string, report *Report) error {
 	all, err := d.Triggers(ctx, namespace)
+	report.Installation = append(report.Installation, d.attestor(ctx, all)...)
 	if err != nil {
 		report.Installation = append(report.Installation, notRead("triggers", "the ImageTriggers "+command.Where(namespace), err))
 		return nil
@@ -124,8 +131,12 @@ func (d *doctor) triggers(ctx context.Context, namespace, name string, report *R
 			findings = append(findings, d.waiting(own)...)
 			findings = append(findings, d.errors(t, own)...)
 			findings = append(findings, d.verdicts(t, own)...)
+			findings = append(findings, d.attestations(t, own)...)
 		}
 		report.Triggers = append(report.Triggers, TriggerReport{Namespace: t.Namespace, Name: t.Name, Findings: findings})
+	}
+	if name == "" && entriesErr == nil {
+		report.Installation = append(report.Installation, d.abandoned(all, entries)...)
 	}
 	switch {
 	case len(report.Triggers) > 0:

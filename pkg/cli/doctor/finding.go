@@ -21,7 +21,7 @@ const (
 	LevelWarning Level = "warning"
 	// LevelUnknown: doctor could not read what it needs to decide. It may be a problem.
 	LevelUnknown Level = "unknown"
-	// LevelProblem: pushes are not recorded or not verified.
+	// LevelProblem: pushes are not recorded or not verified, or verdicts not signed as asked.
 	LevelProblem Level = "problem"
 )
 

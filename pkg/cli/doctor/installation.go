@@ -44,7 +44,7 @@ func (d *doctor) installation(ctx context.Context) ([]Finding, bool) {
 		f, served := d.kind(kind, LevelProblem, installCure, "")
 		findings, usable = append(findings, f), usable && served
 	}
-	findings = append(findings, d.program(ctx, receiverName), d.program(ctx, "controller"), d.leaders(ctx), d.policy(ctx))
+	findings = append(findings, d.program(ctx, receiverName), d.program(ctx, "controller"), d.leaders(ctx, controllerElection), d.policy(ctx))
 	for _, k := range []struct {
 		kind       schema.GroupVersionKind
 		level      Level

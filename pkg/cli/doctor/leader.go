@@ -19,12 +19,33 @@ const leaderLateFor = 30 * time.Second
 // controller.imageverification.00-of-02.
 var leaseName = regexp.MustCompile(`^(controller\..+)\.(\d+)-of-(\d+)$`)
 
-// leaders checks that somebody leads each bucket of keys. The Leases of a number of
-// buckets that the controller no longer has stay for ever, so a number counts only if
+// attestationQueue is the queue of the attestor. Its Leases are named like the controller's.
+const attestationQueue = "controller.attestation"
+
+// election is what doctor says of the leaders of a program.
+type election struct {
+	check, program string
+	// none is what is not done while nobody leads, and share while somebody leads in part.
+	none, share string
+	// level is how bad it is that nobody leads.
+	level Level
+}
+
+var controllerElection = election{
+	"leader", "controller", "no push is verified and no ImageTrigger is checked", "their share of pushes is not verified", LevelProblem,
+}
+
+// of reports whether a queue is the program's.
+func (e election) of(queue string) bool {
+	return (queue == attestationQueue) == (e.program == attestorName)
+}
+
+// leaders checks that somebody leads each bucket of a program's keys. The Leases of a number
+// of buckets that the program no longer has stay for ever, so a number counts only if
 // somebody leads one of its buckets.
-func (d *doctor) leaders(ctx context.Context) Finding {
-	const check = "leader"
-	logs := fmt.Sprintf("kubectl logs -n %s deployment/controller", d.system)
+func (d *doctor) leaders(ctx context.Context, of election) Finding {
+	check := of.check
+	logs := fmt.Sprintf("kubectl logs -n %s deployment/%s", d.system, of.program)
 	var leases coordinationv1.LeaseList
 	if err := d.List(ctx, &leases, inNamespace(d.system)); err != nil {
 		return notRead(check, fmt.Sprintf("the Leases in namespace %q", d.system), err)
@@ -34,32 +55,32 @@ func (d *doctor) leaders(ctx context.Context) Finding {
 	for i := range leases.Items {
 		l := &leases.Items[i]
 		name := leaseName.FindStringSubmatch(l.Name)
-		if name == nil || !d.held(l) {
+		if name == nil || !of.of(name[1]) || !d.held(l) {
 			continue
 		}
 		holders = append(holders, *l.Spec.HolderIdentity)
-		of := name[1] + ".%02d-of-" + name[3]
-		if led[of] == nil {
-			led[of] = map[int]bool{}
+		named := name[1] + ".%02d-of-" + name[3]
+		if led[named] == nil {
+			led[named] = map[int]bool{}
 		}
 		bucket, _ := strconv.Atoi(name[2])
-		led[of][bucket] = true
+		led[named][bucket] = true
 	}
 	if len(holders) == 0 {
-		return problem(check, logs, "no controller leads: no push is verified and no ImageTrigger is checked")
+		return Finding{of.level, check, fmt.Sprintf("no %s leads: %s", of.program, of.none), logs}
 	}
 	var orphans []string
-	for of, buckets := range led {
-		n, _ := strconv.Atoi(of[strings.LastIndexByte(of, '-')+1:])
+	for named, buckets := range led {
+		n, _ := strconv.Atoi(named[strings.LastIndexByte(named, '-')+1:])
 		for i := range min(n, mostBuckets) {
 			if !buckets[i] {
-				orphans = append(orphans, fmt.Sprintf(of, i))
+				orphans = append(orphans, fmt.Sprintf(named, i))
 			}
 		}
 	}
 	slices.Sort(orphans)
 	if len(orphans) > 0 {
-		return problem(check, logs, "nobody leads %s: their share of pushes is not verified", strings.Join(orphans, ", "))
+		return Finding{of.level, check, fmt.Sprintf("nobody leads %s: %s", strings.Join(orphans, ", "), of.share), logs}
 	}
 	slices.Sort(holders)
 	return ok(check, "led by %s", strings.Join(slices.Compact(holders), ", "))

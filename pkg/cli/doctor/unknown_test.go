@@ -59,6 +59,11 @@ func triggerIn(d commandtest.Description) *v1alpha1.ImageTrigger {
 	return d.Objects[i].(*v1alpha1.ImageTrigger)
 }
 
+func entryIn(d commandtest.Description) *v1alpha1.ImageVerification {
+	i := slices.IndexFunc(d.Objects, func(o client.Object) bool { _, ok := o.(*v1alpha1.ImageVerification); return ok })
+	return d.Objects[i].(*v1alpha1.ImageVerification)
+}
+
 // Property: what doctor may not read, or cannot read, is unknown and makes the exit status
 // 1. No check passes in silence for it.
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
@@ -72,16 +77,19 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 			}
 		}
 	}
+	unsigned := func(d commandtest.Description) { entryIn(d).Status.Attestations = nil }
+	unused := func(d commandtest.Description) { entryIn(d).Spec.Trigger.UID = "another" }
 	for _, test := range []struct {
 		kind   string
 		change func(commandtest.Description)
 		want   []string
 	}{
-		{"Deployment", nil, []string{"receiver", "controller"}},
-		{"Lease", nil, []string{"leader"}},
+		{"Deployment", nil, []string{"receiver", "controller", "attestor"}},
+		{"Lease", nil, []string{"leader", "attestor leader", "attestation keys"}},
+		{"Lease", unsigned, []string{"leader", "attestor leader", "attestation keys", "attestations"}},
 		{"ValidatingAdmissionPolicy", nil, []string{"ledger policy"}},
 		{"ValidatingAdmissionPolicyBinding", nil, []string{"ledger policy"}},
-		{"ImageTrigger", nil, []string{"triggers"}},
+		{"ImageTrigger", nil, []string{"attestation list", "triggers"}},
 		{"ImageVerification", nil, []string{"entries"}},
 		{"EventListener", nil, []string{"inspection", "FilterValid", "SinkResolved", "TemplateAccepted", "Authorized"}},
 		{"ServiceAccount", nil, []string{"inspection", "FilterValid", "SinkResolved", "TemplateAccepted", "Authorized", "ServiceAccount"}},
@@ -94,7 +102,9 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 		{"ConfigMap", func(d commandtest.Description) {
 			triggerIn(d).Spec.Sink = v1alpha1.Sink{URI: "http://sink.example.com"}
 		},
-			[]string{"inspection", "FilterValid", "SinkResolved", "TemplateAccepted", "Authorized"}},
+			[]string{"attestation list", "inspection", "FilterValid", "SinkResolved", "TemplateAccepted", "Authorized"}},
+		{"ConfigMap", unsigned, []string{"attestation list", "attestations"}},
+		{"ConfigMap", unused, []string{"attestation list", "attestations"}},
 	} {
 		for _, forbidden := range []bool{true, false} {
 			d := healthy(t)

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/attested"
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
@@ -17,6 +18,7 @@ var explainOutputs = []string{"text", "json", "yaml"}
 
 type explainOptions struct {
 	cluster *command.ClusterFlags
+	system  string
 	output  string
 }
 
@@ -27,8 +29,8 @@ func New(env command.Environment) *cobra.Command {
 		Use:   "explain NAME|IMAGE",
 		Short: "Show what happened to one image, and why",
 		Long: `Show what happened to one image: its pushes and when Revet recorded them, its runs
-and their causes, where the Pods really executed, what the runs found, and what to do
-about it.
+and their causes, where the Pods really executed, what the runs found, what became of
+its signed verdicts, and what to do about it.
 
 NAME is the name of a verification, as "kubectl revet get" prints it. IMAGE is one of
   namespace/stream:tag      a tag of an ImageStream; namespace and tag are optional
@@ -59,6 +61,7 @@ The command shows all verifications that match, the newest push first.`,
 		},
 	}
 	o.cluster.Add(c)
+	attested.AddFlag(c.Flags(), &o.system)
 	c.Flags().StringVarP(&o.output, "output", "o", "text", "output format: "+strings.Join(explainOutputs, ", "))
 	command.CompleteFlag(c, "output", explainOutputs)
 	return c
@@ -79,9 +82,12 @@ func (o *explainOptions) run(ctx context.Context, env command.Environment, q com
 		return fmt.Errorf("there is no verification %s %s; %s", q, command.Where(namespace), command.WhatExists(all, namespace))
 	}
 	handlers := handlersFrom(ctx, cl, found)
+	signed := attested.At(ctx, cl, namespace, o.system, env.Now(), found)
 	reports := make([]Report, 0, len(found))
 	for i := range found {
-		reports = append(reports, newReport(&found[i], handlers))
+		report := newReport(&found[i], handlers)
+		report.Attestations, report.Unattested = signed.Of(&found[i])
+		reports = append(reports, report)
 	}
 	if o.output != "text" {
 		return command.PrintValue(env.Streams.Out, o.output, reports)

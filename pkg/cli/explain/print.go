@@ -53,6 +53,7 @@ func (p *page) report(s Report, now time.Time) {
 	p.line(0, "Why", "%s", command.OneLine(s.Message))
 	p.line(0, "Cure", "%s", s.Cure)
 	p.verdict(s, now)
+	p.attestations(s, now)
 	p.heading("Pushes")
 	if s.ByHandAt != nil {
 		p.line(1, "By hand", "recorded %s by a person, before anybody pushed it", s.ByHandAt.UTC().Format(milliLayout))

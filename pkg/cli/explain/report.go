@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/attested"
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
@@ -30,6 +31,10 @@ type Report struct {
 	Verdict *v1alpha1.Verdict `json:"verdict,omitempty"`
 	// JudgedWithoutVerdict is true if the entry was judged before verdicts were kept.
 	JudgedWithoutVerdict bool `json:"judgedWithoutVerdict,omitempty"`
+	// Attestations are the signed verdicts that are, or may be, in the registry.
+	Attestations []attested.Record `json:"attestations,omitempty"`
+	// Unattested says why the newest verdict has none; empty if nobody asks, or one is listed.
+	Unattested attested.Standing `json:"unattested,omitzero"`
 	// Pushes are the newest push of each tag to this digest, newest first.
 	Pushes []Push `json:"pushes"`
 	// ByHandAt is when a person recorded the digest, which nobody had pushed.

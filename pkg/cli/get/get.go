@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/attested"
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
@@ -23,6 +24,7 @@ var phases = []string{
 
 type getOptions struct {
 	cluster *command.ClusterFlags
+	system  string
 	name    string
 	output  string
 	trigger string
@@ -38,7 +40,8 @@ func New(env command.Environment) *cobra.Command {
 		Long: `Print the ledger: what was pushed, and whether it passed.
 
 Each line is one ImageVerification: one digest in one repository, for one
-ImageTrigger. The newest push comes first.`,
+ImageTrigger. The newest push comes first. ATTESTED is where it stands with signed
+verdicts; kubectl revet explain says more.`,
 		Example: `  # List what was pushed to this namespace
   kubectl revet get
 
@@ -60,6 +63,7 @@ ImageTrigger. The newest push comes first.`,
 		},
 	}
 	o.cluster.Add(c)
+	attested.AddFlag(c.Flags(), &o.system)
 	c.Flags().StringVarP(&o.output, "output", "o", "table", "output format: "+strings.Join(getOutputs, ", "))
 	c.Flags().StringVar(&o.trigger, "trigger", "", "list only entries of the ImageTrigger with this name")
 	c.Flags().StringSliceVar(&o.phases, "phase", nil, "list only entries in these phases: "+strings.Join(phases, ", "))
@@ -104,7 +108,7 @@ func (o *getOptions) run(ctx context.Context, env command.Environment) error {
 		return printObjects(env.Streams.Out, o.output, entries, o.name != "")
 	default:
 		if len(entries) > 0 {
-			return o.printTable(env, entries)
+			return o.printTable(env, entries, attested.At(ctx, cl, namespace, o.system, env.Now(), entries))
 		}
 		if o.name != "" {
 			return o.notFound(namespace, all)
@@ -123,14 +127,14 @@ func (o *getOptions) filter(all []v1alpha1.ImageVerification) []v1alpha1.ImageVe
 }
 
 // printTable prints entries as they are ordered.
-func (o *getOptions) printTable(env command.Environment, entries []v1alpha1.ImageVerification) error {
+func (o *getOptions) printTable(env command.Environment, entries []v1alpha1.ImageVerification, signed attested.Look) error {
 	options := o.cluster.TableOptions()
 	if o.output == "wide" {
 		options |= command.Wide
 	}
 	rows := make([]row, len(entries))
 	for i := range entries {
-		rows[i] = row{ImageVerification: &entries[i], now: env.Now()}
+		rows[i] = row{ImageVerification: &entries[i], now: env.Now(), attested: signed.Word(&entries[i])}
 	}
 	return command.PrintTable(env.Streams.Out, columns, options, rows)
 }

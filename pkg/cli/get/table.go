@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/cli/attested"
 	"github.com/revet-dev/revet/pkg/cli/command"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
@@ -14,7 +15,8 @@ import (
 type row struct {
 	*v1alpha1.ImageVerification
 
-	now time.Time
+	now      time.Time
+	attested string
 }
 
 // columns are those of the table, from left to right. The table of kubectl get has its own,
@@ -28,10 +30,12 @@ var columns = []command.Column[row]{
 	{Header: "REASON", Cell: func(r row) string { return r.Status.Reason }},
 	{Header: "VERDICT", Cell: verdict},
 	{Header: "NOT-CHECKED", Cell: notChecked},
+	{Header: "ATTESTED", Cell: func(r row) string { return r.attested }},
 	{Header: "RUNS", Cell: func(r row) string { return fmt.Sprint(r.Status.RunCount) }},
 	{Header: "PUSHED", Cell: func(r row) string { return command.Ago(command.LastPushed(r.ImageVerification), r.now) }},
 	{Header: "DIGEST", Only: command.Wide, Cell: func(r row) string { return r.Spec.Digest }},
 	{Header: "TRIGGER", Only: command.Wide, Cell: func(r row) string { return r.Spec.Trigger.Name }},
+	{Header: "ATTESTED-BY", Only: command.Wide, Cell: func(r row) string { return strings.Join(attested.Keys(r.ImageVerification), ",") }},
 	{Header: "SANDBOX", Only: command.Wide, Cell: sandbox},
 	{Header: "MESSAGE", Only: command.Wide, Cell: func(r row) string { return command.OneLine(r.Status.Message) }},
 }

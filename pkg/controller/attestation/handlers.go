@@ -112,8 +112,9 @@ func (c *counts) change(before, after *v1alpha1.ImageVerification) {
 
 // Metrics show how many attestations there are.
 type Metrics struct {
-	meter metric.Meter
-	gauge metric.Int64ObservableGauge
+	meter    metric.Meter
+	gauge    metric.Int64ObservableGauge
+	failures metric.Int64Counter
 }
 
 // NewMetrics creates the instruments.
@@ -123,7 +124,8 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metric %q: %w", name, err)
 	}
-	return &Metrics{m, g}, nil
+	failures, err := newFailures(m)
+	return &Metrics{m, g, failures}, err
 }
 
 // watch makes the gauge show counts when it is read.

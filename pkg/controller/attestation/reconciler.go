@@ -111,6 +111,7 @@ func New(o Options) (*Reconciler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	o.Open = o.Metrics.counting(o.Open)
 	r := &Reconciler{Options: o, checks: map[types.NamespacedName]time.Time{}}
 	r.counts.n = map[v1alpha1.AttestationState]int64{}
 	r.PromoteFunc = r.promoted
@@ -249,7 +250,7 @@ func (r *Reconciler) held(ctx context.Context, e *v1alpha1.ImageVerification, wr
 // update writes what mutate changes in the attestations of e, which becomes what was written.
 func (r *Reconciler) update(ctx context.Context, e *v1alpha1.ImageVerification, mutate func([]v1alpha1.AttestationStatus) []v1alpha1.AttestationStatus) error {
 	next := e.DeepCopy()
-	next.Status.Attestations = mutate(next.Status.Attestations)
+	next.Status.Attestations = r.since(e.Status.Attestations, mutate(next.Status.Attestations))
 	if err := r.Live.Status().Update(ctx, next); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return err

@@ -51,6 +51,17 @@ type AttestationStatus struct {
 	Message string `json:"message,omitempty"`
 	// At is when the state was last found out.
 	At metav1.Time `json:"at"`
+	// Since is when it was found out first. Absent, an earlier version recorded the state.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// StateSince returns since when the attestation is known to be in its state.
+func (a *AttestationStatus) StateSince() metav1.Time {
+	if a.Since != nil && !a.Since.IsZero() {
+		return *a.Since
+	}
+	return a.At
 }
 
 // AttestationSubject is an image with an attestation.
