@@ -73,7 +73,7 @@ func TestSinceAndFailures(t *testing.T) {
 	}
 	want := []string{
 		"asked=push,reason=AccessDenied 2",
-		"asked=remove,reason=PushRefused 3",
+		"asked=remove,reason=PushRefused 9", // of three images, three times
 	}
 	if diff := cmp.Diff(want, failures(t, reader)); diff != "" {
 		t.Errorf("failures (-want +got):\n%s", diff)
