@@ -122,6 +122,10 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 	if err != nil {
 		return manifest{}, err
 	}
+	list, err := r.fallback(a.Subject.Digest, options)
+	if err != nil {
+		return manifest{}, err
+	}
 	seen := 0
 	for attempt := range attempts {
 		if seen == 0 {
@@ -129,12 +133,18 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 				return manifest{}, err
 			}
 			if !api {
-				if err := r.updateList(a, m, options); err != nil {
+				if list.own, err = entry(a, m); err != nil {
+					return manifest{}, err
+				}
+				if err := list.update(ctx); err != nil {
 					return manifest{}, err
 				}
 			}
 		}
 		listed, err := listsAny(ctx, reader, a.Subject.Digest, []image.Digest{m.digest})
+		if err == nil && listed && !api {
+			listed, err = list.complete()
+		}
 		switch {
 		case err != nil:
 			return manifest{}, err
