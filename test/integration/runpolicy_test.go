@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -225,7 +226,11 @@ func TestAFakeRunGivesNoVerdict(t *testing.T) {
 	namespace, stand := verifiedNamespace(t)
 	stand.drops(true) // so that the fake is there first
 	startController(t, "one")
+	r := receiver(t)
 	push(t, namespace+"/app:v1")
+	if code, body := send(t, r, streamNamed(t, namespace, "app")); code != http.StatusAccepted {
+		t.Fatalf("the receiver answered %d %s", code, body)
+	}
 	within(t, time.Minute, "the run is asked for", func() error {
 		if stand.asked() == 0 {
 			return fmt.Errorf("entries are %+v", entriesOf(t, namespace))

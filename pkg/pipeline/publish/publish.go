@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
@@ -132,6 +133,7 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 			if m, err = r.put(a, m, options); err != nil {
 				return manifest{}, err
 			}
+			failpoint.Hit("publish.stored")
 			if !api {
 				if list.own, err = entry(a, m); err != nil {
 					return manifest{}, err
@@ -139,6 +141,7 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 				if err := list.update(ctx); err != nil {
 					return manifest{}, err
 				}
+				failpoint.Hit("publish.listed")
 			}
 		}
 		listed, err := listsAny(ctx, reader, a.Subject.Digest, []image.Digest{m.digest})

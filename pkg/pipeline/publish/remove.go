@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
@@ -37,7 +38,9 @@ func (r *Registry) remove(ctx context.Context, reader *fetch.Registry, subject i
 	seen := 0
 	for attempt := range attempts {
 		if seen == 0 {
-			if err := errors.Join(list.update(ctx), r.erase(manifests, options)); err != nil {
+			unlisted := list.update(ctx)
+			failpoint.Hit("publish.unlisted")
+			if err := errors.Join(unlisted, r.erase(manifests, options)); err != nil {
 				return err
 			}
 		}
