@@ -130,7 +130,10 @@ func attachAsCosign(at name.Digest) error {
 }
 
 // Property: the step that publishes reports, cosign's writer and the attestor write at once to one
-// list, in a registry that has nothing else, 100 times. In the end each list has one of each.
+// list, in a registry that has nothing else, 100 times. In the end each list has one report and one
+// statement. What cosign stores in the same instant as one of them cannot be seen by anybody, and
+// cosign does not look again: how often that happened is told. What could be seen is not lost, which
+// TestNothingIsLostToAWriterThatDoesNotLookAgain holds.
 func TestThreeWritersOfOneList(t *testing.T) {
 	ownCluster(t)
 	dir := buildPrograms(t, "attestor")

@@ -21,11 +21,11 @@ import (
 const (
 	// listWrites bounds how often one change of the list is written.
 	listWrites = 5
-	// watchReads bounds how often the list is read while it is written. The time between two of
-	// these reads grows from watchPause to slowestWatch.
-	watchReads   = 64
-	watchPause   = time.Millisecond
-	slowestWatch = 25 * time.Millisecond
+	// watchReads bounds how often the list is read while it is written, with watchPause between
+	// two reads. A read takes a registry much less than a write, which waits for its disk: two
+	// lists that wait together come into force within a millisecond.
+	watchReads = 256
+	watchPause = time.Millisecond
 )
 
 // fallback is the list under the fallback tag of one image, during one Push or Remove.
@@ -185,13 +185,13 @@ func (l *fallback) write(next v1.IndexManifest) error {
 // watch reads the list until stop is closed, or it cannot be read.
 func (l *fallback) watch(stop <-chan struct{}) []v1.IndexManifest {
 	var lists []v1.IndexManifest
-	for pause := watchPause; len(lists) < watchReads; pause = min(2*pause, slowestWatch) {
+	for len(lists) < watchReads {
 		list, err := readList(l.tag, l.reads)
 		if err != nil {
 			return lists
 		}
 		lists = append(lists, list)
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(watchPause)
 		select {
 		case <-stop:
 			timer.Stop()
