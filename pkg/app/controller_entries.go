@@ -70,6 +70,7 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 		Now:      c.options.Now,
 		Emitter:  emitter,
 
+		Compare: tekton.NewChecker(c.access.live, func(string, string) bool { return false }).Differs,
 		Stop: func(ctx context.Context, run types.NamespacedName, uid types.UID) error {
 			return tekton.CancelRun(ctx, c.access.live, run, uid)
 		},

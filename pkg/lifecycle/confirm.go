@@ -19,6 +19,8 @@ import (
 //	recorded, not seen            confirm: Look, at first after firstLook, then ever less often
 //	found, with Revet's marks     Confirm
 //	found, with other marks       End, RunNameTaken; the next run has another name
+//	found, and something else     Compare, before anything is recorded of it; if it is not what
+//	                              the listener makes of the request, as with other marks
 //	not there in confirmWindow    unseen: LookByLabel, then FireAgain, at growing intervals
 //	found by label, other name    End, Misnamed: a second request could start a second run
 //	not confirmable               FireOnce, as RequestedOnce; then End, Unconfirmed
@@ -58,10 +60,16 @@ func unrecorded(run *v1alpha1.RunStatus, s *Sent) bool {
 
 // recordSent decides when a request is recorded. The first run is recorded together with
 // its PipelineRun, if that appears at once: one write instead of two.
-func recordSent(run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
+func recordSent(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
 	d := Decision{Action: RecordSent, Cause: f.Sent.Cause}
 	if run != nil {
 		d.Run = run.Number
+	}
+	if uncompared(e, &v1alpha1.RunStatus{Name: f.Sent.Run}, f) {
+		d.Action = Compare
+		return d
+	}
+	if run != nil {
 		return d
 	}
 	since := now.Sub(f.Sent.At)
@@ -75,7 +83,10 @@ func recordSent(run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
 func confirm(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now time.Time) Decision {
 	switch f.Run.Lookup {
 	case Found:
-		if reason := foreign(e, run.Name, f.Run.Run); reason != "" {
+		if uncompared(e, run, f) {
+			return Decision{Action: Compare, Run: run.Number}
+		}
+		if reason := foreign(e, run.Name, f.Run); reason != "" {
 			return Decision{Action: End, Reason: RunNameTaken, Message: reason, Run: run.Number}
 		}
 		return Decision{Action: Confirm, Reason: Running, Run: run.Number}
@@ -246,9 +257,18 @@ func sinceFired(run *v1alpha1.RunStatus, now time.Time) time.Duration {
 	return max(now.Sub(run.FiredAt.Time), 0)
 }
 
+// uncompared reports whether a PipelineRun that has the entry's marks is not known to be what
+// the trigger's listener makes. One whose UID the status has was compared before.
+func uncompared(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts) bool {
+	seen := f.Run
+	return seen.Lookup == Found && seen.Run.UID != run.UID && seen.Run.UID != seen.Compared &&
+		f.Trigger.Confirmable && foreign(e, run.Name, seen) == ""
+}
+
 // foreign returns why a PipelineRun is not the run of that name of this entry, or "" if
 // it is.
-func foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string {
+func foreign(e *v1alpha1.ImageVerification, name string, seen RunObservation) string {
+	pr := seen.Run
 	switch {
 	case pr.Name != name:
 		return fmt.Sprintf("the PipelineRun is named %q", pr.Name)
@@ -258,6 +278,8 @@ func foreign(e *v1alpha1.ImageVerification, name string, pr PipelineRun) string 
 		return fmt.Sprintf("a PipelineRun of this name exists, but its annotation %s is %q", v1alpha1.EntryUIDAnnotation, pr.EntryUID)
 	case pr.Digest == "" || pr.Digest != e.Spec.Digest:
 		return fmt.Sprintf("a PipelineRun of this name exists, but its annotation %s is %q", v1alpha1.DigestAnnotation, pr.Digest)
+	case seen.Differs != "" && seen.Compared == pr.UID:
+		return "a PipelineRun of this name exists, but the listener would not make it: " + seen.Differs
 	default:
 		return ""
 	}

@@ -42,6 +42,9 @@ const (
 	Look
 	// LookByLabel: ask the API server for PipelineRuns with the run's label.
 	LookByLabel
+	// Compare: compare the PipelineRun with what the listener makes of the run's request.
+	// The status has the UID of one that was compared.
+	Compare
 	// Inspect: look whether the run's Pods have started.
 	Inspect
 )
@@ -94,7 +97,7 @@ const (
 // actionNames are for logs and tests.
 var actionNames = map[Action]string{
 	Idle: "Idle", Wait: "Wait", AwaitRun: "AwaitRun", Stop: "Stop",
-	AskSlot: "AskSlot", Enrich: "Enrich", Route: "Route", Look: "Look", LookByLabel: "LookByLabel", Inspect: "Inspect",
+	AskSlot: "AskSlot", Enrich: "Enrich", Route: "Route", Look: "Look", LookByLabel: "LookByLabel", Compare: "Compare", Inspect: "Inspect",
 	FireFirst: "FireFirst", RecordAndFire: "RecordAndFire", FireAgain: "FireAgain", FireOnce: "FireOnce",
 	RecordSent: "RecordSent", RecordRun: "RecordRun", Covered: "Covered", Skip: "Skip", Confirm: "Confirm",
 	Follow: "Follow", FailStart: "FailStart", Judge: "Judge", End: "End", Abandon: "Abandon",
@@ -131,7 +134,7 @@ func (d Decision) FreesSlot() bool { return d.Hold && d.Reason != Queued }
 func Next(e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
 	run := e.Status.CurrentRun()
 	if f.Sent != nil && unrecorded(run, f.Sent) {
-		return recordSent(run, f, now)
+		return recordSent(e, run, f, now)
 	}
 	if run != nil {
 		switch {
@@ -181,7 +184,9 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now
 	switch seen := f.Run; seen.Lookup {
 	case Found:
 		switch {
-		case foreign(e, run.Name, seen.Run) != "":
+		case uncompared(e, run, f):
+			return Decision{Action: Compare, Run: run.Number}
+		case foreign(e, run.Name, seen) != "":
 			return Decision{Action: End, Reason: Vanished, Run: run.Number,
 				Message: "the PipelineRun was deleted, and another one has its name"}
 		case seen.Run.Done:

@@ -155,13 +155,13 @@ func known(t lifecycle.Trigger, seen lifecycle.RunObservation) lifecycle.Facts {
 	}
 }
 
-// ours is the PipelineRun as the template makes it, changed.
+// ours is the PipelineRun as the template makes it, changed, and compared with that.
 func ours(change ...func(*lifecycle.PipelineRun)) lifecycle.RunObservation {
 	pr := lifecycle.PipelineRun{Name: name, UID: "run-uid", RunLabel: name, EntryUID: "entry-uid", Digest: "sha256:" + hex}
 	for _, f := range change {
 		f(&pr)
 	}
-	return lifecycle.RunObservation{Name: name, Lookup: lifecycle.Found, Run: pr}
+	return lifecycle.RunObservation{Name: name, Lookup: lifecycle.Found, Run: pr, Compared: pr.UID}
 }
 
 var (

@@ -31,6 +31,10 @@ type RunObservation struct {
 	Lookup Lookup
 	// Run is the PipelineRun, if it was found.
 	Run PipelineRun
+	// Compared is the UID of the PipelineRun that was compared with what the trigger's
+	// listener makes of the run's request, as far as that can be known; empty if none was.
+	// Differs says where it is something else; empty if it is not.
+	Compared, Differs string
 	// LabelChecked is true once the API server was asked for PipelineRuns that have the
 	// run's label under another name; OtherName is one, or empty if there is none.
 	LabelChecked bool

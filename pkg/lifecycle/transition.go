@@ -37,7 +37,7 @@ func RecordSentRequest(s *v1alpha1.ImageVerificationStatus, e *v1alpha1.ImageVer
 	if sent.Failure.Reason != "" {
 		RecordFailure(s, sent.Trigger, sent.Failure, now)
 	}
-	if f.Run.Lookup == Found && foreign(e, sent.Run, f.Run.Run) == "" {
+	if f.Run.Lookup == Found && foreign(e, sent.Run, f.Run) == "" {
 		RecordRunSeen(s, f.Run.Run, now)
 	}
 }

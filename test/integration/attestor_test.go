@@ -28,9 +28,13 @@ import (
 	"github.com/revet-dev/revet/pkg/sigstore"
 )
 
+// keyFile is the attestor's key.
+const keyFile = "2026-01-01.pem"
+
 // attested is an image of a trigger that asks for attestations, in the cluster's registry.
 type attested struct {
 	*gateSetup
+	host  string
 	entry *v1alpha1.ImageVerification
 	// keys is the directory with the attestor's.
 	keys string
@@ -38,13 +42,22 @@ type attested struct {
 
 func newAttested(t *testing.T) *attested {
 	t.Helper()
-	a := &attested{gateSetup: newGateSetup(t), keys: t.TempDir()}
+	a := newAttestedSetup(t, clusterOf(t).Registry().Addr())
+	a.entry = a.pushed("app")
+	a.conclude(a.entry, v1alpha1.OutcomePass, metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second)))
+	return a
+}
+
+// newAttestedSetup has no image yet. Images are in the registry of a host.
+func newAttestedSetup(t *testing.T, host string) *attested {
+	t.Helper()
+	a := &attested{gateSetup: newGateSetup(t), host: host, keys: t.TempDir()}
 	a.trigger.Spec.Attest = &v1alpha1.Attest{MaxAge: metav1.Duration{Duration: 24 * time.Hour}}
 	if err := a.admin.Update(t.Context(), a.trigger); err != nil {
 		t.Fatal(err)
 	}
 	a.operator(config.RegistriesConfigMap, config.RegistriesKey,
-		fmt.Sprintf("- {name: local, host: %q, insecure: true, namespaces: [%q]}", clusterOf(t).Registry().Addr(), a.ledger))
+		fmt.Sprintf("- {name: local, host: %q, insecure: true, namespaces: [%q]}", host, a.ledger))
 	a.operator(config.AttestationConfigMap, config.AttestedKey, fmt.Sprintf("- {namespace: %q, trigger: vet}", a.ledger))
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -54,12 +67,20 @@ func newAttested(t *testing.T) *attested {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(a.keys, "2026-01-01.pem")
+	file := filepath.Join(a.keys, keyFile)
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.pushed()
 	return a
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // operator writes what the operator configures, until the test ends.
@@ -88,29 +109,38 @@ func (a *attested) operator(object, key, document string) {
 	})
 }
 
-// pushed pushes an image and records it, with a verdict.
-func (a *attested) pushed() {
+// pushed pushes an image and records it, without a verdict.
+func (a *attested) pushed(image string) *v1alpha1.ImageVerification {
 	a.t.Helper()
 	img, err := random.Image(64, 1)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	repository := a.ledger + "/app"
-	digest := pushImage(a.t, repository+":1", img)
+	where := a.host + "/" + a.ledger + "/" + image
+	tag, err := name.NewTag(where+":1", name.Insecure)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if err := remote.Write(tag, img); err != nil {
+		a.t.Fatal(err)
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	at := metav1.NewTime(time.Now().Add(-time.Minute).Truncate(time.Second))
-	where := clusterOf(a.t).Registry().Addr() + "/" + repository
-	a.entry = &v1alpha1.ImageVerification{
-		ObjectMeta: metav1.ObjectMeta{Namespace: a.ledger, Name: "app", Labels: map[string]string{v1alpha1.TriggerUIDLabel: string(a.trigger.UID)}},
+	entry := &v1alpha1.ImageVerification{
+		ObjectMeta: metav1.ObjectMeta{Namespace: a.ledger, Name: image, Labels: map[string]string{v1alpha1.TriggerUIDLabel: string(a.trigger.UID)}},
 		Spec: v1alpha1.ImageVerificationSpec{
 			Trigger:    v1alpha1.TriggerReference{Name: a.trigger.Name, UID: string(a.trigger.UID)},
 			Repository: v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: where, Pull: where},
-			Digest:     digest, FirstPush: v1alpha1.PushRecord{Tag: "1", PushedAt: at, ObservedAt: metav1.NewMicroTime(at.Time), Source: v1alpha1.SourceEvent},
+			Digest:     digest.String(), FirstPush: v1alpha1.PushRecord{Tag: "1", PushedAt: at, ObservedAt: metav1.NewMicroTime(at.Time), Source: v1alpha1.SourceEvent},
 		},
 	}
-	if err := a.writer.Create(a.t.Context(), a.entry); err != nil {
+	if err := a.writer.Create(a.t.Context(), entry); err != nil {
 		a.t.Fatal(err)
 	}
-	a.conclude(a.entry, v1alpha1.OutcomePass, at)
+	return entry
 }
 
 // program is the attestor, under its own account.
@@ -121,8 +151,13 @@ func (a *attested) program(dir string) program {
 // recorded are the entry's attestations.
 func (a *attested) recorded() []v1alpha1.AttestationStatus {
 	a.t.Helper()
+	return a.recordedOf(a.entry)
+}
+
+func (a *attested) recordedOf(entry *v1alpha1.ImageVerification) []v1alpha1.AttestationStatus {
+	a.t.Helper()
 	var e v1alpha1.ImageVerification
-	if err := a.admin.Get(a.t.Context(), client.ObjectKeyFromObject(a.entry), &e); err != nil {
+	if err := a.admin.Get(a.t.Context(), client.ObjectKeyFromObject(entry), &e); err != nil {
 		a.t.Fatal(err)
 	}
 	return e.Status.Attestations
@@ -187,7 +222,7 @@ func (a *attested) settled(n int) {
 func TestKillOfTheAttestorGivesOneAttestation(t *testing.T) {
 	ownCluster(t)
 	dir := buildPrograms(t, "attestor")
-	for _, failpoint := range []string{"attestation.recorded", "attestation.attached", "attestation.sent"} {
+	for _, failpoint := range []string{"attestation.recorded", "publish.stored", "publish.listed", "attestation.attached", "attestation.sent"} {
 		t.Run("publishing, at "+failpoint, func(t *testing.T) {
 			a := newAttested(t)
 			program := a.program(dir)
@@ -214,7 +249,7 @@ func TestKillOfTheAttestorGivesOneAttestation(t *testing.T) {
 			running.stop()
 		})
 	}
-	for _, failpoint := range []string{"attestation.detached", "attestation.removed"} {
+	for _, failpoint := range []string{"publish.unlisted", "attestation.detached", "attestation.removed"} {
 		t.Run("removing, at "+failpoint, func(t *testing.T) {
 			a := newAttested(t)
 			program := a.program(dir)

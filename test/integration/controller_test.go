@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -49,6 +50,7 @@ func (l *standInListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Run, EntryUID string
 		Image         struct{ Digest string }
+		Sandbox       struct{ RuntimeClassName string }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -62,7 +64,7 @@ func (l *standInListener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if dropping {
 		return
 	}
-	go l.create(context.WithoutCancel(r.Context()), body.Run, body.EntryUID, body.Image.Digest)
+	go l.create(context.WithoutCancel(r.Context()), body.Run, body.EntryUID, body.Image.Digest, body.Sandbox.RuntimeClassName)
 }
 
 // drops makes the listener take requests and do nothing, or work again.
@@ -80,17 +82,25 @@ func (l *standInListener) asked() int {
 }
 
 // create is not tried again: a real listener only logs that it failed.
-func (l *standInListener) create(ctx context.Context, run, entryUID, digest string) {
+func (l *standInListener) create(ctx context.Context, run, entryUID, digest, class string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	err := l.client.Create(ctx, &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
-		Namespace: l.namespace, Name: run,
-		Labels:      map[string]string{v1alpha1.RunLabel: run},
-		Annotations: map[string]string{v1alpha1.EntryUIDAnnotation: entryUID, v1alpha1.DigestAnnotation: digest},
-	}, Spec: pipelinev1.PipelineRunSpec{PipelineRef: &pipelinev1.PipelineRef{Name: "scan"}}})
+	err := l.client.Create(ctx, templatedRun(l.namespace, run, entryUID, digest, class))
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		l.t.Logf("the stand-in for a listener could not create run %q: %v", run, err)
 	}
+}
+
+// templatedRun is what the template of newListener makes of a request.
+func templatedRun(namespace, run, entryUID, digest, class string) *pipelinev1.PipelineRun {
+	return &pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: run,
+		Labels:      map[string]string{v1alpha1.RunLabel: run},
+		Annotations: map[string]string{v1alpha1.EntryUIDAnnotation: entryUID, v1alpha1.DigestAnnotation: digest},
+	}, Spec: pipelinev1.PipelineRunSpec{
+		Params:          pipelinev1.Params{{Name: "digest", Value: *pipelinev1.NewStructuredValues(digest)}},
+		TaskRunTemplate: pipelinev1.PipelineTaskRunTemplate{PodTemplate: &pod.PodTemplate{RuntimeClassName: &class}},
+	}}
 }
 
 // verifiedNamespace makes a namespace whose pushes are verified under a class of

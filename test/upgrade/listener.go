@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	corev1 "k8s.io/api/core/v1"
@@ -75,6 +76,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Run, EntryUID string
 		Image         struct{ Digest string }
+		Sandbox       struct{ RuntimeClassName string }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -86,12 +88,12 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Unlock()
 	w.WriteHeader(http.StatusAccepted)
 	if !forget {
-		go l.create(context.WithoutCancel(r.Context()), body.Run, body.EntryUID, body.Image.Digest)
+		go l.create(context.WithoutCancel(r.Context()), body.Run, body.EntryUID, body.Image.Digest, body.Sandbox.RuntimeClassName)
 	}
 }
 
 // create is tried once: a real listener only logs that it failed.
-func (l *Listener) create(ctx context.Context, run, entryUID, digest string) {
+func (l *Listener) create(ctx context.Context, run, entryUID, digest, class string) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	_ = l.client.Create(ctx, &pipelinev1.PipelineRun{
@@ -100,7 +102,10 @@ func (l *Listener) create(ctx context.Context, run, entryUID, digest string) {
 			Labels:      map[string]string{v1alpha1.RunLabel: run},
 			Annotations: map[string]string{v1alpha1.EntryUIDAnnotation: entryUID, v1alpha1.DigestAnnotation: digest},
 		},
-		Spec: pipelinev1.PipelineRunSpec{PipelineRef: &pipelinev1.PipelineRef{Name: "scan"}},
+		Spec: pipelinev1.PipelineRunSpec{
+			Params:          pipelinev1.Params{{Name: "digest", Value: *pipelinev1.NewStructuredValues(digest)}},
+			TaskRunTemplate: pipelinev1.PipelineTaskRunTemplate{PodTemplate: &pod.PodTemplate{RuntimeClassName: &class}},
+		},
 	})
 }
 

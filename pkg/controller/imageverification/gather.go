@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -85,6 +86,7 @@ func (r *Reconciler) found(p *pass, name string, run lifecycle.PipelineRun) {
 	seen := lifecycle.RunObservation{Name: name, Lookup: lifecycle.Found, Run: run}
 	if p.facts.Run.Name == name {
 		seen.Pods, seen.StartFailure = p.facts.Run.Pods, p.facts.Run.StartFailure
+		seen.Compared, seen.Differs = p.facts.Run.Compared, p.facts.Run.Differs
 	}
 	if started, ok := r.perEntry.podsStarted.get(p.key); ok && started == name {
 		seen.Pods = lifecycle.PodsStarted
@@ -108,6 +110,47 @@ func (r *Reconciler) lookupByLabel(ctx context.Context, p *pass) error {
 		}
 	}
 	return nil
+}
+
+// compareRun compares the PipelineRun with what the trigger's listener makes of the request for the
+// run. The cache has no specs, so that it asks the API server.
+func (r *Reconciler) compareRun(ctx context.Context, p *pass) error {
+	name, uid := p.facts.Run.Name, p.facts.Run.Run.UID
+	if r.compare == nil || p.trigger == nil {
+		p.facts.Run.Compared, p.facts.Run.Differs = uid, ""
+		return nil
+	}
+	var pr pipelinev1.PipelineRun
+	err := r.live.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, &pr)
+	switch {
+	case apierrors.IsNotFound(err):
+		p.facts.Run = lifecycle.RunObservation{Name: name, Lookup: lifecycle.Absent}
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading PipelineRun %q: %w", name, err)
+	}
+	differs, err := r.compare(ctx, p.trigger, p.entry, r.requested(p), &pr)
+	if err != nil {
+		return fmt.Errorf("comparing PipelineRun %q with its template: %w", name, err)
+	}
+	r.found(p, name, tekton.RunFrom(&pr))
+	p.facts.Run.Compared, p.facts.Run.Differs = string(pr.UID), differs
+	if differs != "" {
+		p.log.Warn("a PipelineRun is not what the listener makes", zap.String("run", name), zap.String("field", differs))
+	}
+	return nil
+}
+
+// requested returns the run that was asked for, which may not be recorded yet.
+func (r *Reconciler) requested(p *pass) *v1alpha1.RunStatus {
+	if run := p.entry.Status.CurrentRun(); run != nil {
+		return run
+	}
+	run := v1alpha1.RunStatus{Name: p.facts.Run.Name}
+	if sent := p.facts.Sent; sent != nil {
+		run = lifecycle.NewRun(sent.Run, sent.Cause, sent.Trigger.Generation, sent.Routing)
+	}
+	return &run
 }
 
 // askSlot asks for one of the trigger's maxConcurrent slots, and of all triggers'.

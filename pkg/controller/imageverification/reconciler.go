@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -50,6 +51,9 @@ type Options struct {
 	Enqueue func(types.NamespacedName)
 	// Stop cancels a PipelineRun. One that is gone, or has another UID, is no error.
 	Stop func(ctx context.Context, run types.NamespacedName, uid types.UID) error
+	// Compare returns where a PipelineRun is not what the trigger's listener makes of the request
+	// for the entry's run, or "". Nil compares nothing.
+	Compare func(context.Context, *v1alpha1.ImageTrigger, *v1alpha1.ImageVerification, *v1alpha1.RunStatus, *pipelinev1.PipelineRun) (string, error)
 	// SandboxKey reads the key that spec.sandbox.weight uses. Without it, entries of
 	// triggers with a weight wait.
 	SandboxKey func(context.Context) ([]byte, error)
@@ -84,6 +88,7 @@ type Reconciler struct {
 	facts    Facts
 	lease    Lease
 	key      func(context.Context) ([]byte, error)
+	compare  func(context.Context, *v1alpha1.ImageTrigger, *v1alpha1.ImageVerification, *v1alpha1.RunStatus, *pipelinev1.PipelineRun) (string, error)
 	stopRun  func(context.Context, types.NamespacedName, types.UID) error
 	emitter  *backoffEmitter
 	recorder record.EventRecorder
@@ -108,7 +113,7 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, enqueueKey: o.Enqueue,
+		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, compare: o.Compare, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
 		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
@@ -212,6 +217,8 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 		return true, r.lookupLive(ctx, p)
 	case lifecycle.LookByLabel:
 		return true, r.lookupByLabel(ctx, p)
+	case lifecycle.Compare:
+		return true, r.compareRun(ctx, p)
 	case lifecycle.Inspect:
 		return true, r.inspect(ctx, p)
 	default:

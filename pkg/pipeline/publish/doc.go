@@ -4,8 +4,15 @@
 // Push writes one artefact whose subject is the image, and returns once the registry lists it among
 // the image's referrers. If the registry has no referrers API, Push adds the artefact to the list
 // under the fallback tag sha256-HEX. That list is an index, which each client reads, changes and
-// writes back, so concurrent writers overwrite one another. Push therefore reads the list again,
-// once more after a pause, and rewrites it until the artefact stays in it.
+// writes back, so concurrent writers overwrite one another: no registry has a write that fails if
+// somebody else was faster. Push therefore reads the list directly before it writes, while the
+// registry takes the write, and twice afterwards. It writes again until the artefact stays in the
+// list, and with it all that others had there at any of these looks. fallback.go has this rule, and
+// Remove keeps to it too.
+//
+// Two losses remain. A writer that does not read again may drop what others added, later than Push
+// looks. And what another writer stores between the last look and the registry's taking the list is
+// dropped unseen, and stays so if that writer does not look again.
 //
 // In that list, the newest artefact of a kind replaces older ones. The older ones stay in the
 // registry until its own retention policy removes them.

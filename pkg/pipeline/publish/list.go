@@ -22,45 +22,6 @@ import (
 // with a child that has no platform.
 const noPlatform = "unknown"
 
-// updateList adds m to the list of referrers under the fallback tag. It replaces older artefacts of
-// a's kind, because otherwise the list would grow with each run until clients refuse it. It keeps
-// the entries of other writers.
-func (r *Registry) updateList(a Artifact, m manifest, options []remote.Option) error {
-	tag := fallbackTag(r.repository, a.Subject.Digest)
-	list, err := readList(tag, options)
-	if err != nil {
-		return err
-	}
-	own, err := entry(a, m)
-	if err != nil {
-		return err
-	}
-	next := add(list, own)
-	if unchanged(list, next) {
-		return nil
-	}
-	return r.writePresent(tag, next, own.Digest, options)
-}
-
-// writePresent stores list under tag. If the registry refuses it because it no longer has one of
-// the children, writePresent leaves that out. own, which may be zero, was written just now. Others
-// may delete more of them meanwhile, so that one attempt is not always enough.
-func (r *Registry) writePresent(tag name.Tag, list v1.IndexManifest, own v1.Hash, options []remote.Option) error {
-	for {
-		err := writeList(tag, list, options)
-		if err == nil || !refusesChildren(err) {
-			return err
-		}
-		kept := slices.DeleteFunc(slices.Clone(list.Manifests), func(d v1.Descriptor) bool {
-			return d.Digest != own && gone(r.repository.Digest(d.Digest.String()), options)
-		})
-		if len(kept) == len(list.Manifests) {
-			return err
-		}
-		list.Manifests = kept
-	}
-}
-
 // readList returns the list under tag, which is empty if the tag does not exist.
 func readList(tag name.Tag, options []remote.Option) (v1.IndexManifest, error) {
 	empty := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
@@ -128,15 +89,6 @@ func add(list v1.IndexManifest, own v1.Descriptor) v1.IndexManifest {
 		d.Platform = &platform
 	}
 	return next
-}
-
-func unchanged(a, b v1.IndexManifest) bool {
-	before, err := json.Marshal(a)
-	if err != nil {
-		return false
-	}
-	after, err := json.Marshal(b)
-	return err == nil && bytes.Equal(before, after)
 }
 
 // refusesChildren reports whether a registry refused a list because it no longer has one of its

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
@@ -122,19 +123,31 @@ func (r *Registry) settle(ctx context.Context, reader *fetch.Registry, a Artifac
 	if err != nil {
 		return manifest{}, err
 	}
+	list, err := r.fallback(a.Subject.Digest, options)
+	if err != nil {
+		return manifest{}, err
+	}
 	seen := 0
 	for attempt := range attempts {
 		if seen == 0 {
 			if m, err = r.put(a, m, options); err != nil {
 				return manifest{}, err
 			}
+			failpoint.Hit("publish.stored")
 			if !api {
-				if err := r.updateList(a, m, options); err != nil {
+				if list.own, err = entry(a, m); err != nil {
 					return manifest{}, err
 				}
+				if err := list.update(ctx); err != nil {
+					return manifest{}, err
+				}
+				failpoint.Hit("publish.listed")
 			}
 		}
 		listed, err := listsAny(ctx, reader, a.Subject.Digest, []image.Digest{m.digest})
+		if err == nil && listed && !api {
+			listed, err = list.complete()
+		}
 		switch {
 		case err != nil:
 			return manifest{}, err

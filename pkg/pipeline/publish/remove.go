@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/revet-dev/revet/pkg/failpoint"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
@@ -30,18 +30,29 @@ func (r *Registry) Remove(ctx context.Context, subject image.Digest, manifests .
 }
 
 func (r *Registry) remove(ctx context.Context, reader *fetch.Registry, subject image.Digest, manifests []image.Digest, options []remote.Option) error {
+	list, err := r.fallback(subject, options)
+	if err != nil {
+		return err
+	}
+	list.drop = manifests
 	seen := 0
 	for attempt := range attempts {
 		if seen == 0 {
-			if err := errors.Join(r.unlist(subject, manifests, options), r.erase(manifests, options)); err != nil {
+			unlisted := list.update(ctx)
+			failpoint.Hit("publish.unlisted")
+			if err := errors.Join(unlisted, r.erase(manifests, options)); err != nil {
 				return err
 			}
 		}
 		listed, err := listsAny(ctx, reader, subject, manifests)
+		if err != nil {
+			return err
+		}
+		complete, err := list.complete()
 		switch {
 		case err != nil:
 			return err
-		case listed:
+		case listed || !complete:
 			seen = 0
 		case seen == 1:
 			return nil
@@ -53,24 +64,6 @@ func (r *Registry) remove(ctx context.Context, reader *fetch.Registry, subject i
 		}
 	}
 	return errors.New("other writers kept replacing the list of referrers with one that names it")
-}
-
-// unlist removes manifests from the list under the fallback tag of subject, if there is one
-// that names them. It keeps all other entries as they are.
-func (r *Registry) unlist(subject image.Digest, manifests []image.Digest, options []remote.Option) error {
-	tag := fallbackTag(r.repository, subject)
-	list, err := readList(tag, options)
-	if err != nil {
-		return err
-	}
-	next := list
-	next.Manifests = slices.DeleteFunc(slices.Clone(list.Manifests), func(d v1.Descriptor) bool {
-		return slices.ContainsFunc(manifests, func(m image.Digest) bool { return m.String() == d.Digest.String() })
-	})
-	if len(next.Manifests) == len(list.Manifests) {
-		return nil
-	}
-	return r.writePresent(tag, next, v1.Hash{}, options)
 }
 
 // erase deletes manifests.
