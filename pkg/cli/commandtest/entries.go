@@ -103,7 +103,7 @@ func PassedEntry() v1alpha1.ImageVerification {
 	e.Spec.Repository = v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: "registry.example.com/team/good", Pull: "registry.example.com/team/good"}
 	e.Status = v1alpha1.ImageVerificationStatus{
 		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", RunCount: 12,
-		Image: &v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.index.v1+json", RevisionIgnored: v1alpha1.RevisionDiffers, Source: "Registry"},
+		Image:   &v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.index.v1+json", RevisionIgnored: v1alpha1.RevisionDiffers, Source: "Registry"},
 		Verdict: &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Run: "good-12", Number: 12, At: *Second(2*time.Hour - 80*time.Second), Off: []string{"scan", "signature"}},
 		Tags:    []v1alpha1.TagStatus{{PushRecord: push, Run: 12}},
 		Runs: []v1alpha1.RunStatus{
