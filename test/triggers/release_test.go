@@ -119,6 +119,22 @@ func TestTheExampleSubscribesToWhatPassed(t *testing.T) {
 	}
 }
 
+// A Broker sends to port 80 of a Service, on which listeners do not listen unless they are told.
+// Elsewhere nobody answers, and the Broker would hold up its other subscribers.
+func TestTheBrokerReachesTheListener(t *testing.T) {
+	var trigger eventingv1.Trigger
+	document(t, "Trigger", &trigger)
+	var listener triggersv1.EventListener
+	document(t, "EventListener", &listener)
+	to := trigger.Spec.Subscriber.Ref
+	if to == nil || to.Kind != "Service" || to.Name != "el-"+listener.Name || to.Namespace != listener.Namespace {
+		t.Fatalf("the Trigger's subscriber is %+v", to)
+	}
+	if port := listener.Spec.Resources.KubernetesResource.ServicePort; port == nil || *port != 80 {
+		t.Errorf("the listener's port is %v", port)
+	}
+}
+
 // Tekton's own code makes one run of an event, whose name is the revision's, and none of an
 // event without one.
 func TestTheExampleNamesTheReleaseByItsRevision(t *testing.T) {
