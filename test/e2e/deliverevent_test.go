@@ -174,7 +174,8 @@ func (d *delivery) awaitRequests(t *testing.T, run string, times int) {
 			log = fmt.Sprintf("it has %d Pods", len(pods.Items))
 			return false, err
 		}
-		log = d.pipelines.logOf(t, pods.Items[0].Name, pods.Items[0].Spec.Containers[0].Name)
-		return strings.Count(log, "name: "+run+`"`) >= times, nil
+		raw, err := d.clientset.CoreV1().Pods(pipelinesNamespace).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		log = string(raw)
+		return strings.Count(log, "name: "+run+`"`) >= times, err
 	})
 }
