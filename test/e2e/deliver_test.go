@@ -15,7 +15,6 @@ import (
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,6 +55,7 @@ type delivery struct {
 func TestReleasesAreDeliveredByDigest(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t)
+	t.Run("by events", d.releasedByEvents)
 	t.Run("three images pass, and run by digest", d.passes)
 	t.Run("one image fails, and nothing is deployed", d.fails)
 	t.Run("the chart takes no tag", d.takesNoTag)
@@ -133,6 +133,13 @@ func (d *delivery) passes(t *testing.T) {
 	}
 	digests := resultsOf(run)
 	d.first = digests["web"]
+	d.runsBy(t, digests)
+	d.mustHelm(t, "history", "shop", "-n", targetNamespace)
+}
+
+// runsBy holds that the images passed, and that the release's Pods run them by digest.
+func (d *delivery) runsBy(t *testing.T, digests map[string]string) {
+	t.Helper()
 	want := map[string]string{}
 	for workload, names := range map[string][]string{
 		"api": {"worker", "api"}, "web": {"web"}, "worker": {"worker"},
@@ -158,7 +165,6 @@ func (d *delivery) passes(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("what runs is %v, want %v", got, want)
 	}
-	d.mustHelm(t, "history", "shop", "-n", targetNamespace)
 }
 
 func (d *delivery) fails(t *testing.T) {
@@ -232,32 +238,13 @@ func (d *delivery) byHand(t *testing.T) {
 // deliver creates the example's PipelineRun for a commit, and waits for its end.
 func (d *delivery) deliver(t *testing.T, name, commit string) *pipelinev1.PipelineRun {
 	t.Helper()
-	raw, err := os.ReadFile(example("run.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var run pipelinev1.PipelineRun
-	if err := yaml.UnmarshalStrict(raw, &run); err != nil {
-		t.Fatal(err)
-	}
-	run.Name, run.GenerateName = name, ""
 	values := map[string]string{
 		"source": "git." + pipelinesNamespace + ".svc.cluster.local/shop.git", "scheme": "http",
 		"commit": commit, "executor": "/ko-app/executor", "program": "/ko-app/helm",
 		"chart": "oci://" + cluster.Info.RegistryInCluster + charts + "/shop", "insecure": "true",
 	}
 	maps.Copy(values, d.images)
-	params := slices.DeleteFunc(run.Spec.Params, func(p pipelinev1.Param) bool {
-		return values[p.Name] != ""
-	})
-	for name, value := range values {
-		p := pipelinev1.Param{Name: name, Value: *pipelinev1.NewStructuredValues(value)}
-		params = append(params, p)
-	}
-	run.Spec.Params = params
-	if err := d.client.Create(t.Context(), &run); err != nil {
-		t.Fatal(err)
-	}
+	d.create(t, "run.yaml", name, values)
 	return d.pipelines.finished(t, name, deliverTimeout)
 }
 

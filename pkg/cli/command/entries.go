@@ -124,3 +124,15 @@ func State(e *v1alpha1.ImageVerification) string {
 	}
 	return s
 }
+
+// RevisionIgnored says why a revision that an image claims is not known.
+func RevisionIgnored(r v1alpha1.RevisionIgnored) string {
+	switch r {
+	case v1alpha1.RevisionMalformed:
+		return "the image claims one that is too long, or has others than letters, digits and ._+- in it"
+	case v1alpha1.RevisionDiffers:
+		return "the image claims several, or not every image of the index claims one"
+	default:
+		return string(r)
+	}
+}

@@ -44,7 +44,9 @@ func Writable(t *testing.T, hooks interceptor.Funcs, objects ...client.Object) (
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(hooks).
-		WithIndex(&v1alpha1.ImageVerification{}, "spec.digest", digest).Build()
+		WithIndex(&v1alpha1.ImageVerification{}, "spec.digest", digest).
+		WithIndex(&v1alpha1.ImageVerification{}, "spec.image.claimedRevision", revision(specFacts)).
+		WithIndex(&v1alpha1.ImageVerification{}, "status.image.claimedRevision", revision(statusFacts)).Build()
 	return c, func(f *command.ClusterFlags) (command.Cluster, error) {
 		namespace := "demo"
 		if *f.Config.Namespace != "" {
@@ -62,3 +64,16 @@ func digest(o client.Object) []string {
 	}
 	return []string{e.Spec.Digest}
 }
+
+// revision is a field that the API server selects ImageVerifications by, too.
+func revision(of func(*v1alpha1.ImageVerification) *v1alpha1.ImageFacts) client.IndexerFunc {
+	return func(o client.Object) []string {
+		if e, ok := o.(*v1alpha1.ImageVerification); ok && of(e) != nil {
+			return []string{of(e).ClaimedRevision}
+		}
+		return nil
+	}
+}
+
+func specFacts(e *v1alpha1.ImageVerification) *v1alpha1.ImageFacts   { return e.Spec.Image }
+func statusFacts(e *v1alpha1.ImageVerification) *v1alpha1.ImageFacts { return e.Status.Image }

@@ -61,7 +61,7 @@ func FailedEntry() v1alpha1.ImageVerification {
 		TagNames: "latest,v1", LastPushedAt: Second(4 * time.Minute), RunCount: 1,
 		Image: &v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []string{"linux/amd64"},
 			Labels: map[string]string{"tier": "prod", "evil": "\x1b[2Jx"}, Layers: 3, Size: 12_900_000,
-			Created: Second(240 * time.Hour), Base: "registry.example.com/base:1", Source: "Image"},
+			Created: Second(240 * time.Hour), Base: "registry.example.com/base:1", ClaimedRevision: "0123abc", Source: "Image"},
 		Verdict: &v1alpha1.Verdict{
 			Outcome: v1alpha1.OutcomeFail, Run: "app-5f0c8e0f8a4d4c55b2b2a1a0c1d2e3f4", Number: 1, At: *Second(560 * time.Second), TriggerGeneration: 3,
 			PolicyDigest: DigestA, Parts: map[string]string{"rules": "0123456789ab", "scan": "ba9876543210"},
@@ -103,6 +103,7 @@ func PassedEntry() v1alpha1.ImageVerification {
 	e.Spec.Repository = v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryRegistry, Name: "registry.example.com/team/good", Pull: "registry.example.com/team/good"}
 	e.Status = v1alpha1.ImageVerificationStatus{
 		Phase: v1alpha1.PhasePassed, Reason: "Passed", NotChecked: "scan,signature", RunCount: 12,
+		Image:   &v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.index.v1+json", RevisionIgnored: v1alpha1.RevisionDiffers, Source: "Registry"},
 		Verdict: &v1alpha1.Verdict{Outcome: v1alpha1.OutcomePass, Run: "good-12", Number: 12, At: *Second(2*time.Hour - 80*time.Second), Off: []string{"scan", "signature"}},
 		Tags:    []v1alpha1.TagStatus{{PushRecord: push, Run: 12}},
 		Runs: []v1alpha1.RunStatus{

@@ -128,6 +128,12 @@ func (p *page) facts(f *v1alpha1.ImageFacts) {
 	if f.Base != "" {
 		p.line(1, "Base", "%s, as the image claims", f.Base)
 	}
+	switch {
+	case f.ClaimedRevision != "":
+		p.line(1, "Revision", "%s, as the image claims", f.ClaimedRevision)
+	case f.RevisionIgnored != "":
+		p.line(1, "Revision", "not known: %s", command.RevisionIgnored(f.RevisionIgnored))
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Labels)) {
 		p.line(1, "Label", "%s=%s", name, f.Labels[name])
 	}

@@ -20,6 +20,18 @@ type pushed struct {
 	// queries find its entries; the first that finds any counts.
 	queries []command.Query
 	digest  string
+	// repository is set instead where the digest is the one that claims the revision.
+	repository string
+	// file is the name of its file in --digest-files.
+	file string
+}
+
+// path is the repository's.
+func (p *pushed) path() string {
+	if p.repository != "" {
+		return p.repository
+	}
+	return p.queries[0].Repository
 }
 
 // parse reads IMAGE@DIGEST. A name is tried as it was typed, as Revet names an ImageStream,
@@ -47,6 +59,8 @@ const (
 	failed
 	// undecided: there is no verdict, and none to come by itself.
 	undecided
+	// ambiguous: several digests claim the revision.
+	ambiguous
 )
 
 // state is what the ledger says of one image.
@@ -56,6 +70,8 @@ type state struct {
 	text, cure string
 	// entries are those that decided.
 	entries []v1alpha1.ImageVerification
+	// digest is the image's; empty as long as none claims the revision.
+	digest string
 }
 
 // byDigest is the field of ImageVerifications that the API server selects by.
@@ -75,7 +91,7 @@ func (w *waiter) entries(ctx context.Context, p pushed) ([]v1alpha1.ImageVerific
 	}
 	var mine []v1alpha1.ImageVerification
 	for i := range l.Items {
-		if w.trigger == "" || l.Items[i].Spec.Trigger.Name == w.trigger {
+		if w.counts(&l.Items[i]) {
 			mine = append(mine, l.Items[i])
 		}
 	}
@@ -85,6 +101,11 @@ func (w *waiter) entries(ctx context.Context, p pushed) ([]v1alpha1.ImageVerific
 		}
 	}
 	return nil, nil
+}
+
+// counts reports whether an entry is of a trigger whose verdict counts.
+func (w *waiter) counts(e *v1alpha1.ImageVerification) bool {
+	return w.trigger == "" || e.Spec.Trigger.Name == w.trigger
 }
 
 // judge says what the entries of one image come to: a failure outweighs everything, what is

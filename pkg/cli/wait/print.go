@@ -10,6 +10,8 @@ import (
 type result struct {
 	Image  string `json:"image"`
 	Digest string `json:"digest"`
+	// Revision is what the image was found by; empty if by its digest.
+	Revision string `json:"revision,omitempty"`
 	// Verdicts are those that passed it.
 	Verdicts []resultVerdict `json:"verdicts"`
 }
@@ -27,12 +29,12 @@ type resultVerdict struct {
 func (w *waiter) print() error {
 	out := w.env.Streams.Out
 	var all []result
-	for i, p := range w.images {
+	for i := range w.images {
 		switch w.output {
 		case "":
-			fmt.Fprintf(out, "%s passed\n", p.arg)
+			fmt.Fprintf(out, "%s passed\n", w.name(i))
 		case "digests":
-			fmt.Fprintln(out, p.digest)
+			fmt.Fprintln(out, w.states[i].digest)
 		default:
 			all = append(all, w.result(i))
 		}
@@ -44,7 +46,10 @@ func (w *waiter) print() error {
 }
 
 func (w *waiter) result(i int) result {
-	r := result{Image: w.images[i].arg, Digest: w.images[i].digest}
+	r := result{Image: w.images[i].arg, Digest: w.states[i].digest}
+	if w.images[i].repository != "" {
+		r.Revision = w.revision
+	}
 	for j := range w.states[i].entries {
 		e := &w.states[i].entries[j]
 		v := e.Status.Verdict

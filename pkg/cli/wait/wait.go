@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/command"
+	"github.com/revet-dev/revet/pkg/source"
 )
 
 // The exit statuses, beside 0 if every image passed.
@@ -39,10 +41,18 @@ left out by its filter does not count as passed.
 A tag is refused, as it may stand for another digest when the deployment reads it. Build
 tools print the digest that they pushed.
 
+With --revision, images are named by their repositories, in full. The digest of each is the
+one that the ledger has in that repository, and that claims the revision by its label
+org.opencontainers.image.revision. Whoever may push to a repository can claim any revision.
+If several digests of one repository claim it, the command refuses to choose: name the one
+that is meant by its digest. Digests that a trigger left out, superseded ones for example,
+do not count.
+
 You need the rights to get and list imageverifications, which the role "view" has.
 
 The exit status is 0 if every image passed, 1 if one failed, and 2 if one has no verdict:
-the time ran out, its runs ended in Error, or no trigger verifies it.`
+the time ran out, its runs ended in Error, no trigger verifies it, or which digest is meant
+is not known. It is also 2 if --newest refuses the revision.`
 
 const example = `  # Deploy what was built only if all of it passed
   kubectl revet wait registry.example.com/shop/web@sha256:DIGEST \
@@ -50,6 +60,10 @@ const example = `  # Deploy what was built only if all of it passed
 
   # Print the digests, one a line in the order given, if all of them passed
   kubectl revet wait demo/web@sha256:DIGEST -n image-verification -o digests
+
+  # Deploy a commit once all of its images passed
+  kubectl revet wait --revision COMMIT registry.example.com/shop/web \
+    registry.example.com/shop/api -n image-verification -o digests
 
   # A verdict of last month is not enough
   kubectl revet wait demo/web@sha256:DIGEST -n image-verification --max-age 168h`
@@ -63,6 +77,12 @@ type options struct {
 	until   string
 	output  string
 	timeout time.Duration
+	// revision is what images that are named without a digest claim to be built from.
+	revision string
+	// newest refuses a revision that is older than what passed since.
+	newest bool
+	// files is the directory of a file with the digest for each image.
+	files string
 	// maxAge is how old a verdict may be; 0 allows any age.
 	maxAge time.Duration
 }
@@ -71,7 +91,7 @@ type options struct {
 func New(env command.Environment) *cobra.Command {
 	o := &options{cluster: command.NewClusterFlags()}
 	c := &cobra.Command{
-		Use:   "wait IMAGE@DIGEST...",
+		Use:   "wait IMAGE@DIGEST... | --revision REVISION IMAGE...",
 		Short: "Wait until every image passed, between a build and a deployment",
 		Long:  long, Example: example,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -85,6 +105,9 @@ func New(env command.Environment) *cobra.Command {
 	c.Flags().StringVarP(&o.output, "output", "o", "", "what to print once every image passed: digests, json or yaml")
 	c.Flags().DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to wait")
 	c.Flags().DurationVar(&o.maxAge, "max-age", 0, "how old a verdict may be; an older one is waited for again. Any age if 0")
+	c.Flags().StringVar(&o.revision, "revision", "", "find the digests by the revision that images claim to be built from")
+	c.Flags().BoolVar(&o.newest, "newest", false, "with --revision, refuse it if a digest that was first pushed later passed in one of the repositories")
+	c.Flags().StringVar(&o.files, "digest-files", "", "a directory to write the digest of each image to once all passed; the last part of its path names the file")
 	command.CompleteTriggers(env, c, o.cluster)
 	command.CompleteFlag(c, "output", outputs)
 	command.CompleteFlag(c, "for", []string{"passed"})
@@ -116,6 +139,14 @@ func (o *options) run(ctx context.Context, env command.Environment, args []strin
 	if err := w.await(ctx); err != nil {
 		return err
 	}
+	if o.newest {
+		if err := w.notReplaced(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.writeFiles(); err != nil {
+		return err
+	}
 	return w.print()
 }
 
@@ -131,20 +162,41 @@ func (o *options) check(args []string) ([]pushed, error) {
 	case len(args) == 0:
 		return nil, command.Usagef("name at least one IMAGE@DIGEST")
 	}
+	if err := o.checkRevision(); err != nil {
+		return nil, err
+	}
 	if o.output != "" {
 		if err := command.CheckOutput(o.output, outputs); err != nil {
 			return nil, err
 		}
 	}
+	read := parse
+	if o.revision != "" {
+		read = parseRepository
+	}
 	var images []pushed
 	for _, arg := range args {
-		p, err := parse(arg)
+		p, err := read(arg)
 		if err != nil {
 			return nil, err
 		}
 		images = append(images, p)
 	}
-	return images, nil
+	return images, o.nameFiles(images)
+}
+
+func (o *options) checkRevision() error {
+	switch {
+	case o.revision == "" && o.newest:
+		return command.Usagef("--newest needs --revision")
+	case o.revision == "":
+		return nil
+	case !source.ValidRevision(o.revision):
+		return command.Usagef("--revision %q is none that Revet records: at most 128 letters, digits and ._+-, "+
+			"of which the first is a letter or a digit", o.revision)
+	default:
+		return nil
+	}
 }
 
 // waiter waits for the images of one command line.
@@ -183,6 +235,8 @@ func (w *waiter) await(ctx context.Context) error {
 		switch {
 		case w.any(failed):
 			return &command.StatusError{Status: exitFailed, Err: errors.New(w.lines(failed, "failed"))}
+		case w.any(ambiguous):
+			return errors.New(w.lines(ambiguous, "are ambiguous"))
 		case w.any(undecided):
 			return errors.New(w.lines(undecided, "will have no verdict"))
 		case w.all(passed):
@@ -202,17 +256,32 @@ func (w *waiter) doubt() {
 	}
 }
 
-// look reads what the ledger says of every image that has not passed yet, and reports whether these
-// were all. What cannot be read is not known, and waited for, unless it never will be.
+// look reads what the ledger says of every image, but of those that passed by their digest before,
+// and reports whether these were all. What cannot be read is not known, and waited for, unless it
+// never will be.
 func (w *waiter) look(ctx context.Context) (whole bool, err error) {
+	var claimed []v1alpha1.ImageVerification
+	var claimedErr error
+	if w.revision != "" {
+		// All repositories are judged by one reading.
+		claimed, claimedErr = w.claimed(ctx)
+	}
 	whole = true
 	for i, p := range w.images {
-		if w.states[i].kind == passed {
+		var s state
+		err := claimedErr
+		switch {
+		case p.repository != "":
+			s = w.judgeRevision(p.repository, claimed)
+		case w.states[i].kind == passed:
 			whole = false
 			continue
+		default:
+			var entries []v1alpha1.ImageVerification
+			entries, err = w.entries(ctx, p)
+			s = w.judge(entries)
+			s.digest = p.digest
 		}
-		entries, err := w.entries(ctx, p)
-		s := w.judge(entries)
 		if err != nil {
 			s = state{kind: waiting, text: "not known, as the ledger could not be read: " + err.Error()}
 		}
@@ -221,21 +290,32 @@ func (w *waiter) look(ctx context.Context) (whole bool, err error) {
 				"kubectl create rolebinding revet-wait -n NAMESPACE --clusterrole=view --serviceaccount=NAMESPACE:NAME", err)
 		}
 		// What was asked for as the time ran out stays as it was known.
-		if ctx.Err() == nil {
-			w.states[i] = s
-			w.say(p, s)
+		if ctx.Err() != nil {
+			whole = false
+			continue
 		}
+		w.states[i] = s
+		w.say(i)
 	}
 	return whole, nil
 }
 
 // say tells of an image on standard error when something changed.
-func (w *waiter) say(p pushed, s state) {
-	if w.told[p.arg] == s.text {
-		return
+func (w *waiter) say(i int) {
+	line := w.name(i) + ": " + command.Printable(w.states[i].text)
+	if arg := w.images[i].arg; w.told[arg] != line {
+		w.told[arg] = line
+		fmt.Fprintln(w.env.Streams.ErrOut, line)
 	}
-	w.told[p.arg] = s.text
-	fmt.Fprintf(w.env.Streams.ErrOut, "%s: %s\n", p.arg, command.Printable(s.text))
+}
+
+// name is an image as it was typed, with the digest that was found.
+func (w *waiter) name(i int) string {
+	p, s := &w.images[i], &w.states[i]
+	if p.repository == "" || s.digest == "" {
+		return p.arg
+	}
+	return p.arg + "@" + s.digest
 }
 
 func (w *waiter) all(kind int) bool {
@@ -261,7 +341,7 @@ func (w *waiter) lines(kind int, what string) string {
 	var all []string
 	for i, s := range w.states {
 		if s.kind == kind {
-			all = append(all, fmt.Sprintf("  %s: %s; %s", w.images[i].arg, s.text, s.cure))
+			all = append(all, fmt.Sprintf("  %s: %s; %s", w.name(i), s.text, s.cure))
 		}
 	}
 	return fmt.Sprintf("%d of %d images %s:\n%s", len(all), len(w.images), what, strings.Join(all, "\n"))
@@ -276,7 +356,7 @@ func (w *waiter) timedOut() error {
 		if s.text == "" {
 			s.text = "not known, as the ledger did not answer"
 		}
-		line := fmt.Sprintf("  %s: %s", w.images[i].arg, s.text)
+		line := fmt.Sprintf("  %s: %s", w.name(i), s.text)
 		if s.cure != "" {
 			line += "; " + s.cure
 		}

@@ -26,6 +26,8 @@ const (
 	AttributeGate       = "gate"
 	AttributeStanding   = "standing"
 	AttributeVerdict    = "verdict"
+	// AttributeRevision is what the image claims. Events of a digest that claims none lack it.
+	AttributeRevision = "imagerevision"
 )
 
 // noVerdict stands in AttributeVerdict for an entry without one.
@@ -169,6 +171,13 @@ func newRunEvent(entry *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, ver
 }
 
 func newEvent(entry *v1alpha1.ImageVerification, key, kind string, at time.Time) Event {
+	attributes := map[string]string{
+		AttributeRepository: entry.Spec.Repository.Name,
+		AttributeDigest:     entry.Spec.Digest,
+	}
+	if facts := entry.ImageFacts(); facts != nil && facts.ClaimedRevision != "" {
+		attributes[AttributeRevision] = facts.ClaimedRevision
+	}
 	source := "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + entry.Namespace + "/imageverifications/" + entry.Name
 	return Event{
 		Key: key,
@@ -185,10 +194,7 @@ func newEvent(entry *v1alpha1.ImageVerification, key, kind string, at time.Time)
 			CustomData:            &customData{Image: entry.Spec.Repository.Pull + "@" + entry.Spec.Digest},
 			CustomDataContentType: cloudevents.ApplicationJSON,
 		},
-		attributes: map[string]string{
-			AttributeRepository: entry.Spec.Repository.Name,
-			AttributeDigest:     entry.Spec.Digest,
-		},
+		attributes: attributes,
 	}
 }
 

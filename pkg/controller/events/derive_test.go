@@ -60,6 +60,7 @@ func testEntry() *v1alpha1.ImageVerification {
 				},
 			},
 			RunCount: 2,
+			Image:    &v1alpha1.ImageFacts{ClaimedRevision: "0123abc"},
 			Verdict:  &v1alpha1.Verdict{Outcome: v1alpha1.OutcomeFail, Run: "app-run1", Number: 1, PolicyDigest: testDigest},
 		},
 	}
@@ -95,6 +96,35 @@ func TestAnEventTellsTheVerdictThatCounts(t *testing.T) {
 	} {
 		if diff := cmp.Diff(test.want, told(test.change)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// Property: every event of an entry carries the revision that its image claims, and none if it
+// claims none or what it claims is not known.
+func TestAnEventCarriesTheClaimedRevision(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec, status *v1alpha1.ImageFacts
+		want         string
+	}{
+		"in the spec":        {&v1alpha1.ImageFacts{ClaimedRevision: "0abc"}, nil, "0abc"},
+		"in the status":      {nil, &v1alpha1.ImageFacts{ClaimedRevision: "0abc"}, "0abc"},
+		"read again since":   {&v1alpha1.ImageFacts{ClaimedRevision: "1abc"}, &v1alpha1.ImageFacts{ClaimedRevision: "0abc"}, "0abc"},
+		"contradicted since": {&v1alpha1.ImageFacts{ClaimedRevision: "1abc"}, &v1alpha1.ImageFacts{RevisionIgnored: v1alpha1.RevisionDiffers}, ""},
+		"no claim":           {&v1alpha1.ImageFacts{}, nil, ""},
+		"nothing read":       {nil, nil, ""},
+	} {
+		e := testEntry()
+		e.Spec.Image, e.Status.Image = test.spec, test.status
+		for _, event := range Derive(e) {
+			c, err := event.CloudEvent()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, has := c.Extensions()[AttributeRevision]
+			if has != (test.want != "") || (has && got != test.want) {
+				t.Errorf("%s: event %s carries %v, want %q", name, event.Key, got, test.want)
+			}
 		}
 	}
 }

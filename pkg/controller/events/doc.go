@@ -12,7 +12,7 @@
 //	dev.cdevents.testsuiterun.finished    it ended; outcome says how
 //
 // Knative Triggers filter on attributes only. So each event carries imagerepository,
-// imagetag, imagedigest and verifycause. The last one also carries outcome (pass, fail or
+// imagetag, imagedigest, verifycause and, if the image claims one, imagerevision. The last one also carries outcome (pass, fail or
 // error) and, if checks were switched off, notchecked ("scan,signature"). source is the
 // entry's path, and id is the entry's UID and the event's key. Both come from the ledger,
 // so a receiver can recognise an event that is sent twice. What a cause is called in

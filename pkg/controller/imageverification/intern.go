@@ -44,7 +44,8 @@ func InternStrings(obj any) (any, error) {
 		if f == nil {
 			continue
 		}
-		share(&f.MediaType, &f.Source, &f.Base)
+		share(&f.MediaType, &f.Source, &f.Base, &f.ClaimedRevision)
+		share(&f.RevisionIgnored)
 		for i := range f.Platforms {
 			share(&f.Platforms[i])
 		}

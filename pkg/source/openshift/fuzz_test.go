@@ -13,6 +13,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
@@ -147,6 +148,7 @@ func FuzzDecode(f *testing.F) {
 func FuzzImage(f *testing.F) {
 	addRecorded(f, "Image", func(body []byte) { f.Add(body) })
 	f.Add([]byte(`{"dockerImageLayers":[{"size":9223372036854775807},{"size":9223372036854775807}]}`))
+	f.Add([]byte(`{"dockerImageMetadata":{"Config":{"Labels":{"org.opencontainers.image.revision":"a\"b"}}}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var img imagev1.Image
 		if err := json.Unmarshal(body, &img); err != nil {
@@ -163,6 +165,9 @@ func FuzzImage(f *testing.F) {
 		}
 		if len(facts.Platforms) > 32 || len(facts.Labels) > 1 || len(facts.Base) > 512 || facts.Size < 0 || facts.Layers < 0 {
 			t.Errorf("facts beyond their bounds: %+v", facts)
+		}
+		if facts.ClaimedRevision != "" && (!source.ValidRevision(facts.ClaimedRevision) || facts.RevisionIgnored != "") {
+			t.Errorf("revision %q, ignored %q", facts.ClaimedRevision, facts.RevisionIgnored)
 		}
 		for _, p := range facts.Platforms {
 			if len(p) > 128 {

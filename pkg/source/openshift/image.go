@@ -81,6 +81,7 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 		f.Size = image.AddSize(f.Size, l.LayerSize)
 	}
 	f.Platforms = source.Platforms(platform(img, m))
+	source.SetRevision(&f, nil, m.Config.Labels)
 	return f, nil
 }
 
@@ -88,6 +89,7 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 // time of its own: the time in its dockerImageMetadata is the push's.
 func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
 	f := v1alpha1.ImageFacts{MediaType: img.DockerImageManifestMediaType, Source: factsSource}
+	var revisions source.Revisions
 	seen := map[string]bool{}
 	for _, m := range img.DockerImageManifests {
 		if seen[m.Digest] {
@@ -106,7 +108,9 @@ func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1a
 			}
 		}
 		source.AddChild(&f, platform, facts)
+		revisions.AddChild(platform, facts)
 	}
+	revisions.SetIndex(&f, nil)
 	return f, nil
 }
 

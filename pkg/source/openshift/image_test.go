@@ -128,6 +128,7 @@ func TestFactsOfRecordedImages(t *testing.T) {
 		children[img.Name] = img
 	}
 	const ociManifest = "application/vnd.oci.image.manifest.v1+json"
+	const recordedRevision = "152d8a17cb0642f9f3b2abcb2a8415c2f6ddc047"
 	labels := []string{"maintainer", "absent"}
 	for _, test := range []struct {
 		name, short string
@@ -135,11 +136,12 @@ func TestFactsOfRecordedImages(t *testing.T) {
 		want        v1alpha1.ImageFacts
 	}{
 		{"an image", "875fa3b3", nil, v1alpha1.ImageFacts{MediaType: ociManifest, Platforms: []string{"linux/amd64"},
-			Labels: map[string]string{"maintainer": "acme"}, Layers: 1, Size: 153, Source: "Image"}},
+			Labels: map[string]string{"maintainer": "acme"}, Layers: 1, Size: 153, ClaimedRevision: recordedRevision, Source: "Image"}},
 		{"a docker schema 2 image, without that label", "d2157fb8", nil, v1alpha1.ImageFacts{
 			MediaType: "application/vnd.docker.distribution.manifest.v2+json", Platforms: []string{"linux/amd64"}, Layers: 1, Size: 149, Source: "Image"}},
 		{"an index with its children", "0776ac4c", children, v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.index.v1+json",
-			Platforms: []string{"linux/amd64", "linux/arm64"}, Labels: map[string]string{"maintainer": "acme"}, Layers: 2, Size: 302, Source: "Image"}},
+			Platforms: []string{"linux/amd64", "linux/arm64"}, Labels: map[string]string{"maintainer": "acme"}, Layers: 2, Size: 302,
+			RevisionIgnored: v1alpha1.RevisionDiffers, Source: "Image"}}, // one of the two claims none
 		{"an index whose children are not there", "831f5576", children, v1alpha1.ImageFacts{MediaType: "application/vnd.oci.image.index.v1+json",
 			Platforms: []string{"linux/amd64"}, Source: "Image"}},
 		{"an artefact", "06c6c646", nil, v1alpha1.ImageFacts{MediaType: ociManifest, Layers: 1, Size: 15, Source: "Image"}},
@@ -160,7 +162,7 @@ func TestFactsThatNoRecordingShows(t *testing.T) {
 	img := &imagev1.Image{
 		DockerImageConfig: `{"os":"windows","variant":"v8"}`,
 		DockerImageMetadata: runtime.RawExtension{Raw: []byte(`{"Architecture":"arm64","Created":"2026-10-01T02:03:04.5Z",
-			"Config":{"Labels":{"org.opencontainers.image.base.name":"quay.example/base:1"}}}`)},
+			"Config":{"Labels":{"org.opencontainers.image.base.name":"quay.example/base:1","org.opencontainers.image.revision":"0abc"}}}`)},
 		DockerImageLayers: []imagev1.ImageLayer{{LayerSize: 10}, {LayerSize: -5}},
 	}
 	got, err := openshift.Facts(img, nil, nil)
@@ -168,7 +170,8 @@ func TestFactsThatNoRecordingShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	created := metav1.NewTime(time.Date(2026, 10, 1, 2, 3, 4, 0, time.UTC))
-	want := v1alpha1.ImageFacts{Platforms: []string{"windows/arm64/v8"}, Layers: 2, Size: 10, Created: &created, Base: "quay.example/base:1", Source: "Image"}
+	want := v1alpha1.ImageFacts{Platforms: []string{"windows/arm64/v8"}, Layers: 2, Size: 10, Created: &created, Base: "quay.example/base:1",
+		ClaimedRevision: "0abc", Source: "Image"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
@@ -183,5 +186,34 @@ func TestChildDigestsAreValidAndUnique(t *testing.T) {
 	got := openshift.ChildDigests(img)
 	if len(got) != 1 || got[0].Hex() != hexA {
 		t.Errorf("got %v", got)
+	}
+}
+
+// An index has no annotations in its Image object: it claims what its children agree on, and a
+// child that was not read agrees with nobody.
+func TestTheRevisionOfAnIndexIsItsChildrens(t *testing.T) {
+	child := func(revision string) *imagev1.Image {
+		return &imagev1.Image{DockerImageMetadata: runtime.RawExtension{Raw: []byte(
+			`{"Architecture":"amd64","Config":{"Labels":{"org.opencontainers.image.revision":"` + revision + `"}}}`)}}
+	}
+	index := &imagev1.Image{DockerImageManifests: []imagev1.ImageManifest{
+		{Digest: "a", OS: "linux", Architecture: "amd64"}, {Digest: "b", OS: "linux", Architecture: "arm64"}}}
+	for name, test := range map[string]struct {
+		children openshift.Children
+		want     string
+		ignored  v1alpha1.RevisionIgnored
+	}{
+		"they agree":       {openshift.Children{"a": child("0abc"), "b": child("0abc")}, "0abc", ""},
+		"they differ":      {openshift.Children{"a": child("0abc"), "b": child("1abc")}, "", v1alpha1.RevisionDiffers},
+		"one was not read": {openshift.Children{"a": child("0abc")}, "", v1alpha1.RevisionDiffers},
+		"one is hostile":   {openshift.Children{"a": child("0abc"), "b": child("$(id)")}, "", v1alpha1.RevisionMalformed},
+	} {
+		got, err := openshift.Facts(index, test.children, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ClaimedRevision != test.want || got.RevisionIgnored != test.ignored {
+			t.Errorf("%s: revision %q, ignored %q; want %q and %q", name, got.ClaimedRevision, got.RevisionIgnored, test.want, test.ignored)
+		}
 	}
 }

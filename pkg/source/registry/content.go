@@ -288,6 +288,7 @@ func (r *reader) index(ctx context.Context, m manifest, labelNames []string) (Fa
 		return Facts{}, fmt.Errorf("%w: the index names %d children; at most %d are read", errInvalid, len(m.Manifests), maxChildren)
 	}
 	facts.Content.Complete = true
+	var revisions source.Revisions
 	seen := map[image.Digest]bool{}
 	for _, d := range m.Manifests {
 		if seen[d.Digest] {
@@ -295,15 +296,16 @@ func (r *reader) index(ctx context.Context, m manifest, labelNames []string) (Fa
 		}
 		seen[d.Digest] = true
 		facts.Children = append(facts.Children, d.Digest)
-		if err := r.addChild(ctx, &facts, d, labelNames); err != nil {
+		if err := r.addChild(ctx, &facts, &revisions, d, labelNames); err != nil {
 			return Facts{}, fmt.Errorf("the child %s: %w", d.Digest, err)
 		}
 	}
+	revisions.SetIndex(&facts.Image, m.Annotations)
 	return facts, nil
 }
 
 // addChild adds what an index names.
-func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, labelNames []string) error {
+func (r *reader) addChild(ctx context.Context, f *Facts, claims *source.Revisions, d image.Descriptor, labelNames []string) error {
 	m, err := r.manifest(ctx, d.Digest)
 	if err != nil && reason(err) != source.NotFound {
 		return err
@@ -332,6 +334,7 @@ func (r *reader) addChild(ctx context.Context, f *Facts, d image.Descriptor, lab
 		return err
 	}
 	source.AddChild(&f.Image, d.Platform, own)
+	claims.AddChild(d.Platform, own)
 	if d.Platform.IsPlaced() || len(own.Platforms) > 0 {
 		source.ListChild(&f.Image, d.Digest, d.Platform)
 	} // else no host can have it: nobody says for which platform it is
@@ -356,6 +359,7 @@ func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1
 		Base:      source.Base(m.Annotations, nil),
 		Source:    factsSource,
 	}
+	source.SetRevision(&f, m.Annotations, nil)
 	if !m.HasImageConfig() {
 		return f, nil
 	}
@@ -369,6 +373,7 @@ func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1
 	}
 	f.Labels = image.CarryLabels(c.Config.Labels, labelNames)
 	f.Base = source.Base(m.Annotations, c.Config.Labels)
+	source.SetRevision(&f, m.Annotations, c.Config.Labels)
 	if !c.Created.IsZero() {
 		f.Created = &metav1.Time{Time: c.Created.UTC().Truncate(time.Second)}
 	}

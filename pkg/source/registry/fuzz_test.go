@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
@@ -86,6 +87,9 @@ func FuzzFacts(f *testing.F) {
 		i := facts.Image
 		if len(i.Platforms) > 32 || len(i.Labels) > 1 || len(i.Base) > 512 || i.Size < 0 || i.Layers < 0 {
 			t.Errorf("facts beyond their bounds: %+v", i)
+		}
+		if i.ClaimedRevision != "" && (!source.ValidRevision(i.ClaimedRevision) || i.RevisionIgnored != "") {
+			t.Errorf("revision %q, ignored %q", i.ClaimedRevision, i.RevisionIgnored)
 		}
 		if len(facts.Missing) > len(facts.Children) {
 			t.Errorf("%d children are missing of %d", len(facts.Missing), len(facts.Children))

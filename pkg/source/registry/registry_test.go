@@ -92,6 +92,8 @@ func plain(hosts ...string) registry.Policy {
 
 var shop = registry.Credentials{Namespace: "shop"}
 
+const revisionName = "org.opencontainers.image.revision"
+
 func testImage(t *testing.T) v1.Image {
 	t.Helper()
 	img, err := random.Image(100, 2)
@@ -101,7 +103,7 @@ func testImage(t *testing.T) v1.Image {
 	img, err = mutate.ConfigFile(img, &v1.ConfigFile{
 		OS: "linux", Architecture: "arm64", Variant: "v8",
 		Created: v1.Time{Time: time.Date(2026, 11, 20, 1, 2, 3, 4, time.UTC)},
-		Config:  v1.Config{Cmd: []string{"/app"}, Labels: map[string]string{"tier": "prod", "other": "x", "org.opencontainers.image.base.name": "base:1"}},
+		Config:  v1.Config{Cmd: []string{"/app"}, Labels: map[string]string{"tier": "prod", "other": "x", "org.opencontainers.image.base.name": "base:1", revisionName: "0abc"}},
 		RootFS:  rootFS(t, img),
 	})
 	if err != nil {
@@ -152,7 +154,7 @@ func TestReadsOfAnImage(t *testing.T) {
 	created := metav1.NewTime(time.Date(2026, 11, 20, 1, 2, 3, 0, time.UTC))
 	wantFacts := v1alpha1.ImageFacts{
 		MediaType: string(types.DockerManifestSchema2), Platforms: []string{"linux/arm64/v8"}, Labels: map[string]string{"tier": "prod"},
-		Layers: 2, Size: size, Created: &created, Base: "base:1", Source: "Registry",
+		Layers: 2, Size: size, Created: &created, Base: "base:1", ClaimedRevision: "0abc", Source: "Registry",
 	}
 	if diff := cmp.Diff(wantFacts, got.Image); diff != "" || size == 0 {
 		t.Errorf("facts of size %d (-want +got):\n%s", size, diff)
@@ -192,7 +194,7 @@ func TestReadsOfAnIndex(t *testing.T) {
 	if diff := cmp.Diff([]string{"linux/arm64/v8"}, got.Image.Platforms); diff != "" {
 		t.Errorf("platforms (-want +got):\n%s", diff)
 	}
-	if got.Image.Layers != 2 || got.Image.Labels["tier"] != "prod" || got.Image.MediaType != string(types.OCIImageIndex) {
+	if got.Image.Layers != 2 || got.Image.Labels["tier"] != "prod" || got.Image.ClaimedRevision != "0abc" || got.Image.MediaType != string(types.OCIImageIndex) {
 		t.Errorf("facts = %+v", got.Image)
 	}
 	children := []string{digestOf(t, img).String(), digestOf(t, attestation).String(), missing}

@@ -12,6 +12,8 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=iv,categories=revet
 // +kubebuilder:selectablefield:JSONPath=`.spec.digest`
+// +kubebuilder:selectablefield:JSONPath=`.spec.image.claimedRevision`
+// +kubebuilder:selectablefield:JSONPath=`.status.image.claimedRevision`
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Repository",type=string,JSONPath=`.spec.repository.name`
 // +kubebuilder:printcolumn:name="Tags",type=string,JSONPath=`.status.tagNames`
@@ -56,8 +58,9 @@ type ImageVerificationSpec struct {
 	// FirstPush is the push that created the entry. With the source manual it is none.
 	FirstPush PushRecord `json:"firstPush"`
 	// Image is what was known of the digest when its first push was recorded: of
-	// a single image, read from its Image object, without labels. Where it is
-	// absent the facts are read before the first run, into status.image.
+	// a single image, read from its Image object, without labels but the one of its
+	// revision. Where it is absent the facts are read before the first run, into
+	// status.image.
 	// +optional
 	Image *ImageFacts `json:"image,omitempty"`
 	// Requests are the ids of the latest manual requests for another run.
@@ -324,6 +327,20 @@ type SandboxStatus struct {
 	Node string `json:"node,omitempty"`
 }
 
+// RevisionIgnored says why a claimed revision was left out.
+//
+// +kubebuilder:validation:Enum=Malformed;Differs
+type RevisionIgnored string
+
+// The reasons to leave a claimed revision out.
+const (
+	// RevisionMalformed: it is longer than 128 characters, or has others than letters, digits
+	// and ._+- in it.
+	RevisionMalformed RevisionIgnored = "Malformed"
+	// RevisionDiffers: label and annotation, or the children of an index, do not claim the same.
+	RevisionDiffers RevisionIgnored = "Differs"
+)
+
 // ImageFacts is what is known of the digest.
 type ImageFacts struct {
 	// +optional
@@ -349,6 +366,15 @@ type ImageFacts struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Base string `json:"base,omitempty"`
+	// ClaimedRevision is the image's own claim of the revision of the source that it was built
+	// from: its label, or its annotation, org.opencontainers.image.revision. Whoever may push
+	// can claim any. Of an index, it is what its children and its annotation agree on.
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`
+	// +optional
+	ClaimedRevision string `json:"claimedRevision,omitempty"`
+	// RevisionIgnored says why a revision that the image claims was left out.
+	// +optional
+	RevisionIgnored RevisionIgnored `json:"revisionIgnored,omitempty"`
 	// Source is where the facts were read: Image or Registry.
 	// +optional
 	Source string `json:"source,omitempty"`
