@@ -51,8 +51,8 @@ func (c *Checker) Differs(ctx context.Context, trigger *v1alpha1.ImageTrigger, e
 		if a.intercepted || !a.accepted() || !b.accepted() {
 			return "", nil
 		}
-		one, okOne := renderedSpec(a.run)
-		other, okOther := renderedSpec(b.run)
+		one, okOne := renderedSpec(ctx, a.run)
+		other, okOther := renderedSpec(ctx, b.run)
 		if !okOne || !okOther {
 			return "", nil
 		}
@@ -85,7 +85,7 @@ func varied(r Request) Request {
 }
 
 // renderedSpec returns the spec of a PipelineRun that a template makes, as Tekton stores it.
-func renderedSpec(o *unstructured.Unstructured) (map[string]any, bool) {
+func renderedSpec(ctx context.Context, o *unstructured.Unstructured) (map[string]any, bool) {
 	var run pipelinev1.PipelineRun
 	switch o.GetAPIVersion() {
 	case pipelinev1.SchemeGroupVersion.String():
@@ -93,8 +93,8 @@ func renderedSpec(o *unstructured.Unstructured) (map[string]any, bool) {
 			return nil, false
 		}
 	case pipelinev1beta1.SchemeGroupVersion.String():
-		var old pipelinev1beta1.PipelineRun
-		if runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &old) != nil || old.ConvertTo(context.Background(), &run) != nil {
+		var old pipelinev1beta1.PipelineRun //nolint:staticcheck // templates of users still have it
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &old) != nil || old.ConvertTo(ctx, &run) != nil {
 			return nil, false
 		}
 	default:

@@ -119,8 +119,8 @@ func TestDiffersSaysNothingItDoesNotKnow(t *testing.T) {
 		"no listener":  {change: func(el *triggersv1beta1.EventListener) { el.Name = "other" }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, asked, e, run, _ := compared(t, listener{})
-			c = NewChecker(newTestClient(t, l.build(t)...), testPolicy)
+			_, asked, e, run, _ := compared(t, listener{})
+			c := NewChecker(newTestClient(t, l.build(t)...), testPolicy)
 			if got, err := c.Differs(t.Context(), asked, e, run, &pipelinev1.PipelineRun{}); got != "" || err != nil {
 				t.Errorf("it differs at %q, %v", got, err)
 			}
