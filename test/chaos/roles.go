@@ -11,9 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/revet-dev/revet/test/cluster/fast"
@@ -44,29 +41,16 @@ type role struct {
 	Gated bool
 }
 
-func (r role) environment() (string, error) {
-	encoded, err := json.Marshal(r)
-	return roleVariable + "=" + string(encoded), err
-}
+func (r role) environment() (string, error) { return rig.RoleEnvironment(roleVariable, r) }
 
 // Role does what the process was started for, until SIGTERM. It says no if that is no role of the harness.
 func Role() (code int, isRole bool) {
-	encoded := os.Getenv(roleVariable)
-	if encoded == "" {
-		return 0, false
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var r role
-	err := json.Unmarshal([]byte(encoded), &r)
-	if err == nil {
-		err = r.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "chaos: the %s: %v\n", r.Name, err)
-		return 1, true
-	}
-	return 0, true
+	return rig.ServeRole(roleVariable, func(ctx context.Context, r role) error {
+		if err := r.run(ctx); err != nil {
+			return fmt.Errorf("the %s: %w", r.Name, err)
+		}
+		return nil
+	})
 }
 
 func (r role) run(ctx context.Context) error {

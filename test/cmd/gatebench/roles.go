@@ -4,15 +4,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/revet-dev/revet/test/cluster/fast"
@@ -50,22 +47,12 @@ func (r role) ready() string {
 
 // serveRole does what the process was started for, until SIGTERM. It says no if that is no role.
 func serveRole() (code int, isRole bool) {
-	encoded := os.Getenv(roleVariable)
-	if encoded == "" {
-		return 0, false
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var r role
-	err := json.Unmarshal([]byte(encoded), &r)
-	if err == nil {
-		err = r.serve(ctx)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gatebench: the %s: %v\n", r.Name, err)
-		return 1, true
-	}
-	return 0, true
+	return rig.ServeRole(roleVariable, func(ctx context.Context, r role) error {
+		if err := r.serve(ctx); err != nil {
+			return fmt.Errorf("the %s: %w", r.Name, err)
+		}
+		return nil
+	})
 }
 
 func (r role) serve(ctx context.Context) error {
@@ -112,7 +99,7 @@ func (r role) until(ctx context.Context, address string) error {
 
 // start starts a process in the role, and returns its address once it serves.
 func (r role) start(ctx context.Context) (*rig.Process, string, error) {
-	encoded, err := json.Marshal(r)
+	environment, err := rig.RoleEnvironment(roleVariable, r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -120,7 +107,7 @@ func (r role) start(ctx context.Context) (*rig.Process, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := rig.Program{Name: "the " + r.Name, Path: itself, Env: []string{roleVariable + "=" + string(encoded)}}.Start()
+	p, err := rig.Program{Name: "the " + r.Name, Path: itself, Env: []string{environment}}.Start()
 	if err != nil {
 		return nil, "", err
 	}
