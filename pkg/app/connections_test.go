@@ -141,14 +141,15 @@ func TestConnectionsThatAreKeptKeepNobodyOut(t *testing.T) {
 
 // A request that is under way is not ended for another one's sake.
 func TestNoRequestIsEndedForAConnection(t *testing.T) {
-	s := serveHealth(t, 4, 4)
+	s := serveHealth(t, 8, 2)
 	slow := dial(t, s, "127.0.0.10", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx")
 	await(t, s, "the request has begun", func(c *connections) bool { return c.busy() == 1 })
 	for range 9 {
+		await(t, s, "the probe before is answered", func(c *connections) bool { return c.busy() == 1 })
 		if code := probe(t, s, "127.0.0.10"); code != http.StatusOK {
 			t.Fatalf("a probe was answered %d, want 200", code)
 		}
-		dial(t, s, "127.0.0.11", "")
+		dial(t, s, "127.0.0.10", "")
 	}
 	if _, err := io.WriteString(slow, strings.Repeat("x", 4)); err != nil {
 		t.Fatal(err)
