@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -51,7 +52,7 @@ func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 // Reference mode claims nothing, so the stream must be read.
 func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]finding, bool, Result) {
 	if obs.Stream == nil {
-		if !i.Triggers.snapshot().streams {
+		if !i.Triggers.selectStreams() {
 			return nil, false, Handled(KindStream, NotSelected)
 		}
 		return nil, true, Result{}
@@ -144,19 +145,16 @@ type finding struct {
 
 // find returns a finding for each trigger that selects the stream.
 func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) ([]finding, error) {
-	list := i.Triggers.snapshot()
-	if !list.streams {
-		return nil, nil
-	}
 	var labels map[string]string
-	if list.otherNamespaces {
+	if i.Triggers.selectOthers() {
 		var err error
 		if labels, err = i.Namespaces.Labels(ctx, object.Namespace); err != nil {
 			return nil, err
 		}
 	}
+	own, others := i.Triggers.ofStreams(object.Namespace, labels)
 	var findings []finding
-	for _, t := range list.triggers {
+	for _, t := range slices.Concat(own, others) {
 		tags := t.selector.Stream(object.Namespace, labels, object.Name, state.Labels)
 		if !tags.Empty() {
 			findings = append(findings, i.compare(t, state.Stream, tags))

@@ -51,7 +51,7 @@ func (i *Intake) lookNow(ctx context.Context, from Endpoint, h *hinted) Result {
 // interested returns the triggers that select the tag and for which the ledger does not
 // cover the claimed digest. It uses caches only.
 func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claimed image.Digest) (interested []*Trigger, selected bool) {
-	for _, t := range i.Triggers.snapshot().triggers {
+	for _, t := range i.Triggers.ofHost(at.repository.Host()) {
 		tags := t.selector.Repository(at.repository)
 		if !tags.Admit(at.tag) {
 			continue

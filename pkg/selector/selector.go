@@ -236,6 +236,18 @@ func (s *Selector) SelectsStreams() (streams, otherNamespaces bool) {
 	return streams, otherNamespaces
 }
 
+// Namespaces returns the selectors of other namespaces than the trigger's, by a key that equal ones
+// share.
+func (s *Selector) Namespaces() map[string]labels.Selector {
+	all := map[string]labels.Selector{}
+	for _, e := range s.entries {
+		if e.streams != nil && !e.streams.ownNamespace {
+			all[e.streams.namespaces.String()] = e.streams.namespaces
+		}
+	}
+	return all
+}
+
 // Hosts returns the registry hosts in the entries, without duplicates.
 func (s *Selector) Hosts() []string {
 	seen := map[string]bool{}
