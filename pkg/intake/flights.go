@@ -19,22 +19,25 @@ type line struct {
 }
 
 type flight struct {
+	// waiting is how many are to be served, with who runs it.
 	waiting int
-	begun   bool
-	// ready is closed when it may begin, and done when it ended.
-	ready, done chan struct{}
+	// baton is for who runs it, and done is closed when it ended.
+	baton, done chan struct{}
 	result      Result
-	read        bool
 }
 
 func newFlight() *flight {
-	return &flight{ready: make(chan struct{}), done: make(chan struct{}), result: again(KindStream, errors.New("the handling that served this event ended early"))}
+	return &flight{
+		waiting: 1, baton: make(chan struct{}, 1), done: make(chan struct{}),
+		result: again(KindStream, errors.New("the handling that served this event ended early")),
+	}
 }
 
-// do runs a handling, or waits for one that began after it was called. It returns that one's
-// result and whether it has read; served is true if it was another caller's. A handling does not
-// end with the request that it runs for, as others may wait for it, but with its deadline.
-func (f *flights) do(ctx context.Context, name string, run func(context.Context) (Result, bool)) (r Result, read, served bool, err error) {
+// do runs a handling, or waits for one that began after it was called; served is true if it was
+// another caller's. Run returns false if it found nothing to do: then one of those that wait runs
+// its own. A handling does not end with the request that it runs for, as others may wait for it,
+// but with its deadline.
+func (f *flights) do(ctx context.Context, name string, run func(context.Context) (r Result, did bool)) (r Result, served bool, err error) {
 	f.mu.Lock()
 	l := f.at[name]
 	if l == nil {
@@ -42,56 +45,51 @@ func (f *flights) do(ctx context.Context, name string, run func(context.Context)
 			f.at = map[string]*line{}
 		}
 		l = &line{current: newFlight()}
-		l.current.begun = true
 		f.at[name] = l
 		f.mu.Unlock()
-		r, read = f.fly(ctx, name, l, l.current, run)
-		return r, read, false, nil
+		return f.fly(ctx, name, l, l.current, run), false, nil
 	}
 	if l.next == nil {
 		l.next = newFlight()
+	} else {
+		l.next.waiting++
 	}
 	mine := l.next
-	mine.waiting++
 	f.mu.Unlock()
 
 	select {
-	case <-mine.ready:
+	case <-mine.baton:
+		return f.fly(ctx, name, l, mine, run), false, nil
+	case <-mine.done:
+		return mine.result, true, nil
 	case <-ctx.Done():
 		f.leave(name, l, mine)
-		return r, false, false, ctx.Err()
-	}
-	f.mu.Lock()
-	first := !mine.begun
-	mine.begun = true
-	f.mu.Unlock()
-	if first {
-		r, read = f.fly(ctx, name, l, mine, run)
-		return r, read, false, nil
-	}
-	select {
-	case <-mine.done:
-		return mine.result, mine.read, true, nil
-	case <-ctx.Done():
-		return r, false, false, ctx.Err()
+		return r, false, ctx.Err()
 	}
 }
 
-func (f *flights) fly(ctx context.Context, name string, l *line, mine *flight, run func(context.Context) (Result, bool)) (Result, bool) {
+func (f *flights) fly(ctx context.Context, name string, l *line, mine *flight, run func(context.Context) (Result, bool)) (r Result) {
 	deadline, bounded := ctx.Deadline()
 	if ctx = context.WithoutCancel(ctx); bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
+	did := true
 	defer func() { // also after a panic
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		if mine.waiting--; !did && mine.waiting > 0 {
+			mine.baton <- struct{}{}
+			return
+		}
 		close(mine.done)
 		f.advance(name, l)
 	}()
-	mine.result, mine.read = run(ctx)
-	return mine.result, mine.read
+	if r, did = run(ctx); did {
+		mine.result = r
+	}
+	return r
 }
 
 // advance lets the next one begin, if anybody waits for it. The caller holds the lock.
@@ -101,14 +99,14 @@ func (f *flights) advance(name string, l *line) {
 		delete(f.at, name)
 		return
 	}
-	close(l.current.ready)
+	l.current.baton <- struct{}{}
 }
 
 // leave is called by who waits no longer.
 func (f *flights) leave(name string, l *line, mine *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if mine.waiting--; l.current == mine && mine.waiting == 0 && !mine.begun {
+	if mine.waiting--; l.current == mine && mine.waiting == 0 {
 		close(mine.done)
 		f.advance(name, l)
 	}

@@ -28,7 +28,7 @@ func TestOneHandlingServesAllThatWait(t *testing.T) {
 	runs := 0
 	var all sync.WaitGroup
 	all.Go(func() {
-		_, _, served, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) { close(begun); <-release; return Handled(KindStream, Gone), true })
+		_, served, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) { close(begun); <-release; return Handled(KindStream, Gone), true })
 		if served || err != nil {
 			t.Errorf("the first was served by another: %t, %v", served, err)
 		}
@@ -38,9 +38,9 @@ func TestOneHandlingServesAllThatWait(t *testing.T) {
 	alone := 0
 	for range 99 {
 		all.Go(func() {
-			r, read, served, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) { runs++; return Handled(KindStream, Recorded), true })
-			if err != nil || !read || r.Reason != Recorded {
-				t.Errorf("result %+v, %t, %v", r, read, err)
+			r, served, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) { runs++; return Handled(KindStream, Recorded), true })
+			if err != nil || r.Reason != Recorded {
+				t.Errorf("result %+v, %v", r, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -51,7 +51,7 @@ func TestOneHandlingServesAllThatWait(t *testing.T) {
 	}
 	until(t, "all wait", func() bool { n, _ := f.users("a"); return n == 99 })
 	// Nobody waits for another name.
-	if _, _, served, err := f.do(t.Context(), "b", func(context.Context) (Result, bool) { return Result{}, true }); served || err != nil {
+	if _, served, err := f.do(t.Context(), "b", func(context.Context) (Result, bool) { return Result{}, true }); served || err != nil {
 		t.Errorf("another name: %t, %v", served, err)
 	}
 	close(release)
@@ -64,6 +64,42 @@ func TestOneHandlingServesAllThatWait(t *testing.T) {
 	}
 }
 
+// One that has nothing to do leaves the handling to another that waits, and serves nobody.
+func TestOneWithNothingToDoServesNobody(t *testing.T) {
+	var f flights
+	begun, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_, _, _ = f.do(t.Context(), "a", func(context.Context) (Result, bool) { close(begun); <-release; return Result{}, true })
+	})
+	<-begun
+	var mu sync.Mutex
+	did, idle := 0, 0
+	for n := range 20 {
+		all.Go(func() {
+			r, _, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				if n < 10 {
+					idle++
+					return Handled(KindStream, NothingNew), false
+				}
+				did++
+				return Handled(KindStream, Recorded), true
+			})
+			if err != nil || (n >= 10 && r.Reason != Recorded) {
+				t.Errorf("result %+v, %v", r, err)
+			}
+		})
+	}
+	until(t, "all wait", func() bool { n, _ := f.users("a"); return n == 20 })
+	close(release)
+	all.Wait()
+	if did != 1 || idle > 10 || len(f.at) != 0 {
+		t.Errorf("%d handlings, %d with nothing to do, %d names held; want one handling", did, idle, len(f.at))
+	}
+}
+
 // Who waits no longer keeps no other from being served, nor does one that panics, nor one whose
 // request ends.
 func TestWhoLeavesHoldsUpNobody(t *testing.T) {
@@ -73,7 +109,7 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	all.Go(func() {
 		defer func() { _ = recover() }()
-		_, _, _, _ = f.do(ended, "a", func(ctx context.Context) (Result, bool) {
+		_, _, _ = f.do(ended, "a", func(ctx context.Context) (Result, bool) {
 			close(begun)
 			<-release
 			if ctx.Err() != nil {
@@ -86,11 +122,11 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	var left, stayed error
 	all.Go(func() {
-		_, _, _, left = f.do(gone, "a", func(context.Context) (Result, bool) { return Result{}, true })
+		_, _, left = f.do(gone, "a", func(context.Context) (Result, bool) { return Result{}, true })
 	})
 	until(t, "it waits", func() bool { n, _ := f.users("a"); return n == 1 })
 	all.Go(func() {
-		_, _, _, stayed = f.do(t.Context(), "a", func(context.Context) (Result, bool) { return Result{}, true })
+		_, _, stayed = f.do(t.Context(), "a", func(context.Context) (Result, bool) { return Result{}, true })
 	})
 	until(t, "both wait", func() bool { n, _ := f.users("a"); return n == 2 })
 	end()
@@ -101,7 +137,7 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 	if !errors.Is(left, context.Canceled) || stayed != nil {
 		t.Errorf("who left got %v, who stayed %v; want the context's error and none", left, stayed)
 	}
-	if _, _, served, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) { return Result{}, true }); served || err != nil || len(f.at) != 0 {
+	if _, served, err := f.do(t.Context(), "a", func(context.Context) (Result, bool) { return Result{}, true }); served || err != nil || len(f.at) != 0 {
 		t.Errorf("afterwards: served %t, %v, %d names held", served, err, len(f.at))
 	}
 }

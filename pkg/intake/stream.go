@@ -20,28 +20,24 @@ import (
 // stream handles an ImageStream that was added or updated. One re-read serves all events of the
 // stream that wait for it.
 func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
-	object := obs.Object
-	for {
-		if _, news, r := i.hasNews(ctx, obs); !news {
-			return r
-		}
-		r, read, served, err := i.flights.do(ctx, object.Namespace+"/"+object.Name, func(ctx context.Context) (Result, bool) { return i.reread(ctx, obs) })
-		switch {
-		case err != nil:
-			return again(KindStream, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
-		case !served:
-			return r
-		case !read:
-			continue // what the other event showed was not new any more, and this one's is
-		}
-		if _, news, mine := i.hasNews(ctx, obs); !news {
-			return mine
-		}
-		if r.Recorded = 0; r.Status == Done && r.Reason == Recorded {
-			r.Reason = NothingNew // of what this event claims the API server shows nothing
-		}
+	if _, news, r := i.hasNews(ctx, obs); !news {
 		return r
 	}
+	object := obs.Object
+	r, served, err := i.flights.do(ctx, object.Namespace+"/"+object.Name, func(ctx context.Context) (Result, bool) { return i.reread(ctx, obs) })
+	if err != nil {
+		return again(KindStream, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
+	}
+	if !served {
+		return r
+	}
+	if _, news, mine := i.hasNews(ctx, obs); !news {
+		return mine
+	}
+	if r.Recorded = 0; r.Status == Done && r.Reason == Recorded {
+		r.Reason = NothingNew // of what this event claims the API server shows nothing
+	}
+	return r
 }
 
 // reread reads a stream again and records what is new. It returns false if it did not read,
