@@ -185,3 +185,16 @@ func TestForgedEventsDelayTheRealOneByOneReread(t *testing.T) {
 		t.Errorf("22 events cost %d re-reads, want two", f.reads)
 	}
 }
+
+// The last that waits may leave at the moment when its turn comes: nobody has to wait for it.
+func TestTheLastThatWaitsLeavesAsItsTurnComes(t *testing.T) {
+	var f flights
+	mine := newFlight()
+	mine.baton <- struct{}{}
+	l := &line{current: mine}
+	f.at = map[string]*line{"a": l}
+	f.leave("a", l, mine)
+	if len(f.at) != 0 {
+		t.Error("the name is still held, and nobody is there to run")
+	}
+}
