@@ -110,7 +110,11 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}
 	mux := http.NewServeMux()
 	r.health.register(mux)
-	mux.Handle("/", receiver.NewHandler(r.intake, webhooks{w.config}, receiverLimits(), r.synced.Load))
+	handler := receiver.NewHandler(r.intake, webhooks{w.config}, receiverLimits(), r.synced.Load)
+	if audience := r.options.OIDCAudience; audience != "" {
+		handler.Authenticate(receiver.NewTokens(r.live, audience, time.Now))
+	}
+	mux.Handle("/", handler)
 	r.server = newServer(mux, r.log)
 }
 

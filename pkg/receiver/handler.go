@@ -63,7 +63,9 @@ type Handler struct {
 	// slots and bytes are what requests under way hold, by source.
 	slots *Shares
 	bytes *Shares
-	mux   *http.ServeMux
+	// tokens checks the senders of events, if it is not nil.
+	tokens *Tokens
+	mux    *http.ServeMux
 }
 
 // NewHandler returns a Handler.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -118,5 +120,48 @@ func TestAThousandTriggersOfOneNamespaceHoldUpNobody(t *testing.T) {
 	}
 	if got := pushes(t, hostile); len(got) != 0 {
 		t.Errorf("recorded for accounts that do not exist: %v", got)
+	}
+}
+
+// With an audience, the receiver takes events only from who has a token that the API server made
+// for it.
+func TestEventsNeedATokenForTheAudience(t *testing.T) {
+	ownCluster(t)
+	namespace := newNamespace(t)
+	sender := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "source"}}
+	if err := admin(t).Create(t.Context(), sender); err != nil {
+		t.Fatal(err)
+	}
+	token := func(audiences ...string) string {
+		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
+		if err := admin(t).SubResource("token").Create(t.Context(), sender, request); err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + request.Status.Token
+	}
+	const audience = "revet.example.com"
+	r := receiver(t, func(o *app.ReceiverOptions) { o.OIDCAudience = audience })
+	for _, test := range []struct {
+		name, authorization string
+		want                int
+	}{
+		{"no token", "", http.StatusUnauthorized},
+		{"a token that is none", "Bearer x.y.z", http.StatusUnauthorized},
+		{"a token for the API server", token(), http.StatusUnauthorized},
+		{"a token for another audience", token("other.example.com"), http.StatusUnauthorized},
+		{"a token for it", token(audience), http.StatusAccepted},
+		{"a token for it and others", token("other.example.com", audience), http.StatusAccepted},
+	} {
+		header := map[string]string{
+			"Content-Type": "application/json", "Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "https://10.96.0.1:443", "Ce-Type": "dev.revet.test",
+			"Authorization": test.authorization,
+		}
+		if code, body := call(t, http.MethodPost, r, "/", header, []byte("{}")); code != test.want {
+			t.Errorf("%s: answered %d %s, want %d", test.name, code, body, test.want)
+		}
+	}
+	// Probes and registries have no such token.
+	if code, _ := call(t, http.MethodGet, r, "/healthz", nil, nil); code != http.StatusOK {
+		t.Errorf("a probe was answered %d, want 200", code)
 	}
 }
