@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -116,8 +117,11 @@ func (r *Rights) once(ctx context.Context, q right) (bool, error) {
 func (r *Rights) answer(ctx context.Context, q right, asked time.Time, a *asking) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	a.err = fmt.Errorf("asking whether %s: no answer", q) // unless ask returns
 	defer func() {
+		// Nobody else recovers here, and it would end the process.
+		if p := recover(); p != nil {
+			a.allowed, a.err = false, fmt.Errorf("asking whether %s: panic: %v\n%s", q, p, debug.Stack())
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.asking, q)

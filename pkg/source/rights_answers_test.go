@@ -151,6 +151,16 @@ func TestAQuestionIsAskedOnceAtATime(t *testing.T) {
 	}
 }
 
+// A panic beside those that wait would end the process.
+func TestAPanicWhileAskingIsAnError(t *testing.T) {
+	rights := NewRights(nil, time.Minute, func() time.Time { return noon }) // without a client it panics
+	for range 2 {
+		if allowed, err := rights.Allowed(t.Context(), team, getApp); err == nil || allowed {
+			t.Errorf("answered %t, %v; want an error", allowed, err)
+		}
+	}
+}
+
 // The answers about one namespace's accounts are bounded, and a flood of them clears no others'.
 func TestAFloodClearsNoOthersAnswers(t *testing.T) {
 	c := granting("team/*")
