@@ -111,17 +111,3 @@ func (f *flights) leave(name string, l *line, mine *flight) {
 		f.advance(name, l)
 	}
 }
-
-// users returns how many wait for a name, and whether one runs.
-func (f *flights) users(name string) (waiting int, running bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	l := f.at[name]
-	if l == nil {
-		return 0, false
-	}
-	if l.next != nil {
-		waiting = l.next.waiting
-	}
-	return waiting, true
-}

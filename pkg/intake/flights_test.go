@@ -49,7 +49,7 @@ func TestOneHandlingServesAllThatWait(t *testing.T) {
 			}
 		})
 	}
-	until(t, "all wait", func() bool { n, _ := f.users("a"); return n == 99 })
+	until(t, "all wait", func() bool { return f.users("a") == 99 })
 	// Nobody waits for another name.
 	if _, served, err := f.do(t.Context(), "b", func(context.Context) (Result, bool) { return Result{}, true }); served || err != nil {
 		t.Errorf("another name: %t, %v", served, err)
@@ -92,7 +92,7 @@ func TestOneWithNothingToDoServesNobody(t *testing.T) {
 			}
 		})
 	}
-	until(t, "all wait", func() bool { n, _ := f.users("a"); return n == 20 })
+	until(t, "all wait", func() bool { return f.users("a") == 20 })
 	close(release)
 	all.Wait()
 	if did != 1 || idle > 10 || len(f.at) != 0 {
@@ -124,14 +124,14 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 	all.Go(func() {
 		_, _, left = f.do(gone, "a", func(context.Context) (Result, bool) { return Result{}, true })
 	})
-	until(t, "it waits", func() bool { n, _ := f.users("a"); return n == 1 })
+	until(t, "it waits", func() bool { return f.users("a") == 1 })
 	all.Go(func() {
 		_, _, stayed = f.do(t.Context(), "a", func(context.Context) (Result, bool) { return Result{}, true })
 	})
-	until(t, "both wait", func() bool { n, _ := f.users("a"); return n == 2 })
+	until(t, "both wait", func() bool { return f.users("a") == 2 })
 	end()
 	leave()
-	until(t, "one has left", func() bool { n, _ := f.users("a"); return n == 1 })
+	until(t, "one has left", func() bool { return f.users("a") == 1 })
 	close(release)
 	all.Wait()
 	if !errors.Is(left, context.Canceled) || stayed != nil {
@@ -175,7 +175,7 @@ func TestForgedEventsDelayTheRealOneByOneReread(t *testing.T) {
 	}
 	var got Result
 	all.Go(func() { got = event(real) })
-	until(t, "all wait", func() bool { n, _ := f.intake.flights.users("shop/app"); return n == 21 })
+	until(t, "all wait", func() bool { return f.intake.flights.users("shop/app") == 21 })
 	close(release)
 	all.Wait()
 	if got.Status != Done || (got.Reason != NothingNew && got.Reason != Recorded) || len(f.ledger()) != 1 {
@@ -197,4 +197,14 @@ func TestTheLastThatWaitsLeavesAsItsTurnComes(t *testing.T) {
 	if len(f.at) != 0 {
 		t.Error("the name is still held, and nobody is there to run")
 	}
+}
+
+// users returns how many wait for the next handling of a name.
+func (f *flights) users(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.at[name]; l != nil && l.next != nil {
+		return l.next.waiting
+	}
+	return 0
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -140,20 +139,6 @@ func (t *Triggers) ofHost(host string) []*Trigger {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.hosts[strings.ToLower(host)]
-}
-
-// named returns the trigger of a namespace and a UID, or nil.
-func (t *Triggers) named(namespace string, uid types.UID) *Trigger {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if s := t.spaces[namespace]; s != nil {
-		for _, one := range s.counted {
-			if one.UID == uid {
-				return one
-			}
-		}
-	}
-	return nil
 }
 
 // Handler feeds the set; add it to an informer of ImageTriggers.

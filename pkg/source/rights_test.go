@@ -39,8 +39,6 @@ func (r *reviews) Create(_ context.Context, obj client.Object, _ ...client.Creat
 var (
 	team     = Account{Namespace: "team", Name: "default"}
 	yes      = authorizationv1.SubjectAccessReviewStatus{Allowed: true}
-	no       = authorizationv1.SubjectAccessReviewStatus{}
-	denied   = authorizationv1.SubjectAccessReviewStatus{Allowed: true, Denied: true}
 	unsure   = authorizationv1.SubjectAccessReviewStatus{EvaluationError: "webhook is away"}
 	errAway  = errors.New("away")
 	noon     = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

@@ -79,15 +79,15 @@ func compile(trigger *v1alpha1.ImageTrigger) observed {
 // count refuses a trigger that does not count among those of its namespace. What it reads is
 // there without a request.
 func (r *Reconciler) count(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) error {
-	if r.Cached == nil || o.selectorErr != nil {
-		return nil
+	if r.Cached == nil || o.selector == nil {
+		return nil // the first error is told first
 	}
 	var all v1alpha1.ImageTriggerList
 	if err := r.Cached.List(ctx, &all, client.InNamespace(trigger.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing the triggers of namespace %q: %w", trigger.Namespace, err)
 	}
-	if o.selectorErr = selector.Counts(trigger, all.Items); o.selectorErr != nil {
-		o.selector = nil
+	if excess := selector.Counts(trigger, all.Items); excess != nil {
+		o.selector, o.selectorErr = nil, excess
 	}
 	return nil
 }
