@@ -13,6 +13,10 @@ const (
 	writeTimeout      = 30 * time.Second // more than requestDeadline and the body's reading
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
+	// Connections, with about 10 KiB each. Probes come from the node's address, which no
+	// Pod shares that has a network of its own.
+	maxConnections          = 1024
+	maxConnectionsOfAddress = 128
 	// shutdownTimeout is how long the program waits for running requests when it stops.
 	// It is shorter than a Pod's usual grace period of 30 s.
 	shutdownTimeout = 20 * time.Second
@@ -35,7 +39,8 @@ func receiverLimits() receiver.Limits {
 		InFlightBytes: 32 << 20,
 		// Longer than anything usually takes, shorter than an adapter waits: the
 		// sender shall get an answer, not a broken connection.
-		Deadline:   10 * time.Second,
-		RetryAfter: time.Second,
+		Deadline:    10 * time.Second,
+		ReadTimeout: readTimeout,
+		RetryAfter:  time.Second,
 	}
 }

@@ -100,6 +100,9 @@ type ReceiverOptions struct {
 	// DrainDelay is how long the receiver keeps serving after SIGTERM, because the
 	// Service may still send to it.
 	DrainDelay time.Duration
+	// OIDCAudience is the audience that the tokens of senders of events must have, as
+	// Knative's OIDC support sends them. Empty takes events without a token.
+	OIDCAudience string
 }
 
 // DefaultReceiverOptions returns the defaults.
@@ -112,6 +115,7 @@ func (o *ReceiverOptions) AddFlags(flags *flag.FlagSet) {
 	o.Common.AddFlags(flags)
 	flags.StringVar(&o.Address, "address", o.Address, "host:port for events, health and readiness")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to keep serving after SIGTERM")
+	flags.StringVar(&o.OIDCAudience, "oidc-audience", o.OIDCAudience, "audience of the tokens that senders of events must have; empty takes events without")
 }
 
 func (o ReceiverOptions) validate() error {

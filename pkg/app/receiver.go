@@ -23,8 +23,9 @@ import (
 	"github.com/revet-dev/revet/pkg/source/registry"
 )
 
-// rightTrust is how long the receiver believes that an account may get a stream. Who
-// loses the right may be shown pushes for that much longer.
+// rightTrust is how long the receiver believes that an account may get a stream, or may not.
+// Who loses the right may be shown pushes for that much longer, and who is granted it in another
+// namespace than its own sees none for as long; see source.Rights.
 const rightTrust = 10 * time.Second
 
 // Receiver is the program that takes events and records pushes.
@@ -36,6 +37,7 @@ type Receiver struct {
 	health  *health
 	server  *server
 	metrics *metrics.MeterProvider
+	intake  *intake.Intake
 
 	// sleep replaces the pauses before a tag is looked at again, in tests.
 	sleep func(context.Context, time.Duration) error
@@ -91,10 +93,12 @@ func NewReceiver(ctx context.Context, o ReceiverOptions) (*Receiver, error) {
 
 // serve wires the handlers.
 func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
-	in := intake.New(intake.Dependencies{
+	cluster := openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now))
+	r.intake = intake.New(intake.Dependencies{
 		Triggers:        w.triggers,
 		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
-		Cluster:         openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now)),
+		Cluster:         cluster,
+		Remembered:      cluster.Remembered,
 		Registry:        registry.NewReader(registry.New(w.config.Policy).Trusting(w.config.Authorities), r.live, r.options.Now),
 		Ledger:          ledger.New(r.live, w.index),
 		Metrics:         instruments,
@@ -106,7 +110,11 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}
 	mux := http.NewServeMux()
 	r.health.register(mux)
-	mux.Handle("/", receiver.NewHandler(in, webhooks{w.config}, receiverLimits(), r.synced.Load))
+	handler := receiver.NewHandler(r.intake, webhooks{w.config}, receiverLimits(), r.synced.Load)
+	if audience := r.options.OIDCAudience; audience != "" {
+		handler.Authenticate(receiver.NewTokens(r.live, audience, time.Now))
+	}
+	mux.Handle("/", handler)
 	r.server = newServer(mux, r.log)
 }
 
@@ -137,6 +145,7 @@ func (r *Receiver) Start(ctx context.Context) error {
 			return
 		}
 		r.synced.Store(true)
+		go r.intake.Run(ctx)
 		// Listing leaves several times of what is kept behind as garbage. Given
 		// back now, it does not count for as long as the receiver is idle.
 		debug.FreeOSMemory()

@@ -13,14 +13,17 @@ import (
 
 // server is an HTTP server with limits, which drains when it is stopped.
 type server struct {
-	http     *http.Server
-	listener net.Listener
-	failed   chan error
+	http        *http.Server
+	listener    net.Listener
+	connections *connections
+	failed      chan error
 }
 
 func newServer(handler http.Handler, log *zap.Logger) *server {
+	open := newConnections(maxConnections, maxConnectionsOfAddress)
 	return &server{
-		failed: make(chan error, 1),
+		connections: open,
+		failed:      make(chan error, 1),
 		http: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -28,6 +31,7 @@ func newServer(handler http.Handler, log *zap.Logger) *server {
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
+			ConnState:         open.changed,
 			ErrorLog:          zap.NewStdLog(log),
 		},
 	}
@@ -40,7 +44,7 @@ func (s *server) start(ctx context.Context, address string) error {
 		return fmt.Errorf("listening on %q: %w", address, err)
 	}
 	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(&bounded{s.listener, s.connections}); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("serving on %q: %w", address, err)
 		}
 	}()

@@ -55,6 +55,14 @@ type fixture struct {
 	// stream and image are what the API server shows.
 	stream *openshift.StreamState
 	image  openshift.ImageState
+	// mayGet says what an account may, and asked lists who was asked about.
+	mayGet func(context.Context, source.Account) (bool, error)
+	asked  []source.Account
+	// writing is called before an entry is written for a trigger.
+	writing func(*v1alpha1.ImageVerification) error
+	// reads counts the re-reads of streams, and reading is called for each.
+	reads   int
+	reading func()
 	// asleep is called for each pause.
 	asleep func(ctx context.Context, d time.Duration) error
 }
@@ -69,6 +77,14 @@ func newFixture(t *testing.T, triggers ...*v1alpha1.ImageTrigger) *fixture {
 	f.client = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.ImageVerification{}).
 		WithInterceptorFuncs(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			o.SetUID(types.UID(o.GetName())) // as the API server does
+			f.mu.Lock()
+			writing := f.writing
+			f.mu.Unlock()
+			if e, ok := o.(*v1alpha1.ImageVerification); ok && writing != nil {
+				if err := writing(e); err != nil {
+					return err
+				}
+			}
 			return c.Create(ctx, o, opts...)
 		}}).Build()
 	instruments, err := NewMetrics(noop.Meter{})
@@ -83,7 +99,7 @@ func newFixture(t *testing.T, triggers ...*v1alpha1.ImageTrigger) *fixture {
 	f.logs = logs
 	f.content = func(time.Duration, image.Reference) (image.Content, error) { return runs, nil }
 	f.intake = New(Dependencies{
-		Triggers: set, Cluster: f, Registry: f, Ledger: ledger.New(f.client, ledger.NewIndex(f.now)), Metrics: instruments,
+		Triggers: set, Namespaces: f, Cluster: f, Registry: f, Ledger: ledger.New(f.client, ledger.NewIndex(f.now)), Metrics: instruments,
 		Log: zap.New(core), Now: f.now, Sleep: f.sleep, RegistryTimeout: time.Minute,
 	})
 	return f
@@ -131,16 +147,36 @@ func (f *fixture) Content(_ context.Context, ref image.Reference, _ source.Accou
 }
 
 func (f *fixture) Stream(context.Context, string, string) (*openshift.StreamState, error) {
+	f.mu.Lock()
+	f.reads++
+	reading := f.reading
+	f.mu.Unlock()
+	if reading != nil {
+		reading()
+	}
 	return f.stream, nil
 }
+
+func zapReason(r Reason) zap.Field { return zap.String("reason", string(r)) }
 
 func (f *fixture) Image(context.Context, image.Digest) (openshift.ImageState, error) {
 	return f.image, nil
 }
 
-func (f *fixture) MayGet(context.Context, source.Account, string, string) (bool, error) {
-	return true, nil
+// MayGet answers yes unless the test says otherwise.
+func (f *fixture) MayGet(ctx context.Context, a source.Account, _, _ string) (bool, error) {
+	f.mu.Lock()
+	f.asked = append(f.asked, a)
+	mayGet := f.mayGet
+	f.mu.Unlock()
+	if mayGet == nil {
+		return true, nil
+	}
+	return mayGet(ctx, a)
 }
+
+// Labels shows no labels of any namespace.
+func (f *fixture) Labels(context.Context, string) (map[string]string, error) { return nil, nil }
 
 // notify sends a notification of one tag: repository path, tag and claimed digest.
 func (f *fixture) notify(path, tag string, claimed image.Digest) Result {

@@ -25,6 +25,9 @@ type Dependencies struct {
 	Namespaces Namespaces
 	Cluster    Cluster
 	Registry   Registry
+	// Remembered returns what Cluster.MayGet would without a request; known is false if it
+	// would make one. Without it nothing counts as known.
+	Remembered func(account source.Account, namespace, name string) (allowed, known bool)
 	Ledger     Ledger
 	Metrics    *Metrics
 	Log        *zap.Logger
@@ -43,7 +46,10 @@ type Dependencies struct {
 type Intake struct {
 	Dependencies
 	recorder *recorder.Recorder
-	locks    locks
+	locks    locks   // of tags
+	flights  flights // of streams
+	budgets  *budgets
+	retries  *retries
 	// reported is what was logged and counted.
 	reported *recent[report]
 	patience *patience
@@ -59,8 +65,13 @@ func New(d Dependencies) *Intake {
 		recorder:     recorder.New(recorder.Dependencies{Ledger: d.Ledger, Metrics: d.Metrics.Metrics, Log: d.Log, Now: d.Now}),
 		reported:     newRecent[report](maxReported),
 		patience:     newPatience(d.Now),
+		budgets:      newBudgets(d.Now),
+		retries:      newRetries(d.Now),
 	}
 }
+
+// Run tries again what was put off until the context ends. Without it that is left to sweeps.
+func (i *Intake) Run(ctx context.Context) { i.retries.run(ctx) }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

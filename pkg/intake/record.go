@@ -21,6 +21,7 @@ type tally struct {
 	recorded int
 	denied   int
 	gone     int
+	late     int // put off
 	failed   error
 }
 
@@ -36,6 +37,25 @@ func (c *tally) deny() {
 	c.denied++
 }
 
+func (c *tally) putOffOne() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late++
+}
+
+// add adds what was counted apart.
+func (c *tally) add(other *tally) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recorded += other.recorded
+	c.denied += other.denied
+	c.gone += other.gone
+	c.late += other.late
+	if other.failed != nil {
+		c.failed = other.failed
+	}
+}
+
 func (c *tally) result() Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,6 +66,8 @@ func (c *tally) result() Result {
 		return r
 	case c.recorded > 0:
 		return Result{Status: Done, Reason: Recorded, Kind: c.kind, Recorded: c.recorded}
+	case c.late > 0:
+		return Handled(c.kind, PutOff)
 	case c.denied > 0:
 		return Handled(c.kind, NotVisible)
 	default:

@@ -27,6 +27,7 @@ const (
 	ImageEvent  Reason = "ImageEvent" // it describes a digest, and is not a push
 	Gone        Reason = "Gone"       // what the event shows no longer exists
 	NotShown    Reason = "NotShown"   // the registry does not show what the notification claims
+	PutOff      Reason = "PutOff"     // what is new is another namespace's to wait for: see others.go
 	Undecodable Reason = "Undecodable"
 	Unavailable Reason = "Unavailable" // something that Revet needs does not answer
 	Panicked    Reason = "Panicked"

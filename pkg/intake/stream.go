@@ -17,49 +17,68 @@ import (
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
-// stream handles an ImageStream that was added or updated.
+// stream handles an ImageStream that was added or updated. One re-read serves all events of the
+// stream that wait for it.
 func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 	if _, news, r := i.hasNews(ctx, obs); !news {
 		return r
 	}
 	object := obs.Object
-	unlock, err := i.locks.lock(ctx, object.Namespace+"/"+object.Name)
+	r, served, err := i.flights.do(ctx, object.Namespace+"/"+object.Name, func(ctx context.Context) (Result, bool) { return i.reread(ctx, obs) })
 	if err != nil {
 		return again(KindStream, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
 	}
-	defer unlock()
-	// Another delivery may have recorded the same pushes since.
-	claimed, news, r := i.hasNews(ctx, obs)
-	if !news {
+	if !served {
 		return r
 	}
+	if _, news, mine := i.hasNews(ctx, obs); !news {
+		return mine
+	}
+	if r.Recorded = 0; r.Status == Done && r.Reason == Recorded {
+		r.Reason = NothingNew // of what this event claims the API server shows nothing
+	}
+	return r
+}
+
+// reread reads a stream again and records what is new. It returns false if it did not read,
+// because another delivery has recorded the same pushes since.
+func (i *Intake) reread(ctx context.Context, obs openshift.Observation) (Result, bool) {
+	claimed, news, r := i.hasNews(ctx, obs)
+	if !news {
+		return r, false
+	}
+	object := obs.Object
 	i.Metrics.reread(ctx, v1alpha1.SourceEvent)
 	asked := newPrefetch(i.Cluster, object)
-	asked.start(ctx, claimed)
+	asked.start(ctx, claimed, func(t *Trigger) bool {
+		return t.Namespace == object.Namespace || (!i.knows(t.account(), object) && i.budgets.ask(t.Namespace))
+	})
 	state, err := i.Cluster.Stream(ctx, object.Namespace, object.Name)
 	if err != nil {
-		return again(KindStream, err)
+		return again(KindStream, err), true
 	}
 	failpoint.Hit("intake.read")
 	if state == nil {
-		return Handled(KindStream, Gone)
+		return Handled(KindStream, Gone), true
 	}
-	return i.act(ctx, object, state, asked)
+	return i.act(ctx, object, state, asked), true
 }
 
 // hasNews compares what the event claims with the ledger, from caches. An event in
 // Reference mode claims nothing, so the stream must be read.
 func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]finding, bool, Result) {
 	if obs.Stream == nil {
-		if !i.Triggers.snapshot().streams {
+		if !i.Triggers.selectStreams() {
 			return nil, false, Handled(KindStream, NotSelected)
 		}
 		return nil, true, Result{}
 	}
-	findings, err := i.find(ctx, obs.Object, &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream})
+	findings, hidden, err := i.find(ctx, obs.Object, &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream})
 	switch {
 	case err != nil:
 		return nil, false, again(KindStream, err)
+	case len(findings) == 0 && hidden > 0:
+		return nil, false, Handled(KindStream, NotVisible)
 	case len(findings) == 0:
 		return nil, false, Handled(KindStream, NotSelected)
 	}
@@ -76,29 +95,33 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 	return nil, false, Handled(KindStream, NothingNew)
 }
 
-// act records what the API server showed, for each trigger that may see it.
+// act records what the API server showed, for each trigger that may see it: those of the stream's
+// own namespace first. The others wait for nobody but triggers of their own namespace, and hold
+// up nobody: what they cost is bounded, and what does not fit is put off.
 func (i *Intake) act(ctx context.Context, object openshift.Object, state *openshift.StreamState, asked *prefetch) Result {
-	findings, err := i.find(ctx, object, state)
+	findings, _, err := i.find(ctx, object, state)
 	if err != nil {
 		return again(KindStream, err)
 	}
 	c := tally{kind: KindStream}
-	news := false
+	news, others := false, []finding(nil)
 	for _, f := range findings {
 		i.reportSkips(ctx, f.Skips)
 		if len(f.Pushes) == 0 {
 			continue
 		}
 		news = true
-		account := f.trigger.account()
-		allowed, err := asked.right(ctx, account).get()
+		if f.trigger.Namespace != object.Namespace {
+			others = append(others, f)
+			continue
+		}
+		allowed, err := asked.right(ctx, f.trigger.account()).get()
 		if err != nil {
 			c.fail(err)
 			continue
 		}
 		if !allowed {
-			c.deny()
-			i.reportTrigger(ctx, f.trigger, state.Stream.Repository, string(NotVisible), "trigger's account may not get the ImageStream", grant(account, object))
+			i.deny(ctx, f, object, &c)
 			continue
 		}
 		i.record(ctx, f, func(p push.Push) recorder.Candidate { return i.streamCandidate(f.trigger, p, asked) }, &c)
@@ -106,7 +129,14 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 	if !news {
 		return Handled(KindStream, NothingNew)
 	}
+	i.serveOthers(ctx, object, others, asked, &c)
 	return c.result()
+}
+
+// deny tells of a trigger whose account may not get the stream.
+func (i *Intake) deny(ctx context.Context, f finding, object openshift.Object, c *tally) {
+	c.deny()
+	i.reportTrigger(ctx, f.trigger, f.Pushes[0].Repository, string(NotVisible), "trigger's account may not get the ImageStream", grant(f.trigger.account(), object))
 }
 
 // grant says how to let an account see a stream.
@@ -142,27 +172,34 @@ type finding struct {
 	push.Result
 }
 
-// find returns a finding for each trigger that selects the stream.
-func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) ([]finding, error) {
-	list := i.Triggers.snapshot()
-	if !list.streams {
-		return nil, nil
-	}
+// find returns a finding for each trigger that selects the stream, those of its own namespace
+// first. Hidden is how many of other namespaces are left out because their accounts are known
+// not to see the stream: they cost others no comparison.
+func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) (findings []finding, hidden int, err error) {
 	var labels map[string]string
-	if list.otherNamespaces {
-		var err error
+	if i.Triggers.selectOthers() {
 		if labels, err = i.Namespaces.Labels(ctx, object.Namespace); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	var findings []finding
-	for _, t := range list.triggers {
+	own, others := i.Triggers.ofStreams(object.Namespace, labels)
+	look := func(t *Trigger) {
 		tags := t.selector.Stream(object.Namespace, labels, object.Name, state.Labels)
 		if !tags.Empty() {
 			findings = append(findings, i.compare(t, state.Stream, tags))
 		}
 	}
-	return findings, nil
+	for _, t := range own {
+		look(t)
+	}
+	for _, t := range others {
+		if i.hides(t.account(), object) {
+			hidden++
+			continue
+		}
+		look(t)
+	}
+	return findings, hidden, nil
 }
 
 // compare detects the pushes that a repository shows and that the ledger does not cover
@@ -230,13 +267,26 @@ func (a *answer[T]) get() (T, error) {
 	return a.value, a.err
 }
 
-// start asks what act will need if the re-read shows what the event claims.
-func (p *prefetch) start(ctx context.Context, claimed []finding) {
+// within waits for the answer no longer than a context lasts, which may end before the question's.
+func (a *answer[T]) within(ctx context.Context) (value T, err error) {
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return value, ctx.Err()
+	}
+}
+
+// start asks what act will need if the re-read shows what the event claims. May says whether to
+// ask about a trigger's account.
+func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigger) bool) {
 	for _, f := range claimed {
 		if len(f.Pushes) == 0 || len(p.rights) == maxPrefetch {
 			continue
 		}
-		p.right(ctx, f.trigger.account())
+		if account := f.trigger.account(); !p.has(account) && may(f.trigger) {
+			p.right(ctx, account)
+		}
 		for _, pushed := range f.Pushes {
 			if len(p.images) == maxPrefetch {
 				break
@@ -255,6 +305,13 @@ func (p *prefetch) image(ctx context.Context, d image.Digest) *answer[openshift.
 		p.images[d] = a
 	}
 	return a
+}
+
+// has reports whether an account was asked about.
+func (p *prefetch) has(account source.Account) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rights[account] != nil
 }
 
 func (p *prefetch) right(ctx context.Context, account source.Account) *answer[bool] {

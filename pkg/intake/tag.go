@@ -3,6 +3,10 @@ package intake
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
@@ -11,6 +15,10 @@ import (
 	"github.com/revet-dev/revet/pkg/recorder"
 	"github.com/revet-dev/revet/pkg/source"
 )
+
+// timeOfNotification is how long the triggers of one namespace may take of one notification,
+// where others wait too: each reads the tag and a manifest.
+const timeOfNotification = 5 * time.Second
 
 // lookAt looks at a tag and records what is new there. It sets the result, and early for a
 // tag that does not show yet what is claimed.
@@ -40,18 +48,40 @@ func (i *Intake) lookNow(ctx context.Context, from Endpoint, h *hinted) Result {
 	if interested, selected = i.interested(ctx, from, h.at, h.claimed); len(interested) == 0 {
 		return Handled(KindRegistry, passedOver(selected))
 	}
-	l := &looks{intake: i, at: h.at, claimed: h.claimed, shown: map[source.Account]*look{}, tally: tally{kind: KindRegistry}}
-	for _, t := range interested {
-		l.actOn(ctx, t)
-	}
+	l := i.lookFor(ctx, h.at, h.claimed, interested)
+	l.settle(ctx, from)
 	h.early = l.early()
 	return l.result()
+}
+
+// lookFor looks at a tag for each of the triggers: those of each namespace beside the others',
+// within a time.
+func (i *Intake) lookFor(ctx context.Context, at place, claimed image.Digest, triggers []*Trigger) *looks {
+	all := newLooks(i, at, claimed)
+	spaces := bySpace(triggers, func(t *Trigger) string { return t.Namespace })
+	var mu sync.Mutex
+	eachSpace(ctx, i.allowance(len(spaces)), spaces, timeOfNotification, all.tally.fail, func(space context.Context, s spaceOf[*Trigger]) {
+		l := newLooks(i, at, claimed)
+		l.serve(ctx, space, s.of)
+		mu.Lock()
+		defer mu.Unlock()
+		all.add(l)
+	})
+	return all
+}
+
+// retryTag looks once more at a tag for one namespace. It returns whether something is left.
+func (i *Intake) retryTag(ctx context.Context, from Endpoint, at place, claimed image.Digest, namespace string) (left bool) {
+	interested, _ := i.interested(ctx, from, at, claimed)
+	l := newLooks(i, at, claimed)
+	l.serve(ctx, ctx, slices.DeleteFunc(interested, func(t *Trigger) bool { return t.Namespace != namespace }))
+	return len(l.late) > 0 || l.tally.failed != nil
 }
 
 // interested returns the triggers that select the tag and for which the ledger does not
 // cover the claimed digest. It uses caches only.
 func (i *Intake) interested(ctx context.Context, from Endpoint, at place, claimed image.Digest) (interested []*Trigger, selected bool) {
-	for _, t := range i.Triggers.snapshot().triggers {
+	for _, t := range i.Triggers.ofHost(at.repository.Host()) {
 		tags := t.selector.Repository(at.repository)
 		if !tags.Admit(at.tag) {
 			continue
@@ -89,6 +119,73 @@ type looks struct {
 	// shown; other are those of triggers to which it shows another digest than is claimed,
 	// or nothing new where none is claimed.
 	absent, other []string
+	// late are the triggers for which the registry did not answer, or that cost too much.
+	late []latecomer
+}
+
+// latecomer is a trigger that was not served, and why.
+type latecomer struct {
+	trigger *Trigger
+	reason  Reason
+	err     error
+}
+
+func newLooks(i *Intake, at place, claimed image.Digest) *looks {
+	return &looks{intake: i, at: at, claimed: claimed, shown: map[source.Account]*look{}, tally: tally{kind: KindRegistry}}
+}
+
+// add adds what was seen for another namespace.
+func (l *looks) add(other *looks) {
+	maps.Copy(l.shown, other.shown)
+	l.tally.add(&other.tally)
+	l.news = l.news || other.news
+	l.absent, l.other = append(l.absent, other.absent...), append(l.other, other.other...)
+	l.late = append(l.late, other.late...)
+}
+
+// serve looks for the triggers of one namespace. Space ends before ctx. Each account costs the
+// registry requests, and others time.
+func (l *looks) serve(ctx, space context.Context, triggers []*Trigger) {
+	for _, t := range triggers {
+		account := t.account()
+		switch {
+		case space.Err() != nil && ctx.Err() == nil:
+			l.late = append(l.late, latecomer{t, OutOfTime, space.Err()})
+			continue
+		case l.shown[account] == nil && len(l.shown) > 0 && (len(l.shown) >= maxQuestions || !l.intake.budgets.ask(t.Namespace)):
+			l.late = append(l.late, latecomer{t, OverBudget, fmt.Errorf("triggers of namespace %q use too many accounts for one tag", t.Namespace)})
+			continue
+		}
+		all := l.tally.failed
+		l.tally.failed = nil
+		l.actOn(space, t)
+		if err := l.tally.failed; err != nil && space.Err() != nil && ctx.Err() == nil {
+			l.late = append(l.late, latecomer{t, OutOfTime, err})
+			l.tally.failed = nil
+		}
+		if l.tally.failed == nil {
+			l.tally.failed = all
+		}
+	}
+}
+
+// settle says what becomes of those that were not served. If the registry showed the tag to
+// somebody, they are put off: a repetition for their sake would hold up everybody who pushes
+// there. If it did so to nobody, it is asked to send the notification again.
+func (l *looks) settle(ctx context.Context, from Endpoint) {
+	i, served := l.intake, false
+	for _, shown := range l.shown {
+		served = served || shown.err == nil
+	}
+	for _, late := range l.late {
+		if !served {
+			l.tally.fail(late.err)
+			continue
+		}
+		i.putOff(ctx, &l.tally, late.trigger, i.shows(l.at, "").Repository, late.reason, late.err)
+		namespace, at, claimed := late.trigger.Namespace, l.at, l.claimed
+		i.retries.add(retryKey{namespace, "tag " + at.String()}, func(ctx context.Context) bool { return i.retryTag(ctx, from, at, claimed, namespace) })
+	}
 }
 
 // look is what a registry shows one account.
@@ -164,7 +261,7 @@ func (l *looks) candidate(t *Trigger, p push.Push, shown *look) recorder.Candida
 func (l *looks) failed(ctx context.Context, t *Trigger, err error) {
 	switch reason := source.ReasonOf(err); reason {
 	case "":
-		l.tally.fail(err)
+		l.late = append(l.late, latecomer{t, NotAnswered, err})
 	case source.NotFound:
 		l.absent = append(l.absent, t.Namespace)
 	default:
@@ -191,7 +288,7 @@ func (l *looks) result() Result {
 	switch {
 	case l.tally.failed == nil && len(l.absent) > 0 && l.tally.recorded == 0:
 		return Handled(KindRegistry, Gone)
-	case !l.news && l.tally.failed == nil && l.tally.denied == 0:
+	case !l.news && l.tally.failed == nil && l.tally.denied == 0 && l.tally.late == 0:
 		return Handled(KindRegistry, NothingNew)
 	default:
 		return l.tally.result()

@@ -7,6 +7,7 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,7 @@ func NewScheme() (*runtime.Scheme, error) {
 		v1alpha1.AddToScheme,
 		corev1.AddToScheme,
 		admissionregistrationv1.AddToScheme,
+		authenticationv1.AddToScheme,
 		authorizationv1.AddToScheme,
 		coordinationv1.AddToScheme,
 		nodev1.AddToScheme,

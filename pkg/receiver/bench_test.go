@@ -83,8 +83,9 @@ func benchStream() []byte {
 	return body
 }
 
-// covering returns an intake whose ledger covers benchStream for some triggers.
-func covering(tb testing.TB, triggers int) *Handler {
+// covering returns an intake whose ledger covers benchStream for some triggers, which are spread
+// over some namespaces; the stream's own is the first.
+func covering(tb testing.TB, triggers, namespaces int) *Handler {
 	tb.Helper()
 	instruments, err := intake.NewMetrics(noop.Meter{})
 	if err != nil {
@@ -95,11 +96,18 @@ func covering(tb testing.TB, triggers int) *Handler {
 	entries := index.Handler()
 	set := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { tb.Error(err) })
 	for t := range triggers {
+		namespace := "demo"
+		if n := t % namespaces; n > 0 {
+			namespace = fmt.Sprintf("team-%d", n)
+		}
 		trigger := &v1alpha1.ImageTrigger{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: fmt.Sprintf("t%d", t), UID: types.UID(fmt.Sprintf("uid-%d", t)), CreationTimestamp: metav1.NewTime(epoch)},
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("t%d", t), UID: types.UID(fmt.Sprintf("uid-%d", t)), CreationTimestamp: metav1.NewTime(epoch)},
 			Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{ImageStreams: &v1alpha1.ImageStreamSelector{Names: []string{"app*"}}}}},
 		}
 		set.Handler().OnAdd(trigger, true)
+		if namespace != "demo" {
+			continue
+		}
 		for n := range benchTags {
 			entries.OnAdd(&v1alpha1.ImageVerification{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: fmt.Sprintf("e%d-%d", t, n), ResourceVersion: "1"},
@@ -143,12 +151,13 @@ func cpuTime(tb testing.TB) time.Duration {
 }
 
 // What an event costs that shows nothing new, through the whole handler. The
-// goal is 5,000 a second and core, 200 microseconds each.
+// goal is 5,000 a second and core, 200 microseconds each, however many triggers
+// other namespaces have.
 func BenchmarkIgnoredEvent(b *testing.B) {
 	body := benchStream()
-	for _, triggers := range []int{1, 10} {
-		b.Run(fmt.Sprintf("%d bytes, %d triggers", len(body), triggers), func(b *testing.B) {
-			h := covering(b, triggers)
+	for _, size := range []struct{ triggers, namespaces int }{{1, 1}, {10, 1}, {100, 100}, {2000, 2000}} {
+		b.Run(fmt.Sprintf("%d bytes, %d triggers in %d namespaces", len(body), size.triggers, size.namespaces), func(b *testing.B) {
+			h := covering(b, size.triggers, size.namespaces)
 			b.ReportAllocs()
 			before := cpuTime(b)
 			for b.Loop() {

@@ -31,6 +31,9 @@ const maxBatch = 1000
 
 // event serves POST /: a CloudEvent in binary or structured mode, or a batch of them.
 func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
+	if !h.authenticated(w, r) {
+		return
+	}
 	if r.ContentLength > h.limits.EventBody {
 		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", h.limits.EventBody))
 		return

@@ -1,15 +1,11 @@
 package receiver
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,14 +23,21 @@ type Limits struct {
 	EventBody   int64 // of POST /
 	WebhookBody int64 // of POST /registries/<name>
 	// InFlight and InFlightBytes bound the requests under way, and the memory that
-	// their bodies take.
+	// their bodies take. One source, that is one address, holds at most a quarter of what
+	// others leave: see Shares.
 	InFlight      int
 	InFlightBytes int64
 	// Deadline is how long one request may take.
 	Deadline time.Duration
+	// ReadTimeout is how long the server lets a body take to come.
+	ReadTimeout time.Duration
 	// RetryAfter is how long senders are asked to wait before they try again.
 	RetryAfter time.Duration
 }
+
+// alone is for how long no other source came before one counts as alone: as long as one
+// request may hold what it took.
+func (l Limits) alone() time.Duration { return l.ReadTimeout + l.Deadline }
 
 // Webhooks is what the operator configured for registries that notify.
 type Webhooks interface {
@@ -57,9 +60,12 @@ type Handler struct {
 	// ready is false while the caches are incomplete. Until then the ledger would seem
 	// to cover too little, and no trigger would seem to select anything.
 	ready func() bool
-	slots chan struct{}
-	bytes budget
-	mux   *http.ServeMux
+	// slots and bytes are what requests under way hold, by source.
+	slots *Shares
+	bytes *Shares
+	// tokens checks the senders of events, if it is not nil.
+	tokens *Tokens
+	mux    *http.ServeMux
 }
 
 // NewHandler returns a Handler.
@@ -69,8 +75,8 @@ func NewHandler(i *intake.Intake, webhooks Webhooks, limits Limits, ready func()
 		webhooks: webhooks,
 		limits:   limits,
 		ready:    ready,
-		slots:    make(chan struct{}, limits.InFlight),
-		bytes:    budget{free: limits.InFlightBytes},
+		slots:    NewShares(int64(limits.InFlight), limits.alone(), time.Now),
+		bytes:    NewShares(limits.InFlightBytes, limits.alone(), time.Now),
 		mux:      http.NewServeMux(),
 	}
 	// The mux answers other methods with 405 and Allow.
@@ -85,13 +91,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.later(w, http.StatusServiceUnavailable, "the receiver has not read the ledger yet")
 		return
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
+	source := sourceOf(r)
+	if !h.slots.Take(source, 1) {
 		h.later(w, http.StatusTooManyRequests, "too many requests are under way")
 		return
 	}
+	defer h.slots.Give(source, 1)
 	ctx, cancel := context.WithTimeout(r.Context(), h.limits.Deadline)
 	defer cancel()
 	defer h.recover(w, r)
@@ -142,87 +147,5 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, source v1alp
 		log.Warn("event not recorded yet; its sender is asked to try again",
 			zap.String("reason", string(r.Reason)), zap.String("source", string(source)), zap.Int("recorded", r.Recorded), zap.Error(r.Err))
 		h.later(w, http.StatusServiceUnavailable, "not recorded yet; try again later")
-	}
-}
-
-// budget bounds the bytes that all bodies under way hold together.
-type budget struct {
-	mu   sync.Mutex
-	free int64
-}
-
-func (b *budget) take(n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if n > b.free {
-		return false
-	}
-	b.free -= n
-	return true
-}
-
-func (b *budget) give(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.free += n
-}
-
-// chunk is how many bytes a body of unknown length takes from the budget at a time.
-const chunk = 64 << 10
-
-var (
-	errTooLarge = errors.New("the body is too large")
-	errBusy     = errors.New("too many bytes are under way")
-)
-
-// body reads a whole body, or answers why it cannot. The caller calls release when it no
-// longer needs the bytes.
-func (h *Handler) body(w http.ResponseWriter, r *http.Request, limit int64) (content []byte, release func(), ok bool) {
-	content, taken, err := h.readBody(r, limit)
-	release = func() { h.bytes.give(taken) }
-	if err == nil {
-		return content, release, true
-	}
-	release()
-	switch {
-	case errors.Is(err, errTooLarge):
-		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
-	case errors.Is(err, errBusy):
-		h.later(w, http.StatusTooManyRequests, "too many requests are under way")
-	default:
-		refuse(w, http.StatusBadRequest, "the body ended early")
-	}
-	return nil, nil, false
-}
-
-func (h *Handler) readBody(r *http.Request, limit int64) (content []byte, taken int64, err error) {
-	if r.ContentLength > limit {
-		return nil, 0, errTooLarge
-	}
-	if size := r.ContentLength; size >= 0 {
-		if !h.bytes.take(size) {
-			return nil, 0, errBusy
-		}
-		content = make([]byte, size)
-		_, err = io.ReadFull(r.Body, content)
-		return content, size, err
-	}
-	// Transfer-Encoding: chunked. Take from the budget as the body grows.
-	var read bytes.Buffer
-	for {
-		if !h.bytes.take(chunk) {
-			return nil, taken, errBusy
-		}
-		taken += chunk
-		n, err := io.CopyN(&read, r.Body, chunk)
-		if int64(read.Len()) > limit {
-			return nil, taken, errTooLarge
-		}
-		if errors.Is(err, io.EOF) {
-			return read.Bytes(), taken, nil
-		}
-		if err != nil {
-			return nil, taken, fmt.Errorf("after %d bytes: %w", n, err)
-		}
 	}
 }

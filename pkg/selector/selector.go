@@ -62,10 +62,14 @@ func (t tags) admit(tag string) bool {
 	return (len(t.include) == 0 || matchAny(t.include, tag)) && !matchAny(t.exclude, tag)
 }
 
-// Compile checks and compiles a trigger's selectors.
+// Compile checks and compiles a trigger's selectors. Its error is a *FieldError; selectors beyond
+// the bounds of bounds.go are refused.
 func Compile(t *v1alpha1.ImageTrigger) (*Selector, error) {
 	if len(t.Spec.Images) == 0 {
 		return nil, &FieldError{"spec.images", errors.New("there must be at least one entry")}
+	}
+	if err := bound(t.Spec.Images); err != nil {
+		return nil, err
 	}
 	s := &Selector{
 		namespace: t.Namespace,
@@ -232,6 +236,18 @@ func (s *Selector) SelectsStreams() (streams, otherNamespaces bool) {
 	return streams, otherNamespaces
 }
 
+// Namespaces returns the selectors of other namespaces than the trigger's, by a key that equal ones
+// share.
+func (s *Selector) Namespaces() map[string]labels.Selector {
+	all := map[string]labels.Selector{}
+	for _, e := range s.entries {
+		if e.streams != nil && !e.streams.ownNamespace {
+			all[e.streams.namespaces.String()] = e.streams.namespaces
+		}
+	}
+	return all
+}
+
 // Hosts returns the registry hosts in the entries, without duplicates.
 func (s *Selector) Hosts() []string {
 	seen := map[string]bool{}
@@ -261,6 +277,9 @@ const anySegments = "**"
 // glob is one compiled pattern.
 type glob struct {
 	segments []string
+	// literal: there is no wildcard, and whole is the pattern.
+	literal bool
+	whole   string
 }
 
 // newGlob checks a pattern. It refuses [ and \, which are special in path.Match but not here, and
@@ -272,7 +291,7 @@ func newGlob(pattern string) (glob, error) {
 	if i := strings.IndexAny(pattern, `[]\`); i >= 0 {
 		return glob{}, fmt.Errorf("pattern %q has %q at %d; only *, ? and, as a whole path segment, ** are special", pattern, pattern[i], i)
 	}
-	g := glob{segments: strings.Split(pattern, "/")}
+	g := glob{segments: strings.Split(pattern, "/"), literal: !strings.ContainsAny(pattern, "*?"), whole: pattern}
 	for _, s := range g.segments {
 		if s == "" {
 			return glob{}, fmt.Errorf("pattern %q has an empty path segment", pattern)
@@ -286,6 +305,12 @@ func newGlob(pattern string) (glob, error) {
 
 // match reports whether the whole of name matches.
 func (g glob) match(name string) bool {
+	switch {
+	case g.literal:
+		return g.whole == name
+	case len(g.segments) == 1 && g.whole != anySegments:
+		return matchSegment(g.whole, name) // * matches no slash
+	}
 	return matchSegments(g.segments, strings.Split(name, "/"))
 }
 

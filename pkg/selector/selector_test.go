@@ -266,13 +266,12 @@ func TestHostilePatternsAreQuick(t *testing.T) {
 		{"r.example/" + strings.Repeat("a*", 100) + "b", "r.example/" + long},
 		{"r.example/" + strings.Repeat("**/a/", 60) + "b", "r.example/" + deep},
 	} {
-		r, err := image.ParseRepository(test.repository)
+		names, err := selector.ParseNames(test.pattern) // which bounds no wildcards
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := compile(t, trigger(repository(test.pattern)))
 		begin := time.Now()
-		if s.MatchesRepository(r) {
+		if names.Match(test.repository, nil) {
 			t.Errorf("%q matches", test.pattern)
 		}
 		if took := time.Since(begin); took > time.Second {

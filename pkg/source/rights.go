@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +16,13 @@ import (
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
-// maxRights bounds how many answers are kept.
-const maxRights = 4096
+// askTimeout bounds one question, for which others may wait too.
+const askTimeout = 5 * time.Second
 
-// Rights asks the API server what accounts may do. Only a yes is remembered, and only
-// for the time that New was given: whoever is granted a right has it at once, and
-// whoever loses one keeps it no longer than that. It is safe for concurrent use.
+// Rights asks the API server what accounts may do. With a trust it remembers both yes and no for
+// so long, except that a no about an account's own namespace is believed for a second: see
+// answers. It asks each question once at a time, however many wait for the answer, and the
+// widest question first. It is safe for concurrent use.
 type Rights struct {
 	client client.Client
 	trust  time.Duration
@@ -29,7 +31,8 @@ type Rights struct {
 	locally bool
 
 	mu      sync.Mutex
-	granted map[right]time.Time // when the question was asked
+	answers answers
+	asking  map[right]*asking
 }
 
 type right struct {
@@ -37,31 +40,114 @@ type right struct {
 	access  authorizationv1.ResourceAttributes
 }
 
-// NewRights returns Rights that believe a yes for trust; 0 asks each time.
+// asking is a question that is under way. The rest is set when done is closed.
+type asking struct {
+	done    chan struct{}
+	allowed bool
+	err     error
+}
+
+// NewRights returns Rights that believe an answer for trust; 0 asks each time, and the very
+// question only.
 func NewRights(c client.Client, trust time.Duration, now func() time.Time) *Rights {
-	return &Rights{client: c, trust: trust, now: now, granted: map[right]time.Time{}}
+	return &Rights{client: c, trust: trust, now: now, answers: answers{of: map[string]map[right]answer{}}, asking: map[right]*asking{}}
 }
 
 // Allowed reports whether an account has the access. Selectors of fields and labels
 // are not supported. An error means that it is not known.
 func (r *Rights) Allowed(ctx context.Context, account Account, access authorizationv1.ResourceAttributes) (bool, error) {
 	access.FieldSelector, access.LabelSelector = nil, nil
-	asked, q := r.now(), right{account, access}
-	if r.has(q, asked) {
-		return true, nil
+	if r.trust <= 0 {
+		return r.ask(ctx, right{account, access})
 	}
-	status, err := r.review(ctx, authorizationv1.SubjectAccessReviewSpec{User: account.User(), Groups: account.Groups(), ResourceAttributes: &access})
+	if allowed, known := r.Remembered(account, access); known {
+		return allowed, nil
+	}
+	for _, wider := range questions(account, access) {
+		allowed, err := r.once(ctx, right{account, wider})
+		if err != nil || allowed {
+			return allowed, err
+		}
+	}
+	return false, nil
+}
+
+// Remembered returns what Allowed would without a question; known is false if it would ask.
+func (r *Rights) Remembered(account Account, access authorizationv1.ResourceAttributes) (allowed, known bool) {
+	access.FieldSelector, access.LabelSelector = nil, nil
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known = true
+	for _, wider := range questions(account, access) {
+		a, k := r.answers.believed(right{account, wider}, now, r.trust)
+		if a && k {
+			return true, true
+		}
+		known = known && k
+	}
+	return false, known
+}
+
+// once returns what is remembered, or asks unless somebody asks already.
+func (r *Rights) once(ctx context.Context, q right) (bool, error) {
+	asked := r.now()
+	r.mu.Lock()
+	if allowed, known := r.answers.believed(q, asked, r.trust); known {
+		r.mu.Unlock()
+		return allowed, nil
+	}
+	a := r.asking[q]
+	if a == nil {
+		a = &asking{done: make(chan struct{})}
+		r.asking[q] = a
+		// Others may wait for the answer when whoever asked first does no longer.
+		go r.answer(context.WithoutCancel(ctx), q, asked, a)
+	}
+	r.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.allowed, a.err
+	case <-ctx.Done():
+		return false, fmt.Errorf("waiting whether %s: %w", q, ctx.Err())
+	}
+}
+
+// answer asks a question for all that wait.
+func (r *Rights) answer(ctx context.Context, q right, asked time.Time, a *asking) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	defer func() {
+		// Nobody else recovers here, and it would end the process.
+		if p := recover(); p != nil {
+			a.allowed, a.err = false, fmt.Errorf("asking whether %s: panic: %v\n%s", q, p, debug.Stack())
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.asking, q)
+		if a.err == nil {
+			r.answers.keep(q, answer{a.allowed, asked})
+		}
+		close(a.done)
+	}()
+	a.allowed, a.err = r.ask(ctx, q)
+}
+
+// ask asks the API server.
+func (r *Rights) ask(ctx context.Context, q right) (bool, error) {
+	status, err := r.review(ctx, authorizationv1.SubjectAccessReviewSpec{User: q.account.User(), Groups: q.account.Groups(), ResourceAttributes: &q.access})
 	if err != nil {
-		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s: %w", account.Name, account.Namespace, describe(access), err)
+		return false, fmt.Errorf("asking whether %s: %w", q, err)
 	}
 	if e := status.EvaluationError; e != "" && !status.Allowed && !status.Denied {
-		return false, fmt.Errorf("asking whether service account %q of namespace %q may %s: the API server could not tell: %s", account.Name, account.Namespace, describe(access), e)
+		return false, fmt.Errorf("asking whether %s: the API server could not tell: %s", q, e)
 	}
-	allowed := status.Allowed && !status.Denied
-	if allowed {
-		r.keep(q, asked)
-	}
-	return allowed, nil
+	return status.Allowed && !status.Denied, nil
+}
+
+// String is the question in words, after "whether".
+func (q right) String() string {
+	return fmt.Sprintf("service account %q of namespace %q may %s", q.account.Name, q.account.Namespace, describe(q.access))
 }
 
 // OrLocally makes Rights ask about one namespace where it may not ask about the whole
@@ -99,26 +185,6 @@ func describe(a authorizationv1.ResourceAttributes) string {
 		words = append(words, fmt.Sprintf("in namespace %q", a.Namespace))
 	}
 	return strings.Join(words, " ")
-}
-
-func (r *Rights) has(q right, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	asked, ok := r.granted[q]
-	// A clock that was set back must not make an answer last.
-	return ok && !now.Before(asked) && now.Sub(asked) < r.trust
-}
-
-func (r *Rights) keep(q right, asked time.Time) {
-	if r.trust <= 0 {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.granted) >= maxRights {
-		clear(r.granted) // costs one question for each
-	}
-	r.granted[q] = asked
 }
 
 // Account is a service account.

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"strconv"
 	"testing"
 	"time"
 
@@ -40,8 +39,6 @@ func (r *reviews) Create(_ context.Context, obj client.Object, _ ...client.Creat
 var (
 	team     = Account{Namespace: "team", Name: "default"}
 	yes      = authorizationv1.SubjectAccessReviewStatus{Allowed: true}
-	no       = authorizationv1.SubjectAccessReviewStatus{}
-	denied   = authorizationv1.SubjectAccessReviewStatus{Allowed: true, Denied: true}
 	unsure   = authorizationv1.SubjectAccessReviewStatus{EvaluationError: "webhook is away"}
 	errAway  = errors.New("away")
 	noon     = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -49,42 +46,6 @@ var (
 	getOther = authorizationv1.ResourceAttributes{Verb: "get", Group: "image.openshift.io", Resource: "imagestreams", Namespace: "team", Name: "other"}
 	pullApp  = authorizationv1.ResourceAttributes{Verb: "get", Group: "image.openshift.io", Resource: "imagestreams", Subresource: "layers", Namespace: "team", Name: "app"}
 )
-
-// A right that was taken away must not last, and one that was granted must not wait.
-func TestOnlyAYesIsBelievedAndNotForLong(t *testing.T) {
-	const trust = 10 * time.Second
-	for _, test := range []struct {
-		name          string
-		first, second reviews
-		later         time.Duration
-		access        authorizationv1.ResourceAttributes
-		want          bool
-		asked         int
-	}{
-		{"a yes is believed for a while", reviews{answer: yes}, reviews{answer: no}, trust - 1, getApp, true, 1},
-		{"a yes is not believed for longer", reviews{answer: yes}, reviews{answer: no}, trust, getApp, false, 2},
-		{"a yes is not believed when the clock was set back", reviews{answer: yes}, reviews{answer: no}, -time.Second, getApp, false, 2},
-		{"a yes is about one object only", reviews{answer: yes}, reviews{answer: no}, 0, getOther, false, 2},
-		{"a yes to reading is no yes to pulling", reviews{answer: yes}, reviews{answer: no}, 0, pullApp, false, 2},
-		{"a no is asked again", reviews{answer: no}, reviews{answer: yes}, 0, getApp, true, 2},
-		{"an explicit denial is a no, and asked again", reviews{answer: denied}, reviews{answer: denied}, 0, getApp, false, 2},
-		{"a failure is asked again", reviews{answer: yes, err: errAway}, reviews{answer: no}, 0, getApp, false, 2},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			now, c := noon, test.first
-			rights := NewRights(&c, trust, func() time.Time { return now })
-			if _, err := rights.Allowed(t.Context(), team, getApp); !errors.Is(err, test.first.err) {
-				t.Fatalf("the first answer failed with %v, want %v", err, test.first.err)
-			}
-			now = now.Add(test.later)
-			c.answer, c.err = test.second.answer, test.second.err
-			got, err := rights.Allowed(t.Context(), team, test.access)
-			if err != nil || got != test.want || c.asked != test.asked {
-				t.Errorf("answered %t, %v after %d questions; want %t after %d", got, err, c.asked, test.want, test.asked)
-			}
-		})
-	}
-}
 
 // An authorizer that could not decide has not said no.
 func TestAnAnswerThatCouldNotBeGivenIsAnError(t *testing.T) {
@@ -102,18 +63,6 @@ func TestAnAccountIsAskedForAsItsTokensShowIt(t *testing.T) {
 	groups := []string{"system:serviceaccounts", "system:serviceaccounts:team", "system:authenticated"}
 	if c.last.User != "system:serviceaccount:team:default" || len(c.last.Groups) != len(groups) {
 		t.Errorf("asked for %q of %q, want the user and groups of a token", c.last.User, c.last.Groups)
-	}
-}
-
-func TestTheAnswersThatAreKeptAreBounded(t *testing.T) {
-	rights := NewRights(&reviews{answer: yes}, time.Hour, func() time.Time { return noon })
-	for n := range maxRights + 1 {
-		if _, err := rights.Allowed(t.Context(), Account{Namespace: "team", Name: strconv.Itoa(n)}, getApp); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(rights.granted); n > maxRights {
-		t.Errorf("%d are kept, want at most %d", n, maxRights)
 	}
 }
 

@@ -31,11 +31,14 @@ import (
 )
 
 // receiver runs a receiver under its own account and roles until the test ends.
-func receiver(t testing.TB) *app.Receiver {
+func receiver(t testing.TB, change ...func(*app.ReceiverOptions)) *app.Receiver {
 	t.Helper()
 	o := app.DefaultReceiverOptions()
 	o.Address, o.MetricsAddress, o.DrainDelay = "127.0.0.1:0", "", 0
 	o.Config, o.Log = account(t, systemNamespace, "receiver"), zap.NewNop()
+	for _, f := range change {
+		f(&o)
+	}
 	r, err := app.NewReceiver(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

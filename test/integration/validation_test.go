@@ -48,6 +48,7 @@ func TestNonsenseTriggersAreRefused(t *testing.T) {
 		{"a repository with a tag", "{images: [{repository: 'registry.example.com/team/app:v1'}], " + sink + "}", "spec.images[0].repository: Invalid value"},
 		{"a stream's name in capitals", "{images: [{imageStreams: {names: [Web]}}], " + sink + "}", "spec.images[0].imageStreams.names[0]: Invalid value"},
 		{"a tag with a slash", "{images: [{imageStreams: {}, tags: {include: [a/b]}}], " + sink + "}", "spec.images[0].tags.include[0]: Invalid value"},
+		{"more labels than a selector may have", "{images: [{imageStreams: {namespaceSelector: {matchLabels: {l0: a, l1: a, l2: a, l3: a, l4: a, l5: a, l6: a, l7: a, l8: a, l9: a, l10: a, l11: a, l12: a, l13: a, l14: a, l15: a, l16: a}}}}], " + sink + "}", "at most 16 labels and expressions"},
 		{"no sink", "{" + streams + "}", "spec.sink: Required value"},
 		{"a sink that names nothing", "{" + streams + ", sink: {}}", "spec.sink: Invalid value: set exactly one of ref and uri"},
 		{"a sink with both", "{" + streams + ", sink: {ref: {name: scan}, uri: 'http://scan.example.com'}}", "spec.sink: Invalid value: set exactly one of ref and uri"},

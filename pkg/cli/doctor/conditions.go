@@ -164,6 +164,6 @@ func (d *doctor) inspect(ctx context.Context, t *v1alpha1.ImageTrigger) (*v1alph
 	}
 	checker := tekton.NewChecker(d.Writer, sinks.Allows)
 	return imagetrigger.Inspect(ctx, imagetrigger.Options{
-		Sinks: checker, Streams: openshift.NewReader(d.Writer, source.NewRights(d.Writer, 0, time.Now)), Now: func() time.Time { return d.now },
+		Cached: d.Writer, Sinks: checker, Streams: openshift.NewReader(d.Writer, source.NewRights(d.Writer, 0, time.Now)), Now: func() time.Time { return d.now },
 	}, t)
 }

@@ -17,6 +17,7 @@ import (
 // The reasons of False conditions, besides those of packages tekton and sweep.
 const (
 	ReasonSelectorInvalid        = "SelectorInvalid"
+	ReasonTooManyTriggers        = "TooManyTriggers"
 	ReasonFilterInvalid          = "FilterInvalid"
 	ReasonRuntimeClassNotFound   = v1alpha1.ReasonRuntimeClassNotFound
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
@@ -62,7 +63,10 @@ func decideSink(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 
 func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	var field *selector.FieldError
+	var excess *selector.Excess
 	switch {
+	case errors.As(o.selectorErr, &excess):
+		next.MarkFilterInvalid(ReasonTooManyTriggers, excess.Error(), now)
 	case errors.As(o.selectorErr, &field):
 		next.MarkFilterInvalid(ReasonSelectorInvalid, field.Error(), now)
 	case o.selectorErr != nil:

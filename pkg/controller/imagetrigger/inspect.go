@@ -13,10 +13,14 @@ import (
 
 // Inspect returns the trigger with the status that a pass would write now, and the
 // warnings that the pass would record. It writes nothing. Of the options it needs
-// Sinks, Streams and Now; without Runs it does not look for runs that do not appear.
+// Sinks, Streams and Now; without Runs it does not look for runs that do not appear, and without
+// Cached not at the other triggers of the namespace.
 func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
 	r := &Reconciler{Options: o}
 	seen := compile(trigger)
+	if err := r.count(ctx, trigger, &seen); err != nil {
+		return nil, "", err
+	}
 	if err := r.observe(ctx, trigger, &seen, newMemory(trigger.UID)); err != nil {
 		return nil, "", err
 	}

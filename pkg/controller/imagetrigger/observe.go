@@ -3,7 +3,10 @@ package imagetrigger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/filter"
@@ -71,6 +74,22 @@ func compile(trigger *v1alpha1.ImageTrigger) observed {
 		_, o.filterErr = filter.Compile(trigger.Spec.Filter)
 	}
 	return o
+}
+
+// count refuses a trigger that does not count among those of its namespace. What it reads is
+// there without a request.
+func (r *Reconciler) count(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed) error {
+	if r.Cached == nil || o.selector == nil {
+		return nil // the first error is told first
+	}
+	var all v1alpha1.ImageTriggerList
+	if err := r.Cached.List(ctx, &all, client.InNamespace(trigger.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing the triggers of namespace %q: %w", trigger.Namespace, err)
+	}
+	if excess := selector.Counts(trigger, all.Items); excess != nil {
+		o.selector, o.selectorErr = nil, excess
+	}
+	return nil
 }
 
 // observe reads from the API server. Its errors are transient.

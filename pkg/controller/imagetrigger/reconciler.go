@@ -146,6 +146,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger) error {
 	remembered := r.remember(at, trigger.UID)
 	seen := compile(trigger)
+	if err := r.count(ctx, trigger, &seen); err != nil {
+		return err
+	}
 	if seen.selectorErr == nil {
 		// Before the sink is checked, because recording must not depend on it.
 		seen.sweep = r.sweep(trigger, remembered)

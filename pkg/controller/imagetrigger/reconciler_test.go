@@ -3,6 +3,7 @@ package imagetrigger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/kube"
+	"github.com/revet-dev/revet/pkg/selector"
 	"github.com/revet-dev/revet/pkg/source"
 	"github.com/revet-dev/revet/pkg/sweep"
 	"github.com/revet-dev/revet/pkg/tekton"
@@ -242,6 +244,37 @@ func TestSelectorThatDoesNotCompileIsNotSwept(t *testing.T) {
 	}
 	if len(f.sweeps.asked) != 0 {
 		t.Error("swept")
+	}
+}
+
+// A trigger beyond those of its namespace that count says so and how to cure it, and is not
+// swept. Once an older one is gone it counts.
+func TestATriggerTooManyIsTold(t *testing.T) {
+	trigger := testTrigger()
+	f := newFixture(t, trigger)
+	for n := range selector.MaxTriggers {
+		older := testTrigger()
+		older.Name, older.UID = fmt.Sprintf("older-%d", n), types.UID(fmt.Sprintf("older-%d", n))
+		older.CreationTimestamp = metav1.NewTime(trigger.CreationTimestamp.Add(-time.Hour))
+		if err := f.client.Create(t.Context(), older); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := f.reconcile(t)
+	c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Reason != ReasonTooManyTriggers || !strings.Contains(c.Message, "delete others") {
+		t.Errorf("Ready %+v", c)
+	}
+	if len(f.sweeps.asked) != 0 {
+		t.Error("swept")
+	}
+	older := testTrigger()
+	older.Name = "older-7"
+	if err := f.client.Delete(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := f.reconcile(t); !got.IsReady() {
+		t.Errorf("conditions %+v, want Ready once an older one is gone", got.Status.Conditions)
 	}
 }
 

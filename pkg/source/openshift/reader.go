@@ -164,6 +164,13 @@ func (r *Reader) MayGet(ctx context.Context, account source.Account, namespace, 
 	})
 }
 
+// Remembered returns what MayGet would without a request; known is false if it would make one.
+func (r *Reader) Remembered(account source.Account, namespace, name string) (allowed, known bool) {
+	return r.rights.Remembered(account, authorizationv1.ResourceAttributes{
+		Verb: "get", Group: imagev1.GroupName, Resource: "imagestreams", Namespace: namespace, Name: name,
+	})
+}
+
 // MayPull reports whether a service account may pull from an ImageStream in the
 // cluster's own registry; from all of the namespace if name is empty, and from all of
 // the cluster if namespace is empty too. Role system:image-puller grants it.

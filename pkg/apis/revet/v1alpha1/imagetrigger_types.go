@@ -67,6 +67,9 @@ const (
 // ImageTriggerSpec is the user's declaration.
 type ImageTriggerSpec struct {
 	// Images selects repositories and tags; a push is admitted if any entry matches.
+	// All entries together have at most 256 patterns of 16384 bytes, with at most 16
+	// wildcards each, and at most 64 labels and expressions with 256 values. Of the
+	// triggers of one namespace the oldest 100 count.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
@@ -174,6 +177,7 @@ type ImageSelector struct {
 type ImageStreamSelector struct {
 	// NamespaceSelector selects namespaces by label. Absent: the trigger's own
 	// namespace. Empty ({}): every namespace.
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) ? size(self.matchLabels) : 0) + (has(self.matchExpressions) ? size(self.matchExpressions) : 0) <= 16",message="a label selector has at most 16 labels and expressions"
 	// +optional
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
@@ -187,6 +191,7 @@ type ImageStreamSelector struct {
 	Names []string `json:"names,omitempty"`
 
 	// Selector selects streams by label.
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) ? size(self.matchLabels) : 0) + (has(self.matchExpressions) ? size(self.matchExpressions) : 0) <= 16",message="a label selector has at most 16 labels and expressions"
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
