@@ -75,6 +75,8 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 		},
 		SandboxKey:    (&sandboxKey{live: c.access.live, namespace: c.options.SystemNamespace, log: c.log}).read,
 		MaxConcurrent: c.options.MaxConcurrent,
+		Reserve:       c.options.reserve(),
+		LongestRun:    c.options.LongestRun,
 	}, nil
 }
 

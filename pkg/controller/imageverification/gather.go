@@ -127,12 +127,9 @@ func (r *Reconciler) askSlot(p *pass, cause v1alpha1.Cause) {
 		}
 		granted = r.runQueue.ask(w)
 	}
-	p.facts.Slot = lifecycle.Slot{State: lifecycle.SlotQueued}
-	switch {
-	case granted:
-		p.facts.Slot.State = lifecycle.SlotGranted
-	case r.runQueue.full():
-		p.facts.Slot.Bound = r.runQueue.most
+	p.facts.Slot = lifecycle.Slot{State: lifecycle.SlotGranted}
+	if !granted {
+		p.facts.Slot = r.runQueue.holdup(p.key)
 	}
 }
 
@@ -233,6 +230,8 @@ func (r *Reconciler) loadTrigger(ctx context.Context, p *pass) error {
 		}
 	}
 	p.facts.Trigger = lifecycle.TriggerOf(p.trigger)
+	p.facts.LongestRun = r.runQueue.longest
+	p.facts.Trigger.RetryFactor = r.failing.factor(p.key.Namespace, 0, r.now())
 	p.facts.Trigger.PausedUntil = r.sinkBackoff.of(types.UID(p.entry.Spec.Trigger.UID), r.now())
 	return nil
 }

@@ -53,8 +53,13 @@ type Options struct {
 	// SandboxKey reads the key that spec.sandbox.weight uses. Without it, entries of
 	// triggers with a weight wait.
 	SandboxKey func(context.Context) ([]byte, error)
-	// MaxConcurrent bounds the runs of all triggers that are under way at once.
+	// MaxConcurrent bounds the runs of all triggers that are under way at once. Reserve is
+	// how many of these one namespace leaves to others while those have triggers.
 	MaxConcurrent int
+	Reserve       int
+	// LongestRun is how long after its request a run counts for MaxConcurrent; 0 is as long
+	// as it takes.
+	LongestRun time.Duration
 }
 
 func (o Options) validate() error {
@@ -67,8 +72,13 @@ func (o Options) validate() error {
 			return fmt.Errorf("imageverification: option %s is not set", name)
 		}
 	}
-	if o.MaxConcurrent < 1 {
+	switch {
+	case o.MaxConcurrent < 1:
 		return fmt.Errorf("imageverification: option MaxConcurrent is %d; it must be positive", o.MaxConcurrent)
+	case o.Reserve < 0:
+		return fmt.Errorf("imageverification: option Reserve is %d; it must not be negative", o.Reserve)
+	case o.LongestRun < 0:
+		return fmt.Errorf("imageverification: option LongestRun is %s; it must not be negative", o.LongestRun)
 	}
 	return nil
 }
@@ -94,6 +104,7 @@ type Reconciler struct {
 	enqueueKey  func(types.NamespacedName)
 	perEntry    perEntry
 	sinkBackoff *sinkBackoff
+	failing     *failing
 	deletions   *deletions
 	runQueue    *runQueue
 	phaseCounts *phaseCounts
@@ -110,9 +121,9 @@ func New(o Options) (*Reconciler, error) {
 	r := &Reconciler{
 		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
+		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), failing: newFailing(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
-	r.runQueue = newRunQueue(o.MaxConcurrent, o.Enqueue)
+	r.runQueue = newRunQueue(runLimits{most: o.MaxConcurrent, reserve: o.Reserve, longest: o.LongestRun}, o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
 	return r, o.Metrics.watch(r)
@@ -137,6 +148,7 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 func (r *Reconciler) forgetAll() {
 	r.perEntry.clear()
 	r.sinkBackoff.clear()
+	r.failing.clear()
 	r.runQueue.clear()
 }
 
@@ -152,7 +164,10 @@ type pass struct {
 // changed drops what was found out for another state of the entry. What the API server
 // said of a run stays true; its label is looked for before each request.
 func (p *pass) changed() {
-	p.facts = lifecycle.Facts{Trigger: p.facts.Trigger, Run: p.facts.Run, Forged: p.facts.Forged, RecreatedFrom: p.facts.RecreatedFrom}
+	p.facts = lifecycle.Facts{
+		Trigger: p.facts.Trigger, Run: p.facts.Run, Forged: p.facts.Forged,
+		RecreatedFrom: p.facts.RecreatedFrom, LongestRun: p.facts.LongestRun,
+	}
 	p.facts.Run.LabelChecked, p.facts.Run.OtherName = false, ""
 }
 
