@@ -51,9 +51,6 @@ func (s *Sweeper) passStreams(ctx context.Context, targets []*target) error {
 		}
 		namespaces = []string{""}
 	}
-	// Only registries can tell about doubtful pushes, and registries are asked slowly: they
-	// keep nothing else waiting.
-	defer s.resolveDoubts(ctx, targets)
 	if err := s.listStreams(ctx, targets, namespaces, labels); err != nil {
 		return err
 	}
