@@ -169,8 +169,9 @@ func TestNamespacesTakeTurns(t *testing.T) {
 	names, _ = q.begins()
 	wantJobs(t, names, "b/0", "c/0", "b/1")
 	q.done(a[0])
+	q.waits("d", 1)
 	names, _ = q.begins()
-	wantJobs(t, names, "a/2")
+	wantJobs(t, names, "d/0", "a/2") // the one with less at work, though it came later
 }
 
 // A request that waits is replaced by a later one of the same part, and keeps its place.
