@@ -17,6 +17,7 @@ import (
 func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
 	r := &Reconciler{Options: o}
 	seen := compile(trigger)
+	seen.compileRest(trigger)
 	if err := r.observe(ctx, trigger, &seen, newMemory(trigger.UID)); err != nil {
 		return nil, "", err
 	}
