@@ -25,3 +25,6 @@ func (r *Reconciler) Idle(ctx context.Context, e *v1alpha1.ImageVerification, af
 	_, err := r.act(ctx, p, lifecycle.Decision{Action: lifecycle.Idle, After: after})
 	return err
 }
+
+// Outside counts the entries that ask something outside, or wait for their turn.
+func (r *Reconciler) Outside() int { return r.outside.Len() }

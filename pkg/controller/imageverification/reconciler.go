@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/fair"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
@@ -57,6 +58,8 @@ type Options struct {
 	// how many of these one namespace leaves to others while those have triggers.
 	MaxConcurrent int
 	Reserve       int
+	// Workers is how many entries the queue has visited at once; 0 is 16.
+	Workers int
 	// LongestRun is how long after its request a run counts for MaxConcurrent; 0 is as long
 	// as it takes.
 	LongestRun time.Duration
@@ -77,6 +80,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("imageverification: option MaxConcurrent is %d; it must be positive", o.MaxConcurrent)
 	case o.Reserve < 0:
 		return fmt.Errorf("imageverification: option Reserve is %d; it must not be negative", o.Reserve)
+	case o.Workers < 0:
+		return fmt.Errorf("imageverification: option Workers is %d; it must not be negative", o.Workers)
 	case o.LongestRun < 0:
 		return fmt.Errorf("imageverification: option LongestRun is %s; it must not be negative", o.LongestRun)
 	}
@@ -107,6 +112,7 @@ type Reconciler struct {
 	failing     *failing
 	deletions   *deletions
 	runQueue    *runQueue
+	outside     *fair.Turns[types.NamespacedName]
 	phaseCounts *phaseCounts
 	filters     *filters
 }
@@ -124,6 +130,7 @@ func New(o Options) (*Reconciler, error) {
 		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), failing: newFailing(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
 	r.runQueue = newRunQueue(runLimits{most: o.MaxConcurrent, reserve: o.Reserve, longest: o.LongestRun}, o.Now, o.Enqueue)
+	r.outside = fair.NewTurns(outsideLimits(o.Workers), o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
 	return r, o.Metrics.watch(r)
@@ -150,6 +157,7 @@ func (r *Reconciler) forgetAll() {
 	r.sinkBackoff.clear()
 	r.failing.clear()
 	r.runQueue.clear()
+	r.outside.Clear()
 }
 
 // pass is one visit to one entry.
@@ -159,6 +167,8 @@ type pass struct {
 	trigger *v1alpha1.ImageTrigger // nil if it is gone
 	facts   lifecycle.Facts
 	log     *zap.Logger
+	// waits is true if the entry waits for its turn with what is outside.
+	waits bool
 }
 
 // changed drops what was found out for another state of the entry. What the API server
@@ -178,6 +188,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		return controller.NewPermanentError(fmt.Errorf("key %q: %w", key, err))
 	}
 	p := &pass{key: types.NamespacedName{Namespace: namespace, Name: name}}
+	defer r.leaveOutside(p)
 	if !r.IsLeaderFor(p.key) {
 		return controller.NewSkipKey(key)
 	}
@@ -218,6 +229,9 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 		r.askSlot(p, d.Cause)
 		return true, nil
 	case lifecycle.Enrich:
+		if !r.goOutside(p) {
+			return false, later(outsideRetry)
+		}
 		r.enrich(ctx, p)
 		return true, nil
 	case lifecycle.Route:
@@ -229,6 +243,11 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 		return true, r.lookupByLabel(ctx, p)
 	case lifecycle.Inspect:
 		return true, r.inspect(ctx, p)
+	case lifecycle.FireFirst, lifecycle.RecordAndFire, lifecycle.FireAgain, lifecycle.FireOnce:
+		if !r.goOutside(p) {
+			return false, later(outsideRetry)
+		}
+		return true, r.change(ctx, p, d)
 	default:
 		return true, r.change(ctx, p, d)
 	}

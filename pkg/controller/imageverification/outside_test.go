@@ -1,0 +1,129 @@
+package imageverification_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"knative.dev/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/push"
+)
+
+// hanging is a sink and a registry that do not answer the world's namespace.
+type hanging struct {
+	imageverification.Sink
+	imageverification.Facts
+	sends, reads bool
+	begun        chan struct{}
+	release      chan struct{}
+}
+
+func (h *hanging) hang(of string, hangs bool) {
+	if of == namespace && hangs {
+		h.begun <- struct{}{}
+		<-h.release
+	}
+}
+
+func (h *hanging) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) error {
+	h.hang(t.Namespace, h.sends)
+	return h.Sink.Send(ctx, t, e, run)
+}
+
+func (h *hanging) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, labels []string) (*imageverification.Image, error) {
+	h.hang(t.Namespace, h.reads)
+	return h.Facts.Read(ctx, t, e, labels)
+}
+
+// elsewhere records a push for a trigger of another namespace.
+func (w *world) elsewhere() types.NamespacedName {
+	w.t.Helper()
+	other := w.newTrigger([]func(*v1alpha1.ImageTrigger){func(t *v1alpha1.ImageTrigger) { t.Namespace = "victim" }})
+	pull, err := image.ParseRepository("registry.example.com/victim/app")
+	w.must(err)
+	result, err := w.ledger.Record(w.t.Context(), other, push.Push{
+		Repository: push.Repository{Kind: push.ImageStream, Name: "victim/app", UID: "stream-uid"},
+		Tag:        "v1", Digest: digest, PushedAt: pushed, Pull: pull, Reason: push.NewHead,
+	}, nil, v1alpha1.SourceEvent, w.clock())
+	w.must(err)
+	return client.ObjectKeyFromObject(result.Entry)
+}
+
+// Property: sinks and registries of one namespace that hang take four workers, and another
+// namespace's push has its run; when they answer, all that waited goes on.
+func TestWhatHangsHoldsUpItsOwnNamespaceAlone(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		what hanging
+	}{
+		{"a sink that takes the connection and hangs", hanging{sends: true}},
+		{"a registry that does not answer", hanging{reads: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			h := &test.what
+			h.begun, h.release = make(chan struct{}), make(chan struct{})
+			w.interpose = func(o *imageverification.Options) {
+				h.Sink, h.Facts = o.Sink, o.Facts
+				o.Sink, o.Facts = h, h
+			}
+			w.restart()
+			var keys []types.NamespacedName
+			for n := range 8 {
+				keys = append(keys, w.pushDigest("v1", numbered(fmt.Sprint(10+n)), pushed))
+			}
+			victim := w.elsewhere()
+			var passes sync.WaitGroup
+			for _, key := range keys[:4] {
+				passes.Go(func() { _ = w.reconciler.Reconcile(context.Background(), key.String()) })
+				select {
+				case <-h.begun:
+				case <-time.After(20 * time.Second):
+					t.Fatal("nothing was asked within 20 s")
+				}
+			}
+			for _, key := range keys[4:] {
+				err := w.reconciler.Reconcile(t.Context(), key.String())
+				if again, after := controller.IsRequeueKey(err); !again || after != 30*time.Second {
+					t.Errorf("entry %s: %v, want it to wait", key, err)
+				}
+			}
+			if after, err := w.step(keys[7]); err != nil || after == 0 { // an event, while it waits
+				t.Errorf("%s: again after %s, %v", keys[7], after, err)
+			}
+			w.work(victim, time.Second)
+			if e := w.entry(victim); e.Status.CurrentRun() == nil || e.Status.CurrentRun().FiredAt == nil {
+				t.Errorf("the entry of another namespace is %s/%s, want its request sent", e.Status.Phase, e.Status.Reason)
+			}
+			w.queue.take()
+			close(h.release)
+			go func() {
+				for range h.begun { // what goes on from here
+				}
+			}()
+			defer close(h.begun)
+			passes.Wait()
+			if woken := w.queue.take(); !slices.Contains(woken, keys[4]) {
+				t.Errorf("woken: %v, want those that wait", woken)
+			}
+			for _, key := range keys {
+				w.work(key, time.Second)
+				if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRunning {
+					t.Errorf("entry %s is %s/%s", key, e.Status.Phase, e.Status.Reason)
+				}
+			}
+			if got := w.reconciler.Outside(); got != 0 {
+				t.Errorf("%d have a turn, or wait for one", got)
+			}
+		})
+	}
+}
