@@ -96,12 +96,26 @@ func TestQuickWorkIsNotHeldUp(t *testing.T) {
 // Work that goes on for long tells of the namespace before it ends.
 func TestWorkThatHangsTellsBeforeItEnds(t *testing.T) {
 	e := newTurnsEnv(limits)
-	e.begin("a/0")
-	e.End("a/0")
-	e.begin("a/1", "a/2")
+	e.begin("a/0", "a/1")
+	e.End("a/0") // its work is quick
+	e.begin("a/2")
 	e.at = e.at.Add(2 * time.Second)
 	if e.begin("a/3") != 0 {
 		t.Error("a third began while two hang")
+	}
+}
+
+// That a namespace was slow is known while it does nothing, for a while.
+func TestANamespaceThatWasSlowIsRemembered(t *testing.T) {
+	e := newTurnsEnv(limits)
+	e.begin("a/0")
+	e.at = e.at.Add(2 * time.Second)
+	e.End("a/0")
+	e.begin("a/1", "a/2", "a/3")
+	e.End("a/1") // quick for once
+	e.wantWoken(t, "a/3")
+	if e.begin("a/4") != 0 {
+		t.Error("a third began of a namespace that was slow just now")
 	}
 }
 

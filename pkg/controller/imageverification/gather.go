@@ -140,7 +140,7 @@ func (r *Reconciler) heads(e *v1alpha1.ImageVerification) []lifecycle.Head {
 
 // enrich reads the image, and evaluates the trigger's filter for it.
 func (r *Reconciler) enrich(ctx context.Context, p *pass) {
-	f, err := r.filters.get(p.trigger.Spec.Filter)
+	f, err := r.filters.get(p.key.Namespace, p.trigger.Spec.Filter)
 	if err != nil {
 		p.facts.Image = lifecycle.Image{Filter: lifecycle.FilterResult{State: lifecycle.FilterDoesNotCompile, Message: err.Error()}}
 		return
