@@ -6,7 +6,8 @@
 // pass over the streams serves all triggers that wait. Registries are asked for eight triggers
 // at once, two of one namespace, and namespaces take turns: a registry that is slow, or lists
 // without end, holds up the namespace that selects it. One that used up ten minutes in ten
-// goes last, and what is put off is told (SweepPutOff). The functions that the receiver uses
+// goes last, and what is put off is told (SweepPutOff). So is what the triggers of a namespace
+// would take beyond their share of a pass over the streams. The functions that the receiver uses
 // (selector, ledger.WithinScope, push.Detect, image.Content) decide what is a push, and a sweep
 // records it with source sweep.
 //

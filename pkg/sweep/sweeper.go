@@ -36,6 +36,11 @@ type Options struct {
 	// Budget is how much time the triggers of a namespace may use with registries in each
 	// Window, before those of others go first.
 	Budget, Window time.Duration
+	// StreamBudget is how much working time the triggers of a namespace may use in one pass
+	// over the streams, and MaxPlaces how many streams and new pushes their results may keep,
+	// each counted for each trigger, while another namespace has triggers.
+	StreamBudget time.Duration
+	MaxPlaces    int
 	// MaxAge is how long the metrics show what a sweep saw.
 	MaxAge time.Duration
 	// Concurrency is how many repositories are compared and recorded at once.
@@ -48,6 +53,7 @@ func DefaultOptions() Options {
 		Gather: 100 * time.Millisecond, Timeout: 10 * time.Minute, ListTimeout: 2 * time.Minute,
 		MaxListed: 200_000, MaxNames: 16 << 20, MaxAge: time.Hour, Concurrency: 4,
 		Workers: 8, WorkersEach: 2, Budget: 10 * time.Minute, Window: 10 * time.Minute,
+		StreamBudget: 2 * time.Minute, MaxPlaces: 300_000,
 	}
 }
 
@@ -65,6 +71,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("sweep options: MaxNames is %d; it must be at least 1", o.MaxNames)
 	case o.WorkersEach < 1 || o.Workers < o.WorkersEach:
 		return fmt.Errorf("sweep options: Workers is %d and WorkersEach %d; they must be positive, and Workers not be less", o.Workers, o.WorkersEach)
+	case o.StreamBudget <= 0 || o.MaxPlaces < 1:
+		return fmt.Errorf("sweep options: StreamBudget is %v and MaxPlaces %d; they must be positive", o.StreamBudget, o.MaxPlaces)
 	case o.Budget <= 0 || o.Window <= 0:
 		return fmt.Errorf("sweep options: Budget is %v and Window %v; they must be positive", o.Budget, o.Window)
 	case o.MaxAge <= 0:
@@ -107,6 +115,7 @@ type Sweeper struct {
 
 // state holds one trigger's sweeps.
 type state struct {
+	namespace  string
 	generation int64
 	// waiting counts the parts that have not ended yet.
 	waiting int
@@ -180,17 +189,18 @@ func (s *Sweeper) workStreams(ctx context.Context) {
 // askRegistries does what a trigger's sweep needs registries for.
 func (s *Sweeper) askRegistries(ctx context.Context, j *job) {
 	t := j.target
+	why := fmt.Sprintf("the sweeps of namespace %q took more than %s of the time that there is for registries", t.trigger.Namespace, s.options.Budget)
 	switch {
 	case j.part == partStreams && !j.putOff.IsZero():
 		for _, p := range t.doubtful.pushes {
 			t.tally.show(placeOf(p), notRead(1))
 		}
-		t.tally.putOff(t.trigger.Namespace, s.options.Budget, j.putOff)
+		t.tally.putOff(why, j.putOff)
 	case j.part == partStreams:
 		s.resolveDoubts(ctx, t)
 	case !j.putOff.IsZero():
 		t = t.begin(s.Now())
-		t.tally.putOff(t.trigger.Namespace, s.options.Budget, j.putOff)
+		t.tally.putOff(why, j.putOff)
 	default:
 		t = s.sweepRegistries(ctx, t)
 	}
@@ -213,7 +223,7 @@ func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 		return // one is under way
 	}
 	if st == nil {
-		st = &state{}
+		st = &state{namespace: trigger.Namespace}
 		s.states[trigger.UID] = st
 	}
 	if t != nil {

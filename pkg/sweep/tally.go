@@ -163,10 +163,9 @@ func (t *tally) failed(err error) {
 	}
 }
 
-// putOff notes that nothing was asked, as the sweeps of the namespace used up their time.
-func (t *tally) putOff(namespace string, budget time.Duration, until time.Time) {
-	t.fail(SweepPutOff, fmt.Errorf("the sweeps of namespace %q took more than %s of the time that there is for registries, "+
-		"so those of other namespaces go first; it is swept again from %s on", namespace, budget, until.UTC().Format(time.RFC3339)), true)
+// putOff notes that something was not done, and when it may be.
+func (t *tally) putOff(why string, until time.Time) {
+	t.fail(SweepPutOff, fmt.Errorf("%s, so those of other namespaces go first; it is swept again from %s on", why, until.UTC().Format(time.RFC3339)), true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if until.After(t.notBefore) {

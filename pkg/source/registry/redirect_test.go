@@ -374,7 +374,7 @@ func TestHostsAreForgotten(t *testing.T) {
 		t.Error("what a registry asked of another namespace is forgotten")
 	}
 	clock.at = clock.at.Add(time.Hour)
-	for n := range 2 * maxScopes {
+	for n := range maxScopes + 10 {
 		r.begin(strconv.Itoa(n), "registry.example.com", time.Second)
 		clock.at = clock.at.Add(time.Second)
 	}
