@@ -14,7 +14,7 @@
 //	startfailure.go  Pods that do not start
 //	runqueue.go      the bounds of runs, and what holds a slot
 //	runqueue_share.go  who goes first, and what one namespace may have
-//	outside.go       what one namespace's sinks and registries may take of the workers
+//	turns.go         what one namespace may take of the workers
 //	failing.go       namespaces where run after run fails
 //	remembered.go    what a process remembers between two passes
 //
@@ -41,8 +41,8 @@
 // longest for its round. One namespace leaves Options.Reserve slots to others while these
 // have triggers. Where run after run of a namespace fails, repetitions wait longer.
 //
-// A sink or a registry that hangs costs its own namespace: at most four passes of one wait for
-// something slow outside at once, and a quarter of the workers never do.
+// A pass that sends a request needs a turn of its namespace: at most four of one have it at once
+// where that is slow, as with a sink or a registry that hangs, and namespaces take turns.
 //
 // A sink that answers 429 or 503 with Retry-After gets no request of the trigger for that
 // long. Before resending, the controller also checks for a PipelineRun that has the run's

@@ -26,5 +26,5 @@ func (r *Reconciler) Idle(ctx context.Context, e *v1alpha1.ImageVerification, af
 	return err
 }
 
-// Outside counts the entries that ask something outside, or wait for their turn.
-func (r *Reconciler) Outside() int { return r.outside.Len() }
+// Turns counts the entries that have a turn, or wait for one.
+func (r *Reconciler) Turns() int { return r.turns.Len() }

@@ -112,7 +112,7 @@ type Reconciler struct {
 	failing     *failing
 	deletions   *deletions
 	runQueue    *runQueue
-	outside     *fair.Turns[types.NamespacedName]
+	turns       *fair.Turns[types.NamespacedName]
 	phaseCounts *phaseCounts
 	filters     *filters
 }
@@ -130,7 +130,7 @@ func New(o Options) (*Reconciler, error) {
 		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), failing: newFailing(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
 	r.runQueue = newRunQueue(runLimits{most: o.MaxConcurrent, reserve: o.Reserve, longest: o.LongestRun}, o.Now, o.Enqueue)
-	r.outside = fair.NewTurns(outsideLimits(o.Workers), o.Now, o.Enqueue)
+	r.turns = fair.NewTurns(turnLimits(o.Workers), o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
 	return r, o.Metrics.watch(r)
@@ -157,7 +157,7 @@ func (r *Reconciler) forgetAll() {
 	r.sinkBackoff.clear()
 	r.failing.clear()
 	r.runQueue.clear()
-	r.outside.Clear()
+	r.turns.Clear()
 }
 
 // pass is one visit to one entry.
@@ -167,7 +167,7 @@ type pass struct {
 	trigger *v1alpha1.ImageTrigger // nil if it is gone
 	facts   lifecycle.Facts
 	log     *zap.Logger
-	// waits is true if the entry waits for its turn with what is outside.
+	// waits is true if the entry waits for its turn.
 	waits bool
 }
 
@@ -188,7 +188,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		return controller.NewPermanentError(fmt.Errorf("key %q: %w", key, err))
 	}
 	p := &pass{key: types.NamespacedName{Namespace: namespace, Name: name}}
-	defer r.leaveOutside(p)
+	defer r.endTurn(p)
 	if !r.IsLeaderFor(p.key) {
 		return controller.NewSkipKey(key)
 	}
@@ -212,6 +212,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 
 // act does one step. It reports whether to decide again at once.
 func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bool, error) {
+	if sends(d.Action) && !r.takeTurn(p) {
+		return false, later(turnRetry)
+	}
 	switch d.Action {
 	// Steps that end the pass.
 	case lifecycle.Idle:
@@ -229,9 +232,6 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 		r.askSlot(p, d.Cause)
 		return true, nil
 	case lifecycle.Enrich:
-		if !r.goOutside(p) {
-			return false, later(outsideRetry)
-		}
 		r.enrich(ctx, p)
 		return true, nil
 	case lifecycle.Route:
@@ -243,11 +243,6 @@ func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bo
 		return true, r.lookupByLabel(ctx, p)
 	case lifecycle.Inspect:
 		return true, r.inspect(ctx, p)
-	case lifecycle.FireFirst, lifecycle.RecordAndFire, lifecycle.FireAgain, lifecycle.FireOnce:
-		if !r.goOutside(p) {
-			return false, later(outsideRetry)
-		}
-		return true, r.change(ctx, p, d)
 	default:
 		return true, r.change(ctx, p, d)
 	}

@@ -22,6 +22,9 @@ func (r *Reconciler) wait(ctx context.Context, p *pass, d lifecycle.Decision) er
 	if d.Hold {
 		now := r.now()
 		if probe := p.entry.DeepCopy(); lifecycle.RecordWait(&probe.Status, d.Reason, d.Message, now) {
+			if !r.takeTurn(p) {
+				return later(turnRetry)
+			}
 			err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordWait(s, d.Reason, d.Message, now) })
 			if err != nil {
 				return err

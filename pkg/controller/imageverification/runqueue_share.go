@@ -106,11 +106,13 @@ func (q *runQueue) holdup(key types.NamespacedName) lifecycle.Slot {
 	defer q.mu.Unlock()
 	slot := lifecycle.Slot{State: lifecycle.SlotQueued}
 	t := q.tickets[key]
+	// The narrowest bound is told: it changes most rarely, and each change costs a write.
 	switch {
+	case t != nil && t.tenant.used >= t.tenant.most:
+	case t != nil && !q.hasRoom(t.tenant.space) && q.share(q.most, key.Namespace) < q.most:
+		slot.Share = q.share(q.most, key.Namespace)
 	case q.used >= q.most:
 		slot.Bound = q.most
-	case t != nil && t.tenant.used < t.tenant.most && !q.hasRoom(t.tenant.space):
-		slot.Share = q.share(q.most, key.Namespace)
 	}
 	return slot
 }

@@ -329,3 +329,20 @@ func TestNoNamespaceStarves(t *testing.T) {
 	h.free(within("patient", "a", 0, 10).key)
 	h.wantWoken(t, "patient/a-1")
 }
+
+// What an entry waits for is told by the narrowest bound, which changes most rarely.
+func TestTheNarrowestBoundIsTold(t *testing.T) {
+	h := shared()
+	h.takes(several(20, func(n int) slotRequest { return within("hostile", "a", n, 100) })...)
+	h.takes(within("victim", "v", 0, 2), within("victim", "v", 1, 2), within("victim", "v", 2, 2), within("victim", "other", 0, 2))
+	for key, want := range map[types.NamespacedName]lifecycle.Slot{
+		within("hostile", "a", 9, 100).key:    {State: lifecycle.SlotQueued, Share: 8},
+		within("victim", "v", 2, 2).key:       {State: lifecycle.SlotQueued}, // its trigger's own
+		within("victim", "other", 0, 2).key:   {State: lifecycle.SlotQueued, Bound: 10},
+		{Namespace: "victim", Name: "nobody"}: {State: lifecycle.SlotQueued, Bound: 10},
+	} {
+		if got := h.holdup(key); got != want {
+			t.Errorf("%s waits for %+v, want %+v", key, got, want)
+		}
+	}
+}

@@ -18,13 +18,14 @@ import (
 	"github.com/revet-dev/revet/pkg/push"
 )
 
-// hanging is a sink and a registry that do not answer the world's namespace.
+// hanging is a sink, a registry and an API server that do not answer for the world's namespace.
 type hanging struct {
 	imageverification.Sink
 	imageverification.Facts
-	sends, reads bool
-	begun        chan struct{}
-	release      chan struct{}
+	imageverification.Ledger
+	sends, reads, writes bool
+	begun                chan struct{}
+	release              chan struct{}
 }
 
 func (h *hanging) hang(of string, hangs bool) {
@@ -42,6 +43,11 @@ func (h *hanging) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha
 func (h *hanging) Read(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, labels []string) (*imageverification.Image, error) {
 	h.hang(t.Namespace, h.reads)
 	return h.Facts.Read(ctx, t, e, labels)
+}
+
+func (h *hanging) UpdateStatus(ctx context.Context, e *v1alpha1.ImageVerification, mutate func(*v1alpha1.ImageVerificationStatus)) (*v1alpha1.ImageVerification, error) {
+	h.hang(e.Namespace, h.writes)
+	return h.Ledger.UpdateStatus(ctx, e, mutate)
 }
 
 // elsewhere records a push for a trigger of another namespace.
@@ -64,19 +70,27 @@ func TestWhatHangsHoldsUpItsOwnNamespaceAlone(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		what hanging
+		not  bool // ready
 	}{
-		{"a sink that takes the connection and hangs", hanging{sends: true}},
-		{"a registry that does not answer", hanging{reads: true}},
+		{"a sink that takes the connection and hangs", hanging{sends: true}, false},
+		{"a registry that does not answer", hanging{reads: true}, false},
+		{"writes that say where a run stands", hanging{writes: true}, false},
+		{"writes that say what an entry waits for", hanging{writes: true}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
 			h := &test.what
 			h.begun, h.release = make(chan struct{}), make(chan struct{})
 			w.interpose = func(o *imageverification.Options) {
-				h.Sink, h.Facts = o.Sink, o.Facts
-				o.Sink, o.Facts = h, h
+				h.Sink, h.Facts, h.Ledger = o.Sink, o.Facts, o.Ledger
+				o.Sink, o.Facts, o.Ledger = h, h, h
 			}
 			w.restart()
+			if test.not {
+				w.trigger.MarkSinkUnresolved("SinkNotFound", "no such listener", w.clock())
+				w.must(w.client.Status().Update(t.Context(), w.trigger))
+			}
+			phase := map[bool]v1alpha1.Phase{false: v1alpha1.PhaseRunning, true: v1alpha1.PhasePending}[test.not]
 			var keys []types.NamespacedName
 			for n := range 8 {
 				keys = append(keys, w.pushDigest("v1", numbered(fmt.Sprint(10+n)), pushed))
@@ -117,11 +131,11 @@ func TestWhatHangsHoldsUpItsOwnNamespaceAlone(t *testing.T) {
 			}
 			for _, key := range keys {
 				w.work(key, time.Second)
-				if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRunning {
+				if e := w.entry(key); e.Status.Phase != phase {
 					t.Errorf("entry %s is %s/%s", key, e.Status.Phase, e.Status.Reason)
 				}
 			}
-			if got := w.reconciler.Outside(); got != 0 {
+			if got := w.reconciler.Turns(); got != 0 {
 				t.Errorf("%d have a turn, or wait for one", got)
 			}
 		})
