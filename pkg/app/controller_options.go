@@ -73,8 +73,10 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.EventSink, "event-sink", o.EventSink, "URL that CDEvents are sent to; default from K_SINK; empty sends none")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are processed at once")
 	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers may run at once; each trigger's spec.maxConcurrent applies too")
-	flags.IntVar(&o.Reserve, "reserve", o.Reserve, "how many runs of --max-concurrent no single namespace can take while another one has ImageTriggers; -1 is a fifth, and at least one")
-	flags.DurationVar(&o.LongestRun, "longest-run", o.LongestRun, "time from its request after which a run counts no longer for --max-concurrent; it goes on, and counts for its ImageTrigger; at least 1m")
+	flags.IntVar(&o.Reserve, "reserve", o.Reserve, "how many runs of --max-concurrent no single namespace can take "+
+		"while another one has ImageTriggers; -1 is a fifth, and at least one")
+	flags.DurationVar(&o.LongestRun, "longest-run", o.LongestRun, "time from its request after which a run counts no longer for "+
+		"--max-concurrent; it goes on, and counts for its ImageTrigger; at least 1m")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
 	flags.Int64Var(&o.GateWriteRate, "gate-write-rate", o.GateWriteRate, "bytes a second that are written of what ImageGates admit, on average over five minutes; at least 65536")
 	flags.DurationVar(&o.CensusInterval, "gate-census-interval", o.CensusInterval, "time between two lists of all Pods, which tell what runs behind ImageGates; between 1s and 4m")

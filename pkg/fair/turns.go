@@ -64,7 +64,10 @@ type turn[K comparable] struct {
 
 // NewTurns returns Turns that wake the keys whose turn it is. Wake must not call back.
 func NewTurns[K comparable](limits Limits, now func() time.Time, wake func(K)) *Turns[K] {
-	return &Turns[K]{limits: limits, now: now, wake: wake, spaces: map[string]*space[K]{}, keys: map[K]*turn[K]{}, atWork: map[*turn[K]]struct{}{}}
+	return &Turns[K]{
+		limits: limits, now: now, wake: wake,
+		spaces: map[string]*space[K]{}, keys: map[K]*turn[K]{}, atWork: map[*turn[K]]struct{}{},
+	}
 }
 
 // Begin reports whether a key of a namespace may begin. The caller then calls End. Otherwise the

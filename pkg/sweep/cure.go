@@ -22,7 +22,8 @@ func (t *tally) cure(met trouble) string {
 	case RegistryPutOff:
 		return "wait: Revet sweeps the registry again when it may"
 	case SweepPutOff:
-		return "wait: Revet sweeps it again when the message says; to take less time, select fewer repositories, or remove triggers whose registries are slow"
+		return "wait: Revet sweeps it again when the message says; to take less time, select fewer " +
+			"repositories, or remove triggers whose registries are slow"
 	case SweepsOff:
 		return "ask the operator to switch sweeps of registries on"
 	case CatalogueIncomplete:

@@ -141,7 +141,10 @@ func (s *Sweeper) recordedRepositories(t *target, b *baseline) []image.Repositor
 
 // collect reads one list of a registry, bounded in time, length and size. With an error the
 // list is not complete. The caller releases the size of its names.
-func collect[T any](ctx context.Context, s *Sweeper, t *target, read func(ctx context.Context, each func(T)) error, name func(T) string) (all []T, size int, err error) {
+func collect[T any](
+	ctx context.Context, s *Sweeper, t *target,
+	read func(ctx context.Context, each func(T)) error, name func(T) string,
+) (all []T, size int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.ListTimeout)
 	defer cancel()
 	tooLong, tooLarge := false, false

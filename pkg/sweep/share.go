@@ -85,9 +85,11 @@ func (s *share) take(spent time.Duration, places int) {
 		return
 	}
 	s.over = true
-	why := fmt.Sprintf("the sweeps of namespace %q took more than %s of a pass over the ImageStreams", s.namespace, s.options.StreamBudget)
+	why := fmt.Sprintf("the sweeps of namespace %q took more than %s of a pass over the ImageStreams",
+		s.namespace, s.options.StreamBudget)
 	if s.places > s.options.MaxPlaces {
-		why = fmt.Sprintf("the triggers of namespace %q select more than %d ImageStreams and pushes, each counted for each trigger", s.namespace, s.options.MaxPlaces)
+		why = fmt.Sprintf("the triggers of namespace %q select more than %d ImageStreams and pushes, "+
+			"each counted for each trigger", s.namespace, s.options.MaxPlaces)
 	}
 	until := s.now().Add(putOffFor)
 	for _, t := range s.targets {

@@ -165,7 +165,8 @@ func (t *tally) failed(err error) {
 
 // putOff notes that something was not done, and when it may be.
 func (t *tally) putOff(why string, until time.Time) {
-	t.fail(SweepPutOff, fmt.Errorf("%s, so those of other namespaces go first; it is swept again from %s on", why, until.UTC().Format(time.RFC3339)), true)
+	t.fail(SweepPutOff, fmt.Errorf("%s, so those of other namespaces go first; it is swept again from %s on",
+		why, until.UTC().Format(time.RFC3339)), true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if until.After(t.notBefore) {

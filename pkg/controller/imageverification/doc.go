@@ -80,6 +80,7 @@
 // whole seconds of its clock, revet_pushed_to_run_seconds and
 // revet_pushed_to_verdict_seconds, for runs whose cause is a push. Gauges by
 // namespace and trigger: revet_entries{phase} and revet_runs_under_way, the same in
-// every replica (aggregate by max), as is revet_runs_overdue, which is absent while it is 0, and revet_queue_length and
-// revet_queue_oldest_seconds, of those that wait for a slot, at the leader.
+// every replica (aggregate by max), as is revet_runs_overdue, which is absent while it is 0;
+// and revet_queue_length and revet_queue_oldest_seconds, of those that wait for a slot, at
+// the leader.
 package imageverification
