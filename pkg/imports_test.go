@@ -30,8 +30,8 @@ type layer struct {
 
 // values are what every room may name: what an image and a push are, what the
 // ledger's types are, whose rights count, and why a read failed. They do no I/O but
-// for the access review of pkg/source.
-var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/runresult", "pkg/source", "pkg/version"}
+// for the access review of pkg/source. pkg/fair divides what a process has among namespaces.
+var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/fair", "pkg/runresult", "pkg/source", "pkg/version"}
 
 // decisions are pure: they take values and return values.
 var decisions = []string{"pkg/lifecycle", "pkg/sandbox", "pkg/selector", "pkg/filter"}
@@ -43,6 +43,7 @@ var layers = []layer{
 	{prefix: "pkg/image", standardOnly: true},
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
+	{prefix: "pkg/fair", standardOnly: true},
 	{prefix: "pkg/runresult", standardOnly: true},
 	{prefix: "pkg/version", standardOnly: true},
 	{prefix: "pkg/sigstore", standardOnly: true},

@@ -75,7 +75,10 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 			return tekton.CancelRun(ctx, c.access.live, run, uid)
 		},
 		SandboxKey:    (&sandboxKey{live: c.access.live, namespace: c.options.SystemNamespace, log: c.log}).read,
+		Workers:       c.options.Concurrency,
 		MaxConcurrent: c.options.MaxConcurrent,
+		Reserve:       c.options.reserve(),
+		LongestRun:    c.options.LongestRun,
 	}, nil
 }
 

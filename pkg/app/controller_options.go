@@ -25,6 +25,10 @@ type ControllerOptions struct {
 	Concurrency int
 	// MaxConcurrent bounds the runs of all triggers that run at once.
 	MaxConcurrent int
+	// Reserve is how many of these one namespace leaves to others; less than 0 is a fifth.
+	Reserve int
+	// LongestRun is how long after its request a run counts for MaxConcurrent.
+	LongestRun time.Duration
 	// SweepInterval is between two sweeps of a trigger; up to a tenth is added.
 	SweepInterval time.Duration
 	// GateWriteRate is how many bytes a second are written of what gates admit, on average
@@ -40,6 +44,7 @@ type ControllerOptions struct {
 func DefaultControllerOptions() ControllerOptions {
 	return ControllerOptions{
 		Common: DefaultCommon(), Address: ":8080", Concurrency: 16, MaxConcurrent: 200,
+		Reserve: aFifth, LongestRun: 2 * time.Hour,
 		SweepInterval: imagetrigger.DefaultIntervals().Sweep,
 		GateWriteRate: gate.DefaultBudgetRate, GateSplit: gate.DefaultSplit,
 		CensusInterval: imagegate.DefaultCensusInterval,
@@ -68,6 +73,10 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.EventSink, "event-sink", o.EventSink, "URL that CDEvents are sent to; default from K_SINK; empty sends none")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are processed at once")
 	flags.IntVar(&o.MaxConcurrent, "max-concurrent", o.MaxConcurrent, "how many runs of all ImageTriggers may run at once; each trigger's spec.maxConcurrent applies too")
+	flags.IntVar(&o.Reserve, "reserve", o.Reserve, "how many runs of --max-concurrent no single namespace can take "+
+		"while another one has ImageTriggers; -1 is a fifth, and at least one")
+	flags.DurationVar(&o.LongestRun, "longest-run", o.LongestRun, "time from its request after which a run counts no longer for "+
+		"--max-concurrent; it goes on, and counts for its ImageTrigger; at least 1m")
 	flags.DurationVar(&o.SweepInterval, "sweep-interval", o.SweepInterval, "time between two sweeps, which find the pushes that no event brought; at least 1s")
 	flags.Int64Var(&o.GateWriteRate, "gate-write-rate", o.GateWriteRate, "bytes a second that are written of what ImageGates admit, on average over five minutes; at least 65536")
 	flags.DurationVar(&o.CensusInterval, "gate-census-interval", o.CensusInterval, "time between two lists of all Pods, which tell what runs behind ImageGates; between 1s and 4m")
@@ -90,6 +99,12 @@ func (o ControllerOptions) validate() error {
 	if o.MaxConcurrent < 1 || o.MaxConcurrent > 100_000 {
 		return fmt.Errorf("max-concurrent %d is not between 1 and 100000", o.MaxConcurrent)
 	}
+	if o.Reserve < aFifth || o.Reserve >= o.MaxConcurrent {
+		return fmt.Errorf("reserve %d is not between %d and %d, which is less than max-concurrent", o.Reserve, aFifth, o.MaxConcurrent-1)
+	}
+	if o.LongestRun < shortestLongestRun {
+		return fmt.Errorf("longest-run %s is shorter than %s", o.LongestRun, shortestLongestRun)
+	}
 	if o.GateWriteRate < leastGateWriteRate {
 		return fmt.Errorf("gate-write-rate %d is less than %d, with which one large object takes longer than a digest may stay that failed", o.GateWriteRate, leastGateWriteRate)
 	}
@@ -101,6 +116,20 @@ func (o ControllerOptions) validate() error {
 	}
 	return o.Common.validate()
 }
+
+// aFifth is a reserve of a fifth of the bound of all triggers.
+const aFifth = -1
+
+// reserve returns how many slots no single namespace can take.
+func (o ControllerOptions) reserve() int {
+	if o.Reserve == aFifth {
+		return max(o.MaxConcurrent/5, 1)
+	}
+	return o.Reserve
+}
+
+// shortestLongestRun is longer than any run takes to get its Pods.
+const shortestLongestRun = time.Minute
 
 // longestCensusInterval keeps a list of Pods from being too old before the next is there.
 const longestCensusInterval = 4 * time.Minute

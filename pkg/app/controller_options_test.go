@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,6 +20,10 @@ func TestControllerOptionsNameTheFieldThatIsWrong(t *testing.T) {
 		{"a bound of all triggers", []string{"--max-concurrent=1"}, ""},
 		{"no run at all", []string{"--max-concurrent=0"}, "max-concurrent 0"},
 		{"more runs than any cluster has", []string{"--max-concurrent=100001"}, "max-concurrent 100001"},
+		{"one run, and nothing to reserve", []string{"--max-concurrent=1", "--reserve=0"}, ""},
+		{"a reserve that is everything", []string{"--max-concurrent=10", "--reserve=10"}, "reserve 10"},
+		{"a reserve below any", []string{"--reserve=-2"}, "reserve -2"},
+		{"runs that may take no time", []string{"--longest-run=59s"}, "longest-run 59s"},
 		{"nobody to work", []string{"--concurrency=0"}, "concurrency 0"},
 		{"no identity", []string{"--identity="}, "identity is empty"},
 		{"Pods that are listed without a break", []string{"--gate-census-interval=999ms"}, "gate-census-interval 999ms"},
@@ -84,5 +89,19 @@ func TestACommandLineThatIsWrongIsPrinted(t *testing.T) {
 		if err := readOptions("receiver", &o, []string{test.arg}, func(string) string { return "" }, &printed); err == nil || !strings.Contains(printed.String(), test.says) {
 			t.Errorf("argument %q: error %v, printed %q", test.arg, err, printed.String())
 		}
+	}
+}
+
+// A fifth is reserved, and at least one slot, unless the operator says how many.
+func TestTheReserve(t *testing.T) {
+	for _, test := range []struct{ most, reserve, want int }{{200, -1, 40}, {4, -1, 1}, {1, -1, 1}, {200, 0, 0}, {200, 7, 7}} {
+		o := DefaultControllerOptions()
+		o.MaxConcurrent, o.Reserve = test.most, test.reserve
+		if got := o.reserve(); got != test.want {
+			t.Errorf("of %d with --reserve=%d: %d, want %d", test.most, test.reserve, got, test.want)
+		}
+	}
+	if o := DefaultControllerOptions(); o.reserve() != 40 || o.LongestRun != 2*time.Hour {
+		t.Errorf("by default %d, and %s", o.reserve(), o.LongestRun)
 	}
 }

@@ -23,8 +23,9 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
-// triggerConcurrency is how many triggers are checked at once.
-const triggerConcurrency = 4
+// triggerConcurrency is how many triggers are visited at once. Two of them check none, so that
+// they can request sweeps.
+const triggerConcurrency = imagetrigger.Checks + 2
 
 // triggers makes the reconciler of ImageTriggers and the sweeps that it requests. The
 // second result has all triggers swept.

@@ -44,6 +44,9 @@ type Facts struct {
 	// RecreatedFrom is the UID of a deleted entry of the same name, as far as this
 	// process saw the deletion.
 	RecreatedFrom string
+	// LongestRun is how long after its request a run holds a slot of the bound of all
+	// triggers; 0 is as long as it takes.
+	LongestRun time.Duration
 }
 
 // Sent is a request that was sent and is not recorded yet.
@@ -85,6 +88,9 @@ type Slot struct {
 	// Bound is the bound of all triggers, if that is what the entry waits for; 0 if it
 	// waits for its own trigger's.
 	Bound int
+	// Share is how many runs one namespace may have, if that is what the entry waits for;
+	// else 0.
+	Share int
 }
 
 // ImageState says what is known of an image. The zero value is "nobody read it".
@@ -183,6 +189,9 @@ type Trigger struct {
 	Freshness time.Duration
 	// Retries bounds how often a run is repeated whose infrastructure failed.
 	Retries int
+	// RetryFactor is how many times longer a repetition waits, because run after run of the
+	// trigger's namespace failed. 0 is 1.
+	RetryFactor int
 	// SkipSuperseded is true if a newer push of a tag replaces one that waits.
 	SkipSuperseded bool
 

@@ -194,7 +194,7 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now
 		case run.UID != seen.Run.UID, run.StartedAt == nil && !seen.Run.Started.IsZero():
 			return Decision{Action: Follow, Reason: Running, Run: run.Number}
 		default:
-			return watchStart(run, f, now)
+			return outlasts(run, f, watchStart(run, f, now), now)
 		}
 	case Absent:
 		return Decision{Action: End, Reason: Vanished, Run: run.Number,
@@ -207,4 +207,23 @@ func follow(e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus, f Facts, now
 	default:
 		return Decision{Action: Look, Reason: Unknown, Run: run.Number}
 	}
+}
+
+// outlasts makes the status of a run that goes on say when it has taken longer than the
+// operator's limit: it goes on, and holds no slot of the bound of all triggers any more.
+func outlasts(run *v1alpha1.RunStatus, f Facts, d Decision, now time.Time) Decision {
+	if d.Action != Wait || f.LongestRun <= 0 {
+		return d
+	}
+	left := run.RequestedAt.Add(f.LongestRun).Sub(now)
+	if left > 0 {
+		if d.After == 0 || left < d.After {
+			d.After = left
+		}
+		return d
+	}
+	d.Hold = true
+	d.Message = fmt.Sprintf("the run was requested more than %s ago, the controller's --longest-run; it goes on, and counts "+
+		"for the trigger's maxConcurrent only", f.LongestRun)
+	return d
 }

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -392,5 +393,49 @@ func TestReadingAnImageAgainGrowsApart(t *testing.T) {
 		if diff := cmp.Diff(test.want, lifecycle.Next(entry(), f, now)); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", test.since, diff)
 		}
+	}
+}
+
+// Property: a run that takes longer than the operator's limit goes on, and its entry says that it
+// holds no slot of all triggers any more; before, the entry is visited in time.
+func TestARunThatTakesTooLongSaysSo(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		age       time.Duration
+		limit     time.Duration
+		wait      time.Duration
+		says      bool
+		startsFor time.Duration
+	}{
+		{"without a limit", 100 * time.Hour, 0, 0, false, 0},
+		{"before it", time.Hour, 2 * time.Hour, time.Hour, false, 0},
+		{"at it", 2 * time.Hour, 2 * time.Hour, 0, true, 0},
+		{"if its Pods are looked at sooner", time.Hour, 2 * time.Hour, time.Minute, false, time.Hour + time.Minute},
+		{"if they are looked at later", time.Hour, 2 * time.Hour, time.Hour, false, 5 * time.Hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			run := confirmed(test.age, true)
+			run.RequestedAt = metav1.NewMicroTime(now.Add(-test.age))
+			if test.startsFor > 0 {
+				run.Sandbox.Requested = "kata"
+				started := metav1.NewTime(now.Add(-test.age))
+				run.StartedAt = &started
+			}
+			e, f := entry(with(run)), known(ready(), ours())
+			f.LongestRun, f.Trigger.StartTimeout = test.limit, test.startsFor
+			d := lifecycle.Next(e, f, now)
+			if d.Action != lifecycle.Wait || d.Reason != lifecycle.Running || d.After != test.wait || d.Hold != test.says ||
+				strings.Contains(d.Message, "--longest-run") != test.says {
+				t.Fatalf("decision %+v", d)
+			}
+			if !test.says {
+				return
+			}
+			e.Status.Phase = v1alpha1.PhaseRunning
+			lifecycle.RecordWait(&e.Status, d.Reason, d.Message, now)
+			if e.Status.Phase != v1alpha1.PhaseRunning || e.Status.Message != d.Message || lifecycle.RecordWait(&e.Status, d.Reason, d.Message, now) {
+				t.Errorf("the entry is %s: %s", e.Status.Phase, e.Status.Message)
+			}
+		})
 	}
 }

@@ -44,7 +44,8 @@ const (
 	classUnknown
 )
 
-// Rank orders the entries that wait for a run of one trigger. The zero value goes first.
+// Rank orders the entries that wait for a run: of one trigger by all of it, and of different
+// ones by Class. The zero value goes first.
 type Rank struct {
 	// Class is the class of the cause.
 	Class int
@@ -87,7 +88,7 @@ func rankFirstPush(e *v1alpha1.ImageVerification, _ []Head) Rank {
 
 func rankRetry(e *v1alpha1.ImageVerification, _ []Head) Rank {
 	if last := e.Status.LatestRun(); last != nil {
-		return Rank{At: due(last, retried(&e.Status))}
+		return Rank{At: due(last, retried(&e.Status), 1)}
 	}
 	return Rank{}
 }

@@ -19,6 +19,18 @@ func Scheduled(s *v1alpha1.ImageVerificationStatus) bool {
 	return last != nil && s.Phase == v1alpha1.PhasePending && curable(last)
 }
 
+// Repeatable reports whether the latest run ended in a way that a repetition may cure.
+func Repeatable(s *v1alpha1.ImageVerificationStatus) bool {
+	last := s.LatestRun()
+	return last != nil && curable(last)
+}
+
+// Judged reports whether the latest run ended with a verdict.
+func Judged(s *v1alpha1.ImageVerificationStatus) bool {
+	last := s.LatestRun()
+	return last != nil && (last.Outcome == v1alpha1.OutcomePass || last.Outcome == v1alpha1.OutcomeFail)
+}
+
 // curable reports whether a repetition may end otherwise.
 func curable(run *v1alpha1.RunStatus) bool {
 	return ended(run, RunFailed) || ended(run, SandboxUnavailable)
@@ -81,7 +93,7 @@ func repeat(e *v1alpha1.ImageVerification, f Facts, now time.Time) Decision {
 	if f.Run.Lookup != Found && (f.Trigger.Gone || made >= maxRetries(last, made, f.Trigger)) {
 		return Decision{Action: Abandon, Reason: Reason(last.Reason), Run: last.Number}
 	}
-	if wait := due(last, made).Sub(now); wait > 0 {
+	if wait := due(last, made, f.Trigger.RetryFactor).Sub(now); wait > 0 {
 		return Decision{Action: Wait, Reason: RetryScheduled, Message: retryMessage(last, made, f.Trigger), After: wait, Cause: cause, Hold: true}
 	}
 	return start(e, cause, f, now)
@@ -96,13 +108,15 @@ func maxRetries(run *v1alpha1.RunStatus, made int, t Trigger) int {
 	return t.Retries
 }
 
-// due returns when a run is repeated that was repeated made times. The jitter comes from
-// its name, so that the decision is repeatable.
-func due(run *v1alpha1.RunStatus, made int) time.Time {
+// due returns when a run is repeated that was repeated made times. A factor above 1 makes it
+// wait that many times longer. The jitter comes from its name, so that the decision is
+// repeatable.
+func due(run *v1alpha1.RunStatus, made, factor int) time.Time {
 	wait := firstRepeat
 	for range min(made, maxRuns) {
 		wait = min(wait*3, slowestRepeat)
 	}
+	wait = min(wait*time.Duration(max(factor, 1)), slowestRepeatOfMany)
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(run.Name)) // it never fails
 	wait += wait / 4 * time.Duration(h.Sum32()%100) / 100
@@ -115,7 +129,7 @@ func due(run *v1alpha1.RunStatus, made int) time.Time {
 
 func retryMessage(run *v1alpha1.RunStatus, made int, t Trigger) string {
 	return fmt.Sprintf("retry %d of %d follows at %s; run %s: %s",
-		made+1, maxRetries(run, made, t), due(run, made).UTC().Format(time.RFC3339), run.Name, note(run.Reason, run.Message))
+		made+1, maxRetries(run, made, t), due(run, made, t.RetryFactor).UTC().Format(time.RFC3339), run.Name, note(run.Reason, run.Message))
 }
 
 func attempts(n int) string {

@@ -114,3 +114,25 @@ func TestARetryThatIsGivenUpIsAnError(t *testing.T) {
 		t.Error("without a run something changed")
 	}
 }
+
+// Property: where run after run of a namespace fails, a repetition waits that many times longer,
+// within a bound, and the entry says until when.
+func TestARetryWaitsLongerInANamespaceThatFails(t *testing.T) {
+	const p, r = v1alpha1.CausePush, v1alpha1.CauseRetry
+	waits := func(factor int, causes ...v1alpha1.CauseType) time.Duration {
+		of := trigger(func(t *lifecycle.Trigger) { t.Retries, t.RetryFactor = 10, factor })
+		e := endOf(of, lifecycle.RunFailed, causes...)
+		d := lifecycle.Next(e, known(of, nobody), now)
+		if d.Action != lifecycle.Wait || d.Message != e.Status.Message {
+			t.Fatalf("decision %+v, and the entry says %s", d, e.Status.Message)
+		}
+		return d.After
+	}
+	usual, many := waits(1, p), waits(8, p)
+	if waits(0, p) != usual || many != 8*usual {
+		t.Errorf("waits %s, and eight times as long %s", usual, many)
+	}
+	if most := waits(8, p, r, r, r, r, r, r, r); most < 30*time.Minute || most > 38*time.Minute {
+		t.Errorf("the longest wait is %s", most)
+	}
+}

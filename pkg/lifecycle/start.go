@@ -119,7 +119,11 @@ func queue(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now tim
 	}
 	d.Hold = true
 	d.Message = fmt.Sprintf("all %d runs that the trigger's maxConcurrent allows are under way", f.Trigger.MaxConcurrent)
-	if f.Slot.Bound > 0 {
+	switch {
+	case f.Slot.Share > 0:
+		d.Message = fmt.Sprintf("all %d runs that one namespace may have are under way: the controller's --max-concurrent, "+
+			"less its --reserve for other namespaces", f.Slot.Share)
+	case f.Slot.Bound > 0:
 		d.Message = fmt.Sprintf("all %d runs that the controller's --max-concurrent allows are under way", f.Slot.Bound)
 	}
 	return d, true

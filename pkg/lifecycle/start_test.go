@@ -103,6 +103,9 @@ func TestNextOnTheWayToARun(t *testing.T) {
 		{"or the controller's", entry(observedAgo(5 * time.Second)), facts(slot(lifecycle.Slot{State: lifecycle.SlotQueued, Bound: 200})),
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Queued, After: 30 * time.Second, Cause: push, Hold: true,
 				Message: "all 200 runs that the controller's --max-concurrent allows are under way"}},
+		{"or what one namespace may have of it", entry(observedAgo(5 * time.Second)), facts(slot(lifecycle.Slot{State: lifecycle.SlotQueued, Share: 160})),
+			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.Queued, After: 30 * time.Second, Cause: push, Hold: true,
+				Message: "all 160 runs that one namespace may have are under way: the controller's --max-concurrent, less its --reserve for other namespaces"}},
 		{"the newest push counts", entry(observedAgo(time.Hour), tags(func() v1alpha1.TagStatus {
 			tag := tag("v1", time.Minute, 0)
 			tag.ObservedAt = metav1.NewMicroTime(now)

@@ -43,4 +43,7 @@ const (
 const (
 	firstRepeat   = 10 * time.Second
 	slowestRepeat = 5 * time.Minute
+	// slowestRepeatOfMany bounds the wait in a namespace where run after run fails
+	// (Trigger.RetryFactor).
+	slowestRepeatOfMany = 30 * time.Minute
 )

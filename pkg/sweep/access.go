@@ -2,17 +2,19 @@ package sweep
 
 import (
 	"context"
-	"sync"
 	"time"
 
+	"github.com/revet-dev/revet/pkg/fair"
 	"github.com/revet-dev/revet/pkg/source"
 )
 
 const (
 	// accessTrust is how long an answer about an account is believed.
 	accessTrust = time.Minute
-	// maxAnswers bounds how many answers are kept.
-	maxAnswers = 16384
+	// maxAnswers bounds how many answers are kept, and maxAnswersEach how many about the
+	// accounts of one namespace.
+	maxAnswers     = 16384
+	maxAnswersEach = 8192
 )
 
 // access asks what accounts may get, each question once a minute. Unlike source.Rights it
@@ -21,9 +23,7 @@ const (
 type access struct {
 	cluster Cluster
 	now     func() time.Time
-
-	mu      sync.Mutex
-	answers map[question]answer
+	answers *fair.Kept[question, answer]
 }
 
 type question struct {
@@ -37,7 +37,7 @@ type answer struct {
 }
 
 func newAccess(c Cluster, now func() time.Time) *access {
-	return &access{cluster: c, now: now, answers: map[question]answer{}}
+	return &access{cluster: c, now: now, answers: fair.NewKept[question, answer](maxAnswers, maxAnswersEach)}
 }
 
 // mayGet asks about everything first, and then about the whole namespace: that is how most
@@ -71,9 +71,7 @@ func (a *access) mayGetAny(ctx context.Context, account source.Account, namespac
 
 func (a *access) ask(ctx context.Context, q question) (bool, error) {
 	now := a.now()
-	a.mu.Lock()
-	have, ok := a.answers[q]
-	a.mu.Unlock()
+	have, ok := a.answers.Get(q.account.Namespace, q)
 	if ok && now.Sub(have.at) < accessTrust {
 		return have.allowed, nil
 	}
@@ -81,11 +79,6 @@ func (a *access) ask(ctx context.Context, q question) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.answers) >= maxAnswers {
-		clear(a.answers)
-	}
-	a.answers[q] = answer{allowed, now}
+	a.answers.Put(q.account.Namespace, q, answer{allowed, now})
 	return allowed, nil
 }

@@ -21,6 +21,9 @@ func (t *tally) cure(met trouble) string {
 		return "push images with sha256 digests, or exclude the tag in spec.images"
 	case RegistryPutOff:
 		return "wait: Revet sweeps the registry again when it may"
+	case SweepPutOff:
+		return "wait: Revet sweeps it again when the message says; to take less time, select fewer " +
+			"repositories, or remove triggers whose registries are slow"
 	case SweepsOff:
 		return "ask the operator to switch sweeps of registries on"
 	case CatalogueIncomplete:

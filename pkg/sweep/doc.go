@@ -2,8 +2,12 @@
 // registries show with the ledger.
 //
 // Contract: Request asks for a sweep and returns at once. Run serves the requests: streams in
-// one loop and registries in another, so that a registry that stalls holds up no stream. One
-// pass over the streams serves all triggers that wait. The functions that the receiver uses
+// one loop, and registries beside it, so that a registry that stalls holds up no stream. One
+// pass over the streams serves all triggers that wait. Registries are asked for eight triggers
+// at once, two of one namespace, and namespaces take turns: a registry that is slow, or lists
+// without end, holds up the namespace that selects it. One that used up ten minutes in ten
+// goes last, and what is put off is told (SweepPutOff). So is what the triggers of a namespace
+// would take beyond their share of a pass over the streams. The functions that the receiver uses
 // (selector, ledger.WithinScope, push.Detect, image.Content) decide what is a push, and a sweep
 // records it with source sweep.
 //
@@ -19,8 +23,9 @@
 //     existing: Verify. From then on the entry is in the trigger's status.baselines, and a
 //     change of a tag is a push. A tag that can never be read does not hold this up. A pattern
 //     without wildcards is one repository; one with wildcards needs the registry's catalogue.
-//   - Options bound each list of a registry in time and length. A list that is cut off, breaks
-//     off or ends with a 404 after its first page is not complete.
+//   - Options bound each list of a registry in time and length, and the bytes of the names
+//     that the sweeps of one namespace keep. A list that is cut off, breaks off or ends with a
+//     404 after its first page is not complete.
 //   - A sweep leaves a registry alone for its rest if that asks for it
 //     (source.RetryAfterError), or does not answer several times in a row. It paces its
 //     requests.

@@ -35,15 +35,16 @@ func placeOf(p push.Push) string {
 	return fmt.Sprintf("%s:%s@%s %d", p.Repository.Name, p.Tag, p.Digest, p.PushedAt.Unix())
 }
 
-// resolveDoubts resolves the doubtful pushes of all targets.
-func (s *Sweeper) resolveDoubts(ctx context.Context, targets []*target) {
+// resolveDoubts resolves the doubtful pushes of a target. Only registries can tell about them,
+// and registries are asked slowly: they keep nothing else waiting.
+func (s *Sweeper) resolveDoubts(ctx context.Context, t *target) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
-	for _, t := range targets {
-		t.backoff = newBackoff(s.Now)
-		for _, p := range t.doubtful.pushes {
-			pool.do(func() { t.tally.show(placeOf(p), s.resolveDoubt(ctx, t, p)) })
-		}
+	t.backoff = newBackoff(s.Now)
+	for _, p := range t.doubtful.pushes {
+		pool.do(func() { t.tally.show(placeOf(p), s.resolveDoubt(ctx, t, p)) })
 	}
 }
 

@@ -29,10 +29,11 @@ func (s *Sweeper) sweepRegistries(ctx context.Context, waiting *target) *target 
 		return t
 	}
 	t.backoff = newBackoff(s.Now)
+	defer func() { s.names.release(t.trigger.Namespace, t.names) }()
 	pool := newPool(s.options.Concurrency)
 	var suspects []image.Repository
 	for _, r := range s.repositories(ctx, t, baselines) {
-		t.tally.saw(r.String())
+		t.tally.sawListed()
 		if s.sweepRepository(ctx, pool, t, baselines, r) && r.uncatalogued {
 			suspects = append(suspects, r.Repository)
 		}
@@ -108,9 +109,10 @@ func (s *Sweeper) repositories(ctx context.Context, t *target, baselines []*base
 // the registry lists. With an error the list is not complete.
 func (s *Sweeper) catalogue(ctx context.Context, t *target, b *baseline) (found []image.Repository, listed int, err error) {
 	err = t.backoff.ask(b.host(), func() error {
-		all, err := collect(ctx, s.options, func(ctx context.Context, each func(image.Repository)) error {
+		all, size, err := collect(ctx, s, t, func(ctx context.Context, each func(image.Repository)) error {
 			return s.Registry.Repositories(ctx, b.host(), t.account, each)
-		})
+		}, image.Repository.String)
+		t.names += size // what is found is kept for the rest of the sweep
 		listed = len(all)
 		for _, r := range all {
 			if b.selector.MatchesRepository(r) {
@@ -137,26 +139,35 @@ func (s *Sweeper) recordedRepositories(t *target, b *baseline) []image.Repositor
 	return all
 }
 
-// collect reads one list of a registry, bounded in time and length. With an error the list
-// is not complete.
-func collect[T any](ctx context.Context, o Options, read func(ctx context.Context, each func(T)) error) (all []T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.ListTimeout)
+// collect reads one list of a registry, bounded in time, length and size. With an error the
+// list is not complete. The caller releases the size of its names.
+func collect[T any](
+	ctx context.Context, s *Sweeper, t *target,
+	read func(ctx context.Context, each func(T)) error, name func(T) string,
+) (all []T, size int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.ListTimeout)
 	defer cancel()
-	tooLong := false
+	tooLong, tooLarge := false, false
 	err = read(ctx, func(one T) {
-		if tooLong = len(all) >= o.MaxListed; tooLong {
+		held := 0
+		if tooLong = tooLong || len(all) >= s.options.MaxListed; !tooLong && !tooLarge {
+			held, tooLarge = s.names.hold(t.trigger.Namespace, name(one))
+		}
+		if tooLong || tooLarge {
 			cancel()
 			return
 		}
-		all = append(all, one)
+		all, size = append(all, one), size+held
 	})
 	switch {
 	case tooLong:
-		err = &source.Refusal{Reason: source.Unreadable, Err: fmt.Errorf("the list has more than %d names", o.MaxListed)}
+		err = &source.Refusal{Reason: source.Unreadable, Err: fmt.Errorf("the list has more than %d names", s.options.MaxListed)}
+	case tooLarge:
+		err = s.names.tooMany(t.trigger.Namespace)
 	case err == nil && ctx.Err() != nil:
 		err = ctx.Err() // nobody knows whether that was all
 	}
-	return all, err
+	return all, size, err
 }
 
 // checkCatalogue counts the repositories that have tags and that an entry's catalogue, read
@@ -184,12 +195,14 @@ func (s *Sweeper) checkCatalogue(ctx context.Context, t *target, b *baseline, su
 func (s *Sweeper) sweepRepository(ctx context.Context, pool *pool, t *target, baselines []*baseline, l listing) bool {
 	r := l.Repository
 	var listed []string
+	var size int
 	err := t.backoff.ask(r.Host(), func() (err error) {
-		listed, err = collect(ctx, s.options, func(ctx context.Context, each func(string)) error {
+		listed, size, err = collect(ctx, s, t, func(ctx context.Context, each func(string)) error {
 			return s.Registry.Tags(ctx, r, t.account, each)
-		})
+		}, func(tag string) string { return tag })
 		return err
 	})
+	defer func() { s.names.release(t.trigger.Namespace, size) }()
 	known := s.Ledger.Known(t.trigger, push.Repository{Kind: push.Registry, Name: r.String()})
 	switch {
 	case err == nil:

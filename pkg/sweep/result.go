@@ -32,6 +32,9 @@ const (
 	// RegistryPutOff: a registry asks for no requests for a while, or does not answer.
 	// The next sweep reads the rest of its tags.
 	RegistryPutOff = "RegistryPutOff"
+	// SweepPutOff: the sweeps of the trigger's namespace used up their share, and others go
+	// first. Revet tries again when the message says.
+	SweepPutOff = "SweepPutOff"
 	// RegistryNotSwept: a registry refuses to be read, or its operator does not list it.
 	RegistryNotSwept = "RegistryNotSwept"
 	// RepositoryGone: a registry says that a repository does not exist of which the

@@ -51,27 +51,25 @@ func (s *Sweeper) passStreams(ctx context.Context, targets []*target) error {
 		}
 		namespaces = []string{""}
 	}
-	// Only registries can tell about doubtful pushes, and registries are asked slowly: they
-	// keep nothing else waiting.
-	defer s.resolveDoubts(ctx, targets)
-	if err := s.listStreams(ctx, targets, namespaces, labels); err != nil {
+	shares := s.sharesOf(targets)
+	if err := s.listStreams(ctx, shares, namespaces, labels); err != nil {
 		return err
 	}
-	for _, t := range targets {
-		s.askWithoutStreams(ctx, t)
+	for _, one := range shares {
+		one.each(ctx, s.askWithoutStreams)
 	}
 	return nil
 }
 
 // listStreams compares each stream of the namespaces; labels are those of all namespaces,
 // nil where no target needs them.
-func (s *Sweeper) listStreams(ctx context.Context, targets []*target, namespaces []string, labels map[string]map[string]string) error {
+func (s *Sweeper) listStreams(ctx context.Context, shares []*share, namespaces []string, labels map[string]map[string]string) error {
 	pool := newPool(s.options.Concurrency)
 	defer pool.wait()
 	for _, namespace := range namespaces {
 		err := s.Cluster.EachStream(ctx, namespace, func(state *openshift.StreamState) {
 			of, read := labels[state.Namespace]
-			pool.do(func() { s.compareStream(ctx, targets, of, read || labels == nil, state) })
+			pool.do(func() { s.compareStream(ctx, shares, of, read || labels == nil, state) })
 		})
 		if err != nil {
 			return err
@@ -82,10 +80,10 @@ func (s *Sweeper) listStreams(ctx context.Context, targets []*target, namespaces
 
 // askWithoutStreams asks whether the account sees the trigger's own namespace, if that is
 // selected and nothing was: an account that sees nothing would miss the first push.
-func (s *Sweeper) askWithoutStreams(ctx context.Context, t *target) {
+func (s *Sweeper) askWithoutStreams(ctx context.Context, t *target) (places int) {
 	names, own := ownNames(t.trigger)
 	if !own || !t.tally.sawNone() {
-		return
+		return 0
 	}
 	allowed, err := s.access.mayGetAny(ctx, t.account, t.trigger.Namespace, names)
 	switch {
@@ -94,6 +92,7 @@ func (s *Sweeper) askWithoutStreams(ctx context.Context, t *target) {
 	case !allowed:
 		t.tally.hide(t.trigger.Namespace + "/")
 	}
+	return 0
 }
 
 // ownNames returns the stream names without wildcards that the trigger selects in its own
@@ -131,25 +130,33 @@ func scope(targets []*target) (namespaces []string, all bool) {
 
 // compareStream records, for each target that selects it, what a stream shows and the
 // ledger does not cover. Labels are those of its namespace, if they were read.
-func (s *Sweeper) compareStream(ctx context.Context, targets []*target, labels map[string]string, read bool, state *openshift.StreamState) {
-	for _, t := range targets {
-		if _, others := t.selector.SelectsStreams(); others && !read && state.Namespace != t.trigger.Namespace {
-			// Without its labels nobody knows whether the namespace is selected.
-			t.tally.fail(NamespaceNotRead, fmt.Errorf("namespace %q appeared during the sweep", state.Namespace), true)
-			continue
-		}
-		tags := t.selector.Stream(state.Namespace, labels, state.Name, state.Labels)
-		if tags.Empty() {
-			continue
-		}
-		t.tally.saw(state.Stream.Repository.Name)
-		covered, found := s.detect(t, state.Stream, tags)
-		seen := shown{pushes: covered}
-		seen.add(s.recordStream(ctx, t, state, found))
-		if seen != (shown{}) {
-			t.tally.show(state.Stream.Repository.Name, seen)
-		}
+func (s *Sweeper) compareStream(ctx context.Context, shares []*share, labels map[string]string, read bool, state *openshift.StreamState) {
+	for _, one := range shares {
+		one.each(ctx, func(ctx context.Context, t *target) (places int) {
+			if _, others := t.selector.SelectsStreams(); others && !read && state.Namespace != t.trigger.Namespace {
+				// Without its labels nobody knows whether the namespace is selected.
+				t.tally.fail(NamespaceNotRead, fmt.Errorf("namespace %q appeared during the sweep", state.Namespace), true)
+				return 0
+			}
+			return s.compare(ctx, t, labels, state)
+		})
 	}
+}
+
+// compare records what a stream shows for one target. It returns how many places that takes.
+func (s *Sweeper) compare(ctx context.Context, t *target, labels map[string]string, state *openshift.StreamState) (places int) {
+	tags := t.selector.Stream(state.Namespace, labels, state.Name, state.Labels)
+	if tags.Empty() {
+		return 0
+	}
+	t.tally.saw(state.Stream.Repository.Name)
+	covered, found := s.detect(t, state.Stream, tags)
+	seen := shown{pushes: covered}
+	seen.add(s.recordStream(ctx, t, state, found))
+	if seen != (shown{}) {
+		t.tally.show(state.Stream.Repository.Name, seen)
+	}
+	return 1 + len(found.Pushes)
 }
 
 // detect finds the pushes that the ledger does not cover, and counts those that it

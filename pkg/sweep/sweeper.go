@@ -25,8 +25,22 @@ type Options struct {
 	// ListTimeout bounds one list of a registry: a registry that lists without end must
 	// not use up the time of the others.
 	ListTimeout time.Duration
-	// MaxListed bounds how many names of one list are kept.
+	// MaxListed bounds how many names of one list are kept, and MaxNames the bytes of all
+	// names that the sweeps of one namespace keep.
 	MaxListed int
+	MaxNames  int
+	// Workers is how many triggers ask registries at once, and WorkersEach how many of one
+	// namespace.
+	Workers     int
+	WorkersEach int
+	// Budget is how much time the triggers of a namespace may use with registries in each
+	// Window, before those of others go first.
+	Budget, Window time.Duration
+	// StreamBudget is how much working time the triggers of a namespace may use in one pass
+	// over the streams, and MaxPlaces how many streams and new pushes their results may keep,
+	// each counted for each trigger, while another namespace has triggers.
+	StreamBudget time.Duration
+	MaxPlaces    int
 	// MaxAge is how long the metrics show what a sweep saw.
 	MaxAge time.Duration
 	// Concurrency is how many repositories are compared and recorded at once.
@@ -37,7 +51,9 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Gather: 100 * time.Millisecond, Timeout: 10 * time.Minute, ListTimeout: 2 * time.Minute,
-		MaxListed: 200_000, MaxAge: time.Hour, Concurrency: 4,
+		MaxListed: 200_000, MaxNames: 16 << 20, MaxAge: time.Hour, Concurrency: 4,
+		Workers: 8, WorkersEach: 2, Budget: 10 * time.Minute, Window: 10 * time.Minute,
+		StreamBudget: 2 * time.Minute, MaxPlaces: 300_000,
 	}
 }
 
@@ -51,6 +67,14 @@ func (o Options) validate() error {
 		return fmt.Errorf("sweep options: ListTimeout is %v; it must be positive", o.ListTimeout)
 	case o.MaxListed < 1:
 		return fmt.Errorf("sweep options: MaxListed is %d; it must be at least 1", o.MaxListed)
+	case o.MaxNames < 1:
+		return fmt.Errorf("sweep options: MaxNames is %d; it must be at least 1", o.MaxNames)
+	case o.WorkersEach < 1 || o.Workers < o.WorkersEach:
+		return fmt.Errorf("sweep options: Workers is %d and WorkersEach %d; they must be positive, and Workers not be less", o.Workers, o.WorkersEach)
+	case o.StreamBudget <= 0 || o.MaxPlaces < 1:
+		return fmt.Errorf("sweep options: StreamBudget is %v and MaxPlaces %d; they must be positive", o.StreamBudget, o.MaxPlaces)
+	case o.Budget <= 0 || o.Window <= 0:
+		return fmt.Errorf("sweep options: Budget is %v and Window %v; they must be positive", o.Budget, o.Window)
 	case o.MaxAge <= 0:
 		return fmt.Errorf("sweep options: MaxAge is %v; it must be positive", o.MaxAge)
 	case o.Concurrency < 1:
@@ -82,7 +106,8 @@ type Sweeper struct {
 	recorder *recorder.Recorder
 	access   *access
 	streams  *queue
-	remote   *queue
+	remote   *registryQueue
+	names    *names
 
 	mu     sync.Mutex
 	states map[types.UID]*state
@@ -90,6 +115,7 @@ type Sweeper struct {
 
 // state holds one trigger's sweeps.
 type state struct {
+	namespace  string
 	generation int64
 	// waiting counts the parts that have not ended yet.
 	waiting int
@@ -113,60 +139,82 @@ func New(d Dependencies, o Options) (*Sweeper, error) {
 		recorder:     recorder.New(recorder.Dependencies{Ledger: d.Ledger, Metrics: d.Metrics.Metrics, Log: d.Log, Now: d.Now}),
 		access:       newAccess(d.Cluster, d.Now),
 		streams:      newQueue(),
-		remote:       newQueue(),
-		states:       map[types.UID]*state{},
+		remote: newRegistryQueue(queueLimits{
+			workers: o.Workers, each: o.WorkersEach, budget: o.Budget, window: o.Window,
+		}, d.Now),
+		names:  newNames(o.MaxNames),
+		states: map[types.UID]*state{},
 	}, nil
 }
 
 // Run serves requests until the context ends.
 func (s *Sweeper) Run(ctx context.Context) {
 	var loops sync.WaitGroup
-	loops.Go(func() {
-		s.work(ctx, s.streams, func(ctx context.Context, targets []*target) {
-			for _, t := range s.sweepStreams(ctx, targets) {
-				s.finish(ctx, partStreams, t)
+	loops.Go(func() { s.workStreams(ctx) })
+	for range s.options.Workers {
+		loops.Go(func() {
+			for j := s.remote.take(ctx); j != nil; j = s.remote.take(ctx) {
+				s.askRegistries(ctx, j)
+				s.remote.done(j)
 			}
 		})
-	})
-	loops.Go(func() {
-		s.work(ctx, s.remote, func(ctx context.Context, targets []*target) {
-			for _, t := range targets {
-				s.finish(ctx, partRegistries, s.sweepRegistries(ctx, t))
-			}
-		})
-	})
+	}
 	loops.Wait()
 }
 
-// work serves all requests that wait together.
-func (s *Sweeper) work(ctx context.Context, q *queue, serve func(context.Context, []*target)) {
+// workStreams serves all requests that wait together. Of pushes that only a registry can tell
+// about, those who ask registries go on.
+func (s *Sweeper) workStreams(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-q.wake:
+		case <-s.streams.wake:
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(s.options.Gather):
 		}
-		serve(ctx, q.take())
+		for _, t := range s.sweepStreams(ctx, s.streams.take()) {
+			if len(t.doubtful.pushes) > 0 {
+				s.remote.put(t, partStreams)
+				continue
+			}
+			s.finish(ctx, partStreams, t)
+		}
 	}
+}
+
+// askRegistries does what a trigger's sweep needs registries for.
+func (s *Sweeper) askRegistries(ctx context.Context, j *job) {
+	t := j.target
+	why := fmt.Sprintf("the sweeps of namespace %q took more than %s of the time that there is for registries", t.trigger.Namespace, s.options.Budget)
+	switch {
+	case j.part == partStreams && !j.putOff.IsZero():
+		for _, p := range t.doubtful.pushes {
+			t.tally.show(placeOf(p), notRead(1))
+		}
+		t.tally.putOff(why, j.putOff)
+	case j.part == partStreams:
+		s.resolveDoubts(ctx, t)
+	case !j.putOff.IsZero():
+		t = t.begin(s.Now())
+		t.tally.putOff(why, j.putOff)
+	default:
+		t = s.sweepRegistries(ctx, t)
+	}
+	s.finish(ctx, j.part, t)
 }
 
 // Request asks for a sweep of the trigger as it is now, and returns at once. It does not
 // change the trigger, which may come from a cache.
 func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
-	var parts []*queue
+	var streams, remote bool
 	t, err := newTarget(trigger)
 	if err == nil {
-		if streams, _ := t.selector.SelectsStreams(); streams {
-			parts = append(parts, s.streams)
-		}
-		if len(t.selector.Hosts()) > 0 {
-			parts = append(parts, s.remote)
-		}
+		streams, _ = t.selector.SelectsStreams()
+		remote = len(t.selector.Hosts()) > 0
 	}
 	s.mu.Lock()
 	st := s.states[trigger.UID]
@@ -175,13 +223,18 @@ func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 		return // one is under way
 	}
 	if st == nil {
-		st = &state{}
+		st = &state{namespace: trigger.Namespace}
 		s.states[trigger.UID] = st
 	}
 	if t != nil {
 		t.respecified = st.latest != nil && st.latest.Generation != trigger.Generation
 	}
-	st.generation, st.waiting = trigger.Generation, len(parts)
+	st.generation, st.waiting = trigger.Generation, 0
+	for _, part := range []bool{streams, remote} {
+		if part {
+			st.waiting++
+		}
+	}
 	st.current = Result{Generation: trigger.Generation, StartedAt: s.Now()}
 	switch key := (types.NamespacedName{Namespace: trigger.Namespace, Name: trigger.Name}); {
 	case err != nil:
@@ -190,8 +243,11 @@ func (s *Sweeper) Request(trigger *v1alpha1.ImageTrigger) {
 		s.Metrics.unknown(trigger.UID, key, NotSwept)
 	}
 	s.mu.Unlock()
-	for _, q := range parts {
-		q.put(t)
+	if streams {
+		s.streams.put(t)
+	}
+	if remote {
+		s.remote.put(t, partRegistries)
 	}
 }
 
@@ -219,6 +275,7 @@ func (s *Sweeper) Once(ctx context.Context, triggers ...*v1alpha1.ImageTrigger) 
 	}
 	if len(streams) > 0 {
 		for n, t := range s.sweepStreams(ctx, streams) {
+			s.resolveDoubts(ctx, t)
 			results[of[n]].add(t.tally.result())
 		}
 	}

@@ -22,15 +22,14 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 	case err != nil:
 		return fmt.Errorf("reading tag %q of %q: %w", tag, r, err)
 	}
-	place := r.String() + ":" + tag
 	switch {
 	case len(look.Pushes) > 0:
 	case look.covered:
-		t.tally.show(place, shown{pushes: 1})
+		t.tally.count(shown{pushes: 1})
 		return nil
 	default:
 		if len(exempted(look.Skips)) > 0 {
-			t.tally.show(place, s.exempted(t, repository, tag, look.digest))
+			t.tally.count(s.exempted(t, repository, tag, look.digest))
 		}
 		return nil
 	}
@@ -39,7 +38,7 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 		from = v1alpha1.SourceSweep // the ledger had another head of it
 	}
 	seen, err := s.recordTag(ctx, t, look.Pushes[0], from)
-	t.tally.show(place, seen)
+	t.tally.count(seen)
 	return err
 }
 

@@ -29,6 +29,10 @@ type tally struct {
 	mu           sync.Mutex
 	repositories map[string]struct{}
 	places       map[string]shown
+	// listed and counted are the same of a registry, whose lists show each place once: as
+	// many names as a registry makes up need not be kept.
+	listed  int
+	counted shown
 	// hidden are the ImageStreams that the account may not get.
 	hidden    map[string]struct{}
 	recovered int32
@@ -56,6 +60,20 @@ func (t *tally) saw(repository string) {
 		t.repositories = map[string]struct{}{}
 	}
 	t.repositories[repository] = struct{}{}
+}
+
+// sawListed is saw for a repository that no one else counts.
+func (t *tally) sawListed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listed++
+}
+
+// count is show for a place that is shown once.
+func (t *tally) count(s shown) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counted.add(s)
 }
 
 // sawNone reports whether the selectors admitted nothing yet.
@@ -145,6 +163,17 @@ func (t *tally) failed(err error) {
 	}
 }
 
+// putOff notes that something was not done, and when it may be.
+func (t *tally) putOff(why string, until time.Time) {
+	t.fail(SweepPutOff, fmt.Errorf("%s, so those of other namespaces go first; it is swept again from %s on",
+		why, until.UTC().Format(time.RFC3339)), true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if until.After(t.notBefore) {
+		t.notBefore = until
+	}
+}
+
 // skipped counts an item of a stream that could not be read.
 func (t *tally) skipped(s push.Skip) {
 	if s.Reason == push.InvalidDigest || s.Reason == push.DigestUnsupported {
@@ -179,12 +208,13 @@ func (t *tally) complete() bool {
 func (t *tally) result() Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := Result{Repositories: count(len(t.repositories)), Recovered: t.recovered, NotBefore: t.notBefore, Baselines: t.baselines}
+	all := t.counted
 	for _, s := range t.places {
-		r.Pushes += s.pushes
-		r.Gap += s.gap
-		r.Unread += s.unread
-		r.Artefacts += s.artefacts
+		all.add(s)
+	}
+	r := Result{
+		Repositories: count(len(t.repositories) + t.listed), Recovered: t.recovered, NotBefore: t.notBefore, Baselines: t.baselines,
+		Pushes: all.pushes, Gap: all.gap, Unread: all.unread, Artefacts: all.artefacts,
 	}
 	troubles := t.troubles
 	if len(t.hidden) > 0 {

@@ -20,6 +20,8 @@ type target struct {
 	backoff *backoff
 	// respecified: the sweep before was of another spec.
 	respecified bool
+	// names is the size of the names that the sweep keeps.
+	names int
 	// doubtful are pushes that no Image object shows to run, once each.
 	doubtful *doubtful
 }

@@ -69,10 +69,12 @@ var cures = map[lifecycle.Reason]string{
 	"RateLimited":     "wait; if it happens often, give the run's service account credentials with a higher limit, or use a mirror",
 	"DatabaseMissing": "kubectl revet fill-database; then kubectl revet replay --error",
 	// Why a sweep did not see everything.
-	"ReadFailed":       "none needed if it passes: Revet tries again; otherwise check that the API server and the registry answer",
-	"RecordFailed":     "none needed if it passes: Revet tries again; otherwise read the controller's log",
-	"NoImageStreams":   "select repositories instead of imageStreams: this cluster has no ImageStreams",
-	"RegistryPutOff":   "none needed: the next sweep reads the rest; the message says from when on the registry may be asked",
+	"ReadFailed":     "none needed if it passes: Revet tries again; otherwise check that the API server and the registry answer",
+	"RecordFailed":   "none needed if it passes: Revet tries again; otherwise read the controller's log",
+	"NoImageStreams": "select repositories instead of imageStreams: this cluster has no ImageStreams",
+	"RegistryPutOff": "none needed: the next sweep reads the rest; the message says from when on the registry may be asked",
+	"SweepPutOff": "none needed: the message says from when on it is swept again; to take less time, select fewer repositories, " +
+		"or remove triggers whose registries are slow",
 	"RegistryNotSwept": "let the operator list the registry in the ConfigMap config-registries, and give the trigger's service account credentials for it",
 	"NotRecordable":    "the message names the push and what is wrong with it; push it under a valid name",
 	// Why coverage does not count a push as covered.

@@ -52,6 +52,10 @@
 // SweepAll is called, and after a sweep that failed: after 30 s, then twice as long each
 // time, up to ten minutes, or when a registry that asked for a pause allows it.
 //
+// Six triggers are checked at once, of one namespace whose checks are slow two, and namespaces
+// take turns: what one team does with thousands of triggers, or with what they depend on, does
+// not keep another's from being checked. A sweep is requested before, and waits for no check.
+//
 // What a sink needs is read from the API server, never from a cache. If the API server
 // does not answer, no condition but PullAllowed changes.
 //

@@ -21,6 +21,7 @@ func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v
 	if err := r.count(ctx, trigger, &seen); err != nil {
 		return nil, "", err
 	}
+	seen.compileRest(trigger)
 	if err := r.observe(ctx, trigger, &seen, newMemory(trigger.UID)); err != nil {
 		return nil, "", err
 	}

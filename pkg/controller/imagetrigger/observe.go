@@ -65,15 +65,19 @@ type rights struct {
 	everywhere bool
 }
 
-// compile checks what needs no request.
+// compile checks what a sweep needs.
 func compile(trigger *v1alpha1.ImageTrigger) observed {
 	var o observed
 	o.selector, o.selectorErr = selector.Compile(trigger)
+	return o
+}
+
+// compileRest checks what else needs no request, and takes longer.
+func (o *observed) compileRest(trigger *v1alpha1.ImageTrigger) {
 	o.sandboxErr = sandbox.Check(trigger.Spec.Sandbox)
 	if trigger.Spec.Filter != "" {
 		_, o.filterErr = filter.Compile(trigger.Spec.Filter)
 	}
-	return o
 }
 
 // count refuses a trigger that does not count among those of its namespace. What it reads is

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/fair"
 )
 
 const (
@@ -35,6 +36,15 @@ const (
 	soonest = 2 * time.Second
 )
 
+const (
+	// Checks is how many triggers are checked at once. The queue needs more workers, so that
+	// a request for a sweep waits for no check.
+	Checks = 6
+	// slowChecks is how many of one namespace are, whose checks take longer than slowCheck.
+	slowChecks = 2
+	slowCheck  = 500 * time.Millisecond
+)
+
 // Reconciler keeps the status of ImageTriggers.
 type Reconciler struct {
 	reconciler.LeaderAwareFuncs
@@ -43,6 +53,9 @@ type Reconciler struct {
 	mu sync.Mutex
 	// seen holds what the process keeps of the triggers that it leads.
 	seen map[types.NamespacedName]*memory
+
+	// checks says whose trigger is checked next.
+	checks *fair.Turns[types.NamespacedName]
 }
 
 // memory is what the process keeps of a trigger between passes.
@@ -72,6 +85,7 @@ func New(o Options) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}}
+	r.checks = fair.NewTurns(fair.Limits{All: Checks, Slow: slowChecks, After: slowCheck}, o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = r.demoted
 	return r, nil
@@ -126,6 +140,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		return controller.NewPermanentError(fmt.Errorf("key %q: %w", key, err))
 	}
 	at := types.NamespacedName{Namespace: namespace, Name: name}
+	waits := false
+	defer func() {
+		if !waits {
+			r.checks.End(at)
+		}
+	}()
 	if !r.IsLeaderFor(at) {
 		return controller.NewSkipKey(key)
 	}
@@ -140,19 +160,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("reading the trigger %q: %w", at, err)
 	}
-	return r.reconcile(ctx, at, &trigger)
-}
-
-func (r *Reconciler) reconcile(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger) error {
 	remembered := r.remember(at, trigger.UID)
-	seen := compile(trigger)
-	if err := r.count(ctx, trigger, &seen); err != nil {
+	seen := compile(&trigger)
+	if err := r.count(ctx, &trigger, &seen); err != nil {
 		return err
 	}
 	if seen.selectorErr == nil {
-		// Before the sink is checked, because recording must not depend on it.
-		seen.sweep = r.sweep(trigger, remembered)
+		// Before the sink is checked, because recording must not depend on it, and before it
+		// is this trigger's turn.
+		seen.sweep = r.sweep(&trigger, remembered)
 	}
+	if waits = !r.checks.Begin(namespace, at); waits {
+		return controller.NewRequeueAfter(r.Intervals.NotReady) // it is woken before
+	}
+	return r.check(ctx, at, &trigger, seen, remembered)
+}
+
+// check looks at what a trigger needs, and writes what it found.
+func (r *Reconciler) check(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger, seen observed, remembered *memory) error {
+	seen.compileRest(trigger)
 	if err := r.observe(ctx, trigger, &seen, remembered); err != nil {
 		return err
 	}

@@ -12,7 +12,10 @@
 //	fire.go          what is sent
 //	record.go        what is written
 //	startfailure.go  Pods that do not start
-//	runqueue.go      the bounds, and who goes first
+//	runqueue.go      the bounds of runs, and what holds a slot
+//	runqueue_share.go  who goes first, and what one namespace may have
+//	turns.go         what one namespace may take of the workers
+//	failing.go       namespaces where run after run fails
 //	remembered.go    what a process remembers between two passes
 //
 // The order of writing and firing depends on what a repetition would do:
@@ -32,8 +35,14 @@
 // process that ends loses only that, and entries that wait ask again. Each of several leaders
 // grants for itself, so that they can exceed a bound by what they grant at the same moment. A
 // stuck run releases its global slot but keeps its trigger's, so that one broken listener
-// cannot block other triggers. The trigger with the fewest runs goes first, and of those with
-// as few the one that waited longest for its round.
+// cannot block other triggers; so does one that takes longer than Options.LongestRun, whose
+// entry says so. The class of a cause goes first in all namespaces, then the namespace with
+// the fewest runs, then its trigger with the fewest; of those with as few the one that waited
+// longest for its round. One namespace leaves Options.Reserve slots to others while these
+// have triggers. Where run after run of a namespace fails, repetitions wait longer.
+//
+// A pass that sends a request needs a turn of its namespace: at most four of one have it at once
+// where that is slow, as with a sink or a registry that hangs, and namespaces take turns.
 //
 // A sink that answers 429 or 503 with Retry-After gets no request of the trigger for that
 // long. Before resending, the controller also checks for a PipelineRun that has the run's
@@ -71,6 +80,7 @@
 // whole seconds of its clock, revet_pushed_to_run_seconds and
 // revet_pushed_to_verdict_seconds, for runs whose cause is a push. Gauges by
 // namespace and trigger: revet_entries{phase} and revet_runs_under_way, the same in
-// every replica (aggregate by max), and revet_queue_length and
-// revet_queue_oldest_seconds, of those that wait for a slot, at the leader.
+// every replica (aggregate by max), as is revet_runs_overdue, which is absent while it is 0;
+// and revet_queue_length and revet_queue_oldest_seconds, of those that wait for a slot, at
+// the leader.
 package imageverification

@@ -25,3 +25,6 @@ func (r *Reconciler) Idle(ctx context.Context, e *v1alpha1.ImageVerification, af
 	_, err := r.act(ctx, p, lifecycle.Decision{Action: lifecycle.Idle, After: after})
 	return err
 }
+
+// Turns counts the entries that have a turn, or wait for one.
+func (r *Reconciler) Turns() int { return r.turns.Len() }

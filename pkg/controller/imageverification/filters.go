@@ -1,19 +1,21 @@
 package imageverification
 
 import (
-	"sync"
-
+	"github.com/revet-dev/revet/pkg/fair"
 	"github.com/revet-dev/revet/pkg/filter"
 )
 
-// maxFilters bounds how many compiled filters are kept.
-const maxFilters = 1024
+const (
+	// maxFilters bounds how many compiled filters are kept, and maxFiltersEach how many of one
+	// namespace.
+	maxFilters     = 1024
+	maxFiltersEach = 128
+)
 
-// filters keeps compiled filters by their expression. Compiling one takes milliseconds, and
-// most entries share a few.
+// filters keeps compiled filters by namespace and expression. Compiling one takes milliseconds,
+// and most entries share a few.
 type filters struct {
-	mu       sync.Mutex
-	compiled map[string]compiled
+	compiled *fair.Kept[string, compiled]
 }
 
 type compiled struct {
@@ -21,21 +23,15 @@ type compiled struct {
 	err    error
 }
 
-func newFilters() *filters { return &filters{compiled: map[string]compiled{}} }
+func newFilters() *filters {
+	return &filters{fair.NewKept[string, compiled](maxFilters, maxFiltersEach)}
+}
 
-func (f *filters) get(expression string) (*filter.Filter, error) {
-	f.mu.Lock()
-	c, ok := f.compiled[expression]
-	f.mu.Unlock()
-	if ok {
-		return c.filter, c.err
+func (f *filters) get(namespace, expression string) (*filter.Filter, error) {
+	c, ok := f.compiled.Get(namespace, expression)
+	if !ok {
+		c.filter, c.err = filter.Compile(expression)
+		f.compiled.Put(namespace, expression, c)
 	}
-	c.filter, c.err = filter.Compile(expression)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.compiled) >= maxFilters {
-		clear(f.compiled)
-	}
-	f.compiled[expression] = c
 	return c.filter, c.err
 }

@@ -170,12 +170,9 @@ func (r *Reconciler) askSlot(p *pass, cause v1alpha1.Cause) {
 		}
 		granted = r.runQueue.ask(w)
 	}
-	p.facts.Slot = lifecycle.Slot{State: lifecycle.SlotQueued}
-	switch {
-	case granted:
-		p.facts.Slot.State = lifecycle.SlotGranted
-	case r.runQueue.full():
-		p.facts.Slot.Bound = r.runQueue.most
+	p.facts.Slot = lifecycle.Slot{State: lifecycle.SlotGranted}
+	if !granted {
+		p.facts.Slot = r.runQueue.holdup(p.key)
 	}
 }
 
@@ -186,7 +183,7 @@ func (r *Reconciler) heads(e *v1alpha1.ImageVerification) []lifecycle.Head {
 
 // enrich reads the image, and evaluates the trigger's filter for it.
 func (r *Reconciler) enrich(ctx context.Context, p *pass) {
-	f, err := r.filters.get(p.trigger.Spec.Filter)
+	f, err := r.filters.get(p.key.Namespace, p.trigger.Spec.Filter)
 	if err != nil {
 		p.facts.Image = lifecycle.Image{Filter: lifecycle.FilterResult{State: lifecycle.FilterDoesNotCompile, Message: err.Error()}}
 		return
@@ -276,6 +273,8 @@ func (r *Reconciler) loadTrigger(ctx context.Context, p *pass) error {
 		}
 	}
 	p.facts.Trigger = lifecycle.TriggerOf(p.trigger)
+	p.facts.LongestRun = r.runQueue.longest
+	p.facts.Trigger.RetryFactor = r.failing.factor(p.key.Namespace, 0, r.now())
 	p.facts.Trigger.PausedUntil = r.sinkBackoff.of(types.UID(p.entry.Spec.Trigger.UID), r.now())
 	return nil
 }

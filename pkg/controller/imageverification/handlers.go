@@ -79,10 +79,19 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: enqueue,
+		AddFunc: func(obj any) {
+			if t, ok := obj.(*v1alpha1.ImageTrigger); ok {
+				r.runQueue.triggerSeen(t.UID, t.Namespace)
+			}
+			enqueue(obj)
+		},
 		UpdateFunc: func(before, after any) {
 			a, okA := before.(*v1alpha1.ImageTrigger)
 			b, okB := after.(*v1alpha1.ImageTrigger)
+			if okA && okB && a.UID != b.UID { // deleted and created again, which a relist shows as one change
+				r.runQueue.triggerSeen(b.UID, b.Namespace)
+				r.runQueue.triggerGone(a.UID)
+			}
 			if okA && okB && a.UID == b.UID && a.Generation == b.Generation && a.IsReady() == b.IsReady() &&
 				a.Status.SinkURI == b.Status.SinkURI && a.Status.Confirmable == b.Status.Confirmable && a.Status.RuntimeClassSince.Equal(b.Status.RuntimeClassSince) && sameTrouble(a, b) {
 				return // the status notes a sweep, or the like
@@ -92,6 +101,7 @@ func (r *Reconciler) TriggerHandler() cache.ResourceEventHandler {
 		DeleteFunc: func(obj any) {
 			if t, ok := final(obj).(*v1alpha1.ImageTrigger); ok {
 				r.sinkBackoff.drop(t.UID)
+				r.runQueue.triggerGone(t.UID)
 			}
 			enqueue(obj)
 		},

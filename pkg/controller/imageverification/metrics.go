@@ -32,6 +32,7 @@ type Metrics struct {
 	queued  metric.Int64ObservableGauge
 	oldest  metric.Float64ObservableGauge
 	busy    metric.Int64ObservableGauge
+	overdue metric.Int64ObservableGauge
 	entries metric.Int64ObservableGauge
 }
 
@@ -71,6 +72,8 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 		1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21600)
 	out.queued = gauge("revet_queue_length", "Entries that wait for a slot, by trigger, at the leader.")
 	out.busy = gauge("revet_runs_under_way", "Entries that have a slot, by trigger.")
+	out.overdue = gauge("revet_runs_overdue",
+		"Of revet_runs_under_way, those that take longer than --longest-run and hold no slot of --max-concurrent, by trigger.")
 	out.entries = gauge("revet_entries", "Entries of the ledger, by trigger and phase.")
 	var err error
 	out.oldest, err = m.Float64ObservableGauge("revet_queue_oldest", metric.WithUnit("s"),
@@ -93,6 +96,9 @@ func (m *Metrics) watch(r *Reconciler) error {
 			at := metric.WithAttributes(ofTrigger(d.trigger)...)
 			o.ObserveInt64(m.queued, int64(d.waiting), at)
 			o.ObserveInt64(m.busy, int64(d.underway), at)
+			if d.overdue > 0 {
+				o.ObserveInt64(m.overdue, int64(d.overdue), at)
+			}
 			age := 0.0
 			if d.waiting > 0 {
 				age = max(now.Sub(d.since).Seconds(), 0)
@@ -103,7 +109,7 @@ func (m *Metrics) watch(r *Reconciler) error {
 			o.ObserveInt64(m.entries, n, metric.WithAttributes(append(ofTrigger(s.trigger), attribute.String("phase", string(s.phase)))...))
 		})
 		return nil
-	}, m.queued, m.oldest, m.busy, m.entries)
+	}, m.queued, m.oldest, m.busy, m.overdue, m.entries)
 	if err != nil {
 		return fmt.Errorf("watching the queue: %w", err)
 	}

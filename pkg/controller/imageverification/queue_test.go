@@ -1,10 +1,13 @@
 package imageverification_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -117,6 +120,97 @@ func TestTheBoundOfAllTriggersHoldsAndIsTold(t *testing.T) {
 	w.ends(busy)
 	if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRunning {
 		t.Errorf("entry is %s/%s, want Running", e.Status.Phase, e.Status.Reason)
+	}
+}
+
+// Property: an entry that waits for its namespace's share says so, and the trigger of another
+// namespace makes that share.
+func TestTheShareOfANamespaceIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.interpose = func(o *imageverification.Options) { o.MaxConcurrent, o.Reserve = 2, 1 }
+	w.restart()
+	w.reconciler.TriggerHandler().OnAdd(w.trigger, true)
+	other := w.trigger.DeepCopy()
+	other.Namespace, other.UID = "other", "other"
+	w.reconciler.TriggerHandler().OnAdd(other, true)
+	w.busy()
+	key := w.pushDigest("v1", numbered("11"), pushed.Add(time.Second))
+	w.work(key, time.Millisecond)
+	w.pass(10 * time.Second)
+	w.work(key, time.Millisecond)
+	if e := w.entry(key); e.Status.Reason != "Queued" || !strings.Contains(e.Status.Message, "all 1 runs that one namespace may have") {
+		t.Errorf("entry is %s/%s: %s", e.Status.Phase, e.Status.Reason, e.Status.Message)
+	}
+	again := other.DeepCopy() // deleted and made again, which a relist shows as one change
+	again.UID = "again"
+	w.reconciler.TriggerHandler().OnUpdate(other, again)
+	w.reconciler.TriggerHandler().OnDelete(other)
+	w.work(key, time.Millisecond)
+	if e := w.entry(key); e.Status.Reason != "Queued" {
+		t.Errorf("entry is %s/%s though the other namespace has a trigger", e.Status.Phase, e.Status.Reason)
+	}
+	w.reconciler.TriggerHandler().OnDelete(again)
+	w.work(key, time.Millisecond)
+	if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRunning {
+		t.Errorf("entry is %s/%s: %s; no other namespace has a trigger", e.Status.Phase, e.Status.Reason, e.Status.Message)
+	}
+}
+
+// Property: a run that takes longer than the operator's limit says so, and gives its slot to what
+// waits; it goes on to its verdict.
+func TestARunThatTakesTooLongGivesItsSlotBack(t *testing.T) {
+	w := newWorld(t, func(tr *v1alpha1.ImageTrigger) { tr.Spec.Sandbox.RuntimeClassName = "" })
+	reader := sdkmetric.NewManualReader()
+	w.meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")
+	w.interpose = func(o *imageverification.Options) { o.MaxConcurrent, o.LongestRun = 1, 2*time.Hour }
+	w.restart()
+	busy := w.busy()
+	w.begins(w.runName(busy, 1))
+	w.work(busy, time.Second)
+	key := w.pushDigest("v1", numbered("11"), pushed.Add(time.Second))
+	w.work(key, time.Millisecond)
+	w.pass(2 * time.Hour)
+	w.queue.take()
+	w.work(busy, time.Millisecond)
+	if e := w.entry(busy); e.Status.Phase != v1alpha1.PhaseRunning || !strings.Contains(e.Status.Message, "more than 2h0m0s ago") {
+		t.Errorf("the slow entry is %s: %s", e.Status.Phase, e.Status.Message)
+	}
+	if want := "revet_runs_overdue{namespace=demo,trigger=all} 1"; !slices.Contains(measured(t, reader), want) {
+		t.Errorf("there is no %s", want)
+	}
+	woken := w.queue.take()
+	if !slices.Contains(woken, key) {
+		t.Fatalf("woken: %v, want who waits", woken)
+	}
+	w.work(key, time.Second)
+	if e := w.entry(key); e.Status.Phase != v1alpha1.PhaseRunning {
+		t.Errorf("entry is %s/%s, want Running", e.Status.Phase, e.Status.Reason)
+	}
+	w.finish(w.runName(busy, 1), "pass", mustDigest(w.entry(busy).Spec.Digest), "kata")
+	w.work(busy, time.Second)
+	if e := w.entry(busy); e.Status.Phase != v1alpha1.PhasePassed {
+		t.Errorf("the slow entry is %s/%s, want Passed", e.Status.Phase, e.Status.Reason)
+	}
+}
+
+// Property: in a namespace where nothing works, the tenth run waits longer for its repetition.
+func TestRunsThatFailAgainAndAgainAreRepeatedMoreRarely(t *testing.T) {
+	w := newWorld(t)
+	var waits []time.Duration
+	for n := range 10 {
+		key := w.pushDigest("v1", numbered(fmt.Sprint(10+n)), pushed.Add(time.Duration(n)*time.Second))
+		w.work(key, time.Second)
+		w.fail(w.runName(key, 1), "Failed")
+		after, err := w.step(key)
+		w.must(err)
+		waits = append(waits, after)
+		told := w.entry(key).ResourceVersion
+		if _, err := w.step(key); err != nil || w.entry(key).ResourceVersion != told {
+			t.Errorf("run %d: what is told of its repetition changes at once: %v", n, err)
+		}
+	}
+	if waits[8] > 13*time.Second || waits[9] < 20*time.Second || waits[9] > 26*time.Second {
+		t.Errorf("the repetitions come after %v, want the tenth to wait twice as long", waits)
 	}
 }
 

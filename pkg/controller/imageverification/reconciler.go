@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/fair"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
@@ -57,8 +58,15 @@ type Options struct {
 	// SandboxKey reads the key that spec.sandbox.weight uses. Without it, entries of
 	// triggers with a weight wait.
 	SandboxKey func(context.Context) ([]byte, error)
-	// MaxConcurrent bounds the runs of all triggers that are under way at once.
+	// MaxConcurrent bounds the runs of all triggers that are under way at once. Reserve is
+	// how many of these one namespace leaves to others while those have triggers.
 	MaxConcurrent int
+	Reserve       int
+	// Workers is how many entries the queue has visited at once; 0 is 16.
+	Workers int
+	// LongestRun is how long after its request a run counts for MaxConcurrent; 0 is as long
+	// as it takes.
+	LongestRun time.Duration
 }
 
 func (o Options) validate() error {
@@ -71,8 +79,15 @@ func (o Options) validate() error {
 			return fmt.Errorf("imageverification: option %s is not set", name)
 		}
 	}
-	if o.MaxConcurrent < 1 {
+	switch {
+	case o.MaxConcurrent < 1:
 		return fmt.Errorf("imageverification: option MaxConcurrent is %d; it must be positive", o.MaxConcurrent)
+	case o.Reserve < 0:
+		return fmt.Errorf("imageverification: option Reserve is %d; it must not be negative", o.Reserve)
+	case o.Workers < 0:
+		return fmt.Errorf("imageverification: option Workers is %d; it must not be negative", o.Workers)
+	case o.LongestRun < 0:
+		return fmt.Errorf("imageverification: option LongestRun is %s; it must not be negative", o.LongestRun)
 	}
 	return nil
 }
@@ -99,8 +114,10 @@ type Reconciler struct {
 	enqueueKey  func(types.NamespacedName)
 	perEntry    perEntry
 	sinkBackoff *sinkBackoff
+	failing     *failing
 	deletions   *deletions
 	runQueue    *runQueue
+	turns       *fair.Turns[types.NamespacedName]
 	phaseCounts *phaseCounts
 	filters     *filters
 }
@@ -115,9 +132,10 @@ func New(o Options) (*Reconciler, error) {
 	r := &Reconciler{
 		cached: o.Cached, live: o.Live, ledger: o.Ledger, sink: o.Sink, facts: o.Facts, lease: o.Lease, key: o.SandboxKey, stopRun: o.Stop, compare: o.Compare, enqueueKey: o.Enqueue,
 		recorder: o.Recorder, metrics: o.Metrics, log: o.Log, now: o.Now,
-		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
+		emitter: &backoffEmitter{emitter: o.Emitter}, perEntry: newPerEntry(), sinkBackoff: newSinkBackoff(), failing: newFailing(), deletions: newDeletions(), phaseCounts: newPhaseCounts(), filters: newFilters(),
 	}
-	r.runQueue = newRunQueue(o.MaxConcurrent, o.Enqueue)
+	r.runQueue = newRunQueue(runLimits{most: o.MaxConcurrent, reserve: o.Reserve, longest: o.LongestRun}, o.Now, o.Enqueue)
+	r.turns = fair.NewTurns(turnLimits(o.Workers), o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = func(reconciler.Bucket) { r.forgetAll() }
 	return r, o.Metrics.watch(r)
@@ -142,7 +160,9 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 func (r *Reconciler) forgetAll() {
 	r.perEntry.clear()
 	r.sinkBackoff.clear()
+	r.failing.clear()
 	r.runQueue.clear()
+	r.turns.Clear()
 }
 
 // pass is one visit to one entry.
@@ -152,12 +172,17 @@ type pass struct {
 	trigger *v1alpha1.ImageTrigger // nil if it is gone
 	facts   lifecycle.Facts
 	log     *zap.Logger
+	// waits is true if the entry waits for its turn.
+	waits bool
 }
 
 // changed drops what was found out for another state of the entry. What the API server
 // said of a run stays true; its label is looked for before each request.
 func (p *pass) changed() {
-	p.facts = lifecycle.Facts{Trigger: p.facts.Trigger, Run: p.facts.Run, Forged: p.facts.Forged, RecreatedFrom: p.facts.RecreatedFrom}
+	p.facts = lifecycle.Facts{
+		Trigger: p.facts.Trigger, Run: p.facts.Run, Forged: p.facts.Forged,
+		RecreatedFrom: p.facts.RecreatedFrom, LongestRun: p.facts.LongestRun,
+	}
 	p.facts.Run.LabelChecked, p.facts.Run.OtherName = false, ""
 }
 
@@ -168,6 +193,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		return controller.NewPermanentError(fmt.Errorf("key %q: %w", key, err))
 	}
 	p := &pass{key: types.NamespacedName{Namespace: namespace, Name: name}}
+	defer r.endTurn(p)
 	if !r.IsLeaderFor(p.key) {
 		return controller.NewSkipKey(key)
 	}
@@ -191,6 +217,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 
 // act does one step. It reports whether to decide again at once.
 func (r *Reconciler) act(ctx context.Context, p *pass, d lifecycle.Decision) (bool, error) {
+	if sends(d.Action) && !r.takeTurn(p) {
+		return false, later(turnRetry)
+	}
 	switch d.Action {
 	// Steps that end the pass.
 	case lifecycle.Idle:

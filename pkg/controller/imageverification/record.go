@@ -22,6 +22,9 @@ func (r *Reconciler) wait(ctx context.Context, p *pass, d lifecycle.Decision) er
 	if d.Hold {
 		now := r.now()
 		if probe := p.entry.DeepCopy(); lifecycle.RecordWait(&probe.Status, d.Reason, d.Message, now) {
+			if !r.takeTurn(p) {
+				return later(turnRetry)
+			}
 			err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordWait(s, d.Reason, d.Message, now) })
 			if err != nil {
 				return err
@@ -78,7 +81,7 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
-	now, seen, trigger := r.now(), p.facts.Run.Run, p.facts.Trigger
+	now, seen := r.now(), p.facts.Run.Run
 	outcome := lifecycle.OutcomeOf(digest, run.Sandbox.Requested, seen, pods)
 	outcome.Sandbox.Route, outcome.Sandbox.RouteMessage = run.Sandbox.Route, run.Sandbox.RouteMessage
 	why, err := r.startFailure(ctx, p, run, outcome)
@@ -86,6 +89,9 @@ func (r *Reconciler) judge(ctx context.Context, p *pass) error {
 		return err
 	}
 	outcome = outcome.FailedToStart(why)
+	// This run counts already, so that the status says at once when it is repeated.
+	p.facts.Trigger.RetryFactor = r.failing.factor(p.key.Namespace, 1, now)
+	trigger := p.facts.Trigger
 	err = r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) {
 		lifecycle.RecordOutcome(s, seen, outcome, now)
 		lifecycle.RecordRetry(s, trigger, now) // in one write: a retry is neither lost nor made twice
@@ -113,6 +119,9 @@ func (r *Reconciler) end(ctx context.Context, p *pass, d lifecycle.Decision) err
 func (r *Reconciler) runEnded(ctx context.Context, p *pass, now time.Time) {
 	failpoint.Hit("verification.outcome")
 	r.metrics.finished(ctx, p.entry, now)
+	if failed := lifecycle.Repeatable(&p.entry.Status); failed || lifecycle.Judged(&p.entry.Status) {
+		r.failing.ended(p.key.Namespace, failed, now)
+	}
 	r.perEntry.drop(p.key)
 	r.runQueue.free(p.key)
 }

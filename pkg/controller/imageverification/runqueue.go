@@ -19,33 +19,41 @@ import (
 // sees or makes. Slots that were granted and are not in the ledger yet are kept here, and
 // so are the entries that wait. All of it may be lost: an entry that waits asks again.
 //
-// The trigger with the fewest runs under way goes first, and of those with as few the one
-// that has waited longest for its round, so that none starves; within a trigger,
-// lifecycle.Rank decides. Each of several leaders counts its own grants, so that they can
-// exceed a bound by what they grant at the same moment. Runs that appear late can exceed
-// the bound of all triggers too.
+// The class of a run's cause goes first, across all namespaces (lifecycle.Rank); within it
+// the namespace with the fewest runs under way, and of those with as few the one that has
+// waited longest for its round; within a namespace the trigger, by the same rule; within a
+// trigger all of lifecycle.Rank. So none starves. Each of several leaders counts its own
+// grants, so that they can exceed a bound by what they grant at the same moment. Runs that
+// appear late can exceed the bound of all triggers too.
 //
 // Runs of a low rank get a slot only if nothing else waits that could have it, and never
 // more than half of a bound, or one, so that what comes next finds a free one.
 type runQueue struct {
 	wake func(types.NamespacedName)
-	most int // of all triggers
+	now  func() time.Time
+	runLimits
 
 	mu      sync.Mutex
 	used    int // of the bound of all triggers
 	usedLow int // of these, by runs of a low rank
 	rounds  int
+	// expires is when the next run may have taken too long; zero is never.
+	expires time.Time
+	spaces  map[string]*space  // by namespace
 	tenants map[string]*tenant // by trigger UID
 	tickets map[types.NamespacedName]*ticket
+	owners  owners
 }
 
 // tenant is a trigger's share of the queue.
 type tenant struct {
 	uid     string
 	name    types.NamespacedName
+	space   *space
 	most    int
 	used    int
 	usedLow int // of these, by runs of a low rank
+	overdue int // of these, by runs that have taken too long
 	round   int
 	waiting []*ticket // by rank
 }
@@ -57,8 +65,12 @@ type ticket struct {
 	// underway and stuck are what the ledger says, in its version.
 	underway bool
 	stuck    bool
-	version  string
-	granted  bool
+	// until is how long the run that is under way holds a slot of the bound of all
+	// triggers, and overdue that it has been under way for longer.
+	until   time.Time
+	overdue bool
+	version string
+	granted bool
 	// low is true if the run that uses a slot has a low rank.
 	low     bool
 	waiting bool
@@ -77,9 +89,24 @@ func (t *ticket) usedLow() int {
 
 // held is what the entry holds of the bound of all triggers. A stuck run releases its
 // global slot but keeps its trigger's, so that one broken listener cannot block other
-// triggers.
+// triggers. So does a run that takes longer than the operator's limit.
 func (t *ticket) held() int {
-	if t.granted || (t.underway && !t.stuck) {
+	if t.granted || (t.underway && !t.stuck && !t.overdue) {
+		return 1
+	}
+	return 0
+}
+
+// heldLow is what of that a run of a low rank holds.
+func (t *ticket) heldLow() int {
+	if t.low {
+		return t.held()
+	}
+	return 0
+}
+
+func (t *ticket) isOverdue() int {
+	if t.underway && t.overdue {
 		return 1
 	}
 	return 0
@@ -100,8 +127,11 @@ type slotRequest struct {
 	rank    lifecycle.Rank
 }
 
-func newRunQueue(most int, wake func(types.NamespacedName)) *runQueue {
-	return &runQueue{wake: wake, most: most, tenants: map[string]*tenant{}, tickets: map[types.NamespacedName]*ticket{}}
+func newRunQueue(limits runLimits, now func() time.Time, wake func(types.NamespacedName)) *runQueue {
+	return &runQueue{
+		wake: wake, now: now, runLimits: limits, spaces: map[string]*space{}, tenants: map[string]*tenant{},
+		tickets: map[types.NamespacedName]*ticket{}, owners: newOwners(),
+	}
 }
 
 // update changes the queue, grants what can be granted, and wakes the entries that were
@@ -115,6 +145,7 @@ func (q *runQueue) update(asking types.NamespacedName, change func()) {
 func (q *runQueue) changeAndGrant(asking types.NamespacedName, change func()) []types.NamespacedName {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.expire()
 	change()
 	var woken []types.NamespacedName
 	for q.used < q.most {
@@ -151,8 +182,10 @@ func (q *runQueue) note(e *v1alpha1.ImageVerification) {
 		q.change(t, func() {
 			t.underway, t.stuck = busy, busy && stuck(e)
 			if busy {
+				run := e.Status.CurrentRun()
 				t.granted = false // the ledger has it now
-				t.low = lifecycle.Renewal(e.Status.CurrentRun().Cause)
+				t.low = lifecycle.Renewal(run.Cause)
+				q.follow(t, run.RequestedAt.Time)
 			}
 		})
 	})
@@ -164,12 +197,13 @@ func (q *runQueue) note(e *v1alpha1.ImageVerification) {
 func (q *runQueue) tryNow(r slotRequest) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.expire()
 	t := q.ticket(r.key, r.uid, r.trigger)
 	t.tenant.most = r.most
 	if t.used() {
 		return true
 	}
-	if q.used < q.most && t.tenant.used < r.most && q.next() == nil {
+	if q.used < q.most && t.tenant.used < r.most && q.hasRoom(t.tenant.space) && q.next() == nil {
 		q.leave(t) // it may wait for a run of a low rank
 		t.rank = r.rank
 		q.grant(t)
@@ -243,6 +277,7 @@ func (q *runQueue) dropGrants() []types.NamespacedName {
 type depth struct {
 	trigger  types.NamespacedName
 	underway int
+	overdue  int
 	waiting  int
 	since    time.Time
 }
@@ -250,9 +285,10 @@ type depth struct {
 func (q *runQueue) depths() []depth {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.expire()
 	all := make([]depth, 0, len(q.tenants))
 	for _, tenant := range q.tenants {
-		d := depth{trigger: tenant.name, underway: tenant.used, waiting: len(tenant.waiting)}
+		d := depth{trigger: tenant.name, underway: tenant.used, overdue: tenant.overdue, waiting: len(tenant.waiting)}
 		for _, t := range tenant.waiting {
 			if d.since.IsZero() || t.since.Before(d.since) {
 				d.since = t.since
@@ -263,63 +299,19 @@ func (q *runQueue) depths() []depth {
 	return all
 }
 
-// full reports whether the bound of all triggers is reached.
-func (q *runQueue) full() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.used >= q.most
-}
-
-// next returns the tenant whose round it is, or nil if no entry that waits could be
-// granted a slot.
-func (q *runQueue) next() *tenant {
-	var best *tenant
-	for _, t := range q.tenants {
-		if len(t.waiting) == 0 || t.used >= t.most || (t.nextIsLow() && !q.roomForLow(t)) {
-			continue
-		}
-		if best == nil || t.before(best) {
-			best = t
-		}
-	}
-	return best
-}
-
-// before reports whether a tenant's round comes before that of another.
-func (t *tenant) before(other *tenant) bool {
-	switch {
-	case t.nextIsLow() != other.nextIsLow():
-		return other.nextIsLow()
-	case t.used != other.used:
-		return t.used < other.used
-	default:
-		return t.round < other.round
-	}
-}
-
-// nextIsLow reports whether all that waits has a low rank: the highest rank waits first.
-func (t *tenant) nextIsLow() bool { return t.waiting[0].rank.Low() }
-
-// roomForLow reports whether a tenant may have one more run of a low rank.
-func (q *runQueue) roomForLow(t *tenant) bool {
-	return t.usedLow < max(t.most/2, 1) && q.usedLow < max(q.most/2, 1)
-}
-
 func (q *runQueue) grant(t *ticket) {
 	q.change(t, func() { t.granted, t.low = true, t.rank.Low() })
-	q.nextRound(t.tenant)
-}
-
-// nextRound puts a tenant behind all others with as few runs.
-func (q *runQueue) nextRound(t *tenant) {
-	q.rounds++
-	t.round = q.rounds
+	t.tenant.round, t.tenant.space.round = q.nextRound(), q.nextRound()
 }
 
 func (q *runQueue) join(t *ticket, rank lifecycle.Rank, since time.Time) {
 	if len(t.tenant.waiting) == 0 {
-		q.nextRound(t.tenant)
+		t.tenant.round = q.nextRound()
 	}
+	if t.tenant.space.waiting == 0 {
+		t.tenant.space.round = q.nextRound()
+	}
+	t.tenant.space.waiting++
 	t.rank, t.since, t.waiting = rank, since, true
 	i, _ := slices.BinarySearchFunc(t.tenant.waiting, t, compareTickets)
 	t.tenant.waiting = slices.Insert(t.tenant.waiting, i, t)
@@ -333,6 +325,7 @@ func (q *runQueue) leave(t *ticket) {
 		t.tenant.waiting = slices.Delete(t.tenant.waiting, i, i+1)
 	}
 	t.waiting = false
+	t.tenant.space.waiting--
 }
 
 // ticket returns the ticket of an entry, which may be new.
@@ -348,7 +341,8 @@ func (q *runQueue) ticket(key types.NamespacedName, uid string, trigger types.Na
 	}
 	owner := q.tenants[uid]
 	if owner == nil {
-		owner = &tenant{uid: uid, name: trigger} // a request says how many runs it may have
+		owner = &tenant{uid: uid, name: trigger, space: q.space(key.Namespace)} // a request says how many runs it may have
+		owner.space.tenants[owner] = struct{}{}
 		q.tenants[uid] = owner
 	}
 	t = &ticket{key: key, tenant: owner}
@@ -358,21 +352,27 @@ func (q *runQueue) ticket(key types.NamespacedName, uid string, trigger types.Na
 
 // change changes what an entry uses, and counts it.
 func (q *runQueue) change(t *ticket, do func()) {
-	before, held, low := t.used(), t.held(), t.usedLow()
+	tenant, space := t.tenant, t.tenant.space
+	before, held, low, heldLow, overdue := t.used(), t.held(), t.usedLow(), t.heldLow(), t.isOverdue()
 	do()
 	q.used += t.held() - held
-	q.usedLow += t.usedLow() - low
-	t.tenant.usedLow += t.usedLow() - low
+	space.held += t.held() - held
+	q.usedLow += t.heldLow() - heldLow
+	space.heldLow += t.heldLow() - heldLow
+	tenant.usedLow += t.usedLow() - low
+	tenant.overdue += t.isOverdue() - overdue
 	switch after := t.used(); {
 	case after && !before:
-		t.tenant.used++
+		tenant.used++
+		space.used++
 	case before && !after:
-		t.tenant.used--
+		tenant.used--
+		space.used--
 	}
 	q.drop(t)
 }
 
-// drop forgets a ticket, and a tenant, that say nothing any more.
+// drop forgets a ticket, a tenant and a namespace that say nothing any more.
 func (q *runQueue) drop(t *ticket) {
 	if t.used() || t.waiting {
 		return
@@ -382,5 +382,9 @@ func (q *runQueue) drop(t *ticket) {
 	}
 	if t.tenant.used == 0 && len(t.tenant.waiting) == 0 {
 		delete(q.tenants, t.tenant.uid)
+		delete(t.tenant.space.tenants, t.tenant)
+		if len(t.tenant.space.tenants) == 0 {
+			delete(q.spaces, t.tenant.space.name)
+		}
 	}
 }

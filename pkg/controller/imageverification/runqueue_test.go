@@ -16,23 +16,27 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// queueEnv is a queue whose entries are named trigger/number, as are their keys.
+// queueEnv is a queue whose entries are named trigger/number, as are their keys: each trigger
+// stands in a namespace of its own name.
 type queueEnv struct {
 	*runQueue
 	woken []string
 	rv    int
+	at    time.Time
 }
 
-func newQueueEnv(most int) *queueEnv {
-	h := &queueEnv{}
-	h.runQueue = newRunQueue(most, func(key types.NamespacedName) { h.woken = append(h.woken, key.String()) })
+func newQueueEnv(most int) *queueEnv { return newLimitedEnv(runLimits{most: most}) }
+
+func newLimitedEnv(limits runLimits) *queueEnv {
+	h := &queueEnv{at: noon}
+	h.runQueue = newRunQueue(limits, func() time.Time { return h.at }, func(key types.NamespacedName) { h.woken = append(h.woken, key.String()) })
 	return h
 }
 
 func requestOf(trigger string, n, most int) slotRequest {
 	return slotRequest{
 		key: types.NamespacedName{Namespace: trigger, Name: fmt.Sprint(n)}, uid: trigger,
-		trigger: types.NamespacedName{Namespace: "demo", Name: trigger}, most: most,
+		trigger: types.NamespacedName{Namespace: trigger, Name: trigger}, most: most,
 		since: noon, rank: lifecycle.Rank{At: noon.Add(time.Duration(n) * time.Second)},
 	}
 }
@@ -50,7 +54,7 @@ func entryOf(w slotRequest, busy bool, version int) *v1alpha1.ImageVerification 
 	e := &v1alpha1.ImageVerification{ObjectMeta: metav1.ObjectMeta{Namespace: w.key.Namespace, Name: w.key.Name, ResourceVersion: fmt.Sprint(version)}}
 	e.Spec.Trigger = v1alpha1.TriggerReference{Name: w.trigger.Name, UID: w.uid}
 	if busy {
-		e.Status.Runs = []v1alpha1.RunStatus{{Name: "run"}}
+		e.Status.Runs = []v1alpha1.RunStatus{{Name: "run", RequestedAt: metav1.NewMicroTime(noon)}}
 	}
 	return e
 }
@@ -157,7 +161,7 @@ func TestTriggersShareTheBoundOfAll(t *testing.T) {
 	if granted["b"] != 4 || granted["c"] != 4 || granted["large"] != 4 {
 		t.Errorf("of 12 slots each trigger got %v, want 4 each", granted)
 	}
-	if !h.full() || h.used != bound {
+	if h.used != bound {
 		t.Errorf("%d used", h.used)
 	}
 }
@@ -246,7 +250,7 @@ func TestDepths(t *testing.T) {
 		w.since = noon.Add(-time.Duration(n) * time.Second)
 		h.take(w)
 	}
-	want := []depth{{trigger: types.NamespacedName{Namespace: "demo", Name: "a"}, underway: 1, waiting: 2, since: noon.Add(-2 * time.Second)}}
+	want := []depth{{trigger: types.NamespacedName{Namespace: "a", Name: "a"}, underway: 1, waiting: 2, since: noon.Add(-2 * time.Second)}}
 	if diff := cmp.Diff(want, h.depths(), cmp.AllowUnexported(depth{})); diff != "" {
 		t.Errorf("depths (-want +got):\n%s", diff)
 	}

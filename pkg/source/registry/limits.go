@@ -38,13 +38,15 @@ func limited(host string, until time.Time) error {
 type limiter struct {
 	next  http.RoundTripper
 	rests *rests
+	// scope is whose requests these are: of a namespace's credentials, or anonymous if empty.
+	scope string
 	pace  *pace // nil: no pace of our own
 }
 
 func (l *limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 	host := r.URL.Host
 	for attempt := 0; ; attempt++ {
-		if err := l.rests.wait(r.Context(), host); err != nil {
+		if err := l.rests.wait(r.Context(), l.scope, host); err != nil {
 			return nil, err
 		}
 		if err := l.pace.wait(r.Context(), host); err != nil {
@@ -58,7 +60,7 @@ func (l *limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !asked {
 			return resp, nil
 		}
-		until := l.rests.begin(host, rest)
+		until := l.rests.begin(l.scope, host, rest)
 		// Read to its end, the connection is used again.
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		_ = resp.Body.Close()
@@ -86,45 +88,107 @@ func asksForRest(resp *http.Response, now time.Time) (rest time.Duration, asked 
 	return max(rest, time.Second), true
 }
 
-// maxHosts bounds how many hosts are kept: beside those that the operator lists, these are
-// the storage that registries redirect to.
-const maxHosts = 1024
+const (
+	// maxHosts bounds how many hosts are kept for one scope: beside those that the operator
+	// lists, these are the storage that registries redirect to.
+	maxHosts = 1024
+	// maxScopes bounds how many scopes are kept.
+	maxScopes = 4096
+	// longestShared bounds how long a host is left alone for the sake of other namespaces:
+	// afterwards each finds out by itself.
+	longestShared = time.Minute
+)
 
-// rests knows which hosts asked for patience, and until when. It is safe for concurrent use.
+// rests knows which hosts asked for patience, until when, and whom: a registry limits an
+// account, or an address. What it asks of one namespace's credentials counts for that namespace.
+// Once it asked it of a second one, it counts for all, for a minute at most, and then for as
+// long not: two namespaces must not keep others from a registry that answers these. Anonymous
+// requests all look the same to a registry, and rest together. It is safe for concurrent use.
 type rests struct {
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
 
-	mu    sync.Mutex
-	until map[string]time.Time
+	mu     sync.Mutex
+	scopes map[string]map[string]time.Time // by scope and host
+	shared map[string]sharedRest           // by host
 }
 
+// sharedRest is a rest for all, and when the next one may begin.
+type sharedRest struct{ until, next time.Time }
+
 func newRests() *rests {
-	return &rests{now: time.Now, sleep: sleep, until: map[string]time.Time{}}
+	return &rests{now: time.Now, sleep: sleep, scopes: map[string]map[string]time.Time{}, shared: map[string]sharedRest{}}
 }
 
 // begin leaves a host alone for some time, or as long as it was asked for before.
-func (r *rests) begin(host string, rest time.Duration) time.Time {
-	until := r.now().Add(rest)
+func (r *rests) begin(scope, host string, rest time.Duration) time.Time {
+	now := r.now()
+	until := now.Add(rest)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.until[host].After(until) {
-		return r.until[host]
+	own := r.scope(scope)
+	if own[host].After(until) {
+		return own[host]
 	}
-	if len(r.until) >= maxHosts {
-		forgetPast(r.until, r.now())
+	if len(own) >= maxHosts {
+		forgetPast(own, now)
 	}
-	r.until[host] = until
+	own[host] = until
+	r.share(host, min(rest, longestShared))
+	return until
+}
+
+// scope returns the hosts that rest for a scope.
+func (r *rests) scope(scope string) map[string]time.Time {
+	own := r.scopes[scope]
+	if own != nil {
+		return own
+	}
+	if len(r.scopes) >= maxScopes {
+		now := r.now()
+		maps.DeleteFunc(r.scopes, func(_ string, hosts map[string]time.Time) bool {
+			maps.DeleteFunc(hosts, func(_ string, at time.Time) bool { return !at.After(now) })
+			return len(hosts) == 0
+		})
+	}
+	own = map[string]time.Time{}
+	r.scopes[scope] = own
+	return own
+}
+
+// share leaves a host alone for all, if it asked two namespaces for that.
+func (r *rests) share(host string, rest time.Duration) {
+	now, asked := r.now(), 0
+	for scope, hosts := range r.scopes {
+		if scope != "" && hosts[host].After(now) {
+			asked++
+		}
+	}
+	if asked < 2 || r.shared[host].next.After(now) {
+		return
+	}
+	if len(r.shared) >= maxHosts {
+		maps.DeleteFunc(r.shared, func(_ string, s sharedRest) bool { return !s.next.After(now) })
+	}
+	r.shared[host] = sharedRest{now.Add(rest), now.Add(2 * rest)}
+}
+
+// until returns until when a host rests for a scope.
+func (r *rests) until(scope, host string) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	until := r.scopes[scope][host]
+	if all := r.shared[host].until; all.After(until) {
+		return all
+	}
 	return until
 }
 
 // wait returns when the host may be asked, or at once with a RetryAfterError if that takes
 // longer than the caller has.
-func (r *rests) wait(ctx context.Context, host string) error {
+func (r *rests) wait(ctx context.Context, scope, host string) error {
 	for {
-		r.mu.Lock()
-		until := r.until[host]
-		r.mu.Unlock()
+		until := r.until(scope, host)
 		left := until.Sub(r.now())
 		if left <= 0 {
 			return nil

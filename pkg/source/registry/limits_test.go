@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/source"
@@ -114,18 +115,102 @@ func TestARegistryThatLimitsRequestsIsLeftAlone(t *testing.T) {
 // A caller with little time is told at once, instead of waiting for nothing.
 func TestWaitingEndsBeforeADeadline(t *testing.T) {
 	rests := newRests()
-	rests.begin("registry.example.com", 5*time.Second)
+	rests.begin("team", "registry.example.com", 5*time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	began := time.Now()
 	var limited *source.RetryAfterError
-	if err := rests.wait(ctx, "registry.example.com"); !errors.As(err, &limited) || time.Since(began) > time.Second {
+	if err := rests.wait(ctx, "team", "registry.example.com"); !errors.As(err, &limited) || time.Since(began) > time.Second {
 		t.Errorf("error %v after %s", err, time.Since(began))
 	}
-	if err := rests.wait(ctx, "other.example.com"); err != nil {
+	if err := rests.wait(ctx, "team", "other.example.com"); err != nil {
 		t.Errorf("another registry: %v", err)
 	}
 }
+
+// Property: what a registry asks of one namespace's credentials counts for that namespace. What it
+// asks of two counts for all, for a bounded time, and then at least as long not.
+func TestARegistryRestsForWhomItAsked(t *testing.T) {
+	const host, hour = "registry.example.com", time.Hour
+	c := newClock()
+	r := newRests()
+	r.now, r.sleep = c.now, c.sleep
+	rest := func(scope string) time.Duration { return max(r.until(scope, host).Sub(c.at), 0) }
+	want := func(when string, want map[string]time.Duration) {
+		t.Helper()
+		for scope, left := range want {
+			if got := rest(scope); got != left {
+				t.Errorf("%s: %q rests %s, want %s", when, scope, got, left)
+			}
+		}
+	}
+	r.begin("hostile", host, hour)
+	r.begin("hostile", host, time.Second) // it does not become shorter
+	want("one was asked", map[string]time.Duration{"hostile": hour, "victim": 0, "": 0})
+	r.begin("", host, 2*time.Second)
+	want("anonymous requests were too", map[string]time.Duration{"hostile": hour, "victim": 0, "": 2 * time.Second})
+	r.begin("accomplice", host, hour)
+	want("two were asked", map[string]time.Duration{"hostile": hour, "accomplice": hour, "victim": longestShared, "": longestShared})
+	c.at = c.at.Add(longestShared)
+	r.begin("accomplice", host, hour)
+	want("right after", map[string]time.Duration{"accomplice": hour, "victim": 0, "": 0})
+	c.at = c.at.Add(longestShared)
+	r.begin("accomplice", host, hour)
+	want("a minute later", map[string]time.Duration{"victim": longestShared})
+}
+
+// Requests with a namespace's credentials rest for that namespace, and those without for all.
+func TestWhoRestsDependsOnTheCredentials(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _, known := r.BasicAuth()
+		switch {
+		case r.URL.Path == "/v2/" && !known:
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		case r.URL.Path == "/v2/":
+			return
+		}
+		asked = append(asked, user)
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	repository, err := image.ParseRepository(strings.TrimPrefix(server.URL, "http://") + "/team/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(func(string, string) (bool, bool) { return true, true })
+	as := func(namespace, user string) Credentials {
+		as := Credentials{Namespace: namespace}
+		if user != "" {
+			as.Keychain = oneLogin{authn.FromConfig(authn.AuthConfig{Username: user, Password: "x"})}
+		}
+		return as
+	}
+	for _, credentials := range []Credentials{as("a", "alice"), as("a", "alice"), as("b", "bob")} {
+		var limited *source.RetryAfterError
+		if _, err := c.Head(t.Context(), repository, "v1", credentials); !errors.As(err, &limited) {
+			t.Errorf("error %v, want a RetryAfterError", err)
+		}
+	}
+	if diff := cmp.Diff([]string{"alice", "bob"}, asked); diff != "" {
+		t.Errorf("who asked (-want +got):\n%s", diff)
+	}
+	c, asked = New(func(string, string) (bool, bool) { return true, true }), nil
+	for _, namespace := range []string{"a", "b"} {
+		_, _ = c.Head(t.Context(), repository, "v1", as(namespace, ""))
+	}
+	if len(asked) != 1 {
+		t.Errorf("anonymous requests were sent %d times, want once", len(asked))
+	}
+}
+
+// oneLogin is a keychain with the same login for every registry.
+type oneLogin struct{ authn.Authenticator }
+
+func (l oneLogin) Resolve(authn.Resource) (authn.Authenticator, error) { return l.Authenticator, nil }
 
 // The pace is each host's own, and even.
 func TestPaceSpacesTheRequestsToAHost(t *testing.T) {

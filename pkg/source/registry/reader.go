@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/fair"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/source"
 )
@@ -27,8 +28,10 @@ const (
 	// credentialsTrust is how long a Reader uses the pull secrets that it read for an
 	// account: a sweep reads thousands of tags with them.
 	credentialsTrust = 30 * time.Second
-	// maxAccounts bounds how many accounts' credentials a Reader keeps.
-	maxAccounts = 4096
+	// maxAccounts bounds how many accounts' credentials a Reader keeps, and maxAccountsEach
+	// how many of one namespace.
+	maxAccounts     = 4096
+	maxAccountsEach = 64
 )
 
 // Reader reads registries with the pull secrets of service accounts. The receiver, the
@@ -42,7 +45,7 @@ type Reader struct {
 // NewReader returns a Reader over a Client. It reads service accounts and their secrets
 // with live, which must not cache.
 func NewReader(c *Client, live client.Reader, now func() time.Time) *Reader {
-	return &Reader{client: c, accounts: &accounts{live: live, now: now, kept: map[source.Account]keptCredentials{}}}
+	return &Reader{client: c, accounts: &accounts{live: live, now: now, kept: fair.NewKept[source.Account, keptCredentials](maxAccounts, maxAccountsEach)}}
 }
 
 // Paced returns the same Reader for work that can wait: it sends each host at most that
@@ -109,9 +112,7 @@ func (r *Reader) with(ctx context.Context, as source.Account, read func(Credenti
 type accounts struct {
 	live client.Reader
 	now  func() time.Time
-
-	mu   sync.Mutex
-	kept map[source.Account]keptCredentials
+	kept *fair.Kept[source.Account, keptCredentials]
 }
 
 type keptCredentials struct {
@@ -121,9 +122,7 @@ type keptCredentials struct {
 
 // credentials returns those of an account, and whether they were kept from before.
 func (a *accounts) credentials(ctx context.Context, as source.Account) (c Credentials, kept bool, err error) {
-	a.mu.Lock()
-	have, ok := a.kept[as]
-	a.mu.Unlock()
+	have, ok := a.kept.Get(as.Namespace, as)
 	// After the clock is set back, an entry must not last longer.
 	if age := a.now().Sub(have.at); ok && age >= 0 && age < credentialsTrust {
 		return have.Credentials, true, nil
@@ -133,20 +132,11 @@ func (a *accounts) credentials(ctx context.Context, as source.Account) (c Creden
 		return Credentials{}, false, err
 	}
 	c = Credentials{Namespace: as.Namespace, Keychain: keychain, sessions: &sessions{}}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.kept) >= maxAccounts {
-		clear(a.kept) // each account's credentials are read once more
-	}
-	a.kept[as] = keptCredentials{c, a.now()}
+	a.kept.Put(as.Namespace, as, keptCredentials{c, a.now()})
 	return c, false, nil
 }
 
-func (a *accounts) forget(as source.Account) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.kept, as)
-}
+func (a *accounts) forget(as source.Account) { a.kept.Delete(as.Namespace, as) }
 
 // maxSessions bounds how many sessions are kept for one account.
 const maxSessions = 1024
@@ -235,16 +225,19 @@ func (c *Client) session(ctx context.Context, target authn.Resource, registry na
 	if insecure {
 		s.base.Scheme = "http"
 	}
-	s.plain = transport.NewUserAgent(&guard{
-		next: &limiter{next: c.transport, rests: c.rests, pace: c.pace}, policy: c.policy, namespace: as.Namespace,
-	}, "revet")
-	auth := authn.Anonymous
+	auth, whose := authn.Anonymous, ""
 	if as.Keychain != nil {
 		var err error
 		if auth, err = authn.Resolve(ctx, as.Keychain, target); err != nil {
 			return nil, fmt.Errorf("choosing the credentials: %w", err)
 		}
 	}
+	if auth != authn.Anonymous {
+		whose = as.Namespace
+	}
+	s.plain = transport.NewUserAgent(&guard{
+		next: &limiter{next: c.transport, rests: c.rests, scope: whose, pace: c.pace}, policy: c.policy, namespace: as.Namespace,
+	}, "revet")
 	rt, err := handshake(ctx, registry, auth, s.plain, scope)
 	if err != nil {
 		return nil, untrusted(redacted(err))

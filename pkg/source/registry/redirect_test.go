@@ -351,21 +351,40 @@ func TestHostsAreForgotten(t *testing.T) {
 	r, p := newRests(), newPace(1)
 	r.now, p.now, p.sleep = clock.now, clock.now, clock.sleep
 	for range 2 * maxHosts {
-		host := strings.Repeat("a", len(r.until)%7) + clock.now().String()
-		r.begin(host, time.Second)
+		host := strings.Repeat("a", len(r.scopes["team"])%7) + clock.now().String()
+		r.begin("team", host, time.Second)
 		if err := p.wait(t.Context(), host); err != nil {
 			t.Fatal(err)
 		}
 		clock.at = clock.at.Add(time.Millisecond)
 	}
-	if len(r.until) > maxHosts || len(p.next) > maxHosts {
-		t.Errorf("%d and %d hosts are kept, want at most %d", len(r.until), len(p.next), maxHosts)
+	if len(r.scopes["team"]) > maxHosts || len(p.next) > maxHosts {
+		t.Errorf("%d and %d hosts are kept, want at most %d", len(r.scopes["team"]), len(p.next), maxHosts)
 	}
+	r.begin("victim", "registry.example.com", time.Hour)
 	for n := range 2 * maxHosts { // none of which may be asked yet
-		r.begin(strconv.Itoa(n), time.Hour)
+		r.begin("team", strconv.Itoa(n), time.Hour)
+		r.begin("accomplice", strconv.Itoa(n), time.Minute)
+		clock.at = clock.at.Add(time.Millisecond)
 	}
-	if len(r.until) > maxHosts {
-		t.Errorf("%d hosts that asked for an hour are kept, want at most %d", len(r.until), maxHosts)
+	if len(r.scopes["team"]) > maxHosts {
+		t.Errorf("%d hosts that asked for an hour are kept, want at most %d", len(r.scopes["team"]), maxHosts)
+	}
+	if r.until("victim", "registry.example.com").Before(clock.now().Add(50 * time.Minute)) {
+		t.Error("what a registry asked of another namespace is forgotten")
+	}
+	clock.at = clock.at.Add(time.Hour)
+	for n := range maxScopes + 10 {
+		r.begin(strconv.Itoa(n), "registry.example.com", time.Second)
+		clock.at = clock.at.Add(time.Second)
+	}
+	for n := range 2 * maxHosts {
+		r.begin("team", strconv.Itoa(n), time.Second)
+		r.begin("accomplice", strconv.Itoa(n), time.Second)
+		clock.at = clock.at.Add(2 * time.Second)
+	}
+	if len(r.scopes) > maxScopes || len(r.shared) > maxHosts {
+		t.Errorf("%d scopes and %d shared rests are kept, want at most %d and %d", len(r.scopes), len(r.shared), maxScopes, maxHosts)
 	}
 }
 
