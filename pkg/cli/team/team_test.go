@@ -1,6 +1,7 @@
 package team
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	yamlv3 "go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/commandtest"
+	"github.com/revet-dev/revet/triggers"
 )
 
 // built is a pipeline of two objects, as ko prints them.
@@ -144,6 +147,40 @@ func TestATeamsPipelineIsTheRepositorys(t *testing.T) {
 	if len(want) < 15 {
 		t.Errorf("triggers/ has %d objects: the test looks in the wrong place", len(want))
 	}
+}
+
+// Property: a pipeline that ko printed is put into the namespace as well: ko writes documents
+// anew, by this encoder and with this indentation.
+func TestWhatKoPrintsIsPlaced(t *testing.T) {
+	var printed bytes.Buffer
+	encoder := yamlv3.NewEncoder(&printed)
+	encoder.SetIndent(2)
+	for _, document := range split(strings.ReplaceAll(manifestsOf(t), koReference, "registry.example.com/")) {
+		var node yamlv3.Node
+		if err := yamlv3.Unmarshal([]byte(document), &node); err != nil {
+			t.Fatal(err)
+		}
+		if err := encoder.Encode(&node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := commandtest.Run(New, printed.String(), nil, "team", "shop", "--repository", "r.example.com/shop/**", "--offline", "--from", "-")
+	want := readFolder(t, "triggers")
+	if objects := objectsOf(t, got.Out); got.Status != 0 || len(objects) != len(want)+2 {
+		t.Errorf("status %d, %d objects, want %d: %s", got.Status, len(objects), len(want)+2, got.ErrOut)
+	}
+	if n := strings.Count(got.Out, "\n  namespace: shop-verification\n"); n < len(want)-2 {
+		t.Errorf("%d of %d objects are in the namespace", n, len(want))
+	}
+}
+
+func manifestsOf(t *testing.T) string {
+	t.Helper()
+	all, err := triggers.Manifests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
 }
 
 // Property: a team's source is that of eventing/, for its namespaces.
