@@ -42,7 +42,8 @@ var (
 	testInCode = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]+)\(`)
 )
 
-// Every test that the guarantees name exists: what is said to be tested is.
+// Every test that the guarantees and the page on security name exists: what is said to be
+// tested is.
 func TestTestsNamedInGuaranteesExist(t *testing.T) {
 	exist := map[string]bool{}
 	for _, root := range []string{"../pkg", "../test", "../cmd"} {
@@ -63,17 +64,19 @@ func TestTestsNamedInGuaranteesExist(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	content, err := os.ReadFile(filepath.FromSlash("../docs/guarantees.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := testInDocs.FindAllStringSubmatch(string(content), -1)
-	for _, m := range named {
-		if !exist[m[1]] {
-			t.Errorf("docs/guarantees.md names %s, which does not exist", m[1])
+	for doc, atLeast := range map[string]int{"docs/guarantees.md": 20, "docs/security.md": 10} {
+		content, err := os.ReadFile(filepath.FromSlash("../" + doc))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(named) < 20 {
-		t.Fatalf("found only %d tests in docs/guarantees.md: the pattern no longer matches", len(named))
+		named := testInDocs.FindAllStringSubmatch(string(content), -1)
+		for _, m := range named {
+			if !exist[m[1]] {
+				t.Errorf("%s names %s, which does not exist", doc, m[1])
+			}
+		}
+		if len(named) < atLeast {
+			t.Errorf("found only %d tests in %s: the pattern no longer matches", len(named), doc)
+		}
 	}
 }

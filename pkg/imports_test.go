@@ -101,6 +101,8 @@ var layers = []layer{
 	{prefix: "pkg/cli/get", revet: join(values, decisions, []string{"pkg/cli/attested", "pkg/cli/command"})},
 	{prefix: "pkg/cli/pushes", revet: join(values, []string{"pkg/cli/command", "pkg/source/openshift"})},
 	{prefix: "pkg/cli/replay", revet: join(values, decisions, []string{"pkg/cli/command"})},
+	// It prints the manifests that the repository has.
+	{prefix: "pkg/cli/team", revet: join(values, []string{"pkg/cli/command", "eventing", "triggers"})},
 	// It makes the entry that the ledger would, and reads which registries may be read.
 	{prefix: "pkg/cli/verify", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/config", "pkg/gate", "pkg/ledger"})},
 	{prefix: "pkg/cli/wait", revet: join(values, decisions, []string{"pkg/cli/command", "pkg/gate"})},

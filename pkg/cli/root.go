@@ -20,6 +20,7 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/get"
 	"github.com/revet-dev/revet/pkg/cli/pushes"
 	"github.com/revet-dev/revet/pkg/cli/replay"
+	"github.com/revet-dev/revet/pkg/cli/team"
 	"github.com/revet-dev/revet/pkg/cli/verify"
 	"github.com/revet-dev/revet/pkg/cli/wait"
 	"github.com/revet-dev/revet/pkg/version"
@@ -38,6 +39,7 @@ var commands = []func(command.Environment) *cobra.Command{
 	doctor.New,
 	comparesandbox.New,
 	filldatabase.New,
+	team.New,
 	pushes.New,
 	completion.New,
 }
@@ -58,7 +60,7 @@ Revet records every push that an ImageTrigger selects in a ledger of
 ImageVerifications, and starts a pipeline that verifies the image. These commands
 read the ledger. Four of them change something: replay asks for another run, verify
 has a digest verified that nobody pushed, compare-sandbox starts runs of its own, and
-fill-database fills the vulnerability database of a namespace.`
+fill-database fills the vulnerability database of a namespace. team prints manifests.`
 	root.Example = `  # What was pushed to this namespace, and did it pass?
   kubectl revet get
 
@@ -88,6 +90,9 @@ fill-database fills the vulnerability database of a namespace.`
 
   # Runs end in Error because there is no vulnerability database
   kubectl revet fill-database registry.example.com/revet/database:current
+
+  # Several teams: verify this one's images where it cannot change how
+  kubectl revet team shop --namespaces shop,shop-api --group shop-developers --ko | ko apply -f -
 
   # How much does the sandbox cost?
   kubectl revet compare-sandbox demo/app:latest

@@ -92,7 +92,15 @@ func (c *Checker) resolveRef(ctx context.Context, namespace string, ref *v1alpha
 	if gv.Group == "" {
 		return serviceAddress(object, what)
 	}
-	return addressOf(object, what)
+	address, err := addressOf(object, what)
+	if err == nil && !isEventListener(object.GroupVersionKind()) && !c.policy(address.Host, namespace) {
+		// Knative's roles let whoever edits a namespace write the status of its Brokers, Channels
+		// and Services; Tekton's let nobody write that of an EventListener.
+		return nil, sinkError(SinkHostNotAllowed,
+			"host %q of %s is not listed for namespace %q, whose editors may write that address; an operator adds it to sinks.yaml of ConfigMap config-sinks in Revet's namespace",
+			address.Host, what, namespace)
+	}
+	return address, err
 }
 
 // sinkKinds are the kinds of sinks. Whoever may make objects of another kind, and write their

@@ -38,6 +38,18 @@ type env struct {
 // newEnv makes a namespace whose pushes are verified, with the database of all tests.
 func newEnv(t *testing.T, namespace string, source stack.Source) *env {
 	t.Helper()
+	if err := cluster.AddNamespace(t.Context(), namespace, source); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.NameDatabase(t.Context(), namespace, database); err != nil {
+		t.Fatal(err)
+	}
+	return envOf(t, namespace)
+}
+
+// envOf works with a namespace that is there.
+func envOf(t *testing.T, namespace string) *env {
+	t.Helper()
 	config, err := cluster.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -52,12 +64,6 @@ func newEnv(t *testing.T, namespace string, source stack.Source) *env {
 	}
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.AddNamespace(t.Context(), namespace, source); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.NameDatabase(t.Context(), namespace, database); err != nil {
 		t.Fatal(err)
 	}
 	return &env{client: c, clientset: clientset, namespace: namespace}

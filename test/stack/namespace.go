@@ -29,6 +29,11 @@ func (s *Stack) AddNamespace(ctx context.Context, namespace string, source Sourc
 			return err
 		}
 	}
+	return s.NameRegistry(ctx, namespace)
+}
+
+// NameRegistry lets the pipeline of a namespace pull from the local registry.
+func (s *Stack) NameRegistry(ctx context.Context, namespace string) error {
 	return s.apply(ctx, pipelineRegistryYAML(namespace, s.Info.RegistryInCluster))
 }
 
