@@ -38,7 +38,7 @@ var fine = []string{
 // object that it is about.
 var ownCure = []string{
 	// The conditions of an ImageTrigger.
-	"NotChecked", "SelectorInvalid", "FilterInvalid", "RuntimeClassNotFound", "ServiceAccountNotFound", "RunsNotAllowed", "StreamsNotVisible",
+	"NotChecked", "SelectorInvalid", "TooManyTriggers", "FilterInvalid", "RuntimeClassNotFound", "ServiceAccountNotFound", "RunsNotAllowed", "StreamsNotVisible",
 	"NoNamespaceSelected", "SandboxInvalid", "PullNotAllowed", "PullNotKnown", "RunAccountNotKnown",
 	// The conditions of an ImageGate.
 	"InvalidSpec", "NameTaken", "Preparing", "UnverifiedRunning", "WriteFailed", "TriggersMissing", "NotObserved", "WritesPending", "NoRoom",
