@@ -155,7 +155,7 @@ func diagnosed(t *testing.T, namespace string) {
 	}
 	want := map[string]doctor.Level{
 		"ImageTrigger": doctor.LevelOK, "ImageVerification": doctor.LevelOK, "receiver": doctor.LevelProblem, "controller": doctor.LevelProblem,
-		"leader": doctor.LevelOK, "ledger policy": doctor.LevelOK, "PipelineRun": doctor.LevelOK, "EventListener": doctor.LevelOK,
+		"leader": doctor.LevelOK, "attestor": doctor.LevelOK, "ledger policy": doctor.LevelOK, "PipelineRun": doctor.LevelOK, "EventListener": doctor.LevelOK,
 		"ImageStream": doctor.LevelOK, "ApiServerSource": doctor.LevelWarning,
 		"FilterValid": doctor.LevelOK, "SinkResolved": doctor.LevelOK, "TemplateAccepted": doctor.LevelOK, "Authorized": doctor.LevelOK,
 		"Ready": doctor.LevelOK, "sandbox": doctor.LevelOK, "source": doctor.LevelWarning, "sweep": doctor.LevelOK, "waiting": doctor.LevelOK,

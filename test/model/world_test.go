@@ -251,7 +251,7 @@ func (w *world) newSweeper() *sweeper {
 // gives one history.
 func startSweeper(d sweep.Dependencies) (s *sweep.Sweeper, stop func()) {
 	options := sweep.DefaultOptions()
-	options.Gather, options.Concurrency = 0, 1
+	options.Gather, options.Concurrency, options.Workers, options.WorkersEach = 0, 1, 1, 1
 	s, err := sweep.New(d, options)
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
