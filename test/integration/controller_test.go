@@ -156,7 +156,8 @@ func startController(t *testing.T, identity string, change ...func(*app.Controll
 		t.Fatal(err)
 	}
 	stop = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		// To try the policies of a division of a gate takes up to 30 s, which it waits for.
+		ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
 		defer cancel()
 		if err := c.Stop(ctx); err != nil {
 			t.Error(err)
