@@ -156,8 +156,7 @@ func startController(t *testing.T, identity string, change ...func(*app.Controll
 		t.Fatal(err)
 	}
 	stop = sync.OnceFunc(func() {
-		// To try the policies of a division of a gate takes up to 30 s, which it waits for.
-		ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := c.Stop(ctx); err != nil {
 			t.Error(err)

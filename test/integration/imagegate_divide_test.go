@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/app"
@@ -199,12 +200,10 @@ type unproven struct {
 	next   http.RoundTripper
 	rounds *atomic.Int64
 	asked  *atomic.Int64
-	// over lets the division go on.
-	over *atomic.Bool
 }
 
 func (u unproven) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !u.over.Load() && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/namespaces/"+gates.ProbeNamespace+"/pods") {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/namespaces/"+gates.ProbeNamespace+"/pods") {
 		u.asked.Add(1)
 		body := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"exceeded quota"}`
 		return &http.Response{
@@ -225,31 +224,70 @@ func (u unproven) RoundTrip(r *http.Request) (*http.Response, error) {
 	return u.next.RoundTrip(r)
 }
 
-// Property: what failed leaves while the controller waits for the policies of a division.
-func TestWhatFailedLeavesWhileADivisionIsTried(t *testing.T) {
-	ownCluster(t)
-	s := newGateSetup(t)
-	var rounds, asked atomic.Int64
-	var over atomic.Bool
-	defer over.Store(true) // what waits for it would not end as the controller is stopped
-	startController(t, "gates", dividing, func(o *app.ControllerOptions) {
-		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return unproven{next, &rounds, &asked, &over} })
+// trying makes a gate whose division is tried, and never seen to refuse. It returns what
+// stops the controller, and counts how often a division was tried.
+func trying(t *testing.T, prepare func(*gateSetup)) (s *gateSetup, rounds *atomic.Int64, stop func()) {
+	t.Helper()
+	s = newGateSetup(t)
+	var asked atomic.Int64
+	rounds = &atomic.Int64{}
+	stop = startController(t, "gates", dividing, func(o *app.ControllerOptions) {
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return unproven{next, rounds, &asked} })
 	})
-	failed := digestOf(s.name, "failed")
-	entry := s.record("failed", failed, v1alpha1.OutcomePass, 0)
 	s.gate()
 	s.enforced()
-	s.admits(failed)
-	s.fill("many", fewDigests)
+	prepare(s)
+	s.fill("many", fewDigests+1)
 	eventually(t, "the division is tried", func() error {
 		if asked.Load() == 0 {
 			return fmt.Errorf("nobody tries it")
 		}
 		return nil
 	})
+	return s, rounds, stop
+}
+
+// Property: what failed leaves while the controller waits for the policies of a division.
+func TestWhatFailedLeavesWhileADivisionIsTried(t *testing.T) {
+	ownCluster(t)
+	var entry *v1alpha1.ImageVerification
+	var failed string
+	s, rounds, _ := trying(t, func(s *gateSetup) {
+		failed = digestOf(s.name, "failed")
+		entry = s.record("failed", failed, v1alpha1.OutcomePass, 0)
+		s.admits(failed)
+	})
 	s.conclude(entry, v1alpha1.OutcomeFail, metav1.Now())
 	s.refuses(failed)
 	if n := rounds.Load(); n != 1 {
 		t.Errorf("the division was tried %d times before what failed left", n)
 	}
+}
+
+// Property: an operator who has a gate refuse nothing more does not wait for a division,
+// which is tried for up to 30 s.
+func TestADivisionThatIsTriedHoldsUpNoChangeOfTheGate(t *testing.T) {
+	ownCluster(t)
+	s, rounds, _ := trying(t, func(*gateSetup) {})
+	g := &v1alpha1.ImageGate{ObjectMeta: metav1.ObjectMeta{Name: s.name}}
+	s.edit(g, func() { g.Spec.Mode, g.Spec.Force = v1alpha1.GateAudit, false })
+	within(t, 25*time.Second, "the gate only audits", func() error {
+		if err := s.admin.Get(t.Context(), client.ObjectKeyFromObject(g), g); err != nil {
+			return err
+		}
+		if g.Status.Mode != v1alpha1.GateAudit {
+			return fmt.Errorf("its mode is %q", g.Status.Mode)
+		}
+		return nil
+	})
+	if n := rounds.Load(); n != 1 {
+		t.Errorf("the division was tried %d times", n)
+	}
+}
+
+// Property: a controller stops while it tries a division.
+func TestAControllerStopsWhileItTriesADivision(t *testing.T) {
+	ownCluster(t)
+	_, _, stop := trying(t, func(*gateSetup) {})
+	stop()
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/failpoint"
 )
 
@@ -89,10 +90,30 @@ func (p *pass) probe(ctx context.Context, plan *plan) (missing string, err error
 			return missing, nil
 		case <-time.After(probeInterval):
 		}
+		if outdated, err := p.outdated(whole); err != nil || outdated {
+			return "the gate changed meanwhile", err
+		}
 		if err := p.tend(whole, plan); err != nil {
 			return "", err
 		}
 	}
+}
+
+// outdated reports whether the gate is gone or another one than the pass began with. Whoever
+// waits must ask: what was decided by then, such as to refuse nothing, cannot wait too. It
+// fails if this process may write no more, for example because it stops.
+func (p *pass) outdated(ctx context.Context) (bool, error) {
+	if err := p.held(ctx, p.gate.Name, func(context.Context) error { return nil }); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	var now v1alpha1.ImageGate
+	err := p.Cached.Get(ctx, client.ObjectKeyFromObject(p.gate), &now)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return now.UID != p.gate.UID || now.Generation != p.gate.Generation, err
 }
 
 // tend writes what the ledger says by now. To try a division takes many requests, and what
