@@ -62,7 +62,7 @@ var layers = []layer{
 	{prefix: "pkg/running", revet: join(values, []string{"pkg/gate"})},
 	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
-	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
+	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/kube", "pkg/lifecycle", "pkg/sandbox"})},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/failpoint", "pkg/image", "pkg/runresult", "pkg/pipeline", "pkg/sigstore"}},
 	{prefix: "pkg/recorder", revet: join(values, []string{"pkg/ledger", "pkg/source/openshift"})},
 	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
