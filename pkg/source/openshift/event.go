@@ -171,8 +171,17 @@ func newObservation(verb Verb, mode Mode, claimed, body attributes) (Observation
 	if o.Kind == ImageStream && o.Namespace == "" {
 		return Observation{}, &DecodeError{Incomplete, errors.New("the ImageStream has no namespace")}
 	}
+	if len(o.Namespace) > maxNamespace || len(o.Name) > maxName {
+		return Observation{}, &DecodeError{Malformed, fmt.Errorf("no object has a namespace of %d and a name of %d bytes", len(o.Namespace), len(o.Name))}
+	}
 	return Observation{Verb: verb, Mode: mode, Object: o}, nil
 }
+
+// maxNamespace and maxName are the longest that the API server stores.
+const (
+	maxNamespace = 63
+	maxName      = 253
+)
 
 func known(apiVersion, kind string) bool {
 	return (apiVersion == "" || apiVersion == APIVersion) && (kind == string(ImageStream) || kind == string(Image))
