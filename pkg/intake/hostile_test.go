@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/selector"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
@@ -111,5 +112,27 @@ func TestWhatAnEventTakesDoesNotGrowWithTriggers(t *testing.T) {
 	}
 	if took[many] > 2*took[2] {
 		t.Errorf("a stream of %d items takes %d KiB for %d triggers, and %d KiB for 2", items, took[many]>>10, many, took[2]>>10)
+	}
+}
+
+// A namespace may have any number of triggers. What a change of one costs depends on those that
+// count, and so does what the receiver takes to start.
+func TestAChangeOfATriggerCostsNoLookAtAll(t *testing.T) {
+	bytes := func(triggers int) uint64 {
+		set := NewTriggers(func(*v1alpha1.ImageTrigger, error) {})
+		var before, after runtime.MemStats
+		for n := range triggers {
+			one := streamsOf("shop")
+			one.Name = fmt.Sprintf("t%05d", n)
+			if n == triggers-1 {
+				runtime.ReadMemStats(&before)
+			}
+			set.Handler().OnAdd(one, true)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if few, many := bytes(2*selector.MaxTriggers), bytes(20*selector.MaxTriggers); many > 2*few {
+		t.Errorf("one more takes %d bytes beside many triggers, and %d beside few", many, few)
 	}
 }
