@@ -3,6 +3,7 @@ package openshift
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -348,7 +349,7 @@ func DecodeList(page []byte, each func(*StreamState)) (next string, err error) {
 			})
 		case "items":
 			eachElement(l, func() {
-				o := object{room: roomFor(page)}
+				o := object{room: math.MaxInt} // the API server wrote it, and LimitPages bounds the page
 				o.read(l)
 				if l.Ok() {
 					each(&StreamState{Namespace: o.namespace, Name: o.name, Labels: o.labels, Stream: o.stream()})
