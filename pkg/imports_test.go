@@ -76,7 +76,7 @@ var layers = []layer{
 	// It judges what the sink's check reports, and tells of what a sweep did: it names
 	// their values, and not their constructors.
 	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
-	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
+	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/kube", "pkg/ledger", "pkg/tekton"})},
 	{prefix: "pkg/controller/imagegate", revet: join(values, decisions, []string{"pkg/gate", "pkg/ledger", "pkg/running", "pkg/tekton"})},
 	// It writes registries as the steps of a run do.
 	{prefix: "pkg/controller/attestation", revet: join(values, []string{"pkg/attestation", "pkg/pipeline/oci", "pkg/pipeline/publish", "pkg/sigstore"})},

@@ -1,12 +1,15 @@
 package tekton
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
 
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -100,4 +103,57 @@ func largeTriggers(n int) []client.Object {
 		})
 	}
 	return all
+}
+
+// endless shows as many objects as are asked for, and more after them.
+type endless struct {
+	client.Reader
+	largest, shown int64
+}
+
+func (e *endless) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	var o client.ListOptions
+	o.ApplyOptions(options)
+	e.largest, e.shown = max(e.largest, o.Limit), e.shown+o.Limit
+	for range o.Limit {
+		switch list := list.(type) {
+		case *corev1.PodList:
+			list.Items = append(list.Items, corev1.Pod{})
+		case *pipelinev1.TaskRunList:
+			list.Items = append(list.Items, pipelinev1.TaskRun{})
+		case *pipelinev1.PipelineRunList:
+			list.Items = append(list.Items, pipelinev1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(e.shown, len(list.Items))}})
+		}
+	}
+	list.SetContinue("more")
+	return nil
+}
+
+// Whoever edits a namespace makes Pods, TaskRuns and PipelineRuns there with the labels of a run,
+// as many and as large as the API server takes them.
+func TestWhatARunHasIsReadInPagesAndNotWithoutEnd(t *testing.T) {
+	for name, read := range map[string]func(client.Reader) error{
+		"Pods": func(r client.Reader) error {
+			if pods, err := ListPods(t.Context(), r, "team-a", "a-1"); err == nil || pods != nil {
+				t.Errorf("%d Pods and error %v; want an error, as not all are known", len(pods), err)
+			}
+			return nil
+		},
+		"TaskRuns": func(r client.Reader) error {
+			_, err := ListTaskFailures(t.Context(), r, "team-a", "a-1")
+			return err
+		},
+		"PipelineRuns": func(r client.Reader) error {
+			runs, err := ListRuns(t.Context(), r, "team-a", "a-1")
+			if len(runs) != 2 {
+				t.Errorf("%d PipelineRuns, want two: one of them has another name", len(runs))
+			}
+			return err
+		},
+	} {
+		var e endless
+		if err := read(&e); err != nil || e.largest == 0 || e.largest > podsPage || e.shown > 2*maxPods {
+			t.Errorf("%s: error %v, %d at once and %d in all; want at most %d and %d", name, err, e.largest, e.shown, podsPage, 2*maxPods)
+		}
+	}
 }
