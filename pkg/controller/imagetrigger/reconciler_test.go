@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ import (
 
 // fakeCluster answers all that a pass asks.
 type fakeCluster struct {
+	resolved   atomic.Int32 // how many sinks were looked at
 	sinkErr    error
 	report     tekton.Report
 	checkErr   error
@@ -55,6 +57,7 @@ func (f *fakeCluster) Trouble(context.Context, types.UID) (reason, message strin
 }
 
 func (f *fakeCluster) Resolve(context.Context, string, v1alpha1.Sink) (*url.URL, error) {
+	f.resolved.Add(1)
 	return &url.URL{Scheme: "http", Host: "el-scan.team-a.svc:8080"}, f.sinkErr
 }
 
@@ -267,6 +270,9 @@ func TestATriggerTooManyIsTold(t *testing.T) {
 	}
 	if len(f.sweeps.asked) != 0 {
 		t.Error("swept")
+	}
+	if f.cluster.resolved.Load() != 0 {
+		t.Error("its sink was looked at: a namespace may have any number of such triggers")
 	}
 	older := testTrigger()
 	older.Name = "older-7"
