@@ -55,6 +55,8 @@ type Reconciler struct {
 	mu sync.Mutex
 	// seen holds what the process keeps of the triggers that it leads.
 	seen map[types.NamespacedName]*memory
+	// counted is by namespace: see lastCounted.
+	counted map[string]counted
 
 	// checks says whose trigger is checked next.
 	checks *fair.Turns[types.NamespacedName]
@@ -86,7 +88,7 @@ func New(o Options) (*Reconciler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}}
+	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}, counted: map[string]counted{}}
 	r.checks = fair.NewTurns(fair.Limits{All: Checks, Slow: slowChecks, After: slowCheck}, o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = r.demoted

@@ -250,6 +250,37 @@ func TestSelectorThatDoesNotCompileIsNotSwept(t *testing.T) {
 	}
 }
 
+// In a namespace with very many triggers nobody looks through all of them for each of them.
+func TestManyTriggersAreNotLookedThroughForEach(t *testing.T) {
+	trigger := testTrigger()
+	objects := []client.Object{trigger}
+	for n := range manyTriggers {
+		older := testTrigger()
+		older.Name, older.UID = fmt.Sprintf("older-%d", n), types.UID(fmt.Sprintf("older-%d", n))
+		older.CreationTimestamp = metav1.NewTime(trigger.CreationTimestamp.Add(-time.Hour))
+		objects = append(objects, older)
+	}
+	f, lists := newFixture(t, objects...), 0
+	f.Cached = interceptor.NewClient(f.client.(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			lists++
+			return c.List(ctx, list, opts...)
+		},
+	})
+	for range 3 {
+		if got, _ := f.reconcile(t); got.IsReady() {
+			t.Error("it counts")
+		}
+	}
+	if lists != 1 {
+		t.Errorf("listed %d times, want once", lists)
+	}
+	f.now = f.now.Add(rememberedFor)
+	if f.reconcile(t); lists != 2 {
+		t.Errorf("listed %d times after a while, want once more", lists)
+	}
+}
+
 // A trigger beyond those of its namespace that count says so and how to cure it, and is not
 // swept. Once an older one is gone it counts.
 func TestATriggerTooManyIsTold(t *testing.T) {
