@@ -47,3 +47,19 @@ func TestDecodingTakesAFewTimesTheBody(t *testing.T) {
 		})
 	}
 }
+
+// What an event claims is compared with the ledger for each trigger. One that claims more than an
+// API server stores is read again instead, as one in Reference mode is.
+func TestALargeClaimIsReadAgain(t *testing.T) {
+	item := `{"created":"2026-11-21T12:00:00Z","image":"sha256:` + strings.Repeat("0", 64) + `"}`
+	for items, mode := range map[int]Mode{maxClaimed - 1: Resource, maxClaimed: Reference} {
+		e := cloudevents.New()
+		e.SetType("dev.knative.apiserver.resource.update")
+		e.DataEncoded = []byte(`{"apiVersion":"image.openshift.io/v1","kind":"ImageStream","metadata":{"namespace":"demo","name":"app","uid":"u1"},` +
+			`"status":{"tags":[{"tag":"v1","items":[` + strings.TrimSuffix(strings.Repeat(item+",", items), ",") + `]}]}}`)
+		obs, err := Decode(&e)
+		if err != nil || obs.Mode != mode || (obs.Stream != nil) != (mode == Resource) || obs.Object.Name != "app" {
+			t.Errorf("%d items: mode %s, error %v; want %s", items, obs.Mode, err, mode)
+		}
+	}
+}
