@@ -49,7 +49,9 @@ func TestWhatEventsClaimIsNotKept(t *testing.T) {
 		{"a name", func(text string) string { return claimed("shop", text, "u", `{"tag":"v1","items":[{"image":"x"}]}`) }},
 		{"a UID", func(text string) string { return claimed("shop", "app", text, `{"tag":"v1","items":[{"image":"x"}]}`) }},
 		{"a tag", func(text string) string { return claimed("shop", "app", "u", `{"tag":"`+text+`","items":[]}`) }},
-		{"a digest", func(text string) string { return claimed("shop", "app", "u", `{"tag":"v1","items":[{"image":"`+text+`"}]}`) }},
+		{"a digest", func(text string) string {
+			return claimed("shop", "app", "u", `{"tag":"v1","items":[{"image":"`+text+`"}]}`)
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, streamsOf("shop"), wide("platform", 1)[0])
