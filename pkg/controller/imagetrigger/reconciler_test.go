@@ -261,7 +261,7 @@ func TestManyTriggersAreNotLookedThroughForEach(t *testing.T) {
 		objects = append(objects, older)
 	}
 	f, lists := newFixture(t, objects...), 0
-	f.Cached = interceptor.NewClient(f.client.(client.WithWatch), interceptor.Funcs{
+	f.Cached = interceptor.NewClient(f.client, interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			lists++
 			return c.List(ctx, list, opts...)
