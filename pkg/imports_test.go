@@ -62,7 +62,7 @@ var layers = []layer{
 	{prefix: "pkg/running", revet: join(values, []string{"pkg/gate"})},
 	{prefix: "pkg/config", revet: join(values, []string{"pkg/source/registry/webhook"})},
 	{prefix: "pkg/ledger", revet: join(values, []string{"pkg/lifecycle"})},
-	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/lifecycle", "pkg/sandbox"})},
+	{prefix: "pkg/tekton", revet: join(values, []string{"pkg/kube", "pkg/lifecycle", "pkg/sandbox"})},
 	{prefix: "pkg/pipeline", revet: []string{"pkg/failpoint", "pkg/image", "pkg/runresult", "pkg/pipeline", "pkg/sigstore"}},
 	{prefix: "pkg/recorder", revet: join(values, []string{"pkg/ledger", "pkg/source/openshift"})},
 	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
@@ -76,7 +76,7 @@ var layers = []layer{
 	// It judges what the sink's check reports, and tells of what a sweep did: it names
 	// their values, and not their constructors.
 	{prefix: "pkg/controller/imagetrigger", revet: join(values, decisions, []string{"pkg/tekton", "pkg/sweep"})},
-	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/ledger", "pkg/tekton"})},
+	{prefix: "pkg/controller/imageverification", revet: join(values, decisions, []string{"pkg/kube", "pkg/ledger", "pkg/tekton"})},
 	{prefix: "pkg/controller/imagegate", revet: join(values, decisions, []string{"pkg/gate", "pkg/ledger", "pkg/running", "pkg/tekton"})},
 	// It writes registries as the steps of a run do.
 	{prefix: "pkg/controller/attestation", revet: join(values, []string{"pkg/attestation", "pkg/pipeline/oci", "pkg/pipeline/publish", "pkg/sigstore"})},

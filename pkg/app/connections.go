@@ -8,7 +8,9 @@ import (
 
 // connections bounds the connections of a server: in all, and of each address. One more than
 // that ends another one on which no request is under way, so that whoever keeps connections
-// open keeps nobody out. If there is none, the new one is closed.
+// open keeps nobody out. If there is none, the new one is closed; unless it is of an address that
+// has fewer than half as many as another: that one loses the one that it used longest ago, so
+// that requests that do not end keep nobody out either.
 type connections struct {
 	most    int // in all
 	address int // of one address
@@ -73,11 +75,12 @@ func (c *connections) admit(conn net.Conn) net.Conn {
 	defer c.mu.Unlock()
 	switch {
 	case len(c.open[from]) >= c.address:
-		if !c.end(from) {
+		if !c.end(from, false) {
 			return nil
 		}
 	case c.all >= c.most:
-		if !c.endOfLargest(len(c.open[from])) && !c.end(from) {
+		own := len(c.open[from])
+		if !c.endOfLargest(own, false) && !c.end(from, false) && !c.endOfLargest(2*own, true) {
 			return nil
 		}
 	}
@@ -91,12 +94,12 @@ func (c *connections) admit(conn net.Conn) net.Conn {
 	return admitted
 }
 
-// end ends the connection of an address that was not used for longest. It returns false if
-// all are busy.
-func (c *connections) end(from string) bool {
+// end ends the connection of an address that was not used for longest, of those that are busy or
+// are not. It returns false if there is none.
+func (c *connections) end(from string, busy bool) bool {
 	var oldest *connection
 	for one := range c.open[from] {
-		if !one.busy && (oldest == nil || one.used < oldest.used) {
+		if one.busy == busy && (oldest == nil || one.used < oldest.used) {
 			oldest = one
 		}
 	}
@@ -109,21 +112,21 @@ func (c *connections) end(from string) bool {
 }
 
 // endOfLargest ends a connection of the address that has the most of those with one that is
-// not busy, and more than a number.
-func (c *connections) endOfLargest(than int) bool {
+// busy or is not, and more than a number.
+func (c *connections) endOfLargest(than int, busy bool) bool {
 	largest := ""
 	for from, open := range c.open {
 		if len(open) <= max(than, len(c.open[largest])) {
 			continue
 		}
 		for one := range open {
-			if !one.busy {
+			if one.busy == busy {
 				largest = from
 				break
 			}
 		}
 	}
-	return largest != "" && c.end(largest)
+	return largest != "" && c.end(largest, busy)
 }
 
 func (c *connections) leave(one *connection) {

@@ -96,6 +96,7 @@ func TestConnectionsThatAreKeptKeepNobodyOut(t *testing.T) {
 		silent  = ""
 		idle    = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 		header  = "GET /healthz HTTP/1.1\r\nHost: "
+		either  = -1 // as the others' connections have closed by then, or not
 		payload = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"
 	)
 	for _, test := range []struct {
@@ -111,6 +112,7 @@ func TestConnectionsThatAreKeptKeepNobodyOut(t *testing.T) {
 		{"one address has asked, and stays", 1, 40, idle, false, 200},
 		{"one address sends half a header", 1, 40, header, false, 200},
 		{"one address sends half a body", 1, 40, payload, true, 0},
+		{"many addresses send half a body", 12, 6, payload, true, either},
 		{"many addresses say nothing", 12, 6, silent, false, 200},
 		{"many addresses have asked, and stay", 12, 6, idle, false, 200},
 	} {
@@ -129,7 +131,7 @@ func TestConnectionsThatAreKeptKeepNobodyOut(t *testing.T) {
 					t.Errorf("a probe from %s was answered %d, want 200", other, code)
 				}
 			}
-			if code := probe(t, s, "127.0.0.10"); code != test.own {
+			if code := probe(t, s, "127.0.0.10"); code != test.own && test.own != either {
 				t.Errorf("the address itself was answered %d, want %d", code, test.own)
 			}
 			if s.connections.all > most {

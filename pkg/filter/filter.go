@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/cel-go/cel"
+	celast "github.com/google/cel-go/common/ast"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
@@ -16,6 +17,11 @@ const (
 	costLimit = 100_000
 	// maxExpression is the same limit as in the API.
 	maxExpression = 4096
+	// maxDepth bounds how deep an expression is nested: checking the types of lists in lists
+	// takes a time that grows with its third power.
+	maxDepth = 24
+	// maxLoops bounds the macros that loop over a list: each has types of its own.
+	maxLoops = 32
 )
 
 // The variables. CEL resolves a dotted name before a field, so each variable has a type of its own,
@@ -57,9 +63,9 @@ func Compile(expression string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	ast, issues := env.Compile(expression)
-	if err := issues.Err(); err != nil {
-		return nil, fmt.Errorf("the filter does not compile; it may use %s: %w", strings.Join(variables(), ", "), err)
+	ast, err := check(env, expression)
+	if err != nil {
+		return nil, err
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("the filter returns a %s; it must return a bool", ast.OutputType())
@@ -68,11 +74,30 @@ func Compile(expression string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := boundPatterns(ast); err != nil {
+		return nil, err
+	}
 	program, err := env.Program(ast, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, fmt.Errorf("the filter cannot be evaluated: %w", err)
 	}
 	return &Filter{program: program, labels: labels}, nil
+}
+
+// check parses an expression, and checks its types if that takes no time that others need.
+func check(env *cel.Env, expression string) (*cel.Ast, error) {
+	checked, issues := env.Parse(expression)
+	if issues.Err() == nil {
+		loops := celast.MatchDescendants(celast.NavigateAST(checked.NativeRep()), celast.KindMatcher(celast.ComprehensionKind))
+		if len(loops) > maxLoops {
+			return nil, fmt.Errorf("the filter has %d macros such as all and exists; at most %d are allowed", len(loops), maxLoops)
+		}
+		checked, issues = env.Check(checked)
+	}
+	if err := issues.Err(); err != nil {
+		return nil, fmt.Errorf("the filter does not compile; it may use %s: %w", strings.Join(variables(), ", "), err)
+	}
+	return checked, nil
 }
 
 // Labels lists the labels that the filter names, sorted.
@@ -106,6 +131,7 @@ const noSuchKey = "no such key: "
 
 func environment() (*cel.Env, error) {
 	env, err := cel.NewEnv(
+		cel.ParserRecursionLimit(maxDepth),
 		cel.Variable(varRepository, cel.StringType),
 		cel.Variable(varDigest, cel.StringType),
 		cel.Variable(varTags, cel.ListType(cel.StringType)),

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"crypto/sha256"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ type Intake struct {
 	budgets  *budgets
 	retries  *retries
 	// reported is what was logged and counted.
-	reported *recent[report]
+	reported *recent[[sha256.Size]byte]
 	patience *patience
 }
 
@@ -63,7 +64,7 @@ func New(d Dependencies) *Intake {
 	return &Intake{
 		Dependencies: d,
 		recorder:     recorder.New(recorder.Dependencies{Ledger: d.Ledger, Metrics: d.Metrics.Metrics, Log: d.Log, Now: d.Now}),
-		reported:     newRecent[report](maxReported),
+		reported:     newRecent[[sha256.Size]byte](maxReported),
 		patience:     newPatience(d.Now),
 		budgets:      newBudgets(d.Now),
 		retries:      newRetries(d.Now),

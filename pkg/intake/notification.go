@@ -164,7 +164,7 @@ func (i *Intake) notShown(ctx context.Context, l *hinted) Result {
 		return Result{Status: Again, Reason: NotShown, Kind: KindRegistry, Err: err}
 	}
 	repository := i.shows(l.at, "").Repository
-	if i.reported.first(report{repository: repository, tag: l.at.tag, digest: l.claimed, reason: string(NotShown)}) {
+	if i.reported.first(report{repository: repository, tag: l.at.tag, digest: l.claimed, reason: string(NotShown)}.key()) {
 		i.Metrics.Skip(ctx, string(NotShown))
 		i.Log.Info("notification passed over: the registry does not show what it claims; the next sweep looks again",
 			zap.String("reason", string(NotShown)), zap.String("repository", repository.Name), zap.String("tag", l.at.tag), zap.Error(err))

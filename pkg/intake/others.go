@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,10 +97,10 @@ func (i *Intake) allowance(spaces int) allowance {
 }
 
 // serveOthers records for the triggers of other namespaces than the stream's.
-func (i *Intake) serveOthers(ctx context.Context, object openshift.Object, findings []finding, asked *prefetch, c *tally) {
-	spaces := bySpace(findings, func(f finding) string { return f.trigger.Namespace })
-	eachSpace(ctx, i.budgets, spaces, timeOfEvent, c.fail, func(space context.Context, s spaceOf[finding]) {
-		if i.serveSpace(ctx, space, object, s.of, asked, c) {
+func (i *Intake) serveOthers(ctx context.Context, object openshift.Object, state *openshift.StreamState, others []selected, asked *prefetch, c *tally) {
+	spaces := bySpace(others, func(one selected) string { return one.trigger.Namespace })
+	eachSpace(ctx, i.budgets, spaces, timeOfEvent, c.fail, func(space context.Context, s spaceOf[selected]) {
+		if i.serveSpace(ctx, space, object, state, s.of, asked, c) {
 			i.retries.add(retryKey{s.namespace, "stream " + object.Namespace + "/" + object.Name}, func(ctx context.Context) bool {
 				return i.retryStream(ctx, s.namespace, object)
 			})
@@ -109,16 +110,19 @@ func (i *Intake) serveOthers(ctx context.Context, object openshift.Object, findi
 
 // serveSpace records for the triggers of one namespace that is not the stream's. It returns
 // whether some were put off. Space ends before ctx.
-func (i *Intake) serveSpace(ctx, space context.Context, object openshift.Object, findings []finding, asked *prefetch, c *tally) (putOff bool) {
+func (i *Intake) serveSpace(ctx, space context.Context, object openshift.Object, state *openshift.StreamState, of []selected, asked *prefetch, c *tally) (putOff bool) {
 	off := func(f finding, reason Reason, err error) {
 		putOff = true
 		i.putOff(ctx, c, f.trigger, f.Pushes[0].Repository, reason, err)
 	}
 	questions := 0
-	for _, f := range findings {
+	for _, one := range of {
+		f := i.compare(one.trigger, state.Stream, one.tags)
+		i.reportSkips(ctx, f.Skips)
 		if len(f.Pushes) == 0 {
 			continue
 		}
+		c.foundNews()
 		if space.Err() != nil {
 			off(f, OutOfTime, space.Err())
 			continue
@@ -175,7 +179,7 @@ func (i *Intake) putOff(ctx context.Context, c *tally, t *Trigger, r push.Reposi
 	c.putOffOne()
 	i.Metrics.Skip(ctx, string(reason))
 	minute := i.Now().Unix() / 60
-	if !i.reported.first(report{trigger: t.Namespace, reason: fmt.Sprintf("%s %d", reason, minute)}) {
+	if !i.reported.first(report{trigger: t.Namespace, reason: fmt.Sprintf("%s %d", reason, minute)}.key()) {
 		return
 	}
 	i.Log.Warn("triggers of a namespace are put off, so that they hold up no other namespace's; they are tried again shortly, and the next sweep records what is left",
@@ -192,17 +196,12 @@ func (i *Intake) retryStream(ctx context.Context, namespace string, object opens
 	if err != nil || state == nil {
 		return err != nil
 	}
-	findings, _, err := i.find(ctx, object, state)
+	found, err := i.find(ctx, object, state)
 	if err != nil {
 		return true
 	}
-	var mine []finding
-	for _, f := range findings {
-		if f.trigger.Namespace == namespace {
-			mine = append(mine, f)
-		}
-	}
+	mine := slices.DeleteFunc(found.others, func(one selected) bool { return one.trigger.Namespace != namespace })
 	c := tally{kind: KindStream}
-	left = i.serveSpace(ctx, ctx, object, mine, newPrefetch(i.Cluster, object), &c)
+	left = i.serveSpace(ctx, ctx, object, state, mine, newPrefetch(i.Cluster, object), &c)
 	return left || c.failed != nil
 }

@@ -18,6 +18,7 @@ type tally struct {
 	kind string
 
 	mu       sync.Mutex
+	news     bool // something is new to a trigger of a stream
 	recorded int
 	denied   int
 	gone     int
@@ -29,6 +30,12 @@ func (c *tally) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failed = err
+}
+
+func (c *tally) foundNews() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.news = true
 }
 
 func (c *tally) deny() {

@@ -3,7 +3,9 @@ package intake
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -16,7 +18,7 @@ import (
 	"github.com/revet-dev/revet/pkg/recorder"
 )
 
-// maxReported bounds what is kept of what was reported, in entries of about 200 bytes.
+// maxReported bounds what is kept of what was reported, in keys of 32 bytes.
 const maxReported = 8192
 
 // report identifies a skip or a failure, which is logged once.
@@ -29,11 +31,18 @@ type report struct {
 	reason     string
 }
 
+// key is short, however long the texts are: events and streams may have any.
+func (r report) key() [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%q", []string{
+		string(r.repository.Kind), r.repository.Name, r.repository.UID, r.trigger, r.tag, r.digest.String(), r.claimed, r.reason,
+	}))
+}
+
 // reportSkips counts and logs each skipped item once. A hostile tag stays in its stream, so
 // each event of the stream brings it again.
 func (i *Intake) reportSkips(ctx context.Context, skips []push.Skip) {
 	for _, s := range skips {
-		if !i.reported.first(report{repository: s.Repository, tag: s.Tag, digest: s.Digest, claimed: s.Claimed, reason: string(s.Reason)}) {
+		if !i.reported.first(report{repository: s.Repository, tag: s.Tag, digest: s.Digest, claimed: s.Claimed, reason: string(s.Reason)}.key()) {
 			continue
 		}
 		i.Metrics.Skip(ctx, string(s.Reason))
@@ -46,7 +55,7 @@ func (i *Intake) reportSkips(ctx context.Context, skips []push.Skip) {
 // for a trigger and repository.
 func (i *Intake) reportTrigger(ctx context.Context, t *Trigger, r push.Repository, reason, message string, err error) {
 	i.Metrics.Skip(ctx, reason)
-	if !i.reported.first(report{repository: r, trigger: string(t.UID), reason: reason}) {
+	if !i.reported.first(report{repository: r, trigger: string(t.UID), reason: reason}.key()) {
 		return
 	}
 	i.Log.Warn(message, zap.String("reason", reason), zap.String("repository", r.Name),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -73,48 +74,49 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 		}
 		return nil, true, Result{}
 	}
-	findings, hidden, err := i.find(ctx, obs.Object, &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream})
+	state := &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream}
+	found, err := i.find(ctx, obs.Object, state)
 	switch {
 	case err != nil:
 		return nil, false, again(KindStream, err)
-	case len(findings) == 0 && hidden > 0:
+	case len(found.own)+len(found.others) == 0 && found.hidden > 0:
 		return nil, false, Handled(KindStream, NotVisible)
-	case len(findings) == 0:
+	case len(found.own)+len(found.others) == 0:
 		return nil, false, Handled(KindStream, NotSelected)
 	}
-	news := false
-	for _, f := range findings {
-		news = news || len(f.Pushes) > 0
+	var claimed []finding
+	for _, one := range slices.Concat(found.own, found.others) {
+		f := i.compare(one.trigger, state.Stream, one.tags)
+		if len(f.Pushes) == 0 {
+			i.reportSkips(ctx, f.Skips)
+			continue
+		}
+		// No more is asked about, and an event may claim anything.
+		f.Pushes, f.Skips = slices.Clone(f.Pushes[:min(len(f.Pushes), maxPrefetch)]), nil
+		claimed = append(claimed, f)
 	}
-	if news {
-		return findings, true, Result{}
+	if len(claimed) == 0 {
+		return nil, false, Handled(KindStream, NothingNew)
 	}
-	for _, f := range findings {
-		i.reportSkips(ctx, f.Skips)
-	}
-	return nil, false, Handled(KindStream, NothingNew)
+	return claimed, true, Result{}
 }
 
 // act records what the API server showed, for each trigger that may see it: those of the stream's
 // own namespace first. The others wait for nobody but triggers of their own namespace, and hold
 // up nobody: what they cost is bounded, and what does not fit is put off.
 func (i *Intake) act(ctx context.Context, object openshift.Object, state *openshift.StreamState, asked *prefetch) Result {
-	findings, _, err := i.find(ctx, object, state)
+	found, err := i.find(ctx, object, state)
 	if err != nil {
 		return again(KindStream, err)
 	}
 	c := tally{kind: KindStream}
-	news, others := false, []finding(nil)
-	for _, f := range findings {
+	for _, one := range found.own {
+		f := i.compare(one.trigger, state.Stream, one.tags)
 		i.reportSkips(ctx, f.Skips)
 		if len(f.Pushes) == 0 {
 			continue
 		}
-		news = true
-		if f.trigger.Namespace != object.Namespace {
-			others = append(others, f)
-			continue
-		}
+		c.foundNews()
 		allowed, err := asked.right(ctx, f.trigger.account()).get()
 		if err != nil {
 			c.fail(err)
@@ -126,10 +128,10 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		}
 		i.record(ctx, f, func(p push.Push) recorder.Candidate { return i.streamCandidate(f.trigger, p, asked) }, &c)
 	}
-	if !news {
+	i.serveOthers(ctx, object, state, found.others, asked, &c)
+	if !c.news {
 		return Handled(KindStream, NothingNew)
 	}
-	i.serveOthers(ctx, object, others, asked, &c)
 	return c.result()
 }
 
@@ -172,34 +174,49 @@ type finding struct {
 	push.Result
 }
 
-// find returns a finding for each trigger that selects the stream, those of its own namespace
-// first. Hidden is how many of other namespaces are left out because their accounts are known
-// not to see the stream: they cost others no comparison.
-func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) (findings []finding, hidden int, err error) {
+// selected is a trigger that selects a stream, and the tags that it admits.
+type selected struct {
+	trigger *Trigger
+	tags    selector.Tags
+}
+
+// selection is the triggers that select a stream.
+type selection struct {
+	own    []selected // of the stream's namespace
+	others []selected
+	// hidden is how many of other namespaces are left out because their accounts are known
+	// not to see the stream: they cost others no comparison.
+	hidden int
+}
+
+// find returns the triggers that select the stream. What is new to each is for the caller to
+// compare, one after another: a stream may have thousands of items, and hundreds of triggers.
+func (i *Intake) find(ctx context.Context, object openshift.Object, state *openshift.StreamState) (found selection, err error) {
 	var labels map[string]string
 	if i.Triggers.selectOthers() {
 		if labels, err = i.Namespaces.Labels(ctx, object.Namespace); err != nil {
-			return nil, 0, err
+			return found, err
 		}
 	}
 	own, others := i.Triggers.ofStreams(object.Namespace, labels)
-	look := func(t *Trigger) {
+	look := func(to []selected, t *Trigger) []selected {
 		tags := t.selector.Stream(object.Namespace, labels, object.Name, state.Labels)
-		if !tags.Empty() {
-			findings = append(findings, i.compare(t, state.Stream, tags))
+		if tags.Empty() {
+			return to
 		}
+		return append(to, selected{t, tags})
 	}
 	for _, t := range own {
-		look(t)
+		found.own = look(found.own, t)
 	}
 	for _, t := range others {
 		if i.hides(t.account(), object) {
-			hidden++
+			found.hidden++
 			continue
 		}
-		look(t)
+		found.others = look(found.others, t)
 	}
-	return findings, hidden, nil
+	return found, nil
 }
 
 // compare detects the pushes that a repository shows and that the ledger does not cover

@@ -49,11 +49,31 @@ type Triggers struct {
 	size       int
 }
 
-// space is what one namespace has: all its triggers, of which the oldest count.
+// space is what one namespace has: all its triggers, oldest first, of which the first count.
+// Nothing that happens to one of them costs a look at all: a namespace may have any number.
 type space struct {
-	all     map[string]*Trigger
+	all     []*Trigger
+	byName  map[string]*Trigger
 	counted map[string]*Trigger
 }
+
+// put puts a trigger in the place of the one of its name, or removes that.
+func (s *space) put(name string, by *Trigger) (known bool) {
+	was, known := s.byName[name]
+	if known {
+		at, _ := slices.BinarySearchFunc(s.all, was, older)
+		s.all = slices.Delete(s.all, at, at+1)
+		delete(s.byName, name)
+	}
+	if by != nil {
+		at, _ := slices.BinarySearchFunc(s.all, by, older)
+		s.all = slices.Insert(s.all, at, by)
+		s.byName[name] = by
+	}
+	return known
+}
+
+func older(a, b *Trigger) int { return selector.Older(a.ImageTrigger, b.ImageTrigger) }
 
 // group is the triggers with one namespaceSelector, which is matched once for all of them.
 type group struct {
@@ -184,18 +204,15 @@ func (t *Triggers) put(old *v1alpha1.ImageTrigger, by *Trigger) (refused map[*v1
 	defer t.mu.Unlock()
 	s := t.spaces[old.Namespace]
 	if s == nil {
-		s = &space{all: map[string]*Trigger{}, counted: map[string]*Trigger{}}
+		s = &space{byName: map[string]*Trigger{}, counted: map[string]*Trigger{}}
 		t.spaces[old.Namespace] = s
 	}
-	_, known := s.all[old.Name]
-	if delete(s.all, old.Name); by != nil {
-		s.all[old.Name] = by
-	}
+	known := s.put(old.Name, by)
 	counted := s.oldest()
 	for name, was := range s.counted {
 		if now := counted[name]; now != was {
 			t.index(was, false)
-			if now == nil && s.all[name] != nil {
+			if now == nil && s.byName[name] != nil {
 				refused[was.ImageTrigger] = &selector.Excess{Namespace: was.Namespace}
 				was.selector = nil
 			}
@@ -222,12 +239,8 @@ func (t *Triggers) put(old *v1alpha1.ImageTrigger, by *Trigger) (refused map[*v1
 
 // oldest returns the triggers of a namespace that count.
 func (s *space) oldest() map[string]*Trigger {
-	if len(s.all) <= selector.MaxTriggers {
-		return maps.Clone(s.all)
-	}
-	all := slices.SortedFunc(maps.Values(s.all), func(a, b *Trigger) int { return selector.Older(a.ImageTrigger, b.ImageTrigger) })
-	counted := make(map[string]*Trigger, selector.MaxTriggers)
-	for _, one := range all[:selector.MaxTriggers] {
+	counted := make(map[string]*Trigger, min(len(s.all), selector.MaxTriggers))
+	for _, one := range s.all[:min(len(s.all), selector.MaxTriggers)] {
 		counted[one.Name] = one
 	}
 	return counted

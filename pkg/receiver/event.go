@@ -111,6 +111,9 @@ func (h *Handler) binary(ctx context.Context, header http.Header, body []byte) i
 }
 
 func (h *Handler) single(ctx context.Context, body []byte) intake.Result {
+	if err := checkAttributes(body); err != nil {
+		return notCloudEvent(err)
+	}
 	var e cloudevents.Event
 	if err := json.Unmarshal(body, &e); err != nil {
 		return notCloudEvent(err)
@@ -121,12 +124,9 @@ func (h *Handler) single(ctx context.Context, body []byte) intake.Result {
 // batch handles each event on its own, so a broken one does not keep the others from being
 // recorded. The answer is 202 only if all of them were handled.
 func (h *Handler) batch(ctx context.Context, body []byte) intake.Result {
-	var events []json.RawMessage
-	if err := json.Unmarshal(body, &events); err != nil {
-		return notCloudEvent(fmt.Errorf("the batch: %w", err))
-	}
-	if len(events) > maxBatch {
-		return notCloudEvent(fmt.Errorf("the batch has %d events; send at most %d", len(events), maxBatch))
+	events, err := splitBatch(body)
+	if err != nil {
+		return notCloudEvent(err)
 	}
 	result := intake.Handled(intake.KindOther, intake.NothingNew)
 	for n, raw := range events {

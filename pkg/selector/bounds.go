@@ -45,16 +45,29 @@ func Older(a, b *v1alpha1.ImageTrigger) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 }
 
-// Counts returns an *Excess for a trigger that does not count among the triggers of its
-// namespace. Those that are being deleted do not count either, and take no place.
-func Counts(t *v1alpha1.ImageTrigger, all []v1alpha1.ImageTrigger) error {
-	older := 0
+// LastCounted returns the youngest of the triggers of a namespace that counts; nil if all do.
+// Those that are being deleted do not count, and take no place.
+func LastCounted(namespace string, all []v1alpha1.ImageTrigger) *v1alpha1.ImageTrigger {
+	if len(all) <= MaxTriggers {
+		return nil
+	}
+	var live []*v1alpha1.ImageTrigger
 	for i := range all {
-		if other := &all[i]; other.Namespace == t.Namespace && other.DeletionTimestamp == nil && Older(other, t) < 0 {
-			older++
+		if all[i].Namespace == namespace && all[i].DeletionTimestamp == nil {
+			live = append(live, &all[i])
 		}
 	}
-	if older >= MaxTriggers {
+	if len(live) <= MaxTriggers {
+		return nil
+	}
+	slices.SortFunc(live, Older)
+	return live[MaxTriggers-1]
+}
+
+// Counts returns an *Excess for a trigger that does not count, given the last one of its namespace
+// that does, which may be nil.
+func Counts(t, last *v1alpha1.ImageTrigger) error {
+	if last != nil && Older(last, t) < 0 {
 		return &Excess{t.Namespace}
 	}
 	return nil

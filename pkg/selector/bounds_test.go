@@ -109,7 +109,7 @@ func TestTheOldestTriggersCount(t *testing.T) {
 		trigger *v1alpha1.ImageTrigger
 		counts  bool
 	}{{second, true}, {first, false}, {last, false}, {&all[0], true}, {&all[1], true}} {
-		err := selector.Counts(test.trigger, all)
+		err := selector.Counts(test.trigger, selector.LastCounted(test.trigger.Namespace, all))
 		var excess *selector.Excess
 		if errors.As(err, &excess) == test.counts {
 			t.Errorf("%s: %v; want it to count: %t", test.trigger.Name, err, test.counts)

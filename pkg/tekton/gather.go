@@ -2,6 +2,7 @@ package tekton
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
@@ -9,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/revet-dev/revet/pkg/kube"
 )
 
 // candidate is a Tekton Trigger that the listener processes for a request.
@@ -28,11 +31,30 @@ type gatherer struct {
 	findings   []Finding
 	// notCheckable says why Revet cannot inspect the listener, or is empty.
 	notCheckable string
+	// size is what the Triggers take that are objects of their own, in bytes.
+	size int
 }
 
 func (g *gatherer) gather(ctx context.Context) error {
+	if err := g.all(ctx); err != nil {
+		return err
+	}
+	if g.full() {
+		g.candidates = nil
+		g.findings = append(g.findings, Finding{Reason: ListenerTooLarge, Refuses: true, Message: fmt.Sprintf(
+			"EventListener %q has triggers of more than %d bytes, or more than %d, which is all that Revet checks; give the ImageTrigger an EventListener of its own",
+			g.listener.Name, maxTriggerBytes, maxTriggers)})
+	}
+	return nil
+}
+
+// full reports whether there is more than Revet checks.
+func (g *gatherer) full() bool { return len(g.candidates) > maxTriggers || g.size > maxTriggerBytes }
+
+// all collects until there is more than Revet checks.
+func (g *gatherer) all(ctx context.Context) error {
 	spec := &g.listener.Spec
-	for i := range spec.Triggers {
+	for i := 0; i < len(spec.Triggers) && !g.full(); i++ {
 		if err := g.listed(ctx, i, &spec.Triggers[i]); err != nil {
 			return err
 		}
@@ -94,7 +116,7 @@ func (g *gatherer) listed(ctx context.Context, i int, t *triggersv1beta1.EventLi
 // selected adds the triggers that selectors choose. Runs that triggers of other
 // namespaces start are made there, where they are not looked for.
 func (g *gatherer) selected(ctx context.Context, field string, namespaces triggersv1beta1.NamespaceSelector, labels *metav1.LabelSelector, intercepted bool) error {
-	if len(namespaces.MatchNames) == 0 && labels == nil {
+	if (len(namespaces.MatchNames) == 0 && labels == nil) || g.full() {
 		return nil
 	}
 	for _, n := range namespaces.MatchNames {
@@ -113,18 +135,28 @@ func (g *gatherer) selected(ctx context.Context, field string, namespaces trigge
 		g.notCheckable = fmt.Sprintf("%s.labelSelector of EventListener %q cannot be read: %v", field, g.listener.Name, err)
 		return nil
 	}
-	var list triggersv1beta1.TriggerList
-	err = g.client.List(ctx, &list, client.InNamespace(g.listener.Namespace), client.MatchingLabelsSelector{Selector: selector})
+	err = kube.EachPage(ctx, triggersPage, func(ctx context.Context, limit int64, next string) (string, error) {
+		var list triggersv1beta1.TriggerList
+		err := g.client.List(ctx, &list, client.InNamespace(g.listener.Namespace), client.MatchingLabelsSelector{Selector: selector},
+			client.Limit(limit), client.Continue(next))
+		for i := range list.Items {
+			g.add(list.Items[i], intercepted)
+		}
+		if g.full() {
+			return "", err
+		}
+		return list.Continue, err
+	})
 	if err != nil {
 		return fmt.Errorf("listing the Triggers of namespace %q: %w", g.listener.Namespace, err)
-	}
-	for i := range list.Items {
-		g.add(list.Items[i], intercepted)
 	}
 	return nil
 }
 
 func (g *gatherer) add(t triggersv1beta1.Trigger, intercepted bool) {
+	if raw, err := json.Marshal(t.Spec); err == nil {
+		g.size += len(raw)
+	}
 	g.candidates = append(g.candidates, candidate{
 		name:        fmt.Sprintf("Trigger %q", t.Name),
 		intercepted: intercepted || len(t.Spec.Interceptors) > 0,

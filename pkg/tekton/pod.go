@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
@@ -22,16 +23,33 @@ const (
 // resultError is the result in which the steps of triggers/ say why they failed.
 const resultError = "error"
 
-// ListPods lists the Pods of a run's tasks.
+// maxPods is how many Pods and TaskRuns of one run are read. Whoever edits a namespace makes more
+// of them with a run's label, each as large as the API server stores it.
+const (
+	maxPods  = 256
+	podsPage = 8
+)
+
+// ListPods lists the Pods of a run's tasks. More than maxPods are an error: nobody knows what a
+// run did of which not all Pods are known.
 func ListPods(ctx context.Context, reader client.Reader, namespace, run string) ([]lifecycle.Pod, error) {
-	var found corev1.PodList
-	err := reader.List(ctx, &found, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}, client.HasLabels{podTaskLabel})
+	var pods []lifecycle.Pod
+	err := kube.EachPage(ctx, podsPage, func(ctx context.Context, limit int64, next string) (string, error) {
+		var page corev1.PodList
+		if err := reader.List(ctx, &page, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}, client.HasLabels{podTaskLabel},
+			client.Limit(limit), client.Continue(next)); err != nil {
+			return "", err
+		}
+		for i := range page.Items {
+			pods = append(pods, PodFrom(&page.Items[i]))
+		}
+		if len(pods) > maxPods {
+			return "", fmt.Errorf("it has more than %d", maxPods)
+		}
+		return page.Continue, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the Pods of run %q: %w", run, err)
-	}
-	pods := make([]lifecycle.Pod, 0, len(found.Items))
-	for i := range found.Items {
-		pods = append(pods, PodFrom(&found.Items[i]))
 	}
 	return pods, nil
 }

@@ -20,6 +20,8 @@ type prober struct {
 	client    client.Reader
 	namespace string
 	samples   []sample
+	// used is how many bytes the Tekton Triggers had that were evaluated.
+	used int
 }
 
 // probe is what one Tekton Trigger does with the samples.
@@ -68,8 +70,20 @@ func (p *probe) refuse(reason FindingReason, format string, args ...any) {
 	p.add(Finding{Reason: reason, Refuses: true, Message: p.name + " " + fmt.Sprintf(format, args...)})
 }
 
+// errAllTooLarge is about all Tekton Triggers of a listener together.
+var errAllTooLarge = fmt.Errorf("the bindings and templates of the listener have more than %d bytes, which is all that Revet evaluates", maxTemplateBytes)
+
+// tooLarge refuses what is not evaluated any further: see bounds.go.
+func (p *probe) tooLarge(err error) {
+	p.refuse(ListenerTooLarge, "is too large to be checked: %v; make it smaller, or give the ImageTrigger an EventListener of its own", err)
+}
+
 func (b *prober) probe(ctx context.Context, c candidate) (probe, error) {
 	p := probe{name: c.name, serviceAccount: c.trigger.Spec.ServiceAccountName, intercepted: c.intercepted, right: true}
+	if b.used > maxTemplateBytes {
+		p.tooLarge(errAllTooLarge)
+		return p, nil
+	}
 	get := getter{ctx: ctx, client: b.client, namespace: b.namespace}
 	resolved, err := template.ResolveTrigger(c.trigger, get.binding, get.clusterBinding, get.template)
 	switch {
@@ -80,6 +94,14 @@ func (b *prober) probe(ctx context.Context, c candidate) (probe, error) {
 		return p, nil
 	case err != nil:
 		p.refuse(ParamUnresolved, "cannot be resolved: %v", err)
+		return p, nil
+	}
+	bytes, err := cost(resolved)
+	if b.used += bytes; err == nil && b.used > maxTemplateBytes {
+		err = errAllTooLarge
+	}
+	if err != nil {
+		p.tooLarge(err)
 		return p, nil
 	}
 	for i := range b.samples {
@@ -101,8 +123,13 @@ func (b *prober) evaluate(p *probe, resolved template.ResolvedTrigger, s *sample
 		return
 	}
 	p.resolved = true
+	raws, ok := resources(resolved.TriggerTemplate, params)
+	if !ok {
+		p.tooLarge(fmt.Errorf("it makes more than %d bytes of %s", maxMade, s.name))
+		return
+	}
 	var made []unstructured.Unstructured
-	for i, raw := range template.ResolveResources(resolved.TriggerTemplate, params) {
+	for i, raw := range raws {
 		var object unstructured.Unstructured
 		if err := json.Unmarshal(raw, &object.Object); err != nil || object.GetKind() == "" {
 			p.refuse(TemplateUnreadable, "makes no object of resourcetemplates[%d] for %s (%v); splice only texts into a template, as lists, objects and numbers of a request break its JSON", i, s.name, err)

@@ -19,6 +19,8 @@ const (
 	ParamUnresolved FindingReason = "ParamUnresolved"
 	// TemplateUnreadable: with its parameters substituted, the template is no object.
 	TemplateUnreadable FindingReason = "TemplateUnreadable"
+	// ListenerTooLarge: what the listener's triggers hold or make is beyond Revet's bounds.
+	ListenerTooLarge FindingReason = "ListenerTooLarge"
 	// NoTrigger: the listener has no trigger at all.
 	NoTrigger FindingReason = "NoTrigger"
 	// NoPipelineRun: no template makes a PipelineRun.

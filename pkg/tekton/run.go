@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/runresult"
 )
@@ -65,39 +66,61 @@ func GetRun(ctx context.Context, reader client.Reader, key types.NamespacedName)
 	return RunFrom(&pr), nil
 }
 
-// ListRuns lists the PipelineRuns that carry the run's label under any name, or, if
-// run is empty, those of all runs of the namespace.
+// ListRuns lists PipelineRuns that carry the run's label under any name, two of them at most, or,
+// if run is empty, those of all runs of the namespace.
 func ListRuns(ctx context.Context, reader client.Reader, namespace, run string) ([]lifecycle.PipelineRun, error) {
-	var found pipelinev1.PipelineRunList
-	selected := client.ListOption(client.HasLabels{v1alpha1.RunLabel})
+	selected, page := client.ListOption(client.HasLabels{v1alpha1.RunLabel}), int64(runsPage)
 	if run != "" {
-		selected = client.MatchingLabels{v1alpha1.RunLabel: run}
+		selected, page = client.MatchingLabels{v1alpha1.RunLabel: run}, 2
 	}
-	if err := reader.List(ctx, &found, client.InNamespace(namespace), selected); err != nil {
+	runs := []lifecycle.PipelineRun{}
+	err := kube.EachPage(ctx, page, func(ctx context.Context, limit int64, next string) (string, error) {
+		var found pipelinev1.PipelineRunList
+		if err := reader.List(ctx, &found, client.InNamespace(namespace), selected, client.Limit(limit), client.Continue(next)); err != nil {
+			return "", err
+		}
+		for i := range found.Items {
+			runs = append(runs, RunFrom(&found.Items[i]))
+		}
+		if run != "" && len(runs) >= 2 {
+			return "", nil // one of them has another name
+		}
+		return found.Continue, nil
+	})
+	if err != nil {
 		return nil, err
-	}
-	runs := make([]lifecycle.PipelineRun, 0, len(found.Items))
-	for i := range found.Items {
-		runs = append(runs, RunFrom(&found.Items[i]))
 	}
 	return runs, nil
 }
+
+// runsPage is how many PipelineRuns are read at once.
+const runsPage = 100
 
 // TaskFailure is what Tekton says of a TaskRun that has not succeeded.
 type TaskFailure struct{ Name, Message string }
 
 // ListTaskFailures lists what Tekton says of the TaskRuns of a run that have not
-// succeeded.
+// succeeded, of the first maxPods.
 func ListTaskFailures(ctx context.Context, reader client.Reader, namespace, run string) ([]TaskFailure, error) {
-	var tasks pipelinev1.TaskRunList
-	if err := reader.List(ctx, &tasks, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}); err != nil {
-		return nil, err
-	}
 	var failures []TaskFailure
-	for i := range tasks.Items {
-		if c := tasks.Items[i].Status.GetCondition(apis.ConditionSucceeded); c != nil && !c.IsTrue() {
-			failures = append(failures, TaskFailure{tasks.Items[i].Name, c.Message})
+	seen := 0
+	err := kube.EachPage(ctx, podsPage, func(ctx context.Context, limit int64, next string) (string, error) {
+		var tasks pipelinev1.TaskRunList
+		if err := reader.List(ctx, &tasks, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}, client.Limit(limit), client.Continue(next)); err != nil {
+			return "", err
 		}
+		for i := range tasks.Items {
+			if c := tasks.Items[i].Status.GetCondition(apis.ConditionSucceeded); c != nil && !c.IsTrue() {
+				failures = append(failures, TaskFailure{tasks.Items[i].Name, c.Message})
+			}
+		}
+		if seen += len(tasks.Items); seen > maxPods {
+			return "", nil
+		}
+		return tasks.Continue, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return failures, nil
 }

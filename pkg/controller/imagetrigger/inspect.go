@@ -16,7 +16,7 @@ import (
 // Sinks, Streams and Now; without Runs it does not look for runs that do not appear, and without
 // Cached not at the other triggers of the namespace.
 func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
-	r := &Reconciler{Options: o}
+	r := &Reconciler{Options: o, counted: map[string]counted{}}
 	seen := compile(trigger)
 	if err := r.count(ctx, trigger, &seen); err != nil {
 		return nil, "", err

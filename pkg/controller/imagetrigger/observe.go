@@ -86,14 +86,57 @@ func (r *Reconciler) count(ctx context.Context, trigger *v1alpha1.ImageTrigger, 
 	if r.Cached == nil || o.selector == nil {
 		return nil // the first error is told first
 	}
-	var all v1alpha1.ImageTriggerList
-	if err := r.Cached.List(ctx, &all, client.InNamespace(trigger.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("listing the triggers of namespace %q: %w", trigger.Namespace, err)
+	last, err := r.lastCounted(ctx, trigger.Namespace)
+	if err != nil {
+		return err
 	}
-	if excess := selector.Counts(trigger, all.Items); excess != nil {
+	if excess := selector.Counts(trigger, last); excess != nil {
 		o.selector, o.selectorErr = nil, excess
 	}
 	return nil
+}
+
+const (
+	// manyTriggers is from how many on it is remembered for a second which trigger of a
+	// namespace is the last that counts: to look through all of them for each of them would
+	// take the time of other namespaces.
+	manyTriggers  = 4 * selector.MaxTriggers
+	rememberedFor = time.Second
+	maxRemembered = 1024
+)
+
+// counted is the last trigger of a namespace that counted at a time.
+type counted struct {
+	last *v1alpha1.ImageTrigger
+	at   time.Time
+}
+
+// lastCounted returns the last trigger of a namespace that counts; nil if all do.
+func (r *Reconciler) lastCounted(ctx context.Context, namespace string) (*v1alpha1.ImageTrigger, error) {
+	now := r.Now()
+	r.mu.Lock()
+	have, ok := r.counted[namespace]
+	r.mu.Unlock()
+	if age := now.Sub(have.at); ok && age >= 0 && age < rememberedFor {
+		return have.last, nil
+	}
+	var all v1alpha1.ImageTriggerList
+	if err := r.Cached.List(ctx, &all, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the triggers of namespace %q: %w", namespace, err)
+	}
+	last := selector.LastCounted(namespace, all.Items)
+	if len(all.Items) < manyTriggers || last == nil {
+		return last, nil
+	}
+	key := v1alpha1.ImageTrigger{}
+	key.Name, key.CreationTimestamp = last.Name, last.CreationTimestamp // and not all of the list
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.counted) >= maxRemembered {
+		clear(r.counted)
+	}
+	r.counted[namespace] = counted{&key, now}
+	return last, nil
 }
 
 // observe reads from the API server. Its errors are transient.

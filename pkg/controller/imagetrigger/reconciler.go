@@ -2,6 +2,7 @@ package imagetrigger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/fair"
+	"github.com/revet-dev/revet/pkg/selector"
 )
 
 const (
@@ -53,6 +55,8 @@ type Reconciler struct {
 	mu sync.Mutex
 	// seen holds what the process keeps of the triggers that it leads.
 	seen map[types.NamespacedName]*memory
+	// counted is by namespace: see lastCounted.
+	counted map[string]counted
 
 	// checks says whose trigger is checked next.
 	checks *fair.Turns[types.NamespacedName]
@@ -84,7 +88,7 @@ func New(o Options) (*Reconciler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}}
+	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}, counted: map[string]counted{}}
 	r.checks = fair.NewTurns(fair.Limits{All: Checks, Slow: slowChecks, After: slowCheck}, o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = r.demoted
@@ -170,10 +174,43 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		// is this trigger's turn.
 		seen.sweep = r.sweep(&trigger, remembered)
 	}
+	if excess := new(selector.Excess); errors.As(seen.selectorErr, &excess) {
+		return r.tellExcess(ctx, at, &trigger, seen)
+	}
 	if waits = !r.checks.Begin(namespace, at); waits {
 		return controller.NewRequeueAfter(r.Intervals.NotReady) // it is woken before
 	}
 	return r.check(ctx, at, &trigger, seen, remembered)
+}
+
+// tellExcess writes that a trigger does not count. Nothing else is looked at: a namespace may have
+// any number of such triggers.
+func (r *Reconciler) tellExcess(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger, seen observed) error {
+	next := trigger.DeepCopy()
+	next.Status.ObservedGeneration = trigger.Generation
+	decideFilter(next, seen, r.Now())
+	switch err := r.write(ctx, at, trigger, next); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return controller.NewRequeueAfter(r.Intervals.Ready)
+}
+
+// write writes a status that has changed.
+func (r *Reconciler) write(ctx context.Context, at types.NamespacedName, trigger, next *v1alpha1.ImageTrigger) error {
+	if equality.Semantic.DeepEqual(trigger.Status, next.Status) {
+		return nil
+	}
+	err := r.Live.Status().Update(ctx, next)
+	switch {
+	case apierrors.IsConflict(err):
+		return controller.NewRequeueAfter(conflictRetry)
+	case err != nil && !apierrors.IsNotFound(err):
+		return fmt.Errorf("writing the status of trigger %q: %w", at, err)
+	}
+	return err
 }
 
 // check looks at what a trigger needs, and writes what it found.
@@ -183,16 +220,11 @@ func (r *Reconciler) check(ctx context.Context, at types.NamespacedName, trigger
 		return err
 	}
 	next := decide(trigger, seen, r.Now())
-	if !equality.Semantic.DeepEqual(trigger.Status, next.Status) {
-		err := r.Live.Status().Update(ctx, next)
-		switch {
-		case apierrors.IsConflict(err):
-			return controller.NewRequeueAfter(conflictRetry)
-		case apierrors.IsNotFound(err):
-			return nil
-		case err != nil:
-			return fmt.Errorf("writing the status of trigger %q: %w", at, err)
-		}
+	switch err := r.write(ctx, at, trigger, next); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
 	}
 	r.report(trigger, next, seen, remembered)
 	return controller.NewRequeueAfter(r.after(next, seen))

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ import (
 
 // fakeCluster answers all that a pass asks.
 type fakeCluster struct {
+	resolved   atomic.Int32 // how many sinks were looked at
 	sinkErr    error
 	report     tekton.Report
 	checkErr   error
@@ -55,6 +57,7 @@ func (f *fakeCluster) Trouble(context.Context, types.UID) (reason, message strin
 }
 
 func (f *fakeCluster) Resolve(context.Context, string, v1alpha1.Sink) (*url.URL, error) {
+	f.resolved.Add(1)
 	return &url.URL{Scheme: "http", Host: "el-scan.team-a.svc:8080"}, f.sinkErr
 }
 
@@ -247,6 +250,37 @@ func TestSelectorThatDoesNotCompileIsNotSwept(t *testing.T) {
 	}
 }
 
+// In a namespace with very many triggers nobody looks through all of them for each of them.
+func TestManyTriggersAreNotLookedThroughForEach(t *testing.T) {
+	trigger := testTrigger()
+	objects := []client.Object{trigger}
+	for n := range manyTriggers {
+		older := testTrigger()
+		older.Name, older.UID = fmt.Sprintf("older-%d", n), types.UID(fmt.Sprintf("older-%d", n))
+		older.CreationTimestamp = metav1.NewTime(trigger.CreationTimestamp.Add(-time.Hour))
+		objects = append(objects, older)
+	}
+	f, lists := newFixture(t, objects...), 0
+	f.Cached = interceptor.NewClient(f.client, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			lists++
+			return c.List(ctx, list, opts...)
+		},
+	})
+	for range 3 {
+		if got, _ := f.reconcile(t); got.IsReady() {
+			t.Error("it counts")
+		}
+	}
+	if lists != 1 {
+		t.Errorf("listed %d times, want once", lists)
+	}
+	f.now = f.now.Add(rememberedFor)
+	if f.reconcile(t); lists != 2 {
+		t.Errorf("listed %d times after a while, want once more", lists)
+	}
+}
+
 // A trigger beyond those of its namespace that count says so and how to cure it, and is not
 // swept. Once an older one is gone it counts.
 func TestATriggerTooManyIsTold(t *testing.T) {
@@ -267,6 +301,9 @@ func TestATriggerTooManyIsTold(t *testing.T) {
 	}
 	if len(f.sweeps.asked) != 0 {
 		t.Error("swept")
+	}
+	if f.cluster.resolved.Load() != 0 {
+		t.Error("its sink was looked at: a namespace may have any number of such triggers")
 	}
 	older := testTrigger()
 	older.Name = "older-7"

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 	"github.com/revet-dev/revet/pkg/tekton"
 )
@@ -19,6 +20,12 @@ import (
 // sandboxFailed is the reason of the Events by which a kubelet says that it cannot create
 // a Pod's sandbox. The Pod's status does not say.
 const sandboxFailed = "FailedCreatePodSandBox"
+
+// maxEvents is how many Events of one Pod are read: anybody who edits the namespace makes more.
+const (
+	maxEvents  = 128
+	eventsPage = 16
+)
 
 // inspect looks whether the run's Pods have started, as they should have by now.
 func (r *Reconciler) inspect(ctx context.Context, p *pass) error {
@@ -52,17 +59,25 @@ func (r *Reconciler) failStart(ctx context.Context, p *pass, d lifecycle.Decisio
 // podTrouble returns why a Pod has no sandbox, as its latest Event says. It is empty if no
 // Event says so, or if Revet may not read Events.
 func (r *Reconciler) podTrouble(ctx context.Context, p *pass, pod string) string {
-	var events corev1.EventList
-	err := r.live.List(ctx, &events, client.InNamespace(p.key.Namespace), client.MatchingFields{"involvedObject.name": pod, "reason": sandboxFailed})
+	var latest corev1.Event
+	seen := 0
+	err := kube.EachPage(ctx, eventsPage, func(ctx context.Context, limit int64, next string) (string, error) {
+		var events corev1.EventList
+		err := r.live.List(ctx, &events, client.InNamespace(p.key.Namespace), client.MatchingFields{"involvedObject.name": pod, "reason": sandboxFailed},
+			client.Limit(limit), client.Continue(next))
+		for _, e := range events.Items {
+			if latest.Message == "" || e.LastTimestamp.After(latest.LastTimestamp.Time) {
+				latest = e
+			}
+		}
+		if seen += len(events.Items); seen > maxEvents {
+			return "", err
+		}
+		return events.Continue, err
+	})
 	if err != nil {
 		p.log.Info("reading the Events of a Pod", zap.String("pod", pod), zap.Error(err))
 		return ""
-	}
-	var latest corev1.Event
-	for _, e := range events.Items {
-		if latest.Message == "" || e.LastTimestamp.After(latest.LastTimestamp.Time) {
-			latest = e
-		}
 	}
 	return latest.Message
 }

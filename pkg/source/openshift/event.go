@@ -71,7 +71,8 @@ type Observation struct {
 	// Labels are an ImageStream's, in Resource mode.
 	Labels map[string]string
 	// Stream is what an ImageStream shows in Resource mode, and nil otherwise. For a
-	// deleted stream it is the last state.
+	// deleted stream it is the last state. An event that claims very much counts as one in
+	// Reference mode.
 	Stream *push.Stream
 }
 
@@ -120,7 +121,21 @@ func Decode(e *cloudevents.Event) (Observation, error) {
 	if mode == Reference {
 		return decodeReference(verb, claimed, data)
 	}
-	return decodeResource(verb, claimed, data)
+	obs, err := decodeResource(verb, claimed, data)
+	if obs.Stream != nil && claims(obs.Stream) > maxClaimed {
+		// It is read again, instead of being compared with the ledger for each trigger.
+		obs.Mode, obs.Labels, obs.Stream = Reference, nil, nil
+	}
+	return obs, err
+}
+
+// claims counts the tags and items of a stream.
+func claims(s *push.Stream) int {
+	n := len(s.Tags)
+	for _, tag := range s.Tags {
+		n += len(tag.Items)
+	}
+	return n
 }
 
 // DecodeObject reads a whole object that did not come in an event, such as one in a file.
@@ -171,8 +186,21 @@ func newObservation(verb Verb, mode Mode, claimed, body attributes) (Observation
 	if o.Kind == ImageStream && o.Namespace == "" {
 		return Observation{}, &DecodeError{Incomplete, errors.New("the ImageStream has no namespace")}
 	}
+	if len(o.Namespace) > maxNamespace || len(o.Name) > maxName {
+		return Observation{}, &DecodeError{Malformed, fmt.Errorf("no object has a namespace of %d and a name of %d bytes", len(o.Namespace), len(o.Name))}
+	}
 	return Observation{Verb: verb, Mode: mode, Object: o}, nil
 }
+
+// maxClaimed is how many tags and items of an event are taken for what its stream may
+// show. No API server stores many more, and anybody may claim them.
+const maxClaimed = 16 << 10
+
+// maxNamespace and maxName are the longest that the API server stores.
+const (
+	maxNamespace = 63
+	maxName      = 253
+)
 
 func known(apiVersion, kind string) bool {
 	return (apiVersion == "" || apiVersion == APIVersion) && (kind == string(ImageStream) || kind == string(Image))

@@ -3,6 +3,7 @@ package openshift
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -103,6 +104,24 @@ type object struct {
 	public     string // status.publicDockerImageRepository
 	policies   []tagPolicy
 	tags       []statusTag
+	// room is how many further policies, tags and items are decoded.
+	room int
+}
+
+// An object has at most one element for each elementBytes of its text, and a few more: smaller
+// ones are no API server's, and an element of two bytes takes a hundred once it is decoded.
+const (
+	elementBytes = 64
+	fewElements  = 512
+)
+
+func roomFor(text []byte) int { return fewElements + len(text)/elementBytes }
+
+// element counts one more element.
+func (o *object) element(l *jlexer.Lexer) {
+	if o.room--; o.room < 0 {
+		l.AddError(&jlexer.LexerError{Reason: "more tags and items than the size allows", Offset: l.GetPos()})
+	}
 }
 
 // tagPolicy is the reference policy of one of spec.tags.
@@ -140,6 +159,7 @@ func (a *attributes) decode(data []byte) error {
 
 func (o *object) decode(data []byte) error {
 	l := &jlexer.Lexer{Data: data}
+	o.room = roomFor(data)
 	o.read(l)
 	l.Consumed()
 	return failed(l)
@@ -191,6 +211,7 @@ func (o *object) decodeSpec(l *jlexer.Lexer, name string) {
 		return
 	}
 	eachElement(l, func() {
+		o.element(l)
 		var p tagPolicy
 		eachField(l, func(name string) {
 			switch name {
@@ -220,13 +241,17 @@ func (o *object) decodeStatus(l *jlexer.Lexer, name string) {
 		o.public = text(l)
 	case "tags":
 		eachElement(l, func() {
+			o.element(l)
 			var t statusTag
 			eachField(l, func(name string) {
 				switch name {
 				case "tag":
 					t.name = text(l)
 				case "items":
-					eachElement(l, func() { t.items = append(t.items, decodeItem(l)) })
+					eachElement(l, func() {
+						o.element(l)
+						t.items = append(t.items, decodeItem(l))
+					})
 				default:
 					l.SkipRecursive()
 				}
@@ -324,7 +349,7 @@ func DecodeList(page []byte, each func(*StreamState)) (next string, err error) {
 			})
 		case "items":
 			eachElement(l, func() {
-				var o object
+				o := object{room: math.MaxInt} // the API server wrote it, and LimitPages bounds the page
 				o.read(l)
 				if l.Ok() {
 					each(&StreamState{Namespace: o.namespace, Name: o.name, Labels: o.labels, Stream: o.stream()})
