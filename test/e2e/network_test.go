@@ -33,7 +33,7 @@ const (
 	// metadata is where clouds hand out credentials; a Pod of the node serves it here.
 	metadata = "169.254.169.254"
 	// enforceTimeout is ample for kube-router to enforce what changed, on two busy cores.
-	enforceTimeout = time.Minute
+	enforceTimeout = 2 * time.Minute
 )
 
 // networkLabel of the pipeline's Pods says what they may reach.
