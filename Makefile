@@ -127,10 +127,11 @@ lint: $(LINT) ## golangci-lint over every module, and module tidiness
 	go mod tidy -diff && (cd cmd/scan && go mod tidy -diff) && (cd test/layers && go mod tidy -diff) && (cd test/platforms && go mod tidy -diff) && cd test && go mod tidy -diff
 
 .PHONY: thirdparty
-thirdparty: ## build the modules that hold other projects' programs: gVisor, and the image builder and Helm of e2e tests; have cosign verify what the attestor signs
+thirdparty: ## build the modules that hold other projects' programs: gVisor, and the image builder, Helm and kube-router of e2e tests; have cosign verify what the attestor signs
 	cd test/build && go vet ./... && go build -o /dev/null github.com/GoogleContainerTools/kaniko/cmd/executor
 	cd test/helm && go vet ./... && go build -o /dev/null helm.sh/helm/v4/cmd/helm
 	cd test/interop && go vet ./...
+	cd test/netpol && go vet ./... && go build -o /dev/null github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
 	cd test && go vet -tags interop ./integration && go test -vet=off -tags interop -count=1 -timeout 20m -run 'Cosign|PublishedPolicy' -v ./integration
 	cd test/gvisor && go vet ./shim && go build -o /dev/null ./shim && go build -o /dev/null gvisor.dev/gvisor/runsc
 

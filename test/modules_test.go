@@ -15,7 +15,7 @@ import (
 
 // apart are the modules that hold other projects' programs, in the versions that those
 // were released with. Their versions may differ from the product's.
-var apart = []string{"test/build", "test/gvisor", "test/helm", "test/interop"}
+var apart = []string{"test/build", "test/gvisor", "test/helm", "test/interop", "test/netpol"}
 
 // The product, its scanner and its tests hold the same version of every module that
 // they share, so that a cold build compiles each package once and tests run what is

@@ -94,7 +94,7 @@ func setUp(ctx context.Context) (down func() error, err error) {
 		return nil, err
 	}
 	options := node.Options{
-		Root: root, Cache: cache, Name: "e2e", Out: os.Stderr,
+		Root: root, Cache: cache, Name: "e2e", Policies: true, Out: os.Stderr,
 		Notify: []node.Endpoint{{Name: "revet", URL: "http://receiver.revet-system.svc.cluster.local/registries/local", TokenFile: tokenFile}},
 	}
 	dir, err := node.StateDir(options)

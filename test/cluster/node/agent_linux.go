@@ -106,6 +106,7 @@ func (a agent) start(life context.Context, running *errgroup.Group) error {
 		return err
 	}
 	a.say("node %s Ready, RuntimeClass %s", nodeName, KataNote)
+	a.launch(life, running, all.last)
 	if err := w.awaitAccount(ctx, client); err != nil {
 		return err
 	}

@@ -17,14 +17,19 @@ type component struct {
 // end, the others would wait longer than need be before they try again.
 type components struct {
 	first []component // etcd, containerd, API server
-	then  []component // the rest
+	then  []component // what needs the API server
+	last  []component // what needs the node's own object
 }
 
 func newComponents(c Config) components {
-	return components{
+	all := components{
 		first: []component{etcd(c), containerd(c), registryServer(c), apiServer(c)},
 		then:  []component{controllerManager(c), scheduler(c), kubelet(c), kubeProxy(c), coreDNS(c)},
 	}
+	if c.Router != "" {
+		all.last = append(all.last, router(c))
+	}
+	return all
 }
 
 func etcd(c Config) component {
@@ -142,6 +147,20 @@ func kubeProxy(c Config) component {
 
 func coreDNS(c Config) component {
 	return component{"coredns", c.Kube, []string{"coredns", c.file("Corefile")}}
+}
+
+// router is kube-router without routing and proxying: what is left enforces NetworkPolicies.
+func router(c Config) component {
+	return component{"kube-router", c.Router, []string{
+		"--kubeconfig=" + c.file("kubeconfigs", "kube-router"),
+		"--hostname-override=" + nodeName,
+		"--run-firewall=true",
+		"--run-router=false",
+		"--run-service-proxy=false",
+		"--service-cluster-ip-range=" + serviceCIDR,
+		"--health-port=0",
+		"--v=1",
+	}}
 }
 
 // logFile is where a component's output goes.

@@ -22,6 +22,8 @@ type Config struct {
 	Kube   string `json:"kube"`
 	Pause  string `json:"pause"`
 	GVisor string `json:"gvisor"`
+	// Router is kube-router, which enforces NetworkPolicies. Empty: nothing does.
+	Router string `json:"router,omitempty"`
 	// CNI is the directory of the network plug-ins.
 	CNI string `json:"cni"`
 	// Snapshotter of containerd: overlayfs, or native where that cannot work.

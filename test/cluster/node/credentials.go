@@ -27,12 +27,16 @@ func users() map[string]pkix.Name {
 		"kube-proxy":              {CommonName: "system:kube-proxy"},
 		"kubelet":                 {CommonName: "system:node:" + nodeName, Organization: []string{"system:nodes"}},
 		"coredns":                 {CommonName: dnsUser},
+		"kube-router":             {CommonName: routerUser},
 		"registry":                {CommonName: "registry", Organization: []string{masters}},
 	}
 }
 
-// dnsUser is bound to the role that the agent makes.
-const dnsUser = "revet:coredns"
+// These are bound to the roles that the agent makes.
+const (
+	dnsUser    = "revet:coredns"
+	routerUser = "revet:kube-router"
+)
 
 // credentials returns certificates, keys and kubeconfigs by their path below
 // the state directory, made anew for each start of a cluster.

@@ -40,6 +40,10 @@
 //	10.88.0.0/24   Pods
 //	10.96.0.0/16   Services; DNS is 10.96.0.10
 //
+// Where Options.Policies asks for it, kube-router enforces NetworkPolicies, between Pods and from
+// a Pod to the node. What the node sends to a Pod is let through: the API server and the kubelet
+// are there. Without, nothing enforces them.
+//
 // There is no route out: Pods reach one another, Services and the registry.
 // CoreDNS is a process of the node behind a Service without selector, not a
 // Pod: node processes need it before the first image can be pulled (the

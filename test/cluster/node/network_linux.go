@@ -50,6 +50,10 @@ func setForwarding() error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return fmt.Errorf("switch IP forwarding on: %w", err)
 	}
+	// A Pod that a NetworkPolicy refuses hears of each refusal, and does not wait for a time-out.
+	if err := os.WriteFile("/proc/sys/net/ipv4/icmp_ratemask", []byte("0"), 0o644); err != nil {
+		return fmt.Errorf("lift the limit of refusals: %w", err)
+	}
 	// Traffic from one Pod to another by a Service's address crosses only the
 	// bridge, and has to pass the translation there too.
 	err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o644)

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -17,20 +19,13 @@ const registryNamespace = "openshift-image-registry"
 
 // makeObjects creates the objects that make up the platform.
 func (w waiter) makeObjects(ctx context.Context, client kubernetes.Interface) error {
-	steps := []struct {
+	type step struct {
 		what   string
 		create func() error
-	}{
+	}
+	steps := []step{
 		{"RuntimeClass kata", func() error {
 			_, err := client.NodeV1().RuntimeClasses().Create(ctx, kataClass(), metav1.CreateOptions{})
-			return err
-		}},
-		{"ClusterRole " + dnsUser, func() error {
-			_, err := client.RbacV1().ClusterRoles().Create(ctx, dnsRole(), metav1.CreateOptions{})
-			return err
-		}},
-		{"ClusterRoleBinding " + dnsUser, func() error {
-			_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, dnsBinding(), metav1.CreateOptions{})
 			return err
 		}},
 		{"namespace " + registryNamespace, func() error {
@@ -38,6 +33,15 @@ func (w waiter) makeObjects(ctx context.Context, client kubernetes.Interface) er
 			_, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
 			return err
 		}},
+	}
+	for user, resources := range readers() {
+		steps = append(steps, step{"ClusterRole " + user, func() error {
+			_, err := client.RbacV1().ClusterRoles().Create(ctx, reader(user, resources), metav1.CreateOptions{})
+			return err
+		}}, step{"ClusterRoleBinding " + user, func() error {
+			_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, readerBinding(user), metav1.CreateOptions{})
+			return err
+		}})
 	}
 	for _, step := range steps {
 		// The namespaces of Kubernetes itself appear a moment after readiness.
@@ -93,22 +97,33 @@ func kataClass() *nodev1.RuntimeClass {
 	}
 }
 
-func dnsRole() *rbacv1.ClusterRole {
-	read := []string{"list", "watch"}
-	return &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: dnsUser},
-		Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{""}, Resources: []string{"endpoints", "services", "pods", "namespaces"}, Verbs: read},
-			{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: read},
-		},
+// readers are the users that read the whole cluster, and which resources of which group.
+func readers() map[string]map[string][]string {
+	addresses := map[string][]string{
+		"":                 {"endpoints", "services", "pods", "namespaces"},
+		"discovery.k8s.io": {"endpointslices"},
 	}
+	policies := maps.Clone(addresses)
+	policies[""] = append(slices.Clone(policies[""]), "nodes")
+	policies["networking.k8s.io"] = []string{"networkpolicies"}
+	return map[string]map[string][]string{dnsUser: addresses, routerUser: policies}
 }
 
-func dnsBinding() *rbacv1.ClusterRoleBinding {
+func reader(user string, resources map[string][]string) *rbacv1.ClusterRole {
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}}
+	for group, of := range resources {
+		role.Rules = append(role.Rules, rbacv1.PolicyRule{
+			APIGroups: []string{group}, Resources: of, Verbs: []string{"get", "list", "watch"},
+		})
+	}
+	return role
+}
+
+func readerBinding(user string) *rbacv1.ClusterRoleBinding {
 	return &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: dnsUser},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: dnsUser},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: dnsUser}},
+		ObjectMeta: metav1.ObjectMeta{Name: user},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
 }
 

@@ -34,6 +34,8 @@ type Options struct {
 	// FreshRegistry starts with an empty registry whose content goes with the
 	// cluster, in place of the one that is kept.
 	FreshRegistry bool
+	// Policies has NetworkPolicies enforced, by kube-router. Without, nothing does.
+	Policies bool
 	// KeepPackages forbids to install Debian packages.
 	KeepPackages bool
 	// Out receives progress lines. Nil: none are written.

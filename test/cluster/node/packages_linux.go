@@ -13,14 +13,18 @@ import (
 
 // programs are what the node needs from the machine, with the Debian packages
 // that bring them. A program from elsewhere is as good.
-var programs = []struct{ program, pkg string }{
-	{"containerd", "containerd"},
-	{"containerd-shim-runc-v2", "containerd"},
-	{"runc", "runc"},
-	{"iptables", "iptables"},
-	{"conntrack", "conntrack"},
-	{"nft", "nftables"},
-	{"ethtool", "ethtool"},
+var programs = []struct {
+	program, pkg string
+	policies     bool // only for enforcing NetworkPolicies
+}{
+	{"containerd", "containerd", false},
+	{"containerd-shim-runc-v2", "containerd", false},
+	{"runc", "runc", false},
+	{"iptables", "iptables", false},
+	{"conntrack", "conntrack", false},
+	{"nft", "nftables", false},
+	{"ethtool", "ethtool", false},
+	{"ipset", "ipset", true},
 }
 
 // networkPlugins are the places where network plug-ins are installed.
@@ -29,9 +33,12 @@ var networkPlugins = []string{"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"
 const networkPackage = "containernetworking-plugins"
 
 // missingPackages lists the packages to install.
-func missingPackages(find func(program string) bool) []string {
+func missingPackages(find func(program string) bool, policies bool) []string {
 	var missing []string
 	for _, p := range programs {
+		if p.policies && !policies {
+			continue
+		}
 		if !find(p.program) && !slices.Contains(missing, p.pkg) {
 			missing = append(missing, p.pkg)
 		}
@@ -55,7 +62,7 @@ func pluginDir() string {
 // installPackages installs what is missing where it can, and else says how.
 func installPackages(ctx context.Context, o Options, progress *console) error {
 	loadModules(ctx)
-	missing := missingPackages(findProgram)
+	missing := missingPackages(findProgram, o.Policies)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -73,7 +80,7 @@ func installPackages(ctx context.Context, o Options, progress *console) error {
 			return fmt.Errorf("%q: %w: %s", strings.Join(command, " "), err, lastLines(output.String(), 5))
 		}
 	}
-	if missing := missingPackages(findProgram); len(missing) > 0 {
+	if missing := missingPackages(findProgram, o.Policies); len(missing) > 0 {
 		return fmt.Errorf("%w although packages were installed: %s", errPackages, strings.Join(missing, " "))
 	}
 	return nil
@@ -95,7 +102,7 @@ func findProgram(program string) bool {
 // loadModules loads what most kernels have as modules. That one is missing
 // shows where it is used: it may as well be built in.
 func loadModules(ctx context.Context) {
-	for _, module := range []string{"overlay", "br_netfilter", "nf_tables"} {
+	for _, module := range []string{"overlay", "br_netfilter", "nf_tables", "xt_set"} {
 		_ = exec.CommandContext(ctx, "modprobe", "-q", module).Run()
 	}
 }

@@ -15,14 +15,14 @@ import (
 var hidden = []string{"/run", "/var/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet", "/proc", "/sys"}
 
 // preflight says early, and with the cure, why the node tier cannot run here.
-func preflight(cache string) error {
+func preflight(o Options) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: it makes namespaces, mounts and cgroups, for which it must be root: run this with sudo%s; %s",
-			ErrUnsupported, alsoInstall(missingPackages(findProgram)), fastTier)
+			ErrUnsupported, alsoInstall(missingPackages(findProgram, o.Policies)), fastTier)
 	}
 	for _, dir := range hidden {
-		if cache == dir || strings.HasPrefix(cache, dir+"/") {
-			return fmt.Errorf("the cache directory %q is below %s, which the cluster mounts over: set REVET_CACHE to another", cache, dir)
+		if o.Cache == dir || strings.HasPrefix(o.Cache, dir+"/") {
+			return fmt.Errorf("the cache directory %q is below %s, which the cluster mounts over: set REVET_CACHE to another", o.Cache, dir)
 		}
 	}
 	all, err := hierarchies()

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func sample() Config {
 	return Config{
 		ID: "0123456789", Checkout: "/src/revet", Cache: "/cache", Dir: "/cache/clusters/0123456789",
 		RegistryDir: "/cache/clusters/0123456789.registry", Executable: "/cache/clusters/0123456789/cluster",
-		Kube: "/cache/bin/kube-1/kube", Pause: "/cache/bin/pause-1/pause", GVisor: "/cache/bin/gvisor-1",
+		Kube: "/cache/bin/kube-1/kube", Router: "/cache/bin/kube-router-1/kube-router", Pause: "/cache/bin/pause-1/pause", GVisor: "/cache/bin/gvisor-1",
 		CNI: "/usr/lib/cni", Snapshotter: "overlayfs", APIPort: 6443, RegistryPort: 5001,
 		Notify:            []Endpoint{{Name: "revet", URL: "http://receiver/registries/local", TokenFile: "/t"}},
 		KubernetesVersion: "v1.35.4",
@@ -84,7 +85,7 @@ func TestYAMLFilesAreYAML(t *testing.T) {
 func TestProgramsAreStartedAsExpected(t *testing.T) {
 	var got strings.Builder
 	all := newComponents(sample())
-	for _, c := range append(all.first, all.then...) {
+	for _, c := range slices.Concat(all.first, all.then, all.last) {
 		got.WriteString(c.name + ": " + c.path + "\n")
 		for _, arg := range c.args {
 			got.WriteString("  " + arg + "\n")

@@ -18,6 +18,7 @@ type tools struct {
 	kube    string
 	pause   string
 	gvisor  string // directory of runsc and its shim
+	router  string // kube-router; empty if not asked for
 	cni     string // directory of the network plug-ins
 	// versions of what runs, for people.
 	versions map[string]string
@@ -47,6 +48,11 @@ func buildTools(ctx context.Context, o Options, progress *console) (tools, error
 	}
 	if t.pause, err = b.pause(ctx, module); err != nil {
 		return t, err
+	}
+	if o.Policies {
+		if t.router, err = b.router(ctx, filepath.Join(module, "netpol"), t.versions); err != nil {
+			return t, err
+		}
 	}
 	t.cluster = o.Executable
 	if t.cluster == "" {
@@ -115,6 +121,24 @@ func (b builder) gvisor(ctx context.Context, module string, versions map[string]
 		}
 		return nil
 	})
+}
+
+func (b builder) router(ctx context.Context, module string, versions map[string]string) (string, error) {
+	goMod, err := os.ReadFile(filepath.Join(module, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("read kube-router's go.mod: %w", err)
+	}
+	const path = "github.com/cloudnativelabs/kube-router/v2"
+	if versions["kube-router"], err = versionOf(goMod, path); err != nil {
+		return "", err
+	}
+	what := "kube-router (about 2 minutes on 2 cores, once)"
+	dir, err := b.once(ctx, "kube-router-"+cacheKey(string(goMod), stripped, b.toolchain), what, func(dir string) error {
+		return b.compile(ctx, what, compilation{
+			dir: module, pkg: path + "/cmd/kube-router", out: filepath.Join(dir, "kube-router"), ldflags: stripped,
+		})
+	})
+	return filepath.Join(dir, "kube-router"), err
 }
 
 func (b builder) pause(ctx context.Context, module string) (string, error) {

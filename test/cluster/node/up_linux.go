@@ -20,7 +20,7 @@ func Up(ctx context.Context, o Options) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := preflight(o.Cache); err != nil {
+	if err := preflight(o); err != nil {
 		return nil, err
 	}
 	progress := newConsole(o.Out)
@@ -132,7 +132,7 @@ func prepare(o Options, p paths, t tools, apiPort, registryPort int) (Config, er
 	c := Config{
 		ID: o.id(), Checkout: o.Root, Cache: o.Cache, Dir: p.dir, RegistryDir: p.registry,
 		Executable: filepath.Join(p.dir, "cluster"),
-		Kube:       t.kube, Pause: t.pause, GVisor: t.gvisor, CNI: t.cni,
+		Kube:       t.kube, Pause: t.pause, GVisor: t.gvisor, Router: t.router, CNI: t.cni,
 		Snapshotter: snapshotter(o.Cache),
 		APIPort:     apiPort, RegistryPort: registryPort, Notify: o.Notify,
 		KubernetesVersion: t.versions["kubernetes"], Versions: t.versions,
