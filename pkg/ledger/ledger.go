@@ -62,8 +62,8 @@ type Ledger struct {
 // New returns a ledger. The client must read from the API server, not from a cache.
 func New(c client.Client, index *Index) *Ledger { return NewBounded(c, index, DefaultBounds()) }
 
-// NewBounded is New with other bounds, at least one tag each. Those of all who write an entry
-// should be the same.
+// NewBounded is New with other bounds, at least two tags that are named. Those of all who write
+// an entry should be the same.
 func NewBounded(c client.Client, index *Index, b Bounds) *Ledger {
 	return &Ledger{client: c, index: index, bounds: b}
 }
