@@ -317,10 +317,12 @@ func (v *verifier) addOpen(t *v1alpha1.ImageTrigger, f *found, r *Report) (unrea
 
 // forgotten counts a push of which nobody knows whether its entry covers it.
 func (r *Report) forgotten(o push.Observation, entry string) {
-	message := fmt.Sprintf("%s:%s shows %s, which was pushed to more tags than its entry tells of: nobody knows whether this push is recorded",
-		o.Repository.Name, o.Tag, o.Digest)
+	message := fmt.Sprintf("%s:%s shows %s, which was pushed to more tags than its entry tells of: "+
+		"nobody knows whether this push is recorded", o.Repository.Name, o.Tag, o.Digest)
 	r.uncover(o, entry, finding{TooManyTags, message})
-	r.unknown(v1alpha1.Unknown{Reason: sweep.TooManyTags, Count: 1, Message: message, Cure: sweep.TooManyTagsCure(r.Namespace)})
+	r.unknown(v1alpha1.Unknown{
+		Reason: sweep.TooManyTags, Count: 1, Message: message, Cure: sweep.TooManyTagsCure(r.Namespace),
+	})
 }
 
 // squatter returns the name of a push's entry if somebody created another one under it, and

@@ -235,7 +235,7 @@ func TestAnEntryAtTheLimitShrinks(t *testing.T) {
 		tag.Run = int32(n % 2)
 		entry.Status.Tags = append(entry.Status.Tags, tag)
 	}
-	if err := admin(t).Status().Update(t.Context(), entry); err != nil { // as the earlier version did
+	if err := controllerClient(t).Status().Update(t.Context(), entry); err != nil { // as the earlier version did
 		t.Fatal(err)
 	}
 	if s := size(t, f.entry(t, "a")); s < 1_000_000 {

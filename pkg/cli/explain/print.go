@@ -83,7 +83,8 @@ func (p *page) moreTags(s Report) {
 	}
 	p.line(1, "Others", "and %d more tags, which the entry does not name", s.MoreTags)
 	if s.Forgotten > 0 {
-		p.line(1, "Forgotten", "%d of them: nobody knows which they were; %s", s.Forgotten, command.Cure(v1alpha1.ReasonTooManyTags))
+		p.line(1, "Forgotten", "%d of them: nobody knows which they were; %s",
+			s.Forgotten, command.Cure(v1alpha1.ReasonTooManyTags))
 	}
 }
 

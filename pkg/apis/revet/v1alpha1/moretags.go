@@ -98,7 +98,8 @@ func (m *MoreTags) Unpack() []PackedTag {
 			}
 			*to, rest = v, rest[n:]
 		}
-		if len(rest) == 0 || int64(int32(run)) != run || len(all) > 0 && all[len(all)-1].Key.Compare(t.Key) >= 0 {
+		ordered := len(all) == 0 || all[len(all)-1].Key.Compare(t.Key) < 0
+		if len(rest) == 0 || run < math.MinInt32 || run > math.MaxInt32 || !ordered {
 			return nil
 		}
 		t.Run = int32(run)
