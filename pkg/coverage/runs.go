@@ -17,6 +17,8 @@ type Reason string
 const (
 	// NotRecorded: the ledger has no entry that tells of it.
 	NotRecorded Reason = "NotRecorded"
+	// TooManyTags: the entry has forgotten tags, and nobody knows whether it had this one.
+	TooManyTags Reason = v1alpha1.ReasonTooManyTags
 	// EntryForged: the entry's name is not the one that follows from its content.
 	EntryForged Reason = "EntryForged"
 	// RecordIncomplete: the entry claims a run or a verdict, and has no record of it.

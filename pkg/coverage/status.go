@@ -38,6 +38,10 @@ func FromStatus(trigger *v1alpha1.ImageTrigger, entries []v1alpha1.ImageVerifica
 		for _, tag := range e.Tags() {
 			r.count(e, &tag)
 		}
+		for _, packed := range e.Status.MoreTags.Unpack() {
+			tag := packed.Status()
+			r.count(e, &tag)
+		}
 	}
 	missing := 0
 	if last := trigger.Status.LastSweep; last != nil {

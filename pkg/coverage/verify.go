@@ -281,8 +281,8 @@ func (v *verifier) audit(ctx context.Context, t *v1alpha1.ImageTrigger) (map[str
 }
 
 // addOpen counts what nothing covers. What a registry showed before its first
-// complete sweep may be older than the trigger, so nobody knows. Unread is how many pushes
-// may be exempt, and could not be read.
+// complete sweep may be older than the trigger, so nobody knows; nor does anybody of tags that
+// an entry has forgotten. Unread is how many pushes may be no gap.
 func (v *verifier) addOpen(t *v1alpha1.ImageTrigger, f *found, r *Report) (unread int) {
 	for o, found := range f.open {
 		if found.source == v1alpha1.SourceExisting {
@@ -294,6 +294,11 @@ func (v *verifier) addOpen(t *v1alpha1.ImageTrigger, f *found, r *Report) (unrea
 		r.Pushes++
 		if name, forged := v.squatter(t, o); forged != "" {
 			r.uncover(o, name, finding{EntryForged, forged})
+			continue
+		}
+		if v.look.ledger.Known(t, o.Repository).Forgot(o) {
+			unread++
+			r.forgotten(o, ledger.EntryName(string(t.UID), o.Repository, o.Digest))
 			continue
 		}
 		err := f.doubted[place{o.Repository, o.Tag, o.Digest}]
@@ -308,6 +313,16 @@ func (v *verifier) addOpen(t *v1alpha1.ImageTrigger, f *found, r *Report) (unrea
 			Cure:    "give the trigger's service account a pull secret for the registry, or have the operator list the registry"})
 	}
 	return unread
+}
+
+// forgotten counts a push of which nobody knows whether its entry covers it.
+func (r *Report) forgotten(o push.Observation, entry string) {
+	message := fmt.Sprintf("%s:%s shows %s, which was pushed to more tags than its entry tells of: "+
+		"nobody knows whether this push is recorded", o.Repository.Name, o.Tag, o.Digest)
+	r.uncover(o, entry, finding{TooManyTags, message})
+	r.unknown(v1alpha1.Unknown{
+		Reason: sweep.TooManyTags, Count: 1, Message: message, Cure: sweep.TooManyTagsCure(r.Namespace),
+	})
 }
 
 // squatter returns the name of a push's entry if somebody created another one under it, and
@@ -352,12 +367,11 @@ func (v *verifier) addDoubles(t *v1alpha1.ImageTrigger, r *Report) {
 }
 
 func tagOf(e *v1alpha1.ImageVerification, name string) *v1alpha1.TagStatus {
-	for _, t := range e.Tags() {
-		if t.Tag == name {
-			return &t
-		}
+	t, ok := e.TagOf(name)
+	if !ok {
+		return nil
 	}
-	return nil
+	return &t
 }
 
 func parseDigest(e *v1alpha1.ImageVerification) (image.Digest, error) {

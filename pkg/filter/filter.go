@@ -42,6 +42,8 @@ const (
 type Filter struct {
 	program cel.Program
 	labels  []string
+	// readsTags is true if the decision may depend on a tag.
+	readsTags bool
 }
 
 // Result is a filter's decision about a push.
@@ -81,7 +83,7 @@ func Compile(expression string) (*Filter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the filter cannot be evaluated: %w", err)
 	}
-	return &Filter{program: program, labels: labels}, nil
+	return &Filter{program: program, labels: labels, readsTags: len(uses(ast, varTags)) > 0}, nil
 }
 
 // check parses an expression, and checks its types if that takes no time that others need.
@@ -104,14 +106,19 @@ func check(env *cel.Env, expression string) (*cel.Ast, error) {
 func (f *Filter) Labels() []string { return slices.Clone(f.labels) }
 
 // Evaluate decides whether the push of an entry matches. facts describe the digest; nil means that
-// nothing is known about it.
+// nothing is known about it. A filter that reads tags refuses no entry that does not name them all:
+// it might admit one of the others.
 func (f *Filter) Evaluate(entry *v1alpha1.ImageVerification, facts *v1alpha1.ImageFacts) (Result, error) {
 	if f.program == nil {
 		return Result{Matches: true}, nil
 	}
+	unnamed := f.readsTags && entry.Status.MoreTags.Total() > 0
 	out, _, err := f.program.Eval(activation(entry, facts))
 	if err != nil {
 		if label, ok := strings.CutPrefix(err.Error(), noSuchKey); ok && slices.Contains(f.labels, label) {
+			if unnamed {
+				return Result{Matches: true}, nil
+			}
 			return Result{Message: fmt.Sprintf("the filter reads label %q, which the image does not have", label)}, nil
 		}
 		return Result{}, fmt.Errorf("evaluating the filter: %w", err)
@@ -120,7 +127,7 @@ func (f *Filter) Evaluate(entry *v1alpha1.ImageVerification, facts *v1alpha1.Ima
 	if !ok {
 		return Result{}, fmt.Errorf("evaluating the filter: it returned a %s, not a bool", out.Type().TypeName())
 	}
-	if !matches {
+	if !matches && !unnamed {
 		return Result{Message: "the trigger's filter is false for this image"}, nil
 	}
 	return Result{Matches: true}, nil

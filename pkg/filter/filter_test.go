@@ -69,6 +69,26 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+// A filter that reads tags might admit an entry by one that the entry does not name: it does not
+// refuse it. Any other filter decides as ever.
+func TestTagsThatAnEntryDoesNotName(t *testing.T) {
+	for expression, want := range map[string]bool{
+		"'v9' in image.tags": true, "image.tags.exists(t, t == 'v9') && image.labels['team'] == 'x'": true,
+		"'v1' in image.tags": true, "image.labels['tier'] == 'dev'": false, "image.labels['team'] == 'x'": false,
+	} {
+		f, err := filter.Compile(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry, facts := pushed()
+		entry.Status.MoreTags = &v1alpha1.MoreTags{}
+		entry.Status.MoreTags.Pack([]v1alpha1.PackedTag{{Key: v1alpha1.KeyOfTag("v9")}})
+		if got, err := f.Evaluate(entry, facts); err != nil || got.Matches != want {
+			t.Errorf("%s: matches %t, %v", expression, got.Matches, err)
+		}
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	for _, test := range []struct{ name, expression, want string }{
 		{"an expression that does not parse", "image.size >", "Syntax error"},

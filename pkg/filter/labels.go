@@ -15,12 +15,8 @@ const maxLabels = 16
 // namedLabels lists the labels that an expression names. It refuses other uses of image.labels,
 // because they would see only the labels that the expression names elsewhere.
 func namedLabels(checked *cel.Ast) ([]string, error) {
-	root := ast.NavigateAST(checked.NativeRep())
-	uses := ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
-		return isLabels(e, checked)
-	})
 	var names []string
-	for _, use := range uses {
+	for _, use := range uses(checked, varLabels) {
 		name, ok := labelName(use)
 		if !ok {
 			return nil, fmt.Errorf("the filter may use image.labels by constant names only, such as image.labels['tier'], has(image.labels.tier) or 'tier' in image.labels")
@@ -36,14 +32,17 @@ func namedLabels(checked *cel.Ast) ([]string, error) {
 	return names, nil
 }
 
-// isLabels reports whether an expression is image.labels itself. The checker either rewrites it to
-// one identifier, or leaves a reference to it.
-func isLabels(e ast.NavigableExpr, checked *cel.Ast) bool {
-	if e.Kind() == ast.IdentKind && e.AsIdent() == varLabels {
-		return true
-	}
-	ref, ok := checked.NativeRep().ReferenceMap()[e.ID()]
-	return ok && ref.Name == varLabels
+// uses returns where an expression uses a variable. The checker either rewrites it to one
+// identifier, or leaves a reference to it.
+func uses(checked *cel.Ast, variable string) []ast.NavigableExpr {
+	root := ast.NavigateAST(checked.NativeRep())
+	return ast.MatchDescendants(root, func(e ast.NavigableExpr) bool {
+		if e.Kind() == ast.IdentKind && e.AsIdent() == variable {
+			return true
+		}
+		ref, ok := checked.NativeRep().ReferenceMap()[e.ID()]
+		return ok && ref.Name == variable
+	})
 }
 
 // labelName returns the constant label name in the parent expression of a use.

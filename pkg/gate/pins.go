@@ -17,6 +17,9 @@ const (
 	ReasonBeingVerified Reason = "BeingVerified"
 	// ReasonNotVerified: the newest push of the tag ended without a verdict.
 	ReasonNotVerified Reason = "NotVerified"
+	// ReasonTooManyTags: nobody knows the newest push of the tag, as another digest was pushed
+	// to more tags than its entry tells of.
+	ReasonTooManyTags Reason = v1alpha1.ReasonTooManyTags
 )
 
 // MaxTagBytes bounds the content of VerifiedImages.tags. An object of the API server has
@@ -31,11 +34,17 @@ type TagPush struct {
 	// Names are host/path under which an ImageStream's tags are served.
 	Names []string
 	Tag   string
+	// Key stands for a tag that the entry does not name: Tag is empty then.
+	Key v1alpha1.TagKey
 	push.Moment
 	// Digest is 64 hexadecimal digits.
 	Digest string
 	// Underway is true while the entry waits for a run, or for its end.
 	Underway bool
+	// Forgets is true of an entry that has forgotten tags, of pushes until Through, in Unix
+	// seconds.
+	Forgets bool
+	Through int64
 	// NoImage is true if the digest is proven to be nothing that can run, such as a signature,
 	// or the list of reports that clients keep under the tag sha256-HEX.
 	NoImage bool
@@ -50,21 +59,28 @@ func (r Rules) TagPushes(entry *v1alpha1.ImageVerification) []TagPush {
 	}
 	repository := entry.Spec.Repository
 	underway := slices.Contains([]v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseRequested, v1alpha1.PhaseRunning}, entry.Phase())
+	of := TagPush{
+		Trigger:    entry.Spec.Trigger.UID,
+		Repository: push.Repository{Kind: push.Kind(repository.Kind), Name: repository.Name, UID: repository.UID},
+		Names:      repository.Names,
+		Digest:     digest.Hex(),
+		Underway:   underway,
+		NoImage:    entry.IsNoImage(),
+	}
+	of.Through, of.Forgets = entry.Status.MoreTags.ForgetsThrough()
 	var all []TagPush
 	for _, t := range entry.Tags() {
 		if !image.ValidTag(t.Tag) {
 			continue // a digest that somebody asked to verify has no tag
 		}
-		all = append(all, TagPush{
-			Trigger:    entry.Spec.Trigger.UID,
-			Repository: push.Repository{Kind: push.Kind(repository.Kind), Name: repository.Name, UID: repository.UID},
-			Names:      repository.Names,
-			Tag:        t.Tag,
-			Moment:     push.Moment{PushedAt: t.PushedAt.Unix(), Sequence: t.Sequence},
-			Digest:     digest.Hex(),
-			Underway:   underway,
-			NoImage:    entry.IsNoImage(),
-		})
+		of.Tag = t.Tag
+		of.Moment = push.Moment{PushedAt: t.PushedAt.Unix(), Sequence: t.Sequence}
+		all = append(all, of)
+	}
+	for _, t := range entry.Status.MoreTags.Unpack() {
+		of.Tag, of.Key = "", t.Key
+		of.Moment = push.Moment{PushedAt: t.PushedAt, Sequence: t.Sequence}
+		all = append(all, of)
 	}
 	return all
 }
@@ -77,6 +93,9 @@ type PinnedTags struct {
 	// that would have come next. Such a tag is refused as one that nobody knows.
 	Omitted      int
 	FirstOmitted string
+	// Unnamed counts the tags that no entry names any more, as their digests were pushed to too
+	// many. Such a tag is refused as one that nobody knows.
+	Unnamed int
 }
 
 // Pins says what each known tag stands for. Of every trigger and repository the newest push
@@ -95,7 +114,9 @@ func (r Rules) Pins(policy v1alpha1.PinPolicy, pushes []TagPush, find func(diges
 	}
 	p := pinning{find: once(find), exempt: exempt, keepsExpired: r.onExpired == v1alpha1.ExpiredWarn, lastPassed: policy == v1alpha1.PinLastPassed}
 	p.gather(pushes)
-	return within(p.conclude(), budget)
+	all := within(p.conclude(), budget)
+	all.Unnamed = p.unnamed
+	return all
 }
 
 // once asks about each digest once. Many tags may stand for one, and many entries speak of it.
@@ -125,19 +146,33 @@ type pinning struct {
 	underway map[string]bool
 	noImage  map[string]bool
 	lines    map[lineKey]*line
+	// forgetful are the digests whose entries have forgotten tags, and of pushes until when.
+	forgetful map[source]map[string]int64
+	// unnamed counts the lines without a name.
+	unnamed int
+}
+
+// source is where a trigger sees pushes.
+type source struct {
+	trigger    string
+	repository push.Repository
 }
 
 // lineKey identifies pushes that have an order.
 type lineKey struct {
-	trigger    string
-	repository push.Repository
-	tag        string
+	source
+	tag v1alpha1.TagKey
 }
 
 // line is where a tag stands for one trigger and repository.
 type line struct {
+	tag    string // empty as long as no entry names it
 	newest push.Head
 	passed push.Head // only of digests that can be pinned
+	// told are the digests whose entries tell of the tag, though they have forgotten others.
+	told []string
+	// unsure is true if nobody knows the newest push of the tag.
+	unsure bool
 }
 
 // pin is what a tag stands for: a digest or a reason.
@@ -152,7 +187,7 @@ type pin struct {
 // gather orders the pushes.
 func (p *pinning) gather(pushes []TagPush) {
 	p.underway, p.noImage, p.lines = map[string]bool{}, map[string]bool{}, map[lineKey]*line{}
-	p.namedIn = map[string]map[string]bool{}
+	p.namedIn, p.forgetful = map[string]map[string]bool{}, map[source]map[string]int64{}
 	for i := range pushes {
 		of := &pushes[i]
 		p.learnHosts(of)
@@ -162,11 +197,19 @@ func (p *pinning) gather(pushes []TagPush) {
 		if of.NoImage {
 			p.noImage[of.Digest] = true
 		}
-		key := lineKey{of.Trigger, of.Repository, of.Tag}
+		key := lineKey{source{of.Trigger, of.Repository}, of.Key}
+		if of.Tag != "" {
+			key.tag = v1alpha1.KeyOfTag(of.Tag)
+		}
 		l := p.lines[key]
 		if l == nil {
 			l = &line{}
 			p.lines[key] = l
+		}
+		l.tag = cmp.Or(l.tag, of.Tag)
+		if of.Forgets {
+			p.forgot(key.source, of)
+			l.told = append(l.told, of.Digest)
 		}
 		l.newest = l.newest.Raised(of.Moment, of.Digest)
 		if p.lastPassed && p.pinnable(of.Digest) {
@@ -174,6 +217,24 @@ func (p *pinning) gather(pushes []TagPush) {
 		}
 	}
 	p.settleHosts()
+}
+
+// forgot notes that an entry has forgotten tags.
+func (p *pinning) forgot(at source, of *TagPush) {
+	if p.forgetful[at] == nil {
+		p.forgetful[at] = map[string]int64{}
+	}
+	p.forgetful[at][of.Digest] = of.Through
+}
+
+// unsure reports whether an entry may have had a newer push of a tag, and has forgotten it.
+func (p *pinning) unsure(at source, l *line) bool {
+	for digest, through := range p.forgetful[at] {
+		if through >= l.newest.PushedAt && !slices.Contains(l.told, digest) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxHosts is how many hosts serve the cluster's ImageStreams: a service and a route, and those
@@ -238,7 +299,12 @@ func (p *pinning) names(repository push.Repository, tag string) []Name {
 func (p *pinning) conclude() []pin {
 	named := map[Name][]*line{}
 	for key, l := range p.lines {
-		for _, name := range p.names(key.repository, key.tag) {
+		if l.tag == "" {
+			p.unnamed++
+			continue
+		}
+		l.unsure = p.unsure(key.source, l)
+		for _, name := range p.names(key.repository, l.tag) {
 			named[name] = append(named[name], l)
 		}
 	}
@@ -257,6 +323,9 @@ func (p *pinning) conclude() []pin {
 // judge says what a name stands for. No value is for what is no image.
 func (p *pinning) judge(name string, lines []*line) pin {
 	at, digests := newest(lines, func(l *line) push.Head { return l.newest })
+	if slices.ContainsFunc(lines, func(l *line) bool { return l.unsure }) {
+		return pin{name: name, value: string(ReasonTooManyTags), pushedAt: at}
+	}
 	if p.lastPassed {
 		if passedAt, passed := newest(lines, func(l *line) push.Head { return l.passed }); len(passed) > 0 {
 			return pin{name: name, value: passed[0], pinned: true, pushedAt: passedAt}
@@ -336,60 +405,4 @@ func graver(a, b Reason) int {
 	default:
 		return cmp.Compare(a, b)
 	}
-}
-
-// perTag is what JSON adds to a name and its value: quotes, a colon and a comma.
-const perTag = len(`"":"",`)
-
-func (p pin) size() int { return len(p.name) + len(p.value) + perTag }
-
-// owner is the host and the first part of the path, below which one team pushes.
-func (p pin) owner() string {
-	host, path, _ := strings.Cut(p.name, "/")
-	first, _, deep := strings.Cut(path, "/")
-	if !deep {
-		return host
-	}
-	return host + "/" + first
-}
-
-// inTurns orders pins: pinned ones first, and of these the newest. So that nobody who pushes many
-// tags takes the room of others, each owner's come in turn, by the bytes of those before them.
-func inTurns(pins []pin) {
-	order := func(a, b pin) int {
-		if a.pinned != b.pinned {
-			if a.pinned {
-				return -1
-			}
-			return 1
-		}
-		return 0
-	}
-	newest := func(a, b pin) int {
-		return cmp.Or(cmp.Compare(b.pushedAt, a.pushedAt), cmp.Compare(a.name, b.name))
-	}
-	slices.SortFunc(pins, func(a, b pin) int { return cmp.Or(order(a, b), newest(a, b)) })
-	taken := map[string]int{}
-	for i := range pins {
-		owner := pins[i].owner()
-		pins[i].before = taken[owner]
-		taken[owner] += pins[i].size()
-	}
-	slices.SortFunc(pins, func(a, b pin) int {
-		return cmp.Or(order(a, b), cmp.Compare(a.before, b.before), newest(a, b))
-	})
-}
-
-// within keeps the pins that take at most budget bytes.
-func within(pins []pin, budget int) PinnedTags {
-	inTurns(pins)
-	all := PinnedTags{Tags: make(map[string]string, len(pins))}
-	for i, pin := range pins {
-		if budget -= pin.size(); budget < 0 {
-			all.Omitted, all.FirstOmitted = len(pins)-i, pin.name
-			break
-		}
-		all.Tags[pin.name] = pin.value
-	}
-	return all
 }

@@ -296,6 +296,12 @@ func TestTagPushes(t *testing.T) {
 				{PushRecord: v1alpha1.PushRecord{Tag: "1", PushedAt: at(5), Sequence: 3}},
 				{PushRecord: v1alpha1.PushRecord{Tag: "2", PushedAt: at(6), Sequence: 1}}}
 		}, []TagPush{of("1", push.Moment{PushedAt: 5, Sequence: 3}, false), of("2", push.Moment{PushedAt: 6, Sequence: 1}, false)}},
+		{"tags without a name", "vet", func(e *v1alpha1.ImageVerification) {
+			e.Status.MoreTags = &v1alpha1.MoreTags{Forgotten: 1, ForgottenThrough: &metav1.Time{Time: time.Unix(4, 0)}}
+			e.Status.MoreTags.Pack([]v1alpha1.PackedTag{{Key: v1alpha1.KeyOfTag("3"), PushedAt: 7, Sequence: 2}})
+		}, []TagPush{
+			of("1", push.Moment{PushedAt: 1, Sequence: 1}, true).with(forgets(4)),
+			of("3", push.Moment{PushedAt: 7, Sequence: 2}, true).with(forgets(4)).with(unnamed)}},
 		{"requested", "vet", func(e *v1alpha1.ImageVerification) { e.Status.Phase = v1alpha1.PhaseRequested }, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, true)}},
 		{"running", "vet", func(e *v1alpha1.ImageVerification) { e.Status.Phase = v1alpha1.PhaseRunning }, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, true)}},
 		{"skipped", "vet", func(e *v1alpha1.ImageVerification) { e.Status.Phase = v1alpha1.PhaseSkipped }, []TagPush{of("1", push.Moment{PushedAt: 1, Sequence: 1}, false)}},

@@ -16,6 +16,7 @@ var tagWords = []struct {
 	{ReasonBeingVerified, "its newest push is being verified; try again once it has passed"},
 	{ReasonFailed, "its newest push failed"},
 	{ReasonNotVerified, "the verification of its newest push ended without a verdict"},
+	{ReasonTooManyTags, "nobody knows its newest push, as a digest of its repository was pushed to too many tags"},
 	{ReasonExpired, "the verdict of its newest push is too old"},
 }
 

@@ -141,7 +141,7 @@ func (i *Intake) recordOne(ctx context.Context, t *Trigger, candidate recorder.C
 		c.gone++
 	case recorder.Exempt:
 		i.reportSkips(ctx, []push.Skip{{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Reason: push.NotRunnable}})
-	case recorder.NotRecordable:
+	case recorder.NotRecordable, recorder.Forgotten:
 		i.reportTrigger(ctx, t, p.Repository, done.Reason, "push cannot be recorded", done.Err)
 	default: // NotRead, NotWritten, or an outcome that is not known
 		c.fail(done.Err)

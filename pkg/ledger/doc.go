@@ -11,6 +11,11 @@
 //   - AlreadyExists is success only if the entry is of the same trigger, repository and
 //     digest. Otherwise it is ErrForeign, which is permanent. ErrConflict and errors of the
 //     API server are transient.
+//   - An entry names so many tags of its digest, and tells of so many more without naming them
+//     (Bounds). It covers the pushes of both, and no others. Each write moves what has no room:
+//     first tags that have a run and show another digest, then the oldest; never the first
+//     push's, nor a push that waits for a run while another one can go. Of what has no room at
+//     all nobody knows: Record returns ErrForgotten, and Forgot is true.
 //   - Index answers what is covered without a request, in a time that does not depend on how
 //     many digests a repository has. A watch of ImageVerifications feeds it (Store for a
 //     reflector, Handler for a shared informer), and so do this process's own writes, at

@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +31,8 @@ type Index struct {
 
 	mu     sync.Mutex
 	synced bool
-	repos  map[indexKey]*repository
+	// repos are by the trigger's UID, and then by repository.
+	repos map[string]map[push.Repository]*repository
 	// written are entries as this process wrote their status, until the watch has caught up.
 	written map[types.NamespacedName]*v1alpha1.ImageVerification
 }
@@ -42,7 +45,7 @@ type indexKey struct {
 // NewIndex returns an empty index.
 func NewIndex(now func() time.Time) *Index {
 	return &Index{
-		now: now, repos: map[indexKey]*repository{},
+		now: now, repos: map[string]map[push.Repository]*repository{},
 		written: map[types.NamespacedName]*v1alpha1.ImageVerification{},
 	}
 }
@@ -51,7 +54,39 @@ func NewIndex(now func() time.Time) *Index {
 func (x *Index) Len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.repos)
+	n := 0
+	for _, of := range x.repos {
+		n += len(of)
+	}
+	return n
+}
+
+// at returns what there is of a trigger and repository, or nil.
+func (x *Index) at(key indexKey) *repository { return x.repos[key.triggerUID][key.repository] }
+
+// make is at, and makes what is not there.
+func (x *Index) make(key indexKey) *repository {
+	if repo := x.at(key); repo != nil {
+		return repo
+	}
+	key = key.interned()
+	of := x.repos[key.triggerUID]
+	if of == nil {
+		of = map[push.Repository]*repository{}
+		x.repos[key.triggerUID] = of
+	}
+	repo := &repository{}
+	of[key.repository] = repo
+	return repo
+}
+
+// drop removes a repository of which there are no records.
+func (x *Index) drop(key indexKey) {
+	of := x.repos[key.triggerUID]
+	delete(of, key.repository)
+	if len(of) == 0 {
+		delete(x.repos, key.triggerUID)
+	}
 }
 
 // Handler feeds the index from an informer of ImageVerifications. The index is incomplete
@@ -76,9 +111,10 @@ func (x *Index) observe(obj any) {
 	if !ok {
 		return
 	}
+	r := newRecord(entry) // before the lock: a record of many tags holds nobody up
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.put(keyOf(entry), newRecord(entry))
+	x.put(keyOf(entry), r)
 	name := client.ObjectKeyFromObject(entry)
 	if own := x.written[name]; own != nil && !supersedes(own, entry) {
 		delete(x.written, name)
@@ -128,11 +164,7 @@ func (x *Index) put(key indexKey, r record) {
 	if len(r.tags) == 0 {
 		return
 	}
-	repo := x.repos[key]
-	if repo == nil {
-		repo = &repository{}
-		x.repos[key.interned()] = repo
-	}
+	repo := x.make(key)
 	repo.expire(x.now())
 	if have := repo.find(r.digest); have == nil || !have.outlives(r) {
 		repo.set(r)
@@ -167,7 +199,7 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	if own := x.written[client.ObjectKeyFromObject(entry)]; own != nil && (entry.UID == "" || own.UID == entry.UID) {
 		delete(x.written, client.ObjectKeyFromObject(entry))
 	}
-	repo := x.repos[key]
+	repo := x.at(key)
 	if repo == nil {
 		return
 	}
@@ -176,7 +208,7 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 	}
 	repo.remove(gone.digest)
 	if len(repo.records) == 0 {
-		delete(x.repos, key)
+		x.drop(key)
 	}
 }
 
@@ -184,13 +216,7 @@ func (x *Index) forget(entry *v1alpha1.ImageVerification) {
 func (x *Index) repositories(triggerUID string) []push.Repository {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var all []push.Repository
-	for key := range x.repos {
-		if key.triggerUID == triggerUID {
-			all = append(all, key.repository)
-		}
-	}
-	return all
+	return slices.Collect(maps.Keys(x.repos[triggerUID]))
 }
 
 // known returns what covers a trigger and repository.
@@ -203,13 +229,13 @@ func (x *Index) known(triggerUID string, r push.Repository) known {
 func (x *Index) ask(key indexKey, question func(*repository)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	repo := x.repos[key]
+	repo := x.at(key)
 	if repo == nil {
 		return
 	}
 	repo.expire(x.now())
 	if len(repo.records) == 0 {
-		delete(x.repos, key)
+		x.drop(key)
 		return
 	}
 	question(repo)
@@ -249,11 +275,13 @@ func (s indexStore) Replace(list []any, _ string) error {
 	}
 	s.x.mu.Lock()
 	defer s.x.mu.Unlock()
-	for key, repo := range s.x.repos {
-		repo.expire(s.x.now())
-		for _, own := range repo.own {
-			if r := repo.find(own.digest); r != nil && r.written == own.written {
-				fresh.put(key, *r)
+	for uid, of := range s.x.repos {
+		for r, repo := range of {
+			repo.expire(s.x.now())
+			for _, own := range repo.own {
+				if have := repo.find(own.digest); have != nil && have.written == own.written {
+					fresh.put(indexKey{uid, r}, *have)
+				}
 			}
 		}
 	}
@@ -271,73 +299,9 @@ func trim(obj any) (any, error) {
 		return obj, nil
 	}
 	entry.ManagedFields, entry.Labels, entry.Annotations = nil, nil, nil
-	entry.Status = v1alpha1.ImageVerificationStatus{Tags: entry.Status.Tags}
+	entry.Status = v1alpha1.ImageVerificationStatus{Tags: entry.Status.Tags, MoreTags: entry.Status.MoreTags}
 	return entry, nil
 }
-
-// digestPrefix is not kept.
-const digestPrefix = "sha256:"
-
-// record is what the index keeps of an entry. Every receiver has one for each entry of the
-// cluster, so that its size matters.
-type record struct {
-	digest  string // hexadecimal
-	uid     string
-	version string
-	// written is when this process wrote the entry, in Unix nanoseconds; 0 once the watch
-	// has shown it.
-	written int64
-	tags    []tagRecord
-}
-
-// tagRecord is the newest push of one tag.
-type tagRecord struct {
-	tag string
-	push.Moment
-}
-
-func newRecord(entry *v1alpha1.ImageVerification) record {
-	s := join(hexOf(entry.Spec.Digest), string(entry.UID), entry.ResourceVersion)
-	r := record{digest: s[0], uid: s[1], version: s[2], tags: make([]tagRecord, 0, max(1, len(entry.Status.Tags)))}
-	if !entry.IsManual() {
-		r.add(entry.Spec.FirstPush)
-	}
-	for i := range entry.Status.Tags {
-		r.add(entry.Status.Tags[i].PushRecord)
-	}
-	return r
-}
-
-// add keeps the newest push of a tag.
-func (r *record) add(p v1alpha1.PushRecord) {
-	t := newTagRecord(p)
-	for i := range r.tags {
-		if r.tags[i].tag == p.Tag {
-			if !r.tags[i].Covers(t.Moment) {
-				r.tags[i].Moment = t.Moment
-			}
-			return
-		}
-	}
-	t.tag = unique.Make(p.Tag).Value() // the same few names in all entries
-	r.tags = append(r.tags, t)
-}
-
-func (r *record) covers(p tagRecord) bool {
-	for i := range r.tags {
-		if r.tags[i].tag == p.tag {
-			return r.tags[i].Covers(p.Moment)
-		}
-	}
-	return false
-}
-
-func newTagRecord(p v1alpha1.PushRecord) tagRecord {
-	return tagRecord{p.Tag, push.Moment{PushedAt: p.PushedAt.Unix(), Sequence: p.Sequence}}
-}
-
-// hexOf returns the hexadecimal part of a digest.
-func hexOf(digest string) string { return strings.TrimPrefix(digest, digestPrefix) }
 
 // interned gives a key strings of its own, instead of parts of an object's.
 func (k indexKey) interned() indexKey {

@@ -27,6 +27,9 @@ var (
 	ErrConflict = errors.New("the entry was changed since it was read")
 	// ErrForeign is permanent: an object has the entry's name and is another entry.
 	ErrForeign = errors.New("an ImageVerification of this name belongs to another trigger, repository or digest")
+	// ErrForgotten is permanent: the digest was pushed to more tags than its entry tells of, and
+	// nobody knows whether the push is one of those. It is not recorded, and not covered.
+	ErrForgotten = errors.New("the digest was pushed to more tags than its entry tells of")
 )
 
 // maxAttempts bounds how often Record loses a race before its caller has to try again later.
@@ -53,10 +56,17 @@ type Result struct {
 type Ledger struct {
 	client client.Client
 	index  *Index
+	bounds Bounds
 }
 
 // New returns a ledger. The client must read from the API server, not from a cache.
-func New(c client.Client, index *Index) *Ledger { return &Ledger{client: c, index: index} }
+func New(c client.Client, index *Index) *Ledger { return NewBounded(c, index, DefaultBounds()) }
+
+// NewBounded is New with other bounds, at least two tags that are named. Those of all who write
+// an entry should be the same.
+func NewBounded(c client.Client, index *Index, b Bounds) *Ledger {
+	return &Ledger{client: c, index: index, bounds: b}
+}
 
 // Repositories returns the repositories that the ledger has pushes of for a trigger, in no
 // order. It costs no request.
@@ -76,6 +86,9 @@ func (l *Ledger) Record(ctx context.Context, trigger *v1alpha1.ImageTrigger, p p
 	entry := newEntry(trigger, p, source, now)
 	entry.Spec.Image = facts
 	known := l.index.known(string(trigger.UID), p.Repository)
+	if known.Forgot(push.Observation{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest, Created: p.PushedAt}) {
+		return Result{}, fmt.Errorf("entry %q: %w", entry.Name, ErrForgotten)
+	}
 	if p.Repository.Kind == push.Registry {
 		newest, head := known.head(p.Tag)
 		if head == p.Digest.Hex() {
@@ -112,11 +125,17 @@ func (l *Ledger) update(ctx context.Context, wanted *v1alpha1.ImageVerification)
 		if !same(&entry, wanted) {
 			return Result{}, fmt.Errorf("entry %q in namespace %q: %w", wanted.Name, wanted.Namespace, ErrForeign)
 		}
-		if !addPush(&entry, wanted.Spec.FirstPush) {
+		head := l.headsOf(&entry)
+		switch addPush(&entry, wanted.Spec.FirstPush, head) {
+		case added:
+		case forgotten:
+			l.index.ownWrite(&entry)
+			return Result{}, fmt.Errorf("entry %q: %w", wanted.Name, ErrForgotten)
+		default:
 			l.index.ownWrite(&entry)
 			return Result{Entry: &entry, Outcome: Unchanged}, nil
 		}
-		complete(&entry)
+		l.bounds.complete(&entry, head, l.index.now())
 		err := l.client.Status().Update(ctx, &entry)
 		if err == nil {
 			l.index.ownWrite(&entry)
@@ -139,7 +158,7 @@ func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerifica
 	next := entry.DeepCopy()
 	next.Status.Tags = next.Tags()
 	mutate(&next.Status)
-	complete(next)
+	l.bounds.complete(next, l.headsOf(next), l.index.now())
 	if equality.Semantic.DeepEqual(entry.Status, next.Status) {
 		return next, nil
 	}
@@ -152,6 +171,11 @@ func (l *Ledger) UpdateStatus(ctx context.Context, entry *v1alpha1.ImageVerifica
 	}
 	l.index.ownStatus(next)
 	return next.DeepCopy(), nil
+}
+
+// headsOf returns the heads of the tags of an entry's repository, for its trigger.
+func (l *Ledger) headsOf(entry *v1alpha1.ImageVerification) heads {
+	return l.index.known(entry.Spec.Trigger.UID, RepositoryOf(entry)).tag
 }
 
 // Freshest returns the later of an entry that a cache has and what this process wrote of
@@ -223,46 +247,6 @@ func ReferenceOf(entry *v1alpha1.ImageVerification) (image.Reference, error) {
 		return image.Reference{}, fmt.Errorf("the entry %q: %w", entry.Name, err)
 	}
 	return ref, nil
-}
-
-// maxTagNames bounds the column of the table; the tags themselves are in status.tags.
-const maxTagNames = 200
-
-// complete updates what is derived from the tags.
-func complete(entry *v1alpha1.ImageVerification) {
-	s := &entry.Status
-	s.Tags, s.Phase = entry.Tags(), entry.Phase()
-	names := make([]string, 0, len(s.Tags))
-	s.LastPushedAt = nil
-	for i := range s.Tags {
-		names = append(names, s.Tags[i].Tag)
-		if at := s.Tags[i].PushedAt; s.LastPushedAt == nil || s.LastPushedAt.Before(&at) {
-			s.LastPushedAt = &at
-		}
-	}
-	s.TagNames = strings.Join(names, ",")
-	if len(s.TagNames) > maxTagNames {
-		s.TagNames = s.TagNames[:maxTagNames] + "..."
-	}
-}
-
-// addPush makes p the newest push of its tag, unless the entry has it or a later one. A
-// newer push is undecided: its run is 0.
-func addPush(entry *v1alpha1.ImageVerification, p v1alpha1.PushRecord) bool {
-	entry.Status.Tags = entry.Tags()
-	for i := range entry.Status.Tags {
-		t := &entry.Status.Tags[i]
-		if t.Tag != p.Tag {
-			continue
-		}
-		if newTagRecord(t.PushRecord).Covers(newTagRecord(p).Moment) {
-			return false
-		}
-		*t = v1alpha1.TagStatus{PushRecord: p}
-		return true
-	}
-	entry.Status.Tags = append(entry.Status.Tags, v1alpha1.TagStatus{PushRecord: p})
-	return true
 }
 
 const (

@@ -21,7 +21,7 @@ func headOf(entries map[string]record, tag string) push.Head {
 	var head push.Head
 	for _, r := range entries {
 		for _, t := range r.tags {
-			if t.tag == tag {
+			if t.key == v1alpha1.KeyOfTag(tag) {
 				head = head.Raised(t.Moment, r.digest)
 			}
 		}
@@ -55,14 +55,15 @@ func TestRepositoryAnswersAsALookAtAllRecords(t *testing.T) {
 						if kind == push.Registry {
 							p.PushedAt, p.Sequence = metav1.NewTime(start), 1+rng.Int64N(30)
 						}
-						next.add(p)
+						next.add(v1alpha1.KeyOfTag(p.Tag), momentOf(p))
 					}
+					next.order()
 					r.set(next)
 					all[digest] = next
 				}
 				for tag := range 7 {
 					name := fmt.Sprint("v", tag)
-					if got, want := r.head(name), headOf(all, name); !sameHead(got, want) {
+					if got, want := r.head(v1alpha1.KeyOfTag(name)), headOf(all, name); !sameHead(got, want) {
 						t.Fatalf("seed %d, step %d: the head of %s is %+v, want %+v", seed, step, name, got, want)
 					}
 				}
@@ -120,7 +121,7 @@ func TestOwnWritesAreForgottenOnceTheWatchShowsThem(t *testing.T) {
 		x.observe(e.DeepCopy())
 		now = now.Add(time.Second)
 	}
-	repo := x.repos[keyOf(entryOf("web", 1, "", ""))]
+	repo := x.at(keyOf(entryOf("web", 1, "", "")))
 	if len(repo.own) > 1 || len(x.written) != 0 {
 		t.Errorf("%d own writes and %d entries are kept", len(repo.own), len(x.written))
 	}

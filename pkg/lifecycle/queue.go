@@ -102,7 +102,7 @@ func rankPush(e *v1alpha1.ImageVerification, heads []Head) Rank {
 		rank.At = push.PushedAt.Time
 	}
 	tags := e.Tags()
-	if len(heads) != len(tags) {
+	if len(heads) != len(tags) || e.Status.MoreTags.Open() {
 		return rank
 	}
 	var after time.Time

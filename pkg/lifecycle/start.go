@@ -73,13 +73,14 @@ func awaitTrigger(cause v1alpha1.Cause, f Facts, now time.Time) (Decision, bool)
 
 // supersede decides whether newer pushes replace the undecided ones: if the trigger says
 // so, and every tag of the entry was pushed to another digest since. A tag that still
-// shows the digest keeps all of them. A run that may have been fired is looked for first.
+// shows the digest keeps all of them, and so do tags that the entry does not name. A run that
+// may have been fired is looked for first.
 func supersede(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts) (Decision, bool) {
 	if !f.Trigger.SkipSuperseded || Undecided(e) == nil {
 		return Decision{}, false
 	}
 	tags := e.Tags()
-	if len(f.Heads) != len(tags) {
+	if len(f.Heads) != len(tags) || e.Status.MoreTags.Total() > 0 {
 		return Decision{}, false // not known: a run too many is better than one too few
 	}
 	var by []string

@@ -251,6 +251,9 @@ func decideTags(s *v1alpha1.ImageVerificationStatus, run int32) {
 			s.Tags[i].Run = run
 		}
 	}
+	if s.MoreTags != nil {
+		s.MoreTags.Decide(run)
+	}
 }
 
 // RecordEmitted remembers the keys of events that were sent.

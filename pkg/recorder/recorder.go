@@ -59,14 +59,17 @@ const (
 	NotWritten Outcome = "NotWritten"
 	// NotRecordable: the ledger can never hold the push.
 	NotRecordable Outcome = "NotRecordable"
+	// Forgotten: nobody knows whether the ledger has the push, as the digest was pushed to more
+	// tags than its entry tells of.
+	Forgotten Outcome = "Forgotten"
 )
 
 // Result is what became of a Candidate.
 type Result struct {
 	Outcome Outcome
-	// Reason says in one word why a push is NotRecordable.
+	// Reason says in one word why a push is NotRecordable or Forgotten.
 	Reason string
-	// Err is the cause of Gone, NotRead, NotWritten and NotRecordable.
+	// Err is the cause of Gone, NotRead, NotWritten, NotRecordable and Forgotten.
 	Err error
 	// Unread is why the registry did not show what the digest is. The push counts as one
 	// that runs.
@@ -102,6 +105,8 @@ func (r *Recorder) Record(ctx context.Context, c Candidate) Result {
 	now := r.Now()
 	written, err := r.Ledger.Record(ctx, c.Trigger, c.Push, w.facts, c.Source, now)
 	switch reason := notRecordable(err); {
+	case errors.Is(err, ledger.ErrForgotten):
+		return Result{Outcome: Forgotten, Reason: v1alpha1.ReasonTooManyTags, Err: err, Unread: w.unread}
 	case reason != "":
 		return Result{Outcome: NotRecordable, Reason: reason, Err: err, Unread: w.unread}
 	case err != nil:

@@ -14,7 +14,8 @@ const (
 	maxBase      = 512
 	maxPlatform  = 128
 	maxChildren  = 64
-	maxChildName = 64 // of a child's platform
+	maxChildName = 64  // of a child's platform
+	maxMediaType = 255 // RFC 6838 has room for 127 and 127
 	maxCount     = 1 << 20
 )
 
@@ -80,6 +81,9 @@ func Platforms(p image.Platform) []string {
 func Base(annotations, labels map[string]string) string {
 	return image.Cut(cmp.Or(annotations[baseName], labels[baseName]), maxBase)
 }
+
+// MediaType returns a media type as ImageFacts hold it. Who pushes writes it.
+func MediaType(claimed string) string { return image.Cut(claimed, maxMediaType) }
 
 // Count returns a number of layers as ImageFacts hold it.
 func Count(n int) int32 { return int32(min(n, maxCount)) } //nolint:gosec // bounded in the same expression

@@ -13,6 +13,8 @@ func (t *tally) cure(met trouble) string {
 	switch met.kind {
 	case NotRecordable:
 		return "" // the ledger's error says it
+	case TooManyTags:
+		return TooManyTagsCure(t.account.Namespace)
 	case StreamsNotVisible:
 		return t.account.GrantImageStreams(t.hiddenNamespaces()[0])
 	case NoImageStreams:
@@ -48,6 +50,12 @@ func (t *tally) cure(met trouble) string {
 		}
 	}
 	return "wait: Revet reads it again with the next sweep"
+}
+
+// TooManyTagsCure says what to do about a digest with more tags than its entry tells of.
+func TooManyTagsCure(namespace string) string {
+	return fmt.Sprintf("delete tags that nobody needs, then have the rest recorded anew: kubectl delete imageverification ENTRY -n %s; "+
+		"the digest is verified again", namespace)
 }
 
 func (t *tally) pullSecret() string {

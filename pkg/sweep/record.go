@@ -89,6 +89,10 @@ func (s *Sweeper) record(ctx context.Context, t *target, c recorder.Candidate) (
 	case recorder.NotRecordable:
 		t.tally.fail(NotRecordable, done.Err, false)
 		return gap, nil
+	case recorder.Forgotten:
+		t.tally.fail(TooManyTags, fmt.Errorf("tag %q of %q shows %s: %w",
+			c.Push.Tag, c.Push.Repository.Name, c.Push.Digest, done.Err), false)
+		return notRead(1), nil
 	case recorder.NotWritten:
 		t.tally.fail(RecordFailed, done.Err, true)
 		return gap, nil

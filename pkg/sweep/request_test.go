@@ -5,9 +5,11 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -69,6 +71,36 @@ func TestAPushThatCannotBeRecordedIsAGap(t *testing.T) {
 	}
 	r := w.sweep(trigger())
 	if r.Reason != NotRecordable || r.Coverage() != v1alpha1.CoverageGap || r.Gap != 1 || len(r.Unknown) > 0 || r.Retry {
+		t.Errorf("%s: %+v", r.Coverage(), r)
+	}
+}
+
+// A push that its entry may have forgotten is not known to be covered, and not known to be a gap;
+// nobody tries again in vain.
+func TestAPushThatMayBeForgottenIsNotKnown(t *testing.T) {
+	w := newEnv(t, stream("team-a", "app", map[string][]item{"v1": {{1, 10}}}))
+	w.sweep(trigger())
+	var all v1alpha1.ImageVerificationList
+	if err := w.client.List(t.Context(), &all); err != nil || len(all.Items) != 1 {
+		t.Fatalf("%d entries, %v", len(all.Items), err)
+	}
+	_, err := w.ledger.UpdateStatus(t.Context(), &all.Items[0], func(s *v1alpha1.ImageVerificationStatus) {
+		s.MoreTags = &v1alpha1.MoreTags{Forgotten: 1, ForgottenThrough: &metav1.Time{Time: noon.Add(time.Hour)}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := stream("team-a", "app", map[string][]item{"v1": {{1, 10}}, "v2": {{1, 10}}})
+	var before imagev1.ImageStream
+	if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(is), &before); err != nil {
+		t.Fatal(err)
+	}
+	is.ResourceVersion = before.ResourceVersion
+	if err := w.client.Update(t.Context(), is); err != nil {
+		t.Fatal(err)
+	}
+	r := w.sweep(trigger())
+	if r.Reason != TooManyTags || r.Coverage() != v1alpha1.CoverageNotKnown || r.Pushes != 2 || r.Gap != 1 || r.Retry || len(r.Unknown) != 1 || r.Unknown[0].Cure == "" {
 		t.Errorf("%s: %+v", r.Coverage(), r)
 	}
 }

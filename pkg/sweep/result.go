@@ -19,6 +19,9 @@ const (
 	RecordFailed = "RecordFailed"
 	// NotRecordable: Revet found a push that it can never record.
 	NotRecordable = "NotRecordable"
+	// TooManyTags: a digest was pushed to more tags than its entry tells of, and nobody knows
+	// whether the ledger has a push of it.
+	TooManyTags = v1alpha1.ReasonTooManyTags
 	// NoImageStreams: the trigger selects ImageStreams, which the cluster does not have.
 	NoImageStreams = "NoImageStreams"
 	// StreamsNotVisible: the trigger selects ImageStreams that its account may not get.

@@ -28,7 +28,7 @@ const (
 var (
 	noon        = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	streamNames = []string{"app", "web"}
-	tagNames    = []string{"v1", "v2", "latest", excluded, hostile}
+	tagNames    = []string{"v1", "v2", "latest", "edge", excluded, hostile}
 )
 
 func digestOf(n int) string { return fmt.Sprintf("sha256:%064x", n) }

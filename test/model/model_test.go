@@ -7,6 +7,8 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/ledger"
+	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
 // pushed is a push as the design defines it.
@@ -78,11 +80,48 @@ func (m *model) looked(t *v1alpha1.ImageTrigger, is *imagev1.ImageStream) {
 func recorded(s *storage) map[place]int64 {
 	all := map[place]int64{}
 	for _, e := range s.entries {
-		for _, t := range e.Tags() {
-			all[place{e.Spec.Trigger.UID, e.Spec.Repository.UID, t.Tag, e.Spec.Digest}] = t.PushedAt.Unix()
+		for _, tag := range tagNames {
+			if t, ok := e.TagOf(tag); ok {
+				all[place{e.Spec.Trigger.UID, e.Spec.Repository.UID, tag, e.Spec.Digest}] = t.PushedAt.Unix()
+			}
 		}
 	}
 	return all
+}
+
+// forgotten reports whether the ledger says of a push that it does not know. Only of tags of
+// which an entry does not tell it may.
+func forgotten(s *storage, at place, when int64) bool {
+	for _, e := range s.entries {
+		if e.Spec.Trigger.UID != at.trigger || e.Spec.Repository.UID != at.stream || e.Spec.Digest != at.digest {
+			continue
+		}
+		_, told := e.TagOf(at.tag)
+		through, forgot := e.Status.MoreTags.ForgetsThrough()
+		return forgot && !told && when <= through
+	}
+	return false
+}
+
+// tells reports what an entry may not tell: of tags without a name that never was one, of too
+// many, or of a push that waits while none of those it names does.
+func tells(e *v1alpha1.ImageVerification, b ledger.Bounds) string {
+	known := 0
+	for _, tag := range tagNames {
+		if _, ok := e.TagOf(tag); ok {
+			known++
+		}
+	}
+	if all := len(e.Tags()) + len(e.Status.MoreTags.Unpack()); known != all {
+		return fmt.Sprintf("invented: the entry %s tells of %d tags, of which %d exist", e.Name, all, known)
+	}
+	if e.Status.MoreTags.Open() && lifecycle.Undecided(e) == nil {
+		return fmt.Sprintf("lost: no run is started for a push of the entry %s", e.Name)
+	}
+	if b != usual && (len(e.Status.Tags) > b.Tags || len(e.Status.MoreTags.Unpack()) > b.More) {
+		return fmt.Sprintf("grown: the entry %s names %d tags", e.Name, len(e.Status.Tags))
+	}
+	return ""
 }
 
 // showsNew reports whether a stream shows what the ledger does not cover.
@@ -103,6 +142,7 @@ func (m *model) check(s *storage) string {
 	for at, when := range m.owed {
 		got, ok := have[at]
 		switch {
+		case forgotten(s, at, when):
 		case !ok:
 			return fmt.Sprintf("lost: %v of %s has no entry", pushed{at.stream, at.tag, at.digest, when}, at.trigger)
 		case got < when:
@@ -117,6 +157,9 @@ func (m *model) check(s *storage) string {
 			return fmt.Sprintf("doubled: the entries %s and %s are both of %v", name, other, id)
 		}
 		entries[id] = name
+		if wrong := tells(e, s.bounds); wrong != "" {
+			return wrong
+		}
 		first := e.Spec.FirstPush
 		if wrong := m.invented(pushed{id.stream, first.Tag, id.digest, first.PushedAt.Unix()}, id.trigger); wrong != "" {
 			return wrong

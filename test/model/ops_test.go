@@ -267,7 +267,7 @@ func (w *world) doEntry(o op) {
 	name, ok := pick(w.storage.names(), o.b)
 	switch {
 	case o.kind == writeEntry && w.read != nil:
-		l := ledger.New(w.storage, w.sweeper.watch.index)
+		l := w.sabotage.ledger(w.storage, w.sweeper.watch.index)
 		w.tell("the controller writes the status of %s", w.read.Name)
 		faults := w.storage.faults
 		_, err := l.UpdateStatus(context.Background(), w.read, func(s *v1alpha1.ImageVerificationStatus) {
@@ -276,6 +276,9 @@ func (w *world) doEntry(o op) {
 				if s.Tags[i].Run == 0 {
 					s.Tags[i].Run = s.RunCount
 				}
+			}
+			if s.MoreTags != nil {
+				s.MoreTags.Decide(s.RunCount)
 			}
 		})
 		_, there := w.storage.entries[w.read.Name]

@@ -31,6 +31,8 @@ import (
 
 const hubHost = "hub.example"
 
+var hubTags = []string{"v1", "latest", "v2", "edge"}
+
 var errRegistryAway = errors.New("the registry does not answer")
 
 // hub is a registry, two receivers that it notifies, and a controller that sweeps.
@@ -59,8 +61,8 @@ type hub struct {
 	failure  string
 }
 
-func newHub() *hub {
-	h := &hub{storage: newStorage(), tags: map[string]int{}, ever: map[string]bool{}, heads: map[string]int{}, busy: -1, done: make(chan struct{}, 4)}
+func newHub(b ledger.Bounds) *hub {
+	h := &hub{storage: newStorage(b), tags: map[string]int{}, ever: map[string]bool{}, heads: map[string]int{}, busy: -1, done: make(chan struct{}, 4)}
 	h.trigger = &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all", UID: "trigger-all", Generation: 1, CreationTimestamp: metav1.NewTime(noon)},
 		Spec:       v1alpha1.ImageTriggerSpec{Images: []v1alpha1.ImageSelector{{Repository: hubHost + "/**"}}},
@@ -82,7 +84,7 @@ func (h *hub) restart(i int) {
 		h.storage.unwatch(h.views[i])
 	}
 	h.views[i] = h.storage.watch(h.now)
-	l := ledger.New(h.storage, h.views[i].index)
+	l := sabotage{bounds: h.storage.bounds}.ledger(h.storage, h.views[i].index)
 	if i < 2 {
 		triggers := intake.NewTriggers(func(_ *v1alpha1.ImageTrigger, err error) { panic(err) })
 		triggers.Handler().OnAdd(h.trigger, true)
@@ -170,24 +172,37 @@ func (h *hub) newest(name string) (digest string) {
 		if e.Spec.Repository.Name != hubHost+"/"+path {
 			continue
 		}
-		for _, t := range e.Tags() {
-			switch {
-			case t.Tag != tag || t.Sequence < sequence:
-			case t.Sequence == sequence:
-				digest = ""
-			default:
-				sequence, digest = t.Sequence, e.Spec.Digest
-			}
+		t, told := e.TagOf(tag)
+		switch {
+		case !told || t.Sequence < sequence:
+		case t.Sequence == sequence:
+			digest = ""
+		default:
+			sequence, digest = t.Sequence, e.Spec.Digest
 		}
 	}
 	return digest
+}
+
+// forgot reports whether the ledger says that it does not know whether it has a push.
+func (h *hub) forgot(name string, digest int) bool {
+	path, tag, _ := strings.Cut(name, ":")
+	for _, e := range h.storage.entries {
+		if e.Spec.Repository.Name != hubHost+"/"+path || e.Spec.Digest != digestOf(digest) {
+			continue
+		}
+		_, told := e.TagOf(tag)
+		_, forgot := e.Status.MoreTags.ForgetsThrough()
+		return forgot && !told
+	}
+	return false
 }
 
 // settled holds the tags that were looked at to the model.
 func (h *hub) settled(who string, names []string) {
 	for _, name := range names {
 		n, ok := h.tags[name]
-		if ok && n != artefact && h.newest(name) != digestOf(n) {
+		if ok && n != artefact && h.newest(name) != digestOf(n) && !h.forgot(name, n) {
 			h.fail("%s looked at %s, which is digest %d, and the ledger's newest is %q", who, name, n, h.newest(name))
 		}
 	}
@@ -209,11 +224,19 @@ func (h *hub) invented() {
 		h.fail("%s", h.storage.violation)
 	}
 	for _, e := range h.storage.entries {
-		for _, t := range e.Tags() {
-			what := strings.TrimPrefix(e.Spec.Repository.Name, hubHost+"/") + ":" + t.Tag + "@" + e.Spec.Digest
+		known := 0
+		for _, tag := range hubTags {
+			if _, told := e.TagOf(tag); !told {
+				continue
+			}
+			known++
+			what := strings.TrimPrefix(e.Spec.Repository.Name, hubHost+"/") + ":" + tag + "@" + e.Spec.Digest
 			if !h.ever[what] || e.Spec.Digest == digestOf(artefact) {
 				h.fail("%s was recorded", what)
 			}
+		}
+		if all := len(e.Tags()) + len(e.Status.MoreTags.Unpack()); all != known {
+			h.fail("the entry %s tells of %d tags, of which %d exist", e.Name, all, known)
 		}
 	}
 }
@@ -243,7 +266,7 @@ var hubDeck = []kind{
 
 func (h *hub) do(o op) {
 	path, _ := pick([]string{"team/app", "team/web"}, o.a)
-	tag, _ := pick([]string{"v1", "latest"}, o.b)
+	tag, _ := pick(hubTags, o.b)
 	name := path + ":" + tag
 	process := int(o.a) % len(h.views)
 	switch o.kind {
@@ -359,6 +382,7 @@ func (h *hub) sweep() {
 	empty := len(h.tags) == 0 && !h.away // nobody knows whether it hides what it has
 	unseen := r.Reason != "" && (!empty || r.Reason != sweep.CatalogueIncomplete)
 	switch {
+	case r.Reason == sweep.TooManyTags && h.storage.bounds == forgets:
 	case empty && r.Reason == "":
 		h.fail("a sweep that was shown nothing says that it saw everything")
 	case unseen && !h.away && h.storage.faults == faults:
@@ -372,8 +396,8 @@ func (h *hub) sweep() {
 	}
 }
 
-func runHub(ops []op) (h *hub, failure string) {
-	h = newHub()
+func runHub(b ledger.Bounds, ops []op) (h *hub, failure string) {
+	h = newHub(b)
 	defer func() { h.stop() }()
 	for _, o := range ops {
 		h.do(o)
@@ -399,12 +423,12 @@ func runHub(ops []op) (h *hub, failure string) {
 	return h, h.failure
 }
 
-func hubStory(ops []op) string {
+func hubStory(b ledger.Bounds, ops []op) string {
 	short := shrink(ops, func(ops []op) bool {
-		_, failure := runHub(ops)
+		_, failure := runHub(b, ops)
 		return failure != ""
 	})
-	h, failure := runHub(short)
+	h, failure := runHub(b, short)
 	return fmt.Sprintf("%s\nafter these %d steps:\n%s", failure, len(short), strings.Join(h.trace, "\n"))
 }
 
@@ -422,8 +446,8 @@ func TestModelOfRegistries(t *testing.T) {
 		for i := range ops {
 			ops[i] = op{hubDeck[r.IntN(len(hubDeck))], uint8(r.IntN(256)), uint8(r.IntN(256)), uint8(r.IntN(256))}
 		}
-		if _, failure := runHub(ops); failure != "" {
-			t.Fatalf("seed %d: %s", seed, hubStory(ops))
+		if _, failure := runHub(seedsFor(seed), ops); failure != "" {
+			t.Fatalf("seed %d: %s", seed, hubStory(seedsFor(seed), ops))
 		}
 	}
 }

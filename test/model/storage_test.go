@@ -55,9 +55,13 @@ type storage struct {
 	violation string
 	// careless storage takes a write against an old version.
 	careless bool
+	// bounds are those of all who write.
+	bounds ledger.Bounds
 }
 
-func newStorage() *storage { return &storage{entries: map[string]*v1alpha1.ImageVerification{}} }
+func newStorage(b ledger.Bounds) *storage {
+	return &storage{entries: map[string]*v1alpha1.ImageVerification{}, bounds: b}
+}
 
 // names are the entries' in order.
 func (s *storage) names() []string { return slices.Sorted(maps.Keys(s.entries)) }
@@ -131,7 +135,7 @@ func (w statusWriter) Update(_ context.Context, obj client.Object, _ ...client.S
 	kept := have.DeepCopy()
 	kept.Status = *entry.Status.DeepCopy()
 	if s.violation == "" {
-		s.violation = undoes(have.Status.Tags, kept.Status.Tags)
+		s.violation = undoes(&have.Status, &kept.Status)
 	}
 	s.keep(kept)
 	if f == replyLost {
@@ -141,26 +145,39 @@ func (w statusWriter) Update(_ context.Context, obj client.Object, _ ...client.S
 	return nil
 }
 
-// undoes says what a write takes back of the tags: one that is gone, a push that
-// is older than the one before, or the same push as if nobody had decided on it,
+// undoes says what a write takes back of the tags: one that is gone and was not forgotten, a
+// push that is older than the one before, or the same push as if nobody had decided on it,
 // which would be a second run for it.
-func undoes(before, after []v1alpha1.TagStatus) string {
-	for _, b := range before {
-		i := slices.IndexFunc(after, func(a v1alpha1.TagStatus) bool { return a.Tag == b.Tag })
-		if i < 0 {
-			return fmt.Sprintf("lost: a write drops the tag %q of an entry", b.Tag)
-		}
-		a := after[i]
+func undoes(before, after *v1alpha1.ImageVerificationStatus) string {
+	told := tagsOf(after)
+	through, forgot := after.MoreTags.ForgetsThrough()
+	for key, b := range tagsOf(before) {
+		a, ok := told[key]
 		same := a.Sequence == b.Sequence && a.PushedAt.Equal(&b.PushedAt)
+		observed := a.ObservedAt.IsZero() || b.ObservedAt.IsZero() || a.ObservedAt.Equal(&b.ObservedAt)
 		switch {
+		case !ok && forgot && b.PushedAt.Unix() <= through:
+		case !ok:
+			return fmt.Sprintf("lost: a write drops the tag %q of an entry", b.Tag)
 		case a.Sequence < b.Sequence || (b.Sequence == 0 && a.PushedAt.Before(&b.PushedAt)):
 			return fmt.Sprintf("lost: a write takes the tag %q of an entry back in time", b.Tag)
-		case same && (a.Run != b.Run && b.Run != 0 || !a.ObservedAt.Equal(&b.ObservedAt)),
-			b.Sequence != 0 && a.Sequence == b.Sequence && !same:
+		case same && (a.Run != b.Run && b.Run != 0 || !observed), b.Sequence != 0 && a.Sequence == b.Sequence && !same:
 			return fmt.Sprintf("doubled: a write records the push of the tag %q anew", b.Tag)
 		}
 	}
 	return ""
+}
+
+// tagsOf are the tags that a status tells of.
+func tagsOf(s *v1alpha1.ImageVerificationStatus) map[v1alpha1.TagKey]v1alpha1.TagStatus {
+	all := map[v1alpha1.TagKey]v1alpha1.TagStatus{}
+	for _, t := range s.MoreTags.Unpack() {
+		all[t.Key] = t.Status()
+	}
+	for _, t := range s.Tags {
+		all[v1alpha1.KeyOfTag(t.Tag)] = t
+	}
+	return all
 }
 
 func (s *storage) keep(entry *v1alpha1.ImageVerification) {

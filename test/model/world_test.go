@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
@@ -31,7 +32,27 @@ type sabotage struct {
 	believe bool
 	// careless storage loses one of two writes at once.
 	careless bool
+	// bounds are how much of its tags an entry tells. That is no sabotage: none are the usual.
+	bounds ledger.Bounds
 }
+
+// ledger returns one with the bounds.
+func (s sabotage) ledger(c client.Client, x *ledger.Index) *ledger.Ledger {
+	if s.bounds == (ledger.Bounds{}) {
+		return ledger.New(c, x)
+	}
+	return ledger.NewBounded(c, x, s.bounds)
+}
+
+// The bounds that histories are played within: the usual ones, those with which entries name few
+// tags and tell of all, and those with which they forget some.
+var (
+	usual    = ledger.Bounds{}
+	named    = ledger.Bounds{Tags: 2, More: 8}
+	forgets  = ledger.Bounds{Tags: 2, More: 1}
+	bounded  = []ledger.Bounds{usual, named, forgets}
+	seedsFor = func(seed uint64) ledger.Bounds { return bounded[seed%uint64(len(bounded))] }
+)
 
 // world is a cluster with two receivers and a controller that sweeps.
 type world struct {
@@ -81,7 +102,7 @@ type sweeper struct {
 }
 
 func newWorld(s sabotage) *world {
-	w := &world{deleted: -1, sabotage: s, model: newModel(), storage: newStorage()}
+	w := &world{deleted: -1, sabotage: s, model: newModel(), storage: newStorage(s.bounds)}
 	w.storage.careless = s.careless
 	// What was there before the trigger, and within what clocks may differ.
 	app := w.create("app")
@@ -197,7 +218,7 @@ func (w *world) newReceiver(i int) *receiver {
 		r.triggers.Handler().OnAdd(t, true)
 	}
 	r.in = intake.New(intake.Dependencies{
-		Triggers: r.triggers, Namespaces: r, Cluster: r, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, r.watch.index), w.sabotage.known},
+		Triggers: r.triggers, Namespaces: r, Cluster: r, Registry: imageRegistry{}, Ledger: broken{w.sabotage.ledger(w.storage, r.watch.index), w.sabotage.known},
 		Metrics: intakeMetrics, Log: zap.NewNop(), Now: w.now, RegistryTimeout: time.Second, RecordConcurrency: 1,
 	})
 	return r
@@ -241,7 +262,7 @@ func (w *world) shows(name string) *imagev1.ImageStream {
 func (w *world) newSweeper() *sweeper {
 	s := &sweeper{world: w, watch: w.storage.watch(w.now), done: make(chan types.NamespacedName, 16)}
 	s.sweeper, s.stop = startSweeper(sweep.Dependencies{
-		Cluster: s, Images: s, Registry: imageRegistry{}, Ledger: broken{ledger.New(w.storage, s.watch.index), w.sabotage.known}, Examiner: sweep.Ignore{}, Metrics: sweepMetrics,
+		Cluster: s, Images: s, Registry: imageRegistry{}, Ledger: broken{w.sabotage.ledger(w.storage, s.watch.index), w.sabotage.known}, Examiner: sweep.Ignore{}, Metrics: sweepMetrics,
 		Log: zap.NewNop(), Now: w.now, Done: func(k types.NamespacedName) { s.done <- k },
 	})
 	return s
@@ -321,6 +342,7 @@ func (w *world) sweep() (recovered int32) {
 			for _, s := range w.streams {
 				w.model.looked(t, s.object())
 			}
+		case r.Reason == sweep.TooManyTags && w.sabotage.bounds == forgets:
 		case w.storage.faults == faults:
 			w.fail("a sweep failed without a cause: %s: %s", r.Reason, r.Message)
 		}

@@ -144,7 +144,8 @@ func (q Query) matchers() []matcher {
 		}
 	}
 	rest := func(e *v1alpha1.ImageVerification) bool {
-		return strings.HasPrefix(e.Spec.Digest, q.Digest) && (q.Tag == "" || slices.Contains(TagsNewestFirst(e), q.Tag))
+		_, tagged := e.TagOf(q.Tag)
+		return strings.HasPrefix(e.Spec.Digest, q.Digest) && (q.Tag == "" || tagged)
 	}
 	if q.Repository == "" {
 		return []matcher{{match: rest}}

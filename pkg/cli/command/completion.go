@@ -25,7 +25,7 @@ func CompleteNames(env Environment, flags *ClusterFlags) completeFunc {
 		var names []string
 		for _, e := range entriesToComplete(c.Context(), env, flags) {
 			if strings.HasPrefix(e.Name, prefix) {
-				names = append(names, e.Name+"\t"+Printable(e.Spec.Repository.Name+":"+strings.Join(TagsNewestFirst(&e), ",")+" "+string(e.Phase())))
+				names = append(names, e.Name+"\t"+Printable(e.Spec.Repository.Name+":"+TagList(&e)+" "+string(e.Phase())))
 			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp

@@ -76,7 +76,9 @@ var cures = map[lifecycle.Reason]string{
 	"SweepPutOff": "none needed: the message says from when on it is swept again; to take less time, select fewer repositories, " +
 		"or remove triggers whose registries are slow",
 	"RegistryNotSwept": "let the operator list the registry in the ConfigMap config-registries, and give the trigger's service account credentials for it",
-	"NotRecordable":    "the message names the push and what is wrong with it; push it under a valid name",
+	"TooManyTags": "delete tags that nobody needs, then have the rest recorded anew: kubectl delete imageverification ENTRY -n NAMESPACE; " +
+		"the digest is verified again",
+	"NotRecordable": "the message names the push and what is wrong with it; push it under a valid name",
 	// Why coverage does not count a push as covered.
 	"NotRecorded":      "wait for the next sweep, which records it; kubectl revet doctor shows why no event did",
 	"EntryForged":      "find out who can write ImageVerifications besides Revet (kubectl revet doctor checks the policy), delete the entry and push again",

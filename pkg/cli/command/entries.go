@@ -2,8 +2,8 @@ package command
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -28,6 +28,30 @@ func TagsNewestFirst(e *v1alpha1.ImageVerification) []string {
 	return names
 }
 
+// maxTagList bounds a list of tags, in bytes.
+const maxTagList = 200
+
+// TagList lists the tags of an entry, the newest push first, and counts those for which there
+// is no room and those that the entry does not name.
+func TagList(e *v1alpha1.ImageVerification) string {
+	list, more := "", e.Status.MoreTags.Total()
+	names := TagsNewestFirst(e)
+	for i, name := range names {
+		if i > 0 && len(list)+len(name) >= maxTagList {
+			more += int64(len(names) - i)
+			break
+		}
+		if i > 0 {
+			list += ","
+		}
+		list += name
+	}
+	if more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
+}
+
 // LastPushed returns the time of an entry's newest push, or zero if nobody pushed it.
 func LastPushed(e *v1alpha1.ImageVerification) time.Time {
 	if pushes := PushesOf(e); len(pushes) > 0 {
@@ -47,8 +71,8 @@ func since(e *v1alpha1.ImageVerification) time.Time {
 // ImageName returns repository:tags@digest of an entry, with enough of the digest for people.
 func ImageName(e *v1alpha1.ImageVerification) string {
 	name := e.Spec.Repository.Name
-	if tags := TagsNewestFirst(e); len(tags) > 0 {
-		name += ":" + strings.Join(tags, ",")
+	if tags := TagList(e); tags != "" {
+		name += ":" + tags
 	}
 	const enough = len("sha256:") + 8
 	return name + "@" + e.Spec.Digest[:min(len(e.Spec.Digest), enough)]
@@ -83,12 +107,8 @@ func NewestOfTag(found []v1alpha1.ImageVerification, tag string) []v1alpha1.Imag
 }
 
 func pushOfTag(e *v1alpha1.ImageVerification, tag string) v1alpha1.PushRecord {
-	for _, p := range PushesOf(e) {
-		if p.Tag == tag {
-			return p.PushRecord
-		}
-	}
-	return v1alpha1.PushRecord{}
+	p, _ := e.TagOf(tag)
+	return p.PushRecord
 }
 
 func later(a, b v1alpha1.PushRecord) bool {

@@ -1,10 +1,12 @@
 package explain
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/cli/commandtest"
 )
 
@@ -28,6 +30,19 @@ func TestExplain(t *testing.T) {
 		t.Fatal(r.ErrOut)
 	}
 	commandtest.Golden(t, "three.json", r.Out)
+}
+
+// Tags that the entry does not name are counted, and lead to it.
+func TestExplainCountsTags(t *testing.T) {
+	e := commandtest.PassedEntry()
+	for forgotten, want := range map[int64]string{0: "and 1 more tags, which the entry does not name", 4: "4 of them: nobody knows which they were; delete tags"} {
+		e.Status.MoreTags = &v1alpha1.MoreTags{Forgotten: forgotten}
+		e.Status.MoreTags.Pack([]v1alpha1.PackedTag{{Key: v1alpha1.KeyOfTag("v77")}})
+		r := commandtest.Run(New, "", commandtest.ClusterOf(e), "explain", "registry.example.com/team/good:v77")
+		if r.Status != 0 || !strings.Contains(r.Out, want) {
+			t.Errorf("status %d, %s\n%s", r.Status, r.ErrOut, r.Out)
+		}
+	}
 }
 
 // What a host name's difference, or several matches, means is said beside the story.

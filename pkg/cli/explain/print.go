@@ -61,6 +61,7 @@ func (p *page) report(s Report, now time.Time) {
 	for _, push := range s.Pushes {
 		p.push(push)
 	}
+	p.moreTags(s)
 	p.facts(s.Image)
 	if len(s.Runs) == 0 {
 		p.heading("No run yet")
@@ -73,6 +74,18 @@ func (p *page) report(s Report, now time.Time) {
 	}
 	p.heading("For all details")
 	fmt.Fprintf(&p.b, "  %s\n", s.Look)
+}
+
+// moreTags counts the tags that the entry does not name.
+func (p *page) moreTags(s Report) {
+	if s.MoreTags == 0 {
+		return
+	}
+	p.line(1, "Others", "and %d more tags, which the entry does not name", s.MoreTags)
+	if s.Forgotten > 0 {
+		p.line(1, "Forgotten", "%d of them: nobody knows which they were; %s",
+			s.Forgotten, command.Cure(v1alpha1.ReasonTooManyTags))
+	}
 }
 
 func phaseLine(s Report) string {

@@ -37,6 +37,10 @@ type Report struct {
 	Unattested attested.Standing `json:"unattested,omitzero"`
 	// Pushes are the newest push of each tag to this digest, newest first.
 	Pushes []Push `json:"pushes"`
+	// MoreTags counts the tags that the entry does not name, and Forgotten those of them of
+	// which nobody knows any more which they were.
+	MoreTags  int64 `json:"moreTags,omitempty"`
+	Forgotten int64 `json:"forgotten,omitempty"`
 	// ByHandAt is when a person recorded the digest, which nobody had pushed.
 	ByHandAt *metav1.MicroTime    `json:"byHandAt,omitempty"`
 	Image    *v1alpha1.ImageFacts `json:"image,omitempty"`
@@ -119,6 +123,10 @@ func newReport(e *v1alpha1.ImageVerification, handlers map[string]string) Report
 	}
 	for _, p := range command.PushesOf(e) {
 		s.Pushes = append(s.Pushes, newPush(p, e.Spec.Repository.Kind))
+	}
+	s.MoreTags = e.Status.MoreTags.Total()
+	if s.MoreTags > 0 {
+		s.Forgotten = e.Status.MoreTags.Forgotten
 	}
 	for i := range e.Status.Runs {
 		s.Runs = append(s.Runs, newRun(e, &e.Status.Runs[i], handlers))

@@ -77,6 +77,10 @@ func (w *world) tags(ctx context.Context, g *gateView) (map[string]string, error
 	if pins.Omitted > 0 {
 		w.note("Gate %s has no room for %d tags, of which %s is the first: they are refused.", g.Name, pins.Omitted, pins.FirstOmitted)
 	}
+	if pins.Unnamed > 0 {
+		w.note("Gate %s does not know %d tags by name, as their digests were pushed to too many: they are refused.",
+			g.Name, pins.Unnamed)
+	}
 	g.tags = pins.Tags
 	return g.tags, nil
 }

@@ -25,7 +25,7 @@ var columns = []command.Column[row]{
 	{Header: "NAMESPACE", Only: command.AllNamespaces, Cell: func(r row) string { return r.Namespace }},
 	{Header: "NAME", Cell: func(r row) string { return r.Name }},
 	{Header: "REPOSITORY", Cell: func(r row) string { return r.Spec.Repository.Name }},
-	{Header: "TAGS", Cell: func(r row) string { return strings.Join(command.TagsNewestFirst(r.ImageVerification), ",") }},
+	{Header: "TAGS", Cell: func(r row) string { return command.TagList(r.ImageVerification) }},
 	{Header: "PHASE", Cell: func(r row) string { return string(r.Phase()) }},
 	{Header: "REASON", Cell: func(r row) string { return r.Status.Reason }},
 	{Header: "VERDICT", Cell: verdict},

@@ -40,6 +40,7 @@ type entryRecord struct {
 	repository v1alpha1.RepositoryReference
 	firstPush  v1alpha1.PushRecord
 	tags       []v1alpha1.TagStatus
+	moreTags   *v1alpha1.MoreTags
 	noImage    bool
 }
 
@@ -47,7 +48,7 @@ func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
 	return &entryRecord{
 		key: client.ObjectKeyFromObject(e), trigger: triggerOf(e), triggerUID: types.UID(e.Spec.Trigger.UID),
 		digest: e.Spec.Digest, says: gate.EvidenceBy(e), children: gate.ChildrenOf(e),
-		repository: e.Spec.Repository, firstPush: e.Spec.FirstPush, tags: e.Status.Tags,
+		repository: e.Spec.Repository, firstPush: e.Spec.FirstPush, tags: e.Status.Tags, moreTags: e.Status.MoreTags,
 		noImage: e.IsNoImage(),
 	}
 }
@@ -56,7 +57,8 @@ func newRecord(e *v1alpha1.ImageVerification) *entryRecord {
 func (r *entryRecord) same(o *entryRecord) bool {
 	return r.trigger == o.trigger && r.triggerUID == o.triggerUID && r.digest == o.digest &&
 		slices.Equal(r.children, o.children) && equality.Semantic.DeepEqual(r.says, o.says) &&
-		equality.Semantic.DeepEqual(r.tags, o.tags) && r.noImage == o.noImage
+		equality.Semantic.DeepEqual(r.tags, o.tags) &&
+		equality.Semantic.DeepEqual(r.moreTags, o.moreTags) && r.noImage == o.noImage
 }
 
 // reference is a place in which an entry speaks of a digest.
@@ -211,7 +213,7 @@ func (x *entries) pushes(rules gate.Rules) []gate.TagPush {
 				Trigger:    v1alpha1.TriggerReference{Name: r.trigger.Trigger, UID: string(r.triggerUID)},
 				Repository: r.repository, Digest: r.digest, FirstPush: r.firstPush,
 			},
-			Status: v1alpha1.ImageVerificationStatus{Phase: r.says.Phase, Tags: r.tags},
+			Status: v1alpha1.ImageVerificationStatus{Phase: r.says.Phase, Tags: r.tags, MoreTags: r.moreTags},
 		}
 		e.Namespace, e.Name = r.key.Namespace, r.key.Name
 		if r.noImage {

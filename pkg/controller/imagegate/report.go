@@ -199,6 +199,13 @@ func (p *pass) markContent(s *v1alpha1.ImageGateStatus, oldest time.Time, exampl
 			tags.Omitted, tags.FirstOmitted))
 		return
 	}
+	if unnamed := p.state.pinned.Unnamed; unnamed > 0 {
+		set(v1alpha1.ConditionComplete, metav1.ConditionFalse, v1alpha1.ReasonTooManyTags, fmt.Sprintf(
+			"%d tags are refused as unknown ones: their digests were pushed to more tags than an entry names, which is %d. "+
+				"Refer to such images by digest, or delete tags that nobody needs and then the entry",
+			unnamed, v1alpha1.MaxTags))
+		return
+	}
 	set(v1alpha1.ConditionComplete, metav1.ConditionTrue, v1alpha1.ReasonComplete, "every verified digest found room")
 }
 

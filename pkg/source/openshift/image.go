@@ -70,7 +70,7 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 		return v1alpha1.ImageFacts{}, err
 	}
 	f := v1alpha1.ImageFacts{
-		MediaType: img.DockerImageManifestMediaType,
+		MediaType: source.MediaType(img.DockerImageManifestMediaType),
 		Labels:    image.CarryLabels(m.Config.Labels, labelNames),
 		Layers:    source.Count(len(img.DockerImageLayers)),
 		Created:   parseTime(m.Created),
@@ -88,7 +88,7 @@ func Facts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1
 // indexFacts adds up the children that were read. The index itself has neither labels nor a
 // time of its own: the time in its dockerImageMetadata is the push's.
 func indexFacts(img *imagev1.Image, children Children, labelNames []string) (v1alpha1.ImageFacts, error) {
-	f := v1alpha1.ImageFacts{MediaType: img.DockerImageManifestMediaType, Source: factsSource}
+	f := v1alpha1.ImageFacts{MediaType: source.MediaType(img.DockerImageManifestMediaType), Source: factsSource}
 	var revisions source.Revisions
 	seen := map[string]bool{}
 	for _, m := range img.DockerImageManifests {

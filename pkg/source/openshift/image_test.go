@@ -2,6 +2,7 @@ package openshift_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,6 +175,14 @@ func TestFactsThatNoRecordingShows(t *testing.T) {
 		ClaimedRevision: "0abc", Source: "Image"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
+	}
+	// Whoever may push writes the media type, and it goes into each entry.
+	img.DockerImageManifestMediaType = strings.Repeat("x", 1<<20)
+	index := &imagev1.Image{DockerImageManifestMediaType: img.DockerImageManifestMediaType, DockerImageManifests: []imagev1.ImageManifest{{OS: "linux"}}}
+	for _, of := range []*imagev1.Image{img, index} {
+		if got, err := openshift.Facts(of, nil, nil); err != nil || len(got.MediaType) != 255 {
+			t.Errorf("a media type of %d bytes, %v", len(got.MediaType), err)
+		}
 	}
 	img.DockerImageMetadata.Raw = []byte(`{`)
 	if _, err := openshift.Facts(img, nil, nil); err == nil {

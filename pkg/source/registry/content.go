@@ -278,7 +278,7 @@ func (c *Client) Facts(ctx context.Context, ref image.Reference, as Credentials,
 // than what an image has.
 func (r *reader) index(ctx context.Context, m manifest, labelNames []string) (Facts, error) {
 	facts := Facts{
-		Image:   v1alpha1.ImageFacts{MediaType: m.Type(), Source: factsSource},
+		Image:   v1alpha1.ImageFacts{MediaType: source.MediaType(m.Type()), Source: factsSource},
 		Content: image.Content{Kind: image.ContentIndex},
 	}
 	if len(m.Manifests) > maxChildren {
@@ -353,7 +353,7 @@ type config struct {
 // facts of a single manifest.
 func (r *reader) facts(ctx context.Context, m manifest, labelNames []string) (v1alpha1.ImageFacts, error) {
 	f := v1alpha1.ImageFacts{
-		MediaType: m.Type(),
+		MediaType: source.MediaType(m.Type()),
 		Layers:    source.Count(len(m.Layers)),
 		Size:      sizeOf(m),
 		Base:      source.Base(m.Annotations, nil),

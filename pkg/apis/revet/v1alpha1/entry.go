@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -17,7 +18,13 @@ const (
 	ConditionStarted = "Started"
 	// ConditionVerified: the latest run's verdict is pass.
 	ConditionVerified = "Verified"
+	// ConditionTagsKnown is False while the digest was pushed to more tags than the entry tells
+	// of, and absent otherwise.
+	ConditionTagsKnown = "TagsKnown"
 )
+
+// ReasonTooManyTags: a digest was pushed to more tags than its entry tells of.
+const ReasonTooManyTags = "TooManyTags"
 
 // Reasons of an ImageVerification's conditions that are as they should be.
 const (
@@ -60,7 +67,7 @@ func (e *ImageVerification) IsNoImage() bool {
 // IsManual reports whether a person created the entry, for a digest that nobody had pushed.
 func (e *ImageVerification) IsManual() bool { return e.Spec.FirstPush.Source == SourceManual }
 
-// Tags returns a copy of the newest push of each tag to the entry's digest. The
+// Tags returns a copy of the newest push of each tag that the entry names. The
 // first push counts as one until a status names its tag, or if a status was lost. What a
 // person asked to verify is no push, whatever tag it goes by.
 func (e *ImageVerification) Tags() []TagStatus {
@@ -73,6 +80,23 @@ func (e *ImageVerification) Tags() []TagStatus {
 		}
 	}
 	return append([]TagStatus{{PushRecord: e.Spec.FirstPush}}, e.Status.Tags...)
+}
+
+// TagOf returns the newest push of a tag to the entry's digest. Of one that status.moreTags
+// tells of, it is without the time of its record.
+func (e *ImageVerification) TagOf(tag string) (TagStatus, bool) {
+	for _, t := range e.Tags() {
+		if t.Tag == tag {
+			return t, true
+		}
+	}
+	packed, ok := e.Status.MoreTags.Find(tag)
+	if !ok {
+		return TagStatus{}, false
+	}
+	t := packed.Status()
+	t.Tag = tag
+	return t, true
 }
 
 // TagNames returns the tags of the entry's pushes, in the order of Tags.
@@ -140,6 +164,15 @@ func (e *ImageVerification) JudgedWithoutVerdict() bool {
 // MarkRecorded records that the push is in the ledger.
 func (s *ImageVerificationStatus) MarkRecorded(now time.Time) {
 	setCondition(&s.Conditions, ConditionRecorded, metav1.ConditionTrue, ReasonRecorded, "", 0, now)
+}
+
+// MarkTags records which tags the entry cannot tell of; an empty message is that it tells of all.
+func (s *ImageVerificationStatus) MarkTags(message string, now time.Time) {
+	if message == "" {
+		meta.RemoveStatusCondition(&s.Conditions, ConditionTagsKnown)
+		return
+	}
+	setCondition(&s.Conditions, ConditionTagsKnown, metav1.ConditionFalse, ReasonTooManyTags, message, 0, now)
 }
 
 // MarkWaiting records what an entry that needs a run waits for.

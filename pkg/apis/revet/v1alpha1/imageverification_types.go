@@ -425,15 +425,19 @@ type ImageVerificationStatus struct {
 	// +listType=atomic
 	// +optional
 	Attestations []AttestationStatus `json:"attestations,omitempty"`
-	// Tags are the newest pushes of each tag to this digest.
+	// Tags are the newest pushes of each tag to this digest: of 100 tags at most. Those that
+	// no run covers yet stay, those that still show the digest, and the latest.
 	// +listType=map
 	// +listMapKey=tag
 	// +optional
 	Tags []TagStatus `json:"tags,omitempty"`
-	// TagNames are the names in tags, for the table.
+	// MoreTags tells of the tags that found no room in tags.
+	// +optional
+	MoreTags *MoreTags `json:"moreTags,omitempty"`
+	// TagNames are the names in tags, for the table, and how many more there are.
 	// +optional
 	TagNames string `json:"tagNames,omitempty"`
-	// LastPushedAt is the newest of the pushes in tags.
+	// LastPushedAt is the newest of the pushes in tags and moreTags.
 	// +optional
 	LastPushedAt *metav1.Time `json:"lastPushedAt,omitempty"`
 	// Runs are the latest runs, oldest first.
@@ -459,7 +463,8 @@ type ImageVerificationStatus struct {
 	// +listType=atomic
 	// +optional
 	Emitted []string `json:"emitted,omitempty"`
-	// Conditions are Recorded, Fired, Started and Verified.
+	// Conditions are Recorded, Fired, Started and Verified; and TagsKnown while more tags than
+	// can be told have shown the digest.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
