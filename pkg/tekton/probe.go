@@ -26,7 +26,7 @@ type prober struct {
 type probe struct {
 	name           string
 	serviceAccount string
-	intercepted    bool
+	guard
 	// resolved: the parameters of at least one sample could be substituted.
 	resolved bool
 	// startsRun: at least one sample makes a PipelineRun or TaskRun.
@@ -69,7 +69,7 @@ func (p *probe) refuse(reason FindingReason, format string, args ...any) {
 }
 
 func (b *prober) probe(ctx context.Context, c candidate) (probe, error) {
-	p := probe{name: c.name, serviceAccount: c.trigger.Spec.ServiceAccountName, intercepted: c.intercepted, right: true}
+	p := probe{name: c.name, serviceAccount: c.trigger.Spec.ServiceAccountName, guard: c.guard, right: true}
 	get := getter{ctx: ctx, client: b.client, namespace: b.namespace}
 	resolved, err := template.ResolveTrigger(c.trigger, get.binding, get.clusterBinding, get.template)
 	switch {
