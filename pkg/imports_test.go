@@ -31,7 +31,10 @@ type layer struct {
 // values are what every room may name: what an image and a push are, what the
 // ledger's types are, whose rights count, and why a read failed. They do no I/O but
 // for the access review of pkg/source. pkg/fair divides what a process has among namespaces.
-var values = []string{"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/fair", "pkg/runresult", "pkg/source", "pkg/version"}
+var values = []string{
+	"pkg/image", "pkg/push", "pkg/apis", "pkg/kube", "pkg/failpoint", "pkg/fair", "pkg/runrequest", "pkg/runresult",
+	"pkg/source", "pkg/version",
+}
 
 // decisions are pure: they take values and return values.
 var decisions = []string{"pkg/lifecycle", "pkg/sandbox", "pkg/selector", "pkg/filter"}
@@ -44,6 +47,7 @@ var layers = []layer{
 	{prefix: "pkg/push", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/failpoint", standardOnly: true},
 	{prefix: "pkg/fair", standardOnly: true},
+	{prefix: "pkg/runrequest", revet: []string{"pkg/image"}, standardOnly: true},
 	{prefix: "pkg/runresult", standardOnly: true},
 	{prefix: "pkg/version", standardOnly: true},
 	{prefix: "pkg/sigstore", standardOnly: true},
@@ -66,7 +70,7 @@ var layers = []layer{
 	{prefix: "pkg/pipeline", revet: []string{"pkg/failpoint", "pkg/image", "pkg/runresult", "pkg/pipeline", "pkg/sigstore"}},
 	{prefix: "pkg/recorder", revet: join(values, []string{"pkg/ledger", "pkg/source/openshift"})},
 	{prefix: "pkg/intake", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
-	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/source/registry/webhook"}},
+	{prefix: "pkg/receiver", revet: []string{"pkg/apis", "pkg/failpoint", "pkg/image", "pkg/intake", "pkg/runrequest", "pkg/source/registry/webhook"}},
 	{prefix: "pkg/sweep", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/recorder"})},
 	// It looks as a sweep looks, and writes nothing.
 	{prefix: "pkg/coverage", revet: join(values, decisions, sources, []string{"pkg/ledger", "pkg/sweep"})},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -91,10 +90,10 @@ func NewAttestor(ctx context.Context, o AttestorOptions) (*Attestor, error) {
 	if a.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
 		return nil, err
 	}
-	a.health = &health{check: a.check, notes: a.problems, now: o.Now}
-	mux := http.NewServeMux()
-	a.health.register(mux)
-	a.server = newServer(mux, log)
+	if err := countProblems(a.metrics.Meter(meterName), a.problems); err != nil {
+		return nil, err
+	}
+	a.health, a.server = newHealthServer(a.check, o.Now, log)
 	return a, nil
 }
 
@@ -104,7 +103,7 @@ func (a *Attestor) Start(ctx context.Context) error {
 	if err := ownNamespace(a.options.SystemNamespace); err != nil {
 		return err
 	}
-	if err := a.server.start(ctx, a.options.Address); err != nil {
+	if err := a.server.start(ctx, a.options.HealthAddress); err != nil {
 		return err
 	}
 	// The work outlives ctx. Stop ends it.
@@ -117,12 +116,12 @@ func (a *Attestor) Start(ctx context.Context) error {
 			a.failed <- err
 		}
 	}()
-	a.log.Info("listening", zap.String("address", a.Addr()))
+	a.log.Info("listening", zap.String("address", a.HealthAddr()))
 	return nil
 }
 
-// Addr returns the address on which health is served.
-func (a *Attestor) Addr() string { return a.server.addr() }
+// HealthAddr returns the address on which health is served.
+func (a *Attestor) HealthAddr() string { return a.server.addr() }
 
 // Stop waits for running work and gives the leases back, so that another process leads at
 // once.

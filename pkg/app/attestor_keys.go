@@ -84,13 +84,16 @@ func (k *keyDirectory) read() bool {
 		k.problem = err
 		return false
 	}
-	changed := !slices.Equal(ring.IDs(), k.ring.IDs())
+	changed, knew := !slices.Equal(ring.IDs(), k.ring.IDs()), k.problem
 	if changed {
 		k.log.Info("keys in force", zap.Strings("keys", ring.IDs()))
 	}
 	k.problem, k.ring = nil, ring
 	if ring.Empty() {
 		k.problem = fmt.Errorf("%w in %s; put one into the Secret revet-attestation-keys, under a name like 2026-11-30.pem", errNoKey, k.dir)
+		if knew == nil || knew.Error() != k.problem.Error() {
+			k.log.Info("nothing is signed", zap.Error(k.problem))
+		}
 	}
 	return changed
 }

@@ -116,7 +116,7 @@ func TestAttestorOptions(t *testing.T) {
 	}
 	for want, change := range map[string]func(*AttestorOptions){
 		"identity":    func(o *AttestorOptions) { o.Identity = "" },
-		"address":     func(o *AttestorOptions) { o.Address = "x" },
+		"address":     func(o *AttestorOptions) { o.HealthAddress = "x" },
 		"keys":        func(o *AttestorOptions) { o.Keys = "" },
 		"verifier-id": func(o *AttestorOptions) { o.VerifierID = "revet" },
 		"concurrency": func(o *AttestorOptions) { o.Concurrency = 0 },

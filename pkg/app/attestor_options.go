@@ -12,8 +12,6 @@ import (
 // AttestorOptions configure the attestor.
 type AttestorOptions struct {
 	Common
-	// Address is host:port for health and readiness.
-	Address string
 	// Identity is this process's name among those that may lead: the Pod's name.
 	Identity string
 	// Keys is the directory with the keys, a mounted Secret.
@@ -32,7 +30,7 @@ type AttestorOptions struct {
 // DefaultAttestorOptions returns the defaults.
 func DefaultAttestorOptions() AttestorOptions {
 	return AttestorOptions{
-		Common: DefaultCommon(), Address: ":8080", Keys: "/etc/revet/attestation-keys",
+		Common: DefaultCommon(), Keys: "/etc/revet/attestation-keys",
 		VerifierID: attestation.DefaultVerifierID, Concurrency: 8, Recheck: 6 * time.Hour,
 	}
 }
@@ -48,7 +46,7 @@ func (o *AttestorOptions) FromEnvironment(getenv func(string) string) {
 // AddFlags adds the attestor's flags.
 func (o *AttestorOptions) AddFlags(flags *flag.FlagSet) {
 	o.Common.AddFlags(flags)
-	flags.StringVar(&o.Address, "address", o.Address, "host:port for health and readiness")
+	flags.StringVar(&o.HealthAddress, "address", o.HealthAddress, "an earlier name of --health-address")
 	flags.StringVar(&o.Identity, "identity", o.Identity, "name of this process among those that may lead; default from POD_NAME")
 	flags.StringVar(&o.Keys, "keys", o.Keys, "directory with the keys: 2026-11-30.pem signs from that day on")
 	flags.StringVar(&o.VerifierID, "verifier-id", o.VerifierID, "URI by which consumers know this verifier")
@@ -58,9 +56,6 @@ func (o *AttestorOptions) AddFlags(flags *flag.FlagSet) {
 }
 
 func (o AttestorOptions) validate() error {
-	if err := validAddress("address", o.Address); err != nil {
-		return err
-	}
 	if o.Identity == "" {
 		return fmt.Errorf("identity is empty; set POD_NAME to the Pod's name, or --identity")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -90,10 +89,10 @@ func NewController(ctx context.Context, o ControllerOptions) (*Controller, error
 	if c.metrics, err = newMeterProvider(ctx, o.MetricsAddress); err != nil {
 		return nil, err
 	}
-	c.health = &health{check: c.check, notes: c.config.Problems, now: o.Now}
-	mux := http.NewServeMux()
-	c.health.register(mux)
-	c.server = newServer(mux, log)
+	if err := countProblems(c.metrics.Meter(meterName), c.config.Problems); err != nil {
+		return nil, err
+	}
+	c.health, c.server = newHealthServer(c.check, o.Now, log)
 	return c, nil
 }
 
@@ -103,7 +102,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err := ownNamespace(c.options.SystemNamespace); err != nil {
 		return err
 	}
-	if err := c.server.start(ctx, c.options.Address); err != nil {
+	if err := c.server.start(ctx, c.options.HealthAddress); err != nil {
 		return err
 	}
 	// The work outlives ctx. Stop ends it.
@@ -116,12 +115,12 @@ func (c *Controller) Start(ctx context.Context) error {
 			c.failed <- err
 		}
 	}()
-	c.log.Info("listening", zap.String("address", c.Addr()))
+	c.log.Info("listening", zap.String("address", c.HealthAddr()))
 	return nil
 }
 
-// Addr returns the address on which health is served.
-func (c *Controller) Addr() string { return c.server.addr() }
+// HealthAddr returns the address on which health is served.
+func (c *Controller) HealthAddr() string { return c.server.addr() }
 
 // Stop waits for running work and gives the leases back, so that another process leads
 // at once.

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	knative "knative.dev/pkg/controller"
 	kle "knative.dev/pkg/leaderelection"
+	"knative.dev/pkg/network"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -43,10 +44,15 @@ func (c *Controller) entries(ctx context.Context, cached cache.Cache, election *
 }
 
 func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options, error) {
+	keys := &requestKeys{live: c.access.live, namespace: c.options.SystemNamespace, log: c.log, now: c.options.Now, make: true}
 	sender, err := tekton.NewSender(tekton.SenderOptions{
 		Timeout:         sinkTimeout,
 		DialTimeout:     sinkDialTimeout,
 		IdleConnections: c.options.Concurrency,
+		Sign:            keys.sign,
+		Services:        c.access.live,
+		Listed:          func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) },
+		ClusterDomain:   network.GetClusterDomainName(),
 	})
 	if err != nil {
 		return imageverification.Options{}, err
@@ -70,7 +76,7 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 		Now:      c.options.Now,
 		Emitter:  emitter,
 
-		Compare: tekton.NewChecker(c.access.live, func(string, string) bool { return false }).Differs,
+		Compare: tekton.NewChecker(c.access.live, func(string, string) bool { return false }, c.options.SystemNamespace).Differs,
 		Stop: func(ctx context.Context, run types.NamespacedName, uid types.UID) error {
 			return tekton.CancelRun(ctx, c.access.live, run, uid)
 		},

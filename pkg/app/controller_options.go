@@ -13,8 +13,6 @@ import (
 // ControllerOptions configure the controller.
 type ControllerOptions struct {
 	Common
-	// Address is host:port for health and readiness.
-	Address string
 	// Identity is this process's name among those that may lead: the Pod's name. A
 	// process that restarts under its identity takes its lease back at once.
 	Identity string
@@ -43,7 +41,7 @@ type ControllerOptions struct {
 // DefaultControllerOptions returns the defaults.
 func DefaultControllerOptions() ControllerOptions {
 	return ControllerOptions{
-		Common: DefaultCommon(), Address: ":8080", Concurrency: 16, MaxConcurrent: 200,
+		Common: DefaultCommon(), Concurrency: 16, MaxConcurrent: 200,
 		Reserve: aFifth, LongestRun: 2 * time.Hour,
 		SweepInterval: imagetrigger.DefaultIntervals().Sweep,
 		GateWriteRate: gate.DefaultBudgetRate, GateSplit: gate.DefaultSplit,
@@ -68,7 +66,7 @@ func (o *ControllerOptions) FromEnvironment(getenv func(string) string) {
 // AddFlags adds the controller's flags.
 func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 	o.Common.AddFlags(flags)
-	flags.StringVar(&o.Address, "address", o.Address, "host:port for health and readiness")
+	flags.StringVar(&o.HealthAddress, "address", o.HealthAddress, "an earlier name of --health-address")
 	flags.StringVar(&o.Identity, "identity", o.Identity, "name of this process among those that may lead; default from POD_NAME")
 	flags.StringVar(&o.EventSink, "event-sink", o.EventSink, "URL that CDEvents are sent to; default from K_SINK; empty sends none")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many entries are processed at once")
@@ -84,9 +82,6 @@ func (o *ControllerOptions) AddFlags(flags *flag.FlagSet) {
 }
 
 func (o ControllerOptions) validate() error {
-	if err := validAddress("address", o.Address); err != nil {
-		return err
-	}
 	if o.Identity == "" {
 		return fmt.Errorf("identity is empty; set POD_NAME to the Pod's name, or --identity")
 	}

@@ -37,7 +37,7 @@ func (c *Controller) triggers(ctx context.Context, cached cache.Cache, election 
 	if err != nil {
 		return nil, nil, err
 	}
-	checker := tekton.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) })
+	checker := tekton.NewChecker(c.access.live, func(host, namespace string) bool { return c.config.Sinks().Allows(host, namespace) }, c.options.SystemNamespace)
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached:       cached,
 		Live:         lease.Client{Client: c.access.live, Guard: guard},

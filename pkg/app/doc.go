@@ -13,8 +13,8 @@
 // before that, and statuses are written within it. It is given back when nothing
 // goes on under it any more, and never if another holds it.
 //
-// HTTP of both programs: /healthz is the process; /readyz is the ledger, read
-// from the API server at most once a second, and says what is wrong with the
-// operator's configuration without becoming unready for it. Metrics are served
-// in Prometheus' format on a port of their own, under /metrics.
+// HTTP of all programs: on a port of their own, /healthz is the process, and /readyz is
+// the ledger, read from the API server at most once a second. What is wrong with the
+// operator's configuration is logged and counted, and makes nothing unready. Metrics are
+// served in Prometheus' format on a port of their own, under /metrics.
 package app

@@ -9,17 +9,24 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 )
 
+// newHealthServer serves health on a port of its own: whoever may send events need not reach it.
+func newHealthServer(check func(context.Context) error, now func() time.Time, log *zap.Logger) (*health, *server) {
+	h := &health{check: check, now: now}
+	mux := http.NewServeMux()
+	h.register(mux)
+	return h, newServer(mux, log)
+}
+
 // health answers /healthz and /readyz.
 type health struct {
 	// check is asked at most once in readyCacheTime.
 	check func(context.Context) error
-	// notes are part of the answer and do not change it.
-	notes func() []error
 	now   func() time.Time
 
 	mu       sync.Mutex
@@ -39,9 +46,6 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
-	for _, note := range h.notes() {
-		_, _ = fmt.Fprintf(w, "but: %v\n", note)
-	}
 }
 
 var errDraining = errors.New("shutting down")

@@ -17,7 +17,6 @@ func TestReadinessIsCachedForASecond(t *testing.T) {
 	var answer error
 	h := &health{
 		check: func(context.Context) error { asked++; return answer },
-		notes: func() []error { return []error{errors.New("the ConfigMap is broken")} },
 		now:   func() time.Time { return now },
 	}
 	mux := http.NewServeMux()
@@ -29,7 +28,7 @@ func TestReadinessIsCachedForASecond(t *testing.T) {
 		body   string
 		asked  int
 	}{
-		{"ready, with a note", func() {}, 200, "but: the ConfigMap is broken", 1},
+		{"ready", func() {}, 200, "ok", 1},
 		{"a failure shows after a second", func() { answer = errors.New("the ledger is away") }, 200, "ok", 1},
 		{"and then it does", func() { now = now.Add(readyCacheTime) }, 503, "the ledger is away", 2},
 		{"what only waits for caches is asked each time", func() { answer, now = errNotSynced, now.Add(readyCacheTime) }, 503, "caches", 3},
@@ -52,6 +51,8 @@ func TestOptionsThatCannotWorkNameTheirField(t *testing.T) {
 		want   string
 	}{
 		{"an address without a port", func(o *ReceiverOptions) { o.Address = "localhost" }, `address "localhost" is not host:port`},
+		{"a health address without a port", func(o *ReceiverOptions) { o.HealthAddress = "8081" }, `health-address "8081" is not host:port`},
+		{"an interceptor address without a port", func(o *ReceiverOptions) { o.InterceptorAddress = "8082" }, `interceptor-address "8082" is not host:port`},
 		{"a metrics address without a port", func(o *ReceiverOptions) { o.MetricsAddress = "9090" }, `metrics-address "9090" is not host:port`},
 		{"no namespace", func(o *ReceiverOptions) { o.SystemNamespace = "" }, `system-namespace ""`},
 		{"an unknown level", func(o *ReceiverOptions) { o.LogLevel = "loud" }, `log-level "loud" is none of debug, info, warn and error`},

@@ -13,10 +13,11 @@ const (
 	writeTimeout      = 30 * time.Second // more than requestDeadline and the body's reading
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
-	// Connections, with about 10 KiB each. Probes come from the node's address, which no
-	// Pod shares that has a network of its own.
+	// Connections of each server, with about 10 KiB each.
 	maxConnections          = 1024
 	maxConnectionsOfAddress = 128
+	// A listener opens a connection for each request of a burst.
+	maxConnectionsOfListener = 512
 	// shutdownTimeout is how long the program waits for running requests when it stops.
 	// It is shorter than a Pod's usual grace period of 30 s.
 	shutdownTimeout = 20 * time.Second
@@ -42,5 +43,20 @@ func receiverLimits() receiver.Limits {
 		Deadline:    10 * time.Second,
 		ReadTimeout: readTimeout,
 		RetryAfter:  time.Second,
+	}
+}
+
+// interceptorLimits are what one question of an EventListener may cost. The body that it asks
+// about is escaped in it, and has the image's labels. A listener that gets no answer drops the
+// request, which the controller sends again ten seconds later, so that a burst should find room:
+// a question is under way for a millisecond or so, and takes some kilobytes.
+func interceptorLimits() receiver.Limits {
+	return receiver.Limits{
+		EventBody:     4 << 20,
+		InFlight:      512,
+		InFlightBytes: 16 << 20,
+		Deadline:      5 * time.Second,
+		ReadTimeout:   readTimeout,
+		RetryAfter:    time.Second,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"go.opentelemetry.io/otel/metric"
 	"knative.dev/pkg/observability/metrics"
 )
 
@@ -21,4 +22,19 @@ func newMeterProvider(ctx context.Context, address string) (*metrics.MeterProvid
 		return nil, fmt.Errorf("serving metrics on %q: %w", address, err)
 	}
 	return provider, nil
+}
+
+// countProblems shows how many parts of the operator's configuration cannot be used now. The log
+// says which.
+func countProblems(meter metric.Meter, problems func() []error) error {
+	_, err := meter.Int64ObservableGauge("revet_configuration_problems",
+		metric.WithDescription("Parts of the configuration that cannot be used now; the log says which."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(len(problems())))
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("making the metric of problems: %w", err)
+	}
+	return nil
 }

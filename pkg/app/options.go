@@ -15,6 +15,8 @@ import (
 
 // Common holds the options that all programs have.
 type Common struct {
+	// HealthAddress is host:port for health and readiness, on a port of their own.
+	HealthAddress string
 	// MetricsAddress is host:port for Prometheus; empty serves no metrics.
 	MetricsAddress string
 	// SystemNamespace is Revet's own, which holds the operator's configuration.
@@ -35,6 +37,7 @@ type Common struct {
 // DefaultCommon returns the defaults.
 func DefaultCommon() Common {
 	return Common{
+		HealthAddress:   ":8081",
 		MetricsAddress:  ":9090",
 		SystemNamespace: "revet-system",
 		LogLevel:        "info",
@@ -59,6 +62,7 @@ func (c *Common) FromEnvironment(getenv func(string) string) {
 
 // AddFlags adds the flags that all programs have.
 func (c *Common) AddFlags(flags *flag.FlagSet) {
+	flags.StringVar(&c.HealthAddress, "health-address", c.HealthAddress, "host:port for health and readiness")
 	flags.StringVar(&c.MetricsAddress, "metrics-address", c.MetricsAddress, "host:port for Prometheus; empty serves no metrics")
 	flags.StringVar(&c.SystemNamespace, "system-namespace", c.SystemNamespace, "Revet's own namespace; default from SYSTEM_NAMESPACE")
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "file to reach the API server with; default is the Pod's account")
@@ -68,6 +72,9 @@ func (c *Common) AddFlags(flags *flag.FlagSet) {
 var namespacePattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (c Common) validate() error {
+	if err := validAddress("health-address", c.HealthAddress); err != nil {
+		return err
+	}
 	if c.MetricsAddress != "" {
 		if err := validAddress("metrics-address", c.MetricsAddress); err != nil {
 			return err
@@ -95,8 +102,11 @@ func validAddress(field, address string) error {
 // ReceiverOptions configure the receiver.
 type ReceiverOptions struct {
 	Common
-	// Address is host:port for events, health and readiness.
+	// Address is host:port for events.
 	Address string
+	// InterceptorAddress is host:port for the requests of EventListeners, which ask whether a
+	// request for a run is Revet's; empty serves none.
+	InterceptorAddress string
 	// DrainDelay is how long the receiver keeps serving after SIGTERM, because the
 	// Service may still send to it.
 	DrainDelay time.Duration
@@ -107,13 +117,14 @@ type ReceiverOptions struct {
 
 // DefaultReceiverOptions returns the defaults.
 func DefaultReceiverOptions() ReceiverOptions {
-	return ReceiverOptions{Common: DefaultCommon(), Address: ":8080", DrainDelay: 3 * time.Second}
+	return ReceiverOptions{Common: DefaultCommon(), Address: ":8080", InterceptorAddress: ":8082", DrainDelay: 3 * time.Second}
 }
 
 // AddFlags adds the receiver's flags.
 func (o *ReceiverOptions) AddFlags(flags *flag.FlagSet) {
 	o.Common.AddFlags(flags)
-	flags.StringVar(&o.Address, "address", o.Address, "host:port for events, health and readiness")
+	flags.StringVar(&o.Address, "address", o.Address, "host:port for events")
+	flags.StringVar(&o.InterceptorAddress, "interceptor-address", o.InterceptorAddress, "host:port for EventListeners, which ask whether a request for a run is Revet's; empty serves none")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to keep serving after SIGTERM")
 	flags.StringVar(&o.OIDCAudience, "oidc-audience", o.OIDCAudience, "audience of the tokens that senders of events must have; empty takes events without")
 }
@@ -121,6 +132,11 @@ func (o *ReceiverOptions) AddFlags(flags *flag.FlagSet) {
 func (o ReceiverOptions) validate() error {
 	if err := validAddress("address", o.Address); err != nil {
 		return err
+	}
+	if o.InterceptorAddress != "" {
+		if err := validAddress("interceptor-address", o.InterceptorAddress); err != nil {
+			return err
+		}
 	}
 	if o.DrainDelay < 0 || o.DrainDelay > shutdownTimeout {
 		return fmt.Errorf("drain-delay %s is not between 0s and %s", o.DrainDelay, shutdownTimeout)

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"knative.dev/pkg/observability/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -35,9 +36,10 @@ type Receiver struct {
 	live    client.Client
 	watches *receiverWatches
 	health  *health
-	server  *server
-	metrics *metrics.MeterProvider
-	intake  *intake.Intake
+	// probes, server and interceptor serve health, events, and EventListeners; the last may be nil.
+	probes, server, interceptor *server
+	metrics                     *metrics.MeterProvider
+	intake                      *intake.Intake
 
 	// sleep replaces the pauses before a tag is looked at again, in tests.
 	sleep func(context.Context, time.Duration) error
@@ -88,7 +90,28 @@ func NewReceiver(ctx context.Context, o ReceiverOptions) (*Receiver, error) {
 		return nil, err
 	}
 	r.serve(r.watches, instruments)
+	if err := countProblems(r.metrics.Meter(meterName), r.watches.config.Problems); err != nil {
+		return nil, err
+	}
+	if o.InterceptorAddress == "" {
+		return r, nil
+	}
+	if err := r.intercept(r.metrics.Meter(meterName)); err != nil {
+		return nil, err
+	}
 	return r, nil
+}
+
+// intercept wires what EventListeners ask. It needs none of the caches.
+func (r *Receiver) intercept(meter metric.Meter) error {
+	keys := &requestKeys{live: r.live, namespace: r.options.SystemNamespace, log: r.log, now: r.options.Now}
+	handler, err := receiver.NewInterceptor(keys.named, interceptorLimits(), meter, r.log, r.options.Now)
+	if err != nil {
+		return err
+	}
+	r.interceptor = newServer(handler, r.log)
+	r.interceptor.connections.address = maxConnectionsOfListener
+	return nil
 }
 
 // serve wires the handlers.
@@ -107,15 +130,12 @@ func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 		Sleep:           r.sleep,
 		RegistryTimeout: registryTimeout,
 	})
-	r.health = &health{check: r.check, notes: w.config.Problems, now: r.options.Now}
-	mux := http.NewServeMux()
-	r.health.register(mux)
+	r.health, r.probes = newHealthServer(r.check, r.options.Now, r.log)
 	handler := receiver.NewHandler(r.intake, webhooks{w.config}, receiverLimits(), r.synced.Load)
 	if audience := r.options.OIDCAudience; audience != "" {
 		handler.Authenticate(receiver.NewTokens(r.live, audience, time.Now))
 	}
-	mux.Handle("/", handler)
-	r.server = newServer(mux, r.log)
+	r.server = newServer(handler, r.log)
 }
 
 var errNotSynced = errors.New("the caches are not complete yet; if this lasts, look whether the CustomResourceDefinitions are installed and the receiver's account may watch them")
@@ -130,7 +150,7 @@ func (r *Receiver) check(ctx context.Context) error {
 // Start returns once the receiver listens. It answers 503 until its caches are
 // complete.
 func (r *Receiver) Start(ctx context.Context) error {
-	if err := r.server.start(ctx, r.options.Address); err != nil {
+	if err := r.listen(ctx); err != nil {
 		return err
 	}
 	// The watches outlive ctx: requests are still served while Stop drains.
@@ -151,21 +171,50 @@ func (r *Receiver) Start(ctx context.Context) error {
 		debug.FreeOSMemory()
 		r.log.Info("caches complete", zap.Int("triggers", r.watches.triggers.Len()), zap.Int("repositories", r.watches.index.Len()))
 	}()
-	r.log.Info("listening", zap.String("address", r.Addr()))
+	r.log.Info("listening", zap.String("address", r.Addr()), zap.String("health", r.HealthAddr()), zap.String("interceptor", r.InterceptorAddr()))
 	return nil
 }
 
-// Addr returns the address that the receiver listens on.
+func (r *Receiver) listen(ctx context.Context) error {
+	if err := r.probes.start(ctx, r.options.HealthAddress); err != nil {
+		return err
+	}
+	if r.interceptor != nil {
+		if err := r.interceptor.start(ctx, r.options.InterceptorAddress); err != nil {
+			return err
+		}
+	}
+	return r.server.start(ctx, r.options.Address)
+}
+
+// Addr returns the address on which the receiver takes events.
 func (r *Receiver) Addr() string { return r.server.addr() }
 
-// Stop drains: the Service is given time to send elsewhere, what is under way
-// is answered, then the watches end.
+// HealthAddr returns the address on which health is served.
+func (r *Receiver) HealthAddr() string { return r.probes.addr() }
+
+// InterceptorAddr returns the address on which EventListeners are answered, or "".
+func (r *Receiver) InterceptorAddr() string {
+	if r.interceptor == nil {
+		return ""
+	}
+	return r.interceptor.addr()
+}
+
+// Stop drains: the Services are given time to send elsewhere, what is under way
+// is answered, then the watches and the probes end.
 func (r *Receiver) Stop(ctx context.Context) error {
 	r.health.drain()
 	r.log.Info("draining")
-	err := r.server.drain(ctx, r.options.DrainDelay)
+	var group errgroup.Group
+	for _, s := range []*server{r.server, r.interceptor} {
+		if s != nil {
+			group.Go(func() error { return s.drain(ctx, r.options.DrainDelay) })
+		}
+	}
+	err := group.Wait()
 	r.cancel()
-	return errors.Join(err, r.metrics.Shutdown(context.WithoutCancel(ctx)))
+	return errors.Join(err, r.probes.drain(ctx, 0), r.metrics.Shutdown(context.WithoutCancel(ctx)))
 }
 
 // Run starts the receiver and stops it when ctx ends.
@@ -178,8 +227,18 @@ func (r *Receiver) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-r.failed:
 	case err = <-r.server.failed:
+	case err = <-r.probes.failed:
+	case err = <-r.interceptorFailed():
 	}
 	return errors.Join(err, r.Stop(context.WithoutCancel(ctx)))
+}
+
+// interceptorFailed returns nil, on which nothing comes, if none is served.
+func (r *Receiver) interceptorFailed() <-chan error {
+	if r.interceptor == nil {
+		return nil
+	}
+	return r.interceptor.failed
 }
 
 // logTrigger logs a trigger that cannot be used. Its owner sees that in its conditions.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/config"
 )
 
 // Every push that the API server shows is recorded before the answer is 202,
@@ -441,11 +442,36 @@ func TestReceiverAsksToComeAgainUntilItsCachesAreComplete(t *testing.T) {
 	if code, _ := send(t, r, update(t, web)); code != http.StatusServiceUnavailable {
 		t.Errorf("answered %d, want 503", code)
 	}
-	if code, body := send(t, r, get(t, "/readyz")); code != http.StatusServiceUnavailable || !strings.Contains(body, "CustomResourceDefinitions") {
+	if code, body := sendTo(t, r.probes, get(t, "/readyz")); code != http.StatusServiceUnavailable || !strings.Contains(body, "CustomResourceDefinitions") {
 		t.Errorf("/readyz answered %d %s, want 503 with a cause", code, body)
 	}
-	if code, _ := send(t, r, get(t, "/healthz")); code != http.StatusOK {
+	if code, _ := sendTo(t, r.probes, get(t, "/healthz")); code != http.StatusOK {
 		t.Errorf("/healthz answered %d, want 200", code)
+	}
+}
+
+// Who may send events is not shown more than that: probes are on a port of their own, and say
+// nothing of the configuration.
+func TestProbesAreOnAPortOfTheirOwn(t *testing.T) {
+	c := newCell(t, triggerNamed("shop", "vet"))
+	r := c.receiver()
+	r.watches.config.Handler().OnAdd(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "revet-system", Name: config.RegistriesConfigMap},
+		Data:       map[string]string{config.RegistriesKey: "{"},
+	}, false)
+	if problems := r.watches.config.Problems(); len(problems) != 1 {
+		t.Fatalf("problems %v, want the broken ConfigMap", problems)
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if code, _ := send(t, r, get(t, path)); code != http.StatusNotFound && code != http.StatusMethodNotAllowed {
+			t.Errorf("%s on the port of events answered %d", path, code)
+		}
+		if code, body := sendTo(t, r.probes, get(t, path)); code != http.StatusOK || body != "ok\n" {
+			t.Errorf("%s answered %d %q, want ok and no more", path, code, body)
+		}
+	}
+	if c.log.FilterMessage("configuration cannot be used").Len() != 1 {
+		t.Errorf("the log does not say what is wrong: %v", c.log.All())
 	}
 }
 

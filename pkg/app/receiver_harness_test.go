@@ -288,8 +288,13 @@ func chunked(r *http.Request) *http.Request {
 // send returns the status and body, and holds every reply to what all must hold.
 func send(t *testing.T, r *Receiver, request *http.Request) (int, string) {
 	t.Helper()
+	return sendTo(t, r.server, request)
+}
+
+func sendTo(t *testing.T, s *server, request *http.Request) (int, string) {
+	t.Helper()
 	w := httptest.NewRecorder()
-	r.server.http.Handler.ServeHTTP(w, request)
+	s.http.Handler.ServeHTTP(w, request)
 	body, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 
 	imagev1 "github.com/openshift/api/image/v1"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	triggersv1alpha1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1alpha1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -31,6 +32,7 @@ func NewScheme() (*runtime.Scheme, error) {
 		nodev1.AddToScheme,
 		imagev1.Install,
 		pipelinev1.AddToScheme,
+		triggersv1alpha1.AddToScheme,
 		triggersv1beta1.AddToScheme,
 	} {
 		if err := add(s); err != nil {

@@ -28,10 +28,10 @@ func sourceOf(r *http.Request) string {
 
 // body reads a whole body, or answers why it cannot. The caller calls release when it no
 // longer needs the bytes.
-func (h *Handler) body(w http.ResponseWriter, r *http.Request, limit int64) (content []byte, release func(), ok bool) {
+func (a *admission) body(w http.ResponseWriter, r *http.Request, limit int64) (content []byte, release func(), ok bool) {
 	source := sourceOf(r)
-	content, taken, err := readBody(r, limit, func(n int64) bool { return h.bytes.Take(source, n) })
-	release = func() { h.bytes.Give(source, taken) }
+	content, taken, err := readBody(r, limit, func(n int64) bool { return a.bytes.Take(source, n) })
+	release = func() { a.bytes.Give(source, taken) }
 	if err == nil {
 		return content, release, true
 	}
@@ -40,7 +40,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, limit int64) (con
 	case errors.Is(err, errTooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
 	case errors.Is(err, errBusy):
-		h.later(w, http.StatusTooManyRequests, "too many requests are under way")
+		a.later(w, http.StatusTooManyRequests, "too many requests are under way")
 	default:
 		refuse(w, http.StatusBadRequest, "the body ended early")
 	}

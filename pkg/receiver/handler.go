@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,15 +53,13 @@ type Webhooks interface {
 
 // Handler serves POST / and POST /registries/<name>.
 type Handler struct {
+	admission
+
 	intake   *intake.Intake
 	webhooks Webhooks
-	limits   Limits
 	// ready is false while the caches are incomplete. Until then the ledger would seem
 	// to cover too little, and no trigger would seem to select anything.
 	ready func() bool
-	// slots and bytes are what requests under way hold, by source.
-	slots *Shares
-	bytes *Shares
 	// tokens checks the senders of events, if it is not nil.
 	tokens *Tokens
 	mux    *http.ServeMux
@@ -71,13 +68,11 @@ type Handler struct {
 // NewHandler returns a Handler.
 func NewHandler(i *intake.Intake, webhooks Webhooks, limits Limits, ready func() bool) *Handler {
 	h := &Handler{
-		intake:   i,
-		webhooks: webhooks,
-		limits:   limits,
-		ready:    ready,
-		slots:    NewShares(int64(limits.InFlight), limits.alone(), time.Now),
-		bytes:    NewShares(limits.InFlightBytes, limits.alone(), time.Now),
-		mux:      http.NewServeMux(),
+		admission: newAdmission(limits),
+		intake:    i,
+		webhooks:  webhooks,
+		ready:     ready,
+		mux:       http.NewServeMux(),
 	}
 	// The mux answers other methods with 405 and Allow.
 	h.mux.HandleFunc("POST /{$}", h.event)
@@ -113,12 +108,6 @@ func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
 	h.intake.Metrics.Event(r.Context(), v1alpha1.SourceEvent, intake.Result{Kind: intake.KindOther, Reason: intake.Panicked})
 	h.intake.Log.Error("handler panicked", zap.String("path", r.URL.Path), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 	h.later(w, http.StatusServiceUnavailable, "the receiver failed; try again later")
-}
-
-func (h *Handler) later(w http.ResponseWriter, status int, cause string) {
-	seconds := int64((h.limits.RetryAfter + time.Second - 1) / time.Second)
-	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-	refuse(w, status, cause)
 }
 
 // maxCause bounds, in bytes, the cause in an answer: it may quote the request.

@@ -73,7 +73,7 @@ func TestWhatATemplateMakesIsBounded(t *testing.T) {
 			objects := test.listener.build(t)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			got, err := NewChecker(newTestClient(t, objects...), testPolicy).Check(t.Context(), trigger("kata"))
+			got, err := NewChecker(newTestClient(t, objects...), testPolicy, "revet-system").Check(t.Context(), trigger("kata"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -33,7 +33,11 @@ func (c *Checker) Check(ctx context.Context, trigger *v1alpha1.ImageTrigger) (Re
 	if err != nil {
 		return Report{}, err
 	}
-	return sumUp(&l.listener, l.findings, results), nil
+	own, err := c.ownInterceptor(ctx, results)
+	if err != nil {
+		return Report{}, err
+	}
+	return sumUp(&l.listener, append(l.findings, own...), results), nil
 }
 
 // look is what the API server shows of a trigger's sink.
@@ -204,6 +208,9 @@ func moreThanOnce(accepted, others []probe) []Finding {
 	var findings []Finding
 	var always []probe
 	for _, p := range accepted {
+		if !p.authenticated && !p.intercepted {
+			findings = append(findings, notAuthenticated(p.name))
+		}
 		if p.intercepted {
 			findings = append(findings, Finding{Reason: InterceptorsNotChecked, Message: fmt.Sprintf(
 				"%s has interceptors, which Revet cannot check; a request that they refuse ends as Unconfirmed. Select with spec.images and spec.filter of the ImageTrigger instead", p.name)})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	triggersv1alpha1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1alpha1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -56,7 +57,8 @@ type listener struct {
 	defaults []string
 	// before and after are further resources.
 	before, after []string
-	interceptors  bool
+	// interceptors are others than Revet's own; open leaves that out.
+	interceptors, open bool
 	// change is the last word.
 	change func(*triggersv1beta1.EventListener)
 	// objects are further objects.
@@ -66,8 +68,11 @@ type listener struct {
 func (l listener) build(t *testing.T) []client.Object {
 	t.Helper()
 	trigger := triggersv1beta1.EventListenerTrigger{Name: "revet", Bindings: bindings(l.params), Template: l.template(t)}
+	if !l.open {
+		trigger.Interceptors = []*triggersv1beta1.TriggerInterceptor{ownRef()}
+	}
 	if l.interceptors {
-		trigger.Interceptors = []*triggersv1beta1.TriggerInterceptor{{Ref: triggersv1beta1.InterceptorRef{Name: "cel"}}}
+		trigger.Interceptors = append(trigger.Interceptors, &triggersv1beta1.TriggerInterceptor{Ref: triggersv1beta1.InterceptorRef{Name: "cel"}})
 	}
 	el := &triggersv1beta1.EventListener{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "scan"},
@@ -76,7 +81,24 @@ func (l listener) build(t *testing.T) []client.Object {
 	if l.change != nil {
 		l.change(el)
 	}
+	if !l.open {
+		l.objects = append([]client.Object{ownInterceptor()}, l.objects...)
+	}
 	return append([]client.Object{el}, l.objects...)
+}
+
+// ownRef and ownInterceptor are how a listener names Revet's interceptor, and what it names.
+func ownRef() *triggersv1beta1.TriggerInterceptor {
+	return &triggersv1beta1.TriggerInterceptor{Ref: triggersv1beta1.InterceptorRef{Kind: triggersv1beta1.ClusterInterceptorKind, Name: InterceptorName}}
+}
+
+func ownInterceptor() *triggersv1alpha1.ClusterInterceptor {
+	return &triggersv1alpha1.ClusterInterceptor{
+		ObjectMeta: metav1.ObjectMeta{Name: InterceptorName},
+		Spec: triggersv1alpha1.ClusterInterceptorSpec{ClientConfig: triggersv1alpha1.ClientConfig{
+			Service: &triggersv1alpha1.ServiceReference{Namespace: "revet-system", Name: InterceptorService},
+		}},
+	}
 }
 
 func (l listener) template(t *testing.T) *triggersv1beta1.EventListenerTemplate {
@@ -268,7 +290,7 @@ func TestCheck(t *testing.T) {
 			if test.noClass {
 				class = ""
 			}
-			checker := NewChecker(newTestClient(t, test.listener.build(t)...), testPolicy)
+			checker := NewChecker(newTestClient(t, test.listener.build(t)...), testPolicy, "revet-system")
 			asking := trigger(class)
 			if test.sandbox != nil {
 				test.sandbox(&asking.Spec.Sandbox)
@@ -345,7 +367,8 @@ func named(labels map[string]string) []client.Object {
 				{Ref: "revet"},
 				{Ref: "revet-shared", Kind: triggersv1beta1.ClusterTriggerBindingKind},
 			},
-			Template: triggersv1beta1.TriggerSpecTemplate{Ref: &template},
+			Template:     triggersv1beta1.TriggerSpecTemplate{Ref: &template},
+			Interceptors: []*triggersv1beta1.TriggerInterceptor{ownRef()},
 		}},
 		&triggersv1beta1.TriggerBinding{ObjectMeta: meta, Spec: triggersv1beta1.TriggerBindingSpec{Params: own}},
 		&triggersv1beta1.ClusterTriggerBinding{ObjectMeta: metav1.ObjectMeta{Name: "revet-shared"}, Spec: triggersv1beta1.TriggerBindingSpec{Params: shared}},
@@ -375,7 +398,7 @@ func TestCheckNamesTheAccountThatCreatesTheRun(t *testing.T) {
 		{"the default", func(el *triggersv1beta1.EventListener) { el.Spec.ServiceAccountName = "" }, "default"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			checker := NewChecker(newTestClient(t, listener{change: test.change}.build(t)...), testPolicy)
+			checker := NewChecker(newTestClient(t, listener{change: test.change}.build(t)...), testPolicy, "revet-system")
 			report, err := checker.Check(t.Context(), trigger("kata"))
 			if err != nil {
 				t.Fatal(err)
@@ -406,7 +429,7 @@ func TestCheckNamesTheAccountsOfTheRuns(t *testing.T) {
 		{"a template that makes no run", []string{"kind: PipelineRun", "kind: Pipeline"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			report, err := NewChecker(newTestClient(t, listener{edit: test.edit}.build(t)...), testPolicy).Check(t.Context(), trigger("kata"))
+			report, err := NewChecker(newTestClient(t, listener{edit: test.edit}.build(t)...), testPolicy, "revet-system").Check(t.Context(), trigger("kata"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -431,7 +454,7 @@ func TestSinksOfOtherKindsCannotBeChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			asked := trigger("")
 			asked.Spec.Sink = sink
-			report, err := NewChecker(newTestClient(t), testPolicy).Check(t.Context(), asked)
+			report, err := NewChecker(newTestClient(t), testPolicy, "revet-system").Check(t.Context(), asked)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -462,7 +485,7 @@ func TestCheckReturnsTheAPIServersErrors(t *testing.T) {
 					return c.Get(ctx, key, o, opts...)
 				},
 			})
-			if _, err := NewChecker(c, testPolicy).Check(t.Context(), trigger("kata")); !errors.Is(err, broken) {
+			if _, err := NewChecker(c, testPolicy, "revet-system").Check(t.Context(), trigger("kata")); !errors.Is(err, broken) {
 				t.Errorf("error %v, want %v", err, broken)
 			}
 		})
@@ -484,13 +507,13 @@ func TestShippedListenerIsAccepted(t *testing.T) {
 		}
 		objects = append(objects, shipped(t, string(content))...)
 	}
-	if len(objects) != 3 {
-		t.Fatalf("triggers/ holds %d objects that matter, want an EventListener, a TriggerBinding and a TriggerTemplate", len(objects))
+	if len(objects) != 4 {
+		t.Fatalf("triggers/ holds %d objects that matter, want an EventListener, a TriggerBinding, a TriggerTemplate and a ClusterInterceptor", len(objects))
 	}
 	for _, class := range []string{"kata", ""} {
 		asked := trigger(class)
 		asked.Spec.Sink.Ref.Name = "scan-and-validate"
-		report, err := NewChecker(newTestClient(t, objects...), testPolicy).Check(t.Context(), asked)
+		report, err := NewChecker(newTestClient(t, objects...), testPolicy, "revet-system").Check(t.Context(), asked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -516,13 +539,17 @@ func shipped(t *testing.T, content string) []client.Object {
 			o = &triggersv1beta1.TriggerBinding{}
 		case "TriggerTemplate":
 			o = &triggersv1beta1.TriggerTemplate{}
+		case "ClusterInterceptor":
+			o = &triggersv1alpha1.ClusterInterceptor{}
 		default:
 			continue
 		}
 		if err := yaml.Unmarshal([]byte(document), o); err != nil {
 			t.Fatal(err)
 		}
-		o.SetNamespace("team-a")
+		if kind.Kind != "ClusterInterceptor" {
+			o.SetNamespace("team-a")
+		}
 		objects = append(objects, o)
 	}
 	return objects
@@ -544,7 +571,7 @@ func TestServiceAccountThatMayNotBeReadIsTakenToExist(t *testing.T) {
 				return test.err
 			},
 		})
-		got, err := NewChecker(c, testPolicy).HasServiceAccount(t.Context(), source.Account{Namespace: "team-a", Name: "x"})
+		got, err := NewChecker(c, testPolicy, "revet-system").HasServiceAccount(t.Context(), source.Account{Namespace: "team-a", Name: "x"})
 		if got != test.want || (err == nil) != test.ok {
 			t.Errorf("%s: %v, %v", test.name, got, err)
 		}
@@ -564,7 +591,7 @@ func TestRights(t *testing.T) {
 			return nil
 		},
 	})
-	checker := NewChecker(c, testPolicy)
+	checker := NewChecker(c, testPolicy, "revet-system")
 	account := source.Account{Namespace: "team-a", Name: "runner"}
 	has := func(_ time.Time, ok bool, err error) (bool, error) { return ok, err }
 	for _, test := range []struct {

@@ -28,7 +28,7 @@ func compared(t *testing.T, l listener) (*Checker, *v1alpha1.ImageTrigger, *v1al
 	run := &v1alpha1.RunStatus{
 		Name: "app-1", Cause: v1alpha1.Cause{Type: v1alpha1.CausePush, Key: "1@x"}, Sandbox: v1alpha1.SandboxStatus{Requested: "kata"},
 	}
-	c := NewChecker(newTestClient(t, l.build(t)...), testPolicy)
+	c := NewChecker(newTestClient(t, l.build(t)...), testPolicy, "revet-system")
 	request, err := NewRequest(asked, e, run)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestDiffersSaysNothingItDoesNotKnow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, asked, e, run, _ := compared(t, listener{})
-			c := NewChecker(newTestClient(t, l.build(t)...), testPolicy)
+			c := NewChecker(newTestClient(t, l.build(t)...), testPolicy, "revet-system")
 			if got, err := c.Differs(t.Context(), asked, e, run, &pipelinev1.PipelineRun{}); got != "" || err != nil {
 				t.Errorf("it differs at %q, %v", got, err)
 			}

@@ -17,6 +17,9 @@
 //	                  extensions, for the CEL interceptors and filters of others
 //	body              RequestData as JSON
 //
+// What goes to an EventListener has the header Revet-Signature besides, of package runrequest, by
+// which the listener's interceptor tells it from the requests of others.
+//
 // A listener binds body fields, for example $(body.image.digest). Every field is always
 // there, empty if it is not known: if a binding reads a missing field, a listener drops
 // the request after it has answered 202. Only fields of sandbox are left out, so that the
@@ -54,10 +57,14 @@
 //   - Checker.Check evaluates an EventListener, its Triggers, bindings and templates for
 //     sample requests, with Tekton's own code, so that what it accepts is what the
 //     listener creates. The Report says whether a request may be sent again
-//     (Confirmable), which accounts create and execute the run, and what is wrong.
+//     (Confirmable), which accounts create and execute the run, and what is wrong. It knows
+//     Revet's own interceptor, which lets requests of Revet pass, and no others; what other
+//     interceptors do it cannot know.
 //   - Checker.MayCreateRuns, HasServiceAccount and RuntimeClassSince answer whether what
 //     a run needs is there.
-//   - Sender posts one request: without redirects, bounded in time and in what it reads.
+//   - Sender posts one request: without redirects, bounded in time and in what it reads. It
+//     connects to a Service of the cluster at the address that the API server shows, unless an
+//     operator lists the host.
 //     After its context's deadline it writes nothing, even if the process was stopped on
 //     the way, and the kernel does not send it later. A *SendError says whether the
 //     request may have arrived and whether sending it again can succeed.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	triggersv1alpha1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1alpha1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,9 +18,43 @@ import (
 // candidate is a Tekton Trigger that the listener processes for a request.
 type candidate struct {
 	// name tells the user which one it is.
-	name        string
-	trigger     triggersv1beta1.Trigger
+	name    string
+	trigger triggersv1beta1.Trigger
+	guard
+}
+
+// guard is what stands before a Tekton Trigger.
+type guard struct {
+	// authenticated: Revet's own interceptor is one of those that a request has to pass.
+	authenticated bool
+	// intercepted: there are interceptors besides, of which Revet cannot know what they let pass.
 	intercepted bool
+}
+
+// guardOf judges interceptors, all of which a request has to pass.
+func guardOf(interceptors []*triggersv1beta1.TriggerInterceptor) guard {
+	var g guard
+	for _, i := range interceptors {
+		if isOwn(i) {
+			g.authenticated = true
+		} else {
+			g.intercepted = true
+		}
+	}
+	return g
+}
+
+// within returns the guard of a Trigger in a group that has one of its own.
+func (g guard) within(group guard) guard {
+	return guard{authenticated: g.authenticated || group.authenticated, intercepted: g.intercepted || group.intercepted}
+}
+
+// isOwn reports whether it is Revet's own interceptor that is named. A listener ignores the
+// reference if there is a webhook.
+func isOwn(i *triggersv1beta1.TriggerInterceptor) bool {
+	return i != nil && i.Webhook == nil && len(i.Params) == 0 && i.Ref.Name == InterceptorName &&
+		(i.Ref.Kind == triggersv1beta1.ClusterInterceptorKind || i.Ref.Kind == "") &&
+		(i.Ref.APIVersion == "" || i.Ref.APIVersion == triggersv1alpha1.SchemeGroupVersion.String() || i.Ref.APIVersion == triggersv1alpha1.SchemeGroupVersion.Group)
 }
 
 // gatherer collects a listener's Tekton Triggers as the listener does.
@@ -59,13 +94,13 @@ func (g *gatherer) all(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := g.selected(ctx, "spec", spec.NamespaceSelector, spec.LabelSelector, false); err != nil {
+	if err := g.selected(ctx, "spec", spec.NamespaceSelector, spec.LabelSelector, guard{}); err != nil {
 		return err
 	}
 	for i := range spec.TriggerGroups {
 		group := &spec.TriggerGroups[i]
 		field := fmt.Sprintf("spec.triggerGroups[%d].triggerSelector", i)
-		if err := g.selected(ctx, field, group.TriggerSelector.NamespaceSelector, group.TriggerSelector.LabelSelector, len(group.Interceptors) > 0); err != nil {
+		if err := g.selected(ctx, field, group.TriggerSelector.NamespaceSelector, group.TriggerSelector.LabelSelector, guardOf(group.Interceptors)); err != nil {
 			return err
 		}
 	}
@@ -78,8 +113,8 @@ func (g *gatherer) listed(ctx context.Context, i int, t *triggersv1beta1.EventLi
 	switch {
 	case t.Template != nil:
 		g.candidates = append(g.candidates, candidate{
-			name:        field,
-			intercepted: len(t.Interceptors) > 0,
+			name:  field,
+			guard: guardOf(t.Interceptors),
 			trigger: triggersv1beta1.Trigger{
 				ObjectMeta: metav1.ObjectMeta{Namespace: g.listener.Namespace, Name: t.Name},
 				Spec: triggersv1beta1.TriggerSpec{
@@ -103,7 +138,7 @@ func (g *gatherer) listed(ctx context.Context, i int, t *triggersv1beta1.EventLi
 		if err != nil {
 			return fmt.Errorf("reading Trigger %q: %w", t.TriggerRef, err)
 		}
-		g.add(named, false)
+		g.add(named, guard{})
 		return nil
 	default:
 		// The listener answers every request with 500.
@@ -115,7 +150,7 @@ func (g *gatherer) listed(ctx context.Context, i int, t *triggersv1beta1.EventLi
 
 // selected adds the triggers that selectors choose. Runs that triggers of other
 // namespaces start are made there, where they are not looked for.
-func (g *gatherer) selected(ctx context.Context, field string, namespaces triggersv1beta1.NamespaceSelector, labels *metav1.LabelSelector, intercepted bool) error {
+func (g *gatherer) selected(ctx context.Context, field string, namespaces triggersv1beta1.NamespaceSelector, labels *metav1.LabelSelector, group guard) error {
 	if (len(namespaces.MatchNames) == 0 && labels == nil) || g.full() {
 		return nil
 	}
@@ -140,7 +175,7 @@ func (g *gatherer) selected(ctx context.Context, field string, namespaces trigge
 		err := g.client.List(ctx, &list, client.InNamespace(g.listener.Namespace), client.MatchingLabelsSelector{Selector: selector},
 			client.Limit(limit), client.Continue(next))
 		for i := range list.Items {
-			g.add(list.Items[i], intercepted)
+			g.add(list.Items[i], group)
 		}
 		if g.full() {
 			return "", err
@@ -153,13 +188,13 @@ func (g *gatherer) selected(ctx context.Context, field string, namespaces trigge
 	return nil
 }
 
-func (g *gatherer) add(t triggersv1beta1.Trigger, intercepted bool) {
+func (g *gatherer) add(t triggersv1beta1.Trigger, group guard) {
 	if raw, err := json.Marshal(t.Spec); err == nil {
 		g.size += len(raw)
 	}
 	g.candidates = append(g.candidates, candidate{
-		name:        fmt.Sprintf("Trigger %q", t.Name),
-		intercepted: intercepted || len(t.Spec.Interceptors) > 0,
-		trigger:     t,
+		name:    fmt.Sprintf("Trigger %q", t.Name),
+		guard:   guardOf(t.Spec.Interceptors).within(group),
+		trigger: t,
 	})
 }

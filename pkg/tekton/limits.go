@@ -1,8 +1,12 @@
 package tekton
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // SenderOptions bounds what one request may cost.
@@ -14,6 +18,17 @@ type SenderOptions struct {
 	DialTimeout time.Duration
 	// IdleConnections is how many idle connections are kept to one sink.
 	IdleConnections int
+
+	// Sign returns the signature of a body that a trigger of the namespace sends to an
+	// EventListener. Without it nothing is signed.
+	Sign func(ctx context.Context, namespace string, body []byte) (string, error)
+	// Services reads Services, live. Without it, DNS decides where a Service is.
+	Services client.Reader
+	// Listed is the policy of hosts that may be anywhere: those that an operator lists.
+	Listed Policy
+	// ClusterDomain is what names of Services end in, such as cluster.local. A name that ends
+	// in svc counts as well.
+	ClusterDomain string
 }
 
 func (o SenderOptions) validate() error {
@@ -24,6 +39,8 @@ func (o SenderOptions) validate() error {
 		return fmt.Errorf("option DialTimeout is %v; it must be positive and at most Timeout, %v", o.DialTimeout, o.Timeout)
 	case o.IdleConnections < 0:
 		return fmt.Errorf("option IdleConnections is %d; it must not be negative", o.IdleConnections)
+	case (o.Services == nil) != (o.Listed == nil):
+		return errors.New("of the options Services and Listed, one is set without the other")
 	}
 	return nil
 }

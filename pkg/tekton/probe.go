@@ -28,7 +28,7 @@ type prober struct {
 type probe struct {
 	name           string
 	serviceAccount string
-	intercepted    bool
+	guard
 	// resolved: the parameters of at least one sample could be substituted.
 	resolved bool
 	// startsRun: at least one sample makes a PipelineRun or TaskRun.
@@ -79,7 +79,7 @@ func (p *probe) tooLarge(err error) {
 }
 
 func (b *prober) probe(ctx context.Context, c candidate) (probe, error) {
-	p := probe{name: c.name, serviceAccount: c.trigger.Spec.ServiceAccountName, intercepted: c.intercepted, right: true}
+	p := probe{name: c.name, serviceAccount: c.trigger.Spec.ServiceAccountName, guard: c.guard, right: true}
 	if b.used > maxTemplateBytes {
 		p.tooLarge(errAllTooLarge)
 		return p, nil

@@ -56,6 +56,10 @@ const (
 	ListenerNotReady FindingReason = "ListenerNotReady"
 	// InterceptorsNotChecked: Revet cannot know what interceptors let through. A warning.
 	InterceptorsNotChecked FindingReason = "InterceptorsNotChecked"
+	// RequestsNotAuthenticated: the listener takes requests from whoever reaches it. A warning.
+	RequestsNotAuthenticated FindingReason = "RequestsNotAuthenticated"
+	// InterceptorNotFound: the listener asks Revet's own interceptor, which is not there.
+	InterceptorNotFound FindingReason = "InterceptorNotFound"
 )
 
 // Finding is one thing that is wrong, or that Revet cannot know.

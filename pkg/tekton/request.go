@@ -9,6 +9,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/image"
+	"github.com/revet-dev/revet/pkg/runrequest"
 )
 
 // RequestType is the CloudEvent type of a request.
@@ -21,6 +22,8 @@ type Request struct {
 	// Tag is the tag of the push that is the cause, or the newest one.
 	Tag  string
 	Data RequestData
+	// signedFor is the namespace for which it is signed when it is sent, or "".
+	signedFor string
 }
 
 // RequestData is the request's JSON. Only fields of sandbox may be left out.
@@ -84,21 +87,15 @@ type RequestToleration struct {
 	Effect   string `json:"effect"`
 }
 
-// The fields of a podTemplate by which a run is put into a class, or none.
-const (
-	classField     = "runtimeClassName"
-	schedulerField = "schedulerName"
-)
-
 // newRequestSandbox asks for a class. Without one, around says whether the trigger names
 // a class that this run goes around.
 func newRequestSandbox(s v1alpha1.Sandbox, class string, around bool) RequestSandbox {
 	r := RequestSandbox{RuntimeClassName: class, Tolerations: []RequestToleration{}}
 	switch {
 	case class != "":
-		r.PodField, r.PodValue = classField, class
+		r.PodField, r.PodValue = runrequest.ClassField, class
 	case around:
-		r.PodField, r.PodValue = schedulerField, corev1.DefaultSchedulerName
+		r.PodField, r.PodValue = runrequest.SchedulerField, runrequest.DefaultScheduler
 	}
 	for label, value := range s.NodeSelector { // one at most
 		r.NodeLabel, r.NodeLabelValue = label, string(value)

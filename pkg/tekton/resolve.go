@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -31,11 +32,13 @@ type Checker struct {
 	client client.Client
 	rights *source.Rights
 	policy Policy
+	system string
 }
 
-// NewChecker returns a Checker. The client must not cache.
-func NewChecker(live client.Client, policy Policy) *Checker {
-	return &Checker{client: live, rights: source.NewRights(live, 0, time.Now), policy: policy}
+// NewChecker returns a Checker. The client must not cache. System is Revet's own namespace, where
+// its interceptor is.
+func NewChecker(live client.Client, policy Policy, system string) *Checker {
+	return &Checker{client: live, rights: source.NewRights(live, 0, time.Now), policy: policy, system: system}
 }
 
 // Resolve returns the address to which requests of a trigger in the namespace go.
@@ -129,16 +132,31 @@ func listKinds() string {
 // ExternalName go where DNS says, and to one without a selector where its endpoints say: both
 // may be outside the cluster, where an operator has to list the host.
 func serviceAddress(object *unstructured.Unstructured, what string) (*url.URL, error) {
-	const cure = "; name a Service that selects Pods, or write the address into spec.sink.uri, whose host an operator lists in ConfigMap config-sinks"
 	kind, _, err := unstructured.NestedString(object.Object, "spec", "type")
-	if err != nil || kind == "ExternalName" {
-		return nil, sinkError(SinkHostNotAllowed, "%s is of type ExternalName, so that DNS decides where requests go"+cure, what)
+	if err != nil {
+		kind = string(corev1.ServiceTypeExternalName)
 	}
 	selector, _, err := unstructured.NestedMap(object.Object, "spec", "selector")
-	if err != nil || len(selector) == 0 {
-		return nil, sinkError(SinkHostNotAllowed, "%s selects no Pods, so that its endpoints decide where requests go"+cure, what)
+	if err != nil {
+		selector = nil
+	}
+	if err := leadsToPods(corev1.ServiceType(kind), len(selector), what); err != nil {
+		return nil, err
 	}
 	return &url.URL{Scheme: "http", Host: object.GetName() + "." + object.GetNamespace() + ".svc", Path: "/"}, nil
+}
+
+// leadsToPods returns nil for a Service of that type that selects Pods by so many labels.
+func leadsToPods(kind corev1.ServiceType, labels int, what string) error {
+	const cure = "; name a Service that selects Pods, or write the address into spec.sink.uri, whose host an operator lists in ConfigMap config-sinks"
+	switch {
+	case kind == corev1.ServiceTypeExternalName:
+		return sinkError(SinkHostNotAllowed, "%s is of type ExternalName, so that DNS decides where requests go"+cure, what)
+	case labels == 0:
+		return sinkError(SinkHostNotAllowed, "%s selects no Pods, so that its endpoints decide where requests go"+cure, what)
+	default:
+		return nil
+	}
 }
 
 // addressOf reads the Addressable duck type.

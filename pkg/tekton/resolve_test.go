@@ -70,7 +70,7 @@ func TestResolve(t *testing.T) {
 		service("elsewhere", corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "elsewhere.example", Selector: map[string]string{"app": "hook"}}),
 		service("by-hand", corev1.ServiceSpec{}),
 	}
-	checker := NewChecker(newTestClient(t, objects...), testPolicy)
+	checker := NewChecker(newTestClient(t, objects...), testPolicy, "revet-system")
 	for _, test := range []struct {
 		name   string
 		sink   v1alpha1.Sink
@@ -139,7 +139,7 @@ func TestResolveTellsTransientFromLasting(t *testing.T) {
 					return test.err
 				},
 			})
-			_, err := NewChecker(c, testPolicy).Resolve(t.Context(), "team-a", ref("triggers.tekton.dev/v1beta1", "EventListener", "x"))
+			_, err := NewChecker(c, testPolicy, "revet-system").Resolve(t.Context(), "team-a", ref("triggers.tekton.dev/v1beta1", "EventListener", "x"))
 			var sinkErr *SinkError
 			if lasting := errors.As(err, &sinkErr); lasting != (test.want != "") || (lasting && sinkErr.Reason != test.want) {
 				t.Errorf("error %v, want reason %q", err, test.want)

@@ -16,15 +16,19 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/lifecycle"
+	"github.com/revet-dev/revet/pkg/runrequest"
 	"github.com/revet-dev/revet/pkg/source"
 )
 
 // Sender posts requests. It is safe for concurrent use.
 type Sender struct {
-	client *http.Client
+	options SenderOptions
+	// anywhere connects where DNS says; inCluster asks the API server where a Service is.
+	anywhere, inCluster *http.Client
 }
 
 // NewSender returns a Sender with connections of its own.
@@ -32,25 +36,36 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("sender options: %w", err)
 	}
-	dialer := &net.Dialer{Timeout: o.DialTimeout, KeepAlive: idleTimeout}
-	return &Sender{client: &http.Client{
+	dial := dialUnlingering(&net.Dialer{Timeout: o.DialTimeout, KeepAlive: idleTimeout})
+	s := &Sender{options: o, anywhere: newClient(o, dial)}
+	s.inCluster = s.anywhere
+	if o.Services != nil {
+		s.inCluster = newClient(o, (&serviceDialer{services: o.Services, domain: o.ClusterDomain, timeout: o.DialTimeout, dial: dial}).dialContext)
+	}
+	return s, nil
+}
+
+func newClient(o SenderOptions, dial dialFunc) *http.Client {
+	return &http.Client{
 		Timeout: o.Timeout,
 		// A redirect could lead to a host that is not allowed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		// No proxy from the environment: sinks are addresses of the cluster, or hosts
 		// that the operator lists.
 		Transport: &http.Transport{
-			DialContext:            dialUnlingering(dialer),
+			DialContext:            dial,
 			TLSHandshakeTimeout:    o.DialTimeout,
 			MaxIdleConnsPerHost:    o.IdleConnections,
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxReplyHeader,
 			ForceAttemptHTTP2:      true,
 		},
-	}}, nil
+	}
 }
 
-// Send asks the trigger's sink for a run of the entry, once, as Post does.
+// Send asks the trigger's sink for a run of the entry, once, as Post does. A request to an
+// EventListener is signed. Other sinks get no signature: they could not check it without the key,
+// with which they could sign.
 func (s *Sender) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1.ImageVerification, run *v1alpha1.RunStatus) error {
 	if t.Status.SinkURI == "" {
 		return &SendError{Reason: lifecycle.SinkInvalid, Err: fmt.Errorf("trigger %q has no address to send to; its condition Ready says why", t.Name)}
@@ -59,25 +74,45 @@ func (s *Sender) Send(ctx context.Context, t *v1alpha1.ImageTrigger, e *v1alpha1
 	if err != nil {
 		return &SendError{Reason: lifecycle.SinkInvalid, Err: err}
 	}
-	return s.Post(ctx, t.Status.SinkURI, request)
+	if ref := t.Spec.Sink.Ref; ref != nil && isEventListener(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)) {
+		request.signedFor = t.Namespace
+	}
+	return s.post(ctx, s.clientFor(t), t.Status.SinkURI, request)
 }
 
-// Post posts a request once, and not after the deadline of ctx. A nil error means
+// clientFor returns the client of a sink in the trigger's namespace. Only a host that an operator
+// lists for the namespace may lead anywhere: whoever edits the namespace may change its Services
+// after they were checked.
+func (s *Sender) clientFor(t *v1alpha1.ImageTrigger) *http.Client {
+	if u, err := url.Parse(t.Status.SinkURI); err == nil && s.options.Listed != nil && s.options.Listed(u.Host, t.Namespace) {
+		return s.anywhere
+	}
+	return s.inCluster
+}
+
+// Post posts a request once, unsigned, and not after the deadline of ctx. A nil error means
 // that the sink accepted it, which for an EventListener means "queued" and nothing
 // more. Errors are *SendError.
 func (s *Sender) Post(ctx context.Context, sink string, r Request) error {
+	return s.post(ctx, s.inCluster, sink, r)
+}
+
+func (s *Sender) post(ctx context.Context, with *http.Client, sink string, r Request) error {
 	var wrote atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	req, err := newHTTPRequest(ctx, sink, r)
 	if err != nil {
 		return &SendError{Reason: lifecycle.SinkInvalid, Err: err}
 	}
+	if err := s.sign(ctx, req, r.signedFor); err != nil {
+		return &SendError{Reason: lifecycle.SinkUnreachable, Err: err}
+	}
 	timely := &timely{}
 	timely.deadline, _ = ctx.Deadline()
 	if err := timely.guard(req); err != nil {
 		return &SendError{Reason: lifecycle.SinkUnreachable, Err: err}
 	}
-	resp, err := s.client.Do(req)
+	resp, err := with.Do(req)
 	switch {
 	case err == nil:
 	case timely.late.Load():
@@ -98,8 +133,32 @@ func (s *Sender) Post(ctx context.Context, sink string, r Request) error {
 	return answered(resp.StatusCode, after)
 }
 
+// sign signs the bytes that are sent, for the namespace of a trigger; "" leaves them unsigned.
+func (s *Sender) sign(ctx context.Context, req *http.Request, namespace string) error {
+	if namespace == "" || s.options.Sign == nil {
+		return nil
+	}
+	content, err := req.GetBody()
+	if err != nil {
+		return fmt.Errorf("signing the request: %w", err)
+	}
+	body, err := io.ReadAll(content)
+	if err != nil {
+		return fmt.Errorf("signing the request: %w", err)
+	}
+	signature, err := s.options.Sign(ctx, namespace, body)
+	if err != nil {
+		return fmt.Errorf("signing the request: %w", err)
+	}
+	req.Header.Set(runrequest.Header, signature)
+	return nil
+}
+
 // CloseIdleConnections closes the connections kept for later requests.
-func (s *Sender) CloseIdleConnections() { s.client.CloseIdleConnections() }
+func (s *Sender) CloseIdleConnections() {
+	s.anywhere.CloseIdleConnections()
+	s.inCluster.CloseIdleConnections()
+}
 
 // withoutURL drops the URL that net/http puts before the cause, because the caller names
 // the sink anyway.
@@ -301,7 +360,7 @@ func (b *timelyBody) Read(p []byte) (int, error) {
 
 // dialUnlingering makes connections that drop unsent data when they are closed. Otherwise
 // the kernel would keep trying to send an abandoned request for many minutes.
-func dialUnlingering(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+func dialUnlingering(d *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, address)
 		if tcp, ok := c.(*net.TCPConn); ok && err == nil {

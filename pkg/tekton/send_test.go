@@ -372,9 +372,10 @@ func TestSendRefusesAnAddressThatIsNone(t *testing.T) {
 
 func TestSenderOptionsAreChecked(t *testing.T) {
 	for name, o := range map[string]SenderOptions{
-		"no timeout":               {DialTimeout: time.Second},
-		"dialling longer than all": {Timeout: time.Second, DialTimeout: 2 * time.Second},
-		"negative connections":     {Timeout: time.Second, DialTimeout: time.Second, IdleConnections: -1},
+		"no timeout":                 {DialTimeout: time.Second},
+		"dialling longer than all":   {Timeout: time.Second, DialTimeout: 2 * time.Second},
+		"negative connections":       {Timeout: time.Second, DialTimeout: time.Second, IdleConnections: -1},
+		"Services that nobody lists": {Timeout: time.Second, DialTimeout: time.Second, Listed: testPolicy},
 	} {
 		if _, err := NewSender(o); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -219,14 +219,20 @@ func (e *bed) awaitReady(b *testing.B, trigger *v1alpha1.ImageTrigger) {
 	})
 }
 
-// served is a program of Revet's.
+// served is a program of Revet's. A controller has no url.
 type served struct {
 	*process
 	url, metrics string
 }
 
 func (e *bed) startReceiver(b *testing.B) served {
-	return e.startRevet(b, "receiver", e.programs.receiver, "-drain-delay=0s")
+	address, answers := freeAddress(b), freeAddress(b)
+	s := e.startRevet(b, "receiver", e.programs.receiver, "-address="+address, "-interceptor-address="+answers, "-drain-delay=0s")
+	s.url = "http://" + address
+	if err := rig.AnswerAt(b.Context(), e.admin, answers); client.IgnoreNotFound(err) != nil { // without a listener nobody asks
+		b.Fatal(err)
+	}
+	return s
 }
 
 // startController starts a controller that allows so many runs at once.
@@ -240,10 +246,9 @@ func (e *bed) startRevet(b *testing.B, name, program string, args ...string) ser
 	if err != nil {
 		b.Fatal(err)
 	}
-	address, metrics := freeAddress(b), freeAddress(b)
+	health, metrics := freeAddress(b), freeAddress(b)
 	p := start(b, name, program, []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
-		append(args, "-address="+address, "-metrics-address="+metrics, "-kubeconfig="+account)...)
-	s := served{process: p, url: "http://" + address, metrics: "http://" + metrics + "/metrics"}
-	p.await(b, s.url+"/readyz")
-	return s
+		append(args, "-health-address="+health, "-metrics-address="+metrics, "-kubeconfig="+account)...)
+	p.await(b, "http://"+health+"/readyz")
+	return served{process: p, metrics: "http://" + metrics + "/metrics"}
 }

@@ -45,7 +45,8 @@
 //   - The stand-in for kubelet starts what ended by itself, a second later, whatever its probes would say.
 //   - OpenShift's image API is the emulation of package openshift.
 //
-// There are no interceptors, as triggers/ uses none, and no Broker. Namespaces have no ServiceAccount admission.
+// The only interceptor is Revet's, which the receivers answer for, behind a link of its own that no fault cuts off. There is no
+// Broker. Namespaces have no ServiceAccount admission.
 //
 // # The script
 //

@@ -38,7 +38,9 @@ type env struct {
 
 	api, bridge, registry string // addresses
 	// odd and hooks are those of the odd registry; empty without that fault.
-	odd, hooks  string
+	odd, hooks string
+	// answers are where the receivers answer listeners.
+	answers     []string
 	admin       client.WithWatch
 	adminConfig *rest.Config
 	pushes      *link
@@ -201,6 +203,15 @@ func (w *env) startRevet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(w.answers) > 0 {
+		answers, err := w.link(ctx, "the stand-in for the interceptor's Service", w.answers...)
+		if err != nil {
+			return err
+		}
+		if err := rig.AnswerAt(ctx, w.admin, answers.address()); err != nil {
+			return err
+		}
+	}
 	if w.hooks != "" {
 		if _, err := w.linkAt(ctx, "the registry's way to the receivers", w.hooks, receivers...); err != nil {
 			return err
@@ -239,7 +250,15 @@ func (w *env) startReceiver(ctx context.Context, name string) (entrance string, 
 	if err != nil {
 		return "", err
 	}
-	return in.address(), w.startRevetProgram(ctx, name, w.programs.Receiver, address, kubeconfig, []*link{toAPI, in}, "-drain-delay=0s")
+	args := []string{"-drain-delay=0s"}
+	if has(ctx, w.programs.Receiver, "interceptor-address") {
+		answers, err := rig.FreeAddress(ctx)
+		if err != nil {
+			return "", err
+		}
+		w.answers, args = append(w.answers, answers), append(args, "-interceptor-address="+answers)
+	}
+	return in.address(), w.startRevetProgram(ctx, name, w.programs.Receiver, address, kubeconfig, []*link{toAPI, in}, args...)
 }
 
 func (w *env) startController(ctx context.Context, name string, more ...string) error {
@@ -269,14 +288,22 @@ func has(ctx context.Context, program, flag string) bool {
 }
 
 func (w *env) startRevetProgram(ctx context.Context, name, path, address, kubeconfig string, links []*link, args ...string) error {
+	health := address
+	if args = append(args, "-address="+address); has(ctx, path, "health-address") {
+		var err error
+		if health, err = rig.FreeAddress(ctx); err != nil {
+			return err
+		}
+		args = append(args, "-health-address="+health)
+	}
 	program := rig.Program{
 		Name: name, Path: path, Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
-		Args: append(args, "-address="+address, "-metrics-address=", "-kubeconfig="+kubeconfig),
+		Args: append(args, "-metrics-address=", "-kubeconfig="+kubeconfig),
 	}
 	if err := w.start(name, program, links...); err != nil {
 		return err
 	}
-	return w.parts[len(w.parts)-1].await(ctx, "http://"+address+"/readyz")
+	return w.parts[len(w.parts)-1].await(ctx, "http://"+health+"/readyz")
 }
 
 func (w *env) startAdapter(ctx context.Context, name, resource, sink string) error {

@@ -223,7 +223,7 @@ func TestNothingShowsAPrivateKey(t *testing.T) {
 				}
 			}
 			health, metrics := freeAddress(t), freeAddress(t)
-			program := newProgram(t, dir, "attestor", "--address", health, "--metrics-address", metrics,
+			program := newProgram(t, dir, "attestor", "--health-address", health, "--metrics-address", metrics,
 				"--identity", "attestor", "--keys", a.keys, "--cluster", "test", "--log-level", "debug")
 			running := program.start(t, "")
 			if test.signs {

@@ -145,7 +145,7 @@ func (a *attested) pushed(image string) *v1alpha1.ImageVerification {
 
 // program is the attestor, under its own account.
 func (a *attested) program(dir string) program {
-	return newProgram(a.t, dir, "attestor", "--address", "127.0.0.1:0", "--identity", "attestor", "--keys", a.keys, "--cluster", "test")
+	return newProgram(a.t, dir, "attestor", "--health-address", "127.0.0.1:0", "--identity", "attestor", "--keys", a.keys, "--cluster", "test")
 }
 
 // recorded are the entry's attestations.

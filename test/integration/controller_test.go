@@ -143,7 +143,7 @@ func verifiedNamespace(t *testing.T) (string, *standInListener) {
 func startController(t *testing.T, identity string, change ...func(*app.ControllerOptions)) (stop func()) {
 	t.Helper()
 	o := app.DefaultControllerOptions()
-	o.Address, o.MetricsAddress, o.Identity = "127.0.0.1:0", "", identity
+	o.HealthAddress, o.MetricsAddress, o.Identity = "127.0.0.1:0", "", identity
 	o.Config, o.Log = account(t, systemNamespace, "controller"), zap.NewNop()
 	for _, f := range change {
 		f(&o)
@@ -164,7 +164,7 @@ func startController(t *testing.T, identity string, change ...func(*app.Controll
 	})
 	t.Cleanup(stop)
 	eventually(t, "the controller is ready", func() error {
-		resp, err := http.Get("http://" + c.Addr() + "/readyz") //nolint:noctx // a probe of this process
+		resp, err := http.Get("http://" + c.HealthAddr() + "/readyz") //nolint:noctx // a probe of this process
 		if err != nil {
 			return err
 		}

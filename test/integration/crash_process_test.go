@@ -29,6 +29,8 @@ import (
 type program struct {
 	name, binary string
 	args         []string
+	// health is the address of a receiver's probes.
+	health string
 }
 
 // pause is the longest wait of such a program for several API servers to learn of policies,
@@ -67,7 +69,13 @@ func newProgram(t *testing.T, dir, name string, args ...string) program {
 func newProgramAt(t *testing.T, dir, name, server string, args ...string) program {
 	t.Helper()
 	common := []string{"--kubeconfig", accountFile(t, name, server), "--system-namespace", systemNamespace, "--metrics-address", ""}
-	return program{name: name, binary: filepath.Join(dir, name), args: append(common, args...)}
+	p := program{name: name, binary: filepath.Join(dir, name)}
+	if name == "receiver" {
+		p.health = freeAddress(t)
+		common = append(common, "--health-address", p.health, "--interceptor-address", "")
+	}
+	p.args = append(common, args...)
+	return p
 }
 
 // accountFile writes a kubeconfig of one of Revet's accounts.
@@ -177,8 +185,8 @@ func (p *process) killedWithin(limit time.Duration, meanwhile func()) {
 	}
 }
 
-// answering waits until a program that serves at an address is ready.
-func (p *process) answering(address string) {
+// answering waits until a receiver is ready.
+func (p *process) answering() {
 	p.t.Helper()
 	eventually(p.t, "the "+p.program.name+" is ready", func() error {
 		select {
@@ -186,7 +194,7 @@ func (p *process) answering(address string) {
 			p.t.Fatalf("the %s ended with %v", p.program.name, p.err)
 		default:
 		}
-		request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
+		request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.program.health+"/readyz", nil)
 		if err != nil {
 			return err
 		}

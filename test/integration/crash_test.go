@@ -31,7 +31,7 @@ func TestKillBetweenAnyTwoStepsGivesOneRun(t *testing.T) {
 			namespace, listener := verifiedNamespace(t)
 			push(t, namespace+"/app:v1")
 			crashing := receiver.start(t, test.failpoint)
-			crashing.answering(source.address)
+			crashing.answering()
 			if code, err := source.try(namespace, "app"); err == nil {
 				t.Errorf("the event was answered %d, want a broken connection", code)
 			}
@@ -57,7 +57,7 @@ func TestKillBetweenAnyTwoStepsGivesOneRun(t *testing.T) {
 			receiver, controller, source := killedPrograms(t, broker.URL)
 			namespace, listener := verifiedNamespace(t)
 			push(t, namespace+"/app:v1")
-			receiver.start(t, "").answering(source.address)
+			receiver.start(t, "").answering()
 			source.deliver(namespace, "app")
 			controller.start(t, failpoint).killed(func() { endRunning(t, namespace) })
 			source.deliver(namespace, "app")
@@ -75,7 +75,7 @@ func killedPrograms(t *testing.T, broker string) (receiver, controller program, 
 	t.Helper()
 	dir, address := buildPrograms(t, "receiver", "controller"), freeAddress(t)
 	receiver = newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s")
-	controller = newProgram(t, dir, "controller", "--address", "127.0.0.1:0", "--identity", "killed", "--event-sink", broker)
+	controller = newProgram(t, dir, "controller", "--health-address", "127.0.0.1:0", "--identity", "killed", "--event-sink", broker)
 	return receiver, controller, adapter{t: t, address: address}
 }
 

@@ -70,7 +70,7 @@ func newFleet(t *testing.T, dir string, receivers int) *fleet {
 	f.blind, f.blindStand = blindNamespace(t)
 	for range receivers {
 		address := freeAddress(t)
-		newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s").start(t, "").answering(address)
+		newProgram(t, dir, "receiver", "--address", address, "--drain-delay", "0s").start(t, "").answering()
 		f.addresses = append(f.addresses, address)
 	}
 	return f

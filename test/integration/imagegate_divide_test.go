@@ -174,7 +174,7 @@ func TestKillWhileAGateIsDivided(t *testing.T) {
 		t.Run(failpoint, func(t *testing.T) {
 			ownCluster(t)
 			controller := newProgram(t, buildPrograms(t, "controller"), "controller",
-				"--address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
+				"--health-address", "127.0.0.1:0", "--identity", "killed", "--gate-split", strconv.Itoa(fewDigests))
 			s := newGateSetup(t)
 			few := s.fill("few", 8)
 			first := controller.start(t, "")

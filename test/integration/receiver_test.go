@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	imagev1 "github.com/openshift/api/image/v1"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,7 +35,7 @@ import (
 func receiver(t testing.TB, change ...func(*app.ReceiverOptions)) *app.Receiver {
 	t.Helper()
 	o := app.DefaultReceiverOptions()
-	o.Address, o.MetricsAddress, o.DrainDelay = "127.0.0.1:0", "", 0
+	o.Address, o.HealthAddress, o.InterceptorAddress, o.MetricsAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", "", "", 0
 	o.Config, o.Log = account(t, systemNamespace, "receiver"), zap.NewNop()
 	for _, f := range change {
 		f(&o)
@@ -52,7 +53,7 @@ func receiver(t testing.TB, change ...func(*app.ReceiverOptions)) *app.Receiver 
 		}
 	})
 	eventually(t, "the receiver is ready", func() error {
-		code, body := call(t, http.MethodGet, r, "/readyz", nil, nil)
+		code, body := probed(t, r, "/readyz")
 		if code != http.StatusOK {
 			return fmt.Errorf("answered %d %s", code, body)
 		}
@@ -61,9 +62,20 @@ func receiver(t testing.TB, change ...func(*app.ReceiverOptions)) *app.Receiver 
 	return r
 }
 
+// probed returns the answer to a probe of a receiver.
+func probed(t testing.TB, r *app.Receiver, path string) (int, string) {
+	t.Helper()
+	return callAt(t, http.MethodGet, r.HealthAddr(), path, nil, nil)
+}
+
 func call(t testing.TB, method string, r *app.Receiver, path string, header map[string]string, body []byte) (int, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.Addr()+path, bytes.NewReader(body))
+	return callAt(t, method, r.Addr(), path, header, body)
+}
+
+func callAt(t testing.TB, method, address, path string, header map[string]string, body []byte) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,12 +345,12 @@ func TestReceiverOutlivesTheAPIServer(t *testing.T) {
 		t.Errorf("answered %d while the API server is away, want 503", code)
 	}
 	eventually(t, "the receiver is not ready", func() error {
-		if code, body := call(t, http.MethodGet, r, "/readyz", nil, nil); code != http.StatusServiceUnavailable {
+		if code, body := probed(t, r, "/readyz"); code != http.StatusServiceUnavailable {
 			return fmt.Errorf("answered %d %s", code, body)
 		}
 		return nil
 	})
-	if code, _ := call(t, http.MethodGet, r, "/healthz", nil, nil); code != http.StatusOK {
+	if code, _ := probed(t, r, "/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz answered %d while the API server is away, want 200: a restart would not help", code)
 	}
 	if err := clusterOf(t).StartAPIServer(t.Context()); err != nil {
@@ -362,7 +374,8 @@ const webhookToken = "integration-token-0123456789"
 func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
 	ownCluster(t)
 	namespace := newNamespace(t)
-	r := receiver(t)
+	core, logs := observer.New(zap.ErrorLevel)
+	r := receiver(t, func(o *app.ReceiverOptions) { o.Log = zap.New(core) })
 	host := clusterOf(t).Registry().Addr()
 	itr := &v1alpha1.ImageTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "vet"},
@@ -406,13 +419,17 @@ func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
 	setConfig(t, "config-registries", map[string]string{"registries.yaml": "{"})
-	eventually(t, "readiness tells of a broken configuration", func() error {
-		code, body := call(t, http.MethodGet, r, "/readyz", nil, nil)
-		if code != http.StatusOK || !strings.Contains(body, "config-registries, key registries.yaml") {
-			return fmt.Errorf("answered %d %s", code, body)
+	eventually(t, "the log tells of a broken configuration", func() error {
+		for _, line := range logs.FilterMessage("configuration cannot be used").All() {
+			if strings.Contains(fmt.Sprint(line.ContextMap()["error"]), "config-registries, key registries.yaml") {
+				return nil
+			}
 		}
-		return nil
+		return fmt.Errorf("logged %v", logs.All())
 	})
+	if code, body := probed(t, r, "/readyz"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("/readyz answered %d %q, want ok and no more", code, body)
+	}
 	if code, body := notify(); code != http.StatusAccepted {
 		t.Errorf("with the last good configuration: answered %d %s, want 202", code, body)
 	}
@@ -422,7 +439,8 @@ func TestReceiverFollowsTheOperatorsConfiguration(t *testing.T) {
 func TestReceiverDrains(t *testing.T) {
 	ownCluster(t)
 	o := app.DefaultReceiverOptions()
-	o.Address, o.MetricsAddress, o.DrainDelay = "127.0.0.1:0", "", 300*time.Millisecond
+	o.Address, o.HealthAddress, o.InterceptorAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0", "", ""
+	o.DrainDelay = 300 * time.Millisecond
 	o.Config, o.Log = account(t, systemNamespace, "receiver"), zap.NewNop()
 	r, err := app.NewReceiver(t.Context(), o)
 	if err != nil {
@@ -434,7 +452,7 @@ func TestReceiverDrains(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.Stop(context.WithoutCancel(t.Context())) }()
 	eventually(t, "readiness tells of the end while requests are still served", func() error {
-		code, body := call(t, http.MethodGet, r, "/readyz", nil, nil)
+		code, body := probed(t, r, "/readyz")
 		if code != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
 			return fmt.Errorf("answered %d %s", code, body)
 		}
@@ -443,7 +461,7 @@ func TestReceiverDrains(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("stopping: %v", err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.Addr()+"/healthz", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.HealthAddr()+"/healthz", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,6 +158,7 @@ func diagnosed(t *testing.T, namespace string) {
 		"leader": doctor.LevelOK, "attestor": doctor.LevelOK, "ledger policy": doctor.LevelOK, "PipelineRun": doctor.LevelOK, "EventListener": doctor.LevelOK,
 		"ImageStream": doctor.LevelOK, "ApiServerSource": doctor.LevelWarning,
 		"FilterValid": doctor.LevelOK, "SinkResolved": doctor.LevelOK, "TemplateAccepted": doctor.LevelOK, "Authorized": doctor.LevelOK,
+		"sink":  doctor.LevelWarning, // it takes requests of whoever reaches it
 		"Ready": doctor.LevelOK, "sandbox": doctor.LevelOK, "source": doctor.LevelWarning, "sweep": doctor.LevelOK, "waiting": doctor.LevelOK,
 	}
 	if diff := cmp.Diff(want, levels); diff != "" || r.status != 1 {

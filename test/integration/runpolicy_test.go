@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline/pod"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -141,6 +144,7 @@ func TestOnlyListenersMakeRuns(t *testing.T) {
 	if err := listener.Create(t.Context(), run("real")); err != nil {
 		t.Fatalf("the listener makes no run: %v", err)
 	}
+	templatesOfRuns(t, listener, run)
 	tekton := clientOf(t, account(t, "tekton-pipelines", "tekton-pipelines-controller"))
 	mayWriteRuns(t, "tekton-pipelines", "tekton-pipelines-controller")
 	eventually(t, "Tekton makes TaskRuns", func() error {
@@ -197,6 +201,54 @@ func TestOnlyListenersMakeRuns(t *testing.T) {
 	}
 	if err := editor.Status().Update(t.Context(), &pr, client.DryRunAll); !apierrors.IsForbidden(err) {
 		t.Errorf("an editor writes a run's status: %v", err)
+	}
+}
+
+// templatesOfRuns wants a listener to make runs with every field of Tekton's Pod template but the
+// node's network, wherever a run has such a template. A field that Tekton adds is decided there.
+func templatesOfRuns(t *testing.T, listener client.Client, run func(string) *pipelinev1.PipelineRun) {
+	t.Helper()
+	for i := range reflect.TypeFor[pod.PodTemplate]().NumField() {
+		described := reflect.TypeFor[pod.PodTemplate]().Field(i)
+		field, _, _ := strings.Cut(described.Tag.Get("json"), ",")
+		for _, at := range [][]string{{"spec", "taskRunTemplate", "podTemplate"}, {"spec", "taskRunSpecs", "podTemplate"}} {
+			raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(run("templated"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &unstructured.Unstructured{Object: raw}
+			o.SetAPIVersion("tekton.dev/v1") // the other version needs Tekton's webhook
+			o.SetKind("PipelineRun")
+			template := map[string]any{field: anyOf(described.Type)}
+			if at[1] == "taskRunSpecs" {
+				err = unstructured.SetNestedSlice(o.Object, []any{map[string]any{"pipelineTaskName": "scan", at[2]: template}}, at[:2]...)
+			} else {
+				err = unstructured.SetNestedMap(o.Object, template, at...)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = listener.Create(t.Context(), o, client.DryRunAll)
+			if want := field == "hostNetwork"; refusedByRuns(err) != want || !want && err != nil {
+				t.Errorf("a run with %s in %v: %v; want it refused: %t", field, at, err, want)
+			}
+		}
+	}
+}
+
+// anyOf returns JSON that a field of the type can have.
+func anyOf(kind reflect.Type) any {
+	switch kind.Kind() {
+	case reflect.Pointer:
+		return anyOf(kind.Elem())
+	case reflect.Bool:
+		return true
+	case reflect.String:
+		return "anything"
+	case reflect.Slice:
+		return []any{}
+	default:
+		return map[string]any{}
 	}
 }
 

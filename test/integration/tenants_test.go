@@ -161,7 +161,7 @@ func TestEventsNeedATokenForTheAudience(t *testing.T) {
 		}
 	}
 	// Probes and registries have no such token.
-	if code, _ := call(t, http.MethodGet, r, "/healthz", nil, nil); code != http.StatusOK {
+	if code, _ := probed(t, r, "/healthz"); code != http.StatusOK {
 		t.Errorf("a probe was answered %d, want 200", code)
 	}
 }

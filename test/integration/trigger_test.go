@@ -34,7 +34,7 @@ func triggerReconciler(t *testing.T, namespace string) func() *v1alpha1.ImageTri
 	t.Helper()
 	c := controllerClient(t)
 	s, _ := sweeper(t)
-	checker := tekton.NewChecker(c, func(string, string) bool { return false })
+	checker := tekton.NewChecker(c, func(string, string) bool { return false }, systemNamespace)
 	r, err := imagetrigger.New(imagetrigger.Options{
 		Cached: c, Live: c, Sinks: checker, Streams: openshift.NewReader(c, source.NewRights(c, 0, time.Now)), Sweeps: s, Runs: noTrouble{},
 		Enqueue: func(types.NamespacedName) {}, EnqueueAfter: func(types.NamespacedName, time.Duration) {},

@@ -121,6 +121,21 @@ func leavePending(object *unstructured.Unstructured) error {
 	return unstructured.SetNestedSlice(object.Object, templates, "spec", "resourcetemplates")
 }
 
+// AnswerAt has listeners ask an address about requests of Revet: it is written into the ClusterInterceptor of triggers/ as
+// Tekton's controller would write that of its Service.
+func AnswerAt(ctx context.Context, c client.Client, address string) error {
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "triggers.tekton.dev/v1alpha1", "kind": "ClusterInterceptor", "metadata": map[string]any{"name": "revet"},
+	}}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+		return err
+	}
+	if err := unstructured.SetNestedField(object.Object, "http://"+address, "status", "address", "url"); err != nil {
+		return err
+	}
+	return c.Status().Update(ctx, object)
+}
+
 // Interceptor is the object that every sink insists on. Nobody serves it and nobody calls it.
 func Interceptor(authority []byte) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	triggersv1alpha1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1alpha1"
 	triggersv1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,7 @@ type manifests struct {
 	tasks         []*pipelinev1.Task
 	pipelines     []*pipelinev1.Pipeline
 	listeners     []*triggersv1.EventListener
+	interceptors  []*triggersv1alpha1.ClusterInterceptor
 	bindings      []*triggersv1.TriggerBinding
 	templates     []*triggersv1.TriggerTemplate
 	accounts      []*corev1.ServiceAccount
@@ -83,6 +85,8 @@ func (m *manifests) add(t *testing.T, file string, document []byte) {
 		put(t, m, file, document, &m.pipelines)
 	case "triggers.tekton.dev/v1beta1 EventListener":
 		put(t, m, file, document, &m.listeners)
+	case "triggers.tekton.dev/v1alpha1 ClusterInterceptor":
+		put(t, m, file, document, &m.interceptors)
 	case "triggers.tekton.dev/v1beta1 TriggerBinding":
 		put(t, m, file, document, &m.bindings)
 	case "triggers.tekton.dev/v1beta1 TriggerTemplate":

@@ -3,6 +3,7 @@ package triggers_test
 import (
 	stdcmp "cmp"
 	"context"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -12,12 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	triggersv1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"knative.dev/pkg/apis"
+	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/pipeline/signature"
 	"github.com/revet-dev/revet/pkg/pipeline/taskresult"
@@ -33,10 +36,11 @@ func TestManifestsPassTektonsValidation(t *testing.T) {
 		apis.Validatable
 	}
 	objects := map[string]object{
-		"Pipeline":        only(t, m.pipelines),
-		"EventListener":   only(t, m.listeners),
-		"TriggerBinding":  only(t, m.bindings),
-		"TriggerTemplate": only(t, m.templates),
+		"Pipeline":           only(t, m.pipelines),
+		"EventListener":      only(t, m.listeners),
+		"TriggerBinding":     only(t, m.bindings),
+		"TriggerTemplate":    only(t, m.templates),
+		"ClusterInterceptor": only(t, m.interceptors),
 	}
 	for _, task := range m.tasks {
 		objects["Task "+task.Name] = task
@@ -291,6 +295,39 @@ func TestRights(t *testing.T) {
 				t.Errorf("the account %s is bound to %s", account.Name, b.RoleRef.Name)
 			}
 		}
+	}
+}
+
+// The listener asks Revet's interceptor, and nobody else, before it makes anything; and the
+// interceptor leads to the Service in config/, over HTTP: one with the label server/type=https and
+// no authority ends every EventListener of the cluster.
+func TestTheListenerAsksRevet(t *testing.T) {
+	m := load(t)
+	own := only(t, m.interceptors)
+	for _, trigger := range only(t, m.listeners).Spec.Triggers {
+		want := []*triggersv1.TriggerInterceptor{{Ref: triggersv1.InterceptorRef{Kind: triggersv1.ClusterInterceptorKind, Name: own.Name}}}
+		if diff := cmp.Diff(want, trigger.Interceptors); diff != "" {
+			t.Errorf("trigger %s (-want +got):\n%s", trigger.Name, diff)
+		}
+	}
+	url, err := own.ResolveAddress()
+	if err != nil || url.String() != "http://interceptor.revet-system.svc:80" || own.Labels["server/type"] != "" {
+		t.Errorf("it leads to %v, %v, with the labels %v", url, err, own.Labels)
+	}
+	raw, err := os.ReadFile("../../config/600-receiver.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var service corev1.Service
+	for _, document := range strings.Split(string(raw), "\n---\n") {
+		var s corev1.Service
+		if err := yaml.Unmarshal([]byte(document), &s); err == nil && s.Kind == "Service" && s.Name == own.Spec.ClientConfig.Service.Name {
+			service = s
+		}
+	}
+	if service.Namespace != own.Spec.ClientConfig.Service.Namespace || len(service.Spec.Ports) != 1 ||
+		service.Spec.Ports[0].Port != *own.Spec.ClientConfig.Service.Port || service.Spec.Ports[0].TargetPort.String() != "interceptor" {
+		t.Errorf("the Service is %+v", service)
 	}
 }
 

@@ -107,11 +107,19 @@ func (e *Env) start(ctx context.Context, name string) (address string, err error
 	}
 	program := rig.Program{
 		Name: name, Path: filepath.Join(e.dir, name), Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "POD_NAMESPACE=" + systemNamespace},
-		Args: []string{"-address=" + address, "-metrics-address=", "-kubeconfig=" + kubeconfig},
+		Args: []string{"-metrics-address=", "-kubeconfig=" + kubeconfig},
 	}
-	if name == "controller" {
+	health := address
+	switch name {
+	case "controller":
 		program.Args = append(program.Args, "-identity="+name, "-sweep-interval=2s")
+	default:
+		if health, err = rig.FreeAddress(ctx); err != nil {
+			return "", err
+		}
+		program.Args = append(program.Args, "-address="+address, "-interceptor-address=")
 	}
+	program.Args = append(program.Args, "-health-address="+health)
 	process, err := program.Start()
 	if err != nil {
 		return "", err
@@ -119,7 +127,7 @@ func (e *Env) start(ctx context.Context, name string) (address string, err error
 	e.running = append(e.running, process)
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	return address, process.Await(ctx, "http://"+address+"/readyz")
+	return address, process.Await(ctx, "http://"+health+"/readyz")
 }
 
 // Kill ends the programs as kill -9 does.

@@ -48,7 +48,7 @@ var ownCure = []string{
 	"NotCheckable", "TriggerNotFound", "BindingNotFound", "TemplateNotFound", "ParamUnresolved", "TemplateUnreadable", "NoTrigger", "NoPipelineRun",
 	"TaskRunNotSupported", "GenerateName", "NameNotRun", "LabelMissing", "AnnotationMissing", "OtherNamespace", "ImageUnused", "NotLastTemplate",
 	"EarlierTemplateBlocks", "RunsMoreThanOnce", "SandboxNotInTemplate", "NodesNotInTemplate", "TimeoutNotInTemplate", "ListenerNotReady",
-	"InterceptorsNotChecked", "ListenerTooLarge",
+	"InterceptorsNotChecked", "RequestsNotAuthenticated", "InterceptorNotFound", "ListenerTooLarge",
 	// A source.
 	"NotFound", "RegistryDenied", "RegistryNotAllowed", "NotListed", "RegistryUnreadable", "RegistryUntrusted", "DigestUnsupported", "InvalidRepository",
 	// What a sweep or coverage could not see: the report carries a cure for each.

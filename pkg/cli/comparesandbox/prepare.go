@@ -282,7 +282,7 @@ func (c *comparison) pipelineRun(ctx context.Context, class comparedClass, numbe
 	}
 	c.report.Image = request.Data.Image.Reference
 	noHosts := func(string, string) bool { return false }
-	made, err := tekton.NewChecker(c.cl.Writer, noHosts).PipelineRun(ctx, c.trigger, request)
+	made, err := tekton.NewChecker(c.cl.Writer, noHosts, c.systemNamespace).PipelineRun(ctx, c.trigger, request)
 	if err != nil {
 		return nil, err
 	}

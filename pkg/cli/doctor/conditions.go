@@ -162,7 +162,7 @@ func (d *doctor) inspect(ctx context.Context, t *v1alpha1.ImageTrigger) (*v1alph
 			}
 		}
 	}
-	checker := tekton.NewChecker(d.Writer, sinks.Allows)
+	checker := tekton.NewChecker(d.Writer, sinks.Allows, d.system)
 	return imagetrigger.Inspect(ctx, imagetrigger.Options{
 		Cached: d.Writer, Sinks: checker, Streams: openshift.NewReader(d.Writer, source.NewRights(d.Writer, 0, time.Now)), Now: func() time.Time { return d.now },
 	}, t)

@@ -8,7 +8,7 @@ import (
 )
 
 // clusterKinds are the kinds of the pipeline's manifests that belong to no namespace.
-var clusterKinds = map[string]bool{"ClusterRole": true, "ClusterRoleBinding": true}
+var clusterKinds = map[string]bool{"ClusterInterceptor": true, "ClusterRole": true, "ClusterRoleBinding": true}
 
 // split returns the documents of a stream of YAML.
 func split(stream string) []string {

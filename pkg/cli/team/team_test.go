@@ -132,7 +132,11 @@ func TestATeamsPipelineIsTheRepositorys(t *testing.T) {
 	}
 	want := readFolder(t, "triggers")
 	for _, o := range want {
-		if !clusterKinds[fmt.Sprint(o["kind"])] {
+		kind := fmt.Sprint(o["kind"])
+		if clusterKinds[kind] != strings.HasPrefix(kind, "Cluster") {
+			t.Errorf("%s is taken to belong to a namespace: %t", kind, !clusterKinds[kind])
+		}
+		if !clusterKinds[kind] {
 			o["metadata"].(object)["namespace"] = "shop-verification"
 		}
 	}

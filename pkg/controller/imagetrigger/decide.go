@@ -122,6 +122,13 @@ func decideTemplate(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 		next.MarkTemplateUnknown(reason, message, now)
 	default:
 		next.MarkTemplateAccepted(now)
+		// That the listener is not ready is what SinkResolved tells.
+		for _, f := range o.report.Findings {
+			if f.Reason != tekton.ListenerNotReady {
+				next.MarkTemplateDoubted(string(f.Reason), f.Message, now)
+				break
+			}
+		}
 	}
 	// Runs that were requested before a class disappeared may still be requested
 	// again: that depends on the template alone.

@@ -72,8 +72,8 @@ func TestDecide(t *testing.T) {
 				{Reason: tekton.GenerateName, Message: "write metadata.name", Refuses: true}}
 		}, want{isFalse, "GenerateName", v1alpha1.ConditionTemplateAccepted, isFalse, "write metadata.name", false}},
 		{"a template with a warning only", func(o *observed) {
-			o.report.Findings = []tekton.Finding{{Reason: tekton.InterceptorsNotChecked, Message: "a warning"}}
-		}, want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isTrue, "", true}},
+			o.report.Findings = []tekton.Finding{{Reason: tekton.ListenerNotReady, Message: "b"}, {Reason: tekton.RequestsNotAuthenticated, Message: "a warning"}}
+		}, want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isTrue, "a warning", true}},
 		{"a sink that cannot be looked into is used, once for each run", func(o *observed) {
 			o.report = tekton.Report{Findings: []tekton.Finding{{Reason: tekton.NotCheckable, Message: "a Broker"}}}
 		}, want{isTrue, "Ready", v1alpha1.ConditionTemplateAccepted, isUnknown, "a Broker", false}},

@@ -25,6 +25,7 @@ func Dependencies() []schema.GroupVersionKind {
 		triggers.WithKind("TriggerBinding"),
 		triggers.WithKind("ClusterTriggerBinding"),
 		triggers.WithKind("TriggerTemplate"),
+		{Group: triggers.Group, Version: "v1alpha1", Kind: "ClusterInterceptor"},
 		{Group: "node.k8s.io", Version: "v1", Kind: "RuntimeClass"},
 	}
 }

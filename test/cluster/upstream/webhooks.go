@@ -105,15 +105,16 @@ func (p probe) try(ctx context.Context, client dynamic.Interface) error {
 	return nil
 }
 
-// interceptorsTrusted checks what an EventListener's Pod dies without: the CA of the interceptors' certificate.
+// interceptorsTrusted checks what an EventListener's Pod dies without: the CA of the interceptors' certificate. Those
+// without the label, such as Revet's, have none.
 func interceptorsTrusted(ctx context.Context, client dynamic.Interface) error {
 	gvr := schema.GroupVersionResource{Group: "triggers.tekton.dev", Version: "v1alpha1", Resource: "clusterinterceptors"}
-	list, err := client.Resource(gvr).List(ctx, metav1.ListOptions{})
+	list, err := client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: "server/type=https"})
 	if err != nil {
 		return err
 	}
 	if len(list.Items) == 0 {
-		return errors.New("there is no ClusterInterceptor")
+		return errors.New("there is no ClusterInterceptor that serves TLS")
 	}
 	for _, i := range list.Items {
 		if ca, _, err := unstructured.NestedString(i.Object, "spec", "clientConfig", "caBundle"); err != nil || ca == "" {

@@ -118,7 +118,7 @@ func (b *bed) startController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-identity=bench", "-address=" + address, "-metrics-address=" + metrics, "-kubeconfig=" + kubeconfig}
+	args := []string{"-identity=bench", "-health-address=" + address, "-metrics-address=" + metrics, "-kubeconfig=" + kubeconfig}
 	b.controller, err = rig.Program{
 		Name: "the controller", Path: filepath.Join(b.dir, "controller"), Args: append(args, b.options.controller...),
 		Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},

@@ -91,6 +91,13 @@ func (t *ImageTrigger) MarkTemplateAccepted(now time.Time) {
 		"the template names its PipelineRun after the run", now)
 }
 
+// MarkTemplateDoubted records that the template is accepted, and what is a warning about the
+// sink all the same.
+func (t *ImageTrigger) MarkTemplateDoubted(reason, message string, now time.Time) {
+	t.Status.Confirmable = true
+	t.mark(ConditionTemplateAccepted, metav1.ConditionTrue, reason, message, now)
+}
+
 // MarkTemplateRefused records what is wrong with the sink's template, and the cure.
 func (t *ImageTrigger) MarkTemplateRefused(reason, message string, now time.Time) {
 	t.Status.Confirmable = false
