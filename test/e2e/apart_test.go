@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,12 +36,13 @@ func newApart(t *testing.T, volumes int) *env {
 	t.Helper()
 	w := newEnv(t, apartNamespace, stack.Direct)
 	addVolumes(t, volumes)
+	coschedule(t, "workspaces")
 	manifests, err := triggers.Manifests()
 	if err != nil {
 		t.Fatal(err)
 	}
 	manifests, _ = triggers.Apart(manifests)
-	text := strings.Replace(string(manifests), "accessModes:", "storageClassName: "+apartClass+"\n              accessModes:", 1)
+	text := regexp.MustCompile(`(?m)^( *)accessModes:`).ReplaceAllString(string(manifests), "${1}storageClassName: "+apartClass+"\n${1}accessModes:")
 	file := filepath.Join(t.TempDir(), "apart.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -105,6 +106,21 @@ spec:
 			}
 		}
 	})
+}
+
+// coschedule has Tekton keep the Pods that share a volume on one node, as it does by default, which
+// this cluster turns off.
+func coschedule(t *testing.T, value string) {
+	t.Helper()
+	set := func(value string) {
+		t.Helper()
+		if _, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "patch", "configmap", "feature-flags", "-n", "tekton-pipelines",
+			"--type=merge", "--patch", fmt.Sprintf(`{"data":{"coschedule":%q}}`, value)); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(func() { set("disabled") })
+	set(value)
 }
 
 // With publishing in a Pod of its own, reports and inventories are beside the image as before, no

@@ -223,15 +223,23 @@ func TestHostileLists(t *testing.T) {
 		_, err = Read(dir, list)
 		wantReason(t, err, tt.reason, tt.text)
 	}
+	good, err := json.Marshal(List{Image: root, Documents: []Document{report}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(old, by string) string { return strings.Replace(string(good), old, by, 1) }
 	for name, raw := range map[string]string{
-		"no image":     `{"documents":[{"kind":"report","subject":"` + root.String() + `","digest":"` + root.String() + `","size":1}]}`,
-		"no digest":    `{"image":"` + root.String() + `","documents":[{"kind":"report","subject":"` + root.String() + `","size":1}]}`,
-		"no subject":   `{"image":"` + root.String() + `","documents":[{"kind":"sbom","digest":"` + root.String() + `","size":1}]}`,
 		"no JSON":      "x",
-		"more fields":  `{"image":"` + root.String() + `","documents":[],"key":1}`,
-		"more than it": `{"image":"` + root.String() + `","documents":[]}{}`,
-		"a path":       `{"image":"` + root.String() + `","documents":[{"kind":"report","subject":"` + root.String() + `","digest":"sha256:../../etc/passwd","size":1}]}`,
+		"no image":     changed(`"image":"`+root.String()+`",`, ""),
+		"no digest":    changed(`"digest":"`+child.String()+`",`, ""),
+		"no subject":   changed(`"subject":"`+root.String()+`",`, ""),
+		"more fields":  changed(`{"image"`, `{"key":1,"image"`),
+		"more than it": string(good) + "{}",
+		"a path":       changed(child.String(), "sha256:../../etc/passwd"),
 	} {
+		if raw == string(good) {
+			t.Fatalf("%s changes nothing", name)
+		}
 		dir := t.TempDir()
 		list, _, err := store(dir, strings.NewReader(raw), 1<<20)
 		if err != nil {

@@ -98,9 +98,6 @@ const subjectList = "list of documents"
 // check returns an error unless l has a report of its image, at most one document of each kind
 // about an image, and nothing beyond the limits.
 func (l List) check() error {
-	if l.Image.IsZero() {
-		return oci.Errorf(oci.ReasonCorrupted, subjectList, "it names no image")
-	}
 	if n := len(l.Documents); n > maxDocuments {
 		return oci.Errorf(oci.ReasonTooLarge, subjectList, "it names %d documents; the limit is %d", n, maxDocuments)
 	}

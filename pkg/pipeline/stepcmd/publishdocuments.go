@@ -11,6 +11,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/pipeline/documents"
+	"github.com/revet-dev/revet/pkg/pipeline/fetch"
 	"github.com/revet-dev/revet/pkg/pipeline/oci"
 	"github.com/revet-dev/revet/pkg/pipeline/publish"
 	"github.com/revet-dev/revet/pkg/pipeline/result"
@@ -64,7 +65,7 @@ func (o PublishDocuments) Run(ctx context.Context, out io.Writer, results string
 	if err := checkMode(o.Mode); err != nil {
 		return err
 	}
-	ref, _, err := o.open()
+	ref, options, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (o PublishDocuments) Run(ctx context.Context, out io.Writer, results string
 	}
 	published := taskresult.Published{Digest: outcome.Digest, Documents: outcome.Documents}
 	if !outcome.Documents.IsZero() {
-		if published, err = o.publish(ctx, out, ref, folder, published); err != nil {
+		if published, err = o.publish(ctx, out, ref, options, folder, published); err != nil {
 			return err
 		}
 	}
@@ -124,9 +125,9 @@ func (o PublishDocuments) read(ref image.Reference, outcome taskresult.Result) (
 
 // publish pushes the documents, and adds what became of them to p.
 func (o PublishDocuments) publish(
-	ctx context.Context, out io.Writer, ref image.Reference, folder documents.Folder, p taskresult.Published,
+	ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, folder documents.Folder, p taskresult.Published,
 ) (taskresult.Published, error) {
-	report, inventory, err := o.push(ctx, out, ref, folder)
+	report, inventory, err := pushAll(ctx, out, ref, options, folder)
 	var broken *brokenError
 	switch {
 	case err == nil:
@@ -144,15 +145,11 @@ func (o PublishDocuments) publish(
 // brokenError is an error of the documents, and not of the registry.
 type brokenError struct{ error }
 
-// push pushes the SBOMs, the inventory and the report. It returns the digests of the report and of
+// pushAll pushes the SBOMs, the inventory and the report. It returns the digests of the report and of
 // the inventory's artefact.
-func (o PublishDocuments) push(
-	ctx context.Context, out io.Writer, ref image.Reference, folder documents.Folder,
+func pushAll(
+	ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, folder documents.Folder,
 ) (report, inventory image.Digest, err error) {
-	options, err := o.Options()
-	if err != nil {
-		return image.Digest{}, image.Digest{}, err
-	}
 	registry, err := publish.NewRegistry(ref.Repository(), options)
 	if err != nil {
 		return image.Digest{}, image.Digest{}, err
