@@ -269,14 +269,17 @@ func (p *pod) reportFile() string {
 }
 
 // forge has the scan hand on a list of its own making.
-func (p *pod) forge(list func(w *documents.Writer, scanned image.Digest) error, change func(*taskresult.Result)) {
+func (p *pod) forge(of image.Digest, list func(w *documents.Writer, scanned image.Digest) error, change func(*taskresult.Result)) {
 	p.t.Helper()
 	outcome, err := taskresult.Decode(p.result("scan-image", "outcome"))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	if list != nil {
-		w := documents.NewWriter(filepath.Join(p.root, "workspace", "documents"), outcome.Digest)
+		if of.IsZero() {
+			of = outcome.Digest
+		}
+		w := documents.NewWriter(filepath.Join(p.root, "workspace", "documents"), of)
 		if err := list(w, outcome.Digest); err != nil {
 			p.t.Fatal(err)
 		}
@@ -301,24 +304,28 @@ func TestForgedDocuments(t *testing.T) {
 	otherImage := digestOf(t, empty.Image)
 	for _, tt := range []struct {
 		name   string
+		of     image.Digest // what the list is about, if it is not the image
 		list   func(w *documents.Writer, scanned image.Digest) error
 		change func(*taskresult.Result)
 		want   string
 	}{
-		{"an SBOM of another image of the repository", func(w *documents.Writer, scanned image.Digest) error {
+		{"documents of another image", otherImage, func(w *documents.Writer, _ image.Digest) error {
+			return errors.Join(w.Add(documents.Report, otherImage, text("x")), w.Add(documents.Inventory, otherImage, text(judged)))
+		}, func(r *taskresult.Result) { r.Inventory.Digest = image.DigestOf([]byte(judged)) }, "it is about " + otherImage.String()},
+		{"an SBOM of another image of the repository", image.Digest{}, func(w *documents.Writer, scanned image.Digest) error {
 			return errors.Join(w.Add(documents.SBOM, otherImage, text("x")), w.Add(documents.Report, scanned, text("x")),
 				w.Add(documents.Inventory, scanned, text(judged)))
 		}, func(r *taskresult.Result) { r.Inventory.Digest = image.DigestOf([]byte(judged)) }, "does not lead to what it is about"},
-		{"packages that nobody judged", func(w *documents.Writer, scanned image.Digest) error {
+		{"packages that nobody judged", image.Digest{}, func(w *documents.Writer, scanned image.Digest) error {
 			return errors.Join(w.Add(documents.Report, scanned, text("x")), w.Add(documents.Inventory, scanned, text("x")))
 		}, nil, "is not the one that the scan judged"},
-		{"no packages, which were judged", func(w *documents.Writer, scanned image.Digest) error {
+		{"no packages, which were judged", image.Digest{}, func(w *documents.Writer, scanned image.Digest) error {
 			return w.Add(documents.Report, scanned, text("x"))
 		}, nil, "is not the one that the scan judged"},
-		{"packages, and a scan that judged none", nil, func(r *taskresult.Result) { r.Inventory = nil }, "is not the one that the scan judged"},
-		{"an outcome of another image", nil, func(r *taskresult.Result) { r.Digest = otherImage }, "the outcome is of " + otherImage.String()},
-		{"an outcome that hands on nothing", nil, func(r *taskresult.Result) { r.Documents = image.Digest{} }, "handed on no documents"},
-		{"an outcome that published by itself", nil, func(r *taskresult.Result) {
+		{"packages, and a scan that judged none", image.Digest{}, nil, func(r *taskresult.Result) { r.Inventory = nil }, "is not the one that the scan judged"},
+		{"an outcome of another image", image.Digest{}, nil, func(r *taskresult.Result) { r.Digest = otherImage }, "the outcome is of " + otherImage.String()},
+		{"an outcome that hands on nothing", image.Digest{}, nil, func(r *taskresult.Result) { r.Documents = image.Digest{} }, "handed on no documents"},
+		{"an outcome that published by itself", image.Digest{}, nil, func(r *taskresult.Result) {
 			r.Documents, r.Report = image.Digest{}, "registry.example.com/a@"+otherImage.String()
 		}, "handed on no documents"},
 	} {
@@ -328,7 +335,7 @@ func TestForgedDocuments(t *testing.T) {
 			for i := range publishing {
 				p.step(i)
 			}
-			p.forge(tt.list, tt.change)
+			p.forge(tt.of, tt.list, tt.change)
 			status, errOut := p.step(publishing)
 			if status != 1 || !strings.Contains(errOut, tt.want) {
 				t.Errorf("status %d: %s; want %q", status, errOut, tt.want)
@@ -341,6 +348,21 @@ func TestForgedDocuments(t *testing.T) {
 }
 
 const judged = "packages"
+
+// Both Tasks are of one mind whether anything is published.
+func TestPublishingApartWhatShallNotBe(t *testing.T) {
+	p := scannedPod(t)
+	for i := range publishing {
+		p.step(i)
+	}
+	p.params["publish"] = "none"
+	if status, errOut := p.step(publishing); status != 1 || !strings.Contains(errOut, "handed on documents, and --publish is none") {
+		t.Errorf("status %d: %s", status, errOut)
+	}
+	if types := p.referrers(); len(types) > 0 {
+		t.Errorf("beside the image are %v", types)
+	}
+}
 
 // also pushes another image to the repository, and returns its digest.
 func (p *pod) also() image.Digest {

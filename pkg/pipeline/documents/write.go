@@ -58,7 +58,7 @@ func store(dir string, content io.Reader, most int64) (image.Digest, int64, erro
 	if err := os.RemoveAll(path); err != nil {
 		return image.Digest{}, 0, fmt.Errorf("store a document: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // the Pod that publishes it may run as another user
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644) //nolint:gosec // the Pod that publishes it may run as another user
 	if err != nil {
 		return image.Digest{}, 0, fmt.Errorf("store a document: %w", err)
 	}

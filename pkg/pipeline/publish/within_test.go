@@ -80,6 +80,42 @@ func TestWithin(t *testing.T) {
 	}
 }
 
+// Only what may lead to what is wanted is read, and what is gone leads to nothing.
+func TestWithinReadsNoMore(t *testing.T) {
+	real := quiet()
+	type refusal struct {
+		of     image.Digest
+		status int
+	}
+	var refused atomic.Value
+	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if no, ok := refused.Load().(refusal); ok && strings.HasSuffix(r.URL.Path, no.of.String()) {
+			w.WriteHeader(no.status)
+			return
+		}
+		real.ServeHTTP(w, r)
+	}))
+	root, direct, below, _ := nested(t, s)
+	refused.Store(refusal{direct, http.StatusForbidden})
+	found, err := s.to.Within(t.Context(), root, []image.Digest{below})
+	if err != nil || found[below].Digest != below || !found[direct].Digest.IsZero() {
+		t.Errorf("without an image that nobody wants: %v, %v", found, err)
+	}
+	all, err := s.to.Within(t.Context(), root, []image.Digest{below, direct})
+	if err == nil {
+		t.Errorf("without an image that somebody wants: %v", all)
+	}
+	for d := range found {
+		if d != root && d != below {
+			refused.Store(refusal{d, http.StatusNotFound}) // the index between
+		}
+	}
+	found, err = s.to.Within(t.Context(), root, []image.Digest{direct, below})
+	if err != nil || found[direct].Digest != direct || !found[below].Digest.IsZero() {
+		t.Errorf("without an index: %v, %v", found, err)
+	}
+}
+
 // What a registry does not answer is no answer, and bytes of another digest are none either.
 func TestWithinIsNotKnown(t *testing.T) {
 	real := quiet()

@@ -174,6 +174,7 @@ func pushAll(
 				report = pushed
 			case documents.Inventory:
 				inventory = pushed
+			case documents.SBOM: // clients find it by its image
 			}
 		}
 	}

@@ -109,9 +109,42 @@ func TestPublishedIsChecked(t *testing.T) {
 			t.Errorf("%s: %s is accepted", name, text)
 		}
 	}
-	for _, text := range []string{"", "x", `{"digest":"` + checkedImage.String() + `"}{}`, `{"digest":"` + checkedImage.String() + `","x":1}`, strings.Repeat(" ", MaxQuoted+1)} {
+	good := `{"digest":"` + checkedImage.String() + `"}`
+	if _, err := DecodePublished(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"", "x", good + "{}", strings.Replace(good, "{", `{"x":1,`, 1), good + strings.Repeat(" ", MaxQuoted),
+		`{"documents":"` + handedOn.String() + `","unpublished":"x"}`,
+	} {
 		if _, err := DecodePublished(text); err == nil {
-			t.Errorf("%.40q is accepted", text)
+			t.Errorf("%.80q is accepted", text)
+		}
+	}
+}
+
+// An outcome either hands documents on, or says what became of them.
+func TestOutcomeThatHandsOn(t *testing.T) {
+	good := Result{Digest: checkedImage, Checks: []Check{{Name: "validate", Rules: 1}}}
+	good.HandOn(handedOn)
+	for name, tt := range map[string]struct {
+		change func(o *Result)
+		ok     bool
+	}{
+		"it hands on":             {func(*Result) {}, true},
+		"it published as well":    {func(o *Result) { o.Report = reportReference }, false},
+		"it says why it did not":  {func(o *Result) { o.Unpublished = "x" }, false},
+		"it published by itself":  {func(o *Result) { o.Documents, o.Report = image.Digest{}, reportReference }, true},
+		"it says why it does not": {func(o *Result) { o.Documents, o.Unpublished = image.Digest{}, "x" }, true},
+	} {
+		o := good
+		tt.change(&o)
+		text, err := o.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(text); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
