@@ -40,9 +40,6 @@
 //	10.88.0.0/24   Pods
 //	10.96.0.0/16   Services; DNS is 10.96.0.10
 //
-// There is no StorageClass. A test that needs volumes makes them of directories of the host, which
-// is for tests only.
-//
 // There is no route out: Pods reach one another, Services and the registry.
 // CoreDNS is a process of the node behind a Service without selector, not a
 // Pod: node processes need it before the first image can be pulled (the
