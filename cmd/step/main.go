@@ -18,9 +18,13 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := &cobra.Command{
 		Use:     "step",
 		Version: version.String(),
-		Short:   "The steps of Revet's pipeline: fetch, validate, publish, signature, verdict",
+		Short:   "The steps of Revet's pipeline: fetch, validate, publish, publish-documents, signature, verdict",
 	}
 	results := stepcmd.Results(root)
-	root.AddCommand(stepcmd.NewFetch(), stepcmd.NewValidate(), stepcmd.NewPublish(results), stepcmd.NewSignature(results), stepcmd.NewVerdict(results)) //nolint:contextcheck // cobra hands them the context
+	commands := []*cobra.Command{
+		stepcmd.NewFetch(), stepcmd.NewValidate(), stepcmd.NewPublish(results), //nolint:contextcheck // cobra hands them the context
+		stepcmd.NewPublishDocuments(results), stepcmd.NewSignature(results), stepcmd.NewVerdict(results), //nolint:contextcheck // as above
+	}
+	root.AddCommand(commands...)
 	return stepcmd.Execute(ctx, root, results, args, out, errOut)
 }

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/revet-dev/revet/pkg/pipeline/verdict"
+	"github.com/revet-dev/revet/triggers"
 )
 
 // pod is what the Pipeline's Tasks run, without Tekton: their command lines
@@ -38,6 +39,8 @@ type pod struct {
 	params map[string]string
 	steps  []step
 	before func(i int)
+	// apart says that publishing is a Pod of its own.
+	apart bool
 }
 
 // step is one step of one Task.
@@ -49,9 +52,22 @@ type step struct {
 // newPod lays out what the Tasks mount.
 func newPod(t *testing.T) *pod {
 	t.Helper()
+	return podOf(t, false)
+}
+
+// newPodApart is newPod for the form in which publishing is a Pod of its own.
+func newPodApart(t *testing.T) *pod {
+	t.Helper()
+	p := podOf(t, true)
+	p.write("/workspace/documents/.keep", "")
+	return p
+}
+
+func podOf(t *testing.T, apart bool) *pod {
+	t.Helper()
 	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(s.Close)
-	p := &pod{t: t, root: t.TempDir(), host: strings.TrimPrefix(s.URL, "http://"), params: map[string]string{}}
+	p := &pod{t: t, root: t.TempDir(), host: strings.TrimPrefix(s.URL, "http://"), params: map[string]string{}, apart: apart}
 	t.Setenv("DOCKER_CONFIG", filepath.Join(p.root, "no-credentials"))
 	var rules struct{ Data map[string]string }
 	p.read("200-rules.yaml", &rules)
@@ -67,7 +83,11 @@ func newPod(t *testing.T) *pod {
 		p.params[param.Name] = param.Default
 	}
 	p.params["scan"] = "Off" // the scanner is another program; scanned stands for it
-	for _, file := range []string{"300-scan-image.yaml", "310-verify-signature.yaml", "320-join-verdict.yaml"} {
+	files := []string{"300-scan-image.yaml", "310-verify-signature.yaml", "320-join-verdict.yaml"}
+	if apart {
+		files = slices.Insert(files, 1, "330-publish-documents.yaml")
+	}
+	for _, file := range files {
 		p.add(file)
 	}
 	return p
@@ -98,6 +118,9 @@ func (p *pod) add(file string) {
 func (p *pod) read(file string, into any) {
 	p.t.Helper()
 	b, err := fs.ReadFile(os.DirFS("../../triggers"), file)
+	if p.apart {
+		b, _ = triggers.Apart(b)
+	}
 	if err == nil {
 		err = yaml.Unmarshal(b, into)
 	}
@@ -133,6 +156,9 @@ func (p *pod) step(i int) (int, string) {
 			a = strings.ReplaceAll(a, "$(params."+name+")", value)
 		}
 		a = strings.ReplaceAll(a, "$(params.expect)", "layers,validate,scan,signature")
+		a = strings.ReplaceAll(a, "$(params.outcome)", p.result("scan-image", "outcome"))
+		a = strings.ReplaceAll(a, "$(params.published)", p.published())
+		a = strings.ReplaceAll(a, "$(workspaces.documents.path)", "/workspace/documents")
 		a = strings.ReplaceAll(a, "/tekton/results", "/tekton/"+p.steps[i].task)
 		if flag, value, ok := strings.Cut(a, "=/"); ok {
 			a = flag + "=" + filepath.Join(p.root, value)
@@ -143,6 +169,14 @@ func (p *pod) step(i int) (int, string) {
 	status := run(p.t.Context(), args, &out, &errOut)
 	p.t.Logf("%v: status %d\n%s%s", args, status, out.String(), errOut.String())
 	return status, errOut.String()
+}
+
+// published is what the Pipeline gives to join-verdict.
+func (p *pod) published() string {
+	if !p.apart {
+		return ""
+	}
+	return p.result("publish-documents", "published")
 }
 
 func (p *pod) result(task, name string) string {
@@ -430,7 +464,7 @@ func TestChosenPlatforms(t *testing.T) {
 
 // Every command explains itself, with examples.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"fetch", "validate", "publish", "signature", "verdict"} {
+	for _, command := range []string{"fetch", "validate", "publish", "publish-documents", "signature", "verdict"} {
 		var out bytes.Buffer
 		if status := run(t.Context(), append(strings.Fields(command), "--help"), &out, io.Discard); status != 0 || !strings.Contains(out.String(), "Examples:\n  step "+command) {
 			t.Errorf("%s --help: status %d\n%s", command, status, out.String())

@@ -19,6 +19,8 @@ const (
 	Error = "error"
 	// Outcome is the result of a Task whose checks another Task joins with others.
 	Outcome = "outcome"
+	// Published is the result of a Task that publishes the documents of another.
+	Published = "published"
 )
 
 // The values of Verdict.

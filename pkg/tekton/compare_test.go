@@ -127,3 +127,36 @@ func TestDiffersSaysNothingItDoesNotKnow(t *testing.T) {
 		})
 	}
 }
+
+// The volume of a run, and the account of a Task, are compared with what the template says.
+func TestDiffersInVolumesAndAccounts(t *testing.T) {
+	apart := listener{edit: []string{"taskRunTemplate: {", `workspaces: [{name: documents, volumeClaimTemplate: {spec: {
+    accessModes: [ReadWriteOnce], resources: {requests: {storage: 1024Mi}}}}}],
+    taskRunSpecs: [{pipelineTaskName: publish-documents, serviceAccountName: publisher}],
+    taskRunTemplate: {`}}
+	for _, test := range []struct {
+		name   string
+		change func(*pipelinev1.PipelineRunSpec)
+		want   string
+	}{
+		{"as it was made", func(*pipelinev1.PipelineRunSpec) {}, ""},
+		{"another account", func(s *pipelinev1.PipelineRunSpec) { s.TaskRunSpecs[0].ServiceAccountName = "x" }, "spec.taskRunSpecs[0].serviceAccountName"},
+		{"the account for another Task", func(s *pipelinev1.PipelineRunSpec) { s.TaskRunSpecs[0].PipelineTaskName = "scan" }, "spec.taskRunSpecs[0].pipelineTaskName"},
+		{"no account", func(s *pipelinev1.PipelineRunSpec) { s.TaskRunSpecs = nil }, "spec.taskRunSpecs"},
+		{"another class of Pods for a Task", func(s *pipelinev1.PipelineRunSpec) {
+			s.TaskRunSpecs[0].PodTemplate = s.TaskRunTemplate.PodTemplate
+		}, "spec.taskRunSpecs[0].podTemplate.runtimeClassName"},
+		{"a volume that is there", func(s *pipelinev1.PipelineRunSpec) {
+			s.Workspaces[0] = pipelinev1.WorkspaceBinding{Name: "documents", PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}
+		}, "spec.workspaces[0].persistentVolumeClaim.claimName"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, asked, e, run, made := compared(t, apart)
+			test.change(&made.Spec)
+			got, err := c.Differs(t.Context(), asked, e, run, made)
+			if err != nil || got != test.want {
+				t.Errorf("it differs at %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}

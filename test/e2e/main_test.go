@@ -134,7 +134,7 @@ func fillDatabase(ctx context.Context) error {
 }
 
 // namespaces are those of all tests.
-var namespaces = []string{"e2e-direct", "e2e-broker", "e2e-events", "e2e-plain", "e2e-build", "e2e-compare", "e2e-gate", attestedNamespace, thirdParties, imagesNamespace, pipelinesNamespace, teamNamespace}
+var namespaces = []string{"e2e-direct", "e2e-broker", "e2e-events", "e2e-plain", "e2e-build", "e2e-compare", "e2e-gate", attestedNamespace, thirdParties, imagesNamespace, pipelinesNamespace, teamNamespace, apartNamespace}
 
 // webhookToken authenticates the registry at the receiver. It is made for one run.
 var webhookToken = fmt.Sprintf("e2e-%d-%d", os.Getpid(), time.Now().UnixNano())

@@ -19,6 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/revet-dev/revet/triggers"
 )
 
 const folder = "../../triggers"
@@ -47,6 +49,20 @@ type manifests struct {
 // error, so that none is left out of the tests.
 func load(t *testing.T) manifests {
 	t.Helper()
+	return loadAs(t, func(raw []byte) []byte { return raw })
+}
+
+// loadApart is load of the form in which publishing is a Pod of its own.
+func loadApart(t *testing.T) manifests {
+	t.Helper()
+	return loadAs(t, func(raw []byte) []byte {
+		raw, _ = triggers.Apart(raw)
+		return raw
+	})
+}
+
+func loadAs(t *testing.T, form func([]byte) []byte) manifests {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no manifests: %v", err)
@@ -57,7 +73,7 @@ func load(t *testing.T) manifests {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
+		reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(form(raw))))
 		for {
 			document, err := reader.Read()
 			if errors.Is(err, io.EOF) {

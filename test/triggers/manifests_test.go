@@ -30,7 +30,19 @@ import (
 
 // Tekton's own admission accepts the manifests, defaulted as it defaults them.
 func TestManifestsPassTektonsValidation(t *testing.T) {
-	m := load(t)
+	inBothForms(t, testTektonsValidation)
+}
+
+// inBothForms runs a test for the manifests as they are, and for those in which publishing is a Pod
+// of its own.
+func inBothForms(t *testing.T, test func(*testing.T, manifests)) {
+	t.Helper()
+	t.Run("as they are", func(t *testing.T) { test(t, load(t)) })
+	t.Run("publishing apart", func(t *testing.T) { test(t, loadApart(t)) })
+}
+
+func testTektonsValidation(t *testing.T, m manifests) {
+	t.Helper()
 	type object interface {
 		apis.Defaultable
 		apis.Validatable
@@ -73,10 +85,14 @@ func TestManifestsNameNoNamespace(t *testing.T) {
 
 // What one object names in another is there, under that name.
 func TestManifestsFitEachOther(t *testing.T) {
-	m := load(t)
+	inBothForms(t, testFit)
+}
+
+func testFit(t *testing.T, m manifests) {
+	t.Helper()
 	pipe := only(t, m.pipelines)
 	listener, binding, template := only(t, m.listeners), only(t, m.bindings), only(t, m.templates)
-	run, err := render(t, request(), nil)
+	run, err := renderOf(t, m, request(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,9 +183,10 @@ func TestResults(t *testing.T) {
 	pipe := only(t, m.pipelines)
 	read := []string{runresult.Verdict, runresult.Digest, runresult.Summary, runresult.BasisResult, runresult.Report}
 	for name, want := range map[string][]string{
-		"scan-image":       {runresult.Outcome, runresult.Error},
-		"verify-signature": {runresult.Outcome, runresult.Error},
-		"join-verdict":     append(slices.Clone(read), runresult.Error),
+		"scan-image":        {runresult.Outcome, runresult.Error},
+		"verify-signature":  {runresult.Outcome, runresult.Error},
+		"publish-documents": {runresult.Published, runresult.Error},
+		"join-verdict":      append(slices.Clone(read), runresult.Error),
 	} {
 		var results []string
 		for _, r := range m.task(t, name).Spec.Results {
@@ -215,9 +232,11 @@ func TestResultsFitTheirPartOfThePod(t *testing.T) {
 
 // No value reaches a shell, and each step is our image, confined.
 func TestSteps(t *testing.T) {
-	for _, task := range load(t).tasks {
-		t.Run(task.Name, func(t *testing.T) { testSteps(t, task) })
-	}
+	inBothForms(t, func(t *testing.T, m manifests) {
+		for _, task := range m.tasks {
+			t.Run(task.Name, func(t *testing.T) { testSteps(t, task) })
+		}
+	})
 }
 
 func testSteps(t *testing.T, task *pipelinev1.Task) {

@@ -48,7 +48,11 @@ func decodeRun(t *testing.T, raw []byte) pipelinev1.PipelineRun {
 // render does what the EventListener does with a request, with its own code.
 func render(t *testing.T, body object, header http.Header) (pipelinev1.PipelineRun, error) {
 	t.Helper()
-	m := load(t)
+	return renderOf(t, load(t), body, header)
+}
+
+func renderOf(t *testing.T, m manifests, body object, header http.Header) (pipelinev1.PipelineRun, error) {
+	t.Helper()
 	from := only(t, m.listeners).Spec.Triggers[0]
 	resolved, err := template.ResolveTrigger(
 		triggersv1.Trigger{Spec: triggersv1.TriggerSpec{Bindings: from.Bindings, Template: *from.Template}},

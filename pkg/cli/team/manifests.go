@@ -18,6 +18,8 @@ const (
 	// The accounts of a verification namespace: with whose rights the trigger sees
 	// ImageStreams, and with whose the pipeline pulls.
 	triggerAccount, runAccount = "default", "scan-and-validate"
+	// publishAccount is the one with whose rights reports are pushed from a Pod of its own.
+	publishAccount = "scan-and-validate-publish"
 	// sourceLabel lets Pods of a namespace reach Revet's receiver.
 	sourceLabel = "revet.dev/source"
 )
@@ -38,6 +40,9 @@ func (o *options) manifests(name, pipeline string) (string, error) {
 	for _, namespace := range o.namespaces {
 		objects = append(objects, access(name, namespace, triggerAccount, "streams", []string{"imagestreams"}, "get", "list")...)
 		objects = append(objects, access(name, namespace, runAccount, "pull", []string{"imagestreams/layers"}, "get")...)
+		if o.apart {
+			objects = append(objects, access(name, namespace, publishAccount, "push", []string{"imagestreams/layers"}, "get", "update")...)
+		}
 	}
 	if len(o.namespaces) > 0 && !o.noSource {
 		source, err := o.source(name)

@@ -31,6 +31,9 @@ type options struct {
 	class        string
 	from         string
 	ko           bool
+	apart        bool
+	storageClass string
+	fsGroup      bool
 	noSource     bool
 	offline      bool
 }
@@ -58,6 +61,11 @@ The command changes nothing. Review what it prints, keep it in Git, and apply it
 cluster administrator. Without --offline it looks whether the namespaces exist, and
 whether another team has one of them.
 
+With --storage-class, reports are published from a Pod and with an account of its own
+(` + publishAccount + `), so that the Pod that looks into images holds no
+credentials that push. Give that account the credentials. Each run then has a volume of
+1 GiB for some minutes.
+
 The images of the pipeline have to be built. Either pipe the output into ko, in a
 checkout of Revet (--ko), or give the pipeline with its images (--from).`,
 		Example: `  # In a checkout of Revet: ko builds the pipeline's images
@@ -70,9 +78,15 @@ checkout of Revet (--ko), or give the pipeline with its images (--from).`,
   # With images that were built before, without ko
   ko resolve -f triggers/ > pipeline.yaml
   kubectl revet team shop --namespaces shop,shop-api --group shop-developers --from pipeline.yaml > shop.yaml
-  kubectl apply -f shop.yaml`,
+  kubectl apply -f shop.yaml
+
+  # With reports that are published from a Pod of its own
+  kubectl revet team shop --namespaces shop --group shop-developers --ko --storage-class fast | ko apply -f -`,
 		Args: command.ExactlyOne("NAME"),
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), env, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			o.apart = c.Flags().Changed(storageClassFlag)
+			return o.run(c.Context(), env, args[0])
+		},
 	}
 	o.cluster.Config.AddFlags(c.Flags())
 	c.Flags().StringSliceVar(&o.namespaces, "namespaces", nil, "the team's namespaces, whose ImageStreams are verified")
@@ -81,6 +95,8 @@ checkout of Revet (--ko), or give the pipeline with its images (--from).`,
 	c.Flags().StringVar(&o.class, "runtime-class", "kata", `the RuntimeClass of the runs' Pods; "" for none`)
 	c.Flags().StringVar(&o.from, "from", "", "a file with the manifests of the pipeline, as 'ko resolve -f triggers/' prints them; - is standard input")
 	c.Flags().BoolVar(&o.ko, "ko", false, "print images as ko:// references, for 'ko apply -f -' in a checkout of Revet")
+	c.Flags().StringVar(&o.storageClass, storageClassFlag, "", `publish reports from a Pod of its own, with volumes of this StorageClass; "" for the cluster's default`)
+	c.Flags().BoolVar(&o.fsGroup, "fs-group", false, "with --storage-class, for volumes that belong to root: give the runs' Pods a group; not on OpenShift, which gives one")
 	c.Flags().BoolVar(&o.noSource, "no-source", false, "print no ApiServerSource, for clusters without Knative Eventing: a sweep sees pushes within ten minutes")
 	c.Flags().BoolVar(&o.offline, "offline", false, "do not look whether the namespaces exist, and whose they are")
 	return c
@@ -152,6 +168,12 @@ func (o *options) validate(name string) error {
 	if o.class != "" && len(validation.IsDNS1123Subdomain(o.class)) > 0 {
 		return command.Usagef("--runtime-class %q is no name of a RuntimeClass", o.class)
 	}
+	if o.storageClass != "" && len(validation.IsDNS1123Subdomain(o.storageClass)) > 0 {
+		return command.Usagef("--storage-class %q is no name of a StorageClass", o.storageClass)
+	}
+	if o.fsGroup && !o.apart {
+		return command.Usagef("--fs-group is for the volumes of --storage-class; give both, or neither")
+	}
 	if o.ko && o.from != "" {
 		return command.Usagef("give either --ko or --from, not both")
 	}
@@ -168,6 +190,9 @@ const koReference = "ko://"
 func (o *options) pipeline(in io.Reader) (string, error) {
 	content, err := o.read(in)
 	if err != nil {
+		return "", err
+	}
+	if content, err = o.form(content); err != nil {
 		return "", err
 	}
 	text := string(content)

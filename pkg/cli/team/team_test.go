@@ -156,6 +156,19 @@ func TestATeamsPipelineIsTheRepositorys(t *testing.T) {
 // Property: a pipeline that ko printed is put into the namespace as well: ko writes documents
 // anew, by this encoder and with this indentation.
 func TestWhatKoPrintsIsPlaced(t *testing.T) {
+	got := commandtest.Run(New, printedByKo(t), nil, "team", "shop", "--repository", "r.example.com/shop/**", "--offline", "--from", "-")
+	want := readFolder(t, "triggers")
+	if objects := objectsOf(t, got.Out); got.Status != 0 || len(objects) != len(want)+2 {
+		t.Errorf("status %d, %d objects, want %d: %s", got.Status, len(objects), len(want)+2, got.ErrOut)
+	}
+	if n := strings.Count(got.Out, "\n  namespace: shop-verification\n"); n < len(want)-2 {
+		t.Errorf("%d of %d objects are in the namespace", n, len(want))
+	}
+}
+
+// printedByKo is triggers/ as "ko resolve" prints it.
+func printedByKo(t *testing.T) string {
+	t.Helper()
 	var printed bytes.Buffer
 	encoder := yamlv3.NewEncoder(&printed)
 	encoder.SetIndent(2)
@@ -168,14 +181,7 @@ func TestWhatKoPrintsIsPlaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := commandtest.Run(New, printed.String(), nil, "team", "shop", "--repository", "r.example.com/shop/**", "--offline", "--from", "-")
-	want := readFolder(t, "triggers")
-	if objects := objectsOf(t, got.Out); got.Status != 0 || len(objects) != len(want)+2 {
-		t.Errorf("status %d, %d objects, want %d: %s", got.Status, len(objects), len(want)+2, got.ErrOut)
-	}
-	if n := strings.Count(got.Out, "\n  namespace: shop-verification\n"); n < len(want)-2 {
-		t.Errorf("%d of %d objects are in the namespace", n, len(want))
-	}
+	return printed.String()
 }
 
 func manifestsOf(t *testing.T) string {
@@ -270,6 +276,9 @@ func TestWhatIsNoTeam(t *testing.T) {
 		{"everybody", []string{"shop", "--namespaces", "a", "--group", "system:authenticated"}, 2, `--group "system:authenticated" is no group of a team's`},
 		{"no repository", []string{"shop", "--repository", "https://registry.example.com/shop"}, 2, `--repository "https://registry.example.com/shop" is not host/path`},
 		{"no class", []string{"shop", "--namespaces", "a", "--runtime-class", "Kata VM"}, 2, `--runtime-class "Kata VM" is no name of a RuntimeClass`},
+		{"no class of storage", []string{"shop", "--namespaces", "a", "--storage-class", "Fast Disks"}, 2, `--storage-class "Fast Disks" is no name of a StorageClass`},
+		{"a group of no volumes", []string{"shop", "--namespaces", "a", "--fs-group"}, 2, "--fs-group is for the volumes of --storage-class"},
+		{"a pipeline without that form", []string{"shop", "--namespaces", "a", "--offline", "--from", "-", "--storage-class", ""}, 1, "does not have the lines marked #apart"},
 		{"images that are not built", []string{"shop", "--namespaces", "a", "--offline"}, 2, "the images of the pipeline are not built yet: in a checkout of Revet, add --ko and pipe the output into 'ko apply -f -'"},
 		{"a file with such images", []string{"shop", "--namespaces", "a", "--offline", "--from", "../../../triggers/320-join-verdict.yaml"}, 1, "which no cluster can pull; make it with: ko resolve -f triggers/ > ../../../triggers/320-join-verdict.yaml"},
 		{"both ways", []string{"shop", "--namespaces", "a", "--ko", "--from", "x"}, 2, "give either --ko or --from, not both"},

@@ -29,9 +29,18 @@ func Inventory(dir string, tree oci.Tree, judged image.Digest) (Artifact, error)
 		return Artifact{}, fmt.Errorf("read inventory: %w", err)
 	}
 	defer f.Close()
+	return NewInventory(tree.Root, judged, func(w io.Writer) error {
+		_, err := io.Copy(w, io.LimitReader(f, result.MaxInventory+1))
+		return err
+	})
+}
+
+// NewInventory returns the inventory that write writes as an artefact beside subject. It returns an
+// error if its digest is not that of the one that was judged.
+func NewInventory(subject oci.Descriptor, judged image.Digest, write func(io.Writer) error) (Artifact, error) {
 	stored := &bounded{most: maxStored}
 	packed, sum := gzip.NewWriter(stored), sha256.New()
-	if _, err := io.Copy(io.MultiWriter(packed, sum), io.LimitReader(f, result.MaxInventory+1)); err != nil {
+	if err := write(io.MultiWriter(packed, sum)); err != nil {
 		return Artifact{}, fmt.Errorf("compress inventory: %w", err)
 	}
 	if err := packed.Close(); err != nil {
@@ -40,7 +49,7 @@ func Inventory(dir string, tree oci.Tree, judged image.Digest) (Artifact, error)
 	if got := fmt.Sprintf("sha256:%x", sum.Sum(nil)); got != judged.String() {
 		return Artifact{}, fmt.Errorf("the inventory has the digest %s, but the scan judged %s", got, judged)
 	}
-	return Artifact{Subject: tree.Root, Type: InventoryType, Content: stored.Bytes(), Title: "inventory.json.gz"}, nil
+	return Artifact{Subject: subject, Type: InventoryType, Content: stored.Bytes(), Title: "inventory.json.gz"}, nil
 }
 
 // bounded is a buffer that refuses to grow beyond most bytes.

@@ -12,24 +12,26 @@ import (
 	"github.com/revet-dev/revet/pkg/pipeline/result"
 )
 
-const (
-	sbomType = "application/vnd.cyclonedx+json"
-	maxSBOM  = 64 << 20
-)
+const sbomType = "application/vnd.cyclonedx+json"
+
+// SBOM returns an SBOM as an artefact beside the image that it is about.
+func SBOM(subject oci.Descriptor, raw []byte) Artifact {
+	return Artifact{Subject: subject, Type: sbomType, Content: raw, Title: "sbom.cdx.json"}
+}
 
 // SBOMs returns the SBOMs of tree's images from the layout in dir. The layout must have an SBOM for
 // every image or for none. The same SBOM always gives the same artefact.
 func SBOMs(dir string, tree oci.Tree) ([]Artifact, error) {
 	var all []Artifact
 	for _, img := range tree.Images {
-		raw, err := readBounded(result.SBOMPath(dir, img.Manifest.Digest), maxSBOM)
+		raw, err := readBounded(result.SBOMPath(dir, img.Manifest.Digest), result.MaxSBOM)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read SBOM: %w", err)
 		}
-		all = append(all, Artifact{Subject: img.Manifest, Type: sbomType, Content: raw, Title: "sbom.cdx.json"})
+		all = append(all, SBOM(img.Manifest, raw))
 	}
 	if n := len(all); n > 0 && n < len(tree.Images) {
 		return nil, fmt.Errorf("the layout holds SBOMs for %d of %d images", n, len(tree.Images))

@@ -7,6 +7,9 @@ import (
 )
 
 const (
+	// MaxSBOM bounds an SBOM.
+	MaxSBOM = 64 << 20
+
 	sbomFolder = "sbom"
 	sbomSuffix = ".cdx.json"
 )

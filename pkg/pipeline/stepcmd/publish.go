@@ -26,10 +26,6 @@ import (
 const (
 	scanCheck = "scan"
 	sarifFile = "report.sarif"
-	// The values of --publish.
-	publishNone      = "none"
-	publishReferrers = "referrers"
-	publishRequired  = "required"
 )
 
 // Publish joins the reports in a layout and pushes the full report.
@@ -40,6 +36,9 @@ type Publish struct {
 	// Scan says whether the check scan had to report.
 	Scan Scan
 	Mode string
+	// Documents is the volume on which another Pod finds what it publishes. If it is empty, the
+	// step publishes by itself.
+	Documents string
 	// Self is the image and the version of the program.
 	Self string
 }
@@ -56,7 +55,10 @@ result outcome, which the step verdict joins with the outcomes of other Tasks.
 
 With --publish referrers, a failed push does not change the verdict: the outcome
 says why there is no report. With required, a failed push is an error. With none,
-publish pushes nothing. The credentials must allow pushing to the image's repository.`,
+publish pushes nothing. The credentials must allow pushing to the image's repository.
+
+With --documents, publish pushes nothing either: it writes the documents into that
+directory, from which publish-documents pushes them in a Pod of its own.`,
 		Example: `  step publish --reference registry.example.com/team/app@sha256:4f1c... --layout /tmp/image --publish none`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -69,7 +71,8 @@ publish pushes nothing. The credentials must allow pushing to the image's reposi
 	f.StringVar(&o.Layout, "layout", "", "layout directory that fetch wrote")
 	f.StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
 	o.Scan.Flag(f)
-	f.StringVar(&o.Mode, "publish", publishReferrers, "referrers, required or none")
+	modeFlag(f, &o.Mode)
+	f.StringVar(&o.Documents, "documents", "", "directory to hand the documents on in, for publish-documents, rather than push them")
 	return Require(cmd, "reference", "layout")
 }
 
@@ -77,10 +80,8 @@ publish pushes nothing. The credentials must allow pushing to the image's reposi
 func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	switch o.Mode {
-	case publishNone, publishReferrers, publishRequired:
-	default:
-		return fmt.Errorf("--publish is %q; accepted are %s, %s and %s", o.Mode, publishReferrers, publishRequired, publishNone)
+	if err := checkMode(o.Mode); err != nil {
+		return err
 	}
 	ref, options, err := o.open()
 	if err != nil {
@@ -109,22 +110,42 @@ func (o Publish) Run(ctx context.Context, out io.Writer, results string) error {
 	if err != nil {
 		return err
 	}
-	if o.Mode != publishNone {
-		report, inventory, err := o.push(ctx, out, ref, options, tree, joined.Inventory, full)
-		switch {
-		case err == nil:
-			joined.Published(ref.Repository().At(report).String(), inventory)
-		case o.Mode == publishRequired:
-			return err
-		default:
-			fmt.Fprintln(out, "warning: could not publish the report:", result.Line(err.Error()))
-			joined.Withheld(err)
-		}
+	if err := o.deliver(ctx, out, ref, options, tree, &joined, full); err != nil {
+		return err
 	}
 	if err := writeOutcome(results, joined); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "outcome of %s: errors %d, warnings %d, report %q\n", joined.Digest, joined.Errors, joined.Warnings, joined.Report)
+	return nil
+}
+
+// deliver pushes the documents, or hands them on, and adds to joined what became of them.
+func (o Publish) deliver(
+	ctx context.Context, out io.Writer, ref image.Reference, options fetch.Options, tree oci.Tree, joined *taskresult.Result, full []byte,
+) error {
+	if o.Mode == publishNone {
+		return nil
+	}
+	var err error
+	if o.Documents != "" {
+		var list image.Digest
+		if list, err = o.handOn(out, tree, joined.Inventory, full); err == nil {
+			joined.HandOn(list)
+			return nil
+		}
+	} else {
+		var report, inventory image.Digest
+		if report, inventory, err = o.push(ctx, out, ref, options, tree, joined.Inventory, full); err == nil {
+			joined.Published(ref.Repository().At(report).String(), inventory)
+			return nil
+		}
+	}
+	if o.Mode == publishRequired {
+		return err
+	}
+	fmt.Fprintln(out, "warning: could not publish the report:", result.Line(err.Error()))
+	joined.Withheld(err)
 	return nil
 }
 
@@ -176,13 +197,7 @@ func (o Publish) push(
 	if err != nil {
 		return image.Digest{}, image.Digest{}, err
 	}
-	push := func(a publish.Artifact) (image.Digest, error) {
-		digest, err := registry.Push(ctx, a)
-		if err == nil {
-			fmt.Fprintf(out, "published %s (%s, %d bytes) beside %s\n", digest, a.Type, len(a.Content), a.Subject.Digest)
-		}
-		return digest, err
-	}
+	push := pushTo(ctx, out, registry)
 	sboms, err := publish.SBOMs(o.Layout, tree)
 	if err != nil {
 		return image.Digest{}, image.Digest{}, err
@@ -201,9 +216,6 @@ func (o Publish) push(
 			return image.Digest{}, image.Digest{}, err
 		}
 	}
-	report, err = push(publish.Artifact{
-		Subject: tree.Root, Type: sarif.MediaType, Content: full, Title: sarifFile,
-		Annotations: map[string]string{"org.opencontainers.image.created": time.Now().UTC().Format(time.RFC3339)},
-	})
+	report, err = push(reportOf(tree.Root, full))
 	return report, inventory, err
 }

@@ -24,6 +24,9 @@ type Verdict struct {
 	Expect []string
 	// Outcomes are the "outcome" results of Tasks.
 	Outcomes []string
+	// Published is the "published" result of the Task that published the documents of another one.
+	// It is empty if each Task published its own.
+	Published string
 	// Self is the image and the version of the program.
 	Self string
 }
@@ -50,6 +53,7 @@ report, or checked another image, is an error.`,
 	}
 	cmd.Flags().StringVar(&o.Layout, "layout", "", "layout directory that fetch wrote")
 	cmd.Flags().StringSliceVar(&o.Expect, "expect", []string{validate.CheckName}, "checks that must have reported")
+	cmd.Flags().StringVar(&o.Published, "published", "", "result of publish-documents; empty if each Task published by itself")
 	return cmd
 }
 
@@ -93,6 +97,15 @@ func (o Verdict) Run(ctx context.Context, out io.Writer, results string) error {
 			return err
 		}
 		outcomes = append(outcomes, o)
+	}
+	if o.Published != "" {
+		p, err := taskresult.DecodePublished(o.Published)
+		if err == nil {
+			err = p.Add(outcomes)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	v, err := verdict.Combine(expect, outcomes, parts, time.Now())
 	if err != nil {

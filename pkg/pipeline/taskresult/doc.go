@@ -7,6 +7,9 @@
 // gap and waiver. It lists the worst findings with their waivers, as many as fit. A finding that
 // fails the image is never waived.
 //
+// A Task that hands its documents on to another Pod names the digest of their list, and nothing of
+// what becomes of them. The Pod that publishes them says that, as a Published, and Add joins both.
+//
 // Encode writes at most MaxQuoted bytes, quoted. Results travel in termination messages. The
 // kubelet cuts these to 12 KiB per Pod, in equal parts for its containers, and a cut result fails
 // the TaskRun. Decode refuses fields that this version does not know, missing fields, and numbers

@@ -28,6 +28,7 @@ const (
 	reportRoom = maxReport + 20
 	maxReason  = 160
 	hashSize   = 16
+	tooLong    = "it was published, but its reference is too long to report"
 )
 
 var (
@@ -40,7 +41,7 @@ var (
 // says so.
 func (o *Result) Published(reference string, inventory image.Digest) {
 	if len(reference) > maxReport {
-		o.Unpublished = "it was published, but its reference is too long to report"
+		o.Unpublished = tooLong
 	} else {
 		o.Report = reference
 		if o.Inventory != nil {
@@ -52,8 +53,13 @@ func (o *Result) Published(reference string, inventory image.Digest) {
 
 // Withheld adds the reason why there is no full report.
 func (o *Result) Withheld(err error) {
-	o.Unpublished = Fit(result.Clip(result.Line(err.Error()), maxReason), maxReason+40)
+	o.Unpublished = reasonOf(err)
 	o.trim()
+}
+
+// reasonOf returns why there is no report, as short as it has to be.
+func reasonOf(err error) string {
+	return Fit(result.Clip(result.Line(err.Error()), maxReason), maxReason+40)
 }
 
 // trim drops the last findings until the rest fits.
@@ -179,7 +185,10 @@ func (o Result) check() error {
 	default:
 		return fmt.Errorf("unknown signature state %q", o.Signature)
 	}
-	if o.Report != "" && (len(o.Report) > maxReport || !referencePattern.MatchString(o.Report)) {
+	if !o.Documents.IsZero() && (o.Report != "" || o.Unpublished != "") {
+		return errors.New("it hands on documents, and says what became of them")
+	}
+	if o.Report != "" && !isReport(o.Report) {
 		return fmt.Errorf("%q is not the reference of a report", result.Clip(o.Report, maxPlatform))
 	}
 	if err := o.checkBasis(); err != nil {

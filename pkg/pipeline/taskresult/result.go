@@ -45,6 +45,9 @@ type Result struct {
 	// Parts are what the Task decided by. It is empty if one of its steps does not say so.
 	Parts     result.Parts `json:"parts,omitempty"`
 	Inventory *Inventory   `json:"inventory,omitempty"`
+	// Documents is the digest of the list of documents that another Pod publishes. It is zero if
+	// the Task published them itself, or has none.
+	Documents image.Digest `json:"documents,omitzero"`
 	// Report is the OCI reference of the full report.
 	Report string `json:"report,omitempty"`
 	// Unpublished says why there is no report, if there should be one.

@@ -63,6 +63,9 @@ func Combine(expected []string, outcomes []taskresult.Result, parts result.Parts
 		if o.Errors > 0 {
 			v.Value = Fail
 		}
+		if !o.Documents.IsZero() {
+			return Verdict{}, fmt.Errorf("a Task handed on the documents %s, and nobody says what became of them", o.Documents)
+		}
 		if o.Report == "" {
 			continue
 		}
