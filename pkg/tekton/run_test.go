@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -45,9 +47,9 @@ func TestTrimRunKeepsWhatIsRead(t *testing.T) {
 	full.Labels["other"], full.Annotations["other"] = "x", "x"
 	full.Spec.PipelineRef = &pipelinev1.PipelineRef{Name: "scan"}
 	full.Status.StartTime = &start
-	full.Status.Results = []pipelinev1.PipelineRunResult{
-		{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}, {Name: "basis", Value: *pipelinev1.NewStructuredValues("{}")}, {Name: "other", Value: *pipelinev1.NewStructuredValues("x")},
-	}
+	full.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: "Succeeded", Message: "all is well"})
+	full.Status.Results = []pipelinev1.PipelineRunResult{{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}}
+	full.Status.ChildReferences = []pipelinev1.ChildStatusReference{{Name: "task"}}
 	full.Status.Provenance = &pipelinev1.Provenance{}
 	got, err := TrimRun(full)
 	if err != nil {
@@ -55,12 +57,33 @@ func TestTrimRunKeepsWhatIsRead(t *testing.T) {
 	}
 	want := templated("run", "1")
 	want.Status.StartTime = &start
-	want.Status.Results = full.Status.Results[:2]
+	want.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("trimmed run (-want +got):\n%s", diff)
 	}
 	if same, err := TrimRun(&metav1.PartialObjectMetadata{}); err != nil || same == nil {
 		t.Errorf("another object became %v, %v", same, err)
+	}
+}
+
+// Property: whoever may create PipelineRuns fills the controller's cache with little of each.
+func TestTrimRunBoundsWhatAStrangerWrites(t *testing.T) {
+	large := strings.Repeat("x", 100_000)
+	run := templated("run", "1")
+	run.Annotations[v1alpha1.EntryUIDAnnotation], run.Annotations[v1alpha1.DigestAnnotation] = large, large
+	run.Labels[large] = "x"
+	run.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: large, Message: large})
+	run.Status.Results = []pipelinev1.PipelineRunResult{{Name: "summary", Value: *pipelinev1.NewStructuredValues(large)}}
+	got, err := TrimRun(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := 2048; len(text) > most {
+		t.Errorf("the cache has %d bytes of a run, want at most %d", len(text), most)
 	}
 }
 
