@@ -27,11 +27,15 @@ func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace 
 	if err != nil {
 		return nil, fmt.Errorf("selecting PipelineRuns: %w", err)
 	}
+	entries, err := entriesClient(api)
+	if err != nil {
+		return nil, err
+	}
 	c, err := cache.New(api.config, cache.Options{
 		HTTPClient:       api.http,
 		Scheme:           api.scheme,
 		Mapper:           mapper,
-		NewInformer:      relistWatcher{onRelist}.informer,
+		NewInformer:      relistWatcher{onRelist, entries}.informer,
 		DefaultTransform: cache.TransformStripManagedFields(),
 		// A reader that would start an informer by accident is an error.
 		ReaderFailOnMissingInformer: true,

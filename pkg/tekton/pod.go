@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/lifecycle"
 )
 
@@ -22,16 +23,26 @@ const (
 // resultError is the result in which the steps of triggers/ say why they failed.
 const resultError = "error"
 
-// ListPods lists the Pods of a run's tasks.
+// podsPage is how many Pods a page of a list has. Whoever may make Pods labels as many as they want.
+const podsPage = 100
+
+// ListPods lists the Pods of a run's tasks. It holds one page of them at a time.
 func ListPods(ctx context.Context, reader client.Reader, namespace, run string) ([]lifecycle.Pod, error) {
-	var found corev1.PodList
-	err := reader.List(ctx, &found, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}, client.HasLabels{podTaskLabel})
+	pods := []lifecycle.Pod{}
+	err := kube.EachPage(ctx, podsPage, func(ctx context.Context, limit int64, next string) (string, error) {
+		var found corev1.PodList
+		err := reader.List(ctx, &found, client.InNamespace(namespace), client.MatchingLabels{podRunLabel: run}, client.HasLabels{podTaskLabel},
+			client.Limit(limit), client.Continue(next))
+		if err != nil {
+			return "", err
+		}
+		for i := range found.Items {
+			pods = append(pods, PodFrom(&found.Items[i]))
+		}
+		return found.Continue, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the Pods of run %q: %w", run, err)
-	}
-	pods := make([]lifecycle.Pod, 0, len(found.Items))
-	for i := range found.Items {
-		pods = append(pods, PodFrom(&found.Items[i]))
 	}
 	return pods, nil
 }

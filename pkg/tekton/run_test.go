@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -125,6 +126,35 @@ func TestListPodsLeavesOutPodsBesideTheTasks(t *testing.T) {
 	}
 	if diff := cmp.Diff([]lifecycle.Pod{{Name: "task", Started: true}}, got); diff != "" {
 		t.Errorf("Pods (-want +got):\n%s", diff)
+	}
+}
+
+// Property: whoever may make Pods does not make the controller hold all of them at once.
+func TestListPodsReadsPages(t *testing.T) {
+	var asked []string
+	pages := map[string]corev1.PodList{
+		"":     {ListMeta: metav1.ListMeta{Continue: "next"}, Items: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "a"}}}},
+		"next": {Items: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "b"}}}},
+	}
+	c := interceptor.NewClient(runClient(t).(client.WithWatch), interceptor.Funcs{
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			o := (&client.ListOptions{}).ApplyOptions(opts)
+			asked = append(asked, fmt.Sprintf("%q %v", o.Continue, o.Limit > 0))
+			page := pages[o.Continue]
+			page.DeepCopyInto(list.(*corev1.PodList))
+			return nil
+		},
+	})
+	got, err := ListPods(t.Context(), c, "team-a", "a-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const waiting = "its status gives no reason"
+	if diff := cmp.Diff([]lifecycle.Pod{{Name: "a", Waiting: waiting}, {Name: "b", Waiting: waiting}}, got); diff != "" {
+		t.Errorf("Pods (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{`"" true`, `"next" true`}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 }
 

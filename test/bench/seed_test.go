@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -28,7 +31,10 @@ func (e *bed) storage(b *testing.B) *clientv3.Client {
 // stored returns the key and the value of what the API server has stored of an object.
 func stored(b *testing.B, etcd *clientv3.Client, o client.Object) (key string, value []byte) {
 	b.Helper()
-	suffix := "/" + o.GetNamespace() + "/" + o.GetName()
+	suffix := "/" + o.GetName()
+	if namespace := o.GetNamespace(); namespace != "" {
+		suffix = "/" + namespace + suffix
+	}
 	all, err := etcd.Get(b.Context(), "/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		b.Fatal(err)
@@ -80,5 +86,28 @@ func seed[P client.Object](b *testing.B, e *bed, like P, number int, change func
 		}
 		_, err = etcd.Put(ctx, prefix+o.GetNamespace()+"/"+o.GetName(), string(value))
 		return err
+	})
+	e.awaitFresh(b, etcd, like)
+}
+
+// awaitFresh waits until the API server knows all objects of a kind that etcd has, which it learns more
+// slowly than seed writes.
+func (e *bed) awaitFresh(b *testing.B, etcd *clientv3.Client, of client.Object) {
+	b.Helper()
+	kind, err := e.admin.GroupVersionKindFor(of)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now, err := etcd.Get(b.Context(), "/none")
+	if err != nil {
+		b.Fatal(err)
+	}
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(kind)
+	eventually(b, restPatience, "the API server knows what etcd has", func() error {
+		return e.admin.List(b.Context(), list, client.InNamespace(of.GetNamespace()), client.MatchingFields{"metadata.name": of.GetName()},
+			&client.ListOptions{Raw: &metav1.ListOptions{
+				ResourceVersion: strconv.FormatInt(now.Header.Revision, 10), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+			}})
 	})
 }

@@ -27,6 +27,9 @@ func Trim(pending func(*v1alpha1.ImageVerification) bool) func(any) (any, error)
 		if !ok {
 			return obj, nil
 		}
+		if Trimmed(e) {
+			return e, nil // informers transform some objects twice
+		}
 		if !atRest(e) || (pending != nil && pending(e)) {
 			return InternStrings(e)
 		}
@@ -52,7 +55,7 @@ func atRest(e *v1alpha1.ImageVerification) bool {
 	default:
 		return false
 	}
-	if open(e) || Trimmed(e) || e.DeletionTimestamp != nil {
+	if open(e) || e.DeletionTimestamp != nil {
 		return false
 	}
 	// Further runs may follow these ends.
@@ -74,37 +77,36 @@ type sharedParts struct {
 	databases canon[*v1alpha1.VerdictDatabase]
 }
 
+// trim cuts an entry where it is: a copy beside each would leave holes in memory.
 func (s *sharedParts) trim(e *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
 	r := e.Spec.Repository
 	own := joined(e.Name, string(e.UID), e.ResourceVersion, e.Spec.Digest, r.Name, r.UID, r.Pull)
-	t := &v1alpha1.ImageVerification{
-		TypeMeta: e.TypeMeta,
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: e.Namespace, Name: own[0], UID: types.UID(own[1]), ResourceVersion: own[2],
-			Generation: e.Generation, CreationTimestamp: e.CreationTimestamp, ManagedFields: trimMark,
-		},
-		Spec: v1alpha1.ImageVerificationSpec{
-			Trigger: e.Spec.Trigger, Digest: own[3], FirstPush: e.Spec.FirstPush, Requests: e.Spec.Requests,
-			Repository: v1alpha1.RepositoryReference{Kind: r.Kind, Name: own[4], UID: own[5], Pull: own[6], Names: r.Names},
-			Image:      s.facts(e.Spec.Image, nil),
-		},
-		Status: v1alpha1.ImageVerificationStatus{
-			Phase: e.Status.Phase, Reason: e.Status.Reason, Tags: slices.Clone(e.Status.Tags),
-			RunCount: e.Status.RunCount, HandledRequests: e.Status.HandledRequests, Verdict: s.verdict(e.Status.Verdict),
-		},
+	e.ObjectMeta = metav1.ObjectMeta{
+		Namespace: e.Namespace, Name: own[0], UID: types.UID(own[1]), ResourceVersion: own[2],
+		Generation: e.Generation, CreationTimestamp: e.CreationTimestamp, ManagedFields: trimMark,
+	}
+	e.Spec = v1alpha1.ImageVerificationSpec{
+		Trigger: e.Spec.Trigger, Digest: own[3], FirstPush: e.Spec.FirstPush, Requests: e.Spec.Requests,
+		Repository: v1alpha1.RepositoryReference{Kind: r.Kind, Name: own[4], UID: own[5], Pull: own[6], Names: r.Names},
+		Image:      s.facts(e.Spec.Image, nil),
+	}
+	status := v1alpha1.ImageVerificationStatus{
+		Phase: e.Status.Phase, Reason: e.Status.Reason, Tags: slices.Clone(e.Status.Tags),
+		RunCount: e.Status.RunCount, HandledRequests: e.Status.HandledRequests, Verdict: s.verdict(e.Status.Verdict),
 	}
 	if f := e.Status.Image; f != nil {
-		t.Status.Image = s.facts(f, f.Children)
+		status.Image = s.facts(f, f.Children)
 	}
-	share(&t.Kind, &t.APIVersion, &t.Namespace, &t.Spec.Trigger.Name, &t.Spec.Trigger.UID, &t.Spec.FirstPush.Tag, &t.Status.Reason)
-	share(&t.Spec.Repository.Kind)
-	share(&t.Spec.FirstPush.Source)
-	share(&t.Status.Phase)
-	for i := range t.Status.Tags {
-		share(&t.Status.Tags[i].Tag)
-		share(&t.Status.Tags[i].Source)
+	e.Status = status
+	share(&e.Kind, &e.APIVersion, &e.Namespace, &e.Spec.Trigger.Name, &e.Spec.Trigger.UID, &e.Spec.FirstPush.Tag, &e.Status.Reason)
+	share(&e.Spec.Repository.Kind)
+	share(&e.Spec.FirstPush.Source)
+	share(&e.Status.Phase)
+	for i := range e.Status.Tags {
+		share(&e.Status.Tags[i].Tag)
+		share(&e.Status.Tags[i].Source)
 	}
-	return t
+	return e
 }
 
 // verdict keeps what gates judge by.
@@ -112,22 +114,19 @@ func (s *sharedParts) verdict(v *v1alpha1.Verdict) *v1alpha1.Verdict {
 	if v == nil {
 		return nil
 	}
-	t := &v1alpha1.Verdict{
-		Outcome: v.Outcome, Number: v.Number, At: v.At, TriggerGeneration: v.TriggerGeneration,
-		Checks: s.list(v.Checks), Off: s.list(v.Off), Platforms: s.list(v.Platforms),
-		PlatformsOmitted: v.PlatformsOmitted, Unselected: v.Unselected,
-		Sandbox: v1alpha1.VerdictSandbox{Requested: v.Sandbox.Requested, Observed: s.list(v.Sandbox.Observed)},
-	}
-	share(&t.Outcome)
-	share(&t.Sandbox.Requested)
+	v.Run, v.PolicyDigest, v.Parts, v.Inventory = "", "", nil, nil
+	v.Checks, v.Off, v.Platforms = s.list(v.Checks), s.list(v.Off), s.list(v.Platforms)
+	v.Sandbox.Observed = s.list(v.Sandbox.Observed)
+	share(&v.Outcome)
+	share(&v.Sandbox.Requested)
 	if d := v.Database; d != nil {
 		key := d.Digest
 		if d.AsOf != nil {
 			key += d.AsOf.String()
 		}
-		t.Database = s.databases.get(key, d)
+		v.Database = s.databases.get(key, d)
 	}
-	return t
+	return v
 }
 
 func (s *sharedParts) list(all []string) []string {
