@@ -94,7 +94,7 @@ func (w *receiverWatches) entries(api *apiAccess) (*toolscache.Reflector, error)
 	w.synced = append(w.synced, w.index.Synced)
 	list := toolscache.NewListWatchFromClient(rest, entriesResource, metav1.NamespaceAll, fields.Everything())
 	watched := entriesWatch{ListerWatcherWithContext: list, rest: rest}
-	return toolscache.NewNamedReflector("ledger", watched, &v1alpha1.ImageVerification{}, w.index.Store(), 0), nil
+	return toolscache.NewNamedReflector("ledger", watched, &v1alpha1.ImageVerification{}, compactStore{w.index.Store()}, 0), nil
 }
 
 func (w *receiverWatches) add(ctx context.Context, c cache.Cache, object client.Object, handler toolscache.ResourceEventHandler) error {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -241,9 +243,27 @@ func (e *bed) startRevet(b *testing.B, name, program string, args ...string) ser
 		b.Fatal(err)
 	}
 	address, metrics := freeAddress(b), freeAddress(b)
-	p := start(b, name, program, []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
+	p := start(b, name, program, []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK=", "GOMEMLIMIT=" + memoryLimit(b, name)},
 		append(args, "-address="+address, "-metrics-address="+metrics, "-kubeconfig="+account)...)
 	s := served{process: p, url: "http://" + address, metrics: "http://" + metrics + "/metrics"}
 	p.await(b, s.url+"/readyz")
 	return s
+}
+
+// memoryLimit is the limit of a program's memory in config/, which bounds its garbage too.
+func memoryLimit(b *testing.B, program string) string {
+	b.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "config", "6*-"+program+".yaml"))
+	if err != nil || len(files) != 1 {
+		b.Fatalf("config/ has %d manifests of the %s: %v", len(files), program, err)
+	}
+	manifest, err := os.ReadFile(files[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	found := regexp.MustCompile(`limits:\n\s+memory: (\d+)Mi\n`).FindSubmatch(manifest)
+	if found == nil {
+		b.Fatalf("%s sets no limit of memory", files[0])
+	}
+	return string(found[1]) + "MiB"
 }
