@@ -80,14 +80,18 @@ type sharedParts struct {
 // trim cuts an entry where it is: a copy beside each would leave holes in memory.
 func (s *sharedParts) trim(e *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
 	r := e.Spec.Repository
-	own := joined(e.Name, string(e.UID), e.ResourceVersion, e.Spec.Digest, r.Name, r.UID, r.Pull)
+	own := joined(e.Name, string(e.UID), e.ResourceVersion, e.Spec.Digest, r.UID, r.Pull)
+	name := strings.Clone(r.Name)
+	if strings.HasSuffix(r.Pull, r.Name) {
+		name = own[5][len(r.Pull)-len(r.Name):]
+	}
 	e.ObjectMeta = metav1.ObjectMeta{
 		Namespace: e.Namespace, Name: own[0], UID: types.UID(own[1]), ResourceVersion: own[2],
 		Generation: e.Generation, CreationTimestamp: e.CreationTimestamp, ManagedFields: trimMark,
 	}
 	e.Spec = v1alpha1.ImageVerificationSpec{
 		Trigger: e.Spec.Trigger, Digest: own[3], FirstPush: e.Spec.FirstPush, Requests: e.Spec.Requests,
-		Repository: v1alpha1.RepositoryReference{Kind: r.Kind, Name: own[4], UID: own[5], Pull: own[6], Names: r.Names},
+		Repository: v1alpha1.RepositoryReference{Kind: r.Kind, Name: name, UID: own[4], Pull: own[5], Names: r.Names},
 		Image:      s.facts(e.Spec.Image, nil),
 	}
 	status := v1alpha1.ImageVerificationStatus{

@@ -1,12 +1,16 @@
 package imageverification_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"knative.dev/pkg/reconciler"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -203,5 +207,58 @@ func TestEntriesAtRestAreNotVisitedAtTheStart(t *testing.T) {
 	w.reconciler.EntryHandler().OnAdd(e, true)
 	if keys := w.queue.take(); len(keys) != 1 {
 		t.Errorf("%v were queued, want the whole entry", keys)
+	}
+}
+
+func TestEntriesAtRestAreNotVisitedByANewLeader(t *testing.T) {
+	w := newWorld(t)
+	w.passed()
+	other := w.pushDigest("v2", numbered("cd"), pushed)
+	var visited []types.NamespacedName
+	w.must(w.reconciler.Promote(reconciler.UniversalBucket(), func(_ reconciler.Bucket, key types.NamespacedName) { visited = append(visited, key) }))
+	if diff := cmp.Diff([]types.NamespacedName{other}, visited); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// staleRuns is a cache that still has a PipelineRun which the API server has not.
+type staleRuns struct {
+	client.Reader
+	run *pipelinev1.PipelineRun
+}
+
+func (s *staleRuns) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if pr, ok := o.(*pipelinev1.PipelineRun); ok && s.run != nil && key.Name == s.run.Name {
+		s.run.DeepCopyInto(pr)
+		return nil
+	}
+	return s.Reader.Get(ctx, key, o, opts...)
+}
+
+func TestTheEndOfARunIsReadFromTheAPIServer(t *testing.T) {
+	w := newWorld(t)
+	cache := &staleRuns{}
+	w.interpose = func(o *imageverification.Options) {
+		cache.Reader = o.Cached
+		o.Cached = cache
+	}
+	w.restart()
+	key := w.push("v1", pushed)
+	w.work(key, time.Second)
+	name := w.runName(key, 1)
+	w.finish(name, "pass", digest, "kata")
+	stale := w.runs()[0]
+	cache.run = &stale
+	w.must(w.client.Delete(t.Context(), stale.DeepCopy()))
+	if _, err := w.step(key); err != nil {
+		t.Fatal(err)
+	}
+	if e := w.entry(key); e.Status.CurrentRun() == nil || e.Status.Verdict != nil {
+		t.Errorf("a run that is gone was judged: %+v", e.Status.Runs)
+	}
+	cache.run = nil
+	w.work(key, time.Minute)
+	if runs := w.entry(key).Status.Runs; len(runs) != 2 || runs[1].Cause.Type != v1alpha1.CauseVanished {
+		t.Errorf("the runs are %+v, want a second one because the first vanished", runs)
 	}
 }
