@@ -84,7 +84,7 @@ func (d *entryDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	event := &entryEvent{}
 	err := d.json.Decode(event)
 	var mistyped *json.UnmarshalTypeError
-	if err != nil && !(event.Type == watch.Error && errors.As(err, &mistyped)) {
+	if err != nil && (event.Type != watch.Error || !errors.As(err, &mistyped)) {
 		return "", nil, err
 	}
 	switch event.Type {
