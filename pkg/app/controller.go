@@ -162,7 +162,7 @@ func (c *Controller) work(ctx context.Context) error {
 	// A failure that broke a watch of this process may have broken those of the sources
 	// too. No informer runs before sweepAll is set.
 	var sweepAll func()
-	cached, err := newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, func() { sweepAll() })
+	cached, err := newControllerCache(c.access.apiAccess, c.access.mapper, c.options.SystemNamespace, c.options.pendingEvents(), func() { sweepAll() })
 	if err != nil {
 		return err
 	}

@@ -19,23 +19,28 @@ import (
 )
 
 // newControllerCache caches entries, triggers, Revet's PipelineRuns and the operator's
-// ConfigMaps: nothing that grows with what others keep in the cluster. It calls
-// onRelist when the watch of entries starts over.
-func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string, onRelist func()) (cache.Cache, error) {
+// ConfigMaps: nothing that grows with what others keep in the cluster. Of entries at rest and of
+// PipelineRuns it has a part. It calls onRelist when the watch of entries starts over. Pending
+// is as in imageverification.Trim.
+func newControllerCache(api *apiAccess, mapper meta.RESTMapper, systemNamespace string, pending func(*v1alpha1.ImageVerification) bool, onRelist func()) (cache.Cache, error) {
 	ours, err := labels.NewRequirement(v1alpha1.RunLabel, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("selecting PipelineRuns: %w", err)
+	}
+	entries, err := entriesClient(api)
+	if err != nil {
+		return nil, err
 	}
 	c, err := cache.New(api.config, cache.Options{
 		HTTPClient:       api.http,
 		Scheme:           api.scheme,
 		Mapper:           mapper,
-		NewInformer:      relistWatcher{onRelist}.informer,
+		NewInformer:      relistWatcher{onRelist, entries}.informer,
 		DefaultTransform: cache.TransformStripManagedFields(),
 		// A reader that would start an informer by accident is an error.
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.ImageVerification{}: {Transform: imageverification.InternStrings},
+			&v1alpha1.ImageVerification{}: {Transform: imageverification.Trim(pending)},
 			tekton.NewRunObject():         {Label: labels.NewSelector().Add(*ours), Transform: tekton.TrimRun},
 			&corev1.ConfigMap{}:           {Namespaces: map[string]cache.Config{systemNamespace: {}}},
 		},

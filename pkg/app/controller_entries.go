@@ -88,6 +88,14 @@ func (c *Controller) entryOptions(cached cache.Cache) (imageverification.Options
 	}, nil
 }
 
+// pendingEvents reports whether an entry has CDEvents to send. It is nil if none are sent.
+func (o ControllerOptions) pendingEvents() func(*v1alpha1.ImageVerification) bool {
+	if o.EventSink == "" {
+		return nil
+	}
+	return events.Pending
+}
+
 // emitter returns nil if no CDEvents are to be sent.
 func (c *Controller) emitter() (imageverification.Emitter, error) {
 	o := events.DefaultOptions()

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
@@ -19,12 +20,19 @@ import (
 type relistWatcher struct {
 	// onRelist is called after each list but the first.
 	onRelist func()
+	// rest requests ImageVerifications; without it, they are watched as all other kinds.
+	rest rest.Interface
 }
 
-// informer makes an informer as the cache would, and observes the lists of entries.
+// informer makes an informer as the cache would, and observes the lists of entries, of which it
+// decodes many at its start.
 func (r relistWatcher) informer(lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	if _, ledger := object.(*v1alpha1.ImageVerification); ledger {
-		lw = &observedLists{ListerWatcherWithContext: toolscache.ToListerWatcherWithContext(lw), onRelist: r.onRelist}
+		watched := toolscache.ToListerWatcherWithContext(lw)
+		if r.rest != nil {
+			watched = entriesWatch{ListerWatcherWithContext: watched, rest: r.rest}
+		}
+		lw = &observedLists{ListerWatcherWithContext: watched, onRelist: r.onRelist}
 	}
 	return toolscache.NewSharedIndexInformer(lw, object, resync, indexers)
 }

@@ -10,11 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/config"
@@ -89,13 +87,14 @@ func newReceiverWatches(ctx context.Context, api *apiAccess, mapper meta.RESTMap
 // entries feeds the index without an informer, whose store would hold several
 // times of what the index keeps.
 func (w *receiverWatches) entries(api *apiAccess) (*toolscache.Reflector, error) {
-	rest, err := apiutil.RESTClientForGVK(v1alpha1.GroupVersion.WithKind("ImageVerification"), true, false, api.config, serializer.NewCodecFactory(api.scheme), api.http)
+	rest, err := entriesClient(api)
 	if err != nil {
-		return nil, fmt.Errorf("watching ImageVerifications: %w", err)
+		return nil, err
 	}
 	w.synced = append(w.synced, w.index.Synced)
-	list := toolscache.NewListWatchFromClient(rest, "imageverifications", metav1.NamespaceAll, fields.Everything())
-	return toolscache.NewNamedReflector("ledger", list, &v1alpha1.ImageVerification{}, w.index.Store(), 0), nil
+	list := toolscache.NewListWatchFromClient(rest, entriesResource, metav1.NamespaceAll, fields.Everything())
+	watched := entriesWatch{ListerWatcherWithContext: list, rest: rest}
+	return toolscache.NewNamedReflector("ledger", watched, &v1alpha1.ImageVerification{}, compactStore{w.index.Store()}, 0), nil
 }
 
 func (w *receiverWatches) add(ctx context.Context, c cache.Cache, object client.Object, handler toolscache.ResourceEventHandler) error {

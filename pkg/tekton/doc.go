@@ -69,5 +69,5 @@
 //     the way, and the kernel does not send it later. A *SendError says whether the
 //     request may have arrived and whether sending it again can succeed.
 //   - RunFrom, PodFrom, GetRun, ListRuns, ListPods and ListTaskFailures read what decisions
-//     need to know of a run. TrimRun keeps no more than that in a cache.
+//     need to know of a run. TrimRun keeps in a cache what tells that there is something to read.
 package tekton

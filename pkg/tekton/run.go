@@ -3,18 +3,19 @@ package tekton
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/lifecycle"
-	"github.com/revet-dev/revet/pkg/runresult"
 )
 
 // RunKind is the kind of what a request starts.
@@ -138,9 +139,10 @@ func CancelRun(ctx context.Context, writer client.Writer, key types.NamespacedNa
 	return fmt.Errorf("cancelling PipelineRun %q: %w", key, err)
 }
 
-// TrimRun is an informer's transform. It keeps of a PipelineRun what RunFrom and
-// the references to its TaskRuns need, because a cache of thousands of runs must
-// not hold their specs and provenance. Other objects pass unchanged.
+// TrimRun is an informer's transform. It keeps of a PipelineRun what tells it apart, when it started and
+// whether it has ended, as anybody who may create PipelineRuns fills the cache with those that carry
+// the run's label, and may make each of them as large as the API server stores. What it says of its
+// end is read from the API server. Other objects pass unchanged.
 func TrimRun(obj any) (any, error) {
 	pr, ok := obj.(*pipelinev1.PipelineRun)
 	if !ok {
@@ -155,24 +157,23 @@ func TrimRun(obj any) (any, error) {
 		Labels:            keep(pr.Labels, v1alpha1.RunLabel),
 		Annotations:       keep(pr.Annotations, v1alpha1.EntryUIDAnnotation, v1alpha1.DigestAnnotation),
 	}}
-	trimmed.Status.Conditions = pr.Status.Conditions
 	trimmed.Status.StartTime = pr.Status.StartTime
 	trimmed.Status.CompletionTime = pr.Status.CompletionTime
-	trimmed.Status.ChildReferences = pr.Status.ChildReferences
-	for _, r := range pr.Status.Results {
-		switch r.Name {
-		case runresult.Verdict, runresult.Digest, runresult.Summary, runresult.Report, runresult.BasisResult:
-			trimmed.Status.Results = append(trimmed.Status.Results, r)
-		}
+	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil {
+		trimmed.Status.Conditions = duckv1.Conditions{{Type: c.Type, Status: c.Status}}
 	}
 	return trimmed, nil
 }
+
+// maxMark bounds what is kept of an annotation. Those that Revet has written are shorter, and no other
+// one equals them once it is cut.
+const maxMark = 128
 
 func keep(all map[string]string, names ...string) map[string]string {
 	kept := map[string]string{}
 	for _, n := range names {
 		if v, ok := all[n]; ok {
-			kept[n] = v
+			kept[n] = strings.Clone(v[:min(len(v), maxMark)])
 		}
 	}
 	return kept

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -45,9 +48,9 @@ func TestTrimRunKeepsWhatIsRead(t *testing.T) {
 	full.Labels["other"], full.Annotations["other"] = "x", "x"
 	full.Spec.PipelineRef = &pipelinev1.PipelineRef{Name: "scan"}
 	full.Status.StartTime = &start
-	full.Status.Results = []pipelinev1.PipelineRunResult{
-		{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}, {Name: "basis", Value: *pipelinev1.NewStructuredValues("{}")}, {Name: "other", Value: *pipelinev1.NewStructuredValues("x")},
-	}
+	full.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: "Succeeded", Message: "all is well"})
+	full.Status.Results = []pipelinev1.PipelineRunResult{{Name: "verdict", Value: *pipelinev1.NewStructuredValues("pass")}}
+	full.Status.ChildReferences = []pipelinev1.ChildStatusReference{{Name: "task"}}
 	full.Status.Provenance = &pipelinev1.Provenance{}
 	got, err := TrimRun(full)
 	if err != nil {
@@ -55,12 +58,33 @@ func TestTrimRunKeepsWhatIsRead(t *testing.T) {
 	}
 	want := templated("run", "1")
 	want.Status.StartTime = &start
-	want.Status.Results = full.Status.Results[:2]
+	want.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("trimmed run (-want +got):\n%s", diff)
 	}
 	if same, err := TrimRun(&metav1.PartialObjectMetadata{}); err != nil || same == nil {
 		t.Errorf("another object became %v, %v", same, err)
+	}
+}
+
+// Property: whoever may create PipelineRuns fills the controller's cache with little of each.
+func TestTrimRunBoundsWhatAStrangerWrites(t *testing.T) {
+	large := strings.Repeat("x", 100_000)
+	run := templated("run", "1")
+	run.Annotations[v1alpha1.EntryUIDAnnotation], run.Annotations[v1alpha1.DigestAnnotation] = large, large
+	run.Labels[large] = "x"
+	run.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: large, Message: large})
+	run.Status.Results = []pipelinev1.PipelineRunResult{{Name: "summary", Value: *pipelinev1.NewStructuredValues(large)}}
+	got, err := TrimRun(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := 2048; len(text) > most {
+		t.Errorf("the cache has %d bytes of a run, want at most %d", len(text), most)
 	}
 }
 
@@ -102,6 +126,35 @@ func TestListPodsLeavesOutPodsBesideTheTasks(t *testing.T) {
 	}
 	if diff := cmp.Diff([]lifecycle.Pod{{Name: "task", Started: true}}, got); diff != "" {
 		t.Errorf("Pods (-want +got):\n%s", diff)
+	}
+}
+
+// Property: whoever may make Pods does not make the controller hold all of them at once.
+func TestListPodsReadsPages(t *testing.T) {
+	var asked []string
+	pages := map[string]corev1.PodList{
+		"":     {ListMeta: metav1.ListMeta{Continue: "next"}, Items: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "a"}}}},
+		"next": {Items: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "b"}}}},
+	}
+	c := interceptor.NewClient(runClient(t).(client.WithWatch), interceptor.Funcs{
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			o := (&client.ListOptions{}).ApplyOptions(opts)
+			asked = append(asked, fmt.Sprintf("%q %v", o.Continue, o.Limit > 0))
+			page := pages[o.Continue]
+			page.DeepCopyInto(list.(*corev1.PodList))
+			return nil
+		},
+	})
+	got, err := ListPods(t.Context(), c, "team-a", "a-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const waiting = "its status gives no reason"
+	if diff := cmp.Diff([]lifecycle.Pod{{Name: "a", Waiting: waiting}, {Name: "b", Waiting: waiting}}, got); diff != "" {
+		t.Errorf("Pods (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{`"" true`, `"next" true`}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -49,20 +48,6 @@ func BenchmarkBurst(b *testing.B) {
 	for name, value := range burstCost {
 		b.ReportMetric(value, name)
 	}
-}
-
-// setting is the number in an environment variable.
-func setting(b *testing.B, name string, otherwise, atLeast int) int {
-	b.Helper()
-	s := os.Getenv(name)
-	if s == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < atLeast {
-		b.Fatalf("%s is %q, which is no number of at least %d", name, s, atLeast)
-	}
-	return n
 }
 
 func measureBursts(b *testing.B, pushes, qps int) {

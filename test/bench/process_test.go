@@ -11,7 +11,7 @@ import (
 	"github.com/revet-dev/revet/test/rig"
 )
 
-const startPatience = 60 * time.Second
+const startPatience = 5 * time.Minute
 
 // process is a program that runs beside the benchmark.
 type process struct {

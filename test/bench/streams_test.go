@@ -10,6 +10,7 @@ import (
 
 	imagev1 "github.com/openshift/api/image/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/test/rig"
@@ -62,3 +63,35 @@ func (r *repository) prepare(ctx context.Context, n int) (digest string, err err
 
 // push writes what was prepared.
 func (r *repository) push(ctx context.Context) error { return r.client.Status().Update(ctx, r.stream) }
+
+// shownTag is tag number n of a stream, which shows one push.
+func shownTag(stream *imagev1.ImageStream, n int, digest string, pushed metav1.Time) imagev1.NamedTagEventList {
+	repository := "registry.example.com/" + stream.Namespace + "/" + stream.Name
+	return imagev1.NamedTagEventList{Tag: fmt.Sprintf("v1.%d", n), Items: []imagev1.TagEvent{{
+		Created: pushed, DockerImageReference: repository + "@" + digest, Image: digest, Generation: 1,
+	}}}
+}
+
+// copyStreams makes so many streams, each with the name, the tags and, but for the first, the UID of
+// what shown returns for its number. It returns the first.
+func (e *bed) copyStreams(b *testing.B, number int, shown func(n int) *imagev1.ImageStream) *imagev1.ImageStream {
+	b.Helper()
+	first, want := shown(0), shown(0)
+	first.UID = ""
+	if err := e.admin.Create(b.Context(), first); err != nil {
+		b.Fatal(err)
+	}
+	first.Status.Tags = want.Status.Tags
+	if err := e.admin.Status().Update(b.Context(), first); err != nil {
+		b.Fatal(err)
+	}
+	seed(b, e, first, number, func(n int, o *imagev1.ImageStream) error {
+		want := shown(n)
+		o.Namespace, o.Name, o.UID, o.Status.Tags = want.Namespace, want.Name, want.UID, want.Status.Tags
+		return nil
+	})
+	return first
+}
+
+// streamUID is the UID of stream number n.
+func streamUID(n int) types.UID { return types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", n)) }

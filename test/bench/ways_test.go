@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -247,8 +249,26 @@ func (e *bed) startRevet(b *testing.B, name, program string, args ...string) ser
 		b.Fatal(err)
 	}
 	health, metrics := freeAddress(b), freeAddress(b)
-	p := start(b, name, program, []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
+	p := start(b, name, program, []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK=", "GOMEMLIMIT=" + memoryLimit(b, name)},
 		append(args, "-health-address="+health, "-metrics-address="+metrics, "-kubeconfig="+account)...)
 	p.await(b, "http://"+health+"/readyz")
 	return served{process: p, metrics: "http://" + metrics + "/metrics"}
+}
+
+// memoryLimit is the limit of a program's memory in config/, which bounds its garbage too.
+func memoryLimit(b *testing.B, program string) string {
+	b.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "config", "6*-"+program+".yaml"))
+	if err != nil || len(files) != 1 {
+		b.Fatalf("config/ has %d manifests of the %s: %v", len(files), program, err)
+	}
+	manifest, err := os.ReadFile(files[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	found := regexp.MustCompile(`limits:\n\s+memory: (\d+)Mi\n`).FindSubmatch(manifest)
+	if found == nil {
+		b.Fatalf("%s sets no limit of memory", files[0])
+	}
+	return string(found[1]) + "MiB"
 }

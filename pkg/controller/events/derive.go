@@ -67,6 +67,9 @@ func Derive(entry *v1alpha1.ImageVerification) []Event {
 	return events
 }
 
+// Pending reports whether an entry has events that were not sent yet.
+func Pending(entry *v1alpha1.ImageVerification) bool { return len(pending(entry)) > 0 }
+
 // pending returns the events that were not sent yet.
 func pending(entry *v1alpha1.ImageVerification) []Event {
 	sent := map[string]bool{}

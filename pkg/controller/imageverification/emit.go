@@ -25,6 +25,9 @@ const (
 // again after the given time, or when something changes. A crash between sending and
 // writing sends the same events again, with the same ids.
 func (r *Reconciler) emit(ctx context.Context, p *pass, after time.Duration) error {
+	if Trimmed(p.entry) {
+		return later(after) // all was sent, which the cached part does not show
+	}
 	keys, retry := r.emitter.emit(ctx, p.entry, p.log, r.now)
 	if len(keys) > 0 {
 		err := r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordEmitted(s, keys) })

@@ -28,3 +28,13 @@ func (r *Reconciler) Idle(ctx context.Context, e *v1alpha1.ImageVerification, af
 
 // Turns counts the entries that have a turn, or wait for one.
 func (r *Reconciler) Turns() int { return r.turns.Len() }
+
+// ForceTrim trims an entry, at rest or not.
+func ForceTrim(e *v1alpha1.ImageVerification) *v1alpha1.ImageVerification {
+	return (&sharedParts{}).trim(e.DeepCopy())
+}
+
+// Write changes the status of an entry in a pass of its own.
+func (r *Reconciler) Write(ctx context.Context, e *v1alpha1.ImageVerification, change func(*v1alpha1.ImageVerificationStatus)) error {
+	return r.write(ctx, &pass{key: keyOf(e), entry: e, log: zap.NewNop()}, change)
+}

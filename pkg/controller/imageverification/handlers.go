@@ -23,7 +23,9 @@ func (r *Reconciler) EntryHandler() cache.ResourceEventHandler {
 			if e, ok := obj.(*v1alpha1.ImageVerification); ok {
 				r.phaseCounts.change(nil, e)
 				r.runQueue.note(e)
-				r.enqueueKey(keyOf(e))
+				if !Trimmed(e) { // at rest: a pass would do nothing
+					r.enqueueKey(keyOf(e))
+				}
 			}
 		},
 		UpdateFunc: func(before, after any) {

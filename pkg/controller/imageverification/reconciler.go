@@ -34,7 +34,7 @@ const (
 // Options are what a Reconciler works with. All but Emitter and SandboxKey are required.
 type Options struct {
 	// Cached reads ImageVerifications, ImageTriggers and PipelineRuns from
-	// informers, with the indexes of Index.
+	// informers, with the indexes of Index, which may hold entries as Trim leaves them.
 	Cached client.Reader
 	// Live reads from the API server.
 	Live     client.Reader
@@ -141,7 +141,7 @@ func New(o Options) (*Reconciler, error) {
 	return r, o.Metrics.watch(r)
 }
 
-// promoted queues all entries, which the new leader is responsible for.
+// promoted queues all entries that are not at rest, which the new leader is responsible for.
 func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
 	r.forgetAll()
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
@@ -152,7 +152,9 @@ func (r *Reconciler) promoted(b reconciler.Bucket, enqueue func(reconciler.Bucke
 	}
 	for i := range entries {
 		r.runQueue.note(&entries[i])
-		enqueue(b, keyOf(&entries[i]))
+		if !Trimmed(&entries[i]) {
+			enqueue(b, keyOf(&entries[i]))
+		}
 	}
 	return nil
 }
@@ -207,6 +209,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 			return err
 		}
 		d := lifecycle.Next(p.entry, p.facts, r.now())
+		if d.Action != lifecycle.Idle && Trimmed(p.entry) {
+			if err := r.loadWhole(ctx, p); err != nil {
+				return r.settle(p, err)
+			}
+			continue
+		}
 		if again, err := r.act(ctx, p, d); err != nil || !again {
 			return r.settle(p, err)
 		}
@@ -319,13 +327,31 @@ func (r *Reconciler) load(ctx context.Context, p *pass) (bool, error) {
 	if entry.DeletionTimestamp != nil {
 		return false, nil
 	}
-	p.entry = r.ledger.Freshest(&entry)
-	p.facts.Forged = ledger.Forged(p.entry)
-	p.facts.RecreatedFrom = string(r.deletions.before(p.key, p.entry.UID))
 	p.log = r.log.With(
 		zap.String("namespace", p.key.Namespace), zap.String("entry", p.key.Name),
 		zap.String("trigger", entry.Spec.Trigger.Name), zap.String("digest", entry.Spec.Digest))
-	return true, r.loadTrigger(ctx, p)
+	return true, r.begin(ctx, p, r.ledger.Freshest(&entry))
+}
+
+// begin makes the pass go on with a state of the entry.
+func (r *Reconciler) begin(ctx context.Context, p *pass, entry *v1alpha1.ImageVerification) error {
+	p.entry = entry
+	p.facts.Forged = ledger.Forged(entry)
+	p.facts.RecreatedFrom = string(r.deletions.before(p.key, entry.UID))
+	return r.loadTrigger(ctx, p)
+}
+
+// loadWhole reads the entry from the API server, as the cache has only a part of it.
+func (r *Reconciler) loadWhole(ctx context.Context, p *pass) error {
+	var entry v1alpha1.ImageVerification
+	if err := r.live.Get(ctx, p.key, &entry); err != nil {
+		return fmt.Errorf("reading the entry %q: %w", p.key, err)
+	}
+	if entry.UID != p.entry.UID {
+		return fmt.Errorf("reading the entry %q, which was deleted and created again: %w", p.key, ledger.ErrConflict)
+	}
+	p.changed()
+	return r.begin(ctx, p, &entry)
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {
@@ -335,6 +361,9 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 
 // write writes the status, and makes the pass go on with what it wrote.
 func (r *Reconciler) write(ctx context.Context, p *pass, mutate func(*v1alpha1.ImageVerificationStatus)) error {
+	if Trimmed(p.entry) { // a bug: every step but Idle reads the whole entry first
+		return controller.NewPermanentError(fmt.Errorf("entry %q: the cache has only a part of it, which must not be written", p.key))
+	}
 	before := p.entry.Status
 	next, err := r.ledger.UpdateStatus(ctx, p.entry, mutate)
 	if err != nil {

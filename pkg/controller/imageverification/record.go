@@ -14,6 +14,9 @@ import (
 	"github.com/revet-dev/revet/pkg/tekton"
 )
 
+// cacheRetry is when an entry is visited again because the cache lags behind the API server.
+const cacheRetry = time.Second
+
 // wait says in the status what the entry waits for, if that is worth a note, and ends the pass.
 func (r *Reconciler) wait(ctx context.Context, p *pass, d lifecycle.Decision) error {
 	if d.FreesSlot() {
@@ -70,8 +73,16 @@ func (r *Reconciler) abandon(ctx context.Context, p *pass) error {
 	return r.write(ctx, p, func(s *v1alpha1.ImageVerificationStatus) { lifecycle.RecordAbandoned(s, now) })
 }
 
-// judge records the outcome of a run that is done.
+// judge records the outcome of a run that is done. The cache does not have what the run says of its
+// end. A run that was deleted, or replaced, meanwhile is decided about once the watch shows that.
 func (r *Reconciler) judge(ctx context.Context, p *pass) error {
+	cached := p.facts.Run.Run
+	if err := r.lookupLive(ctx, p); err != nil {
+		return err
+	}
+	if seen := p.facts.Run; seen.Lookup != lifecycle.Found || !seen.Run.Done || seen.Run.UID != cached.UID {
+		return later(cacheRetry)
+	}
 	run := p.entry.Status.CurrentRun()
 	digest, err := image.ParseDigest(p.entry.Spec.Digest)
 	if err != nil {

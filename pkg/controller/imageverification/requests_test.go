@@ -40,9 +40,9 @@ func (c countingLedger) UpdateStatus(ctx context.Context, e *v1alpha1.ImageVerif
 	return c.Ledger.UpdateStatus(ctx, e, mutate)
 }
 
-// Property: a push that meets no trouble costs the facts of its image, one write
-// with its run, one look at its Pods and one write with its verdict; the place that
-// it had in the queue, and what its tags show, cost nothing.
+// Property: a push that meets no trouble costs the facts of its image, one write with its run, one look
+// at the run that has ended and at its Pods, and one write with its verdict; the place that it had in the
+// queue, and what its tags show, cost nothing.
 func TestAPushCostsTheRequestsThatItNeeds(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.ImageTrigger){
 		"by default":                      func(*v1alpha1.ImageTrigger) {},
@@ -64,7 +64,7 @@ func TestAPushCostsTheRequestsThatItNeeds(t *testing.T) {
 				t.Fatalf("entry is %s/%s", e.Status.Phase, e.Status.Reason)
 			}
 			got.Facts = w.facts.reads
-			if diff := cmp.Diff(requests{Lists: 1, Writes: 2, Facts: 1}, got); diff != "" {
+			if diff := cmp.Diff(requests{Gets: 1, Lists: 1, Writes: 2, Facts: 1}, got); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 		})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/controller/imageverification"
+	"github.com/revet-dev/revet/pkg/tekton"
 )
 
 // stubListener stands for an EventListener: it answers 202, and creates the
@@ -124,6 +125,54 @@ func (s *stubEmitter) Emit(_ context.Context, e *v1alpha1.ImageVerification) ([]
 	}
 	s.sent = append(s.sent, key)
 	return []string{key}, nil
+}
+
+// pending reports whether the phase was not told yet.
+func (s *stubEmitter) pending(e *v1alpha1.ImageVerification) bool {
+	return !slices.Contains(e.Status.Emitted, fmt.Sprintf("%s-%d", e.Status.Phase, e.Status.RunCount))
+}
+
+// informers holds what the controller's cache would: the transforms are the real ones.
+type informers struct {
+	client.Reader
+	trim func(any) (any, error)
+}
+
+func (i *informers) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if err := i.Reader.Get(ctx, key, o, opts...); err != nil {
+		return err
+	}
+	switch o := o.(type) {
+	case *v1alpha1.ImageVerification:
+		return trimInto(o, i.trim)
+	case *pipelinev1.PipelineRun:
+		return trimInto(o, tekton.TrimRun)
+	default:
+		return nil
+	}
+}
+
+func (i *informers) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if err := i.Reader.List(ctx, list, opts...); err != nil {
+		return err
+	}
+	if entries, ok := list.(*v1alpha1.ImageVerificationList); ok {
+		for n := range entries.Items {
+			if err := trimInto(&entries.Items[n], i.trim); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func trimInto[T any](o *T, trim func(any) (any, error)) error {
+	trimmed, err := trim(o)
+	if err != nil {
+		return err
+	}
+	*o = *trimmed.(*T)
+	return nil
 }
 
 type alwaysLeads struct{}

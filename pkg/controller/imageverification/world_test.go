@@ -146,7 +146,7 @@ func (w *world) process() *imageverification.Reconciler {
 	w.must(err)
 	w.t.Cleanup(sender.CloseIdleConnections)
 	o := imageverification.Options{
-		Cached: w.client, Live: w.client, Ledger: w.ledger, Sink: sender, Facts: w.facts,
+		Cached: &informers{Reader: w.client, trim: imageverification.Trim(w.emitted.pending)}, Live: w.client, Ledger: w.ledger, Sink: sender, Facts: w.facts,
 		Lease: alwaysLeads{}, Recorder: w.events, Metrics: metrics, Log: zap.NewNop(), Now: w.clock, Emitter: w.emitted,
 		Stop: w.stop, MaxConcurrent: 200, Enqueue: w.queue.EnqueueKey,
 	}

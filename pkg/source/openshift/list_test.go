@@ -69,3 +69,25 @@ func FuzzDecodeList(f *testing.F) {
 		}
 	})
 }
+
+// Property: what was read of a page stays when the page's memory is used for the next one.
+func TestStreamsOutliveTheirPage(t *testing.T) {
+	const text = `{"metadata":{"continue":"m\u006fre"},"items":[{"metadata":{"name":"app","namespace":"demo","uid":"u","labels":{"te\u0061m":"a","b":"c"}},` +
+		`"status":{"dockerImageRepository":"registry.example.com/demo/app","tags":[{"tag":"v1","items":[{"created":"2026-01-02T03:04:05Z",` +
+		`"dockerImageReference":"registry.example.com/demo/app@sha256:abababababababababababababababababababababababababababababababab",` +
+		`"image":"sha256:abababababababababababababababababababababababababababababababab"}]}]}}]}`
+	read := func(page []byte) (streams []*openshift.StreamState, next string) {
+		next, err := openshift.DecodeList(page, func(s *openshift.StreamState) { streams = append(streams, s) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return streams, next
+	}
+	want, wantNext := read([]byte(text))
+	page := []byte(text)
+	got, gotNext := read(page)
+	clear(page)
+	if diff := cmp.Diff(want, got, exported); diff != "" || gotNext != wantNext {
+		t.Errorf("next %q, want %q; streams (-want +got):\n%s", gotNext, wantNext, diff)
+	}
+}

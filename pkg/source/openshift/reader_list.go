@@ -1,6 +1,7 @@
 package openshift
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -33,7 +34,10 @@ const (
 func (r *Reader) EachStream(ctx context.Context, namespace string, each func(*StreamState)) error {
 	read := r.typedPage
 	if r.raw != nil {
-		read = r.rawPage
+		var page bytes.Buffer // of all pages: each is several megabytes
+		read = func(ctx context.Context, namespace string, limit int64, next string, each func(*StreamState)) (string, int, error) {
+			return r.rawPage(ctx, &page, namespace, limit, next, each)
+		}
 	}
 	limit := r.pageSize
 	err := eachPage(func(next string) (more string, err error) {
@@ -59,18 +63,19 @@ func (r *Reader) EachStream(ctx context.Context, namespace string, each func(*St
 }
 
 // rawPage reads a page without making objects of it.
-func (r *Reader) rawPage(ctx context.Context, namespace string, limit int64, next string, each func(*StreamState)) (more string, size int, err error) {
-	answer := r.raw.Get().Resource("imagestreams").NamespaceIfScoped(namespace, namespace != "").
-		VersionedParams(&metav1.ListOptions{Limit: limit, Continue: next}, metav1.ParameterCodec).Do(ctx)
-	if err := answer.Error(); err != nil {
-		return "", 0, err
-	}
-	page, err := answer.Raw()
+func (r *Reader) rawPage(ctx context.Context, page *bytes.Buffer, namespace string, limit int64, next string, each func(*StreamState)) (more string, size int, err error) {
+	body, err := r.raw.Get().Resource("imagestreams").NamespaceIfScoped(namespace, namespace != "").
+		VersionedParams(&metav1.ListOptions{Limit: limit, Continue: next}, metav1.ParameterCodec).Stream(ctx)
 	if err != nil {
 		return "", 0, err
 	}
-	more, err = DecodeList(page, each)
-	return more, len(page), err
+	defer func() { _ = body.Close() }()
+	page.Reset()
+	if _, err := page.ReadFrom(body); err != nil {
+		return "", 0, err
+	}
+	more, err = DecodeList(page.Bytes(), each)
+	return more, page.Len(), err
 }
 
 func (r *Reader) typedPage(ctx context.Context, namespace string, limit int64, next string, each func(*StreamState)) (more string, size int, err error) {

@@ -84,6 +84,16 @@ func (g *growth) look(ctx context.Context) (size, error) {
 	return s, nil
 }
 
+// lookPatience bounds a look: an etcd that has ended never answers.
+const lookPatience = 10 * time.Second
+
+// lookBeyond looks even if the context has ended.
+func (g *growth) lookBeyond(ctx context.Context) (size, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookPatience)
+	defer cancel()
+	return g.look(ctx)
+}
+
 // watch looks until the context ends, and once more.
 func (g *growth) watch(ctx context.Context, written *atomic.Int64) error {
 	tick := time.NewTicker(lookEvery)
@@ -94,7 +104,7 @@ func (g *growth) watch(ctx context.Context, written *atomic.Int64) error {
 			last = true
 		case <-tick.C:
 		}
-		s, err := g.look(context.WithoutCancel(ctx))
+		s, err := g.lookBeyond(ctx)
 		if err != nil {
 			return err
 		}
