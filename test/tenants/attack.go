@@ -3,13 +3,9 @@
 package tenants
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"sync"
 	"time"
 
@@ -25,11 +21,7 @@ import (
 // runList is the kind of lists of PipelineRuns.
 var runList = pipelinev1.SchemeGroupVersion.WithKind("PipelineRunList")
 
-const (
-	writesAtOnce = 16
-	// elsewhere is the address that the hostile namespace's connections come from.
-	elsewhere = "127.0.0.2"
-)
+const writesAtOnce = 16
 
 // note tells what an attack came to.
 func (b *bed) note(format string, args ...any) {
@@ -57,12 +49,6 @@ func (b *bed) goOn(ctx context.Context, do func(context.Context) error) {
 		}
 	})
 	b.later(func() { cancel(); all.Wait() })
-}
-
-// dial connects to the receiver from elsewhere.
-func (b *bed) dial(ctx context.Context) (net.Conn, error) {
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(elsewhere)}, Timeout: 5 * time.Second}
-	return dialer.DialContext(ctx, "tcp", b.receiverAddress)
 }
 
 func (b *bed) newStream(ctx context.Context, name string) (*imagev1.ImageStream, error) {
@@ -99,86 +85,37 @@ const tellTries = 5
 // tellHostile sends a hostile stream to the receiver as an adapter does. What the receiver does
 // with it is the hostile namespace's loss.
 func (b *bed) tellHostile(ctx context.Context, stream *imagev1.ImageStream) {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx) }}
-	defer transport.CloseIdleConnections()
-	hostile := &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	hostile := rig.Elsewhere(30 * time.Second)
+	defer hostile.CloseIdleConnections()
 	for range tellTries {
-		status, err := b.tell(ctx, hostile, stream)
-		if (err == nil && status == http.StatusAccepted) || ctx.Err() != nil {
+		if err := rig.Tell(ctx, hostile, b.receiverAddress, stream); err == nil || ctx.Err() != nil {
 			return
 		}
 		<-time.After(200 * time.Millisecond)
 	}
 }
 
-func (b *bed) tell(ctx context.Context, c *http.Client, stream *imagev1.ImageStream) (status int, err error) {
-	event := stream.DeepCopy()
-	event.TypeMeta = metav1.TypeMeta{APIVersion: "image.openshift.io/v1", Kind: "ImageStream"}
-	body, err := json.Marshal(event)
-	if err != nil {
-		return 0, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.receiverAddress, bytes.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	for name, value := range map[string]string{
-		"Content-Type": "application/json", "Ce-Specversion": "1.0", "Ce-Id": event.ResourceVersion, "Ce-Source": "tenants",
-		"Ce-Type": "dev.knative.apiserver.resource.update", "Ce-Kind": "ImageStream", "Ce-Apiversion": "image.openshift.io/v1",
-		"Ce-Name": event.Name, "Ce-Namespace": event.Namespace,
-	} {
-		request.Header.Set(name, value)
-	}
-	response, err := c.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	_, err = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, err
-}
-
-// hold opens a connection, sends a beginning, and holds it until the receiver closes it.
-func (b *bed) hold(beginning string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		connection, err := b.dial(ctx)
-		if err != nil {
-			return err
-		}
-		defer context.AfterFunc(ctx, func() { _ = connection.Close() })()
-		defer func() { _ = connection.Close() }()
-		if _, err := io.WriteString(connection, beginning); err != nil {
-			return err
-		}
-		// What ends it soon was refused, and is tried again at some pace.
-		began := time.Now()
-		_, err = io.Copy(io.Discard, connection)
-		if time.Since(began) < time.Second {
-			<-time.After(time.Second)
-		}
-		return err
-	}
-}
-
 // settled is for how long connections are held before anything is measured.
 const settled = 2 * time.Second
 
+// holdMany holds connections, and makes each anew that ends.
 func (b *bed) holdMany(ctx context.Context, number int, beginning string) error {
 	for range number {
-		b.goOn(ctx, b.hold(beginning))
+		b.goOn(ctx, func(ctx context.Context) error {
+			began := time.Now()
+			err := rig.Hold(ctx, b.receiverAddress, beginning)
+			if time.Since(began) < time.Second { // it was refused, and is tried again at some pace
+				<-time.After(time.Second)
+			}
+			return err
+		})
 	}
 	<-time.After(settled)
 	return nil
 }
 
-// beginning is a request that announces a length, and sends a byte.
-func beginning(length int) string {
-	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: receiver\r\nContent-Type: application/json\r\nCe-Specversion: 1.0\r\nCe-Id: 1\r\n"+
-		"Ce-Source: hostile\r\nCe-Type: hostile\r\nContent-Length: %d\r\n\r\n{", length)
-}
-
 func announcements(ctx context.Context, b *bed) error {
-	return b.holdMany(ctx, 4, beginning(8<<20))
+	return b.holdMany(ctx, 4, rig.Announcement(8<<20))
 }
 
 func idleConnections(ctx context.Context, b *bed) error {
@@ -186,7 +123,7 @@ func idleConnections(ctx context.Context, b *bed) error {
 }
 
 func slowRequests(ctx context.Context, b *bed) error {
-	return b.holdMany(ctx, b.options.of(300), beginning(1024))
+	return b.holdMany(ctx, b.options.of(300), rig.Announcement(1024))
 }
 
 // manyDigests writes the ledger as Revet does.
