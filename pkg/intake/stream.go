@@ -104,16 +104,34 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		return again(KindStream, err)
 	}
 	c := tally{kind: KindStream}
-	news, others := false, []finding(nil)
+	var own, others []finding
 	for _, f := range findings {
 		i.reportSkips(ctx, f.Skips)
-		if len(f.Pushes) == 0 {
-			continue
-		}
-		news = true
-		if f.trigger.Namespace != object.Namespace {
+		switch {
+		case len(f.Pushes) == 0:
+		case f.trigger.Namespace != object.Namespace:
 			others = append(others, f)
-			continue
+		default:
+			own = append(own, f)
+		}
+	}
+	if len(own)+len(others) == 0 {
+		return Handled(KindStream, NothingNew)
+	}
+	i.serveOwn(ctx, object, own, asked, &c)
+	i.serveOthers(ctx, object, others, asked, &c)
+	return c.result()
+}
+
+// ownAhead is how many accounts of the stream's own namespace are asked about at once. An event
+// holds up those that come after it from the same source, whosever they are.
+const ownAhead = 16
+
+// serveOwn records for the triggers of the stream's own namespace.
+func (i *Intake) serveOwn(ctx context.Context, object openshift.Object, own []finding, asked *prefetch, c *tally) {
+	for n, f := range own {
+		for _, next := range own[n:min(n+ownAhead, len(own))] {
+			asked.right(ctx, next.trigger.account())
 		}
 		allowed, err := asked.right(ctx, f.trigger.account()).get()
 		if err != nil {
@@ -121,16 +139,11 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 			continue
 		}
 		if !allowed {
-			i.deny(ctx, f, object, &c)
+			i.deny(ctx, f, object, c)
 			continue
 		}
-		i.record(ctx, f, func(p push.Push) recorder.Candidate { return i.streamCandidate(f.trigger, p, asked) }, &c)
+		i.record(ctx, f, func(p push.Push) recorder.Candidate { return i.streamCandidate(f.trigger, p, asked) }, c)
 	}
-	if !news {
-		return Handled(KindStream, NothingNew)
-	}
-	i.serveOthers(ctx, object, others, asked, &c)
-	return c.result()
 }
 
 // deny tells of a trigger whose account may not get the stream.

@@ -191,6 +191,12 @@ func (t *Triggers) put(old *v1alpha1.ImageTrigger, by *Trigger) (refused map[*v1
 	if delete(s.all, old.Name); by != nil {
 		s.all[old.Name] = by
 	}
+	if s.tooMany(old.Name, by) {
+		if by != nil && !known {
+			refused[old] = &selector.Excess{Namespace: old.Namespace}
+		}
+		return refused
+	}
 	counted := s.oldest()
 	for name, was := range s.counted {
 		if now := counted[name]; now != was {
@@ -211,13 +217,27 @@ func (t *Triggers) put(old *v1alpha1.ImageTrigger, by *Trigger) (refused map[*v1
 		}
 		t.index(now, true)
 	}
-	if by != nil && !known && counted[old.Name] == nil {
-		refused[old] = &selector.Excess{Namespace: old.Namespace}
-	}
 	if s.counted = counted; len(s.all) == 0 {
 		delete(t.spaces, old.Namespace)
 	}
 	return refused
+}
+
+// tooMany reports whether a trigger does not count, and did not: what a namespace has too many is
+// not compared with all that it has.
+func (s *space) tooMany(name string, by *Trigger) bool {
+	if s.counted[name] != nil || len(s.counted) < selector.MaxTriggers {
+		return false
+	}
+	if by == nil {
+		return true
+	}
+	for _, one := range s.counted {
+		if selector.Older(by.ImageTrigger, one.ImageTrigger) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // oldest returns the triggers of a namespace that count.

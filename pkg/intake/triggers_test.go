@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -140,6 +141,34 @@ func TestIndexesFindWhatALookAtAllFinds(t *testing.T) {
 	}
 	if set.selectStreams() || set.selectOthers() || len(set.hosts) != 0 || len(set.spaces) != 0 || set.Len() != 0 {
 		t.Errorf("something is left: %+v", set)
+	}
+}
+
+// Property: what a namespace has too many costs as little as one: what counts is not sorted anew.
+func TestTriggersThatAreTooManyAreNotSorted(t *testing.T) {
+	refused := 0
+	set := NewTriggers(func(*v1alpha1.ImageTrigger, error) { refused++ })
+	made := func(n int) *v1alpha1.ImageTrigger {
+		one := named("shop", fmt.Sprintf("t%03d", n), v1alpha1.ImageSelector{ImageStreams: &v1alpha1.ImageStreamSelector{}})
+		one.CreationTimestamp = metav1.NewTime(testEpoch.Add(time.Duration(n) * time.Second))
+		return one
+	}
+	for n := range selector.MaxTriggers {
+		set.Handler().OnAdd(made(n+1), true)
+	}
+	counted := func() uintptr { return reflect.ValueOf(set.spaces["shop"].counted).Pointer() }
+	before := counted()
+	for n := range 10 {
+		late := made(selector.MaxTriggers + n + 1)
+		set.Handler().OnAdd(late, true)
+		set.Handler().OnUpdate(late, late.DeepCopy())
+		set.Handler().OnDelete(late)
+	}
+	if counted() != before || refused != 10 {
+		t.Errorf("what counts was looked for anew (%t), or %d refusals, want 10", counted() != before, refused)
+	}
+	if set.Handler().OnAdd(made(0), true); counted() == before || set.spaces["shop"].counted["t000"] == nil || refused != 11 {
+		t.Errorf("one that is older than all does not count; %d refusals, want 11", refused)
 	}
 }
 

@@ -16,16 +16,16 @@ import (
 // Sinks, Streams and Now; without Runs it does not look for runs that do not appear, and without
 // Cached not at the other triggers of the namespace.
 func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v1alpha1.ImageTrigger, string, error) {
-	r := &Reconciler{Options: o}
+	r := &Reconciler{Options: o, excess: newExcess()}
 	seen := compile(trigger)
 	if err := r.count(ctx, trigger, &seen); err != nil {
 		return nil, "", err
 	}
-	seen.compileRest(trigger)
-	if err := r.observe(ctx, trigger, &seen, newMemory(trigger.UID)); err != nil {
+	next, err := r.judge(ctx, trigger, &seen, newMemory(trigger.UID))
+	if err != nil {
 		return nil, "", err
 	}
-	return decide(trigger, seen, o.Now()), warningsOf(seen), nil
+	return next, warningsOf(seen), nil
 }
 
 // SelectedNamespaces returns the namespaces whose ImageStreams one of the trigger's selectors

@@ -86,14 +86,25 @@ func (r *Reconciler) count(ctx context.Context, trigger *v1alpha1.ImageTrigger, 
 	if r.Cached == nil || o.selector == nil {
 		return nil // the first error is told first
 	}
+	if r.excess.has(trigger, r.Now()) {
+		o.selector, o.selectorErr = nil, &selector.Excess{Namespace: trigger.Namespace}
+		return nil
+	}
 	var all v1alpha1.ImageTriggerList
 	if err := r.Cached.List(ctx, &all, client.InNamespace(trigger.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing the triggers of namespace %q: %w", trigger.Namespace, err)
 	}
 	if excess := selector.Counts(trigger, all.Items); excess != nil {
 		o.selector, o.selectorErr = nil, excess
+		r.excess.add(trigger, r.Now())
 	}
 	return nil
+}
+
+// tooMany reports whether the trigger does not count among those of its namespace.
+func (o *observed) tooMany() bool {
+	var excess *selector.Excess
+	return errors.As(o.selectorErr, &excess)
 }
 
 // observe reads from the API server. Its errors are transient.
@@ -144,8 +155,8 @@ func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageT
 			found.runners = append(found.runners, runner)
 		}
 	}
-	if o.selector == nil {
-		return found, nil // FilterValid reports that
+	if o.selector == nil || found.accountMissing {
+		return found, nil // that is reported
 	}
 	var others bool
 	if found.streams, others = o.selector.SelectsStreams(); !found.streams {

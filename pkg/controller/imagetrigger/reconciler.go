@@ -56,6 +56,7 @@ type Reconciler struct {
 
 	// checks says whose trigger is checked next.
 	checks *fair.Turns[types.NamespacedName]
+	excess *excess
 }
 
 // memory is what the process keeps of a trigger between passes.
@@ -84,7 +85,7 @@ func New(o Options) (*Reconciler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}}
+	r := &Reconciler{Options: o, seen: map[types.NamespacedName]*memory{}, excess: newExcess()}
 	r.checks = fair.NewTurns(fair.Limits{All: Checks, Slow: slowChecks, After: slowCheck}, o.Now, o.Enqueue)
 	r.PromoteFunc = r.promoted
 	r.DemoteFunc = r.demoted
@@ -178,11 +179,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 
 // check looks at what a trigger needs, and writes what it found.
 func (r *Reconciler) check(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger, seen observed, remembered *memory) error {
-	seen.compileRest(trigger)
-	if err := r.observe(ctx, trigger, &seen, remembered); err != nil {
+	next, err := r.judge(ctx, trigger, &seen, remembered)
+	if err != nil {
 		return err
 	}
-	next := decide(trigger, seen, r.Now())
 	if !equality.Semantic.DeepEqual(trigger.Status, next.Status) {
 		err := r.Live.Status().Update(ctx, next)
 		switch {
@@ -201,6 +201,9 @@ func (r *Reconciler) check(ctx context.Context, at types.NamespacedName, trigger
 // after returns when the next pass is if nothing happens before.
 func (r *Reconciler) after(t *v1alpha1.ImageTrigger, seen observed) time.Duration {
 	wait := r.Intervals.Ready
+	if seen.tooMany() {
+		return r.jittered(r.Intervals.NotReady)
+	}
 	if since, troubled := r.trouble(t); troubled {
 		// Rights are not watched, so look again soon whether they were granted.
 		wait = min(max(since/2, soonest), r.Intervals.NotReady)
@@ -208,7 +211,11 @@ func (r *Reconciler) after(t *v1alpha1.ImageTrigger, seen observed) time.Duratio
 	if seen.sweep != nil {
 		wait = min(wait, max(r.sweepDue(seen.sweep), time.Second))
 	}
-	// Up to a tenth later, so that triggers made together drift apart.
+	return r.jittered(wait)
+}
+
+// jittered is up to a tenth later, so that triggers made together drift apart.
+func (r *Reconciler) jittered(wait time.Duration) time.Duration {
 	return wait + time.Duration(float64(wait)/10*r.Jitter())
 }
 
@@ -225,6 +232,19 @@ func (r *Reconciler) trouble(t *v1alpha1.ImageTrigger) (since time.Duration, tro
 		return r.Now().Sub(c.LastTransitionTime.Time), true
 	}
 	return 0, !t.IsReady()
+}
+
+// judge observes the rest of what there is to know of a trigger, and returns it with the status
+// that follows.
+func (r *Reconciler) judge(ctx context.Context, trigger *v1alpha1.ImageTrigger, seen *observed, m *memory) (*v1alpha1.ImageTrigger, error) {
+	if seen.tooMany() {
+		return tooMany(trigger, r.Now()), nil
+	}
+	seen.compileRest(trigger)
+	if err := r.observe(ctx, trigger, seen, m); err != nil {
+		return nil, err
+	}
+	return decide(trigger, *seen, r.Now()), nil
 }
 
 func (r *Reconciler) remember(at types.NamespacedName, uid types.UID) *memory {

@@ -44,6 +44,8 @@ type fakeCluster struct {
 	denied     map[string]bool
 	namespaces map[string]map[string]string
 	trouble    string
+	// gets counts the questions what an account may get.
+	gets int
 	// pulls are the rights to pull, as "account namespace/stream".
 	pulls      map[string]bool
 	pullErr    error
@@ -75,6 +77,7 @@ func (f *fakeCluster) MayCreateRuns(_ context.Context, a source.Account, _ strin
 }
 
 func (f *fakeCluster) MayGet(_ context.Context, _ source.Account, namespace, name string) (bool, error) {
+	f.gets++
 	return !f.denied[namespace+"/"+name], nil
 }
 
@@ -260,7 +263,12 @@ func TestATriggerTooManyIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, _ := f.reconcile(t)
+	f.cluster.checkErr = errors.New("the sink of one that does not count was asked for")
+	got, after := f.reconcile(t)
+	if after != f.Intervals.NotReady {
+		t.Errorf("looked at again after %s, want %s", after, f.Intervals.NotReady)
+	}
+	f.cluster.checkErr = nil
 	c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady)
 	if c == nil || c.Reason != ReasonTooManyTriggers || !strings.Contains(c.Message, "delete others") {
 		t.Errorf("Ready %+v", c)
@@ -273,8 +281,74 @@ func TestATriggerTooManyIsTold(t *testing.T) {
 	if err := f.client.Delete(t.Context(), older); err != nil {
 		t.Fatal(err)
 	}
+	f.now = f.now.Add(excessFor)
 	if got, _ := f.reconcile(t); !got.IsReady() {
 		t.Errorf("conditions %+v, want Ready once an older one is gone", got.Status.Conditions)
+	}
+}
+
+// Property: triggers that are too many are not each compared with all that there are.
+func TestTriggersThatAreTooManyAreListedOnce(t *testing.T) {
+	const extra = 20 // each is told by an Event, and there is room for 32
+	var all []client.Object
+	for n := range selector.MaxTriggers + extra {
+		one := testTrigger()
+		one.Name, one.UID = fmt.Sprintf("t%03d", n), types.UID(fmt.Sprintf("t%03d", n))
+		all = append(all, one)
+	}
+	f := newFixture(t, all...)
+	lists := 0
+	f.Cached = interceptor.NewClient(f.client, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+			lists++
+			return c.List(ctx, list, o...)
+		},
+	})
+	reason := func(n int) string {
+		t.Helper()
+		key := types.NamespacedName{Namespace: "team-a", Name: fmt.Sprintf("t%03d", n)}
+		if err := f.Reconcile(t.Context(), key.String()); err != nil {
+			if again, _ := controller.IsRequeueKey(err); !again {
+				t.Fatal(err)
+			}
+		}
+		var got v1alpha1.ImageTrigger
+		if err := f.client.Get(t.Context(), key, &got); err != nil {
+			t.Fatal(err)
+		}
+		return meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady).Reason
+	}
+	for n := range extra {
+		if got := reason(selector.MaxTriggers + n); got != ReasonTooManyTriggers {
+			t.Errorf("trigger %d: %s, want %s", selector.MaxTriggers+n, got, ReasonTooManyTriggers)
+		}
+	}
+	if lists != 1 {
+		t.Errorf("%d lists, want one", lists)
+	}
+	// The last that counts is older than what is remembered; what is too many is looked for again later.
+	if got := reason(selector.MaxTriggers - 1); got == ReasonTooManyTriggers || lists != 2 {
+		t.Errorf("the last that counts: %s after %d lists, want no refusal, after two", got, lists)
+	}
+	f.now = f.now.Add(excessFor)
+	if reason(selector.MaxTriggers); lists != 3 {
+		t.Errorf("%d lists once a second has passed, want three", lists)
+	}
+}
+
+// Property: of an account that does not exist nobody is asked what it sees, in however many namespaces.
+func TestNobodyIsAskedAboutAnAccountThatDoesNotExist(t *testing.T) {
+	trigger := testTrigger()
+	trigger.Spec.Images[0].ImageStreams.NamespaceSelector = &metav1.LabelSelector{}
+	f := newFixture(t, trigger)
+	f.cluster.namespaces = map[string]map[string]string{"team-a": {}, "team-b": {}, "team-c": {}}
+	if f.reconcile(t); f.cluster.gets == 0 {
+		t.Fatal("nobody was asked about an account that exists; the test proves nothing")
+	}
+	f.cluster.gets, f.cluster.noAccount = 0, true
+	got, _ := f.reconcile(t)
+	if c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady); c.Reason != ReasonServiceAccountNotFound || f.cluster.gets != 0 {
+		t.Errorf("%s after %d questions, want %s after none", c.Reason, f.cluster.gets, ReasonServiceAccountNotFound)
 	}
 }
 
