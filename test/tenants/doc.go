@@ -26,4 +26,26 @@
 // and a receiver with a large ledger (D5) is ready within three seconds. The exit status is 1 if
 // a bound is missed. Times depend on what else the machine does; both halves of a row come from
 // one run, and ratios tell more than milliseconds.
+//
+// # What holds without a clock
+//
+// Times say how much, and tests what for. Each of these fails without the guard that it names, and
+// those of one case differ in mechanism:
+//
+//   - D1: TestAThousandTriggersOfOneNamespaceHoldUpNobody; TestTriggersOfOthersHoldUpNobody (six
+//     ways), TestTriggersThatAreTooManyAreListedOnce, TestTheOwnNamespacesAccountsAreAskedSideBySide,
+//     TestChecksThatHangHoldUpTheirOwnNamespaceAlone, TestAFloodClearsNoOthersAnswers,
+//     TestOneOwnerCannotSpendThePatienceOfARegistry.
+//   - D2: TestSelectorsAreBounded; TestOtherPeoplesTriggersAreNotLookedAt,
+//     TestTheOldestTriggersOfANamespaceCount, TestFiltersAreKeptByNamespace.
+//   - D3: TestANamespaceDoesNotTakeTheSlotsOfAll, TestNoNamespaceTakesTheSlotsOfAll;
+//     TestNamespacesShareAndThenTheirTriggers, TestARunThatTakesTooLongGivesItsSlotBack,
+//     TestRenewalsThatNeverEndLeaveRoomForOthers, TestRepetitionsOfANamespaceThatFailsBecomeRarer,
+//     TestWhatHangsHoldsUpItsOwnNamespaceAlone.
+//   - D4: TestARegistryHoldsUpItsOwnNamespaceAlone (five ways);
+//     TestSlowNamespacesLeaveWorkersToQuickOnes, TestTheNamesOfANamespaceAreBounded,
+//     TestANamespacesShareOfAPassIsBounded, TestARegistryRestsForWhomItAsked.
+//   - D5: TestIndexIsLinearInTheDigestsOfARepository.
+//   - D9: TestNoSourceKeepsOthersOut, TestConnectionsThatAreKeptKeepNobodyOut;
+//     TestOverloadIsAskedToComeAgain, TestBatchIsBounded, TestShares.
 package tenants
