@@ -12,8 +12,6 @@ import (
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
@@ -43,22 +41,14 @@ func (w *env) installTenant(ctx context.Context) error {
 	if !w.tenant {
 		return nil
 	}
-	reader := metav1.ObjectMeta{Namespace: tenantNamespace, Name: "imagestream-reader"}
-	for _, o := range []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: tenantNamespace}},
-		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: tenantNamespace, Name: "default"}},
-		&rbacv1.Role{ObjectMeta: reader, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"image.openshift.io"}, Resources: []string{"imagestreams"}, Verbs: []string{"get"}}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: reader, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: reader.Name},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: tenantNamespace}},
-		},
-	} {
+	for _, o := range rig.Team(tenantNamespace) {
 		if err := w.admin.Create(ctx, o); err != nil {
 			return fmt.Errorf("creating %T %s: %w", o, o.GetName(), err)
 		}
 	}
 	for _, pattern := range []string{"100-*.yaml", "500-*.yaml", "600-*.yaml", "700-*.yaml"} {
-		if err := rig.Apply(ctx, w.admin, tenantNamespace, filepath.Join(w.options.Root, "triggers", pattern)); err != nil {
+		files := filepath.Join(w.options.Root, "triggers", pattern)
+		if err := rig.Apply(ctx, w.admin, tenantNamespace, files); err != nil {
 			return err
 		}
 	}
@@ -192,7 +182,8 @@ func (h *hostile) push(ctx context.Context) error {
 	}
 	tags := []imagev1.NamedTagEventList{{Tag: "latest", Items: item(fresh)}}
 	for n := range tenantTags {
-		tags = append(tags, imagev1.NamedTagEventList{Tag: fmt.Sprintf("%0128d", h.number*tenantTags+n), Items: item(old)})
+		tag := fmt.Sprintf("%0128d", h.number*tenantTags+n)
+		tags = append(tags, imagev1.NamedTagEventList{Tag: tag, Items: item(old)})
 	}
 	h.tagged.Status.Tags = tags
 	if err := h.client.Status().Update(ctx, h.tagged); err != nil {

@@ -148,7 +148,9 @@ func manyDigests(ctx context.Context, b *bed) error {
 		return err
 	}
 	name := hostileNamespace + "/" + stream.Name
-	r := v1alpha1.RepositoryReference{Kind: v1alpha1.RepositoryImageStream, Name: name, UID: string(stream.UID), Pull: "registry.example.com/" + name}
+	r := v1alpha1.RepositoryReference{
+		Kind: v1alpha1.RepositoryImageStream, Name: name, UID: string(stream.UID), Pull: "registry.example.com/" + name,
+	}
 	return inParallel(ctx, b.options.of(40_000), func(ctx context.Context, n int) error {
 		entry, err := rig.NewEntry(t, r, rig.DigestOf(fmt.Sprintf("digest %d", n)), fmt.Sprintf("v%d", n), time.Now())
 		if err != nil {

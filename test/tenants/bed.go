@@ -75,7 +75,8 @@ func newBed(ctx context.Context, o Options, programs rig.Programs) (_ *bed, err 
 			return b, err
 		}
 	}
-	return b, b.create(ctx, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: runtimeClass}, Handler: runtimeClass}, rig.Interceptor(b.cluster.RESTConfig().CAData))
+	class := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: runtimeClass}, Handler: runtimeClass}
+	return b, b.create(ctx, class, rig.Interceptor(b.cluster.RESTConfig().CAData))
 }
 
 // stop ends all that runs and removes the data.
@@ -104,7 +105,8 @@ func (b *bed) create(ctx context.Context, objects ...client.Object) error {
 
 // account writes the kubeconfig of a service account.
 func (b *bed) account(namespace, name string) (string, error) {
-	config, err := b.cluster.UserConfig("system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	user, all := "system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts"
+	config, err := b.cluster.UserConfig(user, all, all+":"+namespace)
 	if err != nil {
 		return "", err
 	}
@@ -143,7 +145,8 @@ func (b *bed) startController(ctx context.Context, sweepInterval time.Duration) 
 	if err != nil {
 		return err
 	}
-	b.controller, err = b.revet(ctx, "controller", b.programs.Controller, address, "-identity=tenants", fmt.Sprintf("-sweep-interval=%s", sweepInterval))
+	b.controller, err = b.revet(ctx, "controller", b.programs.Controller, address,
+		"-identity=tenants", fmt.Sprintf("-sweep-interval=%s", sweepInterval))
 	return err
 }
 
@@ -168,7 +171,8 @@ func (b *bed) revet(ctx context.Context, name, path, address string, args ...str
 
 // startAdapter sends the changes of a namespace's streams to the receiver.
 func (b *bed) startAdapter(ctx context.Context, namespace string) error {
-	config := `{"namespaces":["` + namespace + `"],"resources":[{"gvr":{"Group":"image.openshift.io","Version":"v1","Resource":"imagestreams"}}],"mode":"Resource"}`
+	config := `{"namespaces":["` + namespace + `"],"mode":"Resource",` +
+		`"resources":[{"gvr":{"Group":"image.openshift.io","Version":"v1","Resource":"imagestreams"}}]}`
 	_, err := b.start(ctx, rig.Program{Name: "the adapter of " + namespace, Path: b.programs.Adapter, Env: []string{
 		"KUBECONFIG=" + b.cluster.Kubeconfig(), "NAMESPACE=" + namespace, "NAME=revet", "SYSTEM_NAMESPACE=" + systemNamespace,
 		"K_SINK=http://" + b.receiverAddress, "K_SINK_TIMEOUT=30", "K_SOURCE_CONFIG=" + config, "PROFILING_PORT=0",

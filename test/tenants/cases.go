@@ -112,7 +112,9 @@ func allowedSelectors(ctx context.Context, b *bed) error {
 		for range 4 {
 			streams := inOthers()
 			streams.Names = append([]string{"*"}, patterns(15, 63, 16)...)
-			t.Spec.Images = append(t.Spec.Images, v1alpha1.ImageSelector{ImageStreams: streams, Tags: v1alpha1.TagSelector{Include: patterns(48, 63, 16)}})
+			t.Spec.Images = append(t.Spec.Images, v1alpha1.ImageSelector{
+				ImageStreams: streams, Tags: v1alpha1.TagSelector{Include: patterns(48, 63, 16)},
+			})
 		}
 		return b.admin.Create(ctx, t)
 	})

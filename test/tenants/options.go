@@ -35,7 +35,7 @@ func DefaultOptions() Options { return Options{Pushes: 10, Scale: 1, Patience: 1
 
 // mostPushes leaves the victim's runs, none of which ends, within the part of the slots that no
 // one else takes.
-const mostPushes = 15
+const mostPushes = 12
 
 func (o Options) validate() error {
 	switch {

@@ -119,7 +119,8 @@ func (h hazard) rows(alone, attacked figures) []row {
 		rows = append(rows, row{hazard: h.name, what: "sweep to sweep", alone: alone.swept, attacked: attacked.swept})
 	}
 	if h.starts {
-		rows = append(rows, row{hazard: h.name, what: "receiver's start", alone: alone.started, attacked: attacked.started, within: readyWithin})
+		start := row{hazard: h.name, what: "receiver's start", alone: alone.started, attacked: attacked.started, within: readyWithin}
+		rows = append(rows, start)
 	}
 	return rows
 }

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -27,6 +25,10 @@ const (
 	hostileNamespace = "hostile"
 	listener         = "scan-and-validate"
 	runtimeClass     = "kata"
+	// watchPatience is how long a push may take before the adapter is known to watch, and
+	// watchTries how many are made.
+	watchPatience = 2 * time.Second
+	watchTries    = 10
 	// warmUps is how many pushes are not counted.
 	warmUps = 5
 	// between is between two pushes, so that what one leaves to do is not in the other's time.
@@ -41,6 +43,8 @@ type victim struct {
 	stream        *imagev1.ImageStream
 	entries, runs watch.Interface
 	next          int
+	// patience is how long a push may take.
+	patience time.Duration
 }
 
 // times are what a number of pushes took, and how many did not come to it in time.
@@ -51,16 +55,7 @@ type times struct {
 
 // team makes a namespace with a listener, and what a trigger there needs to see its streams.
 func (b *bed) team(ctx context.Context, namespace string) error {
-	reader := metav1.ObjectMeta{Namespace: namespace, Name: "imagestream-reader"}
-	if err := b.create(ctx,
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}},
-		&rbacv1.Role{ObjectMeta: reader, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"image.openshift.io"}, Resources: []string{"imagestreams"}, Verbs: []string{"get"}}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: reader, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: reader.Name},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: namespace}},
-		},
-	); err != nil {
+	if err := b.create(ctx, rig.Team(namespace)...); err != nil {
 		return err
 	}
 	if err := rig.Apply(ctx, b.admin, namespace, filepath.Join(b.options.Tree, "triggers", "100-*.yaml")); err != nil {
@@ -113,19 +108,22 @@ func (b *bed) newVictim(ctx context.Context) (*victim, error) {
 	return v, v.warmUp(ctx)
 }
 
-// warmUp makes pushes that are not counted. The adapter does not say when it watches: the first
-// may be missed.
+// warmUp makes pushes that are not counted, once the adapter watches, which it does not say.
 func (v *victim) warmUp(ctx context.Context) error {
-	for range 2 {
-		_, runs, err := v.pushes(ctx, warmUps)
-		if err != nil {
-			return err
-		}
-		if runs.missed == 0 {
-			return nil
+	v.patience = watchPatience
+	for n := 0; ; n++ {
+		if _, run, err := v.push(ctx); err != nil || run > 0 {
+			break // an error comes again
+		} else if n == watchTries {
+			return fmt.Errorf("the first pushes had no runs\n%s", v.tail())
 		}
 	}
-	return fmt.Errorf("the first pushes had no runs\n%s", v.tail())
+	v.patience = v.options.Patience
+	_, runs, err := v.pushes(ctx, warmUps)
+	if err == nil && runs.missed > 0 {
+		err = fmt.Errorf("%d of the first pushes had no run\n%s", runs.missed, v.tail())
+	}
+	return err
 }
 
 func (b *bed) awaitReady(ctx context.Context, t *v1alpha1.ImageTrigger) error {
@@ -177,7 +175,7 @@ func (v *victim) push(ctx context.Context) (record, run time.Duration, err error
 	if err := v.admin.Status().Update(ctx, v.stream); err != nil {
 		return 0, 0, err
 	}
-	patience := time.NewTimer(v.options.Patience)
+	patience := time.NewTimer(v.patience)
 	defer patience.Stop()
 	for record == 0 || run == 0 {
 		select {
@@ -192,7 +190,8 @@ func (v *victim) push(ctx context.Context) (record, run time.Duration, err error
 			if !open {
 				return record, run, errors.New("the watch of PipelineRuns has ended")
 			}
-			if r, ok := event.Object.(*metav1.PartialObjectMetadata); ok && run == 0 && r.Annotations[v1alpha1.DigestAnnotation] == digest {
+			r, ok := event.Object.(*metav1.PartialObjectMetadata)
+			if ok && run == 0 && r.Annotations[v1alpha1.DigestAnnotation] == digest {
 				run = time.Since(began)
 			}
 		case <-patience.C:
@@ -212,7 +211,9 @@ func (b *bed) show(ctx context.Context, stream *imagev1.ImageStream, n int, tag 
 	if err := b.create(ctx, rig.NewImage(digest, reference)); err != nil {
 		return "", err
 	}
-	event := imagev1.TagEvent{Created: metav1.NewTime(time.Now().Truncate(time.Second)), DockerImageReference: reference, Image: digest, Generation: 1}
+	event := imagev1.TagEvent{
+		Created: metav1.NewTime(time.Now().Truncate(time.Second)), DockerImageReference: reference, Image: digest, Generation: 1,
+	}
 	tags := &stream.Status.Tags
 	for i := range *tags {
 		if (*tags)[i].Tag == tag {

@@ -47,5 +47,7 @@ func (e *excess) has(trigger *v1alpha1.ImageTrigger, now time.Time) bool {
 func (e *excess) add(trigger *v1alpha1.ImageTrigger, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.of[trigger.Namespace] = found{metav1.ObjectMeta{Name: trigger.Name, CreationTimestamp: trigger.CreationTimestamp}, now}
+	e.of[trigger.Namespace] = found{
+		metav1.ObjectMeta{Name: trigger.Name, CreationTimestamp: trigger.CreationTimestamp}, now,
+	}
 }
