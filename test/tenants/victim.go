@@ -28,8 +28,8 @@ const (
 	// watchPatience is how long a push may take before the adapter is known to watch, and
 	// watchTries how many are made.
 	watchPatience = 2 * time.Second
-	watchTries    = 10
-	// warmUps is how many pushes are not counted.
+	watchTries    = 15
+	// warmUps is how many have their runs, before any is counted.
 	warmUps = 5
 	// between is between two pushes, so that what one leaves to do is not in the other's time.
 	between = 100 * time.Millisecond
@@ -108,22 +108,25 @@ func (b *bed) newVictim(ctx context.Context) (*victim, error) {
 	return v, v.warmUp(ctx)
 }
 
-// warmUp makes pushes that are not counted, once the adapter watches, which it does not say.
+// warmUp makes pushes that are not counted, until some in a row had their runs: the adapter does
+// not say when it watches, and the first sweep finds what it missed.
 func (v *victim) warmUp(ctx context.Context) error {
 	v.patience = watchPatience
-	for n := 0; ; n++ {
-		if _, run, err := v.push(ctx); err != nil || run > 0 {
-			break // an error comes again
-		} else if n == watchTries {
-			return fmt.Errorf("the first pushes had no runs\n%s", v.tail())
+	defer func() { v.patience = v.options.Patience }()
+	row := 0
+	for range watchTries {
+		_, run, err := v.push(ctx)
+		if err != nil {
+			return err
+		}
+		if row++; run == 0 {
+			row = 0
+		}
+		if row == warmUps {
+			return nil
 		}
 	}
-	v.patience = v.options.Patience
-	_, runs, err := v.pushes(ctx, warmUps)
-	if err == nil && runs.missed > 0 {
-		err = fmt.Errorf("%d of the first pushes had no run\n%s", runs.missed, v.tail())
-	}
-	return err
+	return fmt.Errorf("the first pushes had no runs\n%s", v.tail())
 }
 
 func (b *bed) awaitReady(ctx context.Context, t *v1alpha1.ImageTrigger) error {
