@@ -25,7 +25,7 @@ const writesAtOnce = 16
 
 // note tells what an attack came to.
 func (b *bed) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(b.options.Out, "  "+format+"\n", args...)
+	b.notes = append(b.notes, fmt.Sprintf(format, args...))
 }
 
 func inParallel(ctx context.Context, number int, do func(context.Context, int) error) error {

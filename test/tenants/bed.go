@@ -36,6 +36,7 @@ type bed struct {
 	cluster  *fast.Cluster
 	admin    client.WithWatch
 	stops    []func()
+	notes    []string
 
 	receiver, controller *rig.Process
 	// receiverAddress stays the same when the receiver is started again.

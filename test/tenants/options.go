@@ -19,7 +19,7 @@ type Options struct {
 	// Dir receives programs, and the data of one case at a time.
 	Dir string
 	// Out receives progress and the table.
-	Out io.Writer
+	Out io.Writer `json:"-"`
 	// Cases are names of cases; none is all.
 	Cases []string
 	// Pushes is how many are measured alone, and as many under attack.

@@ -145,7 +145,7 @@ func (v *victim) swept(ctx context.Context, t *v1alpha1.ImageTrigger) (all times
 			return all, ctx.Err()
 		}
 		if missed != nil {
-			all.missed++
+			all.Missed++
 			return all, nil
 		}
 		all.add(ended.Sub(began))

@@ -13,37 +13,37 @@ import (
 
 // row is what one thing took that was measured in a case.
 type row struct {
-	hazard, what    string
-	alone, attacked times
-	// within bounds each time under attack. Without it the median is bounded, by twice the
+	Hazard, What    string
+	Alone, Attacked times
+	// Within bounds each time under attack. Without it the median is bounded, by twice the
 	// median alone.
-	within time.Duration
+	Within time.Duration
 }
 
 // median is that of what was not missed, or 0.
 func (t times) median() time.Duration {
-	if len(t.took) == 0 {
+	if len(t.Took) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(t.took))
+	sorted := slices.Sorted(slices.Values(t.Took))
 	return sorted[len(sorted)/2]
 }
 
 func (t times) most() time.Duration {
-	if len(t.took) == 0 {
+	if len(t.Took) == 0 {
 		return 0
 	}
-	return slices.Max(t.took)
+	return slices.Max(t.Took)
 }
 
 // String is median / most, and what was missed.
 func (t times) String() string {
 	s := "-"
-	if len(t.took) > 0 {
+	if len(t.Took) > 0 {
 		s = milliseconds(t.median()) + " / " + milliseconds(t.most())
 	}
-	if t.missed > 0 {
-		s += fmt.Sprintf(", %d missed", t.missed)
+	if t.Missed > 0 {
+		s += fmt.Sprintf(", %d missed", t.Missed)
 	}
 	return s
 }
@@ -54,30 +54,30 @@ func milliseconds(d time.Duration) string {
 
 // bound says what was allowed under attack.
 func (r row) bound() string {
-	if r.within > 0 {
-		return "each " + milliseconds(r.within)
+	if r.Within > 0 {
+		return "each " + milliseconds(r.Within)
 	}
-	return fmt.Sprintf("median %s", milliseconds(timesAlone*r.alone.median()))
+	return fmt.Sprintf("median %s", milliseconds(timesAlone*r.Alone.median()))
 }
 
 // kept reports whether it took no more than was allowed, and nothing was missed.
 func (r row) kept() bool {
 	switch {
-	case r.attacked.missed > 0 || len(r.attacked.took) == 0 || r.alone.missed > 0 || len(r.alone.took) == 0:
+	case r.Attacked.Missed > 0 || len(r.Attacked.Took) == 0 || r.Alone.Missed > 0 || len(r.Alone.Took) == 0:
 		return false
-	case r.within > 0:
-		return r.attacked.most() <= r.within
+	case r.Within > 0:
+		return r.Attacked.most() <= r.Within
 	default:
-		return r.attacked.median() <= timesAlone*r.alone.median()
+		return r.Attacked.median() <= timesAlone*r.Alone.median()
 	}
 }
 
 // ratio is that of the medians.
 func (r row) ratio() string {
-	if len(r.alone.took) == 0 || len(r.attacked.took) == 0 {
+	if len(r.Alone.Took) == 0 || len(r.Attacked.Took) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", float64(r.attacked.median())/float64(r.alone.median()))
+	return fmt.Sprintf("%.2f", float64(r.Attacked.median())/float64(r.Alone.median()))
 }
 
 func (r row) verdict() string {
@@ -88,7 +88,7 @@ func (r row) verdict() string {
 }
 
 func (r row) cells() []string {
-	return []string{r.hazard, r.what, r.alone.String(), r.attacked.String(), r.ratio(), r.bound(), r.verdict()}
+	return []string{r.Hazard, r.What, r.Alone.String(), r.Attacked.String(), r.ratio(), r.bound(), r.verdict()}
 }
 
 func (r row) String() string { return strings.Join(r.cells()[1:], "; ") }

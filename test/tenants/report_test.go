@@ -11,7 +11,7 @@ import (
 )
 
 func took(missed int, milliseconds ...int) times {
-	t := times{missed: missed}
+	t := times{Missed: missed}
 	for _, ms := range milliseconds {
 		t.add(time.Duration(ms) * time.Millisecond)
 	}
@@ -25,21 +25,21 @@ func TestBounds(t *testing.T) {
 		row  row
 		want bool
 	}{
-		{"each in time", row{alone: took(0, 20), attacked: took(0, 20, 1000), within: time.Second}, true},
-		{"one is late", row{alone: took(0, 20), attacked: took(0, 20, 20, 1001), within: time.Second}, false},
-		{"one is missed", row{alone: took(0, 20), attacked: took(1, 20, 20), within: time.Second}, false},
-		{"the median is twice as long", row{alone: took(0, 90, 100, 500), attacked: took(0, 1, 200, 9000)}, true},
-		{"the median is longer", row{alone: took(0, 90, 100, 500), attacked: took(0, 1, 201, 202)}, false},
-		{"one is missed, and the median is short", row{alone: took(0, 100), attacked: took(1, 1, 1, 1)}, false},
-		{"nothing was measured", row{alone: took(0, 100)}, false},
-		{"nothing was measured alone", row{attacked: took(0, 100), within: time.Second}, false},
-		{"something was missed alone", row{alone: took(1, 100), attacked: took(0, 100)}, false},
-		{"what took no time is missed", row{alone: took(0, 100), attacked: took(0, 100, 0)}, false},
+		{"each in time", row{Alone: took(0, 20), Attacked: took(0, 20, 1000), Within: time.Second}, true},
+		{"one is late", row{Alone: took(0, 20), Attacked: took(0, 20, 20, 1001), Within: time.Second}, false},
+		{"one is missed", row{Alone: took(0, 20), Attacked: took(1, 20, 20), Within: time.Second}, false},
+		{"the median is twice as long", row{Alone: took(0, 90, 100, 500), Attacked: took(0, 1, 200, 9000)}, true},
+		{"the median is longer", row{Alone: took(0, 90, 100, 500), Attacked: took(0, 1, 201, 202)}, false},
+		{"one is missed, and the median is short", row{Alone: took(0, 100), Attacked: took(1, 1, 1, 1)}, false},
+		{"nothing was measured", row{Alone: took(0, 100)}, false},
+		{"nothing was measured alone", row{Attacked: took(0, 100), Within: time.Second}, false},
+		{"something was missed alone", row{Alone: took(1, 100), Attacked: took(0, 100)}, false},
+		{"what took no time is missed", row{Alone: took(0, 100), Attacked: took(0, 100, 0)}, false},
 	} {
 		if got := test.row.kept(); got != test.want {
 			t.Errorf("%s: kept is %t, want %t", test.name, got, test.want)
 		}
-		if got := table(io.Discard, []row{{alone: took(0, 1), attacked: took(0, 1)}, test.row}); got != test.want {
+		if got := table(io.Discard, []row{{Alone: took(0, 1), Attacked: took(0, 1)}, test.row}); got != test.want {
 			t.Errorf("%s: the table says %t, want %t", test.name, got, test.want)
 		}
 	}
@@ -48,8 +48,8 @@ func TestBounds(t *testing.T) {
 func TestTableSaysWhatWasMeasured(t *testing.T) {
 	var out bytes.Buffer
 	table(&out, []row{
-		{hazard: "D1", what: "push to record", alone: took(0, 20, 30, 40), attacked: took(3), within: time.Second},
-		{hazard: "D1", what: "push to run", alone: took(0, 100), attacked: took(0, 150)},
+		{Hazard: "D1", What: "push to record", Alone: took(0, 20, 30, 40), Attacked: took(3), Within: time.Second},
+		{Hazard: "D1", What: "push to run", Alone: took(0, 100), Attacked: took(0, 150)},
 	})
 	for _, want := range []string{"30 ms / 40 ms", "-, 3 missed", "each 1000 ms", "MISSED", "1.50", "median 200 ms", "kept"} {
 		if !strings.Contains(out.String(), want) {

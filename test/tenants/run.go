@@ -14,8 +14,8 @@ import (
 	"github.com/revet-dev/revet/test/rig"
 )
 
-// Run measures the cases and prints a table. It reports whether all bounds were kept; its error
-// is the harness's own.
+// Run measures the cases, each in a process of its own, and prints a table. It reports whether all
+// were measured and all bounds kept; its error is the harness's own.
 func Run(ctx context.Context, o Options) (kept bool, err error) {
 	if err := o.validate(); err != nil {
 		return false, err
@@ -29,30 +29,43 @@ func Run(ctx context.Context, o Options) (kept bool, err error) {
 		return false, err
 	}
 	var all []row
+	kept = true
 	for _, h := range o.selected() {
 		_, _ = fmt.Fprintf(o.Out, "%s: %s\n", h.name, h.what)
-		rows, err := h.measure(ctx, o, built)
-		if err != nil {
-			return false, fmt.Errorf("case %s: %w", h.name, err)
+		r := role{Options: o, Programs: built, Case: h.name}.measured(ctx)
+		for _, line := range r.Notes {
+			_, _ = fmt.Fprintf(o.Out, "  %s\n", line)
 		}
-		for _, r := range rows {
-			_, _ = fmt.Fprintf(o.Out, "  %s\n", r)
+		for _, one := range r.Rows {
+			_, _ = fmt.Fprintf(o.Out, "  %s\n", one)
 		}
-		all = append(all, rows...)
+		if r.Error != "" {
+			_, _ = fmt.Fprintf(o.Out, "  NOT MEASURED: %s\n", r.Error)
+			kept = false
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		all = append(all, r.Rows...)
 	}
-	return table(o.Out, all), nil
+	return table(o.Out, all) && kept, nil
 }
 
 // figures are what is measured of a victim, alone or under attack.
 type figures struct{ recorded, ran, swept, started times }
 
 // measure measures a case in a cluster of its own.
-func (h hazard) measure(ctx context.Context, o Options, programs rig.Programs) (rows []row, err error) {
+func (h hazard) measure(ctx context.Context, o Options, programs rig.Programs) (rows []row, notes []string, err error) {
 	b, err := newBed(ctx, o, programs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
+	rows, err = h.on(ctx, b)
+	return rows, b.notes, err
+}
+
+func (h hazard) on(ctx context.Context, b *bed) (rows []row, err error) {
 	interval := noSweeps
 	if h.sweeps {
 		interval = sweepInterval
@@ -112,14 +125,14 @@ const (
 
 func (h hazard) rows(alone, attacked figures) []row {
 	rows := []row{
-		{hazard: h.name, what: "push to record", alone: alone.recorded, attacked: attacked.recorded, within: recordedWithin},
-		{hazard: h.name, what: "push to run", alone: alone.ran, attacked: attacked.ran},
+		{Hazard: h.name, What: "push to record", Alone: alone.recorded, Attacked: attacked.recorded, Within: recordedWithin},
+		{Hazard: h.name, What: "push to run", Alone: alone.ran, Attacked: attacked.ran},
 	}
 	if h.sweeps {
-		rows = append(rows, row{hazard: h.name, what: "sweep to sweep", alone: alone.swept, attacked: attacked.swept})
+		rows = append(rows, row{Hazard: h.name, What: "sweep to sweep", Alone: alone.swept, Attacked: attacked.swept})
 	}
 	if h.starts {
-		start := row{hazard: h.name, what: "receiver's start", alone: alone.started, attacked: attacked.started, within: readyWithin}
+		start := row{Hazard: h.name, What: "receiver's start", Alone: alone.started, Attacked: attacked.started, Within: readyWithin}
 		rows = append(rows, start)
 	}
 	return rows

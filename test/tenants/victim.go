@@ -49,8 +49,8 @@ type victim struct {
 
 // times are what a number of pushes took, and how many did not come to it in time.
 type times struct {
-	took   []time.Duration
-	missed int
+	Took   []time.Duration
+	Missed int
 }
 
 // team makes a namespace with a listener, and what a trigger there needs to see its streams.
@@ -149,7 +149,7 @@ func (v *victim) pushes(ctx context.Context, number int) (recorded, ran times, e
 			return recorded, ran, err
 		}
 		recorded.add(record)
-		if ran.add(run); max(recorded.missed, ran.missed) >= enough {
+		if ran.add(run); max(recorded.Missed, ran.Missed) >= enough {
 			break
 		}
 		<-time.After(between)
@@ -160,10 +160,10 @@ func (v *victim) pushes(ctx context.Context, number int) (recorded, ran times, e
 // add counts what took no time as missed.
 func (t *times) add(took time.Duration) {
 	if took == 0 {
-		t.missed++
+		t.Missed++
 		return
 	}
-	t.took = append(t.took, took)
+	t.Took = append(t.Took, took)
 }
 
 // push shows a new digest, and returns how long it took to be recorded and to have its run; 0 is

@@ -17,7 +17,12 @@ import (
 	"github.com/revet-dev/revet/test/tenants"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if code, isRole := tenants.Role(); isRole {
+		os.Exit(code)
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
