@@ -26,6 +26,7 @@ PLAY ?= random
 LIMIT ?= 2m
 TESTFLAGS ?=
 GATEBENCH ?=
+TENANTS ?=
 
 .PHONY: help
 help: ## print this help
@@ -100,6 +101,10 @@ bench: ## measure push-to-run beside a direct EventListener, and the receiver's 
 .PHONY: bench-gate
 bench-gate: ## measure what a gate costs, with the flags GATEBENCH: creating Pods, from a verdict to admission, growth of etcd and API server
 	cd test && go run ./cmd/gatebench $(GATEBENCH)
+
+.PHONY: tenants
+tenants: ## measure what one tenant costs the others, with the flags TENANTS: a victim's pushes alone, and under each attack
+	cd test && go run ./cmd/tenants $(TENANTS)
 
 .PHONY: chaos
 chaos: ## push PUSHES images, RATE a second, for each of SEEDS while FAULTS happen; report what was lost or doubled, beside a direct EventListener; with PLAY=gate, turn so many verdicts behind a gate

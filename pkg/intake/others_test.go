@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,6 +112,33 @@ func TestTriggersOfOthersHoldUpNobody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The accounts of the stream's own namespace are asked about side by side, some at once: an event
+// holds up those that come after it from the same source, and these may be others'.
+func TestTheOwnNamespacesAccountsAreAskedSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const accounts = 2*ownAhead + 3
+		f := newFixture(t, wide("shop", accounts)...)
+		f.image = openshift.ImageState{Runs: true}
+		release := make(chan struct{})
+		f.mayGet = func(context.Context, source.Account) (bool, error) {
+			<-release
+			return false, nil
+		}
+		answered := make(chan Result)
+		go func() { answered <- f.changed(shows(digestOf(t, "aa").String())) }()
+		synctest.Wait() // nothing goes on before an answer
+		f.mu.Lock()
+		if len(f.asked) != ownAhead {
+			t.Errorf("%d are asked about at once, want %d", len(f.asked), ownAhead)
+		}
+		f.mu.Unlock()
+		close(release)
+		if r := <-answered; r.Status != Done || r.Reason != NotVisible || len(f.asked) != accounts {
+			t.Errorf("result %+v after %d questions, want that no account sees it, after %d", r, len(f.asked), accounts)
+		}
+	})
 }
 
 // What fails for the own namespace is still for the sender to repeat, whatever others do.

@@ -110,29 +110,47 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		return again(KindStream, err)
 	}
 	c := tally{kind: KindStream}
-	for _, one := range found.own {
+	// What is new to all of them at once would take too much memory.
+	own := slices.DeleteFunc(found.own, func(one selected) bool {
 		f := i.compare(one.trigger, state.Stream, one.tags)
 		i.reportSkips(ctx, f.Skips)
-		if len(f.Pushes) == 0 {
-			continue
-		}
+		return len(f.Pushes) == 0
+	})
+	if len(own) > 0 {
 		c.foundNews()
-		allowed, err := asked.right(ctx, f.trigger.account()).get()
-		if err != nil {
-			c.fail(err)
-			continue
-		}
-		if !allowed {
-			i.deny(ctx, f, object, &c)
-			continue
-		}
-		i.record(ctx, f, func(p push.Push) recorder.Candidate { return i.streamCandidate(f.trigger, p, asked) }, &c)
 	}
+	i.serveOwn(ctx, object, state, own, asked, &c)
 	i.serveOthers(ctx, object, state, found.others, asked, &c)
 	if !c.news {
 		return Handled(KindStream, NothingNew)
 	}
 	return c.result()
+}
+
+// ownAhead is how many accounts of the stream's own namespace are asked about at once. An event
+// holds up those that come after it from the same source, whosever they are.
+const ownAhead = 16
+
+// serveOwn records for the triggers of the stream's own namespace to which something is new.
+func (i *Intake) serveOwn(ctx context.Context, object openshift.Object, state *openshift.StreamState, own []selected, asked *prefetch, c *tally) {
+	for n, one := range own {
+		for _, next := range own[n:min(n+ownAhead, len(own))] {
+			asked.right(ctx, next.trigger.account())
+		}
+		allowed, err := asked.right(ctx, one.trigger.account()).get()
+		if err != nil {
+			c.fail(err)
+			continue
+		}
+		f := i.compare(one.trigger, state.Stream, one.tags)
+		switch {
+		case len(f.Pushes) == 0: // recorded meanwhile
+		case !allowed:
+			i.deny(ctx, f, object, c)
+		default:
+			i.record(ctx, f, func(p push.Push) recorder.Candidate { return i.streamCandidate(f.trigger, p, asked) }, c)
+		}
+	}
 }
 
 // deny tells of a trigger whose account may not get the stream.

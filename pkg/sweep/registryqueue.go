@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +14,9 @@ import (
 // without end holds up the namespace whose triggers select it. It is safe for concurrent use.
 //
 // A namespace that used up its budget of time gets only what others leave: it goes last, and
-// not beyond half of the workers. Then what waits there is put off, which the caller tells.
+// not beyond half of the workers. Then what waits there is put off, which the caller tells. So
+// that some namespaces, each within its budget, do not take all workers, a quarter of these is for
+// namespaces whose latest sweep was quick.
 type registryQueue struct {
 	now func() time.Time
 	queueLimits
@@ -21,9 +24,20 @@ type registryQueue struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	spaces  map[string]*queueSpace
-	atWork  int
-	rounds  int
+	// quick are the namespaces whose latest sweep was quick, and when that was.
+	quick  map[string]time.Time
+	atWork int
+	rounds int
 }
+
+const (
+	// quickWithin is how long a sweep takes at most that is quick, and quickLimit how long it
+	// may take after one that was, in a place that is for what is quick.
+	quickWithin = 30 * time.Second
+	quickLimit  = time.Minute
+	// maxQuick bounds how many namespaces are kept that are, of about 100 bytes.
+	maxQuick = 8192
+)
 
 // queueLimits bound what asks registries.
 type queueLimits struct {
@@ -51,13 +65,15 @@ type job struct {
 	// putOff is when the trigger may be swept again, if its namespace used up its budget;
 	// else zero.
 	putOff time.Time
+	// limit bounds the job, if it is not 0: it took a place that is for what is quick.
+	limit time.Duration
 
 	space *queueSpace
 	began time.Time
 }
 
 func newRegistryQueue(limits queueLimits, now func() time.Time) *registryQueue {
-	q := &registryQueue{now: now, queueLimits: limits, spaces: map[string]*queueSpace{}}
+	q := &registryQueue{now: now, queueLimits: limits, spaces: map[string]*queueSpace{}, quick: map[string]time.Time{}}
 	q.changed = sync.NewCond(&q.mu)
 	return q
 }
@@ -110,12 +126,37 @@ func (q *registryQueue) next() *queueSpace {
 		switch {
 		case len(s.waiting) == 0 && s.atWork == 0 && s.spent == 0:
 			delete(q.spaces, s.name)
-		case len(s.waiting) == 0 || s.atWork >= q.each:
+		case len(s.waiting) == 0 || s.atWork >= q.each || !q.hasRoom(s):
 		case best == nil || q.before(s, best):
 			best = s
 		}
 	}
 	return best
+}
+
+// hasRoom reports whether workers are left for a namespace.
+func (q *registryQueue) hasRoom(s *queueSpace) bool {
+	_, quick := q.quick[s.name]
+	return quick || q.hasOpen()
+}
+
+// hasOpen reports whether workers are left for everybody. The last quarter of them is for
+// namespaces whose latest sweep was quick.
+func (q *registryQueue) hasOpen() bool { return q.workers-q.atWork > q.workers/4 }
+
+// ended remembers whether a namespace's sweep was quick.
+func (q *registryQueue) ended(name string, took time.Duration) {
+	delete(q.quick, name)
+	if took > quickWithin {
+		return
+	}
+	now := q.now()
+	if len(q.quick) >= maxQuick {
+		maps.DeleteFunc(q.quick, func(_ string, at time.Time) bool { return now.Sub(at) > q.window || now.Before(at) })
+	}
+	if len(q.quick) < maxQuick {
+		q.quick[name] = now
+	}
 }
 
 func (q *registryQueue) before(s, other *queueSpace) bool {
@@ -133,6 +174,9 @@ func (q *registryQueue) begin(s *queueSpace) *job {
 	j := s.waiting[0]
 	s.waiting = slices.Delete(s.waiting, 0, 1)
 	s.round = q.nextRound()
+	if !q.hasOpen() {
+		j.limit = quickLimit
+	}
 	s.atWork++
 	q.atWork++
 	j.began = q.now()
@@ -147,7 +191,11 @@ func (q *registryQueue) done(j *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.roll(j.space)
-	j.space.spent += max(q.now().Sub(j.began), 0)
+	took := max(q.now().Sub(j.began), 0)
+	j.space.spent += took
+	if j.putOff.IsZero() {
+		q.ended(j.space.name, took)
+	}
 	j.space.atWork--
 	q.atWork--
 	q.changed.Broadcast()

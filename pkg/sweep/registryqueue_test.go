@@ -225,6 +225,86 @@ func TestANamespaceThatUsedUpItsBudgetGoesLast(t *testing.T) {
 	wantJobs(t, names, "b/2", "c/2", "d/0", "e/0", "a/0")
 }
 
+// Property: namespaces that are slow, or not known yet, never have all workers, however many they
+// are: a namespace whose sweeps are quick begins, for a minute at most where others could not.
+func TestSlowNamespacesLeaveWorkersToQuickOnes(t *testing.T) {
+	q, now := testQueue()
+	q.waits("quick", 1)
+	_, jobs := q.begins()
+	*now = now.Add(quickWithin)
+	q.done(jobs[0])
+	for _, slow := range []string{"a", "b", "c", "d"} {
+		q.waits(slow, 5)
+	}
+	names, slow := q.begins()
+	wantJobs(t, names, "a/0", "b/0", "c/0", "d/0", "a/1", "b/1")
+	for _, j := range slow {
+		if j.limit != 0 {
+			t.Errorf("%s is limited to %s", j.target.trigger.UID, j.limit)
+		}
+	}
+	q.waits("quick", 2)
+	names, jobs = q.begins()
+	wantJobs(t, names, "quick/0", "quick/1")
+	for _, j := range jobs {
+		if j.limit != quickLimit {
+			t.Errorf("%s is limited to %s, want %s", j.target.trigger.UID, j.limit, quickLimit)
+		}
+	}
+	// It turns slow, and is like the others. Those that are still at work are slow when they end.
+	*now = now.Add(quickLimit)
+	for _, j := range jobs {
+		q.done(j)
+	}
+	q.waits("quick", 1)
+	names, _ = q.begins()
+	wantJobs(t, names)
+	q.done(slow[0])
+	names, jobs = q.begins()
+	wantJobs(t, names, "quick/0") // it has the least at work
+	*now = now.Add(time.Second)
+	q.done(jobs[0])
+	q.waits("quick", 1)
+	names, _ = q.begins()
+	wantJobs(t, names, "quick/0") // it is quick again
+}
+
+// What is remembered of quick namespaces is bounded.
+func TestQuickNamespacesAreBounded(t *testing.T) {
+	q, now := testQueue()
+	for n := range maxQuick + 10 {
+		q.ended(fmt.Sprint("n", n), time.Second)
+	}
+	if len(q.quick) != maxQuick {
+		t.Errorf("%d are kept, want %d", len(q.quick), maxQuick)
+	}
+	*now = now.Add(q.window + time.Second)
+	if q.ended("late", time.Second); len(q.quick) != 1 {
+		t.Errorf("%d are kept after their time, want one", len(q.quick))
+	}
+}
+
+// A sweep in a place that is for what is quick ends when it turns out not to be, and says so.
+func TestASweepIsLimitedInAPlaceForQuickOnes(t *testing.T) {
+	w := newEnv(t)
+	registry := &stuckRegistry{fakeRegistry: w.registry, host: "bad.example.com", stuck: "tags"}
+	w.sweeper.Registry = registry
+	asked := registries("bad.example.com/team/a")
+	target, err := newTarget(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sweeper.mu.Lock()
+	w.sweeper.states[asked.UID] = &state{generation: asked.Generation, waiting: 1}
+	w.sweeper.mu.Unlock()
+	w.sweeper.askRegistries(t.Context(), &job{target: target, part: partRegistries, limit: time.Millisecond})
+	<-w.done
+	r, _ := w.sweeper.Latest(asked.UID)
+	if registry.begun.Load() == 0 || r.Reason == "" || r.Coverage() != v1alpha1.CoverageNotKnown {
+		t.Errorf("%s: %+v after %d questions", r.Coverage(), r, registry.begun.Load())
+	}
+}
+
 // Nothing is kept of a namespace without triggers once its window is over.
 func TestTheQueueForgetsNamespaces(t *testing.T) {
 	q, now := testQueue()

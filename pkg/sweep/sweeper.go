@@ -189,6 +189,11 @@ func (s *Sweeper) workStreams(ctx context.Context) {
 // askRegistries does what a trigger's sweep needs registries for.
 func (s *Sweeper) askRegistries(ctx context.Context, j *job) {
 	t := j.target
+	asking, cancel := ctx, context.CancelFunc(func() {})
+	if j.limit > 0 {
+		asking, cancel = context.WithTimeout(ctx, j.limit)
+	}
+	defer cancel()
 	why := fmt.Sprintf("the sweeps of namespace %q took more than %s of the time that there is for registries", t.trigger.Namespace, s.options.Budget)
 	switch {
 	case j.part == partStreams && !j.putOff.IsZero():
@@ -197,12 +202,12 @@ func (s *Sweeper) askRegistries(ctx context.Context, j *job) {
 		}
 		t.tally.putOff(why, j.putOff)
 	case j.part == partStreams:
-		s.resolveDoubts(ctx, t)
+		s.resolveDoubts(asking, t)
 	case !j.putOff.IsZero():
 		t = t.begin(s.Now())
 		t.tally.putOff(why, j.putOff)
 	default:
-		t = s.sweepRegistries(ctx, t)
+		t = s.sweepRegistries(asking, t)
 	}
 	s.finish(ctx, j.part, t)
 }

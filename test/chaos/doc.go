@@ -7,6 +7,7 @@
 //	make chaos FAULTS="adapter sink kill stall"      # only these targets and actions; or none
 //	make chaos FAULTS=registry-odd                   # a registry that breaks the specification, and no other fault
 //	make chaos FAULTS="all registry-odd"             # both
+//	make chaos FAULTS="all tenant"                   # a hostile namespace, beside all faults
 //	make chaos PLAY=adapter-down PUSHES=50           # also: burst, leader-stopped, trouble; see [Play]
 //
 //	make chaos PLAY=trouble PUSHES=100               # something on the way to a run is broken for a while, and mended
@@ -64,6 +65,18 @@
 // a digest or with a wrong Content-Type, pages are short and link by absolute addresses, and every
 // second or third answer breaks off until all is pushed. A registry shows no history, so that the heads of all tags are
 // due, and nothing below them. Entries and runs of the second trigger count like the others.
+//
+// # The fault tenant
+//
+// For the whole run a namespace of its own, which the account leaves out, does what once cost others
+// their pushes, as a process with a listener of its own: 300 triggers select all namespaces with
+// accounts that do not exist; a trigger with maxConcurrent 1000 gets a new digest each second,
+// whose run never ends; one digest gets 50 tags of 128 characters more each second; all receivers
+// are told of that, and of pushes to the others' streams that there were not; eight requests announce
+// 8 MiB and send a byte, and a hundred connections say nothing, made anew when they end. Its
+// connections come from another address than the adapter's, as from another Pod. The adapter is one
+// for all namespaces, so that the others' events wait for the tenant's: sweeps recover what it gives
+// up. What the tenant had in the end is printed.
 //
 // # The play trouble
 //

@@ -40,7 +40,10 @@ type env struct {
 	// odd and hooks are those of the odd registry; empty without that fault.
 	odd, hooks string
 	// answers are where the receivers answer listeners.
-	answers     []string
+	answers []string
+	// tenant says that there is a hostile one, and receivers where it reaches them.
+	tenant      bool
+	receivers   []string
 	admin       client.WithWatch
 	adminConfig *rest.Config
 	pushes      *link
@@ -62,7 +65,7 @@ func newEnv(ctx context.Context, o Options, programs rig.Programs, seed uint64) 
 	w := &env{options: o, seed: seed, programs: programs, timeline: tl, targets: map[string]*target{}}
 	ctx, cancel := context.WithTimeout(ctx, setUpPatience)
 	defer cancel()
-	for _, step := range []func(context.Context) error{w.startCluster, w.install, w.startRevet, w.startPlain, w.awaitTrigger, w.probe} {
+	for _, step := range []func(context.Context) error{w.startCluster, w.install, w.startRevet, w.startPlain, w.awaitTrigger, w.probe, w.startTenant} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, w.end())
 		}
@@ -88,7 +91,8 @@ func (w *env) end() error {
 
 func (w *env) startCluster(ctx context.Context) error {
 	addresses := []*string{&w.api, &w.bridge, &w.registry}
-	if _, odd := takeOdd(w.options.Faults); odd {
+	var odd bool
+	if _, odd, w.tenant = takeOwn(w.options.Faults); odd {
 		addresses = append(addresses, &w.odd, &w.hooks)
 	}
 	for _, address := range addresses {
@@ -258,6 +262,7 @@ func (w *env) startReceiver(ctx context.Context, name string) (entrance string, 
 		}
 		w.answers, args = append(w.answers, answers), append(args, "-interceptor-address="+answers)
 	}
+	w.receivers = append(w.receivers, address)
 	return in.address(), w.startRevetProgram(ctx, name, w.programs.Receiver, address, kubeconfig, []*link{toAPI, in}, args...)
 }
 

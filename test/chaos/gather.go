@@ -69,7 +69,7 @@ func (w *env) streams(ctx context.Context, o *observed, askRegistry bool) error 
 	}
 	for _, s := range streams.Items {
 		repository := s.Namespace + "/" + s.Name
-		if isProbe(repository) {
+		if isProbe(repository) || s.Namespace == tenantNamespace {
 			continue
 		}
 		for _, t := range s.Status.Tags {

@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (w *env) install(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.installOdd(ctx); err != nil {
+	if err := errors.Join(w.installOdd(ctx), w.installTenant(ctx)); err != nil {
 		return err
 	}
 	return w.admin.Create(ctx, &v1alpha1.ImageTrigger{

@@ -9,23 +9,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheOddRegistryIsAFaultBesideTheOthers(t *testing.T) {
+func TestSomeFaultsStandBesideTheOthers(t *testing.T) {
 	for list, want := range map[string]struct {
-		only []string
-		none bool
-		odd  bool
+		only   []string
+		none   bool
+		odd    bool
+		tenant bool
 	}{
 		"":                            {},
 		"all":                         {},
 		"none":                        {none: true},
 		"registry-odd":                {none: true, odd: true},
 		"all registry-odd":            {odd: true},
+		"tenant":                      {none: true, tenant: true},
+		"tenant registry-odd":         {none: true, odd: true, tenant: true},
+		"all,tenant":                  {tenant: true},
 		"registry-odd, kill, adapter": {only: []string{"kill", "adapter"}, odd: true},
 	} {
 		only, none, err := ParseFaults(list)
-		_, odd := takeOdd(list)
-		if err != nil || !slices.Equal(only, want.only) || none != want.none || odd != want.odd {
-			t.Errorf("%q is %q, none %t, odd %t, %v", list, only, none, odd, err)
+		_, odd, tenant := takeOwn(list)
+		if err != nil || !slices.Equal(only, want.only) || none != want.none || odd != want.odd || tenant != want.tenant {
+			t.Errorf("%q is %q, none %t, odd %t, tenant %t, %v", list, only, none, odd, tenant, err)
 		}
 	}
 	if _, _, err := ParseFaults("registry-od"); err == nil {

@@ -35,6 +35,9 @@ func report(o Options, r Result) {
 	if r.Coverage != "" {
 		line("seed %d: kubectl revet coverage says:\n%s", r.Seed, r.Coverage)
 	}
+	if r.Tenant != "" {
+		line("seed %d: %s", r.Seed, r.Tenant)
+	}
 	troubleTable(o.Out, r.Seed, r.Troubles)
 	if r.Failed() {
 		line("seed %d: again with: make chaos PUSHES=%d SEEDS=%d FAULTS=%q PLAY=%s; timeline and logs: %s", r.Seed, o.Shape.Pushes, r.Seed, o.Faults, o.Play, r.Dir)

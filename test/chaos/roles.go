@@ -23,7 +23,7 @@ const roleVariable = "REVET_CHAOS_ROLE"
 
 // role is what a process of the harness is.
 type role struct {
-	// Name is cluster or registry.
+	// Name is cluster, registry or tenant.
 	Name string
 	// Dir keeps its data, from one start to the next.
 	Dir string
@@ -39,6 +39,9 @@ type role struct {
 	Seed       uint64
 	// Gated is true for a cluster without a registry, whose API server pins tags.
 	Gated bool
+	// Kubeconfig is the tenant's, and Receivers are where it reaches these.
+	Kubeconfig string
+	Receivers  []string
 }
 
 func (r role) environment() (string, error) { return rig.RoleEnvironment(roleVariable, r) }
@@ -59,6 +62,8 @@ func (r role) run(ctx context.Context) error {
 		return r.cluster(ctx)
 	case "registry":
 		return r.registry(ctx)
+	case "tenant":
+		return r.beHostile(ctx)
 	default:
 		return fmt.Errorf("no role is called %q", r.Name)
 	}

@@ -31,6 +31,8 @@ type Result struct {
 	RevetRate, PlainRate float64
 	// Coverage is what "kubectl revet coverage" printed.
 	Coverage string
+	// Tenant says what the hostile tenant had, if there was one.
+	Tenant string
 	// Troubles are the cases of that play.
 	Troubles []TroubleResult
 	// Gate is what became of that play; nil for others.
@@ -127,7 +129,8 @@ func runSeed(ctx context.Context, o Options, programs rig.Programs, seed uint64)
 	}
 	r.RevetRate, r.PlainRate = w.revetRuns.rate(began), w.plainRuns.rate(began)
 	r.Coverage = w.coverage(running)
-	return r, nil
+	r.Tenant, err = w.tenantsPart(running)
+	return r, err
 }
 
 // rate is runs a second.

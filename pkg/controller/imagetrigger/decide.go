@@ -47,6 +47,16 @@ func decide(trigger *v1alpha1.ImageTrigger, o observed, now time.Time) *v1alpha1
 	return next
 }
 
+// tooMany returns the trigger with the status of one that does not count in its namespace.
+// Nothing else is looked at: however many there are, they cost nobody's requests. What was known
+// of it before stays.
+func tooMany(trigger *v1alpha1.ImageTrigger, now time.Time) *v1alpha1.ImageTrigger {
+	next := trigger.DeepCopy()
+	next.Status.ObservedGeneration = trigger.Generation
+	next.MarkFilterInvalid(ReasonTooManyTriggers, (&selector.Excess{Namespace: trigger.Namespace}).Error(), now)
+	return next
+}
+
 func decideSink(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	if o.sinkErr != nil {
 		next.MarkSinkUnresolved(string(o.sinkErr.Reason), o.sinkErr.Message, now)
@@ -63,10 +73,7 @@ func decideSink(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 
 func decideFilter(next *v1alpha1.ImageTrigger, o observed, now time.Time) {
 	var field *selector.FieldError
-	var excess *selector.Excess
 	switch {
-	case errors.As(o.selectorErr, &excess):
-		next.MarkFilterInvalid(ReasonTooManyTriggers, excess.Error(), now)
 	case errors.As(o.selectorErr, &field):
 		next.MarkFilterInvalid(ReasonSelectorInvalid, field.Error(), now)
 	case o.selectorErr != nil:

@@ -21,11 +21,11 @@ func Inspect(ctx context.Context, o Options, trigger *v1alpha1.ImageTrigger) (*v
 	if err := r.count(ctx, trigger, &seen); err != nil {
 		return nil, "", err
 	}
-	seen.compileRest(trigger)
-	if err := r.observe(ctx, trigger, &seen, newMemory(trigger.UID)); err != nil {
+	next, err := r.judge(ctx, trigger, &seen, newMemory(trigger.UID))
+	if err != nil {
 		return nil, "", err
 	}
-	return decide(trigger, seen, o.Now()), warningsOf(seen), nil
+	return next, warningsOf(seen), nil
 }
 
 // SelectedNamespaces returns the namespaces whose ImageStreams one of the trigger's selectors

@@ -139,6 +139,12 @@ func (r *Reconciler) lastCounted(ctx context.Context, namespace string) (*v1alph
 	return last, nil
 }
 
+// tooMany reports whether the trigger does not count among those of its namespace.
+func (o *observed) tooMany() bool {
+	var excess *selector.Excess
+	return errors.As(o.selectorErr, &excess)
+}
+
 // observe reads from the API server. Its errors are transient.
 func (r *Reconciler) observe(ctx context.Context, trigger *v1alpha1.ImageTrigger, o *observed, m *memory) error {
 	uri, err := r.Sinks.Resolve(ctx, trigger.Namespace, trigger.Spec.Sink)
@@ -187,8 +193,8 @@ func (r *Reconciler) observeRights(ctx context.Context, trigger *v1alpha1.ImageT
 			found.runners = append(found.runners, runner)
 		}
 	}
-	if o.selector == nil {
-		return found, nil // FilterValid reports that
+	if o.selector == nil || found.accountMissing {
+		return found, nil // that is reported
 	}
 	var others bool
 	if found.streams, others = o.selector.SelectsStreams(); !found.streams {

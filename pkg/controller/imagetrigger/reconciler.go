@@ -2,7 +2,6 @@ package imagetrigger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
 	"github.com/revet-dev/revet/pkg/fair"
-	"github.com/revet-dev/revet/pkg/selector"
 )
 
 const (
@@ -174,8 +172,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 		// is this trigger's turn.
 		seen.sweep = r.sweep(&trigger, remembered)
 	}
-	if excess := new(selector.Excess); errors.As(seen.selectorErr, &excess) {
-		return r.tellExcess(ctx, at, &trigger, seen)
+	if seen.tooMany() {
+		return r.tellExcess(ctx, at, &trigger)
 	}
 	if waits = !r.checks.Begin(namespace, at); waits {
 		return controller.NewRequeueAfter(r.Intervals.NotReady) // it is woken before
@@ -185,17 +183,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, key string) error {
 
 // tellExcess writes that a trigger does not count. Nothing else is looked at: a namespace may have
 // any number of such triggers.
-func (r *Reconciler) tellExcess(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger, seen observed) error {
-	next := trigger.DeepCopy()
-	next.Status.ObservedGeneration = trigger.Generation
-	decideFilter(next, seen, r.Now())
-	switch err := r.write(ctx, at, trigger, next); {
+func (r *Reconciler) tellExcess(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger) error {
+	switch err := r.write(ctx, at, trigger, tooMany(trigger, r.Now())); {
 	case apierrors.IsNotFound(err):
 		return nil
 	case err != nil:
 		return err
 	}
-	return controller.NewRequeueAfter(r.Intervals.Ready)
+	return controller.NewRequeueAfter(r.jittered(r.Intervals.NotReady))
 }
 
 // write writes a status that has changed.
@@ -215,11 +210,10 @@ func (r *Reconciler) write(ctx context.Context, at types.NamespacedName, trigger
 
 // check looks at what a trigger needs, and writes what it found.
 func (r *Reconciler) check(ctx context.Context, at types.NamespacedName, trigger *v1alpha1.ImageTrigger, seen observed, remembered *memory) error {
-	seen.compileRest(trigger)
-	if err := r.observe(ctx, trigger, &seen, remembered); err != nil {
+	next, err := r.judge(ctx, trigger, &seen, remembered)
+	if err != nil {
 		return err
 	}
-	next := decide(trigger, seen, r.Now())
 	switch err := r.write(ctx, at, trigger, next); {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -240,7 +234,11 @@ func (r *Reconciler) after(t *v1alpha1.ImageTrigger, seen observed) time.Duratio
 	if seen.sweep != nil {
 		wait = min(wait, max(r.sweepDue(seen.sweep), time.Second))
 	}
-	// Up to a tenth later, so that triggers made together drift apart.
+	return r.jittered(wait)
+}
+
+// jittered is up to a tenth later, so that triggers made together drift apart.
+func (r *Reconciler) jittered(wait time.Duration) time.Duration {
 	return wait + time.Duration(float64(wait)/10*r.Jitter())
 }
 
@@ -257,6 +255,19 @@ func (r *Reconciler) trouble(t *v1alpha1.ImageTrigger) (since time.Duration, tro
 		return r.Now().Sub(c.LastTransitionTime.Time), true
 	}
 	return 0, !t.IsReady()
+}
+
+// judge observes the rest of what there is to know of a trigger, and returns it with the status
+// that follows.
+func (r *Reconciler) judge(ctx context.Context, trigger *v1alpha1.ImageTrigger, seen *observed, m *memory) (*v1alpha1.ImageTrigger, error) {
+	if seen.tooMany() {
+		return tooMany(trigger, r.Now()), nil
+	}
+	seen.compileRest(trigger)
+	if err := r.observe(ctx, trigger, seen, m); err != nil {
+		return nil, err
+	}
+	return decide(trigger, *seen, r.Now()), nil
 }
 
 func (r *Reconciler) remember(at types.NamespacedName, uid types.UID) *memory {

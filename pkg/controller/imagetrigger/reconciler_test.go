@@ -46,6 +46,8 @@ type fakeCluster struct {
 	denied     map[string]bool
 	namespaces map[string]map[string]string
 	trouble    string
+	// gets counts the questions what an account may get.
+	gets int
 	// pulls are the rights to pull, as "account namespace/stream".
 	pulls      map[string]bool
 	pullErr    error
@@ -78,6 +80,7 @@ func (f *fakeCluster) MayCreateRuns(_ context.Context, a source.Account, _ strin
 }
 
 func (f *fakeCluster) MayGet(_ context.Context, _ source.Account, namespace, name string) (bool, error) {
+	f.gets++
 	return !f.denied[namespace+"/"+name], nil
 }
 
@@ -294,7 +297,12 @@ func TestATriggerTooManyIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, _ := f.reconcile(t)
+	f.cluster.checkErr = errors.New("the sink of one that does not count was asked for")
+	got, after := f.reconcile(t)
+	if after != f.Intervals.NotReady {
+		t.Errorf("looked at again after %s, want %s", after, f.Intervals.NotReady)
+	}
+	f.cluster.checkErr = nil
 	c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady)
 	if c == nil || c.Reason != ReasonTooManyTriggers || !strings.Contains(c.Message, "delete others") {
 		t.Errorf("Ready %+v", c)
@@ -312,6 +320,22 @@ func TestATriggerTooManyIsTold(t *testing.T) {
 	}
 	if got, _ := f.reconcile(t); !got.IsReady() {
 		t.Errorf("conditions %+v, want Ready once an older one is gone", got.Status.Conditions)
+	}
+}
+
+// Property: of an account that does not exist nobody is asked what it sees, in however many namespaces.
+func TestNobodyIsAskedAboutAnAccountThatDoesNotExist(t *testing.T) {
+	trigger := testTrigger()
+	trigger.Spec.Images[0].ImageStreams.NamespaceSelector = &metav1.LabelSelector{}
+	f := newFixture(t, trigger)
+	f.cluster.namespaces = map[string]map[string]string{"team-a": {}, "team-b": {}, "team-c": {}}
+	if f.reconcile(t); f.cluster.gets == 0 {
+		t.Fatal("nobody was asked about an account that exists; the test proves nothing")
+	}
+	f.cluster.gets, f.cluster.noAccount = 0, true
+	got, _ := f.reconcile(t)
+	if c := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady); c.Reason != ReasonServiceAccountNotFound || f.cluster.gets != 0 {
+		t.Errorf("%s after %d questions, want %s after none", c.Reason, f.cluster.gets, ReasonServiceAccountNotFound)
 	}
 }
 
