@@ -90,12 +90,12 @@ func (b *budgets) ask(namespace string) bool {
 	return true
 }
 
-// giveBack gives back a question that was not in vain.
-func (b *budgets) giveBack(namespace string) {
+// giveBack gives back questions that were not in vain.
+func (b *budgets) giveBack(namespace string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.of(namespace)
-	s.questions = min(s.questions+1, questionBurst)
+	s.questions = min(s.questions+float64(n), questionBurst)
 }
 
 // begin returns a context that ends with what is allotted to a namespace, and what to call when

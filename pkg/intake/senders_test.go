@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/source/openshift"
 )
 
@@ -125,4 +127,51 @@ func TestALimitedSenderDoesNotAnswerForOthers(t *testing.T) {
 	until(t, "both wait", func() bool { return f.intake.flights.users("shop/app") == 2 })
 	close(release)
 	all.Wait()
+}
+
+// countingImages counts all that is asked about streams and Images.
+type countingImages struct {
+	*fixture
+	asked atomic.Int64
+}
+
+func (c *countingImages) Stream(ctx context.Context, namespace, name string) (*openshift.StreamState, error) {
+	c.asked.Add(1)
+	return c.fixture.Stream(ctx, namespace, name)
+}
+
+func (c *countingImages) Image(ctx context.Context, d image.Digest) (openshift.ImageState, error) {
+	c.asked.Add(1)
+	return c.fixture.Image(ctx, d)
+}
+
+// What forged events have the receiver ask beside the re-read counts too.
+func TestDigestsThatAreClaimedCountForTheirSender(t *testing.T) {
+	f := newFixture(t, streamsOf("shop"))
+	f.stream = shows()
+	cluster := &countingImages{fixture: f}
+	f.intake.Cluster = cluster
+	for n := range questionBurst {
+		var digests []string
+		for k := range 2 * maxPrefetch {
+			digests = append(digests, digestOf(t, fmt.Sprintf("%04x%x", n, k)).String())
+		}
+		state := shows(digests...)
+		f.intake.stream(t.Context(), "10.0.0.66", openshift.Observation{Verb: openshift.Update,
+			Object: openshift.Object{Kind: openshift.ImageStream, Namespace: "shop", Name: fmt.Sprint("s", n)}, Stream: &state.Stream})
+	}
+	until(t, "all was asked", func() bool { return cluster.asked.Load() >= questionBurst })
+	if n := cluster.asked.Load(); n != questionBurst {
+		t.Errorf("%d questions, want %d", n, questionBurst)
+	}
+	// Pushes that are recorded get all of it back.
+	state := shows(digestOf(t, "aa").String())
+	f.image, f.stream = openshift.ImageState{Runs: true}, state
+	event := openshift.Observation{Verb: openshift.Update, Object: openshift.Object{Kind: openshift.ImageStream, Namespace: "shop", Name: "app"}, Stream: &state.Stream}
+	if r := f.intake.stream(t.Context(), "10.0.0.1", event); r.Reason != Recorded {
+		t.Fatalf("a push: %+v", r)
+	}
+	if left := f.intake.senders.spenders["10.0.0.1"].questions; left != questionBurst {
+		t.Errorf("a push that was recorded left %v questions, want %d", left, questionBurst)
+	}
 }

@@ -67,12 +67,20 @@ func (i *Intake) reread(ctx context.Context, from string, obs openshift.Observat
 	if !news {
 		return nothing, false
 	}
-	if !i.senders.ask(from) {
+	spent := 0
+	more := func() bool {
+		if !i.senders.ask(from) {
+			return false
+		}
+		spent++
+		return true
+	}
+	if !more() {
 		return limited(from), false
 	}
 	defer func() {
 		if r.Recorded > 0 {
-			i.senders.giveBack(from)
+			i.senders.giveBack(from, spent)
 		}
 	}()
 	object := obs.Object
@@ -80,7 +88,7 @@ func (i *Intake) reread(ctx context.Context, from string, obs openshift.Observat
 	asked := newPrefetch(i.Cluster, object)
 	asked.start(ctx, claimed, func(t *Trigger) bool {
 		return t.Namespace == object.Namespace || (!i.knows(t.account(), object) && i.budgets.ask(t.Namespace))
-	})
+	}, more)
 	state, err := i.Cluster.Stream(ctx, object.Namespace, object.Name)
 	if err != nil {
 		return again(KindStream, err), true
@@ -322,8 +330,9 @@ func (a *answer[T]) within(ctx context.Context) (value T, err error) {
 }
 
 // start asks what act will need if the re-read shows what the event claims. May says whether to
-// ask about a trigger's account.
-func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigger) bool) {
+// ask about a trigger's account, and more whether to ask about one more Image: what is not asked
+// now, act asks if the re-read shows it.
+func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigger) bool, more func() bool) {
 	for _, f := range claimed {
 		if len(f.Pushes) == 0 || len(p.rights) == maxPrefetch {
 			continue
@@ -332,7 +341,10 @@ func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigg
 			p.right(ctx, account)
 		}
 		for _, pushed := range f.Pushes {
-			if len(p.images) == maxPrefetch {
+			if p.images[pushed.Digest] != nil {
+				continue
+			}
+			if len(p.images) == maxPrefetch || !more() {
 				break
 			}
 			p.image(ctx, pushed.Digest)

@@ -39,7 +39,7 @@ func TestValidTokensOfOneNamespaceCostOthersNothing(t *testing.T) {
 		t.Errorf("a token of another source gives %d, want it valid", v)
 	}
 	// From many addresses they take the places of their own namespace.
-	for n := range 2 * maxTokens {
+	for n := range 4 * maxTokensEach {
 		now = now.Add(time.Millisecond)
 		check(fmt.Sprint("10.1.0.", n/100), fmt.Sprintf("stranger.many-%d", n))
 	}
