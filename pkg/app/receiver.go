@@ -117,9 +117,11 @@ func (r *Receiver) intercept(meter metric.Meter) error {
 // serve wires the handlers.
 func (r *Receiver) serve(w *receiverWatches, instruments *intake.Metrics) {
 	cluster := openshift.NewReader(r.live, source.NewRights(r.live, rightTrust, time.Now))
+	namespaces := &namespaceLabels{cached: w.namespaces, live: r.live}
 	r.intake = intake.New(intake.Dependencies{
 		Triggers:        w.triggers,
-		Namespaces:      &namespaceLabels{cached: w.namespaces, live: r.live},
+		Namespaces:      namespaces,
+		IsKnown:         namespaces.isKnown,
 		Cluster:         cluster,
 		Remembered:      cluster.Remembered,
 		Registry:        registry.NewReader(registry.New(w.config.Policy).Trusting(w.config.Authorities), r.live, r.options.Now),

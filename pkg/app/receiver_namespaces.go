@@ -28,6 +28,11 @@ func (n *namespaceLabels) Labels(ctx context.Context, namespace string) (map[str
 	return found.Labels, nil
 }
 
+// isKnown reports whether Labels answers from the cache. An error of the cache is told by Labels.
+func (n *namespaceLabels) isKnown(ctx context.Context, namespace string) bool {
+	return !apierrors.IsNotFound(n.cached.Get(ctx, client.ObjectKey{Name: namespace}, namespaceMetadata()))
+}
+
 // namespaceMetadata is a namespace without what nobody reads.
 func namespaceMetadata() *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}

@@ -1,6 +1,9 @@
 package image
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // ContentKind says what a digest names. The zero value means "not known".
 type ContentKind string
@@ -25,6 +28,9 @@ type Content struct {
 	// NoArchive is true if every layer of a single manifest was read, and none is an archive that a
 	// runtime unpacks.
 	NoArchive bool
+	// ClaimedBlob is true if only a registry says that these bytes are not a manifest: their digest
+	// was not recomputed, and another registry may have a manifest under it. See Claimed.
+	ClaimedBlob bool
 	// Children are the children of an index that were read. Complete is true if these are all of
 	// them.
 	Children []Content
@@ -69,6 +75,12 @@ func (r Runnability) Runnable() bool {
 
 // Runnable reports whether content can or may run as a container.
 func (c Content) Runnable() bool { return c.Runnability().Runnable() }
+
+// Claimed reports whether a registry's word is part of what is known. What follows from it holds for
+// the repository that was read and for whoever read it, and proves nothing of the digest.
+func (c Content) Claimed() bool {
+	return c.ClaimedBlob || slices.ContainsFunc(c.Children, Content.Claimed)
+}
 
 // Runnability decides whether content can run. It ignores names and claims.
 func (c Content) Runnability() Runnability {

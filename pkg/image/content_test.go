@@ -52,6 +52,10 @@ func TestRunnability(t *testing.T) {
 			}
 		})
 	}
+	claimed := image.Content{Kind: image.ContentBlob, ClaimedBlob: true}
+	if deep := index(true, artefact, index(true, claimed)); deep.Runnable() || !deep.Claimed() || index(true, artefact, blob).Claimed() {
+		t.Error("a registry's word about a blob is not told from a proof")
+	}
 	if !image.Runnability("Later").Runnable() || !image.Runnability("").Runnable() {
 		t.Error("a reason that is not known exempts")
 	}

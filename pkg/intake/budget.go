@@ -11,7 +11,7 @@ const (
 	// maxQuestions is how many of their accounts one event makes the receiver ask about.
 	maxQuestions = 16
 	// questionBurst and questionRate bound such questions over all events: at once, and a
-	// second.
+	// second. They also bound what the events of one address make the receiver ask in vain.
 	questionBurst = 200
 	questionRate  = 50
 	// timeOfEvent is how long they may take of one event; freeTime of it is not counted.
@@ -88,6 +88,14 @@ func (b *budgets) ask(namespace string) bool {
 	}
 	s.questions--
 	return true
+}
+
+// giveBack gives back questions that were not in vain.
+func (b *budgets) giveBack(namespace string, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.of(namespace)
+	s.questions = min(s.questions+float64(n), questionBurst)
 }
 
 // begin returns a context that ends with what is allotted to a namespace, and what to call when

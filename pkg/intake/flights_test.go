@@ -158,7 +158,7 @@ func TestForgedEventsDelayTheRealOneByOneReread(t *testing.T) {
 		}
 	}
 	event := func(state *openshift.StreamState) Result {
-		return f.intake.stream(t.Context(), openshift.Observation{
+		return f.intake.stream(t.Context(), "10.0.0.1", openshift.Observation{
 			Verb: openshift.Update, Object: openshift.Object{Kind: openshift.ImageStream, Namespace: "shop", Name: "app"}, Stream: &state.Stream,
 		})
 	}

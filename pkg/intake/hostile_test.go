@@ -25,7 +25,7 @@ func (f *fixture) claim(body string) Result {
 	if err := e.SetData("application/json", []byte(body)); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.intake.Event(f.t.Context(), &e)
+	return f.intake.Event(f.t.Context(), "10.0.0.1", &e)
 }
 
 // heap is what the process holds.

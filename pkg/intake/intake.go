@@ -29,10 +29,13 @@ type Dependencies struct {
 	// Remembered returns what Cluster.MayGet would without a request; known is false if it
 	// would make one. Without it nothing counts as known.
 	Remembered func(account source.Account, namespace, name string) (allowed, known bool)
-	Ledger     Ledger
-	Metrics    *Metrics
-	Log        *zap.Logger
-	Now        func() time.Time
+	// IsKnown reports whether Namespaces would answer without a request. Without it every
+	// namespace counts as known.
+	IsKnown func(ctx context.Context, namespace string) bool
+	Ledger  Ledger
+	Metrics *Metrics
+	Log     *zap.Logger
+	Now     func() time.Time
 	// Sleep waits before a tag is looked at again; nil waits by the clock.
 	Sleep func(context.Context, time.Duration) error
 	// RegistryTimeout bounds each read of a registry.
@@ -50,6 +53,7 @@ type Intake struct {
 	locks    locks   // of tags
 	flights  flights // of streams
 	budgets  *budgets
+	senders  *budgets // of questions in vain, by address
 	retries  *retries
 	// reported is what was logged and counted.
 	reported *recent[[sha256.Size]byte]
@@ -67,6 +71,7 @@ func New(d Dependencies) *Intake {
 		reported:     newRecent[[sha256.Size]byte](maxReported),
 		patience:     newPatience(d.Now),
 		budgets:      newBudgets(d.Now),
+		senders:      newBudgets(d.Now),
 		retries:      newRetries(d.Now),
 	}
 }
@@ -140,8 +145,8 @@ func PassOver(eventType string) Reason {
 	return UnknownType
 }
 
-// Event handles one CloudEvent.
-func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
+// Event handles one CloudEvent. From is its sender's address.
+func (i *Intake) Event(ctx context.Context, from string, e *cloudevents.Event) Result {
 	if reason := PassOver(e.Type()); reason != "" {
 		return Handled(KindOther, reason)
 	}
@@ -160,7 +165,7 @@ func (i *Intake) Event(ctx context.Context, e *cloudevents.Event) Result {
 	case obs.Verb == openshift.Delete:
 		return Handled(KindStream, Deleted)
 	default:
-		return i.stream(ctx, obs)
+		return i.stream(ctx, from, obs)
 	}
 }
 

@@ -77,7 +77,7 @@ func TestPrefetchAsksEachQuestionOnceAndFewOfThem(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := &counting{contents: map[image.Digest]int{}, rights: map[source.Account]int{}}
 			r := newPrefetch(c, openshift.Object{Namespace: "team", Name: "app"})
-			r.start(t.Context(), test.findings, func(*Trigger) bool { return true })
+			r.start(t.Context(), test.findings, func(*Trigger) bool { return true }, func() bool { return true })
 			for _, q := range r.images {
 				_, _ = q.get()
 			}

@@ -31,6 +31,8 @@ const (
 	Undecodable Reason = "Undecodable"
 	Unavailable Reason = "Unavailable" // something that Revet needs does not answer
 	Panicked    Reason = "Panicked"
+	// SenderLimited: the sender's address made the receiver ask the API server in vain too often.
+	SenderLimited Reason = "SenderLimited"
 )
 
 // The kinds that a Result is counted under.

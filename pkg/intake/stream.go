@@ -20,12 +20,15 @@ import (
 
 // stream handles an ImageStream that was added or updated. One re-read serves all events of the
 // stream that wait for it.
-func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
+func (i *Intake) stream(ctx context.Context, from string, obs openshift.Observation) Result {
+	if r, ok := i.admit(ctx, from, obs); !ok {
+		return r
+	}
 	if _, news, r := i.hasNews(ctx, obs); !news {
 		return r
 	}
 	object := obs.Object
-	r, served, err := i.flights.do(ctx, object.Namespace+"/"+object.Name, func(ctx context.Context) (Result, bool) { return i.reread(ctx, obs) })
+	r, served, err := i.flights.do(ctx, object.Namespace+"/"+object.Name, func(ctx context.Context) (Result, bool) { return i.reread(ctx, from, obs) })
 	if err != nil {
 		return again(KindStream, fmt.Errorf("waiting for another event of ImageStream %q in namespace %q: %w", object.Name, object.Namespace, err))
 	}
@@ -41,19 +44,51 @@ func (i *Intake) stream(ctx context.Context, obs openshift.Observation) Result {
 	return r
 }
 
-// reread reads a stream again and records what is new. It returns false if it did not read,
-// because another delivery has recorded the same pushes since.
-func (i *Intake) reread(ctx context.Context, obs openshift.Observation) (Result, bool) {
-	claimed, news, r := i.hasNews(ctx, obs)
-	if !news {
-		return r, false
+// admit refuses an event of a namespace that only the API server could tell about, if its sender
+// made the receiver ask in vain too often. Such a namespace is new, or does not exist.
+func (i *Intake) admit(ctx context.Context, from string, obs openshift.Observation) (Result, bool) {
+	if obs.Stream == nil || i.IsKnown == nil || !i.Triggers.selectOthers() || i.IsKnown(ctx, obs.Object.Namespace) || i.senders.ask(from) {
+		return Result{}, true
 	}
+	return limited(from), false
+}
+
+// limited asks a sender to come again later.
+func limited(from string) Result {
+	return Result{Status: Again, Reason: SenderLimited, Kind: KindStream,
+		Err: fmt.Errorf("events from %q made the receiver ask the API server in vain too often", from)}
+}
+
+// reread reads a stream again and records what is new. It returns false if it did not read,
+// because another delivery has recorded the same pushes since, or because the sender made it read
+// in vain too often: those that wait are served by their own.
+func (i *Intake) reread(ctx context.Context, from string, obs openshift.Observation) (r Result, did bool) {
+	claimed, news, nothing := i.hasNews(ctx, obs)
+	if !news {
+		return nothing, false
+	}
+	spent := 0
+	more := func() bool {
+		if !i.senders.ask(from) {
+			return false
+		}
+		spent++
+		return true
+	}
+	if !more() {
+		return limited(from), false
+	}
+	defer func() {
+		if r.Recorded > 0 {
+			i.senders.giveBack(from, spent)
+		}
+	}()
 	object := obs.Object
 	i.Metrics.reread(ctx, v1alpha1.SourceEvent)
 	asked := newPrefetch(i.Cluster, object)
 	asked.start(ctx, claimed, func(t *Trigger) bool {
 		return t.Namespace == object.Namespace || (!i.knows(t.account(), object) && i.budgets.ask(t.Namespace))
-	})
+	}, more)
 	state, err := i.Cluster.Stream(ctx, object.Namespace, object.Name)
 	if err != nil {
 		return again(KindStream, err), true
@@ -313,8 +348,9 @@ func (a *answer[T]) within(ctx context.Context) (value T, err error) {
 }
 
 // start asks what act will need if the re-read shows what the event claims. May says whether to
-// ask about a trigger's account.
-func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigger) bool) {
+// ask about a trigger's account, and more whether to ask about one more Image: what is not asked
+// now, act asks if the re-read shows it.
+func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigger) bool, more func() bool) {
 	for _, f := range claimed {
 		if len(f.Pushes) == 0 || len(p.rights) == maxPrefetch {
 			continue
@@ -323,7 +359,10 @@ func (p *prefetch) start(ctx context.Context, claimed []finding, may func(*Trigg
 			p.right(ctx, account)
 		}
 		for _, pushed := range f.Pushes {
-			if len(p.images) == maxPrefetch {
+			if p.images[pushed.Digest] != nil {
+				continue
+			}
+			if len(p.images) == maxPrefetch || !more() {
 				break
 			}
 			p.image(ctx, pushed.Digest)

@@ -36,7 +36,7 @@ func shows(claimed ...string) *openshift.StreamState {
 // changed delivers an event of a stream that the API server shows.
 func (f *fixture) changed(state *openshift.StreamState) Result {
 	f.stream = state
-	return f.intake.stream(f.t.Context(), openshift.Observation{
+	return f.intake.stream(f.t.Context(), "10.0.0.1", openshift.Observation{
 		Verb: openshift.Update, Object: openshift.Object{Kind: openshift.ImageStream, Namespace: state.Namespace, Name: state.Name}, Stream: &state.Stream,
 	})
 }
@@ -138,7 +138,7 @@ func TestNothingNewAsksNobody(t *testing.T) {
 	state := shows(a.String())
 	f.changed(state)
 	f.stream = nil
-	r := f.intake.stream(t.Context(), openshift.Observation{
+	r := f.intake.stream(t.Context(), "10.0.0.1", openshift.Observation{
 		Verb: openshift.Update, Object: openshift.Object{Kind: openshift.ImageStream, Namespace: "shop", Name: "app"}, Stream: &state.Stream,
 	})
 	if diff := cmp.Diff(Handled(KindStream, NothingNew), r); diff != "" {

@@ -161,7 +161,7 @@ func examine(e *v1alpha1.ImageVerification, cause v1alpha1.Cause, f Facts, now t
 	}
 	skip := Decision{Action: Skip, Cause: cause}
 	switch {
-	case !img.Content.Runnable():
+	case !img.Content.Runnable() && !img.Content.Claimed():
 		skip.Reason, skip.Message = NotAnImage, img.Content.Why()
 	case img.Filter.State == FilterFails:
 		skip.Reason = FilterFailed

@@ -38,6 +38,10 @@ func artefact(f *lifecycle.Facts) {
 	f.Image.Content = image.Content{Kind: image.ContentImage, OtherConfig: true}
 }
 
+func claimedBlob(f *lifecycle.Facts) {
+	f.Image.Content = image.Content{Kind: image.ContentIndex, Complete: true, Children: []image.Content{{Kind: image.ContentBlob, ClaimedBlob: true}}}
+}
+
 func seen(o lifecycle.RunObservation) func(*lifecycle.Facts) {
 	return func(f *lifecycle.Facts) { f.Run = o; f.Run.LabelChecked = true }
 }
@@ -128,6 +132,7 @@ func TestNextOnTheWayToARun(t *testing.T) {
 			lifecycle.Decision{Action: lifecycle.Wait, Reason: lifecycle.FilterInvalid, Message: "syntax", Cause: push, Hold: true}},
 		{"what is no image is skipped", entry(), facts(artefact), lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.NotAnImage, Cause: push,
 			Message: image.Content{Kind: image.ContentImage, OtherConfig: true}.Why()}},
+		{"not if only its registry says so", entry(), facts(claimedBlob), lifecycle.Decision{Action: lifecycle.FireFirst, Cause: push}},
 		{"not if that was not recomputed", entry(), facts(artefact, notRecomputed), lifecycle.Decision{Action: lifecycle.FireFirst, Cause: push}},
 		{"what the filter refuses is skipped", entry(), facts(filterSays(lifecycle.FilterRefuses, "too large")),
 			lifecycle.Decision{Action: lifecycle.Skip, Reason: lifecycle.FilteredOut, Message: "too large", Cause: push}},

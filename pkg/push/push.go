@@ -275,10 +275,11 @@ func newExemptions(size int) *Exemptions {
 	return &Exemptions{half: size / 2, young: map[image.Digest]image.Runnability{}}
 }
 
-// Exempt decides about a digest from its recomputed content, and remembers a proof.
-func (e *Exemptions) Exempt(d image.Digest, recomputed image.Content) bool {
-	why := recomputed.Runnability()
-	if why.Runnable() {
+// Exempt decides about a digest from its content, and remembers a proof. Content of which a
+// registry's word is a part proves nothing.
+func (e *Exemptions) Exempt(d image.Digest, content image.Content) bool {
+	why := content.Runnability()
+	if why.Runnable() || content.Claimed() {
 		return false
 	}
 	e.mu.Lock()

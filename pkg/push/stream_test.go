@@ -251,6 +251,8 @@ func TestExemptions(t *testing.T) {
 		{"a list that was not read whole", "d", image.Content{Kind: image.ContentIndex, Children: []image.Content{artefact}}, ""},
 		{"an image", "e", image.Content{Kind: image.ContentImage}, ""},
 		{"what was not read", "f", image.Content{}, ""},
+		{"what a registry says of an index's child", "9", image.Content{Kind: image.ContentIndex, Complete: true,
+			Children: []image.Content{artefact, {Kind: image.ContentBlob, ClaimedBlob: true}}}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := digest(test.of)

@@ -39,6 +39,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	mediaType := contentType(r)
+	from := sourceOf(r)
 	handle := h.single
 	switch {
 	case mediaType == batchType:
@@ -57,7 +58,9 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 			unsupported(w, mediaType)
 			return
 		}
-		handle = func(ctx context.Context, body []byte) intake.Result { return h.binary(ctx, r.Header, body) }
+		handle = func(ctx context.Context, from string, body []byte) intake.Result {
+			return h.binary(ctx, from, r.Header, body)
+		}
 	case mediaType != "" && !isJSON(mediaType):
 		unsupported(w, mediaType)
 		return
@@ -70,7 +73,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	h.reply(r.Context(), w, v1alpha1.SourceEvent, handle(r.Context(), body))
+	h.reply(r.Context(), w, v1alpha1.SourceEvent, handle(r.Context(), from, body))
 }
 
 func contentType(r *http.Request) string {
@@ -98,7 +101,7 @@ func notCloudEvent(err error) intake.Result {
 	return intake.Result{Status: intake.Refused, Reason: intake.Undecodable, Kind: intake.KindOther, Err: fmt.Errorf("not a CloudEvent: %w", err)}
 }
 
-func (h *Handler) binary(ctx context.Context, header http.Header, body []byte) intake.Result {
+func (h *Handler) binary(ctx context.Context, from string, header http.Header, body []byte) intake.Result {
 	message := cehttp.NewMessage(header, io.NopCloser(bytes.NewReader(body)))
 	if message.ReadEncoding() != binding.EncodingBinary {
 		return notCloudEvent(fmt.Errorf("ce-specversion %q is not supported; send 1.0 or 0.3", image.Cut(header.Get("Ce-Specversion"), 20)))
@@ -107,10 +110,10 @@ func (h *Handler) binary(ctx context.Context, header http.Header, body []byte) i
 	if err != nil {
 		return notCloudEvent(err)
 	}
-	return h.valid(ctx, e)
+	return h.valid(ctx, from, e)
 }
 
-func (h *Handler) single(ctx context.Context, body []byte) intake.Result {
+func (h *Handler) single(ctx context.Context, from string, body []byte) intake.Result {
 	if err := checkAttributes(body); err != nil {
 		return notCloudEvent(err)
 	}
@@ -118,19 +121,19 @@ func (h *Handler) single(ctx context.Context, body []byte) intake.Result {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return notCloudEvent(err)
 	}
-	return h.valid(ctx, &e)
+	return h.valid(ctx, from, &e)
 }
 
 // batch handles each event on its own, so a broken one does not keep the others from being
 // recorded. The answer is 202 only if all of them were handled.
-func (h *Handler) batch(ctx context.Context, body []byte) intake.Result {
+func (h *Handler) batch(ctx context.Context, from string, body []byte) intake.Result {
 	events, err := splitBatch(body)
 	if err != nil {
 		return notCloudEvent(err)
 	}
 	result := intake.Handled(intake.KindOther, intake.NothingNew)
 	for n, raw := range events {
-		r := h.single(ctx, raw)
+		r := h.single(ctx, from, raw)
 		if r.Err != nil {
 			r.Err = fmt.Errorf("event %d of the batch: %w", n+1, r.Err)
 		}
@@ -139,12 +142,12 @@ func (h *Handler) batch(ctx context.Context, body []byte) intake.Result {
 	return result
 }
 
-func (h *Handler) valid(ctx context.Context, e *cloudevents.Event) intake.Result {
+func (h *Handler) valid(ctx context.Context, from string, e *cloudevents.Event) intake.Result {
 	if reason := intake.PassOver(e.Type()); reason != "" && e.Type() != "" {
 		return intake.Handled(intake.KindOther, reason)
 	}
 	if err := e.Validate(); err != nil {
 		return notCloudEvent(errors.New(strings.TrimSpace(err.Error())))
 	}
-	return h.intake.Event(ctx, e)
+	return h.intake.Event(ctx, from, e)
 }

@@ -210,7 +210,7 @@ func TestShares(t *testing.T) {
 func TestBatchIsBounded(t *testing.T) {
 	h := covering(t, 1, 1)
 	body := "[" + strings.Repeat("{},", maxBatch) + "{}]"
-	r := h.batch(t.Context(), []byte(body))
+	r := h.batch(t.Context(), "10.0.0.1", []byte(body))
 	if r.Status != intake.Refused || !strings.Contains(fmt.Sprint(r.Err), "at most 1000") {
 		t.Errorf("result = %+v, want a refusal naming the bound", r)
 	}

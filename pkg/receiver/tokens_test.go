@@ -15,7 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// authenticator answers reviews: a token is valid for the audiences that stand before its dot.
+// authenticator answers reviews: a token is valid for the audiences that stand before its dot. What
+// stands between dots after it is the account's namespace.
 type authenticator struct {
 	client.Client
 	err   error
@@ -25,7 +26,9 @@ type authenticator struct {
 func (a *authenticator) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
 	review := obj.(*authenticationv1.TokenReview)
 	a.asked++
-	audience, _, found := strings.Cut(review.Spec.Token, ".")
+	audience, rest, found := strings.Cut(review.Spec.Token, ".")
+	namespace, _, _ := strings.Cut(rest, ".")
+	review.Status.User.Username = "system:serviceaccount:" + namespace + ":sender"
 	review.Status.Authenticated = found
 	if audience == review.Spec.Audiences[0] {
 		review.Status.Audiences = review.Spec.Audiences

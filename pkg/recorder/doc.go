@@ -7,7 +7,8 @@
 //     other push, only content that was read from the registry and recomputed against the
 //     digest can prove that it cannot run.
 //  2. Exempt. A push that is proven not to run is Exempt and is not recorded. The Recorder
-//     remembers the digest.
+//     remembers the digest. If the registry's word is part of that, it is remembered for the
+//     namespace of the trigger and the repository alone.
 //  3. Record. Everything else is recorded, and so is a push that the registry refuses to
 //     show: the run finds out what it is. An answer that may pass is not waited for in an
 //     ImageStream, which shows its history later too. In a registry it is: the digest may

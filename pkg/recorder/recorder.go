@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/pkg/fair"
 	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/ledger"
 	"github.com/revet-dev/revet/pkg/push"
@@ -69,6 +70,8 @@ type Result struct {
 	Outcome Outcome
 	// Reason says in one word why a push is NotRecordable or Forgotten.
 	Reason string
+	// Why says why a push is Exempt.
+	Why image.Runnability
 	// Err is the cause of Gone, NotRead, NotWritten, NotRecordable and Forgotten.
 	Err error
 	// Unread is why the registry did not show what the digest is. The push counts as one
@@ -89,18 +92,37 @@ type Recorder struct {
 	Dependencies
 	// Exemptions hold what Record proved so far.
 	*push.Exemptions
+	claims *fair.Kept[claim, image.Runnability]
+}
+
+const (
+	// maxClaims bounds what is remembered of what registries claim, in entries of about 300
+	// bytes, and maxClaimsEach what is remembered of it for one namespace.
+	maxClaims     = 16384
+	maxClaimsEach = 1024
+)
+
+// claim is a digest of which its repository alone says that it cannot run. A namespace believes
+// that of the repository that it pulls from. It means nothing elsewhere, or to others: a registry
+// that lies must not exempt what an honest one has.
+type claim struct {
+	pull   image.Repository
+	digest image.Digest
 }
 
 // New returns a Recorder that knows of no exemption.
 func New(d Dependencies) *Recorder {
-	return &Recorder{Dependencies: d, Exemptions: push.NewExemptions()}
+	return &Recorder{
+		Dependencies: d, Exemptions: push.NewExemptions(),
+		claims: fair.NewKept[claim, image.Runnability](maxClaims, maxClaimsEach),
+	}
 }
 
 // Record records a push unless it is proven that it cannot run.
 func (r *Recorder) Record(ctx context.Context, c Candidate) Result {
 	w := r.weigh(ctx, c)
 	if w.outcome != "" {
-		return Result{Outcome: w.outcome, Err: w.err}
+		return Result{Outcome: w.outcome, Why: w.why, Err: w.err}
 	}
 	now := r.Now()
 	written, err := r.Ledger.Record(ctx, c.Trigger, c.Push, w.facts, c.Source, now)
@@ -123,6 +145,7 @@ func (r *Recorder) Record(ctx context.Context, c Candidate) Result {
 type weight struct {
 	// outcome is set if the push is not to be recorded, or not yet.
 	outcome Outcome
+	why     image.Runnability
 	err     error
 	facts   *v1alpha1.ImageFacts
 	unread  error
@@ -130,6 +153,9 @@ type weight struct {
 
 // weigh reads no more than it takes to decide.
 func (r *Recorder) weigh(ctx context.Context, c Candidate) weight {
+	if why, ok := r.claims.Get(c.Trigger.Namespace, claimOf(c)); ok {
+		return weight{outcome: Exempt, why: why}
+	}
 	if c.Image != nil {
 		img, err := c.Image(ctx)
 		switch {
@@ -144,10 +170,11 @@ func (r *Recorder) weigh(ctx context.Context, c Candidate) weight {
 	}
 	content, err := c.Content(ctx)
 	switch reason := source.ReasonOf(err); {
-	case err == nil && r.Exempt(c.Push.Digest, content):
-		return weight{outcome: Exempt}
-	case err == nil:
+	case err == nil && content.Runnable():
 		return weight{}
+	case err == nil:
+		r.exempt(c, content)
+		return weight{outcome: Exempt, why: content.Runnability()}
 	case ctx.Err() != nil:
 		return weight{outcome: NotRead, err: err} // no time is left to record it either
 	case c.Push.Repository.Kind == push.ImageStream:
@@ -160,6 +187,15 @@ func (r *Recorder) weigh(ctx context.Context, c Candidate) weight {
 		return weight{unread: err}
 	}
 }
+
+// exempt remembers that a push cannot run: for everybody if its content proves that.
+func (r *Recorder) exempt(c Candidate, content image.Content) {
+	if !r.Exempt(c.Push.Digest, content) {
+		r.claims.Put(c.Trigger.Namespace, claimOf(c), content.Runnability())
+	}
+}
+
+func claimOf(c Candidate) claim { return claim{c.Push.Pull, c.Push.Digest} }
 
 // report counts and logs a push that was recorded. A first sweep of a registry records
 // what was there before, which may be a lot: that is counted only.

@@ -99,7 +99,7 @@ func TestRecord(t *testing.T) {
 			writer{}, recorder.Result{Outcome: recorder.Doubtful}, none},
 		{"an Image that shows nothing, of an image that runs", push.ImageStream, shows(openshift.ImageState{}, nil), reads(image.Content{}, nil),
 			writer{outcome: ledger.Updated}, recorder.Result{Outcome: recorder.Recorded}, recorded},
-		{"an artefact", push.ImageStream, shows(openshift.ImageState{}, nil), reads(artefact, nil), writer{}, recorder.Result{Outcome: recorder.Exempt}, none},
+		{"an artefact", push.ImageStream, shows(openshift.ImageState{}, nil), reads(artefact, nil), writer{}, recorder.Result{Outcome: recorder.Exempt, Why: image.NoRunnableChild}, none},
 		{"a stream whose registry does not answer", push.ImageStream, nil, reads(artefact, errAway),
 			writer{outcome: ledger.Created}, recorder.Result{Outcome: recorder.Recorded, Unread: errAway}, recorded},
 		{"a stream whose registry does not have it", push.ImageStream, nil, reads(artefact, gone),
@@ -108,7 +108,7 @@ func TestRecord(t *testing.T) {
 		{"a registry that does not have it", push.Registry, nil, reads(artefact, gone), writer{}, recorder.Result{Outcome: recorder.Gone, Err: gone}, none},
 		{"a registry that refuses", push.Registry, nil, reads(artefact, denied),
 			writer{outcome: ledger.Created}, recorder.Result{Outcome: recorder.Recorded, Unread: denied}, recorded},
-		{"an artefact in a registry", push.Registry, nil, reads(artefact, nil), writer{}, recorder.Result{Outcome: recorder.Exempt}, none},
+		{"an artefact in a registry", push.Registry, nil, reads(artefact, nil), writer{}, recorder.Result{Outcome: recorder.Exempt, Why: image.NoRunnableChild}, none},
 		{"another process was first", push.Registry, nil, reads(image.Content{}, nil), writer{outcome: ledger.Unchanged}, recorder.Result{Outcome: recorder.Covered}, recorded},
 		{"the API server is away", push.Registry, nil, reads(image.Content{}, nil), writer{err: errAway}, recorder.Result{Outcome: recorder.NotWritten, Err: errAway}, recorded},
 		{"an entry of somebody else", push.Registry, nil, reads(image.Content{}, nil), writer{err: foreign}, recorder.Result{Outcome: recorder.NotRecordable, Reason: "ForeignEntry", Err: foreign}, recorded},
@@ -144,6 +144,48 @@ func TestRecord(t *testing.T) {
 				t.Errorf("logged (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What only a registry says of a digest exempts it for the namespace that reads it there. The same
+// digest elsewhere, or of others, is read again.
+func TestARegistrysWordExemptsNothingElse(t *testing.T) {
+	lie := image.Content{Kind: image.ContentIndex, Complete: true, Children: []image.Content{{Kind: image.ContentBlob, ClaimedBlob: true}}}
+	w := &writer{outcome: ledger.Created}
+	r, _ := newRecorder(t, w)
+	record := func(namespace, pull string, content image.Content) (recorder.Result, bool) {
+		t.Helper()
+		p, asked := pushTo(t, push.Registry), false
+		var err error
+		if p.Pull, err = image.ParseRepository(pull); err != nil {
+			t.Fatal(err)
+		}
+		trigger := &v1alpha1.ImageTrigger{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all"}}
+		return r.Record(t.Context(), recorder.Candidate{Trigger: trigger, Push: p, Source: v1alpha1.SourceEvent,
+			Content: func(context.Context) (image.Content, error) { asked = true; return content, nil }}), asked
+	}
+	exempt := recorder.Result{Outcome: recorder.Exempt, Why: image.NoRunnableChild}
+	runs := recorder.Result{Outcome: recorder.Recorded}
+	for _, test := range []struct {
+		name, namespace, pull string
+		content               image.Content
+		want                  recorder.Result
+		asked                 bool
+	}{
+		{"where it says so", "stranger", "evil.example.com/cache", lie, exempt, true},
+		{"there again, without a request", "stranger", "evil.example.com/cache", image.Content{}, exempt, false},
+		{"for another namespace", "shop", "evil.example.com/cache", image.Content{}, runs, true},
+		{"in another registry", "stranger", "registry.example.com/cache", image.Content{}, runs, true},
+		{"in another repository", "stranger", "evil.example.com/other", image.Content{}, runs, true},
+		{"once it is proven", "shop", "registry.example.com/cache", artefact, exempt, true},
+	} {
+		got, asked := record(test.namespace, test.pull, test.content)
+		if diff := cmp.Diff(test.want, got); diff != "" || asked != test.asked {
+			t.Errorf("%s: asked %t, result (-want +got):\n%s", test.name, asked, diff)
+		}
+	}
+	if r.Runnable(pushTo(t, push.Registry).Digest) {
+		t.Error("what was proven is not remembered for everybody")
 	}
 }
 

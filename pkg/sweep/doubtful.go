@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/revet-dev/revet/pkg/image"
 	"github.com/revet-dev/revet/pkg/push"
 )
 
@@ -49,8 +48,8 @@ func (s *Sweeper) resolveDoubts(ctx context.Context, t *target) {
 }
 
 // exempted counts a push that is exempt.
-func (s *Sweeper) exempted(t *target, r push.Repository, tag string, d image.Digest) shown {
-	s.Examiner.Exempted(t.trigger, Artefact{Repository: r, Tag: tag, Digest: d, Why: s.recorder.Why(d)})
+func (s *Sweeper) exempted(t *target, a Artefact) shown {
+	s.Examiner.Exempted(t.trigger, a)
 	return shown{artefacts: 1}
 }
 

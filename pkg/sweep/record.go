@@ -82,7 +82,7 @@ func (s *Sweeper) record(ctx context.Context, t *target, c recorder.Candidate) (
 	case recorder.Covered:
 		return shown{pushes: 1}, nil
 	case recorder.Exempt:
-		return s.exempted(t, c.Push.Repository, c.Push.Tag, c.Push.Digest), nil
+		return s.exempted(t, Artefact{Repository: c.Push.Repository, Tag: c.Push.Tag, Digest: c.Push.Digest, Why: done.Why}), nil
 	case recorder.Doubtful:
 		t.doubtful.add(c.Push)
 		return shown{}, nil

@@ -18,9 +18,11 @@ import (
 // fakeRegistry shows repositories and tags, and refuses what it is told to:
 // "catalogue", or a repository's name.
 type fakeRegistry struct {
-	mu     sync.Mutex
-	tags   map[string]map[string]image.Digest
-	refuse map[string]error
+	// onItsWord: that artefacts cannot run is the registry's word alone.
+	onItsWord bool
+	mu        sync.Mutex
+	tags      map[string]map[string]image.Digest
+	refuse    map[string]error
 	// claims are what HEAD claims of tags, if that is not what they point to.
 	claims map[string]image.Digest
 	// gone are tags that are listed, and do not exist.
@@ -100,6 +102,9 @@ func (f *fakeRegistry) Content(_ context.Context, ref image.Reference, _ source.
 	f.contents++
 	if err := f.refuse["content"]; err != nil {
 		return image.Content{}, err
+	}
+	if f.onItsWord && f.artefact(ref.Digest()) {
+		return image.Content{Kind: image.ContentIndex, Complete: true, Children: []image.Content{{Kind: image.ContentBlob, ClaimedBlob: true}}}, nil
 	}
 	return image.Content{Kind: image.ContentImage, OtherConfig: f.artefact(ref.Digest())}, nil
 }

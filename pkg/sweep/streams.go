@@ -202,7 +202,7 @@ func (s *Sweeper) recordStream(ctx context.Context, t *target, state *openshift.
 		return shown{}
 	}
 	for _, a := range artefacts {
-		seen.add(s.exempted(t, a.Repository, a.Tag, a.Digest))
+		seen.add(s.exempted(t, Artefact{Repository: a.Repository, Tag: a.Tag, Digest: a.Digest, Why: s.recorder.Why(a.Digest)}))
 	}
 	for _, skip := range unread {
 		t.tally.skipped(skip)

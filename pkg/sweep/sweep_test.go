@@ -229,8 +229,14 @@ func everywhere(t *v1alpha1.ImageTrigger) {
 // Property: what is exempt is read from its registry once, and counted each time, for
 // whom it may be shown to.
 func TestWhatIsExemptIsReadOnce(t *testing.T) {
+	for name, claims := range map[string]bool{"proven": false, "by its registry's word": true} {
+		t.Run(name, func(t *testing.T) { testWhatIsExemptIsReadOnce(t, claims) })
+	}
+}
+
+func testWhatIsExemptIsReadOnce(t *testing.T, claims bool) {
 	w := newEnv(t, stream("team-a", "app", map[string][]item{"sig": {{2, 10}}, "other": {{2, 20}}}))
-	w.artefacts[digest(2)] = true
+	w.artefacts[digest(2)], w.registry.onItsWord = true, claims
 	for n := range 3 {
 		if got := w.sweep(trigger()); got.Artefacts != 2 || got.Pushes != 0 || got.Gap != 0 {
 			t.Errorf("sweep %d: %+v, want two artefacts and nothing else", n, got)

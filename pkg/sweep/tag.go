@@ -29,7 +29,8 @@ func (s *Sweeper) sweepTag(ctx context.Context, t *target, baselines []*baseline
 		return nil
 	default:
 		if len(exempted(look.Skips)) > 0 {
-			t.tally.count(s.exempted(t, repository, tag, look.digest))
+			why := s.recorder.Why(look.digest)
+			t.tally.count(s.exempted(t, Artefact{Repository: repository, Tag: tag, Digest: look.digest, Why: why}))
 		}
 		return nil
 	}

@@ -358,7 +358,7 @@ func (w *world) deliver(r *receiver, e *event, reference bool) {
 	reads, writes, faults := r.reads, w.storage.writes, w.storage.faults
 	r.claims, r.busy = e, true
 	defer func() { r.busy = false }()
-	result := r.in.Event(context.Background(), e.sent(reference))
+	result := r.in.Event(context.Background(), "adapter", e.sent(reference))
 	if reference {
 		news, artefacts = true, true // it claims nothing, so it must be read
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/revet-dev/revet/pkg/cli/command"
 )
 
-// show writes what is verified, and what is not. Whoever has the key wrote the words.
+// show writes what is verified, and what is not, each in one row. Whoever has the key wrote the
+// words: none of them makes a row of its own.
 func show(out io.Writer, want attestation.Expectation, v attestation.Verified) {
 	s := v.Summary
-	fmt.Fprintf(out, "%s  %s\n", s.Result, want.Image)
+	fmt.Fprintf(out, "%s  %s\n", command.Printable(s.Result), want.Image)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(table, "  %s\t%s\n", name, command.PrintableLines(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(table, "  %s\t%s\n", name, command.Printable(fmt.Sprintf(format, args...)))
 	}
 	row("Signed by", "%s", v.Key)
 	row("Verified", "%s, %s ago", s.TimeVerified.UTC().Format(time.RFC3339), want.Now.Sub(s.TimeVerified).Round(time.Minute))
@@ -43,7 +44,7 @@ func show(out io.Writer, want attestation.Expectation, v attestation.Verified) {
 	_ = table.Flush() // standard output
 	fmt.Fprintln(out, "Not checked:")
 	for _, line := range want.NotChecked(s) {
-		fmt.Fprintf(out, "  - %s\n", command.PrintableLines(line))
+		fmt.Fprintf(out, "  - %s\n", command.Printable(line))
 	}
 }
 

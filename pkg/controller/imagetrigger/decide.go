@@ -160,6 +160,14 @@ func decideRights(next *v1alpha1.ImageTrigger, r rights, now time.Time) {
 	case r.selected == 0:
 		next.MarkNotAuthorized(ReasonNoNamespaceSelected,
 			"spec.images selects no namespace that exists; correct a namespaceSelector, or label the namespaces", now)
+	case r.visible == 0 && r.notAsked > 0:
+		next.MarkNotAuthorized(ReasonStreamsNotVisible, fmt.Sprintf(
+			"it is not known whether service account %q may get ImageStreams in the %d selected namespaces: spec.images names too many streams to ask about each. Let it get all of a namespace: %s",
+			r.account.Name, r.selected, r.account.GrantImageStreams("NAMESPACE")), now)
+	case r.notAsked > 0:
+		next.MarkAuthorized(fmt.Sprintf(
+			"the ImageStreams of %d of %d selected namespaces are visible to service account %q; of %d it is not known, as spec.images names too many streams to ask about each",
+			r.visible, r.selected, r.account.Name, r.notAsked), now)
 	case r.visible == 0:
 		next.MarkNotAuthorized(ReasonStreamsNotVisible, fmt.Sprintf(
 			"service account %q may not get ImageStreams in %s, so Revet sees no push there; %s",

@@ -21,6 +21,10 @@ import (
 // about the others, where there is something new.
 const maxNamespaces = 100
 
+// maxRightQuestions bounds the access reviews about streams in one pass. It is enough for all names
+// that selectors can list in one namespace.
+const maxRightQuestions = 300
+
 // observed is what one pass read about a trigger. A nil or empty field means that all is
 // well only where the field says so.
 type observed struct {
@@ -61,6 +65,8 @@ type rights struct {
 	selected int
 	visible  int
 	hidden   []string
+	// notAsked counts those that were asked about some names only, as there are too many.
+	notAsked int
 	// everywhere is true if the account sees the streams of all namespaces.
 	everywhere bool
 }
@@ -217,23 +223,27 @@ func (r *Reconciler) observeStreams(ctx context.Context, trigger *v1alpha1.Image
 		}
 	}
 	found.selected = len(namespaces)
-	names := append([]string{""}, streamNames(trigger)...)
-	for _, namespace := range namespaces[:min(len(namespaces), maxNamespaces)] {
-		seen := false
-		for _, name := range names {
-			var err error
-			if seen, err = r.Streams.MayGet(ctx, found.account, namespace, name); err != nil {
+	hidden, left := namespaces[:min(len(namespaces), maxNamespaces)], maxRightQuestions
+	for _, name := range append([]string{""}, streamNames(trigger)...) {
+		if left -= len(hidden); left < 0 {
+			found.notAsked = len(hidden)
+			return nil
+		}
+		var still []string
+		for _, namespace := range hidden {
+			seen, err := r.Streams.MayGet(ctx, found.account, namespace, name)
+			switch {
+			case err != nil:
 				return err
-			}
-			if seen {
+			case seen:
 				found.visible++
-				break
+			default:
+				still = append(still, namespace)
 			}
 		}
-		if !seen {
-			found.hidden = append(found.hidden, namespace)
-		}
+		hidden = still
 	}
+	found.hidden = hidden
 	return nil
 }
 

@@ -22,7 +22,9 @@ import (
 // The class of a run's cause goes first, across all namespaces (lifecycle.Rank); within it
 // the namespace with the fewest runs under way, and of those with as few the one that has
 // waited longest for its round; within a namespace the trigger, by the same rule; within a
-// trigger all of lifecycle.Rank. So none starves. Each of several leaders counts its own
+// trigger all of lifecycle.Rank. So no namespace and no trigger starves among causes of one
+// class. A lower class does while others' steady pushes take all slots: a retry, or what
+// somebody asked for, then waits for a gap, in its own namespace too. Each of several leaders counts its own
 // grants, so that they can exceed a bound by what they grant at the same moment. Runs that
 // appear late can exceed the bound of all triggers too.
 //

@@ -128,21 +128,25 @@ func (r *reader) child(ctx context.Context, d image.Descriptor, depth int) image
 	}
 }
 
-// blob decides what a blob is that an index names beside its manifests. Its
-// beginning is enough to see that it is no JSON, which saves reading large ones.
+// blob decides what a blob is that an index names beside its manifests. The beginning of a
+// large one is enough to see that this registry has no manifest under the digest, but proves
+// it of no other one, as nothing was recomputed.
 func (r *reader) blob(ctx context.Context, d image.Descriptor) image.Content {
 	blob, err := r.open(ctx, d.Digest)
 	if err != nil {
 		return image.Content{}
 	}
 	defer func() { _ = blob.Close() }()
-	begin, err := io.ReadAll(io.LimitReader(blob, maxSniffed))
+	begin, err := io.ReadAll(io.LimitReader(blob, maxSniffed+1))
 	if err != nil {
 		return image.Content{}
 	}
 	r.left -= leastProof
-	if image.NoJSONObject(begin) {
-		return image.Content{Kind: image.ContentBlob}
+	switch {
+	case len(begin) <= maxSniffed:
+		return image.BlobContent(begin) // read to its end, and so recomputed
+	case image.NoJSONObject(begin):
+		return image.Content{Kind: image.ContentBlob, ClaimedBlob: true}
 	}
 	whole, err := r.proof(ctx, image.KindBlob, d, maxProof)
 	if err != nil {

@@ -236,6 +236,65 @@ func TestContentIsDecidedFromBytes(t *testing.T) {
 	}
 }
 
+// Another registry may have a manifest under the digest of a blob that was not read to its end:
+// one that lies about it can exempt nothing elsewhere.
+func TestABlobThatWasNotReadWholeIsClaimed(t *testing.T) {
+	begins := func(n int) []byte { return append([]byte("\x1f\x8b"), make([]byte, n-2)...) }
+	for _, test := range []struct {
+		name         string
+		root         func(t *testing.T, s *depot) object
+		why          image.Runnability
+		claimed, all bool
+	}{
+		{"a large blob", func(t *testing.T, s *depot) object { return s.index(t, s.blob(tarLayer, begins(1<<20))) }, image.NoRunnableChild, true, true},
+		{"one in an index within", func(t *testing.T, s *depot) object { return s.index(t, s.index(t, s.blob(tarLayer, begins(513)))) }, image.NoRunnableChild, true, false},
+		{"a small blob", func(t *testing.T, s *depot) object { return s.index(t, s.blob(tarLayer, begins(512))) }, image.NoRunnableChild, false, true},
+		{"a JSON document that is no manifest", func(t *testing.T, s *depot) object {
+			return s.index(t, s.blob("application/x-thing", []byte(`{"a":"`+strings.Repeat("a", 1000)+`"}`)))
+		}, image.NoRunnableChild, false, true},
+		{"an image that is shown as a blob", func(t *testing.T, s *depot) object {
+			return s.index(t, s.lie(t, begins(1<<20)))
+		}, image.NoRunnableChild, true, true},
+		{"the same, and the lie is short", func(t *testing.T, s *depot) object {
+			return s.index(t, s.lie(t, begins(512)))
+		}, image.HasRunnableChild, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newDepot()
+			root := test.root(t, s)
+			server := httptest.NewServer(s)
+			t.Cleanup(server.Close)
+			host := strings.TrimPrefix(server.URL, "http://")
+			d, err := image.ParseDigest(root["digest"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, ref := registry.New(plain(host)), repository(t, host+"/shop/web").At(d)
+			got, err := client.Content(t.Context(), ref, shop)
+			if err != nil || got.Runnability() != test.why || got.Claimed() != test.claimed {
+				t.Errorf("content %s, claimed %t, error %v; want %s, %t", got.Runnability(), got.Claimed(), err, test.why, test.claimed)
+			}
+			if !test.all {
+				return // facts are not read that deep
+			}
+			facts, err := client.Facts(t.Context(), ref, shop, nil)
+			if err != nil || facts.Content.Runnability() != test.why || facts.Content.Claimed() != test.claimed {
+				t.Errorf("facts %s, claimed %t, error %v; want %s, %t", facts.Content.Runnability(), facts.Content.Claimed(), err, test.why, test.claimed)
+			}
+		})
+	}
+}
+
+// lie returns an image whose manifest is not shown, and that is another thing as a blob.
+func (s *depot) lie(t *testing.T, shown []byte) object {
+	t.Helper()
+	d := s.image(t, "linux", tarLayer, archive(t))
+	delete(s.manifests, d["digest"].(string))
+	s.blobs[d["digest"].(string)] = shown
+	d["mediaType"] = tarLayer
+	return d
+}
+
 func (s *depot) artefacts(t *testing.T, n int) []object {
 	t.Helper()
 	all := make([]object, n)
