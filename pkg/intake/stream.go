@@ -114,7 +114,7 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 	switch {
 	case err != nil:
 		return nil, false, again(KindStream, err)
-	case len(found.own)+len(found.others) == 0 && found.hidden > 0:
+	case len(found.own)+len(found.others) == 0 && len(found.hidden) > 0:
 		return nil, false, Handled(KindStream, NotVisible)
 	case len(found.own)+len(found.others) == 0:
 		return nil, false, Handled(KindStream, NotSelected)
@@ -145,6 +145,9 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		return again(KindStream, err)
 	}
 	c := tally{kind: KindStream}
+	for _, t := range found.hidden {
+		i.reportHidden(ctx, t, object, state.Stream.Repository)
+	}
 	// What is new to all of them at once would take too much memory.
 	own := slices.DeleteFunc(found.own, func(one selected) bool {
 		f := i.compare(one.trigger, state.Stream, one.tags)
@@ -191,7 +194,11 @@ func (i *Intake) serveOwn(ctx context.Context, object openshift.Object, state *o
 // deny tells of a trigger whose account may not get the stream.
 func (i *Intake) deny(ctx context.Context, f finding, object openshift.Object, c *tally) {
 	c.deny()
-	i.reportTrigger(ctx, f.trigger, f.Pushes[0].Repository, string(NotVisible), "trigger's account may not get the ImageStream", grant(f.trigger.account(), object))
+	i.reportHidden(ctx, f.trigger, object, f.Pushes[0].Repository)
+}
+
+func (i *Intake) reportHidden(ctx context.Context, t *Trigger, object openshift.Object, r push.Repository) {
+	i.reportTrigger(ctx, t, r, string(NotVisible), "trigger's account may not get the ImageStream", grant(t.account(), object))
 }
 
 // grant says how to let an account see a stream.
@@ -237,9 +244,9 @@ type selected struct {
 type selection struct {
 	own    []selected // of the stream's namespace
 	others []selected
-	// hidden is how many of other namespaces are left out because their accounts are known
-	// not to see the stream: they cost others no comparison.
-	hidden int
+	// hidden are those of other namespaces whose accounts are known not to see the stream: they
+	// cost others no comparison.
+	hidden []*Trigger
 }
 
 // find returns the triggers that select the stream. What is new to each is for the caller to
@@ -264,7 +271,7 @@ func (i *Intake) find(ctx context.Context, object openshift.Object, state *opens
 	}
 	for _, t := range others {
 		if i.hides(t.account(), object) {
-			found.hidden++
+			found.hidden = append(found.hidden, t)
 			continue
 		}
 		found.others = look(found.others, t)
