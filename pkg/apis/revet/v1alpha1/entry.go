@@ -23,7 +23,7 @@ const (
 	ConditionTagsKnown = "TagsKnown"
 )
 
-// ReasonTooManyTags: a digest was pushed to more tags than its entry tells of.
+// ReasonTooManyTags is of ConditionTagsKnown: a digest was pushed to more tags than its entry tells of.
 const ReasonTooManyTags = "TooManyTags"
 
 // Reasons of an ImageVerification's conditions that are as they should be.

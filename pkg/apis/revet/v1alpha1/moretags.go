@@ -123,7 +123,7 @@ func (m *MoreTags) Pack(tags []PackedTag) {
 		for _, v := range []int64{t.PushedAt, t.Sequence, int64(t.Run)} {
 			m.Packed = binary.AppendVarint(m.Packed, v)
 		}
-		m.Packed = append(m.Packed, byte(slices.Index(packedSources, t.Source)+1))
+		m.Packed = append(m.Packed, byte(slices.Index(packedSources, t.Source)+1)) //nolint:gosec // a few sources; 0 if unknown
 	}
 }
 
