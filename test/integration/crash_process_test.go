@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -68,13 +69,13 @@ func newProgram(t *testing.T, dir, name string, args ...string) program {
 // newProgramAt makes one that reaches the API server at an address of its own.
 func newProgramAt(t *testing.T, dir, name, server string, args ...string) program {
 	t.Helper()
-	common := []string{"--kubeconfig", accountFile(t, name, server), "--system-namespace", systemNamespace, "--metrics-address", ""}
+	all := []string{"--kubeconfig", accountFile(t, name, server), "--system-namespace", systemNamespace, "--metrics-address", ""}
 	p := program{name: name, binary: filepath.Join(dir, name)}
 	if name == "receiver" {
 		p.health = freeAddress(t)
-		common = append(common, "--health-address", p.health, "--interceptor-address", "")
+		all = append(all, "--health-address", p.health, "--interceptor-address", "")
 	}
-	p.args = append(common, args...)
+	p.args = slices.Concat(all, args)
 	return p
 }
 

@@ -48,7 +48,7 @@ type bed struct {
 // newBed starts a cluster with Revet's manifests, and no programs.
 func newBed(ctx context.Context, o Options, programs rig.Programs) (_ *bed, err error) {
 	b := &bed{options: o, programs: programs}
-	defer func() {
+	defer func() { //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 		if err != nil {
 			err = errors.Join(err, b.stop())
 		}

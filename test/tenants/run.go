@@ -60,7 +60,7 @@ func (h hazard) measure(ctx context.Context, o Options, programs rig.Programs) (
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, b.stop()) }()
+	defer func() { err = errors.Join(err, b.stop()) }() //nolint:contextcheck // what stops has to outlive ctx, whose end is why it stops
 	rows, err = h.on(ctx, b)
 	return rows, b.notes, err
 }

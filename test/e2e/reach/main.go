@@ -35,7 +35,7 @@ func main() {
 func run(args []string) error {
 	switch {
 	case len(args) > 1 && args[0] == "dial":
-		for _, outcome := range dial(args[1:]) {
+		for _, outcome := range dial(context.Background(), args[1:]) {
 			fmt.Println(outcome)
 		}
 		return nil
@@ -47,12 +47,13 @@ func run(args []string) error {
 	return errors.New("want dial or serve, and addresses")
 }
 
-func dial(addresses []string) []string {
+func dial(ctx context.Context, addresses []string) []string {
+	dialer := net.Dialer{Timeout: dialTimeout}
 	outcomes := make([]string, len(addresses))
 	var all sync.WaitGroup
 	for i, address := range addresses {
 		all.Go(func() {
-			outcomes[i] = outcome(net.DialTimeout("tcp", address, dialTimeout)) //nolint:gosec // asked to
+			outcomes[i] = outcome(dialer.DialContext(ctx, "tcp", address))
 		})
 	}
 	all.Wait()
