@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -255,7 +254,7 @@ func (w *env) startReceiver(ctx context.Context, name string) (entrance string, 
 		return "", err
 	}
 	args := []string{"-drain-delay=0s"}
-	if has(ctx, w.programs.Receiver, "interceptor-address") {
+	if rig.HasFlag(ctx, w.programs.Receiver, "interceptor-address") {
 		answers, err := rig.FreeAddress(ctx)
 		if err != nil {
 			return "", err
@@ -277,7 +276,7 @@ func (w *env) startController(ctx context.Context, name string, more ...string) 
 	}
 	args := append([]string{"-identity=" + name}, more...)
 	const sweepInterval = "sweep-interval"
-	if has(ctx, w.programs.Controller, sweepInterval) {
+	if rig.HasFlag(ctx, w.programs.Controller, sweepInterval) {
 		args = append(args, fmt.Sprintf("-%s=%s", sweepInterval, w.options.SweepInterval))
 	} else {
 		w.timeline.note("part", "the controller has no flag -%s: it sweeps every five minutes, and is given the time", sweepInterval)
@@ -286,15 +285,9 @@ func (w *env) startController(ctx context.Context, name string, more ...string) 
 	return w.startRevetProgram(ctx, name, w.programs.Controller, address, kubeconfig, []*link{toAPI}, args...)
 }
 
-// has says whether a program has a flag.
-func has(ctx context.Context, program, flag string) bool {
-	help, _ := exec.CommandContext(ctx, program, "-h").CombinedOutput() // what it prints is the answer
-	return strings.Contains(string(help), "  -"+flag+" ")
-}
-
 func (w *env) startRevetProgram(ctx context.Context, name, path, address, kubeconfig string, links []*link, args ...string) error {
 	health := address
-	if args = append(args, "-address="+address); has(ctx, path, "health-address") {
+	if args = append(args, "-address="+address); rig.HasFlag(ctx, path, "health-address") {
 		var err error
 		if health, err = rig.FreeAddress(ctx); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -180,4 +181,10 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.data)
+}
+
+// HasFlag says whether a program has a flag: those of other versions may not.
+func HasFlag(ctx context.Context, program, flag string) bool {
+	help, _ := exec.CommandContext(ctx, program, "-h").CombinedOutput() // what it prints is the answer
+	return strings.Contains(string(help), "  -"+flag+" ")
 }

@@ -164,10 +164,20 @@ func (b *bed) revet(ctx context.Context, name, path, address string, args ...str
 	if err != nil {
 		return nil, err
 	}
+	health := address // of programs from before probes had a port of their own
+	args = append(args, "-address="+address, "-metrics-address=", "-kubeconfig="+kubeconfig)
+	if rig.HasFlag(ctx, path, "health-address") {
+		if health, err = rig.FreeAddress(ctx); err != nil {
+			return nil, err
+		}
+		args = append(args, "-health-address="+health)
+	}
+	if rig.HasFlag(ctx, path, "interceptor-address") {
+		args = append(args, "-interceptor-address=")
+	}
 	return b.start(ctx, rig.Program{
-		Name: name, Path: path, Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="},
-		Args: append(args, "-address="+address, "-metrics-address=", "-kubeconfig="+kubeconfig),
-	}, "http://"+address+"/readyz")
+		Name: name, Path: path, Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="}, Args: args,
+	}, "http://"+health+"/readyz")
 }
 
 // startAdapter sends the changes of a namespace's streams to the receiver.
