@@ -19,12 +19,9 @@ import (
 	"github.com/revet-dev/revet/pkg/kube"
 )
 
-// watchOf returns the usual watch of ImageVerifications, and the one that decodes them in one pass, of
-// a server that answers so.
-func watchOf(tb testing.TB, answer http.HandlerFunc) (usual, fast toolscache.ListerWatcherWithContext) {
+// accessTo returns the access to a server that stands for the API server.
+func accessTo(tb testing.TB, server *httptest.Server) *apiAccess {
 	tb.Helper()
-	server := httptest.NewServer(answer)
-	tb.Cleanup(server.Close)
 	scheme, err := kube.NewScheme()
 	if err != nil {
 		tb.Fatal(err)
@@ -33,6 +30,16 @@ func watchOf(tb testing.TB, answer http.HandlerFunc) (usual, fast toolscache.Lis
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return api
+}
+
+// watchOf returns the usual watch of ImageVerifications, and the one that decodes them in one pass, of
+// a server that answers so.
+func watchOf(tb testing.TB, answer http.HandlerFunc) (usual, fast toolscache.ListerWatcherWithContext) {
+	tb.Helper()
+	server := httptest.NewServer(answer)
+	tb.Cleanup(server.Close)
+	api := accessTo(tb, server)
 	client, err := entriesClient(api)
 	if err != nil {
 		tb.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/gate"
@@ -55,17 +54,10 @@ func TestLargePodsAreReadFewerAtOnce(t *testing.T) {
 		_, _ = w.Write(body) // the client may have had enough
 	}))
 	defer server.Close()
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	api, err := newAPIAccess(&rest.Config{Host: server.URL}, scheme, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
+	api := accessTo(t, server)
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
-	c, err := client.New(api.config, client.Options{HTTPClient: api.http, Scheme: scheme, Mapper: mapper})
+	c, err := client.New(api.config, client.Options{HTTPClient: api.http, Scheme: api.scheme, Mapper: mapper})
 	if err != nil {
 		t.Fatal(err)
 	}

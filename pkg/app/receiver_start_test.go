@@ -12,10 +12,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
-	"github.com/revet-dev/revet/pkg/kube"
 	"github.com/revet-dev/revet/pkg/ledger"
 )
 
@@ -40,14 +38,7 @@ func BenchmarkReadingLedger(b *testing.B) {
 		<-r.Context().Done()
 	}))
 	b.Cleanup(server.Close)
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		b.Fatal(err)
-	}
-	api, err := newAPIAccess(&rest.Config{Host: server.URL}, scheme, "bench")
-	if err != nil {
-		b.Fatal(err)
-	}
+	api := accessTo(b, server)
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &receiverWatches{index: ledger.NewIndex(time.Now)}

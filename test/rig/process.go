@@ -188,3 +188,22 @@ func HasFlag(ctx context.Context, program, flag string) bool {
 	help, _ := exec.CommandContext(ctx, program, "-h").CombinedOutput() // what it prints is the answer
 	return strings.Contains(string(help), "  -"+flag+" ")
 }
+
+// Await polls until the condition gives no error.
+func Await(ctx context.Context, poll, patience time.Duration, what string, condition func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: not within %s: %w", what, patience, err)
+		case <-tick.C:
+		}
+	}
+}

@@ -41,6 +41,8 @@ type bed struct {
 	receiver, controller *rig.Process
 	// receiverAddress stays the same when the receiver is started again.
 	receiverAddress string
+	// answers is where the receiver answers listeners; empty for programs that do not.
+	answers string
 	// endless is the address of a registry that lists without end, in a case with one.
 	endless string
 }
@@ -135,10 +137,34 @@ func (b *bed) startRevet(ctx context.Context, sweepInterval time.Duration) (err 
 	if b.receiverAddress, err = rig.FreeAddress(ctx); err != nil {
 		return err
 	}
-	if b.receiver, err = b.revet(ctx, "receiver", b.programs.Receiver, b.receiverAddress, "-drain-delay=0s"); err != nil {
+	if rig.HasFlag(ctx, b.programs.Receiver, "interceptor-address") {
+		if b.answers, err = rig.FreeAddress(ctx); err != nil {
+			return err
+		}
+	}
+	if b.receiver, err = b.startReceiver(ctx); err != nil {
+		return err
+	}
+	if err := b.answerListeners(ctx); err != nil {
 		return err
 	}
 	return b.startController(ctx, sweepInterval)
+}
+
+func (b *bed) startReceiver(ctx context.Context) (*rig.Process, error) {
+	args := []string{"-drain-delay=0s"}
+	if b.answers != "" {
+		args = append(args, "-interceptor-address="+b.answers)
+	}
+	return b.revet(ctx, "receiver", b.programs.Receiver, b.receiverAddress, args...)
+}
+
+// answerListeners has listeners, where there are any, ask the receiver whether a request is Revet's.
+func (b *bed) answerListeners(ctx context.Context) error {
+	if b.answers == "" {
+		return nil
+	}
+	return client.IgnoreNotFound(rig.AnswerAt(ctx, b.admin, b.answers))
 }
 
 func (b *bed) startController(ctx context.Context, sweepInterval time.Duration) error {
@@ -155,7 +181,7 @@ func (b *bed) startController(ctx context.Context, sweepInterval time.Duration) 
 func (b *bed) restartReceiver(ctx context.Context) (took time.Duration, err error) {
 	b.receiver.Stop()
 	began := time.Now()
-	b.receiver, err = b.revet(ctx, "receiver", b.programs.Receiver, b.receiverAddress, "-drain-delay=0s")
+	b.receiver, err = b.startReceiver(ctx)
 	return time.Since(began), err
 }
 
@@ -171,9 +197,6 @@ func (b *bed) revet(ctx context.Context, name, path, address string, args ...str
 			return nil, err
 		}
 		args = append(args, "-health-address="+health)
-	}
-	if rig.HasFlag(ctx, path, "interceptor-address") {
-		args = append(args, "-interceptor-address=")
 	}
 	return b.start(ctx, rig.Program{
 		Name: name, Path: path, Env: []string{"SYSTEM_NAMESPACE=" + systemNamespace, "K_SINK="}, Args: args,
@@ -222,7 +245,10 @@ func (b *bed) startListener(ctx context.Context, namespace string) error {
 		return err
 	}
 	object.Status.SetAddress(address)
-	return b.admin.Status().Update(ctx, &object)
+	if err := b.admin.Status().Update(ctx, &object); err != nil {
+		return err
+	}
+	return b.answerListeners(ctx)
 }
 
 // tail is the end of what Revet's programs printed, for a message.
@@ -234,23 +260,4 @@ func (b *bed) tail() string {
 		}
 	}
 	return strings.Join(all, "\n")
-}
-
-// await polls until the condition gives no error.
-func await(ctx context.Context, patience time.Duration, what string, condition func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: not within %s: %w", what, patience, err)
-		case <-tick.C:
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 // hazard is a case: what a hostile namespace does, and what of the victim is measured besides
@@ -128,7 +129,7 @@ func (b *bed) fillSlots(ctx context.Context, streams, tags int) error {
 		}
 	}
 	last, since := -1, time.Now()
-	return await(ctx, 3*time.Minute, "no more runs begin", func() error {
+	return rig.Await(ctx, poll, 3*time.Minute, "no more runs begin", func() error {
 		var runs metav1.PartialObjectMetadataList
 		runs.SetGroupVersionKind(runList)
 		if err := b.admin.List(ctx, &runs, client.InNamespace(hostileNamespace)); err != nil {

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 const (
@@ -124,7 +125,7 @@ func (v *victim) sweptRegistry(ctx context.Context) (t *v1alpha1.ImageTrigger, e
 func (v *victim) swept(ctx context.Context, t *v1alpha1.ImageTrigger) (all times, err error) {
 	next := func() (time.Time, error) {
 		last := t.Status.LastSweep
-		err := await(ctx, sweepPatience, "a sweep of the victim's registry", func() error {
+		err := rig.Await(ctx, poll, sweepPatience, "a sweep of the victim's registry", func() error {
 			if err := v.admin.Get(ctx, client.ObjectKeyFromObject(t), t); err != nil {
 				return err
 			}

@@ -130,7 +130,7 @@ func (v *victim) warmUp(ctx context.Context) error {
 }
 
 func (b *bed) awaitReady(ctx context.Context, t *v1alpha1.ImageTrigger) error {
-	return await(ctx, startPatience, "the trigger of "+t.Namespace+" is ready", func() error {
+	return rig.Await(ctx, poll, startPatience, "the trigger of "+t.Namespace+" is ready", func() error {
 		if err := b.admin.Get(ctx, client.ObjectKeyFromObject(t), t); err != nil {
 			return err
 		}

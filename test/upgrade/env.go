@@ -5,7 +5,6 @@ package upgrade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,23 +159,4 @@ func (e *Env) Kubectl(ctx context.Context, args ...string) (output string, err e
 	c.Env = append(os.Environ(), "KUBECONFIG="+e.Cluster.Kubeconfig())
 	out, err := c.CombinedOutput()
 	return string(out), err
-}
-
-// await polls until the condition gives no error.
-func await(ctx context.Context, what string, condition func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: not within %v: %w", what, startPatience, err)
-		case <-tick.C:
-		}
-	}
 }

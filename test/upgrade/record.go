@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/revet-dev/revet/pkg/apis/revet/v1alpha1"
+	"github.com/revet-dev/revet/test/rig"
 )
 
 // minEntries is how many entries a recording must have.
@@ -88,7 +89,7 @@ func (e *Env) finished(ctx context.Context) error {
 			all += number
 		}
 	}
-	return await(ctx, "the first runs end", func() error {
+	return rig.Await(ctx, poll, startPatience, "the first runs end", func() error {
 		if err := e.EndRuns(ctx); err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func (e *Env) queued(ctx context.Context) error {
 	if err := e.pushAll(ctx, "deaf", 6); err != nil {
 		return err
 	}
-	return await(ctx, "every phase is there", func() error { return e.complete(ctx) })
+	return rig.Await(ctx, poll, startPatience, "every phase is there", func() error { return e.complete(ctx) })
 }
 
 // unhandled leaves what happened while nobody looked: requests of people, and pushes.

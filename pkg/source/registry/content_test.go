@@ -41,6 +41,19 @@ func newDepot() *depot {
 	return &depot{manifests: map[string][]byte{}, blobs: map[string][]byte{}, contentType: ociManifest}
 }
 
+// serve serves the depot, and returns a client and the reference of what is in it.
+func (s *depot) serve(t *testing.T, root object) (*registry.Client, image.Reference) {
+	t.Helper()
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	d, err := image.ParseDigest(root["digest"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry.New(plain(host)), repository(t, host+"/shop/web").At(d)
+}
+
 func (s *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(r.URL.Path, "/")
 	last := parts[len(parts)-1]
@@ -214,15 +227,8 @@ func TestContentIsDecidedFromBytes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newDepot()
-			root := tt.root(t, s)
-			server := httptest.NewServer(s)
-			t.Cleanup(server.Close)
-			host := strings.TrimPrefix(server.URL, "http://")
-			d, err := image.ParseDigest(root["digest"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := registry.New(plain(host)).Content(t.Context(), repository(t, host+"/shop/web").At(d), shop)
+			client, ref := s.serve(t, tt.root(t, s))
+			got, err := client.Content(t.Context(), ref, shop)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,15 +267,7 @@ func TestABlobThatWasNotReadWholeIsClaimed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newDepot()
-			root := test.root(t, s)
-			server := httptest.NewServer(s)
-			t.Cleanup(server.Close)
-			host := strings.TrimPrefix(server.URL, "http://")
-			d, err := image.ParseDigest(root["digest"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			client, ref := registry.New(plain(host)), repository(t, host+"/shop/web").At(d)
+			client, ref := s.serve(t, test.root(t, s))
 			got, err := client.Content(t.Context(), ref, shop)
 			if err != nil || got.Runnability() != test.why || got.Claimed() != test.claimed {
 				t.Errorf("content %s, claimed %t, error %v; want %s, %t", got.Runnability(), got.Claimed(), err, test.why, test.claimed)
@@ -344,14 +342,8 @@ func TestFactsOfIndexes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newDepot()
 			root := tt.root(t, s)
-			server := httptest.NewServer(s)
-			t.Cleanup(server.Close)
-			host := strings.TrimPrefix(server.URL, "http://")
-			d, err := image.ParseDigest(root["digest"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			facts, err := registry.New(plain(host)).Facts(t.Context(), repository(t, host+"/shop/web").At(d), shop, []string{"tier"})
+			client, ref := s.serve(t, root)
+			facts, err := client.Facts(t.Context(), ref, shop, []string{"tier"})
 			if err != nil {
 				t.Fatal(err)
 			}
