@@ -200,7 +200,8 @@ func (i *Intake) retryStream(ctx context.Context, namespace string, object opens
 	if err != nil {
 		return true
 	}
-	mine := slices.DeleteFunc(found.others, func(one selected) bool { return one.trigger.Namespace != namespace })
+	others, _ := found.others()
+	mine := slices.DeleteFunc(others, func(one selected) bool { return one.trigger.Namespace != namespace })
 	c := tally{kind: KindStream}
 	left = i.serveSpace(ctx, ctx, object, state, mine, newPrefetch(i.Cluster, object), &c)
 	return left || c.failed != nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -344,5 +345,29 @@ func TestARegistryThatFailsForOneNamespace(t *testing.T) {
 				t.Errorf("%d are recorded after the retry, %d before", len(f.ledger()), before)
 			}
 		})
+	}
+}
+
+// Property: what is pushed to a stream is recorded for the triggers of its namespace before
+// anything is found out about those of others, however many and large they are.
+func TestTheOwnNamespaceIsServedBeforeOthersAreLookedAt(t *testing.T) {
+	f := newFixture(t, append(wide("platform", 3), streamsOf("shop"))...)
+	f.image = openshift.ImageState{Runs: true}
+	var before []source.Account
+	var once sync.Once
+	f.writing = func(*v1alpha1.ImageVerification) error {
+		once.Do(func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			before = slices.Clone(f.asked)
+		})
+		return nil
+	}
+	f.changed(shows(digestOf(t, "aa").String()))
+	if len(before) != 1 || before[0].Namespace != "shop" {
+		t.Errorf("asked before the first record was written: %v; want the account of shop alone", before)
+	}
+	if len(f.asked) < 2 {
+		t.Errorf("asked are %v; others were not served, and the test proves nothing", f.asked)
 	}
 }

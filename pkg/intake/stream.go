@@ -111,16 +111,29 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 	}
 	state := &openshift.StreamState{Namespace: obs.Object.Namespace, Name: obs.Object.Name, Labels: obs.Labels, Stream: *obs.Stream}
 	found, err := i.find(ctx, obs.Object, state)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, false, again(KindStream, err)
-	case len(found.own)+len(found.others) == 0 && len(found.hidden) > 0:
+	}
+	if claimed := i.claims(ctx, state, found.own); len(claimed) > 0 {
+		return claimed, true, Result{} // the others are looked at once these are served
+	}
+	others, hidden := found.others()
+	switch {
+	case len(found.own)+len(others) == 0 && len(hidden) > 0:
 		return nil, false, Handled(KindStream, NotVisible)
-	case len(found.own)+len(found.others) == 0:
+	case len(found.own)+len(others) == 0:
 		return nil, false, Handled(KindStream, NotSelected)
 	}
+	if claimed := i.claims(ctx, state, others); len(claimed) > 0 {
+		return claimed, true, Result{}
+	}
+	return nil, false, Handled(KindStream, NothingNew)
+}
+
+// claims returns what a claimed stream has that is new to triggers.
+func (i *Intake) claims(ctx context.Context, state *openshift.StreamState, of []selected) []finding {
 	var claimed []finding
-	for _, one := range slices.Concat(found.own, found.others) {
+	for _, one := range of {
 		f := i.compare(one.trigger, state.Stream, one.tags)
 		if len(f.Pushes) == 0 {
 			i.reportSkips(ctx, f.Skips)
@@ -130,10 +143,7 @@ func (i *Intake) hasNews(ctx context.Context, obs openshift.Observation) ([]find
 		f.Pushes, f.Skips = slices.Clone(f.Pushes[:min(len(f.Pushes), maxPrefetch)]), nil
 		claimed = append(claimed, f)
 	}
-	if len(claimed) == 0 {
-		return nil, false, Handled(KindStream, NothingNew)
-	}
-	return claimed, true, Result{}
+	return claimed
 }
 
 // act records what the API server showed, for each trigger that may see it: those of the stream's
@@ -145,9 +155,6 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		return again(KindStream, err)
 	}
 	c := tally{kind: KindStream}
-	for _, t := range found.hidden {
-		i.reportHidden(ctx, t, object, state.Stream.Repository)
-	}
 	// What is new to all of them at once would take too much memory.
 	own := slices.DeleteFunc(found.own, func(one selected) bool {
 		f := i.compare(one.trigger, state.Stream, one.tags)
@@ -158,7 +165,11 @@ func (i *Intake) act(ctx context.Context, object openshift.Object, state *opensh
 		c.foundNews()
 	}
 	i.serveOwn(ctx, object, state, own, asked, &c)
-	i.serveOthers(ctx, object, state, found.others, asked, &c)
+	others, hidden := found.others()
+	for _, t := range hidden {
+		i.reportHidden(ctx, t, object, state.Stream.Repository)
+	}
+	i.serveOthers(ctx, object, state, others, asked, &c)
 	if !c.news {
 		return Handled(KindStream, NothingNew)
 	}
@@ -242,11 +253,11 @@ type selected struct {
 
 // selection is the triggers that select a stream.
 type selection struct {
-	own    []selected // of the stream's namespace
-	others []selected
-	// hidden are those of other namespaces whose accounts are known not to see the stream: they
-	// cost others no comparison.
-	hidden []*Trigger
+	own []selected // of the stream's namespace
+	// others looks for those of other namespaces. It is called once the own ones are served, as
+	// many triggers of large selectors take longer than a record. Hidden are those whose accounts
+	// are known not to see the stream: they cost no comparison.
+	others func() (others []selected, hidden []*Trigger)
 }
 
 // find returns the triggers that select the stream. What is new to each is for the caller to
@@ -269,12 +280,15 @@ func (i *Intake) find(ctx context.Context, object openshift.Object, state *opens
 	for _, t := range own {
 		found.own = look(found.own, t)
 	}
-	for _, t := range others {
-		if i.hides(t.account(), object) {
-			found.hidden = append(found.hidden, t)
-			continue
+	found.others = func() (to []selected, hidden []*Trigger) {
+		for _, t := range others {
+			if i.hides(t.account(), object) {
+				hidden = append(hidden, t)
+				continue
+			}
+			to = look(to, t)
 		}
-		found.others = look(found.others, t)
+		return to, hidden
 	}
 	return found, nil
 }
