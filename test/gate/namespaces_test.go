@@ -124,6 +124,20 @@ func (g *gated) enforceNamespaces(t *testing.T, inner string, out map[string]str
 	})
 }
 
+// restrict makes a Pod one that the Pod security standard restricted admits, which Revet's own
+// namespace enforces once its manifests are applied.
+func restrict(p *corev1.Pod) {
+	yes, no := true, false
+	p.Spec.SecurityContext = &corev1.PodSecurityContext{
+		RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	for i := range p.Spec.Containers {
+		p.Spec.Containers[i].SecurityContext = &corev1.SecurityContext{
+			AllowPrivilegeEscalation: &no, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		}
+	}
+}
+
 // Namespaces are excluded by their names in the policies, however they are labelled and
 // whenever.
 func TestExcludedNamespaces(t *testing.T) {
@@ -144,6 +158,7 @@ func TestExcludedNamespaces(t *testing.T) {
 	in := func(namespace string) *answer {
 		p := podOf("nginx:1", ref(unknownHex))
 		p.Namespace = namespace
+		restrict(p)
 		return ask(t, func(ctx context.Context) error { return g.admin.Create(ctx, p, client.DryRunAll) })
 	}
 	gatedLabel := []byte(`{"metadata":{"labels":{"gated":"` + g.namespace + `"}}}`)

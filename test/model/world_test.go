@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
@@ -268,9 +269,23 @@ func (w *world) newSweeper() *sweeper {
 	return s
 }
 
+// turns lets one worker of a sweeper record at a time: those for streams and for registries work
+// beside each other, and the storage is for one.
+type turns struct {
+	sweep.Ledger
+	mu sync.Mutex
+}
+
+func (l *turns) Record(ctx context.Context, t *v1alpha1.ImageTrigger, p push.Push, facts *v1alpha1.ImageFacts, source v1alpha1.PushSource, now time.Time) (ledger.Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Ledger.Record(ctx, t, p, facts, source, now)
+}
+
 // startSweeper runs a sweeper that looks at one thing after another, so that a seed
 // gives one history.
 func startSweeper(d sweep.Dependencies) (s *sweep.Sweeper, stop func()) {
+	d.Ledger = &turns{Ledger: d.Ledger}
 	options := sweep.DefaultOptions()
 	options.Gather, options.Concurrency, options.Workers, options.WorkersEach = 0, 1, 1, 1
 	s, err := sweep.New(d, options)
